@@ -1,0 +1,71 @@
+//! Requests that are answered at once, on whichever socket they come, whatever runs meanwhile.
+
+use crate::kernel::{Channel, Kernel, refusal};
+use crate::wire::{Draft, Request, typed};
+use jupyter_protocol::JupyterMessageContent;
+use mobula_session::{Completeness, completeness};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Answers `request` if it is one of these; gives it back if it is not.
+pub(crate) fn at_once(kernel: &Arc<Kernel>, channel: Channel, request: Request) -> Option<Request> {
+    let content = match &*request.msg_type {
+        "kernel_info_request" => kernel.info.content(),
+        "connect_request" => ports(kernel),
+        "is_complete_request" => match typed(&request.msg_type, request.content.clone()) {
+            Ok(JupyterMessageContent::IsCompleteRequest(ask)) => is_complete(&ask.code),
+            _ => json!({"status": "unknown"}),
+        },
+        "interrupt_request" => {
+            kernel.interrupt();
+            json!({"status": "ok"})
+        }
+        _ => return Some(request),
+    };
+    kernel.answer(channel, &request, content);
+    None
+}
+
+/// Ends the kernel, and tells the sender and everybody else.
+pub(crate) fn shut_down(kernel: &Kernel, channel: Channel, request: &Request) {
+    let restart = match typed(&request.msg_type, request.content.clone()) {
+        Ok(JupyterMessageContent::ShutdownRequest(ask)) => ask.restart,
+        _ => false,
+    };
+    let content = json!({"status": "ok", "restart": restart});
+    kernel.iopub.busy(&request.origin, false);
+    kernel.iopub.post(&request.origin, Draft::new("shutdown_reply", content.clone()));
+    kernel.reply(channel, request, content);
+    kernel.iopub.idle(&request.origin);
+    kernel.stop();
+}
+
+/// Tells the sender of a request that nobody knows it, so that it does not wait.
+pub(crate) fn unknown(kernel: &Kernel, channel: Channel, request: &Request) {
+    if request.msg_type.ends_with("_request") {
+        let value = format_args!("this kernel does not know `{}` on its {channel:?} socket", request.msg_type);
+        kernel.answer(channel, request, refusal("UnknownRequest", value));
+    } else {
+        tracing::debug!(msg_type = request.msg_type, ?channel, "ignored");
+    }
+}
+
+fn is_complete(code: &str) -> Value {
+    match completeness(code) {
+        Completeness::Complete => json!({"status": "complete"}),
+        Completeness::Incomplete { indent } => json!({"status": "incomplete", "indent": indent}),
+        Completeness::Invalid => json!({"status": "invalid"}),
+    }
+}
+
+fn ports(kernel: &Kernel) -> Value {
+    let ports = &kernel.connection;
+    json!({
+        "status": "ok",
+        "shell_port": ports.shell_port,
+        "iopub_port": ports.iopub_port,
+        "stdin_port": ports.stdin_port,
+        "control_port": ports.control_port,
+        "hb_port": ports.hb_port,
+    })
+}

@@ -1,0 +1,203 @@
+//! Runs cells, one after the other, with everything else that must keep its place between them.
+//!
+//! ```text
+//! busy ─▶ execute_input ─▶ outputs ─▶ execute_result | error ─▶ (all written) ─▶ execute_reply ─▶ idle
+//! ```
+//!
+//! # Invariants
+//! - A failed cell is exactly one `error` message, and a reply with the same words.
+//! - Every request gets its busy, its reply and its idle: also one that is aborted, makes no sense, or meets a bug of ours.
+//! - Requests that were waiting when a cell failed are aborted (if it says so); those sent later are not.
+
+use crate::answers;
+use crate::comms;
+use crate::evaluator::Evaluator;
+use crate::history::History;
+use crate::kernel::{Channel, Kernel, refusal};
+use crate::routes::{Route, bundle_content};
+use crate::wire::{Draft, Request, timestamp, typed};
+use jupyter_protocol::{ExecuteRequest, JupyterMessageContent};
+use mobula_session::{Bundle, CellError, Outcome, Phase};
+use serde_json::{Map, Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+use tokio::sync::mpsc;
+
+/// A request that waits for its turn.
+pub(crate) struct Turn {
+    /// Its place in the line.
+    pub(crate) number: u64,
+    /// What is asked.
+    pub(crate) request: Request,
+}
+
+/// The thread that takes the turns.
+pub(crate) struct Cells {
+    kernel: Arc<Kernel>,
+    turns_sent: Arc<AtomicU64>,
+    history: History,
+    /// Requests to run code with a number below this are aborted.
+    abort_below: u64,
+    /// Cells of the evaluator that the person does not count: silent ones.
+    uncounted: u64,
+}
+
+/// What a cell came to.
+struct Ran {
+    result: Result<(), CellError>,
+    value: Option<Bundle>,
+    phases: Vec<Phase>,
+}
+
+impl Cells {
+    /// `turns_sent` counts the requests that have been put in line.
+    pub(crate) fn new(kernel: Arc<Kernel>, turns_sent: Arc<AtomicU64>) -> Cells {
+        Cells { kernel, turns_sent, history: History::default(), abort_below: 0, uncounted: 0 }
+    }
+
+    /// Takes turns until the kernel ends.
+    pub(crate) fn serve(mut self, mut turns: mpsc::Receiver<Turn>) {
+        while let Some(Turn { number, request }) = turns.blocking_recv() {
+            match &*request.msg_type {
+                "execute_request" => self.execute_request(number, &request),
+                "history_request" | "comm_info_request" => {
+                    let content = match typed(&request.msg_type, request.content.clone()) {
+                        Ok(JupyterMessageContent::HistoryRequest(ask)) => {
+                            json!({"status": "ok", "history": self.history.answer(&ask)})
+                        }
+                        Ok(_) => comms::info(),
+                        Err(error) => refusal("BadRequest", error),
+                    };
+                    self.kernel.answer(Channel::Shell, &request, content);
+                }
+                "comm_open" | "comm_msg" | "comm_close" => {
+                    self.kernel.iopub.busy(&request.origin, false);
+                    comms::received(&self.kernel.iopub, &request);
+                    self.kernel.iopub.idle(&request.origin);
+                }
+                "shutdown_request" => answers::shut_down(&self.kernel, Channel::Shell, &request),
+                _ => answers::unknown(&self.kernel, Channel::Shell, &request),
+            }
+        }
+    }
+
+    fn execute_request(&mut self, number: u64, request: &Request) {
+        if number < self.abort_below {
+            return self.kernel.answer(Channel::Shell, request, json!({"status": "aborted"}));
+        }
+        let started = SystemTime::now();
+        self.kernel.iopub.busy(&request.origin, true);
+        let (content, phases) = match typed(&request.msg_type, request.content.clone()) {
+            Ok(JupyterMessageContent::ExecuteRequest(ask)) => self.execute(request, &ask),
+            Ok(_) => unreachable!("`typed` keeps the type of an execute_request"),
+            Err(error) => (refusal("BadRequest", error), Vec::new()),
+        };
+        // Outputs before the reply: some clients stop listening when they have it.
+        let _ = self.kernel.iopub.settle().blocking_recv();
+        let phases: Map<String, Value> =
+            phases.into_iter().map(|phase| (phase.name, json!(phase.took.as_micros() as f64 / 1000.0))).collect();
+        let metadata = json!({"started": timestamp(started), "phases": phases});
+        self.kernel.reply_with(Channel::Shell, request, content, metadata);
+        self.kernel.iopub.idle(&request.origin);
+    }
+
+    /// Runs the cell and publishes what it does. Gives the reply's content.
+    fn execute(&mut self, request: &Request, ask: &ExecuteRequest) -> (Value, Vec<Phase>) {
+        let kernel = self.kernel.clone();
+        let evaluator = kernel.evaluator();
+        let counts = ask.store_history && !ask.silent;
+        let shown = evaluator.next_cell().0.saturating_sub(self.uncounted);
+        if !ask.silent {
+            let content = json!({"code": ask.code, "execution_count": shown});
+            kernel.iopub.post(&request.origin, Draft::new("execute_input", content));
+        }
+        let blank = ask.code.trim().is_empty();
+        let ran = match blank {
+            true => Ran { result: Ok(()), value: None, phases: Vec::new() },
+            false => {
+                let route = Route { origin: request.origin.clone(), count: shown, silent: ask.silent };
+                self.run(&*evaluator, &ask.code, route, counts, ask.allow_stdin)
+            }
+        };
+        if counts && !blank {
+            let output = ran.value.as_ref().and_then(Bundle::plain).map(str::to_owned);
+            self.history.push(shown, ask.code.clone(), output);
+        }
+        // The number of the last cell that counts.
+        let count = if counts && !blank { shown } else { shown.saturating_sub(1) };
+        let content = match ran.result {
+            Ok(()) => {
+                let expressions = self.user_expressions(&*evaluator, request, ask);
+                json!({"status": "ok", "execution_count": count, "payload": [], "user_expressions": expressions})
+            }
+            Err(error) => {
+                let mut content = error_content(&error);
+                if !ask.silent {
+                    kernel.iopub.post(&request.origin, Draft::new("error", content.clone()));
+                    if ask.stop_on_error {
+                        self.abort_below = self.turns_sent.load(Ordering::SeqCst);
+                    }
+                }
+                content["status"] = "error".into();
+                content["execution_count"] = count.into();
+                content["payload"] = json!([]);
+                content["user_expressions"] = json!({});
+                content
+            }
+        };
+        (content, ran.phases)
+    }
+
+    /// One cell of the evaluator.
+    fn run(&mut self, evaluator: &dyn Evaluator, code: &str, route: Route, counts: bool, allow_stdin: bool) -> Ran {
+        let kernel = self.kernel.clone();
+        let cell = evaluator.next_cell();
+        let reader = allow_stdin.then(|| kernel.stdin.reader(&route.origin));
+        kernel.routes.open(cell, route);
+        let input = reader.as_ref().map(crate::stdin::Reader::input);
+        let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.execute(code, input)));
+        drop(reader);
+        let value = kernel.routes.close();
+        if !counts {
+            self.uncounted += evaluator.next_cell().0.saturating_sub(cell.0);
+        }
+        let Outcome { result, phases, .. } = outcome.unwrap_or_else(|panic| {
+            // A bug of ours must not take the notebook with it.
+            let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            let value = format!("the kernel itself has failed: {}", said.unwrap_or("no message"));
+            let error = CellError { name: "SessionError".into(), plain: value.clone(), ansi: value.clone(), value };
+            Outcome { cell, result: Err(error), phases: Vec::new() }
+        });
+        Ran { result, value, phases }
+    }
+
+    /// What the front end wants to know after the cell: the value of each expression, or why it has none.
+    fn user_expressions(&mut self, evaluator: &dyn Evaluator, request: &Request, ask: &ExecuteRequest) -> Value {
+        let mut expressions: Vec<_> = ask.user_expressions.iter().flatten().collect();
+        expressions.sort();
+        let mut values = Map::new();
+        for (name, expression) in expressions {
+            let route = Route { origin: request.origin.clone(), count: 0, silent: true };
+            let ran = self.run(evaluator, expression, route, false, false);
+            let value = match ran.result {
+                Ok(()) => {
+                    let shown = bundle_content(ran.value.unwrap_or_else(|| Bundle::text("()")));
+                    json!({"status": "ok", "data": shown["data"], "metadata": shown["metadata"]})
+                }
+                Err(error) => {
+                    let mut content = error_content(&error);
+                    content["status"] = "error".into();
+                    content
+                }
+            };
+            values.insert(name.clone(), value);
+        }
+        Value::Object(values)
+    }
+}
+
+fn error_content(error: &CellError) -> Value {
+    json!({"ename": error.name, "evalue": error.value, "traceback": error.ansi.lines().collect::<Vec<_>>()})
+}

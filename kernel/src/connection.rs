@@ -1,0 +1,84 @@
+//! The connection file: where to listen, and the key.
+
+use jupyter_protocol::ConnectionInfo;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Why a connection file is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionFileError {
+    /// It is not there, or not ours to read.
+    #[error("cannot read the connection file {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no connection file.
+    #[error("{} is no connection file of Jupyter", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It wants messages signed in a way that this kernel does not know.
+    #[error("{} asks for the signature scheme `{scheme}`; only `hmac-sha256` is known", path.display())]
+    Scheme {
+        /// Which file.
+        path: PathBuf,
+        /// What it asks for.
+        scheme: String,
+    },
+}
+
+/// Reads a connection file. What Jupyter has defaults for may be missing.
+pub(crate) fn read(path: &Path) -> Result<ConnectionInfo, ConnectionFileError> {
+    let path_buf = || path.to_path_buf();
+    let text = std::fs::read(path).map_err(|source| ConnectionFileError::Read { path: path_buf(), source })?;
+    let info = parse(&text).map_err(|source| ConnectionFileError::Format { path: path_buf(), source })?;
+    if !info.key.is_empty() && info.signature_scheme != "hmac-sha256" {
+        return Err(ConnectionFileError::Scheme { path: path_buf(), scheme: info.signature_scheme });
+    }
+    Ok(info)
+}
+
+fn parse(text: &[u8]) -> serde_json::Result<ConnectionInfo> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(text)?;
+    let defaults = json!({"transport": "tcp", "ip": "127.0.0.1", "key": "", "signature_scheme": "hmac-sha256"});
+    if let Value::Object(defaults) = defaults {
+        for (field, default) in defaults {
+            fields.entry(field).or_insert(default);
+        }
+    }
+    serde_json::from_value(Value::Object(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORTS: &str = r#""shell_port":1,"iopub_port":2,"stdin_port":3,"control_port":4,"hb_port":5"#;
+
+    fn read_text(text: &str) -> Result<ConnectionInfo, ConnectionFileError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read(file.path())
+    }
+
+    #[test]
+    fn only_the_ports_have_no_default() {
+        let info = read_text(&format!("{{{PORTS}}}")).unwrap();
+        assert_eq!(info.shell_url(), "tcp://127.0.0.1:1");
+        assert!(matches!(read_text("{}"), Err(ConnectionFileError::Format { .. })));
+        assert!(matches!(read(Path::new("/nowhere/at/all")), Err(ConnectionFileError::Read { .. })));
+    }
+
+    #[test]
+    fn an_unknown_signature_scheme_is_refused_by_name() {
+        let error = read_text(&format!(r#"{{{PORTS},"key":"k","signature_scheme":"hmac-md5"}}"#)).unwrap_err();
+        assert!(error.to_string().contains("hmac-md5"), "{error}");
+    }
+}

@@ -1,0 +1,62 @@
+//! What the kernel says of itself.
+
+use crate::wire::PROTOCOL_VERSION;
+use serde_json::{Value, json};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+/// The answer to `kernel_info_request`. Never waits for anything.
+#[derive(Clone)]
+pub(crate) struct Info {
+    rustc: Arc<OnceLock<String>>,
+}
+
+impl Info {
+    /// Begins to ask the compiler for its version, in the background.
+    pub(crate) fn gather() -> Info {
+        let rustc = Arc::new(OnceLock::new());
+        let found = rustc.clone();
+        std::thread::spawn(move || {
+            if let Some(version) = rustc_version() {
+                let _ = found.set(version);
+            }
+        });
+        Info { rustc }
+    }
+
+    /// The content of a `kernel_info_reply`. Until the compiler has answered, the oldest version that will do stands for it.
+    ///
+    /// Plain JSON and not `jupyter_protocol`'s struct, which has no `supported_features`.
+    pub(crate) fn content(&self) -> Value {
+        let rust = self.rustc.get().map_or(env!("CARGO_PKG_RUST_VERSION"), String::as_str);
+        json!({
+            "status": "ok",
+            "protocol_version": PROTOCOL_VERSION,
+            "implementation": "mobula",
+            "implementation_version": env!("CARGO_PKG_VERSION"),
+            "language_info": {
+                "name": "rust",
+                "version": rust,
+                "mimetype": "text/rust",
+                "file_extension": ".rs",
+                "pygments_lexer": "rust",
+                "codemirror_mode": "rust",
+                "nbconvert_exporter": "script",
+            },
+            "banner": format!("Mobula {} (Rust {rust}): remote functions in a notebook. Type :help for help.", env!("CARGO_PKG_VERSION")),
+            "debugger": false,
+            "supported_features": [],
+            "help_links": [
+                {"text": "The Rust Programming Language", "url": "https://doc.rust-lang.org/book/"},
+                {"text": "The Rust Standard Library", "url": "https://doc.rust-lang.org/std/"},
+                {"text": "Crates and their documentation", "url": "https://docs.rs/"},
+            ],
+        })
+    }
+}
+
+/// `1.95.0` of `rustc 1.95.0 (…)`.
+fn rustc_version() -> Option<String> {
+    let output = Command::new("rustc").arg("--version").output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1)?.to_owned())
+}

@@ -1,0 +1,277 @@
+//! Makes Jupyter find the kernel: writes its kernelspec, the folder `share/jupyter/kernels/<name>`.
+
+use serde_json::json;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+/// The kernel's name when nobody says another.
+pub const NAME_DEFAULT: &str = "mobula";
+
+const LOGOS: [(&str, &[u8]); 3] = [
+    ("logo-32x32.png", include_bytes!("../assets/logo-32x32.png")),
+    ("logo-64x64.png", include_bytes!("../assets/logo-64x64.png")),
+    ("logo-svg.svg", include_bytes!("../assets/logo-svg.svg")),
+];
+
+/// For whom the kernel is installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Location {
+    /// This user: `$JUPYTER_DATA_DIR`, or `$XDG_DATA_HOME/jupyter`, or `~/.local/share/jupyter`.
+    #[default]
+    User,
+    /// The active Python environment: `$VIRTUAL_ENV`, or `$CONDA_PREFIX`, or where `python3` says that it is.
+    SysPrefix,
+    /// `<prefix>/share/jupyter`, such as `/usr/local` for everybody on the machine.
+    Prefix(PathBuf),
+}
+
+/// What to install, and where.
+///
+/// ```
+/// use mobula_kernel::install::{Location, Options};
+/// let options = Options { location: Location::SysPrefix, ..Options::default() };
+/// assert_eq!(options.name, "mobula");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// For whom.
+    pub location: Location,
+    /// The name that notebooks record and `jupyter --kernel` takes.
+    pub name: String,
+    /// The name that people see.
+    pub display_name: String,
+    /// The program to start; `None` for the one that runs now. It is called as
+    /// `<exe> kernel run -f <connection file>`.
+    pub exe: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { location: Location::User, name: NAME_DEFAULT.into(), display_name: "Mobula (Rust)".into(), exe: None }
+    }
+}
+
+/// What was installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// The kernelspec's folder.
+    pub folder: PathBuf,
+    /// Whether there was one of that name before.
+    pub replaced: bool,
+}
+
+/// Why a kernel was not installed or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// Jupyter would not find a kernel of this name.
+    #[error("`{name}` cannot be the name of a kernel; use letters, digits, `.`, `-` and `_`")]
+    Name {
+        /// What was asked for.
+        name: String,
+    },
+    /// No home folder, so nowhere to put it.
+    #[error("cannot tell where this user's Jupyter files are: neither HOME nor JUPYTER_DATA_DIR is set")]
+    NoHome,
+    /// There is no Python environment to install into.
+    #[error("no Python environment is active and `python3` does not run; activate one, or use --user or --prefix DIR")]
+    NoPython,
+    /// The path of the program that runs now is not known.
+    #[error("cannot tell where the running program is")]
+    NoExe(#[source] io::Error),
+    /// A file cannot be written or removed.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is nothing to remove.
+    #[error("no kernel named `{name}` is installed at {}", folder.display())]
+    NotInstalled {
+        /// Its name.
+        name: String,
+        /// Where it would be.
+        folder: PathBuf,
+    },
+}
+
+/// Installs the kernelspec. One of the same name is replaced, as a whole.
+///
+/// # Errors
+/// There is no such place, or it cannot be written.
+pub fn install(options: &Options) -> Result<Installed, InstallError> {
+    let folder = kernel_folder(&options.name, &options.location, &|name| env::var_os(name))?;
+    let exe = match &options.exe {
+        Some(exe) => exe.clone(),
+        None => env::current_exe().map_err(InstallError::NoExe)?,
+    };
+    let replaced = write(&folder, &options.display_name, &exe)
+        .map_err(|source| InstallError::Write { path: folder.clone(), source })?;
+    Ok(Installed { folder, replaced })
+}
+
+/// Removes the kernelspec of this name and gives the folder that is gone.
+///
+/// # Errors
+/// There is none, or it cannot be removed.
+pub fn uninstall(name: &str, location: &Location) -> Result<PathBuf, InstallError> {
+    let folder = kernel_folder(name, location, &|name| env::var_os(name))?;
+    if !folder.join("kernel.json").is_file() {
+        return Err(InstallError::NotInstalled { name: name.into(), folder });
+    }
+    fs::remove_dir_all(&folder).map_err(|source| InstallError::Write { path: folder.clone(), source })?;
+    Ok(folder)
+}
+
+/// Where a kernel of this name is or would be.
+fn kernel_folder(name: &str, location: &Location, var: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, InstallError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || !name.chars().all(allowed) || name.chars().all(|c| c == '.') {
+        return Err(InstallError::Name { name: name.into() });
+    }
+    let set = |name: &str| var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = match location {
+        Location::User => user_data(&set)?,
+        Location::SysPrefix => {
+            let prefix = set("VIRTUAL_ENV").or_else(|| set("CONDA_PREFIX")).or_else(python_prefix);
+            prefix.ok_or(InstallError::NoPython)?.join("share/jupyter")
+        }
+        Location::Prefix(prefix) => prefix.join("share/jupyter"),
+    };
+    // Jupyter's names of kernels do not tell cases apart.
+    Ok(data.join("kernels").join(name.to_ascii_lowercase()))
+}
+
+fn user_data(set: &dyn Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, InstallError> {
+    if let Some(data) = set("JUPYTER_DATA_DIR") {
+        return Ok(data);
+    }
+    let share = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
+    Ok(share.ok_or(InstallError::NoHome)?.join("jupyter"))
+}
+
+fn python_prefix() -> Option<PathBuf> {
+    let output = Command::new("python3").args(["-c", "import sys; print(sys.prefix)"]).output().ok()?;
+    let prefix = String::from_utf8(output.stdout).ok()?;
+    (output.status.success() && !prefix.trim().is_empty()).then(|| PathBuf::from(prefix.trim()))
+}
+
+/// Writes the folder beside its place and moves it there, so that Jupyter never sees half of it.
+fn write(folder: &Path, display_name: &str, exe: &Path) -> io::Result<bool> {
+    let kernels = folder.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(kernels)?;
+    // Jupyter passes over names that begin with a dot. Both are removed when this function ends, if they are still there.
+    let draft = tempfile::Builder::new().prefix(".mobula-").tempdir_in(kernels)?;
+    let attic = tempfile::Builder::new().prefix(".mobula-").tempdir_in(kernels)?;
+    fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
+    fs::write(draft.path().join("kernel.json"), format!("{:#}\n", spec(display_name, exe)))?;
+    for (name, content) in LOGOS {
+        fs::write(draft.path().join(name), content)?;
+    }
+    let replaced = folder.exists();
+    if replaced {
+        fs::rename(folder, attic.path().join("old"))?;
+    }
+    fs::rename(draft.path(), folder)?;
+    // Nothing is left under its name to remove.
+    let _ = draft.keep();
+    Ok(replaced)
+}
+
+fn spec(display_name: &str, exe: &Path) -> serde_json::Value {
+    json!({
+        "argv": [exe, "kernel", "run", "-f", "{connection_file}"],
+        "display_name": display_name,
+        "language": "rust",
+        "interrupt_mode": "message",
+        "kernel_protocol_version": crate::wire::PROTOCOL_VERSION,
+        "metadata": {"debugger": false},
+        "env": {},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn folder(location: Location, vars: &[(&str, &str)]) -> Result<PathBuf, InstallError> {
+        let var = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
+        kernel_folder("mobula", &location, &var)
+    }
+
+    fn at(prefix: &Path, name: &str) -> Options {
+        Options { location: Location::Prefix(prefix.into()), name: name.into(), exe: Some("/bin/m".into()), ..Options::default() }
+    }
+
+    #[test]
+    fn a_user_s_kernels_are_where_jupyter_looks_for_them() {
+        let home = ("HOME", "/h");
+        assert_eq!(folder(Location::User, &[home]).unwrap(), Path::new("/h/.local/share/jupyter/kernels/mobula"));
+        let xdg = ("XDG_DATA_HOME", "/x");
+        assert_eq!(folder(Location::User, &[home, xdg]).unwrap(), Path::new("/x/jupyter/kernels/mobula"));
+        let data = ("JUPYTER_DATA_DIR", "/d");
+        assert_eq!(folder(Location::User, &[home, xdg, data]).unwrap(), Path::new("/d/kernels/mobula"));
+        let empty = ("JUPYTER_DATA_DIR", "");
+        assert_eq!(folder(Location::User, &[xdg, empty]).unwrap(), Path::new("/x/jupyter/kernels/mobula"));
+        assert!(matches!(folder(Location::User, &[]), Err(InstallError::NoHome)));
+    }
+
+    #[test]
+    fn an_environment_s_kernels_are_in_the_environment() {
+        let conda = ("CONDA_PREFIX", "/c");
+        assert_eq!(folder(Location::SysPrefix, &[conda]).unwrap(), Path::new("/c/share/jupyter/kernels/mobula"));
+        let venv = ("VIRTUAL_ENV", "/v");
+        assert_eq!(folder(Location::SysPrefix, &[conda, venv]).unwrap(), Path::new("/v/share/jupyter/kernels/mobula"));
+    }
+
+    #[test]
+    fn a_name_that_jupyter_would_not_find_is_refused() {
+        for name in ["", "..", "a b", "a/b", "é"] {
+            let error = kernel_folder(name, &Location::Prefix("/p".into()), &|_| None).unwrap_err();
+            assert!(matches!(error, InstallError::Name { .. }), "{name}");
+        }
+        let folder = kernel_folder("Mobula-2.x", &Location::Prefix("/p".into()), &|_| None).unwrap();
+        assert_eq!(folder, Path::new("/p/share/jupyter/kernels/mobula-2.x"));
+    }
+
+    #[test]
+    fn what_is_installed_is_whole_and_can_be_removed() {
+        let prefix = tempfile::tempdir().unwrap();
+        let installed = install(&at(prefix.path(), "mobula")).unwrap();
+        assert!(!installed.replaced);
+        let spec: Value = serde_json::from_slice(&fs::read(installed.folder.join("kernel.json")).unwrap()).unwrap();
+        assert_eq!(spec["argv"], json!(["/bin/m", "kernel", "run", "-f", "{connection_file}"]));
+        assert_eq!(spec["interrupt_mode"], "message");
+        for size in [32u32, 64] {
+            let logo = fs::read(installed.folder.join(format!("logo-{size}x{size}.png"))).unwrap();
+            // A PNG says its width in bytes 16 to 19.
+            assert_eq!((&logo[1..4], &logo[16..20]), (&b"PNG"[..], &size.to_be_bytes()[..]));
+        }
+        assert_eq!(uninstall("mobula", &Location::Prefix(prefix.path().into())).unwrap(), installed.folder);
+        assert!(!installed.folder.exists());
+    }
+
+    #[test]
+    fn installing_again_replaces_everything_and_leaves_nothing_beside_it() {
+        let prefix = tempfile::tempdir().unwrap();
+        let first = install(&at(prefix.path(), "m")).unwrap();
+        fs::write(first.folder.join("stale"), "").unwrap();
+        assert!(install(&at(prefix.path(), "m")).unwrap().replaced);
+        assert!(!first.folder.join("stale").exists());
+        let kernels = fs::read_dir(first.folder.parent().unwrap()).unwrap();
+        assert_eq!(kernels.count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_removed() {
+        let prefix = tempfile::tempdir().unwrap();
+        let error = uninstall("mobula", &Location::Prefix(prefix.path().into())).unwrap_err();
+        assert!(matches!(error, InstallError::NotInstalled { .. }));
+    }
+}

@@ -1,0 +1,192 @@
+//! What everybody may see: outputs and states, from many threads to all subscribers, in order.
+//!
+//! ```text
+//! cells' events ─ text, show ─▶ ┌─────────┐            ┌───────────┐ ─▶ outbox of subscriber 1
+//!  (wait when it is full)       │ backlog │ ─ owner ─▶ │ publisher │ ─▶ outbox of subscriber 2
+//! requests' states ── post ───▶ └─────────┘   (task)   └───────────┘
+//!  (never wait)                 joins texts             filters, welcomes
+//! ```
+//!
+//! # Invariants
+//! - Messages leave in the order in which they were given, but for the streams of a flood (see [`backlog`]).
+//! - Nothing is lost for a subscriber that reads. What outruns the subscribers waits in the cell that prints it.
+//! - The state that a front end heard last is the true one: an idle that is said while a cell runs is followed by that cell's busy.
+
+mod backlog;
+mod publisher;
+
+use crate::wire::{Draft, Origin, Wire};
+use backlog::{Backlog, Item, Pop};
+use bytes::Bytes;
+use mobula_session::Stream;
+use publisher::Publisher;
+use serde_json::json;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// Text and displays wait in their cells while more than this is queued.
+const BACKLOG_BYTES_MAX: usize = 16 << 20;
+/// How long [`IoPub::settle`] waits for slow subscribers.
+const SETTLE_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// The way to all subscribers. Cheap to clone; all clones are the same socket.
+#[derive(Clone)]
+pub(crate) struct IoPub(Arc<Shared>);
+
+struct Shared {
+    backlog: Mutex<State>,
+    work: Notify,
+    room: Condvar,
+}
+
+struct State {
+    queue: Backlog,
+    /// The request whose turn it is, for which the kernel is busy in the eyes of the person.
+    turn: Option<Arc<Origin>>,
+    closed: bool,
+}
+
+impl IoPub {
+    /// The socket, and the connections' side of it for [`serve`](crate::zmtp::serve). Spawns its owner.
+    pub(crate) fn new(wire: Arc<Wire>) -> (IoPub, Arc<Publisher>) {
+        let welcome = {
+            let wire = wire.clone();
+            move |topic: &Bytes| {
+                let draft = Draft::new("iopub_welcome", json!({"subscription": String::from_utf8_lossy(topic)}));
+                wire.encode(std::slice::from_ref(topic), &Origin::nobody(), &draft).1
+            }
+        };
+        let publisher = Arc::new(Publisher::new(Box::new(welcome)));
+        let state = State { queue: Backlog::default(), turn: None, closed: false };
+        let shared = Arc::new(Shared { backlog: Mutex::new(state), work: Notify::new(), room: Condvar::new() });
+        tokio::spawn(own(shared.clone(), publisher.clone(), wire));
+        (IoPub(shared), publisher)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.backlog.lock().expect("nobody panics holding the backlog")
+    }
+
+    /// A request's state, error or reply. Never waits.
+    pub(crate) fn post(&self, origin: &Arc<Origin>, draft: Draft) {
+        self.state().queue.push(origin.clone(), draft);
+        self.0.work.notify_one();
+    }
+
+    /// A display or a result. Waits while too much is queued: for plain threads only.
+    pub(crate) fn show(&self, origin: &Arc<Origin>, draft: Draft) {
+        self.wait_for_room().queue.push(origin.clone(), draft);
+        self.0.work.notify_one();
+    }
+
+    /// Text that a cell wrote. Waits while too much is queued: for plain threads only.
+    pub(crate) fn text(&self, origin: &Arc<Origin>, stream: Stream, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        if self.wait_for_room().queue.push_text(Instant::now(), origin, stream, text) {
+            self.0.work.notify_one();
+        }
+    }
+
+    fn wait_for_room(&self) -> MutexGuard<'_, State> {
+        let full = |state: &mut State| state.queue.bytes() > BACKLOG_BYTES_MAX && !state.closed;
+        self.0.room.wait_while(self.state(), full).expect("nobody panics holding the backlog")
+    }
+
+    /// A request is being worked on. With `turn`, it is the one that keeps the kernel busy until its [`IoPub::idle`].
+    pub(crate) fn busy(&self, origin: &Arc<Origin>, turn: bool) {
+        let mut state = self.state();
+        if turn {
+            state.turn = Some(origin.clone());
+        }
+        state.queue.push(origin.clone(), status("busy"));
+        drop(state);
+        self.0.work.notify_one();
+    }
+
+    /// A request is done with.
+    pub(crate) fn idle(&self, origin: &Arc<Origin>) {
+        let mut state = self.state();
+        state.queue.push(origin.clone(), status("idle"));
+        match state.turn.clone() {
+            Some(turn) if Arc::ptr_eq(&turn, origin) => state.turn = None,
+            // Front ends show the state that they heard last, whatever it was about.
+            Some(turn) => state.queue.push(turn, status("busy")),
+            None => {}
+        }
+        drop(state);
+        self.0.work.notify_one();
+    }
+
+    /// Returns when all that was given before has been written to every subscriber that reads; a slow one is waited for only
+    /// for a moment, and once.
+    pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
+        let (done, settled) = oneshot::channel();
+        let mut state = self.state();
+        if !state.closed {
+            state.queue.push_barrier(done);
+        }
+        drop(state);
+        self.0.work.notify_one();
+        settled
+    }
+
+    /// Nothing more is published. Whoever waits for room goes on.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.0.room.notify_all();
+        self.0.work.notify_one();
+    }
+}
+
+fn status(state: &str) -> Draft {
+    Draft::new("status", json!({ "execution_state": state }))
+}
+
+/// Takes from the backlog and gives to the publisher until the end.
+async fn own(shared: Arc<Shared>, publisher: Arc<Publisher>, wire: Arc<Wire>) {
+    loop {
+        let next = {
+            let mut state = shared.backlog.lock().expect("nobody panics holding the backlog");
+            if state.closed {
+                // Whoever waits for a barrier is released by its end.
+                state.queue = Backlog::default();
+                return;
+            }
+            state.queue.pop(Instant::now())
+        };
+        match next {
+            Pop::Item(item) => {
+                shared.room.notify_all();
+                let (origin, draft) = match item {
+                    Item::Message { origin, draft } => (origin, draft),
+                    Item::Text(text) => {
+                        let name = match text.stream {
+                            Stream::Stdout => "stdout",
+                            Stream::Stderr => "stderr",
+                        };
+                        (text.origin, Draft::new("stream", json!({"name": name, "text": text.text})))
+                    }
+                    Item::Barrier(done) => {
+                        publisher.settle(SETTLE_WAIT_MAX).await;
+                        // Whoever asked may have stopped waiting.
+                        let _ = done.send(());
+                        continue;
+                    }
+                };
+                let topic = Bytes::from(format!("kernel.{}.{}", wire.session(), draft.msg_type));
+                let (_, frames) = wire.encode(&[topic], &origin, &draft);
+                publisher.publish(&frames).await;
+            }
+            Pop::Wait(until) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(until.into()) => {}
+                    () = shared.work.notified() => {}
+                }
+            }
+            Pop::Empty => shared.work.notified().await,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! A PUB socket that knows its subscribers.
+//!
+//! Each subscription is answered with an `iopub_welcome` on its own topic, to that subscriber, before anything else: from then on
+//! it misses nothing. A subscriber that is slow makes the publisher wait, and with it whoever prints; one that has stopped is
+//! given up, so that it cannot stop the others.
+
+use crate::zmtp::{Peer, Service, encode};
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// What may wait for one subscriber before the publisher does. The bytes are shared by all that wait for the same message.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+/// A subscriber for whom that much waits, and who has read nothing for so long, has stopped.
+const STOPPED_AFTER: Duration = Duration::from_secs(10);
+
+/// Makes the frames of a welcome to a topic.
+type Welcome = Box<dyn Fn(&Bytes) -> Vec<Bytes> + Send + Sync>;
+
+/// The socket and its subscribers.
+pub(crate) struct Publisher {
+    subscribers: Mutex<Vec<Subscriber>>,
+    welcome: Welcome,
+}
+
+struct Subscriber {
+    peer: Arc<Peer>,
+    /// Prefixes of topics, as often as they were asked for.
+    topics: Vec<Bytes>,
+    /// It did not read all when it was last waited for.
+    lags: bool,
+}
+
+impl Publisher {
+    pub(super) fn new(welcome: Welcome) -> Publisher {
+        Publisher { subscribers: Mutex::default(), welcome }
+    }
+
+    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+        self.subscribers.lock().expect("nobody panics holding the subscribers")
+    }
+
+    /// Sends `frames`, of which the first is the topic, to everybody who wants it. Returns when there is room for more.
+    pub(super) async fn publish(&self, frames: &[Bytes]) {
+        let Some(topic) = frames.first() else { return };
+        let mut full = Vec::new();
+        let mut message = None;
+        for subscriber in self.subscribers().iter() {
+            if subscriber.topics.iter().any(|prefix| topic.starts_with(prefix)) {
+                let message = message.get_or_insert_with(|| encode(frames));
+                subscriber.peer.outbox.push(message.clone());
+                if subscriber.peer.outbox.bytes() > WAITING_BYTES_MAX {
+                    full.push(subscriber.peer.clone());
+                }
+            }
+        }
+        for peer in full {
+            wait_for_room(&peer).await;
+        }
+    }
+
+    /// Returns when everything has been written, or after `wait_max`. Who did not manage then is not waited for again until it has
+    /// caught up.
+    pub(super) async fn settle(&self, wait_max: Duration) {
+        let waiting: Vec<Arc<Peer>> = {
+            let mut subscribers = self.subscribers();
+            for subscriber in subscribers.iter_mut() {
+                subscriber.lags &= subscriber.peer.outbox.bytes() > 0;
+            }
+            subscribers.iter().filter(|subscriber| !subscriber.lags).map(|subscriber| subscriber.peer.clone()).collect()
+        };
+        let all = async {
+            for peer in &waiting {
+                peer.outbox.drained().await;
+            }
+        };
+        if tokio::time::timeout(wait_max, all).await.is_err() {
+            for subscriber in self.subscribers().iter_mut() {
+                subscriber.lags = subscriber.peer.outbox.bytes() > 0;
+            }
+        }
+    }
+}
+
+async fn wait_for_room(peer: &Peer) {
+    let mut bytes = peer.outbox.watch();
+    while *bytes.borrow_and_update() > WAITING_BYTES_MAX {
+        // Nobody else fills this box, so each change is something that was read.
+        if tokio::time::timeout(STOPPED_AFTER, bytes.changed()).await.is_err() {
+            tracing::warn!("a subscriber has stopped reading and is disconnected");
+            peer.outbox.close();
+        }
+    }
+}
+
+impl Service for Publisher {
+    const TYPE: &'static str = "PUB";
+    const PEERS: &'static [&'static str] = &["SUB", "XSUB"];
+    const BYTES_MAX: usize = 64 << 10;
+
+    fn joined(&self, peer: &Arc<Peer>) {
+        self.subscribers().push(Subscriber { peer: peer.clone(), topics: Vec::new(), lags: false });
+    }
+
+    async fn received(&self, peer: &Arc<Peer>, frames: Vec<Bytes>) {
+        let [frame] = &frames[..] else { return };
+        let Some(kind) = frame.first() else { return };
+        let topic = frame.slice(1..);
+        let mut subscribers = self.subscribers();
+        let Some(subscriber) = subscribers.iter_mut().find(|subscriber| Arc::ptr_eq(&subscriber.peer, peer)) else { return };
+        match kind {
+            1 => {
+                // Under the lock, so that nothing is published to this topic between the two.
+                peer.outbox.push(encode(&(self.welcome)(&topic)));
+                subscriber.topics.push(topic);
+            }
+            0 => {
+                if let Some(at) = subscriber.topics.iter().position(|known| *known == topic) {
+                    subscriber.topics.swap_remove(at);
+                }
+            }
+            _ => tracing::debug!(kind, "a subscriber sent something that is no subscription"),
+        }
+    }
+
+    fn left(&self, peer: &Arc<Peer>) {
+        self.subscribers().retain(|subscriber| !Arc::ptr_eq(&subscriber.peer, peer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zmtp::Outbox;
+
+    fn publisher() -> Publisher {
+        Publisher::new(Box::new(|topic| vec![topic.clone(), Bytes::from_static(b"welcome")]))
+    }
+
+    fn alice(publisher: &Publisher) -> Arc<Peer> {
+        let peer = Arc::new(Peer { identity: Bytes::from_static(b"alice"), outbox: Outbox::new() });
+        publisher.joined(&peer);
+        peer
+    }
+
+    fn message(frames: &[&'static str]) -> Vec<Bytes> {
+        frames.iter().map(|frame| Bytes::from_static(frame.as_bytes())).collect()
+    }
+
+    /// What was sent to a peer, and takes it.
+    async fn sent(peer: &Peer) -> Vec<Bytes> {
+        let mut out = Vec::new();
+        while peer.outbox.bytes() > 0 {
+            let message = peer.outbox.next().await.unwrap();
+            peer.outbox.wrote(message.len());
+            out.push(message);
+        }
+        out
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_is_welcomed_on_its_topic_before_anything_else() {
+        let publisher = publisher();
+        let alice = alice(&publisher);
+        publisher.publish(&message(&["kernel.status", "early"])).await;
+        publisher.received(&alice, message(&["\u{1}kernel"])).await;
+        publisher.publish(&message(&["kernel.status", "a"])).await;
+        publisher.publish(&message(&["other", "b"])).await;
+        let expected = [encode(&message(&["kernel", "welcome"])), encode(&message(&["kernel.status", "a"]))];
+        assert_eq!(sent(&alice).await, expected);
+    }
+
+    #[tokio::test]
+    async fn who_unsubscribes_hears_no_more_and_junk_does_no_harm() {
+        let publisher = publisher();
+        let alice = alice(&publisher);
+        publisher.received(&alice, message(&["\u{1}"])).await;
+        for junk in [&[""][..], &["\u{2}x"], &["\u{0}never"], &["\u{1}", "two frames"], &[]] {
+            publisher.received(&alice, message(junk)).await;
+        }
+        publisher.publish(&message(&["a"])).await;
+        assert_eq!(sent(&alice).await.len(), 2);
+        publisher.received(&alice, message(&["\u{0}"])).await;
+        publisher.publish(&message(&["b"])).await;
+        assert!(sent(&alice).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscriber_that_stopped_is_given_up_and_the_others_go_on() {
+        let publisher = publisher();
+        let (stopped, alive) = (alice(&publisher), alice(&publisher));
+        for peer in [&stopped, &alive] {
+            publisher.received(peer, message(&["\u{1}"])).await;
+        }
+        sent(&alive).await;
+        let big = [Bytes::from_static(b"t"), Bytes::from(vec![0; WAITING_BYTES_MAX / 2])];
+        for _ in 0..2 {
+            publisher.publish(&big).await;
+            assert_eq!(sent(&alive).await.len(), 1);
+        }
+        assert!(!stopped.outbox.push(Bytes::from_static(b"x")), "its box is closed");
+        publisher.publish(&big).await;
+        assert_eq!(sent(&alive).await.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_subscriber_is_waited_for_once() {
+        let publisher = publisher();
+        let slow = alice(&publisher);
+        publisher.received(&slow, message(&["\u{1}"])).await;
+        let wait_max = Duration::from_millis(100);
+        let start = tokio::time::Instant::now();
+        publisher.settle(wait_max).await;
+        publisher.settle(wait_max).await;
+        assert_eq!(start.elapsed(), wait_max);
+    }
+}

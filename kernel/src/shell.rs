@@ -1,0 +1,57 @@
+//! The shell socket: sorts requests by who answers them.
+//!
+//! ```text
+//!           ┌─ kernel_info, is_complete, … ─▶ answered here, at once
+//! shell ────┼─ complete, inspect ───────────▶ analysis thread
+//!           └─ execute, history, comms, … ──▶ cells thread, in the order in which they came
+//! ```
+
+use crate::analysis;
+use crate::answers;
+use crate::cells::Turn;
+use crate::kernel::{Channel, Kernel};
+use crate::wire::Request;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::mpsc;
+
+/// Requests that wait for their turn. When there are more, the socket is not read until there is room.
+pub(crate) const TURNS_MAX: usize = 1024;
+/// Questions about code that wait. When there are more, the person has typed on, and they are answered with nothing.
+pub(crate) const QUESTIONS_MAX: usize = 16;
+
+/// Where requests go from here.
+pub(crate) struct Desks {
+    /// To the cells thread.
+    pub(crate) turns: mpsc::Sender<Turn>,
+    /// How many requests have been sent there.
+    pub(crate) turns_sent: Arc<AtomicU64>,
+    /// To the analysis thread.
+    pub(crate) questions: mpsc::Sender<Request>,
+}
+
+/// Serves the socket until the kernel ends.
+pub(crate) async fn serve(kernel: Arc<Kernel>, mut messages: mpsc::Receiver<Vec<Bytes>>, desks: Desks) {
+    while let Some(frames) = messages.recv().await {
+        let request = match kernel.wire.decode(frames) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::warn!(%error, "ignored on shell");
+                continue;
+            }
+        };
+        let Some(request) = answers::at_once(&kernel, Channel::Shell, request) else { continue };
+        if matches!(&*request.msg_type, "complete_request" | "inspect_request") {
+            if let Err(refused) = desks.questions.try_send(request) {
+                let request = refused.into_inner();
+                kernel.answer(Channel::Shell, &request, analysis::nothing(&request));
+            }
+            continue;
+        }
+        let number = desks.turns_sent.fetch_add(1, Ordering::SeqCst);
+        if desks.turns.send(Turn { number, request }).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The sockets that are answered: shell, control and stdin, which route by identity, and the heartbeat, which echoes.
+
+use crate::zmtp::{Outbox, Peer, Service, encode};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc;
+
+/// Messages that wait in the kernel before their sender is no longer read.
+const INBOX_MESSAGES_MAX: usize = 64;
+/// A client that leaves this many bytes of replies unread is given up.
+const UNREAD_BYTES_MAX: usize = 64 << 20;
+
+/// A socket that knows its peers by identity. Cheap to clone; all clones are the same socket.
+#[derive(Clone)]
+pub(crate) struct Router(Arc<Shared>);
+
+struct Shared {
+    peers: Mutex<HashMap<Bytes, Arc<Peer>>>,
+    inbox: mpsc::Sender<Vec<Bytes>>,
+}
+
+impl Router {
+    /// The socket, its service for [`serve`](crate::zmtp::serve), and the messages that come in, each with the sender's
+    /// identity as its first frame.
+    pub(crate) fn new() -> (Router, Arc<RouterService>, mpsc::Receiver<Vec<Bytes>>) {
+        let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
+        let shared = Arc::new(Shared { peers: Mutex::default(), inbox });
+        (Router(shared.clone()), Arc::new(RouterService(shared)), messages)
+    }
+
+    /// Sends `frames` to the peer that the first of them names. `false` when there is no such peer. Never waits.
+    pub(crate) fn send(&self, frames: &[Bytes]) -> bool {
+        let Some((identity, rest)) = frames.split_first() else { return false };
+        let Some(peer) = self.0.peers.lock().expect("nobody panics holding the peers").get(identity).cloned() else {
+            return false;
+        };
+        if peer.outbox.bytes() > UNREAD_BYTES_MAX {
+            tracing::warn!("a client does not read its replies and is disconnected");
+            peer.outbox.close();
+        }
+        peer.outbox.push(encode(rest))
+    }
+
+    /// Returns when everything sent so far is written.
+    pub(crate) async fn flush(&self) {
+        let peers: Vec<_> = self.0.peers.lock().expect("nobody panics holding the peers").values().cloned().collect();
+        for peer in peers {
+            peer.outbox.drained().await;
+        }
+    }
+}
+
+/// The connections' side of a [`Router`].
+pub(crate) struct RouterService(Arc<Shared>);
+
+impl Service for RouterService {
+    const TYPE: &'static str = "ROUTER";
+    const PEERS: &'static [&'static str] = &["DEALER", "REQ", "ROUTER"];
+    const BYTES_MAX: usize = 256 << 20;
+
+    fn joined(&self, peer: &Arc<Peer>) {
+        let mut peers = self.0.peers.lock().expect("nobody panics holding the peers");
+        // A client that reconnects takes its name over from its old connection, which may not have noticed its end yet.
+        if let Some(old) = peers.insert(peer.identity.clone(), peer.clone()) {
+            old.outbox.close();
+        }
+    }
+
+    async fn received(&self, peer: &Arc<Peer>, mut frames: Vec<Bytes>) {
+        frames.insert(0, peer.identity.clone());
+        // Closed when the kernel ends; then nobody is interested any more.
+        let _ = self.0.inbox.send(frames).await;
+    }
+
+    fn left(&self, peer: &Arc<Peer>) {
+        let mut peers = self.0.peers.lock().expect("nobody panics holding the peers");
+        if peers.get(&peer.identity).is_some_and(|current| Arc::ptr_eq(current, peer)) {
+            peers.remove(&peer.identity);
+        }
+    }
+}
+
+/// Sends back what comes, frame by frame, so that a client sees that the process is alive. A ROUTER and not a REP: it has no
+/// state to get out of step, and one client cannot hold up another.
+pub(crate) struct Heartbeat;
+
+impl Service for Heartbeat {
+    const TYPE: &'static str = "ROUTER";
+    const PEERS: &'static [&'static str] = &["REQ", "DEALER", "ROUTER"];
+    const BYTES_MAX: usize = 1 << 20;
+
+    fn joined(&self, _: &Arc<Peer>) {}
+
+    async fn received(&self, peer: &Arc<Peer>, frames: Vec<Bytes>) {
+        echo(&peer.outbox, &frames);
+    }
+
+    fn left(&self, _: &Arc<Peer>) {}
+}
+
+fn echo(outbox: &Outbox, frames: &[Bytes]) {
+    // Who asks without listening gets no answer.
+    if outbox.bytes() <= Heartbeat::BYTES_MAX {
+        outbox.push(encode(frames));
+    }
+}

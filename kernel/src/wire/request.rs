@@ -1,0 +1,113 @@
+//! Requests as types, also those that leave out what the protocol lets them leave out.
+//!
+//! `jupyter-protocol` wants every field. Clients leave some out or say `null`: jupyter_kernel_test searches the history without
+//! `n`, evcxr closes comms without `data`. So the missing ones are filled in first.
+
+use jupyter_protocol::JupyterMessageContent;
+use serde_json::{Map, Value, json};
+
+/// The typed content of a message of this type.
+///
+/// # Errors
+/// A field that cannot be left out is missing, or one has the wrong type.
+pub(crate) fn typed(msg_type: &str, mut content: Map<String, Value>) -> serde_json::Result<JupyterMessageContent> {
+    complete(msg_type, &mut content);
+    JupyterMessageContent::from_type_and_content(msg_type, Value::Object(content))
+}
+
+/// Fills in what is missing or null.
+fn complete(msg_type: &str, content: &mut Map<String, Value>) {
+    let defaults = match msg_type {
+        "execute_request" => {
+            // A silent request is never stored; one that says nothing of it is stored when it is not silent.
+            let silent = content.get("silent").and_then(Value::as_bool).unwrap_or(false);
+            json!({
+                "silent": false, "store_history": !silent, "user_expressions": {}, "allow_stdin": false, "stop_on_error": true,
+            })
+        }
+        "complete_request" | "inspect_request" => {
+            let code = content.get("code").and_then(Value::as_str).unwrap_or_default();
+            json!({"cursor_pos": code.chars().count(), "detail_level": 0})
+        }
+        "history_request" => json!({
+            "hist_access_type": "tail", "output": false, "raw": true, "session": 0, "start": 0, "stop": i32::MAX, "n": i32::MAX,
+            "pattern": "*", "unique": false,
+        }),
+        "comm_open" | "comm_msg" | "comm_close" => json!({"data": {}, "target_name": ""}),
+        "shutdown_request" => json!({"restart": false}),
+        "is_complete_request" => json!({"code": ""}),
+        "input_reply" => json!({"value": ""}),
+        _ => return,
+    };
+    let Value::Object(defaults) = defaults else { return };
+    for (field, default) in defaults {
+        let value = content.entry(field).or_insert(Value::Null);
+        if value.is_null() {
+            *value = default;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jupyter_protocol::HistoryRequest;
+
+    fn parse(msg_type: &str, content: Value) -> serde_json::Result<JupyterMessageContent> {
+        let Value::Object(content) = content else { panic!("{content}") };
+        typed(msg_type, content)
+    }
+
+    #[test]
+    fn requests_may_leave_out_what_has_a_default() {
+        for (msg_type, content) in [
+            ("execute_request", json!({"code": "1"})),
+            ("complete_request", json!({"code": "1"})),
+            ("inspect_request", json!({"code": "1", "cursor_pos": null})),
+            ("history_request", json!({"hist_access_type": "range", "session": 0, "start": 1})),
+            ("history_request", json!({"hist_access_type": "search", "pattern": "*", "n": null})),
+            ("comm_open", json!({"comm_id": "c", "target_name": "t"})),
+            ("comm_close", json!({"comm_id": "c"})),
+            ("comm_info_request", json!({})),
+            ("shutdown_request", json!({})),
+            ("interrupt_request", json!({})),
+            ("input_reply", json!({"value": "x", "status": "ok"})),
+        ] {
+            let parsed = parse(msg_type, content);
+            assert_eq!(parsed.unwrap().message_type(), msg_type);
+        }
+    }
+
+    #[test]
+    fn a_request_without_its_subject_is_refused() {
+        for (msg_type, content) in [
+            ("execute_request", json!({})),
+            ("execute_request", json!({"code": 1})),
+            ("complete_request", json!({})),
+            ("comm_open", json!({})),
+            ("history_request", json!({"hist_access_type": "dream"})),
+        ] {
+            assert!(parse(msg_type, content.clone()).is_err(), "{msg_type} {content}");
+        }
+    }
+
+    #[test]
+    fn a_silent_request_is_not_stored_unless_it_says_so() {
+        let store = |content| match parse("execute_request", content) {
+            Ok(JupyterMessageContent::ExecuteRequest(request)) => request.store_history,
+            other => panic!("{other:?}"),
+        };
+        assert!(store(json!({"code": ""})));
+        assert!(!store(json!({"code": "", "silent": true})));
+    }
+
+    #[test]
+    fn a_search_without_a_limit_finds_everything() {
+        match parse("history_request", json!({"hist_access_type": "search", "pattern": "a"})) {
+            Ok(JupyterMessageContent::HistoryRequest(HistoryRequest::Search { n, unique, .. })) => {
+                assert_eq!((n, unique), (i32::MAX, false));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! One connection from greeting to end, as one task that reads and writes at the same time.
+
+use super::codec::{Decoder, GREETING_LEN, Unit, ZmtpError, check_greeting, greeting, parse_ready, pong, ready};
+use super::outbox::Outbox;
+use bytes::{Buf, Bytes, BytesMut};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// A peer has this long for its greeting and its READY.
+const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// What a kind of socket does with its peers.
+pub(crate) trait Service: Send + Sync + 'static {
+    /// Our socket's type, as said in the handshake.
+    const TYPE: &'static str;
+    /// The types of socket that may connect.
+    const PEERS: &'static [&'static str];
+    /// The largest message that is taken.
+    const BYTES_MAX: usize;
+
+    /// A peer has connected. Nothing has been received from it yet.
+    fn joined(&self, peer: &Arc<Peer>);
+    /// A message came. The next one of this peer is not read before this returns.
+    fn received(&self, peer: &Arc<Peer>, frames: Vec<Bytes>) -> impl Future<Output = ()> + Send;
+    /// The peer has gone. Comes once for each `joined`.
+    fn left(&self, peer: &Arc<Peer>);
+}
+
+/// The other end of a connection.
+pub(crate) struct Peer {
+    /// The name it gave itself, or else one that no peer can give itself: it begins with zero.
+    pub(crate) identity: Bytes,
+    /// What is to be sent to it.
+    pub(crate) outbox: Outbox,
+}
+
+/// Serves one connection until its end.
+pub(crate) async fn run<S: Service, T>(stream: T, service: Arc<S>)
+where
+    T: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (mut read, mut write) = tokio::io::split(stream);
+    let mut incoming = Incoming { buffer: BytesMut::new(), decoder: Decoder::new(S::BYTES_MAX) };
+    let handshake = shake_hands::<S, _, _>(&mut read, &mut write, &mut incoming);
+    let identity = match tokio::time::timeout(HANDSHAKE_WAIT_MAX, handshake).await {
+        Ok(Ok(identity)) => identity,
+        Ok(Err(error)) => return tracing::debug!(socket = S::TYPE, %error, "connection refused"),
+        Err(_) => return tracing::debug!(socket = S::TYPE, error = %ZmtpError::Silent, "connection refused"),
+    };
+    let identity = if identity.is_empty() { new_name() } else { identity };
+    let peer = Arc::new(Peer { identity, outbox: Outbox::new() });
+    service.joined(&peer);
+    let end = tokio::select! {
+        end = read_all(&mut read, &mut incoming, &peer, &*service) => end,
+        end = write_all(&mut write, &peer.outbox) => end,
+        () = peer.outbox.closed() => Ok(()),
+    };
+    if let Err(error) = end {
+        tracing::debug!(socket = S::TYPE, %error, "connection ended");
+    }
+    peer.outbox.close();
+    service.left(&peer);
+}
+
+/// A name for a peer that gave itself none.
+fn new_name() -> Bytes {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut name = vec![0];
+    name.extend_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    name.into()
+}
+
+/// Bytes that came, and the frames begun in them.
+struct Incoming {
+    buffer: BytesMut,
+    decoder: Decoder,
+}
+
+impl Incoming {
+    /// The next message or command; `None` at the end of the stream.
+    async fn next(&mut self, read: &mut (impl AsyncRead + Unpin)) -> Result<Option<Unit>, ZmtpError> {
+        loop {
+            if let Some(unit) = self.decoder.next(&mut self.buffer)? {
+                return Ok(Some(unit));
+            }
+            if read.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+async fn shake_hands<S: Service, R, W>(read: &mut R, write: &mut W, incoming: &mut Incoming) -> Result<Bytes, ZmtpError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    write.write_all(&greeting()).await?;
+    let mut theirs = [0; GREETING_LEN];
+    read.read_exact(&mut theirs).await?;
+    check_greeting(&theirs)?;
+    write.write_all(&ready(S::TYPE, b"")).await?;
+    let Some(Unit::Command { name, data }) = incoming.next(read).await? else {
+        return Err(ZmtpError::Malformed { what: "handshake" });
+    };
+    if &name[..] != b"READY" {
+        return Err(ZmtpError::Malformed { what: "handshake" });
+    }
+    let (socket_type, identity) = parse_ready(&data)?;
+    if !S::PEERS.iter().any(|allowed| allowed.as_bytes() == socket_type) {
+        let theirs = String::from_utf8_lossy(&socket_type).into_owned();
+        return Err(ZmtpError::SocketType { theirs, ours: S::TYPE });
+    }
+    Ok(identity)
+}
+
+async fn read_all<S: Service>(
+    read: &mut (impl AsyncRead + Unpin),
+    incoming: &mut Incoming,
+    peer: &Arc<Peer>,
+    service: &S,
+) -> Result<(), ZmtpError> {
+    while let Some(unit) = incoming.next(read).await? {
+        match unit {
+            Unit::Message(frames) => service.received(peer, frames).await,
+            Unit::Command { name, data } if &name[..] == b"PING" => {
+                peer.outbox.push(pong(&data));
+            }
+            Unit::Command { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+async fn write_all(write: &mut (impl AsyncWrite + Unpin), outbox: &Outbox) -> Result<(), ZmtpError> {
+    while let Some(mut message) = outbox.next().await {
+        while message.has_remaining() {
+            let count = write.write_buf(&mut message).await?;
+            if count == 0 {
+                return Err(ZmtpError::Io(std::io::ErrorKind::WriteZero.into()));
+            }
+            outbox.wrote(count);
+        }
+    }
+    Ok(())
+}

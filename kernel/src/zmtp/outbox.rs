@@ -1,0 +1,99 @@
+//! What is still to be written to one peer.
+//!
+//! Putting something in never waits. Whoever fills the box decides what too much is, by looking at [`Outbox::bytes`]:
+//! a router gives the peer up, the publisher waits for it.
+
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use tokio::sync::{Notify, watch};
+
+/// A queue of encoded messages for one peer.
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    /// Bytes put in and not yet written. Watched by those who wait for room or for the end.
+    bytes: watch::Sender<usize>,
+    work: Notify,
+}
+
+struct Queue {
+    messages: VecDeque<Bytes>,
+    closed: bool,
+}
+
+impl Outbox {
+    /// An empty box.
+    pub(crate) fn new() -> Outbox {
+        let queue = Queue { messages: VecDeque::new(), closed: false };
+        Outbox { queue: Mutex::new(queue), bytes: watch::Sender::new(0), work: Notify::new() }
+    }
+
+    /// Puts a message in. `false` when the peer is gone, and the message with it.
+    pub(crate) fn push(&self, message: Bytes) -> bool {
+        let mut queue = self.queue.lock().expect("nobody panics holding an outbox");
+        if queue.closed {
+            return false;
+        }
+        self.bytes.send_modify(|bytes| *bytes += message.len());
+        queue.messages.push_back(message);
+        drop(queue);
+        self.work.notify_one();
+        true
+    }
+
+    /// Bytes that are still to be written.
+    pub(crate) fn bytes(&self) -> usize {
+        *self.bytes.borrow()
+    }
+
+    /// Follows [`Outbox::bytes`]; each change is progress.
+    pub(crate) fn watch(&self) -> watch::Receiver<usize> {
+        self.bytes.subscribe()
+    }
+
+    /// Returns when everything is written or the peer is gone.
+    pub(crate) async fn drained(&self) {
+        // The sender lives in `self`, so the only way out is the condition.
+        let _ = self.watch().wait_for(|bytes| *bytes == 0).await;
+    }
+
+    /// The next message to write; `None` when the box is closed.
+    pub(crate) async fn next(&self) -> Option<Bytes> {
+        loop {
+            {
+                let mut queue = self.queue.lock().expect("nobody panics holding an outbox");
+                if let Some(message) = queue.messages.pop_front() {
+                    return Some(message);
+                }
+                if queue.closed {
+                    return None;
+                }
+            }
+            self.work.notified().await;
+        }
+    }
+
+    /// So many bytes have left.
+    pub(crate) fn wrote(&self, count: usize) {
+        self.bytes.send_modify(|bytes| *bytes = bytes.saturating_sub(count));
+    }
+
+    /// The peer is gone or given up: forgets what is queued and releases everybody who waits.
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue.lock().expect("nobody panics holding an outbox");
+        queue.closed = true;
+        queue.messages.clear();
+        drop(queue);
+        self.bytes.send_modify(|bytes| *bytes = 0);
+        self.work.notify_one();
+    }
+
+    /// Returns once the box is closed.
+    pub(crate) async fn closed(&self) {
+        let mut bytes = self.watch();
+        while !self.queue.lock().expect("nobody panics holding an outbox").closed {
+            // Closing changes the count, if only from zero to zero, after it sets the flag.
+            let _ = bytes.changed().await;
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Ctrl-C: it ends what a cell does, never the session.
+//!
+//! A thread receives SIGINT. While a cell runs, the signal goes to the evaluator. Otherwise it depends on who is there: at
+//! a prompt a person only wants rid of the line (the line editor sees Ctrl-C as a key, so this is the time before and after
+//! it reads); a script that waits for its input, or for the evaluator, ends as any program does.
+//!
+//! The cell host and the workers are in process groups of their own, so the terminal sends Ctrl-C to this process alone.
+
+use crate::evaluator::Evaluator;
+use crossbeam::channel::{Receiver, bounded};
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::{Handle, Signals};
+use signal_hook::low_level::emulate_default_handler;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// What Ctrl-C does while no cell runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idle {
+    /// It is told to [`Interrupts::idle`].
+    Tell,
+    /// The process ends, as if there were no handler.
+    Die,
+}
+
+/// The handler of SIGINT. It stands as long as this value lives.
+pub(crate) struct Interrupts {
+    running: Arc<AtomicBool>,
+    idle: Receiver<()>,
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A cell runs as long as this value lives.
+pub(crate) struct Running<'a>(&'a AtomicBool);
+
+impl Interrupts {
+    /// Takes SIGINT over.
+    pub fn install<E: Evaluator>(evaluator: E, when_idle: Idle) -> io::Result<Interrupts> {
+        let mut signals = Signals::new([SIGINT])?;
+        let handle = signals.handle();
+        let running = Arc::new(AtomicBool::new(false));
+        let (tell, idle) = bounded(1);
+        let is_running = Arc::clone(&running);
+        let receive = move || {
+            for _ in signals.forever() {
+                // Acquire: pairs with the Release in `cell`, so that a signal after it finds the cell.
+                if is_running.load(Ordering::Acquire) {
+                    evaluator.interrupt();
+                } else if when_idle == Idle::Tell {
+                    // A full channel says the same thing already.
+                    let _ = tell.try_send(());
+                } else if let Err(error) = emulate_default_handler(SIGINT) {
+                    tracing::warn!(%error, "the interrupt had no effect");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("interrupts".into()).spawn(receive)?;
+        Ok(Interrupts { running, idle, handle, thread: Some(thread) })
+    }
+
+    /// From here on, and until the value returned is dropped, Ctrl-C goes to the evaluator.
+    pub fn cell(&self) -> Running<'_> {
+        // Release: pairs with the Acquire in the thread.
+        self.running.store(true, Ordering::Release);
+        Running(&self.running)
+    }
+
+    /// Receives a word for each Ctrl-C while no cell runs; several in a row may be one.
+    pub fn idle(&self) -> &Receiver<()> {
+        &self.idle
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in the thread.
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.handle.close();
+        if let Some(thread) = self.thread.take() {
+            // It panics only if the evaluator does, and that has been reported by then.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use signal_hook::low_level::raise;
+    use std::time::Duration;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// One test, because a signal goes to all handlers of the process.
+    #[test]
+    fn an_interrupt_goes_to_the_cell_while_one_runs_and_is_told_otherwise() {
+        let fake = Fake::new();
+        let interrupts = Interrupts::install(fake.clone(), Idle::Tell).unwrap();
+        raise(SIGINT).unwrap();
+        interrupts.idle().recv_timeout(SOON).unwrap();
+        assert_eq!(fake.interrupts(), 0);
+
+        let running = interrupts.cell();
+        raise(SIGINT).unwrap();
+        fake.wait_for_interrupt(SOON);
+        drop(running);
+
+        raise(SIGINT).unwrap();
+        interrupts.idle().recv_timeout(SOON).unwrap();
+        assert_eq!(fake.interrupts(), 1);
+    }
+}

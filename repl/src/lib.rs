@@ -1,0 +1,69 @@
+//! Mobula in a terminal: the prompt, cells from a pipe, and `mobula run`.
+//!
+//! ```text
+//! terminal ─ editor ─▶ repl ──┐
+//! stdin ──────────────▶ pipe ─┼─▶ runner ──▶ Evaluator (a session)
+//! FILE.rs, FILE.ipynb ▶ script┘                   │ events
+//!                                    render ◀─────┘  the only one that prints
+//! ```
+//!
+//! Standard output is what the cells print and their results. Errors and notices are on standard error.
+
+mod ask;
+mod colour;
+mod commands;
+mod complete;
+mod editor;
+mod evaluator;
+#[cfg(test)]
+mod fake;
+mod highlight;
+mod history;
+mod input;
+mod interrupts;
+mod lex;
+mod page;
+mod pipe;
+mod render;
+pub mod repl;
+mod runner;
+
+pub use colour::ColorChoice;
+pub use evaluator::Evaluator;
+pub use history::HistoryChoice;
+pub use pipe::PipeError;
+pub use repl::{ReplError, ReplOptions};
+
+/// How a REPL or a script ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All that was asked for was done.
+    Done,
+    /// A cell failed, and that was reported.
+    CellFailed,
+}
+
+impl Ending {
+    /// 0, or 1 when a cell failed.
+    ///
+    /// ```
+    /// assert_eq!(mobula_repl::Ending::CellFailed.exit_code(), 1);
+    /// ```
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Ending::Done => 0,
+            Ending::CellFailed => 1,
+        }
+    }
+}
+
+impl From<Ending> for std::process::ExitCode {
+    fn from(ending: Ending) -> Self {
+        ending.exit_code().into()
+    }
+}
+
+/// The exit code for a machine that lacks something.
+const fn env_broken() -> u8 {
+    3
+}

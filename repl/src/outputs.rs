@@ -1,0 +1,234 @@
+//! What cells showed, kept as a notebook keeps it.
+//!
+//! The rules are those of nbclient: text of the same stream in a row is one output; a display that changes changes wherever it
+//! was shown; a cleared cell begins anew. Output that comes after its cell has ended still goes to that cell.
+
+use mobula_session::{Bundle, CellError, CellId, Event, Stream};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The outputs of all cells that have run.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    cells: BTreeMap<CellId, Vec<Output>>,
+    /// Cells whose outputs go when the next one comes.
+    clear_waits: BTreeSet<CellId>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Output {
+    Text { stream: Stream, text: String },
+    Display(Bundle),
+    Result(Bundle),
+    Error { name: String, value: String, traceback: Vec<String> },
+}
+
+impl Recorder {
+    /// Takes an event down.
+    pub fn event(&mut self, event: &Event) {
+        match event {
+            Event::Text { cell, stream, text } => self.text(*cell, *stream, text),
+            Event::Display { cell, bundle } => self.push(*cell, Output::Display(bundle.clone())),
+            Event::Result { cell, bundle } => self.push(*cell, Output::Result(bundle.clone())),
+            Event::Update { bundle, .. } => self.update(bundle),
+            Event::Clear { cell, wait: true } => drop(self.clear_waits.insert(*cell)),
+            Event::Clear { cell, wait: false } => {
+                self.clear_waits.remove(cell);
+                self.cells.remove(cell);
+            }
+            Event::Notice { .. } => {}
+        }
+    }
+
+    /// Takes down why a cell failed.
+    pub fn error(&mut self, cell: CellId, error: &CellError) {
+        let traceback = error.ansi.lines().map(str::to_owned).collect();
+        self.push(cell, Output::Error { name: error.name.clone(), value: error.value.clone(), traceback });
+    }
+
+    /// The cell's outputs as they stand in a notebook file.
+    pub fn outputs(&self, cell: CellId) -> Value {
+        self.cells.get(&cell).into_iter().flatten().map(|output| output.json(cell)).collect()
+    }
+
+    fn of(&mut self, cell: CellId) -> &mut Vec<Output> {
+        let outputs = self.cells.entry(cell).or_default();
+        if self.clear_waits.remove(&cell) {
+            outputs.clear();
+        }
+        outputs
+    }
+
+    fn push(&mut self, cell: CellId, output: Output) {
+        self.of(cell).push(output);
+    }
+
+    fn text(&mut self, cell: CellId, stream: Stream, more: &str) {
+        let outputs = self.of(cell);
+        match outputs.last_mut() {
+            Some(Output::Text { stream: last, text }) if *last == stream => text.push_str(more),
+            _ => outputs.push(Output::Text { stream, text: more.to_owned() }),
+        }
+    }
+
+    fn update(&mut self, new: &Bundle) {
+        let shown = self.cells.values_mut().flatten().filter_map(|output| match output {
+            Output::Display(bundle) | Output::Result(bundle) => Some(bundle),
+            _ => None,
+        });
+        for bundle in shown.filter(|bundle| bundle.display_id.is_some() && bundle.display_id == new.display_id) {
+            bundle.data.clone_from(&new.data);
+            bundle.metadata.clone_from(&new.metadata);
+        }
+    }
+}
+
+impl Output {
+    fn json(&self, cell: CellId) -> Value {
+        match self {
+            Output::Text { stream, text } => {
+                let name = match stream {
+                    Stream::Stdout => "stdout",
+                    Stream::Stderr => "stderr",
+                };
+                json!({"name": name, "output_type": "stream", "text": lines(text)})
+            }
+            Output::Display(bundle) => {
+                json!({"data": data(bundle), "metadata": bundle.metadata, "output_type": "display_data"})
+            }
+            Output::Result(bundle) => json!({
+                "data": data(bundle),
+                "execution_count": cell.0,
+                "metadata": bundle.metadata,
+                "output_type": "execute_result",
+            }),
+            Output::Error { name, value, traceback } => {
+                json!({"ename": name, "evalue": value, "output_type": "error", "traceback": traceback})
+            }
+        }
+    }
+}
+
+/// Texts are kept as lists of lines, for the sake of diffs; images and JSON are not.
+fn data(bundle: &Bundle) -> Map<String, Value> {
+    let split = |mime: &str| mime.starts_with("text/") || matches!(mime, "application/javascript" | "image/svg+xml");
+    let content = |(mime, value): (&String, &Value)| match value {
+        Value::String(text) if split(mime) => (mime.clone(), lines(text)),
+        value => (mime.clone(), value.clone()),
+    };
+    bundle.data.iter().map(content).collect()
+}
+
+/// The lines of `text`, each with its end. What ends a line is what Python thinks does, because Jupyter splits with Python and
+/// a file that two programs write should not change with each.
+fn lines(text: &str) -> Value {
+    let mut lines: Vec<&str> = Vec::new();
+    let (mut begin, mut chars) = (0, text.char_indices().peekable());
+    while let Some((at, c)) = chars.next() {
+        let ends = matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        if ends && !(c == '\r' && chars.peek().is_some_and(|(_, next)| *next == '\n')) {
+            let end = at + c.len_utf8();
+            lines.push(&text[begin..end]);
+            begin = end;
+        }
+    }
+    if begin < text.len() {
+        lines.push(&text[begin..]);
+    }
+    lines.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: CellId = CellId(1);
+    const SECOND: CellId = CellId(2);
+
+    fn print(cell: CellId, stream: Stream, text: &str) -> Event {
+        Event::Text { cell, stream, text: text.into() }
+    }
+
+    fn bar(text: &str) -> Bundle {
+        Bundle { display_id: Some("bar".into()), ..Bundle::text(text) }
+    }
+
+    fn recorded(events: impl IntoIterator<Item = Event>) -> Recorder {
+        let mut recorder = Recorder::default();
+        events.into_iter().for_each(|event| recorder.event(&event));
+        recorder
+    }
+
+    #[test]
+    fn text_of_one_stream_in_a_row_is_one_output() {
+        let recorder = recorded([
+            print(FIRST, Stream::Stdout, "a"),
+            print(FIRST, Stream::Stdout, "b\nc"),
+            print(FIRST, Stream::Stderr, "w\n"),
+            print(FIRST, Stream::Stdout, "d"),
+        ]);
+        let expected = json!([
+            {"name": "stdout", "output_type": "stream", "text": ["ab\n", "c"]},
+            {"name": "stderr", "output_type": "stream", "text": ["w\n"]},
+            {"name": "stdout", "output_type": "stream", "text": ["d"]},
+        ]);
+        assert_eq!(recorder.outputs(FIRST), expected);
+    }
+
+    #[test]
+    fn a_display_that_changes_changes_wherever_it_was_shown() {
+        let recorder = recorded([
+            Event::Display { cell: FIRST, bundle: bar("0 %") },
+            Event::Display { cell: FIRST, bundle: Bundle::text("other") },
+            Event::Display { cell: SECOND, bundle: bar("0 %") },
+            Event::Update { cell: SECOND, bundle: bar("100 %") },
+        ]);
+        let display = |text| json!({"data": {"text/plain": [text]}, "metadata": {}, "output_type": "display_data"});
+        assert_eq!(recorder.outputs(FIRST), json!([display("100 %"), display("other")]));
+        assert_eq!(recorder.outputs(SECOND), json!([display("100 %")]));
+    }
+
+    #[test]
+    fn a_cleared_cell_begins_anew_at_once_or_with_the_next_output() {
+        let clear = |wait| Event::Clear { cell: FIRST, wait };
+        let text = |event: Event| vec![print(FIRST, Stream::Stdout, "a"), event];
+        assert_eq!(recorded(text(clear(false))).outputs(FIRST), json!([]));
+        assert_eq!(recorded(text(clear(true))).outputs(FIRST)[0]["text"], json!(["a"]));
+        let more = text(clear(true)).into_iter().chain([print(FIRST, Stream::Stdout, "b")]);
+        assert_eq!(recorded(more).outputs(FIRST)[0]["text"], json!(["b"]));
+    }
+
+    #[test]
+    fn a_result_carries_the_number_of_its_cell_and_an_error_its_report() {
+        let mut recorder = recorded([Event::Result { cell: SECOND, bundle: Bundle::text("1") }]);
+        let error = CellError { name: "E0308".into(), value: "v".into(), plain: "p".into(), ansi: "a\nb".into() };
+        recorder.error(SECOND, &error);
+        let expected = json!([
+            {"data": {"text/plain": ["1"]}, "execution_count": 2, "metadata": {}, "output_type": "execute_result"},
+            {"ename": "E0308", "evalue": "v", "output_type": "error", "traceback": ["a", "b"]},
+        ]);
+        assert_eq!(recorder.outputs(SECOND), expected);
+    }
+
+    #[test]
+    fn only_texts_are_kept_as_lines() {
+        let mut bundle = Bundle::text("a\nb");
+        bundle.data.insert("image/png".into(), "QUJD\nQUJD".into());
+        bundle.data.insert("application/json".into(), json!({"a": "b\nc"}));
+        bundle.data.insert("image/svg+xml".into(), "<svg>\n</svg>".into());
+        let expected = json!({
+            "application/json": {"a": "b\nc"},
+            "image/png": "QUJD\nQUJD",
+            "image/svg+xml": ["<svg>\n", "</svg>"],
+            "text/plain": ["a\n", "b"],
+        });
+        assert_eq!(Value::Object(data(&bundle)), expected);
+    }
+
+    #[test]
+    fn lines_end_where_python_ends_them() {
+        assert_eq!(lines("a\r\nb\rc\u{85}d\u{2028}\n"), json!(["a\r\n", "b\r", "c\u{85}", "d\u{2028}", "\n"]));
+        assert_eq!(lines(""), json!([]));
+        assert_eq!(lines("\n\n"), json!(["\n", "\n"]));
+    }
+}

@@ -1,0 +1,346 @@
+//! Cells from a pipe or a file on standard input, as a person would type them.
+//!
+//! ```text
+//! line ──▶ Splitter ──▶ More:  something is missing
+//!                   ├─▶ Maybe: whole, unless the next line begins with `.`, `else`, …
+//!                   └─▶ Run
+//! ```
+//!
+//! A program at the other end may wait for the answer before it writes the next line, so a `Maybe` does not wait for ever:
+//! a next line that is not there within [`NEXT_LINE_WAIT`] is not looked at. Whoever writes line by line ends statements
+//! with `;`, or whole blocks, and never waits.
+
+use crate::Ending;
+use crate::commands::{self, Command};
+use crate::env_broken;
+use crate::evaluator::Evaluator;
+use crate::input;
+use crate::runner::{Readiness, Runner};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use mobula_session::Completeness;
+use std::io::{self, BufRead};
+use std::time::Duration;
+
+/// How long a cell that could go on waits for the line that would say so.
+const NEXT_LINE_WAIT: Duration = Duration::from_millis(50);
+/// Lines that are read ahead.
+const LINES_MAX: usize = 1024;
+
+/// Why cells could not be read to the end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipeError {
+    /// The last cell is not finished.
+    #[error("the input ends in the middle of the cell that begins on line {line}")]
+    Unfinished {
+        /// Its first line, from 1.
+        line: usize,
+    },
+    /// The input is no text.
+    #[error("line {line} of the input is not valid UTF-8")]
+    NotText {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The input could not be read.
+    #[error("line {line} of the input could not be read")]
+    Unreadable {
+        /// The line, from 1.
+        line: usize,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Cells cannot be run here.
+    #[error("{0}")]
+    NotReady(String),
+}
+
+impl PipeError {
+    /// The exit code for it: 1 for an input that cannot be run, 3 for an environment that is broken.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            PipeError::NotReady(_) => env_broken(),
+            _ => Ending::CellFailed.exit_code(),
+        }
+    }
+}
+
+/// A line of the input without its end, or why there are no more.
+type Line = Result<String, PipeError>;
+
+/// Reads standard input on a thread of its own, line by line.
+pub(crate) fn lines_of_stdin() -> Receiver<Line> {
+    let (send, lines) = bounded(LINES_MAX);
+    let spawned = std::thread::Builder::new().name("input".into()).spawn({
+        let send = send.clone();
+        move || read_lines(io::stdin().lock(), &send)
+    });
+    if let Err(source) = spawned {
+        // There is room: nothing has been sent.
+        let _ = send.send(Err(PipeError::Unreadable { line: 1, source }));
+    }
+    lines
+}
+
+fn read_lines(mut input: impl BufRead, send: &Sender<Line>) {
+    for number in 1.. {
+        let mut bytes = Vec::new();
+        let line = match input.read_until(b'\n', &mut bytes) {
+            Ok(0) => return,
+            Ok(_) => String::from_utf8(bytes).map_err(|_| PipeError::NotText { line: number }),
+            Err(source) => Err(PipeError::Unreadable { line: number, source }),
+        };
+        let last = line.is_err();
+        let line = line.map(|line| line.trim_end_matches(['\n', '\r']).to_owned());
+        if send.send(line).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Runs the cells of `lines` until one fails.
+pub(crate) fn run<E: Evaluator>(runner: &Runner<E>, lines: Receiver<Line>) -> Result<Ending, PipeError> {
+    match runner.ready() {
+        Readiness::Ready => {}
+        Readiness::Failed(sentence) => return Err(PipeError::NotReady(sentence)),
+        Readiness::Interrupted => return Ok(Ending::CellFailed),
+    }
+    let mut splitter = Splitter::default();
+    let mut next: Option<String> = None;
+    loop {
+        let line = match next.take().map_or_else(|| lines.recv().ok(), |line| Some(Ok(line))) {
+            Some(line) => line?,
+            None => break,
+        };
+        match splitter.feed(&line) {
+            Fed::More => continue,
+            Fed::Run => {}
+            Fed::Maybe => match lines.recv_timeout(NEXT_LINE_WAIT) {
+                Ok(line) => {
+                    let line = line?;
+                    let goes_on = input::goes_on(&line);
+                    next = Some(line);
+                    if goes_on {
+                        continue;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            },
+        }
+        if let Some(ending) = run_cell(runner, &splitter.take()) {
+            return Ok(ending);
+        }
+    }
+    splitter.end().map(|()| Ending::Done)
+}
+
+/// Runs one cell; the ending, when nothing is to follow.
+fn run_cell<E: Evaluator>(runner: &Runner<E>, cell: &Cell) -> Option<Ending> {
+    match commands::parse(&cell.code) {
+        Some(Command::Quit) => return Some(Ending::Done),
+        // They are about a screen and a person.
+        Some(Command::History(_) | Command::Clear) => return None,
+        Some(Command::Help) => runner.screen.answer(&commands::help()),
+        None => {}
+    }
+    let outcome = runner.run(&cell.code);
+    outcome.result.is_err().then(|| {
+        if cell.line > 1 {
+            runner.screen.notice(&format!("the cell begins on line {} of the input", cell.line));
+        }
+        Ending::CellFailed
+    })
+}
+
+/// A cell and the line of the input on which it begins, from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cell {
+    code: String,
+    line: usize,
+}
+
+/// What to do after a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fed {
+    More,
+    Maybe,
+    Run,
+}
+
+/// Gathers lines until they are a cell.
+#[derive(Debug, Default)]
+struct Splitter {
+    code: String,
+    /// Lines taken so far.
+    lines: usize,
+    /// The line on which `code` begins, from 1.
+    begin: usize,
+}
+
+impl Splitter {
+    fn feed(&mut self, line: &str) -> Fed {
+        self.lines += 1;
+        if self.code.is_empty() {
+            if line.trim().is_empty() || self.lines == 1 && is_shebang(line) {
+                return Fed::More;
+            }
+            self.begin = self.lines;
+        } else {
+            self.code.push('\n');
+        }
+        self.code.push_str(line);
+        if input::is_blank(&self.code) {
+            return Fed::More;
+        }
+        match input::ready(&self.code) {
+            Completeness::Incomplete { .. } => Fed::More,
+            Completeness::Complete if input::could_go_on(&self.code) => Fed::Maybe,
+            Completeness::Complete | Completeness::Invalid => Fed::Run,
+        }
+    }
+
+    fn take(&mut self) -> Cell {
+        Cell { code: std::mem::take(&mut self.code), line: self.begin }
+    }
+
+    /// The input has ended; comments may be left over, and nothing else.
+    fn end(self) -> Result<(), PipeError> {
+        let finished = input::is_blank(&self.code) && input::ready(&self.code) == Completeness::Complete;
+        if finished { Ok(()) } else { Err(PipeError::Unfinished { line: self.begin }) }
+    }
+}
+
+/// `#!/usr/bin/env mobula`, which is not `#![attribute]`.
+pub(crate) fn is_shebang(line: &str) -> bool {
+    line.starts_with("#!") && !line[2..].trim_start().starts_with('[')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+    use crate::render::tests::{Paper, on_paper};
+
+    /// The cells of a text that is all there from the beginning.
+    fn cells(text: &str) -> Vec<String> {
+        piped(Fake::new(), text).fake.cells()
+    }
+
+    struct Piped {
+        fake: Fake,
+        ending: Result<Ending, PipeError>,
+        out: Paper,
+        err: Paper,
+    }
+
+    fn piped(fake: Fake, text: &str) -> Piped {
+        piped_bytes(fake, text.as_bytes())
+    }
+
+    fn piped_bytes(fake: Fake, bytes: &[u8]) -> Piped {
+        let (screen, out, err) = on_paper();
+        let evaluator = fake.start(screen.sink());
+        let (send, lines) = bounded(LINES_MAX);
+        read_lines(bytes, &send);
+        drop(send);
+        let runner = Runner { evaluator, screen, interrupts: None, input: None };
+        let ending = run(&runner, lines);
+        Piped { fake, ending, out, err }
+    }
+
+    #[test]
+    fn a_line_is_a_cell_and_its_result_is_all_that_is_printed() {
+        let piped = piped(Fake::new(), "result 2\n");
+        assert_eq!(piped.ending.unwrap(), Ending::Done);
+        assert_eq!((piped.out.text(), piped.err.text()), ("2\n".into(), String::new()));
+    }
+
+    #[test]
+    fn the_last_line_needs_no_end() {
+        assert_eq!(cells("a\nb"), ["a", "b"]);
+        assert_eq!(cells("a\r\nb\r\n"), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_item_of_several_lines_is_one_cell() {
+        let function = "fn f()\n    -> u8\n{\n    1\n}";
+        let point = "/// A point.\n#[derive(Debug)]\nstruct P {\n    x: i32,\n}";
+        assert_eq!(cells(&format!("{function}\n\n{point}\nf()\n")), [function, point, "f()"]);
+    }
+
+    #[test]
+    fn a_line_that_goes_on_belongs_to_the_cell_before() {
+        assert_eq!(cells("v.iter()\n    .map(f)\n    .sum()\nlet x = 1;\n"), ["v.iter()\n    .map(f)\n    .sum()", "let x = 1;"]);
+        assert_eq!(cells("if a {\n}\nelse {\n}\nb"), ["if a {\n}\nelse {\n}", "b"]);
+        assert_eq!(cells("let x =\n    1\n    + 2;\ny"), ["let x =\n    1\n    + 2;", "y"]);
+    }
+
+    #[test]
+    fn comments_and_empty_lines_run_nothing_and_stay_with_what_follows() {
+        assert_eq!(cells("\n\n// one\n\na\n// end\n"), ["// one\n\na"]);
+        assert_eq!(cells("#!/usr/bin/env mobula\na"), ["a"]);
+        assert_eq!(cells("// nothing\n\n"), [""; 0]);
+    }
+
+    #[test]
+    fn a_command_is_a_cell_of_its_own() {
+        assert_eq!(cells(":dep serde = { version = \"1\"\n.x\n"), [":dep serde = { version = \"1\"", ".x"]);
+        assert_eq!(cells("a\n:quit\nb"), ["a"]);
+    }
+
+    #[test]
+    fn a_bracket_that_closes_nothing_is_run_so_that_the_compiler_can_say_so() {
+        assert_eq!(cells("f())\ng()"), ["f())", "g()"]);
+    }
+
+    #[test]
+    fn the_first_cell_that_fails_ends_it_and_the_line_is_named() {
+        let piped = piped(Fake::new(), "a\n\nfail oops\nb\n");
+        assert_eq!(piped.ending.unwrap(), Ending::CellFailed);
+        assert_eq!(piped.fake.cells(), ["a", "fail oops"]);
+        assert_eq!(piped.err.text(), "error: oops\nthe cell begins on line 3 of the input\n");
+    }
+
+    #[test]
+    fn an_input_that_ends_too_early_names_the_line_where_the_cell_begins() {
+        let piped = piped(Fake::new(), "a\n\nfn f() {\n    1\n");
+        assert_eq!(piped.fake.cells(), ["a"]);
+        assert_eq!(piped.ending.unwrap_err().to_string(), "the input ends in the middle of the cell that begins on line 3");
+    }
+
+    #[test]
+    fn an_input_that_is_no_text_names_the_line() {
+        let piped = piped_bytes(Fake::new(), b"a;\n\xff\n");
+        assert_eq!(piped.fake.cells(), ["a;"]);
+        assert_eq!(piped.ending.unwrap_err().to_string(), "line 2 of the input is not valid UTF-8");
+    }
+
+    #[test]
+    fn an_evaluator_that_cannot_work_ends_it_before_the_first_cell() {
+        let piped = piped(Fake::broken("no rustc"), "a\n");
+        let error = piped.ending.unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.exit_code()), ("no rustc", 3));
+        assert_eq!(piped.fake.cells(), [""; 0]);
+    }
+
+    #[test]
+    fn a_cell_is_run_although_nobody_writes_the_next_line() {
+        let (screen, ..) = on_paper();
+        let fake = Fake::new();
+        let runner = Runner { evaluator: fake.start(screen.sink()), screen, interrupts: None, input: None };
+        let (send, lines) = bounded(LINES_MAX);
+        send.send(Ok("a.b()".to_owned())).unwrap();
+        let writer = std::thread::spawn({
+            let fake = fake.clone();
+            move || {
+                // The other end answers only to a cell that has run.
+                fake.wait_for_cells(1, Duration::from_secs(20));
+                send.send(Ok("c;".to_owned())).unwrap();
+            }
+        });
+        assert_eq!(run(&runner, lines).unwrap(), Ending::Done);
+        writer.join().unwrap();
+        assert_eq!(fake.cells(), ["a.b()", "c;"]);
+    }
+}

@@ -1,0 +1,64 @@
+//! Running one cell with everything around it: waiting for the evaluator, Ctrl-C, and the report of a failure.
+
+use crate::evaluator::Evaluator;
+use crate::interrupts::Interrupts;
+use crate::render::Screen;
+use crossbeam::channel::{bounded, never};
+use crossbeam::select;
+use mobula_session::{InputReader, Outcome};
+
+/// What waiting for the evaluator came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Ready,
+    /// It cannot work here; the sentence says why.
+    Failed(String),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// An evaluator and what a cell needs beside it.
+pub(crate) struct Runner<E> {
+    pub evaluator: E,
+    pub screen: Screen,
+    pub interrupts: Option<Interrupts>,
+    pub input: Option<InputReader>,
+}
+
+impl<E: Evaluator> Runner<E> {
+    /// Waits until cells can run. Ctrl-C ends the waiting, not the preparing.
+    pub fn ready(&self) -> Readiness {
+        let (tell, ready) = bounded(1);
+        let evaluator = self.evaluator.clone();
+        let wait = move || {
+            // Nobody may be listening any more.
+            let _ = tell.send(evaluator.ready());
+        };
+        if std::thread::Builder::new().name("readiness".into()).spawn(wait).is_err() {
+            return self.evaluator.ready().map_or_else(Readiness::Failed, |()| Readiness::Ready);
+        }
+        let never = never();
+        let interrupts = self.interrupts.as_ref().map_or(&never, Interrupts::idle);
+        while interrupts.try_recv().is_ok() {}
+        select! {
+            recv(ready) -> answer => match answer {
+                Ok(Ok(())) => Readiness::Ready,
+                Ok(Err(sentence)) => Readiness::Failed(sentence),
+                Err(_) => Readiness::Failed("the evaluator ended while it was getting ready".to_owned()),
+            },
+            recv(interrupts) -> _ => Readiness::Interrupted,
+        }
+    }
+
+    /// Runs `code` and reports a failure.
+    pub fn run(&self, code: &str) -> Outcome {
+        let running = self.interrupts.as_ref().map(Interrupts::cell);
+        let outcome = self.evaluator.execute(code, self.input.clone());
+        drop(running);
+        self.screen.cell_ended();
+        if let Err(error) = &outcome.result {
+            self.screen.error(error);
+        }
+        outcome
+    }
+}

@@ -1,0 +1,209 @@
+//! The cell host: the process under evcxr that runs the cells' libraries.
+//!
+//! ```text
+//! evcxr ──command pipe (its fd 0)──▶ host          host ◀──packets──▶ front process (begin, done, commit, promote)
+//! evcxr ◀──result pipe (its fd 1)── front          host fd 1, 2 ──pipes──▶ front process, always drained
+//! ```
+//!
+//! The front process writes to evcxr what evcxr expects of its child, so that a cell counts as done exactly when the front
+//! says so. See [`crate::twin`] for what happens when this process dies.
+
+use crate::event::CellId;
+use crate::host::CellRuntime;
+use crate::library::{Library, Variables};
+use crate::link_wire::{FromHost, SOCKET_ENV, ToHost, receive, send};
+use crate::twin::{self, Side, Twin, exit, freeze};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open};
+use std::time::Instant;
+
+/// Runs this process as evcxr's child and never returns. To be called before any thread exists.
+pub fn run(runtime: &dyn CellRuntime) -> ! {
+    match Host::start(runtime) {
+        Ok(mut host) => host.serve(),
+        Err(error) => {
+            eprintln!("mobula: the cell host could not start: {error}");
+            exit(99)
+        }
+    }
+}
+
+struct Host<'a> {
+    runtime: &'a dyn CellRuntime,
+    address: SocketAddrUnix,
+    /// To the front process.
+    socket: OwnedFd,
+    /// Where evcxr's commands come from. Read byte by byte, so that a twin finds the rest.
+    commands: OwnedFd,
+    /// Readable when the front process is dead.
+    front: OwnedFd,
+    variables: Variables,
+    checkpoint: u64,
+    twin: Option<Twin>,
+}
+
+impl<'a> Host<'a> {
+    fn start(runtime: &'a dyn CellRuntime) -> Result<Host<'a>, Box<dyn std::error::Error>> {
+        let path = std::env::var_os(SOCKET_ENV).ok_or("it was not started by `mobula`")?;
+        let front = getppid().ok_or("the front process is gone")?;
+        let front = pidfd_open(front, PidfdFlags::empty())?;
+        let address = SocketAddrUnix::new(path)?;
+        let _ = rustix::process::setpgid(None, None);
+        let _ = rustix::thread::set_name(c"mobula-cells");
+
+        let commands = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+        let results = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+        let socket = connect(&address)?;
+        send(&socket, &FromHost::Hello { pid: getpid().as_raw_nonzero().get() }, &[results.as_fd()])?;
+        drop(results);
+        let (ToHost::Welcome, fds) = receive::<ToHost>(&socket)?.ok_or("the front process hung up")? else {
+            return Err("the front process did not welcome it".into());
+        };
+        let [out, err]: [OwnedFd; 2] = fds.try_into().map_err(|_| "the front process sent no pipes")?;
+        rustix::stdio::dup2_stdout(&out)?;
+        rustix::stdio::dup2_stderr(&err)?;
+        let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())?;
+        rustix::stdio::dup2_stdin(&null)?;
+
+        let mut host =
+            Host { runtime, address, socket, commands, front, variables: Variables::NONE, checkpoint: 0, twin: None };
+        host.freeze();
+        Ok(host)
+    }
+
+    fn serve(&mut self) -> ! {
+        loop {
+            let Some(line) = read_line(&self.commands) else { self.leave() };
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next(), words.next()) {
+                (Some("LOAD_AND_RUN"), Some(library), Some(function)) => self.cell(library, function),
+                _ => {
+                    eprintln!("mobula: the evaluator asked for something unknown: {line:?}");
+                    self.leave()
+                }
+            }
+        }
+    }
+
+    fn cell(&mut self, library: &str, function: &str) {
+        let answer = self.ask(&FromHost::Load { library: library.to_owned() });
+        match answer {
+            ToHost::Begin { cell } => {
+                let cell = CellId(cell);
+                self.runtime.cell_began(cell);
+                if let Err(message) = self.load_and_run(library, function, cell) {
+                    self.tell(&FromHost::LoadFailed { message });
+                }
+                self.runtime.flush();
+                self.done(cell);
+            }
+            ToHost::Skip => {}
+            _ => self.leave(),
+        }
+    }
+
+    fn load_and_run(&mut self, library: &str, function: &str, cell: CellId) -> Result<(), String> {
+        let library = Library::open(library)?;
+        if let Some(symbol) = library.attach_symbol() {
+            self.runtime.attach(symbol, cell)?;
+        }
+        library.run(function, &mut self.variables)
+    }
+
+    /// The cell has returned: a twin of the state after it is made before the one from before it is given up, so that at
+    /// every instruction one of them stands by.
+    fn done(&mut self, cell: CellId) {
+        let before = self.twin.take();
+        self.checkpoint += 1;
+        let begin = Instant::now();
+        self.freeze();
+        let fork_us = begin.elapsed().as_micros() as u64;
+        match self.ask(&FromHost::Done { checkpoint: self.checkpoint, fork_us }) {
+            ToHost::Commit => {
+                if let Some(twin) = before {
+                    twin.end();
+                }
+                self.runtime.cell_ended(cell);
+            }
+            _ => self.leave(),
+        }
+    }
+
+    fn freeze(&mut self) {
+        match freeze(&self.front) {
+            Ok(Side::Host(twin)) => self.twin = Some(twin),
+            Ok(Side::Heir(twin)) => self.take_over(twin),
+            // No room for a process: go on without a net rather than not at all.
+            Err(_) => self.twin = None,
+        }
+    }
+
+    /// This process is a twin whose host has died.
+    fn take_over(&mut self, own_twin: Twin) {
+        let _ = rustix::thread::set_name(c"mobula-cells");
+        self.twin = Some(own_twin);
+        let Ok(socket) = connect(&self.address) else { self.leave() };
+        self.socket = socket;
+        let pid = getpid().as_raw_nonzero().get();
+        match self.ask(&FromHost::Candidate { pid, checkpoint: self.checkpoint }) {
+            ToHost::Promote => {
+                self.runtime.took_over();
+                self.tell(&FromHost::Promoted);
+                // A twin of a host with a live connection, instead of the one that was made before.
+                if let Some(twin) = self.twin.take() {
+                    let early = twin;
+                    self.freeze();
+                    early.end();
+                }
+                self.serve()
+            }
+            _ => self.leave(),
+        }
+    }
+
+    fn tell(&self, message: &FromHost) {
+        if send(&self.socket, message, &[]).is_err() {
+            // The front process is dead; so is the session.
+            exit(0);
+        }
+    }
+
+    fn ask(&mut self, message: &FromHost) -> ToHost {
+        self.tell(message);
+        match receive::<ToHost>(&self.socket) {
+            Ok(Some((answer, _))) => answer,
+            _ => self.leave(),
+        }
+    }
+
+    fn leave(&mut self) -> ! {
+        if let Some(twin) = self.twin.take() {
+            twin.end();
+        }
+        twin::exit(0)
+    }
+}
+
+fn connect(address: &SocketAddrUnix) -> Result<OwnedFd, Errno> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    rustix::net::connect(&socket, address)?;
+    Ok(socket)
+}
+
+/// The next line, without reading a byte beyond it. `None` at the end.
+fn read_line(from: impl AsFd) -> Option<String> {
+    let from: BorrowedFd<'_> = from.as_fd();
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(from, &mut byte) {
+            Ok(0) => return None,
+            Ok(_) if byte[0] == b'\n' => return Some(String::from_utf8_lossy(&line).into_owned()),
+            Ok(_) => line.push(byte[0]),
+            Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a session tells a front end, and what a front end asks of it: plain data, no behaviour.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A cell's number: 1 for the first of a session. Front ends use it as the execution count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CellId(pub u64);
+
+impl std::fmt::Display for CellId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which of the two text streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// One thing to look at, in one or more forms.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bundle {
+    /// Content by MIME type; there is always `text/plain`. Text types hold a JSON string, JSON types any JSON.
+    pub data: BTreeMap<String, serde_json::Value>,
+    /// Jupyter's display metadata.
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// The name under which a later event can replace it.
+    pub display_id: Option<String>,
+}
+
+impl Bundle {
+    /// A bundle of one plain text.
+    pub fn text(text: impl Into<String>) -> Bundle {
+        let mut bundle = Bundle::default();
+        bundle.data.insert("text/plain".into(), serde_json::Value::String(text.into()));
+        bundle
+    }
+
+    /// The plain text form, if there is one.
+    pub fn plain(&self) -> Option<&str> {
+        self.data.get("text/plain").and_then(|value| value.as_str())
+    }
+}
+
+/// Something a front end shows. Events of one cell come in the order in which the cell made them. Events of a cell may
+/// come after its [`Outcome`]: a task or a thread that it started goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Text that the cell, or a task of its, wrote. Not necessarily whole lines.
+    Text {
+        /// Whose.
+        cell: CellId,
+        /// Where it was written.
+        stream: Stream,
+        /// What.
+        text: String,
+    },
+    /// Something to look at, made while the cell runs.
+    Display {
+        /// Whose.
+        cell: CellId,
+        /// What.
+        bundle: Bundle,
+    },
+    /// A new content for a display shown before (`bundle.display_id` says which).
+    Update {
+        /// Whose.
+        cell: CellId,
+        /// What.
+        bundle: Bundle,
+    },
+    /// Forget what the cell showed so far; with `wait`, when the next output comes.
+    Clear {
+        /// Whose.
+        cell: CellId,
+        /// At once, or with the next output.
+        wait: bool,
+    },
+    /// The value of the cell's last expression.
+    Result {
+        /// Whose.
+        cell: CellId,
+        /// What.
+        bundle: Bundle,
+    },
+    /// A word from the session itself: preparing the crate for the first time, a runtime's notice. One line.
+    Notice {
+        /// The line.
+        text: String,
+    },
+}
+
+/// Where events go. Called from several threads, never two at once for the same cell.
+pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Why a cell failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellError {
+    /// The kind: `CompileError`, `Panic`, `Error` (a `?` that met an `Err`), `Crashed`, `Interrupted`, `CommandError`,
+    /// `SessionError`. A compiler error's kind is its code, such as `E0308`.
+    pub name: String,
+    /// One line that says it.
+    pub value: String,
+    /// The whole report, plain text, several lines: message, place in the cell, source line, caret, help.
+    pub plain: String,
+    /// The same report with ANSI colours.
+    pub ansi: String,
+}
+
+/// One phase of a cell and how long it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// `compile`, `run`, …
+    pub name: String,
+    /// How long.
+    pub took: Duration,
+}
+
+/// How a cell ended. All events that the cell itself made have been delivered before.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which cell.
+    pub cell: CellId,
+    /// `Err` when it failed. What it did up to there has been shown.
+    pub result: Result<(), CellError>,
+    /// Where its time went.
+    pub phases: Vec<Phase>,
+}
+
+/// Whether a text is ready to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    /// Run it.
+    Complete,
+    /// More lines are expected; `indent` is what the next one begins with.
+    Incomplete {
+        /// Spaces for the next line.
+        indent: String,
+    },
+    /// No further line can mend it.
+    Invalid,
+}
+
+/// What could stand at the cursor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Completions {
+    /// First byte of the text that a completion replaces.
+    pub start: usize,
+    /// One past its last byte.
+    pub end: usize,
+    /// The candidates, best first.
+    pub items: Vec<Completion>,
+}
+
+/// One candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// The text to put in.
+    pub code: String,
+    /// `fn`, `struct`, `local`, `command`, …; may be empty.
+    pub kind: String,
+    /// What to show, when it differs from `code`.
+    pub label: String,
+}

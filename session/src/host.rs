@@ -1,0 +1,47 @@
+//! What a session needs of a runtime, as two small traits. The root crate implements both; this crate never imports it.
+
+use crate::event::CellId;
+use std::ffi::c_void;
+use std::path::PathBuf;
+
+/// One file of the crate that cells are compiled against.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddedFile {
+    /// Its path inside the crate, such as `src/lib.rs`.
+    pub path: &'static str,
+    /// Its content.
+    pub content: &'static str,
+}
+
+/// The runtime as the front process sees it.
+pub trait Host: Send + Sync {
+    /// The sources of the crate `mobula` that cells depend on.
+    fn embedded_crate(&self) -> &'static [EmbeddedFile];
+    /// The session's private folder (mode 0700). It is removed when the runtime ends, however it ends.
+    fn session_dir(&self) -> PathBuf;
+    /// Environment variables that let the cell host find the runtime.
+    fn cell_host_env(&self) -> Vec<(String, String)>;
+    /// Makes blocking calls of the cell return `Interrupted`. Returns at once.
+    fn interrupt(&self, cell: CellId);
+    /// The runtime's notice of a new cell host process: `takeover` when a twin took the place of a dead one.
+    fn cell_host_changed(&self, pid: u32, takeover: bool);
+}
+
+/// The runtime as the cell host process sees it.
+pub trait CellRuntime {
+    /// The table that cell libraries are attached to (`mobula::abi::Table`).
+    fn table(&self) -> *const c_void;
+    /// Attaches a freshly opened cell library. `symbol` is the address of its attach function.
+    ///
+    /// # Errors
+    /// A sentence, when the library was built against another version.
+    fn attach(&self, symbol: *mut c_void, cell: CellId) -> Result<(), String>;
+    /// A cell begins: from here on, releases are kept back.
+    fn cell_began(&self, cell: CellId);
+    /// The cell has ended and cannot be undone: releases are made.
+    fn cell_ended(&self, cell: CellId);
+    /// Flushes what the cell libraries' standard output holds back.
+    fn flush(&self);
+    /// This process was a frozen twin and has become the cell host: new connection, the references of the checkpoint.
+    fn took_over(&self);
+}

@@ -1,0 +1,35 @@
+//! Cells: evcxr behind one type, the process that runs them, and what they show.
+//!
+//! A front end makes a [`Session`], gives it code, and gets [`Event`]s and an [`Outcome`] back. The runtime (tasks, objects)
+//! is known here only through [`Host`] and [`CellRuntime`].
+//!
+//! ```text
+//! front end ─▶ Session ─▶ evaluator (evcxr, one thread) ─▶ rustc (wrapper) ─▶ a library
+//!     ▲                      │ commands                                        │
+//!     └── events ── link (one thread) ◀── packets, stdout, stderr ── cell host ◀┘   twin
+//! ```
+
+mod blocks;
+pub mod cellhost;
+pub mod completeness;
+mod evaluator;
+pub mod event;
+pub mod host;
+mod library;
+mod link;
+mod link_wire;
+mod record;
+pub mod report;
+mod session;
+mod sources;
+mod stream;
+mod template;
+pub mod toolchain;
+mod twin;
+pub mod wrapper;
+
+pub use completeness::completeness;
+pub use event::*;
+pub use host::{CellRuntime, EmbeddedFile, Host};
+pub use session::{InputReader, InputRequest, Session, Settings};
+pub use sources::Found;

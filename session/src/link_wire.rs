@@ -1,0 +1,162 @@
+//! What the front process and the cell host say to each other: one JSON message a packet (`SOCK_SEQPACKET`), with
+//! descriptors beside it where a message needs them. A packet is whole or it is not there, so a process may die while it
+//! speaks.
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+
+/// The environment variable that names the front process's socket to the cell host.
+pub const SOCKET_ENV: &str = "MOBULA_CELL_SOCKET";
+
+/// A longer packet is refused by both sides.
+const PACKET_BYTES_MAX: usize = 16 * 1024;
+
+/// From the cell host, or one of its twins, to the front process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromHost {
+    /// A new cell host. Carries one descriptor: evcxr's end for results.
+    Hello {
+        /// Its process.
+        pid: i32,
+    },
+    /// evcxr asked for this library to be run; what cell is it?
+    Load {
+        /// The library's path.
+        library: String,
+    },
+    /// The library could not be run at all.
+    LoadFailed {
+        /// Why.
+        message: String,
+    },
+    /// The cell's code has returned, and a new twin holds the state after it.
+    Done {
+        /// The number of the new twin's checkpoint.
+        checkpoint: u64,
+        /// How long making the twin took, in microseconds.
+        fork_us: u64,
+    },
+    /// The cell host died; this twin of its could take its place.
+    Candidate {
+        /// The twin's process.
+        pid: i32,
+        /// The checkpoint it holds.
+        checkpoint: u64,
+    },
+    /// The promoted twin is connected to the runtime.
+    Promoted,
+}
+
+/// From the front process to the cell host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToHost {
+    /// The answer to `Hello`. Carries two descriptors: the new standard output and standard error.
+    Welcome,
+    /// Run it.
+    Begin {
+        /// As which cell.
+        cell: u64,
+    },
+    /// Do not run it (the person interrupted while it was being compiled).
+    Skip,
+    /// The cell counts as done: give up the twin from before it.
+    Commit,
+    /// Take the dead host's place.
+    Promote,
+    /// You are not needed.
+    Exit,
+}
+
+/// Sends one message with its descriptors.
+///
+/// # Errors
+/// The peer is gone, or the message is too long for a packet.
+pub fn send(socket: impl AsFd, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let bytes = serde_json::to_vec(message).map_err(|_| Errno::INVAL)?;
+    if bytes.len() > PACKET_BYTES_MAX {
+        return Err(Errno::MSGSIZE);
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Errno::INVAL);
+    }
+    loop {
+        match rustix::net::sendmsg(&socket, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+/// Receives one message with its descriptors. `None`: the peer is gone.
+///
+/// # Errors
+/// The system's error; `EBADMSG` when the packet is not a message.
+pub fn receive<M: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(M, Vec<OwnedFd>)>, Errno> {
+    let mut bytes = vec![0; PACKET_BYTES_MAX];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let fds = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    let message = serde_json::from_slice(&bytes[..received.bytes]).map_err(|_| Errno::BADMSG)?;
+    Ok(Some((message, fds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    #[test]
+    fn a_descriptor_travels_with_its_message() {
+        let (a, b) = pair();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        send(&a, &FromHost::Hello { pid: 7 }, &[write.as_fd()]).unwrap();
+        let (message, fds) = receive::<FromHost>(&b).unwrap().unwrap();
+        assert_eq!(message, FromHost::Hello { pid: 7 });
+        rustix::io::write(&fds[0], b"x").unwrap();
+        let mut byte = [0];
+        rustix::io::read(&read, &mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_is_not_an_error() {
+        let (a, b) = pair();
+        drop(a);
+        assert!(receive::<FromHost>(&b).unwrap().is_none());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let (a, b) = pair();
+        rustix::io::write(&a, b"nonsense").unwrap();
+        assert_eq!(receive::<FromHost>(&b).unwrap_err(), Errno::BADMSG);
+    }
+}

@@ -1,0 +1,106 @@
+//! What the link learns of one cell while it runs, for its outcome.
+
+use rustix::process::WaitIdStatus;
+use std::fmt;
+use std::time::Instant;
+
+/// A panic of the cell, as its hook reported it.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(default)]
+pub struct Panic {
+    /// The message.
+    pub message: String,
+    /// The file, as the compiler wrote it.
+    pub file: String,
+    /// Line in the generated source, from 1.
+    pub line: u32,
+    /// Column, from 1.
+    pub column: u32,
+    /// The thread's name, when it was not the main one.
+    pub thread: String,
+}
+
+/// How the cell host ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// By this signal.
+    Signal(i32),
+    /// With this exit code.
+    Exit(i32),
+}
+
+impl Death {
+    /// Reads a wait status.
+    pub fn of(status: &WaitIdStatus) -> Death {
+        match status.terminating_signal() {
+            Some(signal) => Death::Signal(signal),
+            None => Death::Exit(status.exit_status().unwrap_or(0)),
+        }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Death::Signal(signal) => {
+                let (name, meaning) = signal_name(*signal);
+                write!(f, "was ended by {name} ({meaning})")
+            }
+            Death::Exit(code) => write!(f, "exited with code {code}"),
+        }
+    }
+}
+
+/// A signal's name and what it usually means.
+fn signal_name(signal: i32) -> (String, &'static str) {
+    let (name, meaning) = match signal {
+        libc::SIGSEGV => ("SIGSEGV", "an invalid memory access, or a stack overflow"),
+        libc::SIGABRT => ("SIGABRT", "abort, or a stack overflow"),
+        libc::SIGBUS => ("SIGBUS", "an invalid memory access"),
+        libc::SIGILL => ("SIGILL", "an illegal instruction"),
+        libc::SIGFPE => ("SIGFPE", "an arithmetic exception"),
+        libc::SIGKILL => ("SIGKILL", "killed from outside, or by the system for want of memory"),
+        libc::SIGTERM => ("SIGTERM", "asked to end from outside"),
+        libc::SIGTRAP => ("SIGTRAP", "a trap"),
+        _ => return (format!("signal {signal}"), "from outside"),
+    };
+    (name.to_owned(), meaning)
+}
+
+/// What is known of a cell.
+#[derive(Clone, Debug, Default)]
+pub struct Record {
+    /// The last library of the cell that was run.
+    pub library: Option<String>,
+    /// Panics, in order; the last one of the main thread is the one that ended the cell.
+    pub panics: Vec<Panic>,
+    /// The cell's code unwound.
+    pub panicked: bool,
+    /// A `?` met an `Err`.
+    pub failed: bool,
+    /// Its text.
+    pub error: Option<String>,
+    /// The cell host died under it.
+    pub death: Option<Death>,
+    /// The person interrupted it.
+    pub interrupted: bool,
+    /// The library could not be run.
+    pub load_failed: Option<String>,
+    /// When the library was about to be run.
+    pub loaded_at: Option<Instant>,
+    /// When it had run.
+    pub done_at: Option<Instant>,
+    /// What the checkpoint cost, in microseconds.
+    pub fork_us: u64,
+}
+
+impl Record {
+    /// Takes note of one of evcxr's control lines.
+    pub fn note_control(&mut self, line: &str) {
+        match line {
+            "EVCXR_PANIC_NOTIFICATION" => self.panicked = true,
+            "EVCXR_ERROR_OCCURRED" => self.failed = true,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What a person reads when a cell fails: one renderer for compile errors, panics, `?` and deaths.
+//!
+//! Every report comes twice, plain and with ANSI colours; a front end picks one. A place is always `cell N:line:column`.
+
+use crate::event::CellError;
+use crate::record::{Death, Panic};
+use crate::sources::Found;
+use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, Source};
+use evcxr::CompilationError;
+use std::ops::Range;
+
+/// At most this many compile errors of one cell are shown.
+const ERRORS_MAX: usize = 8;
+
+/// A report in both forms.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rendered {
+    /// Without colours.
+    pub plain: String,
+    /// With ANSI colours.
+    pub ansi: String,
+}
+
+/// A message with marks in one source text.
+struct Sheet<'a> {
+    /// What stands before the colon: `error[E0308]`.
+    kind: String,
+    title: String,
+    /// The name of the source: `cell 3`.
+    name: String,
+    source: &'a str,
+    /// Byte ranges of `source` and what to say there; the first is the main one.
+    marks: Vec<(Range<usize>, String)>,
+    notes: Vec<String>,
+    helps: Vec<String>,
+}
+
+impl Sheet<'_> {
+    fn render(&self) -> Rendered {
+        Rendered { plain: self.draw(false), ansi: self.draw(true) }
+    }
+
+    fn draw(&self, color: bool) -> String {
+        let at = self.marks.first().map_or(0..0, |(range, _)| range.clone());
+        let config = Config::default()
+            .with_color(color)
+            .with_index_type(IndexType::Byte)
+            .with_char_set(CharSet::Unicode)
+            .with_compact(false);
+        let kind = ReportKind::Custom(&self.kind, Color::Red);
+        let mut report = Report::build(kind, (self.name.as_str(), at)).with_config(config).with_message(&self.title);
+        for (number, (range, label)) in self.marks.iter().enumerate() {
+            let color = if number == 0 { Color::Red } else { Color::Blue };
+            let mut mark = Label::new((self.name.as_str(), range.clone())).with_color(color).with_order(number as i32);
+            if !label.is_empty() {
+                mark = mark.with_message(label);
+            }
+            report = report.with_label(mark);
+        }
+        for note in &self.notes {
+            report = report.with_note(note);
+        }
+        for help in &self.helps {
+            report = report.with_help(help);
+        }
+        let mut out = Vec::new();
+        // Writing to memory fails for no reason of ours; a report without its source is still a report.
+        if report.finish().write((self.name.as_str(), Source::from(self.source)), &mut out).is_err() {
+            return format!("{}: {}", self.kind, self.title);
+        }
+        String::from_utf8_lossy(&out).trim_end().to_owned()
+    }
+}
+
+/// The report of a cell that did not compile.
+pub fn compile_errors(errors: &[CompilationError], cell: &str, code: &str) -> CellError {
+    let mut seen = std::collections::HashSet::new();
+    let mut reports: Vec<Rendered> = Vec::new();
+    let mut first: Option<(String, String)> = None;
+    for error in errors.iter().filter(|error| error.level() != "warning") {
+        let (message, error_code) = (error.message(), error.code().map(str::to_owned));
+        let marks = marks(error, code);
+        if !seen.insert((message.clone(), marks.clone())) {
+            continue;
+        }
+        let kind = error_code.as_ref().map_or("error".to_owned(), |code| format!("error[{code}]"));
+        let mut helps = error.help();
+        helps.extend(error.evcxr_extra_hint().map(str::to_owned));
+        helps.extend(cell_hint(error_code.as_deref(), &message));
+        let notes = notes(error);
+        let sheet = Sheet { kind, title: message.clone(), name: cell.to_owned(), source: code, marks, notes, helps };
+        reports.push(sheet.render());
+        first.get_or_insert_with(|| (error_code.unwrap_or_else(|| "CompileError".into()), message));
+    }
+    let more = reports.len().saturating_sub(ERRORS_MAX);
+    reports.truncate(ERRORS_MAX);
+    let (name, value) = first.unwrap_or_else(|| ("CompileError".into(), "the cell does not compile".into()));
+    let mut plain = join(&reports, |report| &report.plain);
+    let mut ansi = join(&reports, |report| &report.ansi);
+    if more > 0 {
+        let line = format!("\n… and {more} more errors");
+        plain.push_str(&line);
+        ansi.push_str(&line);
+    }
+    if reports.is_empty() {
+        plain.clone_from(&value);
+        ansi.clone_from(&value);
+    }
+    CellError { name, value, plain, ansi }
+}
+
+fn join(reports: &[Rendered], pick: impl Fn(&Rendered) -> &String) -> String {
+    reports.iter().map(|report| pick(report).as_str()).collect::<Vec<_>>().join("\n")
+}
+
+fn marks(error: &CompilationError, code: &str) -> Vec<(Range<usize>, String)> {
+    let mut spans: Vec<_> = error.spanned_messages().iter().filter(|message| message.span.is_some()).collect();
+    spans.sort_by_key(|message| !message.is_primary);
+    let mut marks = Vec::new();
+    for message in spans {
+        let Some(span) = &message.span else { continue };
+        let start = byte_at(code, span.start_line, span.start_column);
+        let end = byte_at(code, span.end_line, span.end_column).max(start);
+        let mark = (start..end, message.label.clone());
+        if !marks.contains(&mark) {
+            marks.push(mark);
+        }
+    }
+    marks
+}
+
+/// rustc's notes, without those that speak of generated code.
+fn notes(error: &CompilationError) -> Vec<String> {
+    let children = error.json["children"].as_array().into_iter().flatten();
+    children
+        .filter(|child| child["level"] == "note")
+        .filter_map(|child| child["message"].as_str())
+        .filter(|note| !note.contains("evcxr") && !note.contains("the full name for the type has been written"))
+        .map(str::to_owned)
+        .take(4)
+        .collect()
+}
+
+/// A word for errors that a notebook makes where a file would not.
+fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
+    match code? {
+        "E0384" | "E0596" => Some("variables keep their declaration: make it mutable with `let mut x = x;`".into()),
+        "E0434" => Some("a `fn` cannot use a cell's variables: pass what it needs as an argument".into()),
+        "E0425" if message.contains("cannot find value") => {
+            Some("if it was a variable of an earlier cell, that cell moved it or failed before it was stored".into())
+        }
+        _ => None,
+    }
+}
+
+/// The byte at a line and column (both from 1, columns in characters).
+fn byte_at(code: &str, line: usize, column: usize) -> usize {
+    let mut start = 0;
+    for (number, text) in code.split_inclusive('\n').enumerate() {
+        if number + 1 == line {
+            let inside = text.char_indices().nth(column.saturating_sub(1)).map_or(text.trim_end_matches('\n').len(), |(at, _)| at);
+            return start + inside;
+        }
+        start += text.len();
+    }
+    code.len()
+}
+
+/// The report of a panic.
+pub fn panic(panic: &Panic, place: Option<&Found>) -> Rendered {
+    let thread = if panic.thread.is_empty() || panic.thread == "main" { String::new() } else { format!(" in thread `{}`", panic.thread) };
+    let title = format!("{}{thread}", panic.message);
+    match place {
+        Some(place) => at_place("panicked", &title, place),
+        None => {
+            let place = if panic.file.is_empty() { String::new() } else { format!("\n  at {}", outside(panic)) };
+            same(&format!("panicked: {title}{place}"))
+        }
+    }
+}
+
+/// A place that is not in a cell, without folders of this machine: `std: core/src/slice/mod.rs:7`.
+fn outside(panic: &Panic) -> String {
+    let file = &panic.file;
+    let short = match (file.find("/library/"), file.find("/registry/src/")) {
+        (Some(at), _) => format!("std: {}", &file[at + "/library/".len()..]),
+        (_, Some(at)) => file[at + "/registry/src/".len()..].split_once('/').map_or(file.as_str(), |(_, rest)| rest).to_owned(),
+        _ => std::path::Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned()),
+    };
+    format!("{short}, line {}", panic.line)
+}
+
+/// A message at a place of a cell of which only the line is known.
+fn at_place(kind: &str, title: &str, place: &Found) -> Rendered {
+    let (number, column) = (place.line.to_string(), place.column as usize);
+    let gutter = " ".repeat(number.len());
+    let blank: String = place.text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let draw = |bold: &str, red: &str, blue: &str, off: &str| {
+        format!(
+            "{red}{kind}{off}{bold}: {title}{off}\n{blue}{gutter}--> {off}cell {}:{}:{column}\n{blue}{gutter} |{off}\n{blue}{number} |{off} {}\n{blue}{gutter} |{off} {blank}{red}^{off}",
+            place.cell, place.line, place.text
+        )
+    };
+    Rendered { plain: draw("", "", "", ""), ansi: draw("\x1b[1m", "\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") }
+}
+
+fn same(text: &str) -> Rendered {
+    Rendered { plain: text.to_owned(), ansi: text.to_owned() }
+}
+
+/// The error of a cell that panicked.
+pub fn panicked(last: Option<&Panic>, place: Option<&Found>) -> CellError {
+    let Some(last) = last else { return plain_error("Panic", "the cell panicked") };
+    let rendered = panic(last, place);
+    CellError { name: "Panic".into(), value: last.message.clone(), plain: rendered.plain, ansi: rendered.ansi }
+}
+
+/// The error of a cell whose process died.
+pub fn died(death: &Death, cell: &str) -> CellError {
+    let value = format!("the process of {cell} {death}");
+    let rest = "every variable is as it was before this cell; objects and tasks are untouched\n  threads that earlier cells had started are gone";
+    CellError { name: "Crashed".into(), plain: format!("{value}\n  {rest}"), ansi: format!("\x1b[1;31m{value}\x1b[0m\n  {rest}"), value }
+}
+
+/// The error of a cell that the person interrupted. `ended`: it did not stop by itself.
+pub fn interrupted(ended: bool) -> CellError {
+    let value = if ended {
+        "interrupted: the cell did not stop by itself, so it was ended; every variable is as it was before"
+    } else {
+        "interrupted; every variable of earlier cells is intact"
+    };
+    plain_error("Interrupted", value)
+}
+
+/// An error that is one text: its first line is the value.
+pub fn plain_error(name: &str, text: &str) -> CellError {
+    let text = text.trim_end();
+    let value = text.lines().next().unwrap_or_default().to_owned();
+    let ansi = match text.split_once('\n') {
+        Some((first, rest)) => format!("\x1b[1;31m{first}\x1b[0m\n{rest}"),
+        None => format!("\x1b[1;31m{text}\x1b[0m"),
+    };
+    CellError { name: name.to_owned(), value, plain: text.to_owned(), ansi }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Found {
+        Found { cell: crate::CellId(3), line: 12, column: 5, text: "    odd(1);".into() }
+    }
+
+    #[test]
+    fn a_panic_points_at_its_line_in_the_cell() {
+        let panic = Panic { message: "odd".into(), ..Panic::default() };
+        let rendered = super::panic(&panic, Some(&place()));
+        assert_eq!(rendered.plain, "panicked: odd\n  --> cell 3:12:5\n   |\n12 |     odd(1);\n   |     ^");
+        assert!(rendered.ansi.contains("\x1b[1;31m^"));
+    }
+
+    #[test]
+    fn a_panic_outside_of_cells_names_no_folder_of_this_machine() {
+        let file = "/somewhere/registry/src/index-1/rand-0.9.0/src/lib.rs";
+        let panic = Panic { message: "m".into(), file: file.into(), line: 3, ..Panic::default() };
+        assert_eq!(super::panic(&panic, None).plain, "panicked: m\n  at rand-0.9.0/src/lib.rs, line 3");
+    }
+
+    #[test]
+    fn a_column_counts_characters() {
+        assert_eq!(byte_at("aä b\nü x", 1, 4), "aä ".len());
+        assert_eq!(byte_at("aä b\nü x", 2, 3), "aä b\nü ".len());
+        assert_eq!(byte_at("ab", 9, 9), 2);
+    }
+}

@@ -1,0 +1,186 @@
+//! The session as front ends see it: a handle to the evaluator's thread.
+
+use crate::evaluator::Evaluator;
+use crate::event::{Bundle, CellId, Completions, Outcome, Sink};
+use crate::host::Host;
+use crate::link::Link;
+use crate::report;
+use crate::sources::{Found, Sources};
+use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// How a session is made.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How long an interrupt waits for the cell to stop by itself before its process is ended. Default: 1 s.
+    pub interrupt_grace: Option<Duration>,
+}
+
+/// A question that a running cell asks the person.
+#[derive(Clone, Debug)]
+pub struct InputRequest {
+    /// What to show.
+    pub prompt: String,
+    /// Whether to hide what is typed.
+    pub is_password: bool,
+}
+
+/// Answers questions of a running cell; `None` when nobody can answer.
+pub type InputReader = Arc<dyn Fn(InputRequest) -> Option<String> + Send + Sync>;
+
+/// An evaluator of cells. Cheap to clone; all clones are the same session.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    jobs: Sender<Job>,
+    link: Option<Arc<Link>>,
+    sources: Arc<Sources>,
+    next: AtomicU64,
+    ready: Arc<OnceLock<Result<(), String>>>,
+    readiness: Receiver<()>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+enum Job {
+    Execute { cell: CellId, code: String, input: Option<InputReader>, reply: Sender<Outcome> },
+    Complete { code: String, cursor: usize, reply: Sender<Completions> },
+    Inspect { code: String, cursor: usize, reply: Sender<Option<Bundle>> },
+    Close,
+}
+
+impl Session {
+    /// Starts a session and returns at once; the evaluator gets ready in the background.
+    pub fn start(settings: Settings, host: Arc<dyn Host>, sink: Sink) -> Session {
+        let sources = Arc::new(Sources::default());
+        let grace = settings.interrupt_grace.unwrap_or(Duration::from_secs(1));
+        let link = Link::start(host.clone(), sink.clone(), sources.clone(), grace).map(Arc::new);
+        let (jobs, inbox) = unbounded();
+        let (announce, readiness) = bounded(0);
+        let ready = Arc::new(OnceLock::new());
+        let thread = {
+            let (link, sources, ready) = (link.clone(), sources.clone(), ready.clone());
+            std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
+                let made = match link {
+                    Ok(link) => Evaluator::start(&*host, link, sources, sink),
+                    Err(error) => Err(format!("the session's socket cannot be made: {error}")),
+                };
+                let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));
+                // Everybody who waits for readiness sees the channel close.
+                drop(announce);
+                serve(made, &inbox);
+            })
+        };
+        let inner = Inner {
+            jobs,
+            link: link.ok(),
+            sources,
+            next: AtomicU64::new(1),
+            ready,
+            readiness,
+            thread: Mutex::new(thread.ok()),
+        };
+        Session { inner: Arc::new(inner) }
+    }
+
+    /// Runs a cell and blocks until it has ended. Cells given at the same time run one after the other.
+    /// `input` answers `evcxr_input` questions.
+    pub fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome {
+        let cell = CellId(self.inner.next.fetch_add(1, Ordering::Relaxed));
+        let (reply, outcome) = bounded(1);
+        let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), input, reply });
+        outcome.recv().unwrap_or_else(|_| Outcome {
+            cell,
+            result: Err(report::plain_error("SessionError", "the session has ended")),
+            phases: Vec::new(),
+        })
+    }
+
+    /// The number the next cell will get.
+    pub fn next_cell(&self) -> CellId {
+        CellId(self.inner.next.load(Ordering::Relaxed))
+    }
+
+    /// Interrupts the cell that runs now, if any. Never blocks; may be called from any thread. A second call during the
+    /// grace period ends the cell at once.
+    pub fn interrupt(&self) {
+        if let Some(link) = &self.inner.link {
+            link.interrupt();
+        }
+    }
+
+    /// What could stand at byte `cursor` of `code`. Blocks while a cell runs.
+    pub fn complete(&self, code: &str, cursor: usize) -> Completions {
+        let (reply, answer) = bounded(1);
+        let _ = self.inner.jobs.send(Job::Complete { code: code.to_owned(), cursor, reply });
+        answer.recv().unwrap_or_default()
+    }
+
+    /// What is known of the name at byte `cursor` of `code`. Blocks while a cell runs.
+    pub fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
+        let (reply, answer) = bounded(1);
+        let _ = self.inner.jobs.send(Job::Inspect { code: code.to_owned(), cursor, reply });
+        answer.recv().ok().flatten()
+    }
+
+    /// Blocks until the evaluator is ready.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing and the command that mends it.
+    pub fn ready(&self) -> Result<(), String> {
+        let _ = self.inner.readiness.recv();
+        self.inner.ready.get().cloned().unwrap_or_else(|| Err("the session has ended".into()))
+    }
+
+    /// The place in a cell that is meant by a place in the generated source of `library`.
+    pub fn locate(&self, library: &str, line: u32, column: u32) -> Option<Found> {
+        self.inner.sources.find_in(Some(library), line, column)
+    }
+
+    /// Ends the session and its processes, running or not.
+    pub fn shutdown(&self) {
+        let _ = self.inner.jobs.send(Job::Close);
+        if let Some(link) = &self.inner.link {
+            link.close();
+        }
+        let thread = self.inner.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = self.jobs.send(Job::Close);
+        if let Some(link) = &self.link {
+            link.close();
+        }
+    }
+}
+
+fn serve(mut evaluator: Result<Evaluator, String>, inbox: &Receiver<Job>) {
+    for job in inbox {
+        match (job, &mut evaluator) {
+            (Job::Close, _) => break,
+            (Job::Execute { cell, code, input, reply }, Ok(evaluator)) => {
+                let _ = reply.send(evaluator.execute(cell, &code, input));
+            }
+            (Job::Execute { cell, reply, .. }, Err(why)) => {
+                let result = Err(report::plain_error("SessionError", why));
+                let _ = reply.send(Outcome { cell, result, phases: Vec::new() });
+            }
+            (Job::Complete { code, cursor, reply }, Ok(evaluator)) => {
+                let _ = reply.send(evaluator.complete(&code, cursor));
+            }
+            (Job::Inspect { code, cursor, reply }, Ok(evaluator)) => {
+                let _ = reply.send(evaluator.inspect(&code, cursor));
+            }
+            (Job::Complete { .. } | Job::Inspect { .. }, Err(_)) => {}
+        }
+    }
+}

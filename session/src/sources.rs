@@ -1,0 +1,157 @@
+//! From a line of generated code back to the line that a person typed.
+//!
+//! evcxr puts a cell's statements and the items of all earlier cells, each as it was typed, into one generated file. So a line
+//! of that file that is also a line of some cell came from there; where several cells have the same line, the one whose
+//! neighbouring lines agree longest is meant, and of equals the newest.
+
+use crate::event::CellId;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+
+/// A place in a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The cell.
+    pub cell: CellId,
+    /// Line in the cell, from 1.
+    pub line: u32,
+    /// Column in the line, in characters from 1.
+    pub column: u32,
+    /// The line itself.
+    pub text: String,
+}
+
+/// The cells of a session, and what was compiled of them.
+#[derive(Debug, Default)]
+pub struct Sources {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The file that evcxr generates anew for each cell.
+    generated: Option<std::path::PathBuf>,
+    /// Library path to the source it was compiled from.
+    libraries: HashMap<String, String>,
+    /// Cells in order.
+    cells: Vec<(CellId, String)>,
+}
+
+impl Sources {
+    /// Says where evcxr generates its source.
+    pub fn set_generated(&self, file: std::path::PathBuf) {
+        self.lock().generated = Some(file);
+    }
+
+    /// A cell is about to be compiled.
+    pub fn add_cell(&self, cell: CellId, code: &str) {
+        self.lock().cells.push((cell, code.to_owned()));
+    }
+
+    /// A library was compiled from what is in the generated file now.
+    pub fn remember(&self, library: &str) {
+        let mut inner = self.lock();
+        if let Some(source) = inner.generated.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
+            inner.libraries.insert(library.to_owned(), source);
+        }
+    }
+
+    /// The place in a cell that is meant by a place in the generated source of `library`.
+    pub fn find_in(&self, library: Option<&str>, line: u32, column: u32) -> Option<Found> {
+        let inner = self.lock();
+        let generated: Vec<&str> = inner.libraries.get(library?)?.lines().collect();
+        find(&generated, &inner.cells, line, column)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn find(generated: &[&str], cells: &[(CellId, String)], line: u32, column: u32) -> Option<Found> {
+    let at = (line as usize).checked_sub(1)?;
+    let wanted = generated.get(at)?.trim();
+    if wanted.is_empty() {
+        return None;
+    }
+    let mut best: Option<(usize, Found)> = None;
+    for (cell, code) in cells.iter().rev() {
+        let lines: Vec<&str> = code.lines().collect();
+        for (number, text) in lines.iter().enumerate() {
+            let Some(shift) = offset(text, generated[at]) else { continue };
+            let agreeing = agreement(generated, at, &lines, number);
+            if best.as_ref().is_none_or(|(most, _)| agreeing > *most) {
+                let column = (column as i64 + shift).max(1) as u32;
+                let found = Found { cell: *cell, line: number as u32 + 1, column, text: (*text).to_owned() };
+                best = Some((agreeing, found));
+            }
+        }
+    }
+    best.map(|(_, found)| found)
+}
+
+/// By how many characters the typed line is shifted against the generated one, if they are the same line: the whole of it, or
+/// a statement on it.
+fn offset(typed: &str, generated: &str) -> Option<i64> {
+    let wanted = generated.trim();
+    let in_typed = typed.find(wanted)?;
+    let in_generated = generated.len() - generated.trim_start().len();
+    let whole = typed.trim() == wanted;
+    let enough = wanted.chars().filter(|c| c.is_alphanumeric()).count() >= 3;
+    (whole || enough).then(|| typed[..in_typed].chars().count() as i64 - generated[..in_generated].chars().count() as i64)
+}
+
+/// How many lines in a row, around the two given ones, are the same in both.
+fn agreement(generated: &[&str], at: usize, typed: &[&str], number: usize) -> usize {
+    let same = |(a, b): &(&&str, &&str)| a.trim() == b.trim();
+    let before = generated[..at].iter().rev().zip(typed[..number].iter().rev()).take_while(same).count();
+    let after = generated[at + 1..].iter().zip(typed[number + 1..].iter()).take_while(same).count();
+    let itself = usize::from(generated[at].trim() == typed[number].trim());
+    before + after + itself
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(codes: &[&str]) -> Vec<(CellId, String)> {
+        codes.iter().enumerate().map(|(at, code)| (CellId(at as u64 + 1), (*code).to_owned())).collect()
+    }
+
+    fn place(found: Option<Found>) -> Option<(u64, u32, u32)> {
+        found.map(|found| (found.cell.0, found.line, found.column))
+    }
+
+    #[test]
+    fn a_line_of_an_earlier_cell_is_found_in_that_cell() {
+        let cells = cells(&["fn half(n: u32) -> u32 {\n    assert!(n % 2 == 0);\n    n / 2\n}", "half(3)"]);
+        let generated = ["#![allow(x)]", "fn half(n: u32) -> u32 {", "    assert!(n % 2 == 0);", "    n / 2", "}"];
+        assert_eq!(place(find(&generated, &cells, 3, 5)), Some((1, 2, 5)));
+    }
+
+    #[test]
+    fn of_equal_lines_the_one_with_agreeing_neighbours_is_meant() {
+        let cells = cells(&["fn a() {\n    panic!()\n}", "fn b() {\n    panic!()\n}"]);
+        let generated = ["fn a() {", "    panic!()", "}", "fn b() {", "    panic!()", "}"];
+        assert_eq!(place(find(&generated, &cells, 2, 5)), Some((1, 2, 5)));
+        assert_eq!(place(find(&generated, &cells, 5, 5)), Some((2, 2, 5)));
+    }
+
+    #[test]
+    fn of_equal_cells_the_newest_is_meant() {
+        let cells = cells(&["panic!(\"x\");", "panic!(\"x\");"]);
+        assert_eq!(place(find(&["panic!(\"x\");"], &cells, 1, 1)), Some((2, 1, 1)));
+    }
+
+    #[test]
+    fn the_second_statement_of_a_line_keeps_its_column() {
+        let cells = cells(&["let a = 1; panic!(\"{a}\");"]);
+        assert_eq!(place(find(&["let a = 1;", "panic!(\"{a}\");"], &cells, 2, 1)), Some((1, 1, 12)));
+    }
+
+    #[test]
+    fn generated_code_is_found_nowhere() {
+        assert_eq!(find(&["let x = evcxr_variable_store;"], &cells(&["1 + 1"]), 1, 1), None);
+        assert_eq!(find(&[], &cells(&["1 + 1"]), 7, 1), None);
+    }
+}

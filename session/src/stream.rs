@@ -1,0 +1,268 @@
+//! What a cell writes on its standard output, taken apart: text, blocks to display, evcxr's control lines.
+//!
+//! Everything comes in one stream so that it keeps its order. Text is passed on at once and byte for byte, also when its line
+//! is not finished; only what could still become a marker is held back until it is decided.
+//!
+//! ```text
+//! ab…EVCXR_BEGIN_CONTENT text/html⏎<b>x</b>⏎EVCXR_END_CONTENT⏎cd…
+//! Text("ab…")  Block { mime: "text/html", content: "<b>x</b>" }  Text("cd…")
+//! ```
+
+/// A piece of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text for the person. Never split inside a character.
+    Text(String),
+    /// A block that some display protocol made.
+    Block {
+        /// Its MIME type.
+        mime: String,
+        /// Its content, without the last line feed.
+        content: String,
+    },
+    /// A line for evcxr, without its line feed.
+    Control(String),
+}
+
+const PREFIX: &str = "EVCXR_";
+const BEGIN: &str = "EVCXR_BEGIN_CONTENT ";
+const END: &str = "EVCXR_END_CONTENT";
+/// Control lines that are complete as they stand.
+const CONTROL_LINES: [&str; 3] = ["EVCXR_PANIC_NOTIFICATION", "EVCXR_ERROR_OCCURRED", "EVCXR_EXECUTION_COMPLETE"];
+/// A control line that goes on after this.
+const CONTROL_PREFIX: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
+/// A block longer than this is not a block: its text is shown as it is.
+const BLOCK_BYTES_MAX: usize = 64 << 20;
+
+/// The state between two chunks of the stream.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    pending: Vec<u8>,
+}
+
+impl Splitter {
+    /// Takes the next chunk and gives what is decided.
+    pub fn push(&mut self, chunk: &[u8]) -> Vec<Piece> {
+        self.pending.extend_from_slice(chunk);
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        loop {
+            match next(&self.pending[from..]) {
+                Next::Text(0) | Next::Wait => break,
+                Next::Text(len) => {
+                    push_text(&mut pieces, &self.pending[from..from + len]);
+                    from += len;
+                }
+                Next::Piece(piece, len) => {
+                    pieces.push(piece);
+                    from += len;
+                }
+            }
+        }
+        self.pending.drain(..from);
+        pieces
+    }
+
+    /// The stream rests (the cell has ended): what was held back is text after all.
+    pub fn flush(&mut self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        push_text(&mut pieces, &std::mem::take(&mut self.pending));
+        pieces
+    }
+}
+
+fn push_text(pieces: &mut Vec<Piece>, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    let text = String::from_utf8_lossy(bytes);
+    match pieces.last_mut() {
+        Some(Piece::Text(last)) => last.push_str(&text),
+        _ => pieces.push(Piece::Text(text.into_owned())),
+    }
+}
+
+enum Next {
+    Text(usize),
+    Piece(Piece, usize),
+    Wait,
+}
+
+fn next(bytes: &[u8]) -> Next {
+    let Some(at) = find(bytes, PREFIX.as_bytes()) else {
+        let held = held_back(bytes);
+        return Next::Text(bytes.len() - held);
+    };
+    if at > 0 {
+        return Next::Text(at);
+    }
+    if could_become(bytes, BEGIN) {
+        return block(bytes);
+    }
+    let line_end = find(bytes, b"\n");
+    for word in CONTROL_LINES {
+        match line_end {
+            Some(end) if &bytes[..end] == word.as_bytes() => return Next::Piece(Piece::Control(word.to_owned()), end + 1),
+            None if word.as_bytes().starts_with(bytes) => return Next::Wait,
+            _ => {}
+        }
+    }
+    if could_become(bytes, CONTROL_PREFIX) {
+        return match line_end {
+            Some(end) => Next::Piece(Piece::Control(String::from_utf8_lossy(&bytes[..end]).into_owned()), end + 1),
+            None => Next::Wait,
+        };
+    }
+    Next::Text(PREFIX.len())
+}
+
+/// `bytes` begin with BEGIN, or are the beginning of it.
+fn block(bytes: &[u8]) -> Next {
+    let wait = if bytes.len() > BLOCK_BYTES_MAX { Next::Text(PREFIX.len()) } else { Next::Wait };
+    let Some(head_end) = find(bytes, b"\n") else { return wait };
+    if head_end < BEGIN.len() {
+        return Next::Text(head_end + 1);
+    }
+    let mime = String::from_utf8_lossy(&bytes[BEGIN.len()..head_end]).trim().to_owned();
+    let body = &bytes[head_end + 1..];
+    let mut at = 0;
+    while let Some(len) = find(&body[at..], b"\n") {
+        if &body[at..at + len] == END.as_bytes() {
+            let content = body[..at].strip_suffix(b"\n").unwrap_or(&body[..at]);
+            let content = String::from_utf8_lossy(content).into_owned();
+            return Next::Piece(Piece::Block { mime, content }, head_end + 1 + at + len + 1);
+        }
+        at += len + 1;
+    }
+    wait
+}
+
+/// Whether `bytes` begin with `word`, as far as both go.
+fn could_become(bytes: &[u8], word: &str) -> bool {
+    let common = bytes.len().min(word.len());
+    bytes[..common] == word.as_bytes()[..common]
+}
+
+/// How many of the last bytes may not be passed on yet: the beginning of a marker, or half a character.
+fn held_back(bytes: &[u8]) -> usize {
+    let marker = (1..PREFIX.len().min(bytes.len() + 1)).rev().find(|len| bytes.ends_with(&PREFIX.as_bytes()[..*len]));
+    marker.unwrap_or_else(|| half_character(bytes))
+}
+
+/// How many of the last bytes are the beginning of a UTF-8 character that is not complete.
+pub fn half_character(bytes: &[u8]) -> usize {
+    for back in 1..=bytes.len().min(3) {
+        let byte = bytes[bytes.len() - back];
+        let needs = match byte {
+            0xC0..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xF7 => 4,
+            0x80..=0xBF => continue,
+            _ => return 0,
+        };
+        return if needs > back { back } else { 0 };
+    }
+    0
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    let first = needle[0];
+    let mut from = 0;
+    while let Some(at) = haystack[from..].iter().position(|byte| *byte == first) {
+        if haystack[from + at..].starts_with(needle) {
+            return Some(from + at);
+        }
+        from += at + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Piece {
+        Piece::Text(text.into())
+    }
+
+    fn all(input: &str) -> Vec<Piece> {
+        let mut splitter = Splitter::default();
+        let mut pieces = splitter.push(input.as_bytes());
+        pieces.extend(splitter.flush());
+        pieces
+    }
+
+    /// The same input byte by byte, with neighbouring texts joined.
+    fn bytewise(input: &str) -> Vec<Piece> {
+        let mut splitter = Splitter::default();
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut add = |new: Vec<Piece>| {
+            for piece in new {
+                match (pieces.last_mut(), piece) {
+                    (Some(Piece::Text(last)), Piece::Text(more)) => last.push_str(&more),
+                    (_, piece) => pieces.push(piece),
+                }
+            }
+        };
+        for byte in input.as_bytes() {
+            add(splitter.push(&[*byte]));
+        }
+        add(splitter.flush());
+        pieces
+    }
+
+    #[test]
+    fn text_without_a_line_end_is_passed_on_at_once() {
+        assert_eq!(Splitter::default().push(b"10 %"), [text("10 %")]);
+    }
+
+    #[test]
+    fn a_block_is_told_from_the_text_before_it_on_the_same_line() {
+        let input = "abEVCXR_BEGIN_CONTENT text/html\n<b>\nx</b>\nEVCXR_END_CONTENT\ncd";
+        let block = Piece::Block { mime: "text/html".into(), content: "<b>\nx</b>".into() };
+        assert_eq!(all(input), [text("ab"), block.clone(), text("cd")]);
+        assert_eq!(bytewise(input), [text("ab"), block, text("cd")]);
+    }
+
+    #[test]
+    fn a_control_line_is_found_behind_unterminated_text() {
+        let input = "fooEVCXR_PANIC_NOTIFICATION\nEVCXR_VARIABLE_CHANGED_TYPE:x\n";
+        let expected = [
+            text("foo"),
+            Piece::Control("EVCXR_PANIC_NOTIFICATION".into()),
+            Piece::Control("EVCXR_VARIABLE_CHANGED_TYPE:x".into()),
+        ];
+        assert_eq!(all(input), expected);
+        assert_eq!(bytewise(input), expected);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_marker_is_text() {
+        for input in ["EVCXR", "EVCXR_", "EVCXR_BEGIN", "EVCXR_NOTHING\n", "EVCXR_PANIC_NOTIFICATIONS\n", "EVCXR_BEGIN_CONTENT x"] {
+            assert_eq!(all(input), [text(input)], "{input}");
+            assert_eq!(bytewise(input), [text(input)], "{input}");
+        }
+    }
+
+    #[test]
+    fn a_character_is_never_cut_in_two() {
+        let mut splitter = Splitter::default();
+        let bytes = "ä🦀".as_bytes();
+        let pieces: Vec<Piece> = bytes.chunks(1).flat_map(|chunk| splitter.push(chunk)).collect();
+        assert_eq!(pieces, [text("ä"), text("🦀")]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_characters_are_shown_as_replacements_and_lose_nothing_around_them() {
+        let mut splitter = Splitter::default();
+        let mut pieces = splitter.push(b"a\xffb\xf0");
+        pieces.extend(splitter.flush());
+        assert_eq!(pieces, [text("a\u{fffd}b"), text("\u{fffd}")]);
+    }
+
+    #[test]
+    fn an_empty_block_has_an_empty_content() {
+        let block = Piece::Block { mime: "text/plain".into(), content: String::new() };
+        assert_eq!(all("EVCXR_BEGIN_CONTENT text/plain\nEVCXR_END_CONTENT\n"), [block]);
+    }
+}

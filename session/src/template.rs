@@ -1,0 +1,264 @@
+//! What every session's cells link, compiled once per (version of this crate, version of rustc) and kept in the cache folder.
+//!
+//! ```text
+//! <cache>/mobula/<key>/crate/…   the embedded sources of `mobula`
+//!                     /seed/…    a cell's crate as evcxr lays it out, with everything it depends on compiled
+//!                     /ready     the seed is complete
+//!                     /lock      held by the process that prepares
+//! ```
+//!
+//! A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
+
+use crate::host::EmbeddedFile;
+use crate::toolchain::Toolchain;
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// The crates that a cell can use without asking, beside `mobula`: name and Cargo requirement. They are dependencies of
+/// `mobula`, so they cost nothing more.
+pub const CELL_DEPS: [(&str, &str); 2] =
+    [("serde", "{ version = \"1\", features = [\"derive\"] }"), ("ndarray", "\"0.17\"")];
+/// How cells and their dependencies are optimised, unless `:opt` says otherwise; evcxr's default.
+pub const OPT_LEVEL: &str = "2";
+
+/// The prepared files.
+#[derive(Clone, Debug)]
+pub struct Template {
+    dir: PathBuf,
+    target: String,
+}
+
+impl Template {
+    /// Finds the template in the cache folder, or makes it, telling `notice` what it is doing. Two processes that need it at
+    /// the same time make it once.
+    ///
+    /// # Errors
+    /// A sentence: the cache folder cannot be written, or the compiler's own message.
+    pub fn prepare(files: &[EmbeddedFile], toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<Template, String> {
+        let dir = cache_dir()?.join(key(files, toolchain));
+        let template = Template { dir, target: toolchain.target().to_owned() };
+        if template.is_ready() {
+            return Ok(template);
+        }
+        let dir = &template.dir;
+        let explain = |error: io::Error| format!("the cache folder {} cannot be prepared: {error}", dir.display());
+        fs::create_dir_all(dir).map_err(explain)?;
+        let lock = fs::File::create(dir.join("lock")).map_err(explain)?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(|error| explain(error.into()))?;
+        if !template.is_ready() {
+            template.write_sources(files).map_err(explain)?;
+            template.build(toolchain, notice)?;
+            fs::write(dir.join("ready"), "").map_err(explain)?;
+        }
+        Ok(template)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.dir.join("ready").is_file()
+    }
+
+    /// Cargo's requirement for the crate `mobula`.
+    pub fn mobula_dep(&self) -> String {
+        format!("{{ path = {:?}, default-features = false }}", self.dir.join("crate").to_string_lossy())
+    }
+
+    fn seed(&self) -> PathBuf {
+        self.dir.join("seed")
+    }
+
+    fn write_sources(&self, files: &[EmbeddedFile]) -> io::Result<()> {
+        for half in ["crate", "seed"] {
+            match fs::remove_dir_all(self.dir.join(half)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        for file in files {
+            let path = self.dir.join("crate").join(file.path);
+            fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
+            fs::write(path, file.content)?;
+        }
+        let seed = self.seed();
+        fs::create_dir_all(seed.join("src"))?;
+        fs::write(seed.join("src/lib.rs"), "pub use mobula as _;\n")?;
+        fs::write(seed.join("Cargo.toml"), self.seed_manifest())?;
+        if let Some(lock) = files.iter().find(|file| file.path == "Cargo.lock") {
+            fs::write(seed.join("Cargo.lock"), lock.content)?;
+        }
+        Ok(())
+    }
+
+    /// The manifest that evcxr would write for a cell with these dependencies: its profile decides whether a session can
+    /// use what was compiled here.
+    fn seed_manifest(&self) -> String {
+        let mut deps = format!("mobula = {}\n", self.mobula_dep());
+        for (name, requirement) in CELL_DEPS {
+            deps.push_str(&format!("{name} = {requirement}\n"));
+        }
+        format!(
+            "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n\
+             [lib]\ncrate-type = [\"cdylib\"]\npath = \"src/lib.rs\"\n\n\
+             [profile.dev]\nopt-level = {OPT_LEVEL}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\n\
+             debug-assertions = true\ncodegen-units = 16\npanic = 'unwind'\nincremental = true\noverflow-checks = true\n\n\
+             [dependencies]\n{deps}"
+        )
+    }
+
+    fn build(&self, toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<(), String> {
+        notice("preparing the crate that cells are compiled against; this happens once for each version of Rust and takes about half a minute".into());
+        let begin = Instant::now();
+        // What the machine has already is enough when this program was built on it; else the network is asked, once.
+        let first = self.cargo(toolchain, true, notice);
+        let built = if first.is_ok() { first } else { self.cargo(toolchain, false, notice) };
+        built.map_err(|message| format!("the crate that cells are compiled against does not compile:\n{message}"))?;
+        notice(format!("prepared in {:.0} s", begin.elapsed().as_secs_f64()));
+        Ok(())
+    }
+
+    fn cargo(&self, toolchain: &Toolchain, offline: bool, notice: &dyn Fn(String)) -> Result<(), String> {
+        let mut command = Command::new(&toolchain.cargo);
+        if offline {
+            command.arg("--offline");
+        }
+        let mut child = command
+            .args(["build", "--target", toolchain.target()])
+            .current_dir(self.seed())
+            .env("CARGO_TARGET_DIR", "target")
+            .env("CARGO_BUILD_BUILD_DIR", "target")
+            .env("RUSTC", &toolchain.rustc)
+            .env("RUSTFLAGS", "-Cprefer-dynamic")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cargo could not be run: {error}"))?;
+        let mut said = String::new();
+        let mut crates = 0;
+        if let Some(stderr) = child.stderr.take() {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some(name) = line.trim_start().strip_prefix("Compiling ") {
+                    crates += 1;
+                    notice(format!("compiling {} ({crates})", name.split(" (").next().unwrap_or(name)));
+                }
+                said.push_str(&line);
+                said.push('\n');
+            }
+        }
+        match child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(said),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Lays the compiled dependencies into a session's folder, where evcxr's cargo finds them.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn link_into(&self, dir: &Path) -> io::Result<()> {
+        let from = self.seed().join("target");
+        let to = dir.join("target");
+        for profile in [PathBuf::from(&self.target).join("debug"), PathBuf::from("debug")] {
+            for part in ["deps", ".fingerprint", "build"] {
+                link_tree(&from.join(&profile).join(part), &to.join(&profile).join(part))?;
+            }
+        }
+        self.restore_lock(dir)
+    }
+
+    /// Puts the lock file with the versions that were compiled into a session's folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn restore_lock(&self, dir: &Path) -> io::Result<()> {
+        fs::copy(self.seed().join("Cargo.lock"), dir.join("Cargo.lock")).map(drop)
+    }
+}
+
+/// Hard links where the file system allows them, copies elsewhere. The cell's own crate is left out.
+fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        if text.starts_with("ctx-") || text.starts_with("libctx") {
+            continue;
+        }
+        let target = to.join(&name);
+        if entry.file_type()?.is_dir() {
+            link_tree(&entry.path(), &target)?;
+        } else if fs::hard_link(entry.path(), &target).is_err() && !target.exists() {
+            copy_keeping_time(&entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Cargo compares times, so a copy must be as old as the original.
+fn copy_keeping_time(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    let modified = fs::metadata(from)?.modified()?;
+    fs::File::options().write(true).open(to)?.set_modified(modified)
+}
+
+fn key(files: &[EmbeddedFile], toolchain: &Toolchain) -> String {
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.path.as_bytes());
+        hash.update([0]);
+        hash.update(file.content.as_bytes());
+        hash.update([0]);
+    }
+    hash.update(toolchain.version.as_bytes());
+    hash.update(OPT_LEVEL.as_bytes());
+    for (name, requirement) in CELL_DEPS {
+        hash.update(name.as_bytes());
+        hash.update(requirement.as_bytes());
+    }
+    format!("{}-{}", env!("CARGO_PKG_VERSION"), &hex::encode(hash.finalize())[..16])
+}
+
+/// `$XDG_CACHE_HOME/mobula`, or `~/.cache/mobula`.
+fn cache_dir() -> Result<PathBuf, String> {
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .ok_or("there is no cache folder: set HOME or XDG_CACHE_HOME")?;
+    Ok(base.join("mobula"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linked_tree_has_the_same_files_but_not_the_cells_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir_all(from.join("sub")).unwrap();
+        for name in ["libserde-1.rlib", "sub/x", "ctx-12.d", "libctx.so"] {
+            fs::write(from.join(name), name).unwrap();
+        }
+        link_tree(&from, &to).unwrap();
+        assert!(to.join("libserde-1.rlib").exists() && to.join("sub/x").exists());
+        assert!(!to.join("ctx-12.d").exists() && !to.join("libctx.so").exists());
+    }
+
+    #[test]
+    fn another_source_or_another_compiler_has_another_key() {
+        let toolchain = |version: &str| Toolchain { rustc: "".into(), cargo: "".into(), version: version.into() };
+        let one = [EmbeddedFile { path: "src/lib.rs", content: "1" }];
+        let two = [EmbeddedFile { path: "src/lib.rs", content: "2" }];
+        assert_ne!(key(&one, &toolchain("a")), key(&two, &toolchain("a")));
+        assert_ne!(key(&one, &toolchain("a")), key(&one, &toolchain("b")));
+        assert_eq!(key(&one, &toolchain("a")), key(&one, &toolchain("a")));
+    }
+}

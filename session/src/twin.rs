@@ -1,0 +1,96 @@
+//! The frozen twin: a fork of the cell host that waits beside it and takes its place when it dies.
+//!
+//! ```text
+//! host ──fork──▶ twin(checkpoint n) ─ waits ─┬─ the host commits a later checkpoint: ended
+//!   │                                        ├─ the front process dies: ends the host, ends itself
+//!   └─ runs a cell                           └─ the host dies: forks a twin of its own, then asks to be promoted
+//! ```
+//!
+//! The twin shares the host's descriptors: evcxr's command pipe (which nobody reads ahead), standard output and error.
+//! It has one thread, whatever the host had. One of this crate's two files with `unsafe`.
+#![allow(unsafe_code)]
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, waitpid};
+
+/// A twin that waits beside this process.
+#[derive(Debug)]
+pub struct Twin {
+    pid: Pid,
+}
+
+/// On which side of a fork the caller woke up.
+#[derive(Debug)]
+pub enum Side {
+    /// The host goes on, with its twin beside it.
+    Host(Twin),
+    /// The host has died since, and this twin, with a twin of its own beside it, may take over.
+    Heir(Twin),
+}
+
+/// Makes a twin of this process.
+///
+/// # Errors
+/// The system has no room for another process.
+pub fn freeze(front: &OwnedFd) -> Result<Side, Errno> {
+    let host = getpid();
+    match fork()? {
+        Some(pid) => Ok(Side::Host(Twin { pid })),
+        None => {
+            wait_until_needed(host, front);
+            match freeze(front)? {
+                Side::Host(own) | Side::Heir(own) => Ok(Side::Heir(own)),
+            }
+        }
+    }
+}
+
+/// Returns when the host is dead; never when the front process is.
+fn wait_until_needed(host: Pid, front: &OwnedFd) {
+    let _ = rustix::thread::set_name(c"mobula-twin");
+    let Ok(host_fd) = pidfd_open(host, PidfdFlags::empty()) else { return };
+    loop {
+        // Asked after the descriptor was opened: if the host was gone by then, this process has another parent.
+        if rustix::process::getppid() != Some(host) {
+            return;
+        }
+        let mut fds = [PollFd::new(&host_fd, PollFlags::IN), PollFd::new(front, PollFlags::IN)];
+        if poll(&mut fds, None).is_err() {
+            continue;
+        }
+        if !fds[1].revents().is_empty() {
+            let _ = kill_process(host, Signal::KILL);
+            exit(0);
+        }
+        if !fds[0].revents().is_empty() {
+            return;
+        }
+    }
+}
+
+impl Twin {
+    /// Ends this twin and waits until it is gone.
+    pub fn end(self) {
+        let _ = kill_process(self.pid, Signal::KILL);
+        while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+    }
+}
+
+/// Leaves the process at once: no destructors, no flushing of what the other side of a fork also holds.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: `_exit` takes any integer and does not return; nothing of this process is used afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: only the calling thread exists in the child. Locks that other threads of a cell held stay locked there; the
+    // child only waits in system calls until it is promoted, and then runs cells, which is the documented limit: what
+    // those threads were doing is gone. glibc makes its own allocator usable in the child of any fork.
+    match unsafe { libc::fork() } {
+        -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN)),
+        0 => Ok(None),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}

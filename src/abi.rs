@@ -1,0 +1,432 @@
+//! The waist: the table of functions between a cell library and the process that loads it.
+//!
+//! ```text
+//!   cell library (typed API, no runtime) ──Table──▶ cell host / worker / plain program (the runtime)
+//!                                        ◀─Hooks──
+//! ```
+//!
+//! A cell is compiled against the bare crate. It holds no connection and no state of a runtime. Whoever loads the
+//! library calls the symbol [`ATTACH_SYMBOL`] with a [`Table`] and a [`Tenant`] before it runs anything, and gets the
+//! library's [`Hooks`] back.
+//!
+//! # Invariants
+//! - Only `#[repr(C)]` data, plain integers and pointers cross; never a Rust layout. What has structure (a fault, a
+//!   question, an answer) crosses as postcard bytes of the types below, whose version is [`ABI_VERSION`].
+//! - The loader's table lives as long as the process.
+//! - A function that can fail returns a [`Status`]; on [`Status::FAULT`] it has filled the caller's fault blob with a
+//!   postcard-encoded [`Fault`], which the caller frees through [`Table::free`].
+
+use serde::{Deserialize, Serialize};
+use std::ffi::c_void;
+
+/// The version of everything in this file. A library and a loader that differ refuse each other with a sentence.
+pub const ABI_VERSION: u32 = 1;
+
+/// The symbol that every cell library exports: an [`Attach`].
+pub const ATTACH_SYMBOL: &str = "mobula_attach";
+
+/// What [`ATTACH_SYMBOL`] names. Returns null when the versions differ; calling it twice replaces the table.
+pub type Attach = unsafe extern "C" fn(table: *const Table, tenant: *const Tenant) -> *const Hooks;
+
+/// What a task runs: the monomorphised glue around one user function. Decodes the arguments, calls the function,
+/// hands each result to [`Table::result`] or the failure to [`Table::fail`]. It never unwinds.
+pub type Trampoline = unsafe extern "C" fn(call: *const Call);
+
+/// The outcome of a call through the table.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// It worked.
+    pub const OK: Status = Status(0);
+    /// It did not; the fault blob says why.
+    pub const FAULT: Status = Status(1);
+}
+
+/// Borrowed bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes {
+    /// First byte; dangling when `len` is 0.
+    pub ptr: *const u8,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// Bytes that the loader allocated and [`Table::free`] takes back.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Blob {
+    /// First byte; null when there is nothing.
+    pub ptr: *mut u8,
+    /// Length in bytes.
+    pub len: u64,
+    /// The loader's own mark.
+    pub cap: u64,
+}
+
+impl Blob {
+    /// No bytes.
+    pub const EMPTY: Blob = Blob { ptr: std::ptr::null_mut(), len: 0, cap: 0 };
+}
+
+/// Room for one object's bytes, not yet visible to anybody. 64-byte aligned. Ends in `seal`, `submit` (as an
+/// argument), `result` or `discard`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Draft {
+    /// The loader's name for it.
+    pub token: u64,
+    /// Where to write; valid for the length asked for until the draft ends.
+    pub ptr: *mut u8,
+}
+
+/// The bytes of a sealed object, readable until `hold` is given to [`Table::close`]. 64-byte aligned.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// First byte.
+    pub ptr: *const u8,
+    /// Length in bytes.
+    pub len: u64,
+    /// What keeps the bytes where they are.
+    pub hold: u64,
+}
+
+/// One argument of a task.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Argument {
+    /// [`Argument::REF`] or [`Argument::DRAFT`].
+    pub kind: u32,
+    /// Padding; zero.
+    pub reserved: u32,
+    /// An object's id, or a draft's token (the draft ends here).
+    pub value: u64,
+    /// Ids of the objects that a draft's bytes refer to (empty for a ref).
+    pub refs: *const u64,
+    /// How many.
+    pub refs_len: u64,
+}
+
+impl Argument {
+    /// `value` is an object's id.
+    pub const REF: u32 = 0;
+    /// `value` is a draft's token.
+    pub const DRAFT: u32 = 1;
+}
+
+/// A task to run.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Submission {
+    /// The [`Trampoline`], as an address in the calling library; the loader turns it into (library, offset).
+    pub trampoline: *const c_void,
+    /// The function's name as a person knows it, UTF-8.
+    pub name: Bytes,
+    /// The arguments, in order.
+    pub args: *const Argument,
+    /// How many.
+    pub args_len: u64,
+    /// How many objects it returns, at least 1.
+    pub returns: u32,
+    /// Padding; zero.
+    pub reserved: u32,
+    /// Postcard of the task's options; empty for the defaults.
+    pub options: Bytes,
+}
+
+/// A task being run: what a [`Trampoline`] gets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The loader's name for this call, for `result` and `fail`.
+    pub call: u64,
+    /// The arguments' object bytes, in order. The trampoline owns each view and closes it.
+    pub args: *const View,
+    /// How many.
+    pub args_len: u64,
+    /// How many results are wanted.
+    pub returns: u32,
+    /// Padding; zero.
+    pub reserved: u32,
+}
+
+/// For whom a library is attached.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Tenant {
+    /// [`ABI_VERSION`] of the loader.
+    pub version: u32,
+    /// [`Tenant::CELL_HOST`], [`Tenant::WORKER`] or [`Tenant::PROGRAM`].
+    pub role: u32,
+    /// The cell that is running, or that started the task; 0 outside a session.
+    pub cell: u64,
+}
+
+impl Tenant {
+    /// The process that runs cells.
+    pub const CELL_HOST: u32 = 0;
+    /// A process that runs tasks.
+    pub const WORKER: u32 = 1;
+    /// A plain Rust program.
+    pub const PROGRAM: u32 = 2;
+}
+
+/// What the loader offers. Every function may be called from any thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// [`ABI_VERSION`].
+    pub version: u32,
+    /// `size_of::<Table>()`.
+    pub size: u32,
+    /// Makes a draft of `len` bytes. Small drafts are private memory, large ones are in the store.
+    pub create: unsafe extern "C" fn(len: u64, draft: *mut Draft, fault: *mut Blob) -> Status,
+    /// Makes a draft an object; `refs` are the ids its bytes refer to. The caller holds one reference to the new id.
+    pub seal: unsafe extern "C" fn(draft: u64, refs: *const u64, refs_len: u64, id: *mut u64, fault: *mut Blob) -> Status,
+    /// Throws a draft away.
+    pub discard: unsafe extern "C" fn(draft: u64),
+    /// Submits a task and writes `returns` ids; the caller holds one reference to each. Consumes draft arguments,
+    /// also when it fails.
+    pub submit: unsafe extern "C" fn(task: *const Submission, ids: *mut u64, fault: *mut Blob) -> Status,
+    /// Blocks until `num_returns` of `ids` are ready (a failed task counts) or `timeout_ns` has passed (`u64::MAX`: no
+    /// timeout). Writes 1 for ready and 0 for not into `ready`, one byte an id; more than `num_returns` may be marked.
+    pub wait: unsafe extern "C" fn(
+        ids: *const u64,
+        ids_len: u64,
+        num_returns: u64,
+        timeout_ns: u64,
+        ready: *mut u8,
+        fault: *mut Blob,
+    ) -> Status,
+    /// Opens a ready object's bytes. [`Fault::Task`] when its task failed, [`Fault::NotReady`] when it is not ready.
+    pub open: unsafe extern "C" fn(id: u64, view: *mut View, fault: *mut Blob) -> Status,
+    /// Gives a view back.
+    pub close: unsafe extern "C" fn(hold: u64),
+    /// Takes one more reference to an object.
+    pub retain: unsafe extern "C" fn(id: u64),
+    /// Gives one reference back.
+    pub release: unsafe extern "C" fn(id: u64),
+    /// A task's result number `index`; ends the draft.
+    pub result: unsafe extern "C" fn(call: u64, index: u32, draft: u64, refs: *const u64, refs_len: u64),
+    /// A task's failure: postcard of a [`Cause`].
+    pub fail: unsafe extern "C" fn(call: u64, cause: Bytes),
+    /// Everything that is not on a fast path: postcard of a [`Question`] in, postcard of an [`Answer`] out.
+    pub ask: unsafe extern "C" fn(question: Bytes, answer: *mut Blob, fault: *mut Blob) -> Status,
+    /// Frees a blob.
+    pub free: unsafe extern "C" fn(blob: Blob),
+}
+
+/// What a cell library offers to its loader.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Hooks {
+    /// [`ABI_VERSION`].
+    pub version: u32,
+    /// `size_of::<Hooks>()`.
+    pub size: u32,
+    /// Flushes the standard output of the library's standard library.
+    pub flush: unsafe extern "C" fn(),
+}
+
+/// Why a call through the table failed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Fault {
+    /// The person interrupted the cell; unwind it.
+    Interrupted,
+    /// The object is not there yet.
+    NotReady {
+        /// Which.
+        id: u64,
+    },
+    /// The object's task failed.
+    Task(Failure),
+    /// The store has no room.
+    StoreFull {
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes in use.
+        used: u64,
+        /// The store's limit in bytes.
+        limit: u64,
+        /// What the system said, or what holds the memory; may be empty.
+        detail: String,
+    },
+    /// No such object: it was freed, or it never was.
+    Unknown {
+        /// Which.
+        id: u64,
+    },
+    /// The runtime is gone.
+    Disconnected {
+        /// What is known about why.
+        reason: String,
+    },
+    /// The request makes no sense; the sentence says what to do.
+    Refused {
+        /// The sentence.
+        message: String,
+    },
+}
+
+/// A failed task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The function's name.
+    pub task: String,
+    /// The worker's process id; 0 when it never ran.
+    pub pid: u32,
+    /// The cell that started it; 0 outside a session.
+    pub cell: u64,
+    /// What happened.
+    pub cause: Cause,
+    /// The tasks that failed only because an argument of theirs had: nearest to the origin first.
+    pub carried_by: Vec<String>,
+}
+
+/// What happened to a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Cause {
+    /// It panicked.
+    Panic {
+        /// The panic's message.
+        message: String,
+        /// Where.
+        place: Option<Place>,
+    },
+    /// It returned `Err`.
+    Error {
+        /// The error, as text.
+        message: String,
+    },
+    /// Its process was ended by a signal.
+    Signal {
+        /// The signal's number.
+        signal: i32,
+        /// Its name, such as `SIGKILL`.
+        name: String,
+    },
+    /// Its process exited.
+    Exit {
+        /// The exit code.
+        code: i32,
+    },
+    /// It could not be run (library missing, versions differ, argument bytes malformed).
+    Refused {
+        /// Why.
+        message: String,
+    },
+}
+
+/// A place in the source of a cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// As the compiler wrote it: `src/lib.rs`, or a dependency's path.
+    pub file: String,
+    /// Line in `file`, from 1.
+    pub line: u32,
+    /// Column in `file`, in characters from 1.
+    pub column: u32,
+    /// The shared library that was running, when known.
+    pub library: String,
+    /// The same place as a person knows it, once the session has looked it up.
+    pub cell: Option<CellPlace>,
+}
+
+/// A place in a cell as the person typed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellPlace {
+    /// The cell's number.
+    pub cell: u64,
+    /// Line in the cell, from 1.
+    pub line: u32,
+    /// Column in the line, in characters from 1.
+    pub column: u32,
+    /// The line itself.
+    pub text: String,
+}
+
+/// What a cell can ask of the runtime besides the fast path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// Starts the runtime, or says where it is.
+    Init(InitOptions),
+    /// The failures of this session, oldest first.
+    Errors,
+    /// Total resources.
+    ClusterResources,
+    /// Free resources.
+    AvailableResources,
+    /// The state of one object.
+    State {
+        /// Which.
+        id: u64,
+    },
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To `Init`.
+    Address(AddressInfo),
+    /// To `Errors`.
+    Errors(Vec<Failure>),
+    /// To either question about resources: name and amount, sorted by name.
+    Resources(Vec<(String, f64)>),
+    /// To `State`.
+    State(ObjectState),
+}
+
+/// What is known of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectState {
+    /// Its task has not finished.
+    Pending,
+    /// It can be got.
+    Ready {
+        /// Its size in the store, in bytes.
+        bytes: u64,
+    },
+    /// Its task failed.
+    Failed,
+}
+
+/// The options of `init_with`. `None` means the default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct InitOptions {
+    /// Logical CPUs for the scheduler.
+    pub num_cpus: Option<f64>,
+    /// GPUs for the scheduler.
+    pub num_gpus: Option<f64>,
+    /// Custom resources.
+    pub resources: Vec<(String, f64)>,
+    /// Worker processes to start at once.
+    pub num_workers: Option<u32>,
+    /// The store's limit in bytes.
+    pub object_store_memory: Option<u64>,
+    /// Where the store's memory comes from, instead of `/dev/shm`.
+    pub store_directory: Option<String>,
+    /// Joining something that runs already, instead of starting it.
+    pub address: Option<String>,
+    /// Do not refuse a second `init`.
+    pub ignore_reinit: bool,
+}
+
+/// What `init` returns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AddressInfo {
+    /// The session's folder.
+    pub session_dir: String,
+    /// The runtime's socket.
+    pub socket: String,
+    /// What backs the store: a folder, or `memfd`.
+    pub store: String,
+    /// The store's limit in bytes.
+    pub object_store_memory: u64,
+    /// Logical CPUs.
+    pub num_cpus: f64,
+    /// Process ids of the workers that run now.
+    pub workers: Vec<u32>,
+}

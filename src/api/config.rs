@@ -1,0 +1,201 @@
+//! Starting a runtime or joining one, and what it answers about itself.
+
+use crate::abi::{AddressInfo, Answer, InitOptions, Question};
+use crate::display::Table;
+use crate::error::Size;
+use crate::{InitError, cell};
+use std::fmt;
+
+/// Starts the runtime with the defaults, if it does not run yet. Optional: the first call of anything does it.
+///
+/// # Errors
+/// [`InitError::Refused`] when a runtime was started here already.
+///
+/// ```
+/// # mobula::inline::attach();
+/// let address = mobula::init()?;
+/// assert!(address.num_cpus >= 1.0);
+/// # Ok::<(), mobula::InitError>(())
+/// ```
+pub fn init() -> Result<AddressInfo, InitError> {
+    init_with(Config::new())
+}
+
+/// Starts the runtime, or joins one, as `config` says.
+///
+/// # Errors
+/// [`InitError::BadOption`] when an option makes no sense; [`InitError::Refused`] when a runtime was started here already and
+/// [`Config::ignore_reinit`] is not set.
+///
+/// ```
+/// # mobula::inline::attach();
+/// use mobula::{Config, gib, init_with};
+/// init_with(Config::new().num_cpus(8.0).resource("tpu", 2.0).object_store_memory(gib(4)).ignore_reinit())?;
+/// # Ok::<(), mobula::InitError>(())
+/// ```
+pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
+    let options = config.check()?;
+    match cell::ask(&Question::Init(options)).map_err(InitError::from_fault)? {
+        Answer::Address(address) => Ok(address),
+        other => Err(InitError::Disconnected { reason: format!("it answered `init` with {other:?}") }),
+    }
+}
+
+/// `n` GiB in bytes.
+pub const fn gib(n: u64) -> u64 {
+    n << 30
+}
+
+/// How to start a runtime, or which one to join. What is not said has a default.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use = "a configuration does nothing until it is given to `init_with`"]
+pub struct Config(InitOptions);
+
+impl Config {
+    /// A runtime on this machine with the defaults.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// A runtime that runs already: `"auto"` for the one on this machine, or its address.
+    pub fn connect(address: impl Into<String>) -> Config {
+        Config(InitOptions { address: Some(address.into()), ..InitOptions::default() })
+    }
+
+    /// How many CPUs tasks can share. Default: the machine's.
+    pub fn num_cpus(mut self, cpus: f64) -> Config {
+        self.0.num_cpus = Some(cpus);
+        self
+    }
+
+    /// How many GPUs tasks can share. Default: those that are found.
+    pub fn num_gpus(mut self, gpus: f64) -> Config {
+        self.0.num_gpus = Some(gpus);
+        self
+    }
+
+    /// A resource of the user's own, and how much there is of it.
+    pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Config {
+        self.0.resources.push((name.into(), amount));
+        self
+    }
+
+    /// How many worker processes to start at once. Default: as they are needed.
+    pub fn num_workers(mut self, workers: u32) -> Config {
+        self.0.num_workers = Some(workers);
+        self
+    }
+
+    /// The store's limit in bytes; see [`gib`].
+    pub fn object_store_memory(mut self, bytes: u64) -> Config {
+        self.0.object_store_memory = Some(bytes);
+        self
+    }
+
+    /// The folder that the store's memory comes from. Default: `/dev/shm`.
+    pub fn store_directory(mut self, folder: impl Into<String>) -> Config {
+        self.0.store_directory = Some(folder.into());
+        self
+    }
+
+    /// When a runtime runs already, take it as it is instead of failing.
+    pub fn ignore_reinit(mut self) -> Config {
+        self.0.ignore_reinit = true;
+        self
+    }
+
+    fn check(self) -> Result<InitOptions, InitError> {
+        let bad = |option: &str, message: String| Err(InitError::BadOption { option: option.into(), message });
+        let options = self.0;
+        let mut amounts: Vec<(&str, f64)> = options.resources.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
+        amounts.extend(options.num_cpus.map(|cpus| ("num_cpus", cpus)));
+        amounts.extend(options.num_gpus.map(|gpus| ("num_gpus", gpus)));
+        if let Some((name, amount)) = amounts.iter().find(|(_, amount)| !amount.is_finite() || *amount < 0.0) {
+            return bad(name, format!("an amount is a number from 0 up, not {amount}"));
+        }
+        if let Some(address) = options.address.as_ref().filter(|_| !amounts.is_empty()) {
+            return bad("address", format!("the runtime at `{address}` has its own resources; leave those options out to join it"));
+        }
+        let mut names: Vec<&str> = options.resources.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return bad(twice[0], "this resource is given twice".into());
+        }
+        if let Some(taken) = names.iter().find(|name| matches!(**name, "" | "CPU" | "GPU")) {
+            return bad(taken, "a resource needs a name of its own; CPUs and GPUs have `num_cpus` and `num_gpus`".into());
+        }
+        Ok(options)
+    }
+}
+
+impl fmt::Display for AddressInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = self.workers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        let mut table = Table::new(["runtime", ""]);
+        table.row(["session folder".into(), self.session_dir.clone()]);
+        table.row(["socket".into(), self.socket.clone()]);
+        table.row(["store".into(), format!("{} in {}", Size(self.object_store_memory), self.store)]);
+        table.row(["CPUs".into(), self.num_cpus.to_string()]);
+        table.row(["workers".into(), workers]);
+        table.fmt(f)
+    }
+}
+
+/// Resources by name, sorted by it. Shown as a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resources(Vec<(String, f64)>);
+
+impl Resources {
+    pub(super) fn new(amounts: Vec<(String, f64)>) -> Resources {
+        Resources(amounts)
+    }
+
+    /// The amount of one resource, such as `"CPU"`.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, amount)| *amount)
+    }
+
+    /// Names and amounts.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, amount)| (name.as_str(), *amount))
+    }
+}
+
+impl fmt::Display for Resources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(["resource", "amount"]);
+        for (name, amount) in self.iter() {
+            table.row([name.into(), amount.to_string()]);
+        }
+        table.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(config: Config) -> String {
+        config.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn resources_and_an_address_do_not_go_together() {
+        let message = "`address`: the runtime at `auto` has its own resources; leave those options out to join it";
+        assert_eq!(refused(Config::connect("auto").num_cpus(1.0)), message);
+        assert!(Config::connect("auto").check().is_ok());
+    }
+
+    #[test]
+    fn amounts_are_numbers_from_zero_up() {
+        assert_eq!(refused(Config::new().num_cpus(-1.0)), "`num_cpus`: an amount is a number from 0 up, not -1");
+        assert_eq!(refused(Config::new().resource("tpu", f64::NAN)), "`tpu`: an amount is a number from 0 up, not NaN");
+        assert!(Config::new().num_cpus(0.0).num_gpus(0.5).check().is_ok());
+    }
+
+    #[test]
+    fn a_resource_has_one_name_and_it_is_not_that_of_cpus() {
+        assert!(refused(Config::new().resource("tpu", 1.0).resource("tpu", 2.0)).contains("given twice"));
+        assert!(refused(Config::new().resource("CPU", 1.0)).contains("`num_cpus`"));
+    }
+}

@@ -1,0 +1,80 @@
+//! `wait`: which of these are ready?
+
+use super::nanoseconds;
+use crate::{ObjectRef, WaitError, cell};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// Waits until some of `refs` are ready: [`num_returns`](Wait::num_returns) of them, 1 if that is not said. Nothing happens
+/// before [`run`](Wait::run).
+///
+/// ```
+/// # mobula::inline::attach();
+/// # use mobula::prelude::*;
+/// fn square(n: u64) -> u64 {
+///     n * n
+/// }
+/// let refs: Vec<_> = (0..4).map(|n| square.remote(n)).collect();
+/// let (ready, rest) = wait(&refs).num_returns(3).timeout(Duration::from_secs(60)).run().unwrap();
+/// assert_eq!((ready.len(), rest.len()), (3, 1));
+/// ```
+#[must_use = "nothing is waited for before `.run()`"]
+pub fn wait<T>(refs: &[ObjectRef<T>]) -> Wait<'_, T> {
+    Wait { refs, num_returns: 1, timeout: None }
+}
+
+/// A wait that is being described; see [`wait`].
+#[must_use = "nothing is waited for before `.run()`"]
+#[derive(Debug)]
+pub struct Wait<'a, T> {
+    refs: &'a [ObjectRef<T>],
+    num_returns: usize,
+    timeout: Option<Duration>,
+}
+
+impl<T> Wait<'_, T> {
+    /// How many must be ready for the wait to be over; also how many come back as ready at most.
+    pub fn num_returns(mut self, num_returns: usize) -> Self {
+        self.num_returns = num_returns;
+        self
+    }
+
+    /// How long to wait at most; without this, as long as it takes. Zero only looks.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Waits, and returns the refs that are ready and the rest, each in the order in which they were given. Both together are
+    /// the refs that were given. At most `num_returns` come back as ready, fewer only when the time was over. A task that has
+    /// failed is ready. No refs at all give two empty lists at once.
+    ///
+    /// # Errors
+    /// [`WaitError::Duplicate`] when a ref is in the list twice, [`WaitError::TooMany`] when `num_returns` is larger than
+    /// the list, [`WaitError::NoneWanted`] when it is 0; the others when the runtime cannot wait.
+    pub fn run(self) -> Result<(Vec<ObjectRef<T>>, Vec<ObjectRef<T>>), WaitError> {
+        let Wait { refs, num_returns, timeout } = self;
+        if refs.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = refs.iter().find(|object| !seen.insert(object.id())) {
+            return Err(WaitError::Duplicate { id: twice.id() });
+        }
+        if num_returns == 0 {
+            return Err(WaitError::NoneWanted);
+        }
+        if num_returns > refs.len() {
+            return Err(WaitError::TooMany { num_returns, refs: refs.len() });
+        }
+        let ids: Vec<u64> = refs.iter().map(|object| object.id().0).collect();
+        let marks = cell::wait(&ids, num_returns, nanoseconds(timeout)).map_err(WaitError::from_fault)?;
+        let (mut ready, mut rest) = (Vec::with_capacity(num_returns), Vec::new());
+        for (object, mark) in refs.iter().zip(marks) {
+            // The runtime may know of more than were asked for; those stay in the rest, where the next wait finds them.
+            let list = if mark && ready.len() < num_returns { &mut ready } else { &mut rest };
+            list.push(object.clone());
+        }
+        Ok((ready, rest))
+    }
+}

@@ -1,0 +1,152 @@
+//! What happens when code of a cell or of a task panics: who is told, and how.
+//!
+//! ```text
+//!   in the cell host       a block in standard output; the session shows it with the place in the cell
+//!   inside a task          kept for the task's trampoline, which makes it the task's failure
+//!   on a task's threads    standard error, as the standard library does it
+//!   in a plain program     whatever the program had before; inside a task as above
+//! ```
+//!
+//! The standard library, and so its one hook, is shared by all cell libraries of a process, while the statics below are one
+//! copy a library. So the hook is set again, never chained, when a library is attached and before it runs a task: the hook
+//! and the trampoline that reads what it kept are then of the same library.
+
+use super::block::Json;
+use super::{role, write_block};
+use crate::abi::{Place, Tenant};
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+/// What unwinds a cell that was interrupted. Raised without the hook, so nothing is printed.
+struct Interrupted;
+
+/// Unwinds because the person interrupted the cell.
+pub(crate) fn unwind_interrupted() -> ! {
+    std::panic::resume_unwind(Box::new(Interrupted))
+}
+
+/// A panic: its message, and where.
+pub(crate) struct Panic {
+    pub(crate) message: String,
+    pub(crate) place: Option<Place>,
+}
+
+/// How a body that was run with [`guard`] failed to end.
+pub(crate) enum Unwound {
+    Panic(Panic),
+    Interrupted,
+}
+
+thread_local! {
+    /// How many tasks this thread is inside of (more than one when tasks run in the thread that starts them).
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// The newest panic inside a task.
+    static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
+}
+
+/// Puts this library's hook in place.
+pub(crate) fn install() {
+    match role() {
+        Tenant::CELL_HOST => std::panic::set_hook(Box::new(in_cell_host)),
+        Tenant::WORKER => std::panic::set_hook(Box::new(in_worker)),
+        _ => {
+            // A program has one copy of this crate and a hook of its own, which stays.
+            static CHAINED: Once = Once::new();
+            CHAINED.call_once(|| {
+                let theirs = std::panic::take_hook();
+                std::panic::set_hook(Box::new(move |info| {
+                    if !keep(info) {
+                        theirs(info);
+                    }
+                }));
+            });
+        }
+    }
+}
+
+/// Runs a task's code: a panic in it is caught and returned instead of printed.
+pub(crate) fn guard<T>(body: impl FnOnce() -> T) -> Result<T, Unwound> {
+    if role() == Tenant::WORKER {
+        install();
+    }
+    DEPTH.set(DEPTH.get() + 1);
+    // Unwind safety: what the body shares with its caller is only read again through locks that poison, or not at all.
+    let result = catch_unwind(AssertUnwindSafe(body));
+    DEPTH.set(DEPTH.get() - 1);
+    result.map_err(|payload| {
+        let kept = LAST.take();
+        let unwound = match kept {
+            _ if payload.is::<Interrupted>() => Unwound::Interrupted,
+            Some(panic) => Unwound::Panic(panic),
+            // `resume_unwind` by the user, or a hook of the user's own.
+            None => Unwound::Panic(Panic { message: payload_text(&*payload), place: None }),
+        };
+        // A payload is any value, and its drop may panic again.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(again);
+        }
+        unwound
+    })
+}
+
+fn payload_text(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).into()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a value that is not text".into()
+    }
+}
+
+fn read(info: &PanicHookInfo<'_>) -> Panic {
+    let place = info.location().map(|location| Place {
+        file: location.file().into(),
+        line: location.line(),
+        column: location.column(),
+        library: String::new(), // The loader knows which it was running.
+        cell: None,
+    });
+    Panic { message: payload_text(info.payload()), place }
+}
+
+/// Keeps the panic for the trampoline, if this thread is inside a task.
+fn keep(info: &PanicHookInfo<'_>) -> bool {
+    let inside = DEPTH.get() > 0;
+    if inside {
+        LAST.set(Some(read(info)));
+    }
+    inside
+}
+
+fn in_worker(info: &PanicHookInfo<'_>) {
+    if !keep(info) {
+        let panic = read(info);
+        let place = panic.place.map(|place| format!(" at {}:{}:{}", place.file, place.line, place.column)).unwrap_or_default();
+        eprintln!("\nthread '{}' panicked{place}:\n{}", thread_name(), panic.message);
+    }
+}
+
+fn in_cell_host(info: &PanicHookInfo<'_>) {
+    if keep(info) {
+        return;
+    }
+    let panic = read(info);
+    let (file, line, column) = match &panic.place {
+        Some(place) => (place.file.as_str(), place.line, place.column),
+        None => ("", 0, 0),
+    };
+    let json = format!(
+        "{{\"message\":{},\"file\":{},\"line\":{line},\"column\":{column},\"thread\":{}}}",
+        Json(&panic.message),
+        Json(file),
+        Json(&thread_name()),
+    );
+    write_block("application/vnd.mobula.panic+json", &json);
+}
+
+fn thread_name() -> String {
+    std::thread::current().name().unwrap_or("<unnamed>").into()
+}

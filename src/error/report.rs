@@ -1,0 +1,260 @@
+//! The words of an error: one line, or the report.
+//!
+//! ```text
+//! task `half` failed
+//!   caused by: panicked: odd
+//!   at cell 1, line 1, column 26
+//!   | fn half(n: u32) -> u32 { assert!(n % 2 == 0, "odd"); n / 2 }
+//!   |                          ^
+//!   worker pid 1234
+//!   carried by: `g`, `h`
+//! ```
+
+use super::{GetError, InitError, PutError, Room, WaitError, WorkerStatus};
+use crate::abi::{CellPlace, Cause, Failure, Place};
+use std::fmt::{self, Display, Write};
+
+/// Everything that is known of a failed task, as plain text of several lines without a final line break.
+///
+/// ```
+/// use mobula::abi::{Cause, Failure};
+/// let failure = Failure {
+///     task: "half".into(),
+///     pid: 1234,
+///     cell: 1,
+///     cause: Cause::Error { message: "odd".into() },
+///     carried_by: vec!["g".into()],
+/// };
+/// let report = "task `half` failed\n  caused by: returned Err: odd\n  worker pid 1234\n  carried by: `g`";
+/// assert_eq!(mobula::error::report(&failure), report);
+/// ```
+pub fn report(failure: &Failure) -> String {
+    let mut text = headline(failure);
+    match &failure.cause {
+        Cause::Signal { .. } | Cause::Exit { .. } => {} // Said in the headline, with the worker.
+        other => {
+            // A message of several lines stays one block.
+            let _ = write!(text, "\n  caused by: {}", cause(other).replace('\n', "\n    "));
+        }
+    }
+    if let Cause::Panic { place: Some(at), .. } = &failure.cause {
+        let _ = write!(text, "\n  at {}", place(at));
+        if let Some(cell) = &at.cell {
+            let _ = write!(text, "\n  | {}\n  | {}", cell.text, caret(cell));
+        }
+    }
+    if failure.pid != 0 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. }) {
+        let _ = write!(text, "\n  worker pid {}", failure.pid);
+    }
+    text.push_str(&carriers(&failure.carried_by));
+    text
+}
+
+fn headline(failure: &Failure) -> String {
+    match &failure.cause {
+        Cause::Signal { signal, name } => {
+            died(failure.pid, &failure.task, &WorkerStatus::Signal { signal: *signal, name: name.clone() })
+        }
+        Cause::Exit { code } => died(failure.pid, &failure.task, &WorkerStatus::Exit { code: *code }),
+        _ => format!("task `{}` failed", failure.task),
+    }
+}
+
+fn died(pid: u32, task: &str, status: &WorkerStatus) -> String {
+    format!("worker {pid} died while running `{task}`: {status}")
+}
+
+/// What happened, in one clause.
+pub(super) fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::Panic { message, .. } => format!("panicked: {message}"),
+        Cause::Error { message } => format!("returned Err: {message}"),
+        Cause::Signal { signal, name } => WorkerStatus::Signal { signal: *signal, name: name.clone() }.to_string(),
+        Cause::Exit { code } => WorkerStatus::Exit { code: *code }.to_string(),
+        Cause::Refused { message } => format!("could not be run: {message}"),
+    }
+}
+
+/// Where, as the person knows it; the compiler's file only when no cell is known.
+pub(super) fn place(place: &Place) -> String {
+    match &place.cell {
+        Some(at) => format!("cell {}, line {}, column {}", at.cell, at.line, at.column),
+        None => format!("{}:{}:{}", place.file, place.line, place.column),
+    }
+}
+
+/// A caret below the column, with the line's own tabs so that it stays below it.
+fn caret(place: &CellPlace) -> String {
+    let before = place.text.chars().take((place.column as usize).saturating_sub(1));
+    let mut line: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    line.push('^');
+    line
+}
+
+/// The line about the tasks that carried a failure; empty when none did.
+fn carriers(carried_by: &[String]) -> String {
+    // `split` is carried by small tasks of ours, which tell a person nothing.
+    let names: Vec<_> = carried_by.iter().filter(|name| !name.starts_with("split().")).map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { String::new() } else { format!("\n  carried by: {}", names.join(", ")) }
+}
+
+impl Display for WorkerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WorkerStatus::Signal { signal, name } => write!(f, "killed by signal {signal} ({name})"),
+            WorkerStatus::Exit { code } => write!(f, "exited with code {code}"),
+        }
+    }
+}
+
+impl Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (needed, used, limit) = (Size(self.needed), Size(self.used), Size(self.limit));
+        write!(f, "the store is full: {needed} needed, {used} of {limit} in use")?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as a person reads them.
+pub(crate) struct Size(pub(crate) u64);
+
+impl Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = ["KiB", "MiB", "GiB", "TiB"];
+        let mut size = self.0 as f64 / 1024.0;
+        if size < 1.0 {
+            return write!(f, "{} bytes", self.0);
+        }
+        let mut unit = 0;
+        while size >= 1023.95 && unit + 1 < units.len() {
+            size /= 1024.0;
+            unit += 1;
+        }
+        write!(f, "{size:.1} {}", units[unit])
+    }
+}
+
+impl Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GetError::NotReady { id, waited } => write!(f, "object {id} was not ready after {waited:?}"),
+            GetError::TaskFailed { source, .. } if f.alternate() => f.write_str(&report(&source.0)),
+            GetError::TaskFailed { task, .. } => write!(f, "task `{task}` failed"),
+            GetError::WorkerDied { task, pid, status, carried_by } => {
+                f.write_str(&died(*pid, task, status))?;
+                if f.alternate() { f.write_str(&carriers(carried_by)) } else { Ok(()) }
+            }
+            GetError::Lost { id } => write!(f, "object {id} does not exist any more"),
+            GetError::Unreadable { id, reason } => write!(f, "object {id} cannot be read: {reason}"),
+            GetError::StoreFull(room) => room.fmt(f),
+            GetError::Disconnected { reason } => gone(f, reason),
+            GetError::Refused { message } => f.write_str(message),
+        }
+    }
+}
+
+impl Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PutError::NotSerialised { reason } => write!(f, "the value cannot be stored: {reason}"),
+            PutError::StoreFull(room) => {
+                room.fmt(f)?;
+                if f.alternate() {
+                    f.write_str("\n  drop refs and arrays that are not needed any more, or start with a larger `object_store_memory`")?;
+                }
+                Ok(())
+            }
+            PutError::Disconnected { reason } => gone(f, reason),
+            PutError::Refused { message } => f.write_str(message),
+        }
+    }
+}
+
+impl Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitError::Duplicate { id } => write!(f, "object {id} is in the list more than once: each ref can be waited for once"),
+            WaitError::TooMany { num_returns, refs } => {
+                write!(f, "num_returns is {num_returns}, but there are only {refs} refs to wait for")
+            }
+            WaitError::NoneWanted => f.write_str("num_returns is 0: at least 1 ref must be waited for"),
+            WaitError::Lost { id } => write!(f, "object {id} does not exist any more"),
+            WaitError::Disconnected { reason } => gone(f, reason),
+            WaitError::Refused { message } => f.write_str(message),
+        }
+    }
+}
+
+impl Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitError::BadOption { option, message } => write!(f, "`{option}`: {message}"),
+            InitError::Disconnected { reason } => gone(f, reason),
+            InitError::Refused { message } => f.write_str(message),
+        }
+    }
+}
+
+fn gone(f: &mut fmt::Formatter<'_>, reason: &str) -> fmt::Result {
+    write!(f, "the runtime is gone: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(cause: Cause) -> Failure {
+        Failure { task: "half".into(), pid: 1234, cell: 1, cause, carried_by: vec!["split().0".into(), "g".into(), "h".into()] }
+    }
+
+    fn panicked(text: &str, column: u32) -> Cause {
+        let cell = CellPlace { cell: 1, line: 2, column, text: text.into() };
+        let place = Place { file: "src/lib.rs".into(), line: 9, column, library: String::new(), cell: Some(cell) };
+        Cause::Panic { message: "odd".into(), place: Some(place) }
+    }
+
+    #[test]
+    fn a_panic_is_reported_at_its_place_in_the_cell_with_who_carried_it() {
+        let error = GetError::from_failure(failure(panicked("fn half() { panic!(\"odd\") }", 13)));
+        assert_eq!(error.to_string(), "task `half` failed");
+        let expected = "task `half` failed
+  caused by: panicked: odd
+  at cell 1, line 2, column 13
+  | fn half() { panic!(\"odd\") }
+  |             ^
+  worker pid 1234
+  carried by: `g`, `h`";
+        assert_eq!(format!("{error:#}"), expected);
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "panicked: odd");
+    }
+
+    #[test]
+    fn the_caret_counts_characters_and_keeps_tabs() {
+        let report = report(&failure(panicked("\té: panic!()", 5)));
+        assert!(report.contains("\n  | \té: panic!()\n  | \t   ^\n"), "{report}");
+    }
+
+    #[test]
+    fn a_dead_worker_is_named_with_its_signal_or_exit_code() {
+        let killed = GetError::from_failure(failure(Cause::Signal { signal: 9, name: "SIGKILL".into() }));
+        assert_eq!(killed.to_string(), "worker 1234 died while running `half`: killed by signal 9 (SIGKILL)");
+        assert!(format!("{killed:#}").ends_with("\n  carried by: `g`, `h`"));
+        let exited = failure(Cause::Exit { code: 3 });
+        assert!(report(&exited).starts_with("worker 1234 died while running `half`: exited with code 3\n"));
+    }
+
+    #[test]
+    fn a_message_of_several_lines_stays_indented() {
+        let report = report(&failure(Cause::Error { message: "first\nsecond".into() }));
+        assert!(report.contains("\n  caused by: returned Err: first\n    second\n"), "{report}");
+    }
+
+    #[test]
+    fn sizes_are_in_the_unit_that_fits() {
+        let sizes = [0, 1023, 1024, 1 << 20, (1 << 30) - 1, 5 << 40].map(|bytes| Size(bytes).to_string());
+        assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.0 KiB", "1.0 MiB", "1.0 GiB", "5.0 TiB"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! Remote functions for Rust, made for a notebook: put `.remote(…)` on any function and it runs on a worker process.
+//!
+//! ```
+//! # mobula::inline::attach();
+//! use mobula::prelude::*;
+//!
+//! fn half(n: u32) -> u32 {
+//!     n / 2
+//! }
+//!
+//! let x = half.remote(8); //  ObjectRef<u32>, returns at once
+//! let y = half.remote(&x); // starts when `x` is ready
+//! assert_eq!(get(&y)?, 2);
+//! # Ok::<(), mobula::GetError>(())
+//! ```
+//!
+//! ```text
+//!   prelude ─▶ remote (functions) ──┐
+//!              api    (get, wait …) ├─▶ codec (values ⇄ bytes) ─▶ cell (the table) ─▶ abi ═▶ a runtime
+//!              object (refs) ───────┘        ▲
+//!              array  (views) ───────────────┘
+//! ```
+//!
+//! With `default-features = false` this crate is what a notebook cell is compiled against: types, serialisation and the
+//! calls through the table of [`abi`], and no runtime. The feature `runtime` adds the one that runs on this machine;
+//! `inline` adds one that runs every task in the calling thread, for tests and examples.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futexes and process descriptors");
+
+pub mod abi;
+pub mod api;
+pub mod array;
+mod cell;
+mod codec;
+pub mod display;
+pub mod error;
+#[cfg(any(test, feature = "inline"))]
+pub mod inline;
+pub mod object;
+pub mod prelude;
+pub mod remote;
+
+#[cfg(feature = "runtime")]
+pub mod local;
+#[cfg(feature = "runtime")]
+pub mod protocol;
+#[cfg(feature = "runtime")]
+pub mod scheduler;
+#[cfg(feature = "runtime")]
+pub mod store;
+#[cfg(feature = "runtime")]
+pub mod worker;
+
+pub use api::{
+    Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib, init, init_with,
+    put, wait,
+};
+pub use array::{Array, Buffer};
+pub use cell::mobula_attach;
+pub use display::display;
+pub use error::{ErrorInfo, Errors, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+pub use mobula_macros::remote;
+pub use object::{ObjectId, ObjectRef};
+pub use remote::Value;
+
+// What a cell needs to name, so that it gets the versions that this crate's traits are implemented for.
+pub use ndarray;
+pub use serde;
+
+/// What generated code calls. Not for people, and free to change.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::cell::cell_error;
+}

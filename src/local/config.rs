@@ -1,0 +1,98 @@
+//! What a runtime is started with.
+
+use crate::abi::InitOptions;
+use crate::scheduler::{Resources, ResourcesError};
+use std::path::PathBuf;
+
+/// What a runtime is started with. `None` means the default, which is the machine's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Logical CPUs for the scheduler. Default: as many as this process may use.
+    pub num_cpus: Option<f64>,
+    /// GPUs for the scheduler. Default: none.
+    pub num_gpus: Option<f64>,
+    /// Custom resources.
+    pub resources: Vec<(String, f64)>,
+    /// Worker processes that stand ready. Default: one for each CPU, at least one.
+    pub num_workers: Option<u32>,
+    /// The store's limit in bytes. Default: 30 % of the machine's memory.
+    pub object_store_memory: Option<u64>,
+    /// Where the store's memory comes from. Default: `/dev/shm`.
+    pub store_directory: Option<PathBuf>,
+}
+
+impl Config {
+    /// This, with what `other` says in place of what this says.
+    pub fn overridden_by(mut self, other: Config) -> Config {
+        self.num_cpus = other.num_cpus.or(self.num_cpus);
+        self.num_gpus = other.num_gpus.or(self.num_gpus);
+        self.num_workers = other.num_workers.or(self.num_workers);
+        self.object_store_memory = other.object_store_memory.or(self.object_store_memory);
+        self.store_directory = other.store_directory.or(self.store_directory);
+        if !other.resources.is_empty() {
+            self.resources = other.resources;
+        }
+        self
+    }
+
+    /// The CPUs for the scheduler.
+    pub fn cpus(&self) -> f64 {
+        self.num_cpus.unwrap_or_else(|| std::thread::available_parallelism().map_or(1.0, |cpus| cpus.get() as f64))
+    }
+
+    /// The workers that stand ready, from 1 to 4096.
+    pub fn workers(&self) -> u32 {
+        self.num_workers.unwrap_or_else(|| self.cpus().ceil() as u32).clamp(1, 4096)
+    }
+
+    /// Everything that the scheduler may give away.
+    ///
+    /// # Errors
+    /// An amount that is none, or a custom resource that has the name of one that is not custom.
+    pub fn amounts(&self) -> Result<Resources, ResourcesError> {
+        let reserved = self.resources.iter().find(|(name, _)| name.is_empty() || name == "CPU" || name == "GPU");
+        if let Some((name, amount)) = reserved {
+            return Err(ResourcesError { name: format!("custom resource `{name}`"), amount: *amount });
+        }
+        let gpus = self.num_gpus.map(|gpus| ("GPU", gpus));
+        let custom = self.resources.iter().map(|(name, amount)| (name.as_str(), *amount));
+        Resources::new([("CPU", self.cpus())].into_iter().chain(gpus).chain(custom))
+    }
+}
+
+impl From<&InitOptions> for Config {
+    fn from(options: &InitOptions) -> Config {
+        Config {
+            num_cpus: options.num_cpus,
+            num_gpus: options.num_gpus,
+            resources: options.resources.clone(),
+            num_workers: options.num_workers,
+            object_store_memory: options.object_store_memory,
+            store_directory: options.store_directory.as_ref().map(PathBuf::from),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_always_a_worker() {
+        let config = Config { num_cpus: Some(0.0), ..Config::default() };
+        assert_eq!(config.workers(), 1);
+    }
+
+    #[test]
+    fn what_init_says_goes_before_what_the_command_line_said() {
+        let first = Config { num_cpus: Some(2.0), object_store_memory: Some(1), ..Config::default() };
+        let both = first.overridden_by(Config { num_cpus: Some(8.0), ..Config::default() });
+        assert_eq!((both.num_cpus, both.object_store_memory), (Some(8.0), Some(1)));
+    }
+
+    #[test]
+    fn a_custom_resource_cannot_pose_as_a_cpu() {
+        let config = Config { resources: vec![("CPU".into(), 64.0)], ..Config::default() };
+        assert!(config.amounts().is_err());
+    }
+}

@@ -1,0 +1,52 @@
+//! Why a runtime does not start.
+
+use crate::local::zygote::ZygoteError;
+use crate::scheduler::ResourcesError;
+use crate::store::RegionError;
+use std::path::PathBuf;
+
+/// Why a runtime does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The session's folder cannot be made.
+    #[error("the session folder {} cannot be made", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder for sessions is not safe to use.
+    #[error("{} belongs to somebody else or can be read by others: remove it, or set TMPDIR to a folder of your own", path.display())]
+    Unsafe {
+        /// Which.
+        path: PathBuf,
+    },
+    /// There is no memory for the store.
+    #[error(transparent)]
+    Store(#[from] RegionError),
+    /// The resources make no sense.
+    #[error(transparent)]
+    Resources(#[from] ResourcesError),
+    /// The zygote does not answer.
+    #[error(transparent)]
+    Zygote(#[from] ZygoteError),
+    /// The system refuses something that the head needs.
+    #[error("the runtime cannot {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// For `map_err`: the system refused to do `what`.
+    pub(super) fn system<E: Into<std::io::Error>>(what: &'static str) -> impl FnOnce(E) -> StartError {
+        move |source| StartError::System { what, source: source.into() }
+    }
+}

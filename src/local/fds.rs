@@ -1,0 +1,102 @@
+//! Bytes and descriptors over unix sockets.
+//!
+//! Everything here is non-blocking or says so, sets close-on-exec, and goes on after a signal.
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// The most descriptors that travel beside one message.
+pub const FDS_MAX: usize = 3;
+
+/// A connected pair of unix sockets.
+pub fn pair(kind: SocketType) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+}
+
+/// Sends what fits now, with descriptors beside the first byte. `EAGAIN` when nothing fits.
+pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> rustix::io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(fds));
+    }
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    rustix::io::retry_on_intr(|| rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags))
+}
+
+/// Sends what fits now. `EAGAIN` when nothing fits.
+pub fn send_bytes(socket: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
+    rustix::io::retry_on_intr(|| {
+        rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+    })
+}
+
+/// Receives, and puts descriptors that came along into `fds`. 0 bytes mean that the other end is closed.
+/// Without `wait`, `EAGAIN` when there is nothing.
+pub fn receive(socket: impl AsFd, bytes: &mut [u8], fds: &mut Vec<OwnedFd>, wait: bool) -> rustix::io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut flags = RecvFlags::CMSG_CLOEXEC;
+    flags.set(RecvFlags::DONTWAIT, !wait);
+    let received = rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(bytes)], &mut control, flags)
+    })?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    Ok(received.bytes)
+}
+
+/// Blocks until the descriptor is ready or the deadline has passed; returns whether it is ready.
+pub fn wait_ready(fd: impl AsFd, events: PollFlags, deadline: Option<Instant>) -> rustix::io::Result<bool> {
+    loop {
+        let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
+        match rustix::event::poll(&mut [PollFd::new(&fd, events)], left.as_ref()) {
+            Err(Errno::INTR) => {}
+            done => return Ok(done? > 0),
+        }
+    }
+}
+
+/// A duration as the kernel takes it.
+pub fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: duration.as_secs().min(i32::MAX as u64) as i64,
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_descriptor_travels_beside_the_bytes() {
+        let (here, there) = pair(SocketType::STREAM).unwrap();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        send(&here, b"take this", &[write.as_fd()]).unwrap();
+        drop(write);
+        let (mut bytes, mut fds) = ([0; 32], Vec::new());
+        assert_eq!(receive(&there, &mut bytes, &mut fds, true).unwrap(), 9);
+        rustix::io::write(&fds[0], b"x").unwrap();
+        assert_eq!(rustix::io::read(&read, &mut bytes).unwrap(), 1);
+    }
+
+    #[test]
+    fn waiting_ends_at_the_deadline() {
+        let (here, _there) = pair(SocketType::STREAM).unwrap();
+        let soon = Instant::now() + Duration::from_millis(1);
+        assert!(!wait_ready(&here, PollFlags::IN, Some(soon)).unwrap());
+        assert!(Instant::now() >= soon);
+    }
+}

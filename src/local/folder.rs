@@ -1,0 +1,164 @@
+//! The session's folder: where its socket lies, and how nothing of it is left behind.
+//!
+//! ```text
+//!   $XDG_RUNTIME_DIR | $TMPDIR | /tmp
+//!   └── mobula-<uid>/                     0700, ours, no link
+//!       └── session-<pid>-<random>/       0700
+//!           ├── lock                      flock'ed for as long as the front process lives
+//!           └── head.sock                 0600
+//! ```
+//!
+//! The front process removes its folder when it ends; when it is killed, the zygote does; when both are killed, the next
+//! start finds a folder whose lock nobody has and removes that.
+//!
+//! # Invariants
+//! - A folder is called `session-…` only once its lock is taken, so nobody sweeps away one that is being born.
+
+use super::StartError;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// A unix socket's path, with its final zero, has room for 108 bytes.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// One session's folder. Removed when dropped.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Ends with the process, however it ends.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes a folder, and removes those of dead sessions beside it.
+    pub fn create() -> Result<Folder, StartError> {
+        let wishes = [std::env::var_os("XDG_RUNTIME_DIR"), std::env::var_os("TMPDIR"), Some("/tmp".into())];
+        let parents = wishes.into_iter().flatten().map(PathBuf::from);
+        let fits = |parent: &PathBuf| parent.as_os_str().len() + 60 <= SOCKET_PATH_MAX && parent.is_dir();
+        let parent = parents.into_iter().find(fits).unwrap_or_else(|| "/tmp".into());
+        let uid = rustix::process::geteuid().as_raw();
+        Folder::create_in(&parent.join(format!("mobula-{uid}")))
+    }
+
+    fn create_in(base: &Path) -> Result<Folder, StartError> {
+        ensure_private(base)?;
+        sweep(base);
+        let failed = |source: std::io::Error| StartError::Folder { path: base.into(), source };
+        let newborn = tempfile::Builder::new().prefix("new-").rand_bytes(8).tempdir_in(base).map_err(failed)?;
+        let lock = open_lock(newborn.path(), OFlags::CREATE).map_err(failed)?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
+        let random = newborn.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let random = random.trim_start_matches("new-");
+        let path = base.join(format!("session-{}-{random}", std::process::id()));
+        std::fs::rename(newborn.path(), &path).map_err(failed)?;
+        // It has another name now, and another guard.
+        let _ = newborn.keep();
+        Ok(Folder { path, _lock: lock })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the head listens.
+    pub fn socket(&self) -> PathBuf {
+        self.path.join("head.sock")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Removes a session's folder; it may be gone already.
+pub fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %path.display(), %error, "session folder not removed");
+    }
+}
+
+fn ensure_private(base: &Path) -> Result<(), StartError> {
+    let failed = |source| StartError::Folder { path: base.into(), source };
+    match DirBuilder::new().mode(0o700).create(base) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    let metadata = std::fs::symlink_metadata(base).map_err(failed)?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() || !ours || metadata.mode() & 0o077 != 0 {
+        return Err(StartError::Unsafe { path: base.into() });
+    }
+    Ok(())
+}
+
+fn open_lock(folder: &Path, flags: OFlags) -> std::io::Result<File> {
+    let flags = flags | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    Ok(rustix::fs::open(folder.join("lock"), flags, Mode::from_raw_mode(0o600))?.into())
+}
+
+/// Removes the folders of sessions whose front process is dead. What cannot be removed is left for another time.
+fn sweep(base: &Path) {
+    let Ok(entries) = std::fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with("session-") {
+            continue;
+        }
+        let dead = match open_lock(&entry.path(), OFlags::empty()) {
+            Ok(lock) => rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
+            // Somebody removes it right now, or was killed while removing it.
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        if dead {
+            remove(&entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_living_session_keeps_its_folder_and_a_dead_one_does_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let base = parent.path().join("mobula-test");
+        let alive = Folder::create_in(&base).unwrap();
+        let dead = base.join("session-1-dead");
+        std::fs::create_dir(&dead).unwrap();
+        File::create(dead.join("lock")).unwrap();
+        let newborn = base.join("new-1");
+        std::fs::create_dir(&newborn).unwrap();
+
+        let second = Folder::create_in(&base).unwrap();
+        assert!(alive.path().exists());
+        assert!(!dead.exists());
+        assert!(newborn.exists(), "what is being born is left alone");
+        let path = second.path().to_owned();
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn nobody_else_can_look_in() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = Folder::create_in(&parent.path().join("mobula-test")).unwrap();
+        assert_eq!(std::fs::metadata(folder.path()).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_read_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let base = parent.path().join("mobula-test");
+        std::fs::create_dir(&base).unwrap();
+        std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(Folder::create_in(&base), Err(StartError::Unsafe { .. })));
+    }
+}

@@ -1,0 +1,119 @@
+//! What a worker writes, cut into lines that say whose they are.
+//!
+//! ```text
+//!   bytes of a pipe ──▶ │whole lines│ ──▶ "(f pid=1234) line\n" …
+//!                       │ the rest  │ kept until its end comes, the task ends, or it is too long
+//! ```
+
+use std::sync::Arc;
+
+/// A line longer than this many bytes is shown in pieces.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Whose output it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The function's name.
+    pub task: Arc<str>,
+    /// The cell that started it.
+    pub cell: u64,
+    /// The worker's process id.
+    pub pid: u32,
+}
+
+/// One stream of one worker.
+#[derive(Debug)]
+pub struct Lines {
+    label: Label,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// Nothing written yet.
+    pub fn new(label: Label) -> Lines {
+        Lines { label, rest: Vec::new() }
+    }
+
+    /// Whose output it is now.
+    pub fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// What comes from now on is somebody else's. Take [`Lines::end`] before.
+    pub fn belongs_to(&mut self, label: Label) {
+        self.label = label;
+    }
+
+    /// Takes bytes; gives the lines that they complete, ready to be shown.
+    pub fn take(&mut self, bytes: &[u8]) -> Option<String> {
+        let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+            self.rest.extend_from_slice(bytes);
+            return if self.rest.len() > LINE_BYTES_MAX { self.end() } else { None };
+        };
+        let (whole, rest) = bytes.split_at(last + 1);
+        self.rest.extend_from_slice(whole);
+        let text = self.shown(&self.rest);
+        self.rest.clear();
+        self.rest.extend_from_slice(rest);
+        Some(text)
+    }
+
+    /// The task has ended: gives what it left without a line's end, with one.
+    pub fn end(&mut self) -> Option<String> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let text = self.shown(&self.rest) + "\n";
+        self.rest.clear();
+        Some(text)
+    }
+
+    fn shown(&self, bytes: &[u8]) -> String {
+        let prefix = format!("({} pid={}) ", self.label.task, self.label.pid);
+        let text = String::from_utf8_lossy(bytes);
+        let mut shown = String::with_capacity(text.len() + prefix.len() * 4);
+        for line in text.split_inclusive('\n') {
+            shown.push_str(&prefix);
+            shown.push_str(line);
+        }
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines() -> Lines {
+        Lines::new(Label { task: "f".into(), cell: 1, pid: 7 })
+    }
+
+    #[test]
+    fn every_line_says_whose_it_is() {
+        assert_eq!(lines().take(b"one\ntwo\n").unwrap(), "(f pid=7) one\n(f pid=7) two\n");
+    }
+
+    #[test]
+    fn a_line_is_shown_when_it_is_whole() {
+        let mut lines = lines();
+        assert_eq!(lines.take(b"on"), None);
+        assert_eq!(lines.take(b"e\ntw").unwrap(), "(f pid=7) one\n");
+        assert_eq!(lines.end().unwrap(), "(f pid=7) tw\n");
+        assert_eq!(lines.end(), None);
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_fill_the_memory() {
+        let mut lines = lines();
+        assert!(lines.take(&vec![b'x'; LINE_BYTES_MAX + 1]).is_some());
+        assert!(lines.rest.is_empty());
+    }
+
+    #[test]
+    fn a_letter_cut_in_two_by_the_pipe_is_still_a_letter() {
+        let mut lines = lines();
+        let (first, second) = "ö\n".as_bytes().split_at(1);
+        assert_eq!(lines.take(first), None);
+        assert_eq!(lines.take(second).unwrap(), "(f pid=7) ö\n");
+    }
+}

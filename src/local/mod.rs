@@ -1,0 +1,46 @@
+//! The local runtime: everything between a cell's call and the worker that runs it.
+//!
+//! ```text
+//!   front process                                                    cell host, worker, program
+//!   ┌────────────────────────────────────────────┐                  ┌──────────────────────────┐
+//!   │ Local (handle)                             │                  │ table   extern "C"       │
+//!   │   │ commands                               │     sockets      │   │                      │
+//!   │ Head ── scheduler, objects, waits, outputs │◀────────────────▶│ client  handles, drafts  │
+//!   └──────│─────────────────────────────────────┘                  └──────────────────────────┘
+//!          │ fork requests, exits
+//!     zygote ──fork──▶ workers
+//! ```
+//!
+//! A process's `main` begins with [`crate::worker::role_from_env`] and [`Zygote::fork`], before any thread exists. Then it
+//! starts a [`Local`]. Cells reach it through [`client`].
+
+pub mod client;
+pub mod table;
+
+mod config;
+mod connection;
+mod error;
+mod fds;
+mod folder;
+mod handle;
+mod handles;
+mod head;
+mod inbox;
+mod lines;
+mod memory;
+mod nursery;
+mod observer;
+mod pool;
+mod requests;
+mod settings;
+mod tasks;
+mod waits;
+mod zygote;
+
+pub use config::Config;
+pub use error::StartError;
+pub use handle::Local;
+pub use observer::{Observer, RuntimeEvent, Stream};
+pub use zygote::{Zygote, ZygoteError};
+
+pub(crate) use zygote::{exit_now, role_from_env};

@@ -1,0 +1,141 @@
+//! What the zygote does: forks workers when asked, reports their ends, and cleans up when the front process is gone.
+//!
+//! One thread, one poll over its socket and one pidfd for each child; no signal handler.
+
+use super::folder;
+use super::zygote::{Forked, FromZygote, ToZygote, exit_now, fork_process};
+use crate::local::fds;
+use crate::protocol::WorkerId;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+const MESSAGE_BYTES_MAX: usize = 8 << 10;
+
+struct Child {
+    worker: WorkerId,
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+struct Nursery {
+    link: OwnedFd,
+    children: Vec<Child>,
+    folder: Option<PathBuf>,
+}
+
+/// Runs until the front process closes its end, which it also does by dying.
+pub(super) fn run(link: OwnedFd) -> ! {
+    let mut nursery = Nursery { link, children: Vec::new(), folder: None };
+    while let Ok(true) = nursery.turn() {}
+    for child in &nursery.children {
+        let _ = rustix::process::kill_process(child.pid, Signal::KILL);
+    }
+    for child in &nursery.children {
+        let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(child.pid), WaitOptions::empty()));
+    }
+    if let Some(path) = &nursery.folder {
+        folder::remove(path);
+    }
+    exit_now(0)
+}
+
+impl Nursery {
+    /// Waits for something to happen and sees to it. False when the front process is gone.
+    fn turn(&mut self) -> std::io::Result<bool> {
+        let mut polled = vec![PollFd::new(&self.link, PollFlags::IN)];
+        polled.extend(self.children.iter().map(|child| PollFd::new(&child.pidfd, PollFlags::IN)));
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
+        let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+
+        // Ends first, and from the back, so that the places of the others do not change.
+        for index in (0..self.children.len()).rev() {
+            if ready[index + 1] {
+                self.reap(index)?;
+            }
+        }
+        if ready[0] { self.listen() } else { Ok(true) }
+    }
+
+    fn reap(&mut self, index: usize) -> std::io::Result<()> {
+        let pid = self.children[index].pid;
+        let Some((_, status)) = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)? else { return Ok(()) };
+        let worker = self.children.swap_remove(index).worker;
+        self.say(&FromZygote::Exited { worker, signal: status.terminating_signal(), code: status.exit_status() })
+    }
+
+    fn listen(&mut self) -> std::io::Result<bool> {
+        let mut bytes = [0; MESSAGE_BYTES_MAX];
+        let mut beside = Vec::new();
+        let len = match fds::receive(&self.link, &mut bytes, &mut beside, false) {
+            Ok(0) => return Ok(false),
+            Ok(len) => len,
+            Err(Errno::AGAIN) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        };
+        match postcard::from_bytes(&bytes[..len]).map_err(std::io::Error::other)? {
+            ToZygote::Folder(path) => self.folder = Some(path),
+            ToZygote::Fork(worker) => self.fork(worker, beside)?,
+            ToZygote::Kill(worker) => {
+                // Only a child that has not been reaped: its process id cannot be somebody else's yet.
+                if let Some(child) = self.children.iter().find(|child| child.worker == worker) {
+                    let _ = rustix::process::kill_process(child.pid, Signal::KILL);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn fork(&mut self, worker: WorkerId, beside: Vec<OwnedFd>) -> std::io::Result<()> {
+        let Ok([socket, stdout, stderr]) = <[OwnedFd; 3]>::try_from(beside) else {
+            return self.say(&FromZygote::Failed { worker, message: "descriptors are missing".into() });
+        };
+        let zygote = rustix::process::getpid();
+        match fork_process() {
+            Err(error) => self.say(&FromZygote::Failed { worker, message: error.to_string() }),
+            Ok(Forked::Parent(pid)) => {
+                let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+                self.children.push(Child { worker, pid, pidfd });
+                self.say(&FromZygote::Forked { worker, pid: pid.as_raw_nonzero().get() as u32 })
+            }
+            Ok(Forked::Child) => {
+                // Nothing of the zygote's may stay open here: the front process would wait for its end in vain.
+                self.children.clear();
+                if let Ok(null) = File::open("/dev/null") {
+                    self.link = null.into();
+                }
+                become_worker(zygote, socket, stdout, stderr)
+            }
+        }
+    }
+
+    fn say(&self, message: &FromZygote) -> std::io::Result<()> {
+        let bytes = postcard::to_stdvec(message).map_err(std::io::Error::other)?;
+        loop {
+            match fds::send(&self.link, &bytes, &[]) {
+                Err(Errno::AGAIN) => {
+                    fds::wait_ready(&self.link, PollFlags::OUT, None)?;
+                }
+                done => return Ok(done.map(drop)?),
+            }
+        }
+    }
+}
+
+fn become_worker(zygote: Pid, socket: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> ! {
+    let _ = rustix::thread::set_name(c"mobula-worker");
+    // The signal comes when the zygote's thread ends; it has only one. If it has ended already, nothing will come.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    if rustix::process::getppid() != Some(zygote) {
+        exit_now(1);
+    }
+    // When memory runs out, a task is the one to go, not the session.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "800");
+    let _ = rustix::stdio::dup2_stdout(stdout.as_fd());
+    let _ = rustix::stdio::dup2_stderr(stderr.as_fd());
+    drop((stdout, stderr));
+    crate::worker::run(socket)
+}

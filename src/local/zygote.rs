@@ -1,0 +1,243 @@
+//! The zygote: a small process from which workers are forked.
+//!
+//! ```text
+//!   main ──fork──▶ zygote ──fork──▶ worker
+//!    │               ▲                 │ dies with the zygote (parent death signal)
+//!    └── Zygote ─────┘ dies with the front process (end of its socket)
+//! ```
+//!
+//! It is forked at the very beginning of `main`, before any thread or large heap exists: only then is a fork quick and
+//! is everything that the child may touch in a known state. If it is killed, the front process starts another one by
+//! executing itself, because by then it has threads.
+//!
+//! This file is what is delicate about it: fork, signals, and leaving without ceremony. What the zygote does all day is
+//! in `nursery.rs`.
+
+#![allow(unsafe_code)]
+
+use super::{fds, nursery};
+use crate::protocol::WorkerId;
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::SocketType;
+use rustix::process::{Pid, Signal, WaitOptions};
+use serde::{Deserialize, Serialize};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Set for a process that is to be a zygote: the descriptor of its socket.
+const MARK: &str = "MOBULA_ZYGOTE_FD";
+
+/// How long a zygote that has been told to end may take.
+const END_WAIT: Duration = Duration::from_secs(5);
+
+/// Whether this process would recognise [`MARK`], so that executing it again gives a zygote and not a second program.
+static ROLE_IS_CHECKED: AtomicBool = AtomicBool::new(false);
+
+/// Why there is no zygote.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ZygoteError {
+    /// This process has threads already, and a fork would copy only one of them.
+    #[error("the zygote must be forked before any thread is started; this process has {threads} threads")]
+    TooLate {
+        /// How many.
+        threads: usize,
+    },
+    /// The system refused.
+    #[error("the zygote cannot be started")]
+    System(#[from] std::io::Error),
+    /// It was killed, and this program does not call `role_from_env`, so it cannot be started again.
+    #[error("the zygote is gone, and this program cannot start another one because `main` does not begin with `mobula::worker::role_from_env()`")]
+    Gone,
+}
+
+/// What the zygote is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToZygote {
+    /// Which folder to remove when the front process is gone.
+    Folder(PathBuf),
+    /// Fork a worker. Its socket, standard output and standard error travel beside.
+    Fork(WorkerId),
+    /// End a worker.
+    Kill(WorkerId),
+}
+
+/// What the zygote says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum FromZygote {
+    /// A worker has been forked.
+    Forked {
+        /// Which.
+        worker: WorkerId,
+        /// Its process id.
+        pid: u32,
+    },
+    /// A worker could not be forked.
+    Failed {
+        /// Which.
+        worker: WorkerId,
+        /// What the system said.
+        message: String,
+    },
+    /// A worker has ended.
+    Exited {
+        /// Which.
+        worker: WorkerId,
+        /// The signal that ended it.
+        signal: Option<i32>,
+        /// Its exit code.
+        code: Option<i32>,
+    },
+}
+
+/// The front process's end of a zygote. Dropping it ends the zygote and all its workers.
+#[derive(Debug)]
+pub struct Zygote {
+    /// Closed first: that is what tells the zygote to end.
+    link: Option<OwnedFd>,
+    pid: Pid,
+}
+
+impl Zygote {
+    /// Forks the zygote. Call it at the beginning of `main`, after [`crate::worker::role_from_env`].
+    ///
+    /// # Errors
+    /// When this process has threads already, or the system has no room for another process.
+    pub fn fork() -> Result<Zygote, ZygoteError> {
+        let threads = threads();
+        if threads > 1 {
+            return Err(ZygoteError::TooLate { threads });
+        }
+        let (ours, theirs) = fds::pair(SocketType::SEQPACKET).map_err(std::io::Error::from)?;
+        match fork_process()? {
+            Forked::Parent(pid) => Ok(Zygote { link: Some(ours), pid }),
+            Forked::Child => {
+                drop(ours);
+                become_zygote(theirs)
+            }
+        }
+    }
+
+    /// Starts another zygote by executing this program again.
+    pub(super) fn respawn() -> Result<Zygote, ZygoteError> {
+        if !ROLE_IS_CHECKED.load(Ordering::Relaxed) {
+            return Err(ZygoteError::Gone);
+        }
+        let (ours, theirs) = fds::pair(SocketType::SEQPACKET).map_err(std::io::Error::from)?;
+        let child = Command::new("/proc/self/exe")
+            .env(MARK, "0")
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pid = Pid::from_raw(child.id() as i32).ok_or(ZygoteError::Gone)?;
+        Ok(Zygote { link: Some(ours), pid })
+    }
+
+    /// Its socket.
+    pub(super) fn link(&self) -> Option<BorrowedFd<'_>> {
+        self.link.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get() as u32
+    }
+
+    /// Asks for something, with descriptors beside it.
+    pub(super) fn tell(&self, message: &ToZygote, beside: &[BorrowedFd<'_>]) -> std::io::Result<()> {
+        let link = self.link().ok_or(std::io::ErrorKind::NotConnected)?;
+        let bytes = postcard::to_stdvec(message).map_err(std::io::Error::other)?;
+        // The zygote reads all the time; if it does not for this long, it is as good as dead.
+        let deadline = Instant::now() + END_WAIT;
+        loop {
+            match fds::send(link, &bytes, beside) {
+                Err(Errno::AGAIN) if fds::wait_ready(link, PollFlags::OUT, Some(deadline))? => {}
+                done => return Ok(done.map(drop)?),
+            }
+        }
+    }
+}
+
+impl Drop for Zygote {
+    fn drop(&mut self) {
+        drop(self.link.take());
+        // It kills and reaps its workers and removes the folder. Wait for that, so that whoever ends the runtime
+        // finds nothing left.
+        let exited = rustix::process::pidfd_open(self.pid, rustix::process::PidfdFlags::empty());
+        let deadline = Instant::now() + END_WAIT;
+        let ended = exited.is_ok_and(|exited| fds::wait_ready(exited, PollFlags::IN, Some(deadline)).unwrap_or(false));
+        if !ended {
+            let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        }
+        let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(self.pid), WaitOptions::empty()));
+    }
+}
+
+/// If this process was executed to be a zygote, becomes it and never returns.
+pub(crate) fn role_from_env() {
+    if std::env::var_os(MARK).is_none() {
+        ROLE_IS_CHECKED.store(true, Ordering::Relaxed);
+        return;
+    }
+    // SAFETY: `main` has just begun, as this function's caller promises; there is no other thread that could read the
+    // environment at the same time.
+    unsafe { std::env::remove_var(MARK) };
+    match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) {
+        Ok(link) => become_zygote(link),
+        Err(_) => exit_now(1),
+    }
+}
+
+fn become_zygote(link: OwnedFd) -> ! {
+    ROLE_IS_CHECKED.store(true, Ordering::Relaxed);
+    // Out of the terminal's foreground group: Ctrl-C is the front process's business, and closing the terminal, too.
+    let _ = rustix::process::setsid();
+    let _ = rustix::thread::set_name(c"mobula-zygote");
+    ignore_interrupts();
+    if let Ok(null) = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()) {
+        // Whoever reads the front process's output must see its end when the front process ends.
+        let _ = rustix::stdio::dup2_stdin(&null);
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+    nursery::run(link)
+}
+
+/// On which side of a fork this is.
+pub(super) enum Forked {
+    /// The process that forked, and the new process's id.
+    Parent(Pid),
+    /// The new process.
+    Child,
+}
+
+/// Forks. The caller has no other thread.
+pub(super) fn fork_process() -> std::io::Result<Forked> {
+    // SAFETY: the caller has no other thread (checked by `Zygote::fork`; the zygote never starts one), so there is no
+    // lock that could stay locked in the child and no structure that could be half-changed.
+    match unsafe { libc::fork() } {
+        -1 => Err(std::io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        pid => Pid::from_raw(pid).map(Forked::Parent).ok_or_else(|| std::io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Ends the process at once: no destructors, no exit handlers of libraries that a task has opened.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: always allowed; the kernel takes everything back.
+    unsafe { libc::_exit(code) }
+}
+
+fn ignore_interrupts() {
+    // SAFETY: `SIG_IGN` is no handler, so there is nothing that would have to be safe to run in a signal.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, |tasks| tasks.count())
+}

@@ -1,0 +1,351 @@
+//! `.remote(…)` on any function.
+//!
+//! ```text
+//!   f.remote(a, &b)
+//!     F: the function's own type, of size zero ──▶ the address of `call_2::<F, A, B, R>`, and a name
+//!     a ──codec──▶ a draft │ &b ──▶ its id     ──▶ submit ──▶ ObjectRef<R>
+//!
+//!   in a worker, in its own copy of the library:
+//!     call_2::<F, A, B, R>: bytes ──codec──▶ (A, B) ──▶ F ──▶ R ──codec──▶ a draft, or the failure
+//! ```
+//!
+//! One trait an arity, implemented for all functions of that arity: the number of arguments picks the trait, and the function's
+//! own signature gives every type, so that `let x = f.remote(1);` has a known type without a macro.
+//!
+//! # Invariants
+//! - What the types of a cell's variables are inferred from stays free of bounds that a derive macro fulfils: the tool that
+//!   names those types does not expand derives. Such bounds stand on the methods.
+//! - A task's function holds no data ([`Standalone`], and a check of its size): its type alone says what to run.
+#![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
+
+mod name;
+
+use crate::abi::{Call, Cause, Trampoline};
+use crate::cell::hook::{Unwound, guard};
+use crate::cell::{Arg as RawArg, Running, submit};
+use crate::codec::{Encoded, decode, encode, encode_result};
+use crate::error::sentence;
+use crate::object::{Handle, ObjectRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ptr::NonNull;
+
+/// What can be an argument or a result of a task, and what [`put`](crate::put) can store: owned data that serde can write
+/// and read. Implemented for every such type.
+///
+/// A reference cannot travel to another process:
+///
+/// ```compile_fail
+/// # use mobula::prelude::*;
+/// fn shout(text: &str) -> String {
+///     text.to_uppercase()
+/// }
+/// let x = shout.remote("hello"); // take `String` instead
+/// ```
+///
+/// Nor can what serde does not know:
+///
+/// ```compile_fail
+/// # use mobula::prelude::*;
+/// fn ask() -> std::process::Child {
+///     std::process::Command::new("true").spawn().unwrap()
+/// }
+/// let x = ask.remote();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` cannot be sent to another process",
+    label = "`{Self}` cannot be sent",
+    note = "what a task takes or returns must own its data: `String` instead of `&str`, `Vec<T>` instead of `&[T]`",
+    note = "a type of your own can be sent when it has `#[derive(serde::Serialize, serde::Deserialize)]`",
+    note = "an error type that cannot be sent can become text: `Result<T, String>` with `.map_err(|error| error.to_string())`"
+)]
+pub trait Value: Serialize + DeserializeOwned + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + 'static> Value for T {}
+
+/// What can stand where a task takes an `A`: an `A`, or a reference to an object that is or will be one.
+#[diagnostic::on_unimplemented(
+    message = "this task takes a `{A}` here, and `{Self}` is not one",
+    label = "expected `{A}` or `ObjectRef<{A}>`, found `{Self}`",
+    note = "give the value itself, or an `ObjectRef` of it (or `&` of one)"
+)]
+pub trait IntoArg<A> {
+    /// Sorts it out.
+    #[doc(hidden)]
+    fn into_arg(self) -> TaskArg<A>;
+}
+
+/// An argument, sorted out.
+#[doc(hidden)]
+pub enum TaskArg<A> {
+    /// A value to send.
+    Value(A),
+    /// An object to pass on.
+    Ref(ObjectRef<A>),
+}
+
+impl<A> IntoArg<A> for A {
+    fn into_arg(self) -> TaskArg<A> {
+        TaskArg::Value(self)
+    }
+}
+
+impl<A> IntoArg<A> for ObjectRef<A> {
+    fn into_arg(self) -> TaskArg<A> {
+        TaskArg::Ref(self)
+    }
+}
+
+impl<A> IntoArg<A> for &ObjectRef<A> {
+    fn into_arg(self) -> TaskArg<A> {
+        TaskArg::Ref(self.clone())
+    }
+}
+
+/// Functions that need nothing but their own code: `fn` items and closures that capture nothing.
+///
+/// A closure that captures does not compile as a task, whatever it captures and however:
+///
+/// ```compile_fail
+/// # use mobula::prelude::*;
+/// let k = 2;
+/// let x = (|n: i64| n * k).remote(3); // pass it instead: (|n, k| n * k).remote(3, k)
+/// ```
+///
+/// ```compile_fail
+/// # use mobula::prelude::*;
+/// let name = String::from("mobula");
+/// let x = (move || name.len()).remote();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "this closure captures variables, so it cannot run in another process",
+    label = "captures variables",
+    note = "pass the captured value as an argument: `(|x, k| x + k).remote(x, k)` instead of `(|x| x + k).remote(x)`"
+)]
+pub trait Standalone: Copy {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Copy + Send> Standalone for F {}
+
+/// Defines the trait of one arity, its implementation for functions, and its trampoline.
+macro_rules! remote {
+    ($trait:ident $call:ident $number:literal $example:literal; $($arg:ident $type:ident),*) => {
+        #[doc = concat!("`.remote(…)` on functions of ", $number, ".")]
+        pub trait $trait<$($type,)* R> {
+            /// Runs the function as a task on a worker and returns at once. Each argument is a value, an [`ObjectRef`] or a
+            /// `&ObjectRef`; the task starts when all of them are ready. If one of them fails, so does the task.
+            ///
+            /// A task that panics or returns `Err` fails: [`get`](crate::get) of its ref is an error.
+            ///
+            /// # Panics
+            /// When the runtime does not take the task: there is none, it is gone, the store has no room for an argument, or
+            /// an argument's `Serialize` refuses. The message says which.
+            ///
+            /// ```
+            /// # mobula::inline::attach();
+            /// # use mobula::prelude::*;
+            #[doc = $example]
+            /// # Ok::<(), mobula::GetError>(())
+            /// ```
+            #[track_caller]
+            fn remote(self, $($arg: impl IntoArg<$type>),*) -> ObjectRef<R>
+            where
+                Self: Standalone,
+                $($type: Value,)*
+                R: Value;
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<F, $($type,)* R> $trait<$($type,)* R> for F
+        where
+            F: Fn($($type),*) -> R,
+        {
+            #[track_caller]
+            fn remote(self, $($arg: impl IntoArg<$type>),*) -> ObjectRef<R>
+            where
+                F: Standalone,
+                $($type: Value,)*
+                R: Value,
+            {
+                only_code::<F>();
+                let name = name::of::<F>();
+                let args = [$(sort($arg.into_arg())),*];
+                ObjectRef::new(start(&name, $call::<F, $($type,)* R>, args.into()))
+            }
+        }
+
+        /// The trampoline.
+        unsafe extern "C" fn $call<F, $($type,)* R>(call: *const Call)
+        where
+            F: Fn($($type),*) -> R + Standalone,
+            $($type: Value,)*
+            R: Value,
+        {
+            // SAFETY: the loader calls a trampoline with a call that is to be run now and once.
+            let running = unsafe { Running::take(call) };
+            run(running, &mut |args| {
+                // SAFETY: the only way to this trampoline is its address, which only `remote` above takes, after it was given
+                // an `F`; it also made sure that an `F` is all code.
+                let function = unsafe { from_type::<F>() };
+                $(let $arg = args.next::<$type>()?;)*
+                args.end()?;
+                let result = function($($arg),*);
+                encode_result(&result)
+            });
+        }
+    };
+}
+
+remote!(Remote0 call_0 "no arguments" "fn f() -> i64 { 1 }\nassert_eq!(get(f.remote())?, 1);";);
+remote!(Remote1 call_1 "one argument" "fn f(x: i64) -> i64 { x + 1 }\nassert_eq!(get(f.remote(1))?, 2);"; a A);
+remote!(Remote2 call_2 "two arguments" "assert_eq!(get((|x: i64, y: i64| x * y).remote(6, 7))?, 42);"; a A, b B);
+remote!(Remote3 call_3 "three arguments"
+    "fn f(a: u8, b: u8, c: u8) -> u8 { a + b + c }\nassert_eq!(get(f.remote(1, 2, 3))?, 6);"; a A, b B, c C);
+remote!(Remote4 call_4 "four arguments"
+    "fn f(a: u8, b: u8, c: u8, d: u8) -> u8 { a + b + c + d }\nassert_eq!(get(f.remote(1, 2, 3, 4))?, 10);"; a A, b B, c C, d D);
+remote!(Remote5 call_5 "five arguments"
+    "fn f(a: u8, b: u8, c: u8, d: u8, e: u8) -> u8 { a + b + c + d + e }\nassert_eq!(get(f.remote(1, 2, 3, 4, 5))?, 15);";
+    a A, b B, c C, d D, e E);
+remote!(Remote6 call_6 "six arguments"
+    "fn f(a: u8, b: u8, c: u8, d: u8, e: u8, g: u8) -> u8 { a + b + c + d + e + g }\nassert_eq!(get(f.remote(1, 2, 3, 4, 5, 6))?, 21);";
+    a A, b B, c C, d D, e E, g G);
+remote!(Remote7 call_7 "seven arguments"
+    "fn f(a: u8, b: u8, c: u8, d: u8, e: u8, g: u8, h: u8) -> u8 { a + b + c + d + e + g + h }\n\
+    assert_eq!(get(f.remote(1, 2, 3, 4, 5, 6, 7))?, 28);";
+    a A, b B, c C, d D, e E, g G, h H);
+remote!(Remote8 call_8 "eight arguments"
+    "fn f(a: u8, b: u8, c: u8, d: u8, e: u8, g: u8, h: u8, i: u8) -> u8 { a + b + c + d + e + g + h + i }\n\
+    assert_eq!(get(f.remote(1, 2, 3, 4, 5, 6, 7, 8))?, 36);";
+    a A, b B, c C, d D, e E, g G, h H, i I);
+
+/// Submits a small task that takes `whole` apart with `part`: what [`ObjectRef::split`] is made of.
+#[track_caller]
+pub(crate) fn project<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>(
+    name: &str,
+    whole: &ObjectRef<T>,
+    _part: F,
+) -> ObjectRef<P> {
+    only_code::<F>();
+    ObjectRef::new(start(name, call_part::<T, P, F>, vec![Prepared::Ref(whole.clone().into_handle())]))
+}
+
+/// The trampoline of [`project`]. An element that is an `Err` is a value like any other: the task that made it succeeded.
+unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>(call: *const Call) {
+    // SAFETY: the loader calls a trampoline with a call that is to be run now and once.
+    let running = unsafe { Running::take(call) };
+    run(running, &mut |args| {
+        // SAFETY: only `project` takes this trampoline's address, after it was given an `F` and made sure that it is all code.
+        let part = unsafe { from_type::<F>() };
+        let whole = args.next::<T>()?;
+        args.end()?;
+        let element = part(whole);
+        encode(&element).map_err(|error| Cause::Refused { message: error.to_string() })
+    });
+}
+
+/// Refuses, when the program is compiled, a function type that holds data.
+fn only_code<F>() {
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "this closure captures variables (or is a function pointer), so it cannot run in another process: \
+            pass the captured value as an argument, as in `(|x, k| x + k).remote(x, k)`"
+        )
+    }
+}
+
+/// A function, from nothing but its type.
+///
+/// # Safety
+/// A value of `F` must have existed (an empty or unmakeable type has none to copy).
+unsafe fn from_type<F: Standalone>() -> F {
+    only_code::<F>();
+    // SAFETY:
+    // - Readable and aligned: `F` has size 0 (the line above), and for reads of size 0 any aligned pointer is valid.
+    // - A valid value: a value of size 0 has no bits that could be wrong, and one has existed.
+    // - A second one: `Standalone` is `Copy`, so the one that existed may have been copied, and `Send`, so to another thread.
+    //   That it is another process is new only to a captured value of size 0 that stands for a state of *this* process;
+    //   such a closure asks for trouble in any `static`, too, and captures nothing that could be read.
+    unsafe { NonNull::<F>::dangling().read() }
+}
+
+/// An argument on its way into a submission, with what must live until then.
+enum Prepared {
+    Ref(Handle),
+    Value(Result<Encoded, String>),
+}
+
+fn sort<A: Value>(arg: TaskArg<A>) -> Prepared {
+    match arg {
+        // The value goes at once: `Encoded` keeps its arrays and refs.
+        TaskArg::Value(value) => Prepared::Value(encode(&value).map_err(|error| error.to_string())),
+        TaskArg::Ref(object) => Prepared::Ref(object.into_handle()),
+    }
+}
+
+/// Submits, or panics where the person called `remote`.
+#[track_caller]
+fn start(name: &str, trampoline: Trampoline, args: Vec<Prepared>) -> Handle {
+    match try_start(name, trampoline, &args) {
+        Ok(id) => Handle::adopt(id),
+        Err(reason) => panic!("task `{name}` was not submitted: {reason}"),
+    }
+}
+
+fn try_start(name: &str, trampoline: Trampoline, args: &[Prepared]) -> Result<u64, String> {
+    let mut raw = Vec::with_capacity(args.len());
+    for (index, arg) in args.iter().enumerate() {
+        raw.push(match arg {
+            Prepared::Ref(handle) => RawArg::Ref(handle.id()),
+            Prepared::Value(Ok(encoded)) => RawArg::Draft(encoded.draft().map_err(sentence)?, encoded.refs()),
+            Prepared::Value(Err(reason)) => return Err(format!("argument {} cannot be sent: {reason}", index + 1)),
+        });
+    }
+    submit(name, trampoline, raw).map_err(sentence)
+}
+
+/// The arguments of a task that is being run.
+struct Args<'a> {
+    running: &'a mut Running,
+    taken: usize,
+}
+
+impl Args<'_> {
+    fn next<A: DeserializeOwned>(&mut self) -> Result<A, Cause> {
+        self.taken += 1;
+        let hold = self.running.next_arg().ok_or_else(|| self.miscounted())?;
+        let unreadable = |error| Cause::Refused { message: format!("argument {} cannot be read: {error}", self.taken) };
+        decode(hold).map_err(unreadable)
+    }
+
+    fn end(&mut self) -> Result<(), Cause> {
+        if self.running.next_arg().is_some() { Err(self.miscounted()) } else { Ok(()) }
+    }
+
+    fn miscounted(&self) -> Cause {
+        Cause::Refused { message: format!("it came with another number of arguments than it takes ({})", self.taken) }
+    }
+}
+
+/// Runs a task's body and delivers how it ended. Never unwinds: the caller is a C function.
+fn run(mut running: Running, body: &mut dyn FnMut(&mut Args<'_>) -> Result<Encoded, Cause>) {
+    let returns = running.returns();
+    if returns != 1 {
+        let message = format!("it returns one object, and {returns} are wanted");
+        return running.fail(&Cause::Refused { message });
+    }
+    let outcome = guard(|| {
+        let encoded = body(&mut Args { running: &mut running, taken: 0 })?;
+        match encoded.draft() {
+            Ok(draft) => Ok((draft, encoded)),
+            Err(fault) => Err(Cause::Refused { message: format!("its result cannot be stored: {}", sentence(fault)) }),
+        }
+    });
+    match outcome {
+        Ok(Ok((draft, encoded))) => running.succeed(draft, &encoded.refs()),
+        Ok(Err(cause)) => running.fail(&cause),
+        Err(Unwound::Panic(panic)) => running.fail(&Cause::Panic { message: panic.message, place: panic.place }),
+        Err(Unwound::Interrupted) => running.fail(&Cause::Refused { message: "it was interrupted".into() }),
+    }
+}

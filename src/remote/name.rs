@@ -1,0 +1,124 @@
+//! A task's name as the person who wrote the function knows it.
+//!
+//! ```text
+//! ctx::half                                      half
+//! ctx::stats::mean<alloc::vec::Vec<f64>>         stats::mean<Vec<f64>>
+//! <ctx::Counter as ctx::Shape>::area             Counter::area
+//! ctx::run_user_code_3::{{closure}}              closure
+//! ```
+
+/// Longer names are cut: they stand in every line that a task prints.
+const NAME_CHARS_MAX: usize = 80;
+
+/// The name of a function, from its type.
+pub(super) fn of<F>() -> String {
+    readable(std::any::type_name::<F>())
+}
+
+fn readable(path: &str) -> String {
+    let name = match qualified(path) {
+        Some((of, rest)) => format!("{}::{rest}", shorten(of)),
+        None => {
+            let segments = segments(path);
+            if segments.last().is_some_and(|last| last.starts_with('{')) {
+                return "closure".into();
+            }
+            // The first is the crate; compiler-made ones (`{impl#0}`, and the function that a cell's statements become)
+            // say nothing to a person.
+            let mine = segments.iter().skip(1).filter(|part| !part.starts_with('{') && !part.starts_with("run_user_code_"));
+            let mine: Vec<_> = mine.map(|part| shorten(part)).collect();
+            if mine.is_empty() { shorten(path) } else { mine.join("::") }
+        }
+    };
+    if name.chars().count() > NAME_CHARS_MAX {
+        name.chars().take(NAME_CHARS_MAX - 1).chain(['…']).collect()
+    } else {
+        name
+    }
+}
+
+/// `<A as B>::rest` as `A` and `rest`.
+fn qualified(path: &str) -> Option<(&str, &str)> {
+    let inner = path.strip_prefix('<')?;
+    let mut depth = 1_usize;
+    for (at, c) in inner.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if !inner[..at].ends_with('-') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            let of = inner[..at].split(" as ").next()?;
+            return Some((of, inner[at + 1..].strip_prefix("::")?));
+        }
+    }
+    None
+}
+
+/// The path's segments, split at the `::` that stand outside of all brackets.
+fn segments(path: &str) -> Vec<&str> {
+    let mut segments = Vec::new();
+    let (mut depth, mut start) = (0_usize, 0);
+    for (at, c) in path.char_indices() {
+        match c {
+            '<' | '(' | '[' | '{' => depth += 1,
+            '>' if path[..at].ends_with('-') => {}
+            '>' | ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ':' if depth == 0 && path[at..].starts_with("::") => {
+                segments.push(&path[start..at]);
+                start = at + 2;
+            }
+            _ => {}
+        }
+    }
+    segments.push(&path[start..]);
+    segments
+}
+
+/// Every path in a type without the modules before its last word.
+fn shorten(text: &str) -> String {
+    let mut short = String::with_capacity(text.len());
+    let mut word = 0; // Where the current path begins in `short`.
+    for (at, c) in text.char_indices() {
+        short.push(c);
+        if c == ':' && text[..at].ends_with(':') {
+            short.truncate(word);
+        } else if !(c.is_alphanumeric() || c == '_' || c == ':') {
+            word = short.len();
+        }
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_called_what_its_author_called_it() {
+        assert_eq!(readable("ctx::half"), "half");
+        assert_eq!(readable("ctx::stats::mean<alloc::vec::Vec<f64>>"), "stats::mean<Vec<f64>>");
+        assert_eq!(readable("ctx::f<alloc::vec::Vec<(i64, alloc::string::String)>, [u8; 4]>"), "f<Vec<(i64, String)>, [u8; 4]>");
+        assert_eq!(readable("<ctx::Counter as ctx::Shape>::area"), "Counter::area");
+        assert_eq!(readable("<ctx::Map<fn() -> ctx::A> as ctx::Shape>::area"), "Map<fn() -> A>::area");
+        assert_eq!(readable("ctx::run_user_code_12::half"), "half");
+        assert_eq!(readable("core::num::<impl i64>::abs"), "num::<impl i64>::abs");
+    }
+
+    #[test]
+    fn a_closure_is_called_closure() {
+        assert_eq!(readable("ctx::run_user_code_3::{{closure}}"), "closure");
+        assert_eq!(of_value(&|| 1), "closure");
+    }
+
+    #[test]
+    fn a_very_long_name_is_cut() {
+        let name = readable(&format!("ctx::{}", "x".repeat(500)));
+        assert_eq!(name.chars().count(), NAME_CHARS_MAX);
+        assert!(name.ends_with('…'));
+    }
+
+    fn of_value<F>(_: &F) -> String {
+        of::<F>()
+    }
+}

@@ -1,0 +1,13 @@
+//! Which task runs where and when, decided without doing anything.
+//!
+//! [`Scheduler::handle`] takes one event and the time and answers with actions. It has no clock, no socket and no
+//! randomness, so a history of events can be replayed, and the tests try thousands of them.
+
+mod resources;
+#[allow(clippy::module_inception)]
+mod scheduler;
+#[cfg(test)]
+mod tests;
+
+pub use resources::{Resources, ResourcesError};
+pub use scheduler::{Action, Event, Scheduler};

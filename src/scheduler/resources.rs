@@ -1,0 +1,113 @@
+//! Amounts of named resources, exact.
+//!
+//! Amounts are whole ten-thousandths, as in Ray: three tasks of a third of a GPU each must neither leave a crumb nor find
+//! one missing, which sums of floating point numbers do not promise.
+
+use std::collections::BTreeMap;
+
+const UNIT: f64 = 10_000.0;
+
+/// The name of the resource that every task takes one of, unless it says otherwise.
+pub const CPU: &str = "CPU";
+
+/// Why amounts are refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{amount} is no amount of {name}: it must be a number from 0 to 1000000000")]
+pub struct ResourcesError {
+    /// Of which resource.
+    pub name: String,
+    /// What was asked for.
+    pub amount: f64,
+}
+
+/// Amounts by name. What is not named is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resources(BTreeMap<String, i64>);
+
+impl Resources {
+    /// What a task takes that says nothing.
+    pub fn one_cpu() -> Resources {
+        Resources(BTreeMap::from([(CPU.to_owned(), UNIT as i64)]))
+    }
+
+    /// The amounts given, to four digits.
+    ///
+    /// # Errors
+    /// An amount that is negative, not finite, or beyond a thousand million.
+    pub fn new<'a>(amounts: impl IntoIterator<Item = (&'a str, f64)>) -> Result<Resources, ResourcesError> {
+        let mut all = BTreeMap::new();
+        for (name, amount) in amounts {
+            if !(0.0..=1e9).contains(&amount) {
+                return Err(ResourcesError { name: name.to_owned(), amount });
+            }
+            all.insert(name.to_owned(), (amount * UNIT).round() as i64);
+        }
+        Ok(Resources(all))
+    }
+
+    /// Whether all of `needs` are here.
+    pub fn fit(&self, needs: &Resources) -> bool {
+        needs.0.iter().all(|(name, need)| *need <= self.0.get(name).copied().unwrap_or(0))
+    }
+
+    /// Takes `needs` away. The rest may be negative: a task that comes back from waiting goes on at once.
+    pub fn take(&mut self, needs: &Resources) {
+        self.change(needs, -1);
+    }
+
+    /// Puts `needs` back.
+    pub fn give(&mut self, needs: &Resources) {
+        self.change(needs, 1);
+    }
+
+    /// Name and amount, sorted by name.
+    pub fn list(&self) -> Vec<(String, f64)> {
+        self.0.iter().map(|(name, amount)| (name.clone(), *amount as f64 / UNIT)).collect()
+    }
+
+    /// The amount of one resource.
+    pub fn amount(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(0) as f64 / UNIT
+    }
+
+    fn change(&mut self, needs: &Resources, sign: i64) {
+        for (name, need) in &needs.0 {
+            match self.0.get_mut(name) {
+                Some(amount) => *amount += sign * need,
+                None => drop(self.0.insert(name.clone(), sign * need)),
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, (name, amount)) in self.list().into_iter().enumerate() {
+            write!(f, "{}{amount} {name}", if index > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thirds_add_up() {
+        let mut free = Resources::new([("GPU", 1.0)]).unwrap();
+        let third = Resources::new([("GPU", 0.3333)]).unwrap();
+        (0..3).for_each(|_| free.take(&third));
+        assert!(!free.fit(&third));
+        (0..3).for_each(|_| free.give(&third));
+        assert_eq!(free, Resources::new([("GPU", 1.0)]).unwrap());
+    }
+
+    #[test]
+    fn an_amount_that_is_none_is_refused_by_name() {
+        for amount in [-1.0, f64::NAN, f64::INFINITY] {
+            let error = Resources::new([("tpu", amount)]).unwrap_err();
+            assert!(error.to_string().contains("tpu"));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line: wrong commands, wrong files, a broken environment, and what the bare crate drags in.
+
+use crate::support::{Place, finish};
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn a_wrong_command_exits_with_2_and_says_what_is_wrong() {
+    let place = Place::new();
+    let wrong: [(&[&str], &str); 3] = [
+        (&["--nonsense"], "unexpected argument '--nonsense'"),
+        (&["run"], "<FILE>"),
+        (&["run", "missing.rs"], "missing.rs"),
+    ];
+    for (arguments, says) in wrong {
+        let finished = finish(place.mobula().args(arguments)).exits(2);
+        assert!(finished.stderr.contains(says), "{arguments:?} does not say {says:?}: {finished}");
+    }
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_malformed_notebook_is_named_with_the_position_of_the_fault() {
+    let place = Place::new();
+    let file = place.write("broken.ipynb", "{\n  \"cells\": [\n    { \"cell_type\": \"code\",, }\n  ]\n}\n");
+    let finished = finish(place.mobula().arg("run").arg(&file));
+    assert_ne!(finished.code(), 0, "{finished}");
+    for word in ["broken.ipynb", "line 3", "column"] {
+        assert!(finished.stderr.contains(word), "no {word} in {finished}");
+    }
+    place.leaves_nothing();
+}
+
+#[test]
+fn without_a_compiler_it_says_what_to_install() {
+    let place = Place::new();
+    let script = place.write("one.rs", "println!(\"{}\", 1 + 1);\n");
+    let finished = finish(place.mobula().arg("run").arg(script).env("PATH", place.path("home"))).exits(3);
+    for word in ["rustc", "rustup"] {
+        assert!(finished.stderr.contains(word), "no {word} in {finished}");
+    }
+    place.leaves_nothing();
+}
+
+#[test]
+fn variables_of_the_shell_that_mean_another_build_do_not_disturb_cells() {
+    let place = Place::new();
+    let script = place.write("one.rs", "fn f(x: i64) -> i64 { x + 1 }\nprintln!(\"{}\", get(&f.remote(1))?);\n");
+    let mut command = place.mobula();
+    command.args(["run"]).arg(script).env("CARGO_TARGET_DIR", place.path("elsewhere")).env("RUST_BACKTRACE", "1");
+    assert_eq!(finish(&mut command).exits(0).stdout, "2\n");
+    assert!(!Path::new(&place.path("elsewhere")).exists(), "a cell was built into the person's own target folder");
+    place.leaves_nothing();
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let place = Place::new();
+    let commands: [&[&str]; 5] = [&["repl"], &["run"], &["kernel"], &["kernel", "install"], &["kernel", "run"]];
+    for command in commands {
+        let finished = finish(place.mobula().args(command).arg("--help")).exits(0);
+        assert!(finished.stdout.contains("Example"), "{command:?} has no example: {finished}");
+    }
+    let whole = finish(place.mobula().arg("--help")).exits(0).stdout;
+    assert!(whole.contains("run") && whole.contains("kernel"), "{whole}");
+}
+
+#[test]
+fn what_the_readme_tells_to_type_is_understood() {
+    let place = Place::new();
+    let readme = include_str!("../../README.md");
+    let lines = readme.lines().filter_map(|line| line.trim().strip_prefix("mobula "));
+    let mut seen = 0;
+    for line in lines {
+        // The words up to the first option or file are commands; the rest is for `--help` to explain.
+        let is_command = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
+        let words: Vec<&str> = line.split_whitespace().take_while(is_command).collect();
+        finish(place.mobula().args(&words).arg("--help")).exits(0);
+        seen += 1;
+    }
+    assert!(seen > 0, "the README shows no command");
+}
+
+#[test]
+fn the_bare_crate_brings_no_evaluator_and_no_front_end() {
+    let mut tree = Command::new("cargo");
+    tree.args(["tree", "--no-default-features", "--package", "mobula", "--edges", "normal", "--prefix", "none"]);
+    tree.args(["--locked", "--offline"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let tree = finish(&mut tree).exits(0).stdout;
+    let names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"serde"), "the test reads the tree wrongly: {tree}");
+    for heavy in ["evcxr", "zeromq", "clap", "tokio", "rustyline", "mobula-session", "mobula-kernel", "mobula-repl"] {
+        assert!(!names.contains(&heavy), "the bare crate depends on {heavy}:\n{tree}");
+    }
+}

@@ -1,0 +1,150 @@
+//! `kill -9` and everything else that ends a process: what is promised to survive does, and nothing is left behind.
+
+use crate::support::{Notebook, Place, eventually};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+
+/// Ends a process as `kill -9` does.
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("the process was alive");
+}
+
+/// A task that tells its process id and then never ends.
+const DOOMED: &str = r#"
+fn doomed() -> i64 {
+    std::fs::write("{here}/pid", format!("{}\n", std::process::id())).unwrap();
+    loop { std::thread::park() }
+}
+fn fine(x: i64) -> i64 { x + 1 }
+"#;
+
+#[test]
+fn a_killed_worker_fails_its_task_by_name_and_the_rest_goes_on() {
+    let place = Place::new();
+    let running = Notebook::new()
+        .cell(DOOMED)
+        .cell("let kept = put(&7i64)?; let lost = doomed.remote(); let behind = fine.remote(&lost);")
+        .failing("get(&lost)?")
+        .failing("get(&behind)?")
+        .cell("get(&fine.remote(&kept))?")
+        .cell("errors()")
+        .start(&place);
+    let pid = place.pid_in("pid");
+    kill(pid);
+    let ran = running.finish();
+
+    let (_, value, report) = ran.cell(3).error();
+    for word in ["doomed", "SIGKILL", &pid.to_string()] {
+        assert!(report.contains(word), "no {word} in {value}: {report}");
+    }
+    let (_, _, report) = ran.cell(4).error();
+    assert!(report.contains("doomed") && report.contains("fine"), "the chain of tasks is not told: {report}");
+    assert_eq!(ran.cell(5).value(), "8");
+    assert!(ran.cell(6).value().contains("doomed"), "{}", ran.cell(6).everything());
+    place.leaves_nothing();
+}
+
+#[test]
+fn the_pool_refills_however_often_its_workers_die() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell("fn dies() -> i64 { std::process::abort() }\nfn pid() -> u32 { std::process::id() }")
+        .cell(
+            "let deaths = std::thread::available_parallelism().unwrap().get() + 3;\n\
+             let lost: Vec<_> = (0..deaths).map(|_| get(&dies.remote())).collect();\n\
+             lost.iter().filter(|result| result.is_err()).count() == deaths",
+        )
+        .cell("get(&(0..20).map(|_| pid.remote()).collect::<Vec<_>>())?.len()")
+        .run(&place);
+    assert_eq!(ran.cell(2).value(), "true");
+    assert_eq!(ran.cell(3).value(), "20");
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_cell_host_killed_in_mid_cell_loses_no_variable_and_no_object() {
+    let place = Place::new();
+    let running = Notebook::new()
+        .cell("fn next(x: i64) -> i64 { x + 1 }\nlet list = vec![1i64, 2, 3];\nlet name = String::from(\"kept\");")
+        .cell("let stored = put(&name)?; let result = next.remote(1);")
+        .failing(
+            "let half = 1i64;\n\
+             std::fs::write(\"{here}/pid\", format!(\"{}\\n\", std::process::id())).unwrap();\n\
+             loop { std::thread::park() }",
+        )
+        .cell("(list.len(), name.clone())")
+        .cell("(get(&stored)?, get(&result)?)")
+        .cell("get(&next.remote(&result))?")
+        .start(&place);
+    kill(place.pid_in("pid"));
+    let ran = running.finish();
+
+    let (name, value, report) = ran.cell(3).error();
+    assert_eq!(name, "Crashed");
+    assert!(value.contains("SIGKILL") && !value.contains('\n'), "not one sentence that says it: {value}");
+    assert!(report.contains("variable"), "{report}");
+    assert_eq!(ran.cell(4).value(), "(3, \"kept\")");
+    assert_eq!(ran.cell(5).value(), "(\"kept\", 2)");
+    assert_eq!(ran.cell(6).value(), "3");
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_cell_that_crashes_leaves_every_earlier_variable_as_it_was() {
+    let place = Place::new();
+    let check = "(list.iter().sum::<i64>(), get(&stored)?)";
+    let ran = Notebook::new()
+        .cell("let mut list = vec![1i64, 2, 3]; let stored = put(&41i64)?;")
+        .failing("list.push(1000); unsafe { std::ptr::write_volatile(std::hint::black_box(8usize) as *mut i32, 1) };")
+        .cell(check)
+        .failing("list.push(1000); std::process::abort();")
+        .cell(check)
+        .failing(
+            "fn deep(n: u64) -> u64 { let room = std::hint::black_box([n; 64]); room[7] + deep(n + 1) + room[9] }\n\
+             list.push(1000); deep(1);",
+        )
+        .cell(check)
+        .failing("list.push(1000); std::process::exit(7);")
+        .cell(check)
+        .cell("list.push(4); list.len()")
+        .run(&place);
+    for (cell, says) in [(2, "SIGSEGV"), (4, "SIGABRT"), (6, "stack overflow"), (8, "code 7")] {
+        let (name, value, _) = ran.cell(cell).error();
+        assert_eq!(name, "Crashed", "cell {cell}: {value}");
+        assert!(value.contains(says), "cell {cell} does not say {says}: {value}");
+        assert_eq!(ran.cell(cell + 1).value(), "(6, 41)", "after cell {cell}");
+    }
+    assert_eq!(ran.cell(10).value(), "4");
+    place.leaves_nothing();
+}
+
+#[test]
+fn nothing_is_left_of_a_killed_front_process_whose_task_runs() {
+    let place = Place::new();
+    let mut running = Notebook::new()
+        .cell(DOOMED)
+        .cell("let big = put(&vec![1u8; 20_000_000])?; let lost = doomed.remote();")
+        .cell("get(&lost)?")
+        .start(&place);
+    let worker = place.pid_in("pid");
+    let alive: BTreeSet<u32> = place.processes().into_iter().map(|(pid, _)| pid).collect();
+    assert!(alive.contains(&worker) && alive.len() >= 3, "the test sees no process tree: {alive:?}");
+    running.kill_front();
+    place.leaves_nothing();
+}
+
+#[test]
+fn nothing_is_left_of_a_killed_front_process_whose_cell_spins() {
+    let place = Place::new();
+    let mut running = Notebook::new()
+        .cell("std::fs::write(\"{here}/pid\", format!(\"{}\\n\", std::process::id())).unwrap(); loop {}")
+        .start(&place);
+    let host = place.pid_in("pid");
+    running.kill_front();
+    eventually("the spinning cell host was gone", || match place.processes().iter().any(|(pid, _)| *pid == host) {
+        true => Err("it is alive"),
+        false => Ok(()),
+    });
+    place.leaves_nothing();
+}

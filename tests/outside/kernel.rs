@@ -1,0 +1,13 @@
+//! The kernel as Jupyter's own client libraries see it. The conversations are Python, in `tests/python`.
+
+use crate::support::{Jupyter, Place};
+
+#[test]
+fn the_protocols_own_suite_passes() {
+    Jupyter::with_kernel(Place::new()).run("test_kernel.py", &[]);
+}
+
+#[test]
+fn messages_come_in_order_errors_stop_the_queue_and_interrupts_keep_variables() {
+    Jupyter::with_kernel(Place::new()).run("test_conversation.py", &[]);
+}

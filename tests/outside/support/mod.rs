@@ -1,0 +1,13 @@
+//! The actors of the tests: a [`Place`] of one's own, a [`Notebook`] that is run, a person at a [`Terminal`], Jupyter from [`python`].
+
+mod notebook;
+mod patience;
+mod place;
+mod python;
+mod terminal;
+
+pub use notebook::{Notebook, joined, without_colours};
+pub use patience::{Finished, eventually, finish};
+pub use place::Place;
+pub use python::{Jupyter, python, script};
+pub use terminal::Terminal;

@@ -1,0 +1,147 @@
+//! A place of one's own for each test: home, configuration, temporary files; and the check that nothing is left of it.
+//!
+//! Only what is dear to make is shared: the folder with the prepared crate (`XDG_CACHE_HOME`), cargo's and rustup's homes.
+//!
+//! # Invariants
+//! - Every process of a test carries the variable [`MARK`] with the place's path, so that it can be found.
+//! - A place's path is short: sockets below it must fit into 108 bytes.
+
+use super::eventually;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The variable that marks a test's processes.
+const MARK: &str = "MOBULA_TEST_PLACE";
+
+/// Variables that cargo and rustup set for a test program and that a person's shell does not have.
+const OF_CARGO: [&str; 4] = ["CARGO", "LD_LIBRARY_PATH", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT"];
+
+/// A home of its own for one test.
+pub struct Place {
+    folder: TempDir,
+    shm_before: BTreeSet<OsString>,
+}
+
+impl Place {
+    /// An empty place.
+    pub fn new() -> Place {
+        let folder = tempfile::Builder::new().prefix("mo-").tempdir().expect("a temporary folder");
+        for name in ["home", "run", "tmp"] {
+            DirBuilder::new().mode(0o700).create(folder.path().join(name)).expect("a folder of the place");
+        }
+        Place { folder, shm_before: shared_memory() }
+    }
+
+    /// A path inside the place, as text to be put into a cell.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file and returns its path.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).expect("a file of the test");
+        path
+    }
+
+    /// Waits until a cell or task has written its process id into the file `name`.
+    #[track_caller]
+    pub fn pid_in(&self, name: &str) -> u32 {
+        let path = self.path(name);
+        eventually(&format!("`{name}` held a process id"), || {
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            // The line's end says that the number is whole.
+            let number = text.strip_suffix('\n').ok_or("half written")?;
+            number.parse::<u32>().map_err(|error| error.to_string())
+        })
+    }
+
+    /// The program under test, at home here.
+    pub fn mobula(&self) -> Command {
+        self.command(env!("CARGO_BIN_EXE_mobula"))
+    }
+
+    /// Any program, at home here.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let of_cargo = name.starts_with("CARGO_") || OF_CARGO.contains(&name.as_str());
+            if of_cargo || name.starts_with("MOBULA_") || name.starts_with("EVCXR_") || name.starts_with("JUPYTER_") {
+                command.env_remove(&name);
+            }
+        }
+        let real_home = PathBuf::from(std::env::var_os("HOME").expect("HOME"));
+        for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
+            command.env(name, std::env::var_os(name).map_or_else(|| real_home.join(folder), PathBuf::from));
+        }
+        for name in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
+            command.env(name, self.path("home"));
+        }
+        command.env("XDG_CACHE_HOME", shared_cache());
+        command.env("XDG_RUNTIME_DIR", self.path("run")).env("TMPDIR", self.path("tmp"));
+        command.env(MARK, self.folder()).env("NO_COLOR", "1").current_dir(self.folder());
+        command
+    }
+
+    /// Processes of this test that are alive: id and command line.
+    pub fn processes(&self) -> Vec<(u32, String)> {
+        let mark = format!("{MARK}={}", self.folder().display());
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+                let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                found.push((pid, String::from_utf8_lossy(&words).replace('\0', " ")));
+            }
+        }
+        found
+    }
+
+    /// Asserts that, once everything has ended, no process, file, socket or shared memory of this test is left.
+    #[track_caller]
+    pub fn leaves_nothing(&self) {
+        eventually("nothing was left of the test", || {
+            let left = self.left();
+            if left.is_empty() { Ok(()) } else { Err(format!("left:\n  {}", left.join("\n  "))) }
+        });
+    }
+
+    /// What is there that should not be, once everything has ended.
+    fn left(&self) -> Vec<String> {
+        let mut left: Vec<String> =
+            self.processes().into_iter().map(|(pid, line)| format!("process {pid}: {line}")).collect();
+        for folder in ["run", "tmp"] {
+            let entries = fs::read_dir(self.folder().join(folder)).into_iter().flatten().flatten();
+            left.extend(entries.map(|entry| format!("file {}", entry.path().display())));
+        }
+        let shm = shared_memory();
+        left.extend(shm.difference(&self.shm_before).map(|name| format!("shared memory {}", name.display())));
+        let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+        let here = self.path("");
+        left.extend(sockets.lines().filter(|line| line.contains(&here)).map(|line| format!("socket {line}")));
+        left
+    }
+}
+
+/// The names in `/dev/shm` that could be ours.
+fn shared_memory() -> BTreeSet<OsString> {
+    let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().contains("mobula")).collect()
+}
+
+/// Where all tests keep the prepared crate.
+fn shared_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}

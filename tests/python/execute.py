@@ -1,0 +1,26 @@
+"""Executes a notebook in real Jupyter, as nbclient does it for everybody, and writes it with its outputs.
+
+    python execute.py IN.ipynb OUT.ipynb
+
+A cell with the tag `raises-error` may fail; any other failure ends the run with its report and exit code 1.
+"""
+
+import sys
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+CELL_DEADLINE_S = 120
+START_DEADLINE_S = 120
+
+source, target = sys.argv[1:]
+notebook = nbformat.read(source, as_version=4)
+nbformat.validate(notebook)
+client = NotebookClient(notebook, timeout=CELL_DEADLINE_S, startup_timeout=START_DEADLINE_S)
+try:
+    client.execute()
+except CellExecutionError as error:
+    sys.exit(str(error))
+nbformat.validate(notebook)
+nbformat.write(notebook, target)

@@ -1,0 +1,141 @@
+"""Conversations with the kernel that the protocol's own suite does not have: order, a stopped queue, interrupts.
+
+Every wait has a deadline, and none is a guess at how long something takes.
+"""
+
+import queue
+import time
+import unittest
+
+from jupyter_client.manager import KernelManager
+
+DEADLINE_S = 120
+
+
+class Conversation(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.manager = KernelManager(kernel_name="mobula")
+        cls.manager.start_kernel()
+        cls.client = cls.manager.client()
+        cls.client.start_channels()
+        cls.client.wait_for_ready(timeout=DEADLINE_S)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.client.stop_channels()
+        cls.manager.shutdown_kernel()
+
+    def published(self, request, until):
+        """Messages about `request` on iopub, up to the first one that `until` accepts."""
+        messages = []
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            try:
+                message = self.client.get_iopub_msg(timeout=1)
+            except queue.Empty:
+                continue
+            if message["parent_header"].get("msg_id") == request:
+                messages.append(message)
+                if until(message):
+                    return messages
+        self.fail(f"waited in vain; so far: {[kind(message) for message in messages]}")
+
+    def reply(self, request):
+        """The reply to `request` on the shell channel."""
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            try:
+                message = self.client.get_shell_msg(timeout=1)
+            except queue.Empty:
+                continue
+            if message["parent_header"].get("msg_id") == request:
+                return message["content"]
+        self.fail("no reply")
+
+    def run_cell(self, code):
+        """Runs a cell and returns the reply and everything published about it."""
+        request = self.client.execute(code)
+        return self.reply(request), self.published(request, is_idle)
+
+    def value_of(self, code):
+        reply, messages = self.run_cell(code)
+        self.assertEqual(reply["status"], "ok", reply)
+        return next(m["content"]["data"]["text/plain"] for m in messages if kind(m) == "execute_result")
+
+    def test_a_cell_is_busy_then_input_then_outputs_then_idle(self):
+        reply, messages = self.run_cell('println!("one"); println!("two"); 3')
+        kinds = [kind(message) for message in messages]
+        self.assertEqual(kinds[:2], ["busy", "execute_input"])
+        self.assertEqual(kinds[-2:], ["execute_result", "idle"])
+        self.assertEqual(set(kinds[2:-2]), {"stream"})
+        self.assertEqual("".join(m["content"]["text"] for m in messages if kind(m) == "stream"), "one\ntwo\n")
+        self.assertEqual(reply["status"], "ok")
+        self.assertEqual(messages[1]["content"]["execution_count"], reply["execution_count"])
+
+    def test_output_arrives_while_the_cell_runs(self):
+        request = self.client.execute('println!("so far"); loop { std::thread::park() }')
+        self.published(request, lambda m: kind(m) == "stream" and "so far" in m["content"]["text"])
+        self.manager.interrupt_kernel()
+        self.assertEqual(self.reply(request)["status"], "error")
+        self.published(request, is_idle)
+
+    def test_an_error_has_its_parts_and_stops_what_waits_in_the_queue(self):
+        slow = self.client.execute('println!("begun"); panic!("as asked");')
+        waiting = self.client.execute('println!("never");')
+        error = next(m for m in self.published(slow, is_idle) if kind(m) == "error")["content"]
+        self.assertEqual((error["ename"], error["evalue"]), ("Panic", "as asked"))
+        self.assertIn("as asked", "\n".join(error["traceback"]))
+        self.assertEqual(self.reply(slow)["status"], "error")
+        self.assertEqual(self.reply(waiting)["status"], "aborted")
+        self.assertEqual(self.value_of("5 + 6"), "11")
+
+    def test_a_compile_error_is_one_error_with_its_place(self):
+        reply, messages = self.run_cell('let wrong: i64 = "text";')
+        errors = [message["content"] for message in messages if kind(message) == "error"]
+        self.assertEqual(len(errors), 1)
+        self.assertIn("E0308", "\n".join(errors[0]["traceback"]) + errors[0]["ename"])
+        self.assertIn("let wrong", "\n".join(errors[0]["traceback"]))
+        self.assertEqual(reply["status"], "error")
+
+    def test_an_interrupt_stops_a_loop_that_calls_nothing_and_keeps_variables(self):
+        self.run_cell("let kept = vec![1i64, 2, 3];")
+        request = self.client.execute('println!("spinning"); loop {}')
+        self.published(request, lambda m: kind(m) == "stream")
+        self.manager.interrupt_kernel()
+        reply = self.reply(request)
+        self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
+        self.published(request, is_idle)
+        self.assertEqual(self.value_of("kept.len()"), "3")
+
+    def test_an_interrupt_stops_a_get_that_waits_for_ever_and_keeps_variables(self):
+        self.run_cell("let before = 21i64; fn forever() -> i64 { loop { std::thread::park() } }")
+        request = self.client.execute('let never = forever.remote(); println!("waiting"); get(&never)?')
+        self.published(request, lambda m: kind(m) == "stream")
+        self.manager.interrupt_kernel()
+        reply = self.reply(request)
+        self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
+        self.published(request, is_idle)
+        self.assertEqual(self.value_of("before * 2"), "42")
+
+    def test_a_silent_cell_publishes_no_input_and_counts_nothing(self):
+        before = self.run_cell("0;")[0]["execution_count"]
+        request = self.client.execute("1 + 1", silent=True)
+        self.assertEqual(self.reply(request)["status"], "ok")
+        self.assertEqual([kind(message) for message in self.published(request, is_idle)], ["busy", "idle"])
+        self.assertEqual(self.run_cell("0;")[0]["execution_count"], before + 1)
+
+
+def kind(message):
+    """The message's type; for a status, the state itself."""
+    if message["msg_type"] == "status":
+        return message["content"]["execution_state"]
+    return message["msg_type"]
+
+
+def is_idle(message):
+    return kind(message) == "idle"
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

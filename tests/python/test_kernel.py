@@ -1,0 +1,34 @@
+"""The suite that the Jupyter project offers to kernels, run against Mobula's."""
+
+import unittest
+
+import jupyter_kernel_test
+
+FIRST_CELL_DEADLINE_S = 300
+
+
+class MobulaKernel(jupyter_kernel_test.KernelTests):
+    kernel_name = "mobula"
+    language_name = "rust"
+    file_extension = ".rs"
+    code_hello_world = 'println!("hello, world");'
+    code_stderr = 'eprintln!("oops");'
+    code_generate_error = 'panic!("as asked");'
+    code_execute_result = [
+        {"code": "1 + 2", "result": "3"},
+        {"code": "let four = 4i64; four", "result": "4"},
+        {"code": 'String::from("text")', "result": '"text"'},
+    ]
+    complete_code_samples = ["1 + 1", "let x = 1;", "fn f() -> u8 {\n    7\n}"]
+    incomplete_code_samples = ["fn f() {", "let x = (1,", "let s = \"text"]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # The first cell waits until the evaluator is ready, and the very first session prepares the crate of all cells.
+        reply = cls.kc.execute_interactive("1 + 1", timeout=FIRST_CELL_DEADLINE_S, output_hook=lambda message: None)
+        assert reply["content"]["status"] == "ok", reply
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

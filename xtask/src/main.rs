@@ -1,0 +1,72 @@
+//! The project's own chores, run as `cargo xtask <chore>`.
+//!
+//! ```text
+//! main ─▶ setup   what the tests need and cargo does not bring
+//!      ─▶ test    setup, tidy, build, every test, format, clippy: what continuous integration runs
+//!      ─▶ tidy    the rules of the tree that no compiler checks
+//!      ─▶ bench   the table of times, beside what the machine itself can do
+//! ```
+
+mod bench;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+mod tree;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tree::Tree;
+
+/// The chores of the Mobula source tree.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Chores {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Sets up what the tests need, builds everything and runs all tests and lints.
+    #[command(after_help = "Example: cargo xtask test\n         cargo xtask test death -- --nocapture")]
+    Test(test::Options),
+    /// Makes target/python (pinned Jupyter packages) and checks the Rust toolchain's parts.
+    #[command(after_help = "Example: cargo xtask setup")]
+    Setup,
+    /// Checks the rules of the tree that no compiler checks: who may import whom, where `unsafe` may stand, and so on.
+    #[command(after_help = "Example: cargo xtask tidy")]
+    Tidy,
+    /// Measures Mobula beside the machine's own limits and prints a table with ratios.
+    #[command(after_help = "Example: cargo xtask bench\n         cargo xtask bench --only tasks --repeats 9")]
+    Bench(bench::Options),
+}
+
+fn main() -> Result<()> {
+    let tree = Tree::find()?;
+    match Chores::parse().chore {
+        Chore::Test(options) => test::run(&tree, &options),
+        Chore::Setup => setup::run(&tree).map(drop),
+        Chore::Tidy => tidy::run(&tree),
+        Chore::Bench(options) => bench::run(&tree, &options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_chore_has_help_with_an_example() {
+        Chores::command().debug_assert();
+        for chore in Chores::command().get_subcommands() {
+            let help = chore.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                help.contains(&format!("cargo xtask {}", chore.get_name())),
+                "`{}` has no example",
+                chore.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the tests need and cargo does not bring: parts of the toolchain, and Jupyter in a Python virtual environment.
+//!
+//! The environment is made once, in `target/python`, and made anew when `tests/requirements.txt` or the interpreter changes.
+
+use crate::shell;
+use crate::tree::Tree;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Parts of the toolchain: the rustup component, where it lies below the toolchain's root, and what needs it.
+const COMPONENTS: [(&str, &str, &str); 3] = [
+    ("rust-src", "lib/rustlib/src/rust/library/std/Cargo.toml", "a session names the types of `let` variables with it"),
+    ("rustfmt", "bin/cargo-fmt", "the format is checked"),
+    ("clippy", "bin/cargo-clippy", "the lints are run"),
+];
+
+/// Sets everything up and returns the environment's Python.
+pub fn run(tree: &Tree) -> Result<PathBuf> {
+    toolchain()?;
+    let python = environment(tree)?;
+    eprintln!("ready: {}", python.display());
+    Ok(python)
+}
+
+/// Adds the missing parts of the toolchain through rustup, or names the command where there is no rustup.
+fn toolchain() -> Result<()> {
+    let sysroot = PathBuf::from(shell::capture(Command::new("rustc").args(["--print", "sysroot"]))?.trim());
+    let missing: Vec<_> = COMPONENTS.iter().filter(|(_, file, _)| !sysroot.join(file).exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(" ");
+    let reasons = missing.iter().map(|(name, _, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; ");
+    shell::run(Command::new("rustup").args(["component", "add"]).args(missing.iter().map(|(name, ..)| name)))
+        .with_context(|| {
+            format!("the Rust toolchain lacks {names} ({reasons}); `rustup component add {names}` adds it")
+        })
+}
+
+/// The Python of `target/python`, made if need be.
+fn environment(tree: &Tree) -> Result<PathBuf> {
+    let folder = tree.target.join("python");
+    let python = folder.join("bin/python");
+    let requirements = tree.root.join("tests/requirements.txt");
+    let wanted = wanted(&requirements)?;
+    // Written last, so that an environment whose making was interrupted is not taken for a whole one.
+    let mark = folder.join("requirements.installed");
+    let same = fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted);
+    if same && shell::works(Command::new(&python).args(["-c", "import nbclient, jupyter_kernel_test"])) {
+        return Ok(python);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove the old {}", folder.display()))?;
+    }
+    shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).context(
+        "the tests need Python 3 with its venv module; on Debian and Ubuntu `apt-get install python3 python3-venv` brings it",
+    )?;
+    let mut install = Command::new(&python);
+    install
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(&requirements);
+    shell::run(&mut install)
+        .context("the pinned Jupyter packages could not be installed; that needs a way to PyPI, once")?;
+    fs::write(&mark, wanted).with_context(|| format!("cannot write {}", mark.display()))?;
+    Ok(python)
+}
+
+/// What the environment is made from, as text: the interpreter's version and the requirements.
+fn wanted(requirements: &Path) -> Result<String> {
+    if !shell::works(Command::new("python3").arg("--version")) {
+        bail!(
+            "the tests need Python 3, and `python3` is not there; on Debian and Ubuntu `apt-get install python3 python3-venv` brings it"
+        );
+    }
+    let version = shell::capture(Command::new("python3").arg("--version"))?;
+    let list = fs::read_to_string(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    Ok(format!("{version}{list}"))
+}

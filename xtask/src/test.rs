@@ -1,0 +1,67 @@
+//! `cargo xtask test`: everything that must hold, cheapest first, so that a slip is told early.
+//!
+//! All of it is built in the one release profile. The cell host's evaluator contains rust-analyzer, ten minutes of
+//! compiling on two cores, and a second profile or a second set of features would pay them again.
+
+use crate::shell;
+use crate::tree::Tree;
+use crate::{setup, tidy};
+use anyhow::Result;
+use std::process::Command;
+
+/// How many tests run at once. Each session test is a handful of processes, one of which is a compiler most of the time.
+const TESTS_AT_ONCE: &str = "2";
+
+/// What to run.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Run only the tests whose name contains this, and nothing but tests.
+    filter: Option<String>,
+    /// Passed on to the test programs.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// Runs them.
+pub fn run(tree: &Tree, options: &Options) -> Result<()> {
+    let python = setup::run(tree)?;
+    let cargo = |words: &[&str]| {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(words).current_dir(&tree.root);
+        command.env("RUST_TEST_THREADS", TESTS_AT_ONCE).env("MOBULA_TEST_PYTHON", &python);
+        command
+    };
+    if let Some(filter) = &options.filter {
+        return shell::run(cargo(&["test", "--release", "--workspace", "--locked", "--tests", filter, "--"]).args(&options.rest));
+    }
+
+    tidy::run(tree)?;
+    shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    shell::run(&mut cargo(&["build", "--release", "--workspace", "--locked"]))?;
+    let test = ["test", "--release", "--locked", "--no-fail-fast"];
+    shell::run(cargo(&test).args(["--workspace", "--tests", "--"]).args(&options.rest))?;
+    shell::run(cargo(&test).args(["--workspace", "--exclude", "mobula", "--doc"]))?;
+    // The crate as a cell sees it, and its examples, which run their tasks in line. In a folder of its own, because its
+    // features are not those of the rest.
+    let bare = tree.target.join("bare");
+    for (features, what) in [("inline", "--lib"), ("inline,runtime", "--doc")] {
+        let package = ["--package", "mobula", "--no-default-features", "--features", features, what, "--target-dir"];
+        shell::run(cargo(&test).args(package).arg(&bare))?;
+    }
+    // Last: clippy checks every dependency once more, which takes minutes the first time.
+    shell::run(&mut cargo(&[
+        "clippy",
+        "--release",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    shell::run(
+        cargo(&["doc", "--release", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    eprintln!("\nall of it holds");
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! `unsafe` stands only in the files that are about it.
+
+use super::source::has_word;
+use super::{Complaint, File};
+
+/// The files that may hold `unsafe`, each with what it does that safe Rust cannot.
+const ALLOWED: &[(&str, &str)] = &[
+    ("src/abi.rs", "types of the C table's functions"),
+    ("session/src/library.rs", "opens a cell's library and calls into it"),
+    ("session/src/twin.rs", "forks the frozen twin"),
+    ("benches/floors.rs", "an atomic in memory that two processes share"),
+];
+
+/// Complains about `unsafe` elsewhere, and about entries of the list that nothing needs any more.
+pub fn check(files: &[File]) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for file in files.iter().filter(|file| file.is_rust()) {
+        let first = file.code.lines().position(|line| has_word(line, "unsafe"));
+        let allowed = ALLOWED.iter().any(|(path, _)| file.path.as_os_str() == *path);
+        match (first, allowed) {
+            (Some(line), false) => complaints.push(file.complaint(
+                line + 1,
+                "`unsafe` outside the files that may hold it; move it there, or argue for the file in xtask/src/tidy/unsafety.rs",
+            )),
+            (None, true) => complaints.push(file.complaint(0, "may hold `unsafe` and does not: strike it from the list")),
+            _ => {}
+        }
+    }
+    complaints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unsafe_is_told_where_it_may_not_stand_and_missed_where_it_may() {
+        let told = |path: &str, text: &str| check(&[File::new(path, text)]).len();
+        assert_eq!(told("src/any.rs", "// unsafe\nfn a() { unsafe { b() } }"), 1);
+        assert_eq!(told("src/any.rs", "#![deny(unsafe_code)] // unsafe"), 0);
+        assert_eq!(told("src/abi.rs", "unsafe fn a() {}"), 0);
+        assert_eq!(told("src/abi.rs", "fn a() {}"), 1);
+    }
+}
