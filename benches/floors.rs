@@ -184,7 +184,9 @@ fn rustc_empty_cdylib(repeats: usize) -> Result<()> {
     std::fs::write(&source, "")?;
     row("rustc_empty_cdylib", "ms", repeats, || {
         let mut rustc = Command::new("rustc");
-        rustc.args(["--edition", "2024", "--crate-type", "cdylib", "-C", "prefer-dynamic", "--out-dir"]).arg(folder.path());
+        rustc
+            .args(["--edition", "2024", "--crate-type", "cdylib", "-C", "prefer-dynamic", "--out-dir"])
+            .arg(folder.path());
         let begin = Instant::now();
         if !rustc.arg(&source).status()?.success() {
             return Err("rustc failed on an empty library".into());

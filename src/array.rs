@@ -9,7 +9,7 @@
 //! themselves in full, an [`Array`] as its shape and elements, a [`Buffer`] as a sequence.
 //!
 //! # Invariants
-//! - The elements never change. To change them, copy them: [`Array::to_owned`], [`Buffer::to_vec`].
+//! - The elements never change. To change them, copy them: [`Array::to_owned`], `to_vec` of a [`Buffer`].
 //! - As long as one exists, what it points to stays in memory.
 #![allow(unsafe_code)] // One place: a view without a lifetime beside its owner.
 
@@ -189,7 +189,8 @@ impl<'de, T: Element, D: Dimension> Deserialize<'de> for Array<T, D> {
             let InFull { shape, data } = InFull::<Vec<T>>::deserialize(deserializer)?;
             (shape, Shared::from(data))
         };
-        let dim = dimension::<D>(&shape).ok_or_else(|| context::de_error("the array has another number of dimensions"))?;
+        let dim =
+            dimension::<D>(&shape).ok_or_else(|| context::de_error("the array has another number of dimensions"))?;
         Array::new(data, dim).ok_or_else(|| context::de_error("the array's shape and its number of elements differ"))
     }
 }

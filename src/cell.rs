@@ -15,12 +15,12 @@
 mod block;
 pub(crate) mod hook;
 
-pub(crate) use block::{Json, write_block};
 pub use block::cell_error;
+pub(crate) use block::{Json, write_block};
 
 use crate::abi::{
-    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Question, Status, Submission, Table,
-    Tenant, Trampoline, View,
+    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Question, Status,
+    Submission, Table, Tenant, Trampoline, View,
 };
 use std::ffi::c_void;
 use std::io::Write;
@@ -72,32 +72,35 @@ pub(crate) fn role() -> u32 {
     ROLE.load(Ordering::Relaxed)
 }
 
-fn table() -> Result<&'static Table, Fault> {
+/// A fault is large and rare, so it is boxed.
+type Fallible<T> = Result<T, Box<Fault>>;
+
+fn table() -> Fallible<&'static Table> {
     // SAFETY: it is null or what `mobula_attach` was promised: readable and unchanging until the process ends.
     let table = unsafe { TABLE.load(Ordering::Acquire).as_ref() };
-    table.ok_or_else(|| Fault::Refused {
-        message: "no runtime: run this in `mobula`, or start one with the feature `runtime`".into(),
-    })
+    let message = "no runtime: run this in `mobula`, or start one with the feature `runtime`";
+    table.ok_or_else(|| Box::new(Fault::Refused { message: message.into() }))
 }
 
 /// Makes one call that can fault, and turns its fault blob into a [`Fault`].
 ///
 /// An interrupt is not returned: it unwinds from here, so that nobody can forget to pass it on.
-fn call(body: impl FnOnce(&'static Table, *mut Blob) -> Status) -> Result<(), Fault> {
+fn call(body: impl FnOnce(&'static Table, *mut Blob) -> Status) -> Fallible<()> {
     let table = table()?;
     let mut blob = Blob::EMPTY;
     if body(table, &mut blob) == Status::OK {
         return Ok(());
     }
-    let fault = match postcard::from_bytes(&take_blob(table, blob)) {
-        Ok(fault) => fault,
-        Err(_) => Fault::Disconnected { reason: "the runtime answered with something unreadable".into() },
-    };
+    let fault = postcard::from_bytes(&take_blob(table, blob)).unwrap_or_else(|_| unreadable());
     // Unwinding while the thread unwinds already would end the process.
     if fault == Fault::Interrupted && !std::thread::panicking() {
         hook::unwind_interrupted();
     }
-    Err(fault)
+    Err(Box::new(fault))
+}
+
+fn unreadable() -> Fault {
+    Fault::Disconnected { reason: "its answer is unreadable".into() }
 }
 
 /// The blob's bytes; the blob itself goes back to the loader.
@@ -128,7 +131,7 @@ unsafe impl Send for Draft {}
 
 impl Draft {
     /// Asks for `len` bytes.
-    pub(crate) fn create(len: usize) -> Result<Draft, Fault> {
+    pub(crate) fn create(len: usize) -> Fallible<Draft> {
         let mut raw = RawDraft { token: 0, ptr: null_mut() };
         // SAFETY: `raw` and `fault` are writable for the duration of the call, which is all that `create` asks.
         call(|table, fault| unsafe { (table.create)(len as u64, &mut raw, fault) })?;
@@ -147,7 +150,7 @@ impl Draft {
     }
 
     /// Makes it an object that refers to `refs`. The caller gets one reference to the id.
-    pub(crate) fn seal(self, refs: &[u64]) -> Result<u64, Fault> {
+    pub(crate) fn seal(self, refs: &[u64]) -> Fallible<u64> {
         let token = self.into_token();
         let mut id = 0;
         // SAFETY: `refs` is readable, `id` and `fault` writable during the call; the token is given away exactly once.
@@ -187,7 +190,7 @@ unsafe impl Sync for Hold {}
 
 impl Hold {
     /// Opens a ready object.
-    pub(crate) fn open(id: u64) -> Result<Hold, Fault> {
+    pub(crate) fn open(id: u64) -> Fallible<Hold> {
         let mut view = View { ptr: null(), len: 0, hold: 0 };
         // SAFETY: `view` and `fault` are writable for the duration of the call.
         call(|table, fault| unsafe { (table.open)(id, &mut view, fault) })?;
@@ -196,7 +199,11 @@ impl Hold {
 
     fn new(view: View) -> Hold {
         let ptr = NonNull::new(view.ptr.cast_mut());
-        Hold { ptr: ptr.unwrap_or(NonNull::dangling()), len: if ptr.is_some() { view.len as usize } else { 0 }, hold: view.hold }
+        Hold {
+            ptr: ptr.unwrap_or(NonNull::dangling()),
+            len: if ptr.is_some() { view.len as usize } else { 0 },
+            hold: view.hold,
+        }
     }
 
     /// The bytes.
@@ -225,7 +232,7 @@ pub(crate) enum Arg {
 }
 
 /// Submits a task that returns one object; the caller gets one reference to it.
-pub(crate) fn submit(name: &str, trampoline: Trampoline, args: Vec<Arg>) -> Result<u64, Fault> {
+pub(crate) fn submit(name: &str, trampoline: Trampoline, args: Vec<Arg>) -> Fallible<u64> {
     table()?; // Without one, the drafts in `args` must not be taken apart.
     let mut refs_of = Vec::with_capacity(args.len());
     let mut raw = Vec::with_capacity(args.len());
@@ -255,7 +262,7 @@ pub(crate) fn submit(name: &str, trampoline: Trampoline, args: Vec<Arg>) -> Resu
 }
 
 /// Waits until `num_returns` of `ids` are ready or `timeout_ns` has passed, and says of each whether it is ready.
-pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64) -> Result<Vec<bool>, Fault> {
+pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64) -> Fallible<Vec<bool>> {
     let mut ready = vec![0_u8; ids.len()];
     // SAFETY: `ids` is readable and `ready` writable for `ids.len()` elements during the call.
     call(|table, fault| unsafe {
@@ -281,13 +288,12 @@ pub(crate) fn release(id: u64) {
 }
 
 /// Asks the runtime something that is not on a fast path.
-pub(crate) fn ask(question: &Question) -> Result<Answer, Fault> {
-    let unreadable = |_| Fault::Disconnected { reason: "the runtime's answer is unreadable".into() };
-    let question = postcard::to_stdvec(question).map_err(unreadable)?;
+pub(crate) fn ask(question: &Question) -> Fallible<Answer> {
+    let question = postcard::to_stdvec(question).map_err(|_| unreadable())?;
     let mut blob = Blob::EMPTY;
     // SAFETY: the question is readable, `blob` and `fault` writable during the call.
     call(|table, fault| unsafe { (table.ask)(bytes_of(&question), &mut blob, fault) })?;
-    postcard::from_bytes(&take_blob(table()?, blob)).map_err(unreadable)
+    postcard::from_bytes(&take_blob(table()?, blob)).map_err(|_| Box::new(unreadable()))
 }
 
 /// A task that is being run, as its trampoline sees it.
@@ -306,7 +312,11 @@ impl Running {
         // SAFETY: readable by this function's contract.
         let call = unsafe { &*call };
         // SAFETY: the same contract; with no arguments the pointer may be anything, so it is not used.
-        let views = if call.args_len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(call.args, call.args_len as usize) } };
+        let views = if call.args_len == 0 {
+            &[]
+        } else {
+            unsafe { std::slice::from_raw_parts(call.args, call.args_len as usize) }
+        };
         let args: Vec<Hold> = views.iter().map(|view| Hold::new(*view)).collect();
         Running { call: call.call, returns: call.returns, args: args.into_iter() }
     }
@@ -337,5 +347,23 @@ impl Running {
             // SAFETY: the call is running (this value ends here) and `bytes` is readable during the call.
             unsafe { (table.fail)(self.call, bytes_of(&bytes)) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loader_of_another_version_is_refused_before_anything_else_is_read() {
+        let (ours, theirs) = (ABI_VERSION, ABI_VERSION + 1);
+        for versions in [[theirs, ours], [ours, theirs], [theirs, theirs]] {
+            let [table, tenant] = &versions;
+            let (table, tenant) = (std::ptr::from_ref(table).cast(), std::ptr::from_ref(tenant).cast());
+            // SAFETY: both point to a version, and it is not this one, which is all that may then be read.
+            assert!(unsafe { mobula_attach(table, tenant) }.is_null());
+        }
+        // SAFETY: null is allowed.
+        assert!(unsafe { mobula_attach(null(), null()) }.is_null());
     }
 }

@@ -23,6 +23,7 @@ pub(crate) use view::Shared;
 use crate::abi::{Cause, Fault};
 use crate::cell::{Draft, Hold};
 use crate::object::Handle;
+use crate::remote::shorten;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -45,7 +46,7 @@ pub(crate) enum DecodeError {
     Damaged(&'static str),
     /// The body is not of the wanted type.
     #[error("it does not hold a `{wanted}`: {reason}")]
-    Body { wanted: &'static str, reason: String },
+    Body { wanted: String, reason: String },
 }
 
 /// A value on its way into an object.
@@ -60,7 +61,7 @@ pub(crate) struct Encoded {
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, EncodeError> {
     let (body, gathered) = context::encoding(|| postcard::to_stdvec(value));
     // A `serde::ser::Error::custom` reaches us without its text: postcard drops it, so the context keeps it.
-    let body = body.map_err(|error| EncodeError(gathered.complaint.unwrap_or_else(|| error.to_string())))?;
+    let body = body.map_err(|error| EncodeError(gathered.complaint.unwrap_or_else(|| words(error))))?;
     Ok(Encoded { body, buffers: gathered.buffers, refs: gathered.refs })
 }
 
@@ -85,17 +86,33 @@ fn decode_bytes<T: DeserializeOwned>(object: Shared<u8>) -> Result<T, DecodeErro
         buffers.push(object.slice(range).ok_or(DecodeError::Damaged("an array lies outside of it"))?);
     }
     let (result, complaint) = context::decoding(buffers, || postcard::take_from_bytes::<T>(&body));
-    let wanted = std::any::type_name::<T>();
+    let wanted = || shorten(std::any::type_name::<T>());
     match result {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(DecodeError::Body { wanted, reason: format!("{} bytes are left over", rest.len()) }),
-        Err(error) => Err(DecodeError::Body { wanted, reason: complaint.unwrap_or_else(|| error.to_string()) }),
+        Ok((_, rest)) => {
+            Err(DecodeError::Body { wanted: wanted(), reason: format!("{} bytes are left over", rest.len()) })
+        }
+        Err(error) => Err(DecodeError::Body { wanted: wanted(), reason: complaint.unwrap_or_else(|| words(error)) }),
+    }
+}
+
+/// Postcard's error, where it means something to who wrote the type.
+fn words(error: postcard::Error) -> String {
+    match error {
+        postcard::Error::WontImplement | postcard::Error::SerializeSeqLengthUnknown | postcard::Error::CollectStrError => {
+            "its type must be told from the data alone (an untagged enum, `#[serde(flatten)]`, a JSON value), which the \
+            compact format does not keep; send it as a `String` of JSON"
+                .into()
+        }
+        postcard::Error::SerdeSerCustom | postcard::Error::SerdeDeCustom => "its own serde code refuses".into(),
+        postcard::Error::DeserializeUnexpectedEnd => "the bytes end too early".into(),
+        other => other.to_string(),
     }
 }
 
 impl Encoded {
     /// Writes it into a new draft.
-    pub(crate) fn draft(&self) -> Result<Draft, Fault> {
+    pub(crate) fn draft(&self) -> Result<Draft, Box<Fault>> {
         let (prefix, plan) = self.plan();
         let mut draft = Draft::create(plan.total)?;
         draft.write(0, &prefix);

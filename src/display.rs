@@ -12,6 +12,7 @@
 //! Borrowing, never taking, so that a variable shown can still be used. (The last needs a variable that is `mut`, or a value
 //! without a name; nothing else comes after `&T`. Without it such a cell does not compile, as it would without us.)
 
+mod fold;
 mod table;
 mod text;
 
@@ -31,7 +32,7 @@ pub trait DisplayDebug {
 impl<T: Debug + ?Sized> DisplayDebug for T {
     fn evcxr_display(&self) {
         if type_name::<T>() != "()" {
-            show("result", &text::debug(self));
+            show("result", &text::debug(&self));
         }
     }
 }
@@ -56,7 +57,7 @@ impl<T: ?Sized> DisplayAny for T {
 /// display(&vec![1, 2, 3]);
 /// ```
 pub fn display<T: Debug + ?Sized>(value: &T) {
-    show("display", &text::debug(value));
+    show("display", &text::debug(&value));
 }
 
 /// Gives a type the table that its `Display` writes as what a cell shows of it.

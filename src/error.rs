@@ -8,9 +8,11 @@
 //! `{error}` is one line. `{error:#}` is everything there is to say, and is what a cell shows that ends in `?`.
 
 mod report;
+mod wire;
 
 pub(crate) use report::Size;
 pub use report::report;
+pub(crate) use wire::NAME as WIRE_NAME;
 
 use crate::ObjectId;
 use crate::abi::{Cause, Failure, Fault, Place};
@@ -228,11 +230,13 @@ impl fmt::Debug for TaskError {
 
 impl GetError {
     /// The error for a fault; `waited` is for one that is about time.
-    pub(crate) fn from_fault(fault: Fault, waited: Duration) -> GetError {
-        match fault {
+    pub(crate) fn from_fault(fault: impl Into<Box<Fault>>, waited: Duration) -> GetError {
+        match *fault.into() {
             Fault::NotReady { id } => GetError::NotReady { id: ObjectId(id), waited },
             Fault::Task(failure) => GetError::from_failure(failure),
-            Fault::StoreFull { needed, used, limit, detail } => GetError::StoreFull(Room { needed, used, limit, detail }),
+            Fault::StoreFull { needed, used, limit, detail } => {
+                GetError::StoreFull(Room { needed, used, limit, detail })
+            }
             Fault::Unknown { id } => GetError::Lost { id: ObjectId(id) },
             Fault::Disconnected { reason } => GetError::Disconnected { reason },
             Fault::Refused { message } => GetError::Refused { message },
@@ -255,9 +259,11 @@ impl GetError {
 const INTERRUPTED: &str = "interrupted";
 
 impl PutError {
-    pub(crate) fn from_fault(fault: Fault) -> PutError {
-        match fault {
-            Fault::StoreFull { needed, used, limit, detail } => PutError::StoreFull(Room { needed, used, limit, detail }),
+    pub(crate) fn from_fault(fault: impl Into<Box<Fault>>) -> PutError {
+        match *fault.into() {
+            Fault::StoreFull { needed, used, limit, detail } => {
+                PutError::StoreFull(Room { needed, used, limit, detail })
+            }
             Fault::Disconnected { reason } => PutError::Disconnected { reason },
             other => PutError::Refused { message: sentence(other) },
         }
@@ -265,8 +271,8 @@ impl PutError {
 }
 
 impl WaitError {
-    pub(crate) fn from_fault(fault: Fault) -> WaitError {
-        match fault {
+    pub(crate) fn from_fault(fault: impl Into<Box<Fault>>) -> WaitError {
+        match *fault.into() {
             Fault::Unknown { id } => WaitError::Lost { id: ObjectId(id) },
             Fault::Disconnected { reason } => WaitError::Disconnected { reason },
             other => WaitError::Refused { message: sentence(other) },
@@ -275,8 +281,8 @@ impl WaitError {
 }
 
 impl InitError {
-    pub(crate) fn from_fault(fault: Fault) -> InitError {
-        match fault {
+    pub(crate) fn from_fault(fault: impl Into<Box<Fault>>) -> InitError {
+        match *fault.into() {
             Fault::Disconnected { reason } => InitError::Disconnected { reason },
             other => InitError::Refused { message: sentence(other) },
         }
@@ -284,8 +290,8 @@ impl InitError {
 }
 
 /// A fault in one line, for where only its text is wanted.
-pub(crate) fn sentence(fault: Fault) -> String {
-    match fault {
+pub(crate) fn sentence(fault: impl Into<Box<Fault>>) -> String {
+    match *fault.into() {
         Fault::Refused { message } => message,
         other => GetError::from_fault(other, Duration::ZERO).to_string(),
     }

@@ -53,8 +53,8 @@ pub mod store;
 pub mod worker;
 
 pub use api::{
-    Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib, init, init_with,
-    put, wait,
+    Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib, init,
+    init_with, put, wait,
 };
 pub use array::{Array, Buffer};
 pub use cell::mobula_attach;

@@ -1,1 +1,15 @@
-fn main(){}
+//! The one program: it recognises what it is, then becomes it.
+//!
+//! The order matters. evcxr marks its child with an environment variable, cargo starts this program in the place of rustc,
+//! and all of that must be told apart before a thread or a runtime exists.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mobula_session::wrapper::run_if_asked();
+    mobula::worker::role_from_env();
+    cli::cell_host::run_if_asked();
+    cli::main()
+}

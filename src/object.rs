@@ -174,10 +174,10 @@ impl<'de, T> Deserialize<'de> for ObjectRef<T> {
     }
 }
 
-/// `split` for one tuple type: `split_tuple!(A B; 0 A a, 1 B b)`.
+/// `split` for one tuple type.
 macro_rules! split_tuple {
-    ($($index:tt $element:ident),+) => {
-        impl<$($element),+> ObjectRef<($($element,)+)> {
+    ($whole:ty: $($index:tt $element:ident),+) => {
+        impl<$($element),+> ObjectRef<$whole> {
             /// One reference for each element of a tuple, at once: nothing is waited for. Each element becomes an object of
             /// its own, freed on its own; the tuple is freed when it has been taken apart and nothing else refers to it.
             /// If the tuple's task fails, so does each element.
@@ -200,7 +200,7 @@ macro_rules! split_tuple {
             where
                 $($element: Value,)+
             {
-                ($(project(concat!("split().", $index), &self, |whole: ($($element,)+)| whole.$index),)+)
+                ($(project(concat!("split().", $index), &self, |whole: $whole| whole.$index),)+)
             }
         }
     };
@@ -209,10 +209,10 @@ macro_rules! split_tuple {
 // A task's tuple is one object: whether it will be split is not known when it is submitted, and a trampoline that stored the
 // elements separately would make every tuple that is only ever got whole cost one object an element. So an element is the
 // result of a small task that takes the tuple apart where it lies; the price is that task.
-split_tuple!(0 A, 1 B);
-split_tuple!(0 A, 1 B, 2 C);
-split_tuple!(0 A, 1 B, 2 C, 3 D);
-split_tuple!(0 A, 1 B, 2 C, 3 D, 4 E);
-split_tuple!(0 A, 1 B, 2 C, 3 D, 4 E, 5 F);
-split_tuple!(0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G);
-split_tuple!(0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H);
+split_tuple!((A, B): 0 A, 1 B);
+split_tuple!((A, B, C): 0 A, 1 B, 2 C);
+split_tuple!((A, B, C, D): 0 A, 1 B, 2 C, 3 D);
+split_tuple!((A, B, C, D, E): 0 A, 1 B, 2 C, 3 D, 4 E);
+split_tuple!((A, B, C, D, E, F): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F);
+split_tuple!((A, B, C, D, E, F, G): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G);
+split_tuple!((A, B, C, D, E, F, G, H): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H);

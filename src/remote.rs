@@ -20,6 +20,8 @@
 
 mod name;
 
+pub(crate) use name::shorten;
+
 use crate::abi::{Call, Cause, Trampoline};
 use crate::cell::hook::{Unwound, guard};
 use crate::cell::{Arg as RawArg, Running, submit};
@@ -59,16 +61,25 @@ use std::ptr::NonNull;
     note = "a type of your own can be sent when it has `#[derive(serde::Serialize, serde::Deserialize)]`",
     note = "an error type that cannot be sent can become text: `Result<T, String>` with `.map_err(|error| error.to_string())`"
 )]
-pub trait Value: Serialize + DeserializeOwned + 'static {}
+pub trait Value: Serialize + for<'any> OwnsItsData<'any> + 'static {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + 'static> Value for T {}
+impl<T: Serialize + for<'any> OwnsItsData<'any> + 'static> Value for T {}
+
+/// `Deserialize` by a name that says what is wrong when the compiler reports that a type has it only for some lifetime, as
+/// `&str` does: "implementation of `OwnsItsData` is not general enough".
+#[doc(hidden)]
+pub trait OwnsItsData<'any>: serde::Deserialize<'any> {}
+
+#[diagnostic::do_not_recommend]
+impl<'any, T: serde::Deserialize<'any>> OwnsItsData<'any> for T {}
 
 /// What can stand where a task takes an `A`: an `A`, or a reference to an object that is or will be one.
 #[diagnostic::on_unimplemented(
     message = "this task takes a `{A}` here, and `{Self}` is not one",
     label = "expected `{A}` or `ObjectRef<{A}>`, found `{Self}`",
-    note = "give the value itself, or an `ObjectRef` of it (or `&` of one)"
+    note = "give the value itself, or an `ObjectRef` of it (or `&` of one)",
+    note = "a task owns its arguments: a function that takes `&str` or `&[T]` can be a task when it takes `String` or `Vec<T>`"
 )]
 pub trait IntoArg<A> {
     /// Sorts it out.
@@ -121,12 +132,22 @@ impl<A> IntoArg<A> for &ObjectRef<A> {
 #[diagnostic::on_unimplemented(
     message = "this closure captures variables, so it cannot run in another process",
     label = "captures variables",
-    note = "pass the captured value as an argument: `(|x, k| x + k).remote(x, k)` instead of `(|x| x + k).remote(x)`"
+    note = "pass the captured value as an argument: `(|x: i64, k: i64| x + k).remote(x, k)`"
 )]
-pub trait Standalone: Copy {}
+pub trait Standalone: Copy {
+    /// Fails to compile when the function holds data.
+    #[doc(hidden)]
+    const HOLDS_NO_DATA: ();
+}
 
 #[diagnostic::do_not_recommend]
-impl<F: Copy + Send> Standalone for F {}
+impl<F: Copy + Send> Standalone for F {
+    const HOLDS_NO_DATA: () = assert!(
+        size_of::<F>() == 0,
+        "this closure captures variables (or it is a function pointer), so it cannot run in another process; \
+        pass the captured value as an argument: `(|x: i64, k: i64| x + k).remote(x, k)`"
+    );
+}
 
 /// Defines the trait of one arity, its implementation for functions, and its trampoline.
 macro_rules! remote {
@@ -149,6 +170,7 @@ macro_rules! remote {
             /// # Ok::<(), mobula::GetError>(())
             /// ```
             #[track_caller]
+            #[allow(clippy::too_many_arguments, reason = "as many as the user's function has")]
             fn remote(self, $($arg: impl IntoArg<$type>),*) -> ObjectRef<R>
             where
                 Self: Standalone,
@@ -168,7 +190,8 @@ macro_rules! remote {
                 $($type: Value,)*
                 R: Value,
             {
-                only_code::<F>();
+                // Here and not in a function of its own, so that the compiler names the line that called `remote`.
+                let () = F::HOLDS_NO_DATA;
                 let name = name::of::<F>();
                 let args = [$(sort($arg.into_arg())),*];
                 ObjectRef::new(start(&name, $call::<F, $($type,)* R>, args.into()))
@@ -226,7 +249,6 @@ pub(crate) fn project<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>
     whole: &ObjectRef<T>,
     _part: F,
 ) -> ObjectRef<P> {
-    only_code::<F>();
     ObjectRef::new(start(name, call_part::<T, P, F>, vec![Prepared::Ref(whole.clone().into_handle())]))
 }
 
@@ -244,23 +266,12 @@ unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + St
     });
 }
 
-/// Refuses, when the program is compiled, a function type that holds data.
-fn only_code<F>() {
-    const {
-        assert!(
-            size_of::<F>() == 0,
-            "this closure captures variables (or is a function pointer), so it cannot run in another process: \
-            pass the captured value as an argument, as in `(|x, k| x + k).remote(x, k)`"
-        )
-    }
-}
-
 /// A function, from nothing but its type.
 ///
 /// # Safety
 /// A value of `F` must have existed (an empty or unmakeable type has none to copy).
 unsafe fn from_type<F: Standalone>() -> F {
-    only_code::<F>();
+    let () = F::HOLDS_NO_DATA;
     // SAFETY:
     // - Readable and aligned: `F` has size 0 (the line above), and for reads of size 0 any aligned pointer is valid.
     // - A valid value: a value of size 0 has no bits that could be wrong, and one has existed.

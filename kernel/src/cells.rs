@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! - A failed cell is exactly one `error` message, and a reply with the same words.
-//! - Every request gets its busy, its reply and its idle: also one that is aborted, makes no sense, or meets a bug of ours.
+//! - Every request gets its busy, its reply and its idle: also one that is aborted, makes no sense, or meets a bug of
+//!   ours.
 //! - Requests that were waiting when a cell failed are aborted (if it says so); those sent later are not.
 
 use crate::answers;
@@ -165,7 +166,8 @@ impl Cells {
         }
         let Outcome { result, phases, .. } = outcome.unwrap_or_else(|panic| {
             // A bug of ours must not take the notebook with it.
-            let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            let said =
+                panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             let value = format!("the kernel itself has failed: {}", said.unwrap_or("no message"));
             let error = CellError { name: "SessionError".into(), plain: value.clone(), ansi: value.clone(), value };
             Outcome { cell, result: Err(error), phases: Vec::new() }

@@ -1,6 +1,7 @@
 //! Comms: channels that a front end opens to something in the kernel, such as a widget.
 //!
-//! This kernel offers no targets yet. What is asked of it is to say so: an open that nobody answers leaves its front end waiting.
+//! This kernel offers no targets yet. What is asked of it is to say so: an open that nobody answers leaves its front
+//! end waiting.
 
 use crate::iopub::IoPub;
 use crate::wire::{Draft, Request, typed};

@@ -4,8 +4,8 @@ use mobula_session::{Bundle, CellId, Completions, InputReader, Outcome, Session}
 
 /// Runs cells and answers questions about code. Its events go to the sink that [`run`](crate::run) hands out.
 pub trait Evaluator: Send + Sync + 'static {
-    /// Runs a cell and blocks until it has ended. Called from one thread only. `input` asks the person; `None` when nobody can
-    /// be asked.
+    /// Runs a cell and blocks until it has ended. Called from one thread only. `input` asks the person; `None` when
+    /// nobody can be asked.
     fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome;
     /// The number that the next cell will get.
     fn next_cell(&self) -> CellId;

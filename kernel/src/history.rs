@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 
 /// Cells that are remembered.
 const ENTRIES_MAX: usize = 10_000;
+/// Bytes of code and values that are remembered; the newest cell always is.
+const BYTES_MAX: usize = 16 << 20;
 /// The number of the only session there is. Zero, in a request, is the current session as well.
 const SESSION: i32 = 1;
 
@@ -13,6 +15,7 @@ const SESSION: i32 = 1;
 #[derive(Default)]
 pub(crate) struct History {
     entries: VecDeque<Entry>,
+    bytes: usize,
 }
 
 struct Entry {
@@ -21,13 +24,21 @@ struct Entry {
     output: Option<String>,
 }
 
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.input.len() + self.output.as_ref().map_or(0, String::len)
+    }
+}
+
 impl History {
     /// Remembers a cell: its execution count, its code, and its value as text.
     pub(crate) fn push(&mut self, line: u64, input: String, output: Option<String>) {
-        if self.entries.len() == ENTRIES_MAX {
-            self.entries.pop_front();
+        let entry = Entry { line, input, output };
+        self.bytes += entry.bytes();
+        self.entries.push_back(entry);
+        while self.entries.len() > 1 && (self.entries.len() > ENTRIES_MAX || self.bytes > BYTES_MAX) {
+            self.bytes -= self.entries.pop_front().map_or(0, |oldest| oldest.bytes());
         }
-        self.entries.push_back(Entry { line, input, output });
     }
 
     /// The `history` of a `history_reply`: `[session, line, input]`, or `[session, line, [input, output]]`.
@@ -66,8 +77,8 @@ fn last(mut found: Vec<&Entry>, n: i32) -> Vec<&Entry> {
     found.split_off(found.len().saturating_sub(n))
 }
 
-/// Whether `text` as a whole matches `pattern`: `*` any text, `?` one character, `[abc]` and `[a-z]` one of these, `[^a]` one
-/// that is not. Takes at most the product of both lengths.
+/// Whether `text` as a whole matches `pattern`: `*` any text, `?` one character, `[abc]` and `[a-z]` one of these,
+/// `[^a]` one that is not. Takes at most the product of both lengths.
 fn glob(pattern: &[char], text: &[char]) -> bool {
     let (mut at, mut from) = (0, 0);
     // The last star, and where its text ends so far: the only place to come back to.
@@ -187,8 +198,16 @@ mod tests {
     #[test]
     fn patterns_are_globs() {
         for (pattern, text) in [
-            ("*", ""), ("a*c", "abbbc"), ("?é?", "aéb"), ("*b*d*", "abcd"), ("[a-c]x", "bx"), ("[^a]x", "bx"), ("[]]", "]"),
-            ("a[", "a["), ("**", "x"), ("[a-]", "-"),
+            ("*", ""),
+            ("a*c", "abbbc"),
+            ("?é?", "aéb"),
+            ("*b*d*", "abcd"),
+            ("[a-c]x", "bx"),
+            ("[^a]x", "bx"),
+            ("[]]", "]"),
+            ("a[", "a["),
+            ("**", "x"),
+            ("[a-]", "-"),
         ] {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
@@ -205,5 +224,7 @@ mod tests {
         }
         assert_eq!(history.entries.len(), ENTRIES_MAX);
         assert_eq!(history.entries[0].line, 5);
+        history.push(1, "x".repeat(BYTES_MAX + 1), None);
+        assert_eq!((history.entries.len(), history.bytes), (1, BYTES_MAX + 1));
     }
 }

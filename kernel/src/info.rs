@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The answer to `kernel_info_request`. Never waits for anything.
 #[derive(Clone)]
 pub(crate) struct Info {
@@ -24,7 +26,8 @@ impl Info {
         Info { rustc }
     }
 
-    /// The content of a `kernel_info_reply`. Until the compiler has answered, the oldest version that will do stands for it.
+    /// The content of a `kernel_info_reply`. Until the compiler has answered, the oldest version that will do stands
+    /// for it.
     ///
     /// Plain JSON and not `jupyter_protocol`'s struct, which has no `supported_features`.
     pub(crate) fn content(&self) -> Value {
@@ -33,7 +36,7 @@ impl Info {
             "status": "ok",
             "protocol_version": PROTOCOL_VERSION,
             "implementation": "mobula",
-            "implementation_version": env!("CARGO_PKG_VERSION"),
+            "implementation_version": VERSION,
             "language_info": {
                 "name": "rust",
                 "version": rust,
@@ -43,7 +46,7 @@ impl Info {
                 "codemirror_mode": "rust",
                 "nbconvert_exporter": "script",
             },
-            "banner": format!("Mobula {} (Rust {rust}): remote functions in a notebook. Type :help for help.", env!("CARGO_PKG_VERSION")),
+            "banner": format!("Mobula {VERSION} (Rust {rust}): remote functions in a notebook. Type :help for help."),
             "debugger": false,
             "supported_features": [],
             "help_links": [

@@ -29,12 +29,6 @@ pub enum Location {
 }
 
 /// What to install, and where.
-///
-/// ```
-/// use mobula_kernel::install::{Location, Options};
-/// let options = Options { location: Location::SysPrefix, ..Options::default() };
-/// assert_eq!(options.name, "mobula");
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// For whom.
@@ -43,14 +37,21 @@ pub struct Options {
     pub name: String,
     /// The name that people see.
     pub display_name: String,
-    /// The program to start; `None` for the one that runs now. It is called as
-    /// `<exe> kernel run -f <connection file>`.
-    pub exe: Option<PathBuf>,
+    /// The program to start, as `<exe> kernel run -f <connection file>`.
+    pub exe: PathBuf,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options { location: Location::User, name: NAME_DEFAULT.into(), display_name: "Mobula (Rust)".into(), exe: None }
+impl Options {
+    /// The kernel under its usual names.
+    ///
+    /// ```
+    /// use mobula_kernel::install::{Location, Options};
+    /// let options = Options::new(Location::User, std::env::current_exe()?);
+    /// assert_eq!((&*options.name, &*options.display_name), ("mobula", "Mobula (Rust)"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn new(location: Location, exe: impl Into<PathBuf>) -> Options {
+        Options { location, name: NAME_DEFAULT.into(), display_name: "Mobula (Rust)".into(), exe: exe.into() }
     }
 }
 
@@ -58,7 +59,7 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
     /// The kernelspec's folder.
-    pub folder: PathBuf,
+    pub dir: PathBuf,
     /// Whether there was one of that name before.
     pub replaced: bool,
 }
@@ -79,9 +80,6 @@ pub enum InstallError {
     /// There is no Python environment to install into.
     #[error("no Python environment is active and `python3` does not run; activate one, or use --user or --prefix DIR")]
     NoPython,
-    /// The path of the program that runs now is not known.
-    #[error("cannot tell where the running program is")]
-    NoExe(#[source] io::Error),
     /// A file cannot be written or removed.
     #[error("cannot write {}", path.display())]
     Write {
@@ -106,13 +104,9 @@ pub enum InstallError {
 /// There is no such place, or it cannot be written.
 pub fn install(options: &Options) -> Result<Installed, InstallError> {
     let folder = kernel_folder(&options.name, &options.location, &|name| env::var_os(name))?;
-    let exe = match &options.exe {
-        Some(exe) => exe.clone(),
-        None => env::current_exe().map_err(InstallError::NoExe)?,
-    };
-    let replaced = write(&folder, &options.display_name, &exe)
+    let replaced = write(&folder, &options.display_name, &options.exe)
         .map_err(|source| InstallError::Write { path: folder.clone(), source })?;
-    Ok(Installed { folder, replaced })
+    Ok(Installed { dir: folder, replaced })
 }
 
 /// Removes the kernelspec of this name and gives the folder that is gone.
@@ -129,7 +123,11 @@ pub fn uninstall(name: &str, location: &Location) -> Result<PathBuf, InstallErro
 }
 
 /// Where a kernel of this name is or would be.
-fn kernel_folder(name: &str, location: &Location, var: &dyn Fn(&str) -> Option<OsString>) -> Result<PathBuf, InstallError> {
+fn kernel_folder(
+    name: &str,
+    location: &Location,
+    var: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<PathBuf, InstallError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if name.is_empty() || !name.chars().all(allowed) || name.chars().all(|c| c == '.') {
         return Err(InstallError::Name { name: name.into() });
@@ -165,7 +163,8 @@ fn python_prefix() -> Option<PathBuf> {
 fn write(folder: &Path, display_name: &str, exe: &Path) -> io::Result<bool> {
     let kernels = folder.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(kernels)?;
-    // Jupyter passes over names that begin with a dot. Both are removed when this function ends, if they are still there.
+    // Jupyter passes over names that begin with a dot. Both are removed when this function ends, if they are still
+    // there.
     let draft = tempfile::Builder::new().prefix(".mobula-").tempdir_in(kernels)?;
     let attic = tempfile::Builder::new().prefix(".mobula-").tempdir_in(kernels)?;
     fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
@@ -206,7 +205,7 @@ mod tests {
     }
 
     fn at(prefix: &Path, name: &str) -> Options {
-        Options { location: Location::Prefix(prefix.into()), name: name.into(), exe: Some("/bin/m".into()), ..Options::default() }
+        Options { name: name.into(), ..Options::new(Location::Prefix(prefix.into()), "/bin/m") }
     }
 
     #[test]
@@ -245,26 +244,26 @@ mod tests {
         let prefix = tempfile::tempdir().unwrap();
         let installed = install(&at(prefix.path(), "mobula")).unwrap();
         assert!(!installed.replaced);
-        let spec: Value = serde_json::from_slice(&fs::read(installed.folder.join("kernel.json")).unwrap()).unwrap();
+        let spec: Value = serde_json::from_slice(&fs::read(installed.dir.join("kernel.json")).unwrap()).unwrap();
         assert_eq!(spec["argv"], json!(["/bin/m", "kernel", "run", "-f", "{connection_file}"]));
         assert_eq!(spec["interrupt_mode"], "message");
         for size in [32u32, 64] {
-            let logo = fs::read(installed.folder.join(format!("logo-{size}x{size}.png"))).unwrap();
+            let logo = fs::read(installed.dir.join(format!("logo-{size}x{size}.png"))).unwrap();
             // A PNG says its width in bytes 16 to 19.
             assert_eq!((&logo[1..4], &logo[16..20]), (&b"PNG"[..], &size.to_be_bytes()[..]));
         }
-        assert_eq!(uninstall("mobula", &Location::Prefix(prefix.path().into())).unwrap(), installed.folder);
-        assert!(!installed.folder.exists());
+        assert_eq!(uninstall("mobula", &Location::Prefix(prefix.path().into())).unwrap(), installed.dir);
+        assert!(!installed.dir.exists());
     }
 
     #[test]
     fn installing_again_replaces_everything_and_leaves_nothing_beside_it() {
         let prefix = tempfile::tempdir().unwrap();
         let first = install(&at(prefix.path(), "m")).unwrap();
-        fs::write(first.folder.join("stale"), "").unwrap();
+        fs::write(first.dir.join("stale"), "").unwrap();
         assert!(install(&at(prefix.path(), "m")).unwrap().replaced);
-        assert!(!first.folder.join("stale").exists());
-        let kernels = fs::read_dir(first.folder.parent().unwrap()).unwrap();
+        assert!(!first.dir.join("stale").exists());
+        let kernels = fs::read_dir(first.dir.parent().unwrap()).unwrap();
         assert_eq!(kernels.count(), 1);
     }
 

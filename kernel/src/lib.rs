@@ -9,13 +9,13 @@
 //!              └ heartbeat: echo
 //! ```
 //!
-//! [`run`] is the whole kernel; [`install`] makes Jupyter find it. Nothing is printed: stdout and stderr belong to whoever
-//! started the process, and what there is to say goes to `tracing`.
+//! [`run`] is the whole kernel; [`install`] makes Jupyter find it. Nothing is printed: stdout and stderr belong to
+//! whoever started the process, and what there is to say goes to `tracing`.
 //!
 //! # Invariants
 //! - No message ends the kernel, however malformed; only a shutdown request, a signal or the end of its parent does.
 //! - `kernel_info` is answered from the first moment, whatever the evaluator is doing.
-//! - Each request is busy, outputs, reply, idle, in this order (see [`cells`](self)); everything it causes names it as its parent.
+//! - Each request is busy, outputs, reply, idle, in this order; everything that it causes names it as its parent.
 
 mod analysis;
 mod answers;
@@ -83,11 +83,12 @@ pub enum KernelError {
 
 /// Serves the front end that the connection file describes, until it asks for the end.
 ///
-/// `start` is called once, on this thread, with the sink for the evaluator's events; requests are answered already while it runs.
-/// The sink may block its caller when the front ends do not keep up, so it must not be called on an async runtime's thread.
+/// `start` is called once, on this thread, with the sink for the evaluator's events; requests are answered already
+/// while it runs. The sink may block its caller when the front ends do not keep up, so it must not be called on an
+/// async runtime's thread.
 ///
-/// When this returns, the evaluator has been told to shut down, but a cell that does not let itself be ended may still run on its
-/// thread: the caller is expected to end the process.
+/// When this returns, the evaluator has been told to shut down, but a cell that does not let itself be ended may still
+/// run on its thread: the caller is expected to end the process.
 ///
 /// # Errors
 /// The connection file is of no use, or its ports cannot be bound.
@@ -101,8 +102,7 @@ pub fn run<E: Evaluator>(connection_file: &Path, start: impl FnOnce(Sink) -> E) 
     let connection = connection::read(connection_file)?;
     serve(connection, start, |kernel| {
         lifetime::take_signals(kernel)?;
-        lifetime::follow_parent(kernel);
-        Ok(())
+        lifetime::follow_parent(kernel)
     })
 }
 
@@ -112,7 +112,11 @@ fn serve<E: Evaluator>(
     start: impl FnOnce(Sink) -> E,
     prepare: impl FnOnce(&Arc<Kernel>) -> std::io::Result<()>,
 ) -> Result<(), KernelError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("mobula-kernel").enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("mobula-kernel")
+        .enable_all()
+        .build()?;
     let (kernel, sockets) = runtime.block_on(open(connection))?;
     runtime.block_on(async { prepare(&kernel) })?;
 
@@ -190,7 +194,10 @@ async fn open(connection: ConnectionInfo) -> Result<(Arc<Kernel>, Vec<tokio::tas
     let (questions, questions_in) = mpsc::channel(shell::QUESTIONS_MAX);
     let turns_sent = Arc::new(AtomicU64::new(0));
     let cells = cells::Cells::new(kernel.clone(), turns_sent.clone());
-    std::thread::Builder::new().name("mobula-cells".into()).stack_size(CELLS_STACK_BYTES).spawn(move || cells.serve(turns_in))?;
+    std::thread::Builder::new()
+        .name("mobula-cells".into())
+        .stack_size(CELLS_STACK_BYTES)
+        .spawn(move || cells.serve(turns_in))?;
     let for_analysis = kernel.clone();
     std::thread::Builder::new()
         .name("mobula-analysis".into())

@@ -1,7 +1,7 @@
 //! From a cell's events to the request that started the cell, also long after the cell has ended.
 //!
-//! A task goes on printing when its cell is over. What it prints belongs under that cell and not under the newest one, so the
-//! way back is kept for each cell, up to [`ROUTES_MAX`] of them.
+//! A task goes on printing when its cell is over. What it prints belongs under that cell and not under the newest one,
+//! so the way back is kept for each cell, up to [`ROUTES_MAX`] of them.
 
 use crate::iopub::IoPub;
 use crate::wire::{Draft, Origin};
@@ -75,7 +75,9 @@ impl Routes {
                 }
             }
             Event::Display { cell, bundle } => self.show(cell, |_| Draft::new("display_data", bundle_content(bundle))),
-            Event::Update { cell, bundle } => self.show(cell, |_| Draft::new("update_display_data", bundle_content(bundle))),
+            Event::Update { cell, bundle } => {
+                self.show(cell, |_| Draft::new("update_display_data", bundle_content(bundle)))
+            }
             Event::Clear { cell, wait } => self.show(cell, |_| Draft::new("clear_output", json!({ "wait": wait }))),
             Event::Result { cell, bundle } => {
                 self.keep(cell, &bundle);

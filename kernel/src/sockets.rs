@@ -81,8 +81,8 @@ impl Service for RouterService {
     }
 }
 
-/// Sends back what comes, frame by frame, so that a client sees that the process is alive. A ROUTER and not a REP: it has no
-/// state to get out of step, and one client cannot hold up another.
+/// Sends back what comes, frame by frame, so that a client sees that the process is alive. A ROUTER and not a REP: it
+/// has no state to get out of step, and one client cannot hold up another.
 pub(crate) struct Heartbeat;
 
 impl Service for Heartbeat {

@@ -1,7 +1,7 @@
 //! Questions of a running cell to the person, over the stdin socket.
 //!
-//! One question at a time. It ends with the answer, with an interrupt, with the cell, or when the client that started the cell
-//! has gone; in all cases but the first the cell is told that nobody answers.
+//! One question at a time. It ends with the answer, with an interrupt, with the cell, or when the client that started
+//! the cell has gone; in all cases but the first the cell is told that nobody answers.
 
 use crate::iopub::IoPub;
 use crate::sockets::Router;

@@ -31,7 +31,9 @@ pub fn remote(options: TokenStream, item: TokenStream) -> TokenStream {
         let given = option_names(options).join("`, `");
         return refuse(
             first.span(),
-            &format!("`#[remote]` takes no options in this version: `{given}` is not supported yet; write `#[remote]` alone"),
+            &format!(
+                "`#[remote]` takes no options in this version: `{given}` is not supported yet; write `#[remote]` alone"
+            ),
         );
     }
     if !is_function(item.clone()) {

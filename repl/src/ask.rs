@@ -3,11 +3,11 @@
 use crate::evaluator::Evaluator;
 use crate::render::Screen;
 use mobula_session::{InputReader, InputRequest};
+use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
-use rustyline::history::MemHistory;
-use rustyline::completion::Completer;
 use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{Behavior, ColorMode, Config, Editor, Helper};
 use std::borrow::Cow;
@@ -19,13 +19,11 @@ use unicode_width::UnicodeWidthStr;
 ///
 /// Ctrl-C instead of an answer interrupts the cell, and the end of the input is no answer.
 pub(crate) fn reader<E: Evaluator>(evaluator: E, screen: Screen) -> InputReader {
-    Arc::new(move |request| {
-        if std::io::stdin().is_terminal() {
-            at_terminal(&evaluator, &screen, &request)
-        } else {
-            next_line()
-        }
-    })
+    Arc::new(
+        move |request| {
+            if std::io::stdin().is_terminal() { at_terminal(&evaluator, &screen, &request) } else { next_line() }
+        },
+    )
 }
 
 fn next_line() -> Option<String> {

@@ -32,7 +32,9 @@ impl ColorChoice {
         match self {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => terminal && no_color.is_none_or(OsStr::is_empty) && term.is_some_and(|term| term != "dumb"),
+            ColorChoice::Auto => {
+                terminal && no_color.is_none_or(OsStr::is_empty) && term.is_some_and(|term| term != "dumb")
+            }
         }
     }
 }

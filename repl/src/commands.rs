@@ -50,7 +50,8 @@ pub(crate) fn parse(line: &str) -> Option<Command> {
 
 /// What `:help` says of the terminal.
 pub(crate) fn help() -> String {
-    let table = |rows: &[(&str, &str)]| rows.iter().map(|(name, means)| format!("  {name:<11} {means}\n")).collect::<String>();
+    let table =
+        |rows: &[(&str, &str)]| rows.iter().map(|(name, means)| format!("  {name:<11} {means}\n")).collect::<String>();
     format!("Keys\n{}\nCommands of the terminal\n{}", table(&KEYS), table(&OURS))
 }
 

@@ -19,17 +19,16 @@ use rustyline::hint::{Hinter, HistoryHinter};
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
-    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler, ExternalPrinter,
-    Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler,
+    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One step of indentation.
 const INDENT: &str = "    ";
-/// Its width in columns.
-const INDENT_COLUMNS: RepeatCount = 4;
 
 /// The editor at a terminal.
 pub(crate) struct Editor<E: Evaluator> {
@@ -40,7 +39,11 @@ pub(crate) struct Editor<E: Evaluator> {
 
 impl<E: Evaluator> Editor<E> {
     /// An editor on standard input and output. The second value says why there is no history, when there should be one.
-    pub fn new(evaluator: E, colours: bool, history: Option<PathBuf>) -> Result<(Editor<E>, Option<String>), ReplError> {
+    pub fn new(
+        evaluator: E,
+        colours: bool,
+        history: Option<PathBuf>,
+    ) -> Result<(Editor<E>, Option<String>), ReplError> {
         let config = Config::builder()
             .max_history_size(ENTRIES_MAX)?
             .history_ignore_dups(true)?
@@ -51,12 +54,14 @@ impl<E: Evaluator> Editor<E> {
             .indent_size(4)
             .build();
         let mut inner = rustyline::Editor::with_config(config)?;
-        inner.set_helper(Some(Assistant::new(evaluator)));
+        let typed = Arc::new(Mutex::new(None));
+        inner.set_helper(Some(Assistant::new(evaluator, Arc::clone(&typed))));
         inner.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::NONE), EventHandler::Conditional(Box::new(Enter)));
         inner.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
         inner.bind_sequence(KeyEvent(KeyCode::Tab, Modifiers::NONE), EventHandler::Conditional(Box::new(Tab)));
         for bracket in ['}', ')', ']'] {
-            inner.bind_sequence(KeyEvent::from(bracket), EventHandler::Conditional(Box::new(Outdent(bracket))));
+            let outdent = Outdent { bracket, typed: Arc::clone(&typed) };
+            inner.bind_sequence(KeyEvent::from(bracket), EventHandler::Conditional(Box::new(outdent)));
         }
         let trouble = history.as_deref().and_then(|path| load(&mut inner, path).err());
         let history = if trouble.is_some() { None } else { history };
@@ -137,13 +142,22 @@ impl ConditionalEventHandler for Tab {
 }
 
 /// A closing bracket at the beginning of an indented line: one step back.
-struct Outdent(char);
+///
+/// A key can stand for one command, and rustyline has none that both takes away and puts in (`Replace` leaves the cursor
+/// before the new text). Completion does: it replaces what stands before the cursor. So the bracket is left here for
+/// [`Assistant::complete`], which offers it as the only candidate.
+struct Outdent {
+    bracket: char,
+    typed: Arc<Mutex<Option<char>>>,
+}
 
 impl ConditionalEventHandler for Outdent {
     fn handle(&self, _: &Event, count: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
         let blank = blank_before(ctx.line(), ctx.pos())?;
-        (count == 1 && blank >= INDENT.len())
-            .then(|| Cmd::Replace(Movement::BackwardChar(INDENT_COLUMNS), Some(self.0.to_string())))
+        (count == 1 && blank >= INDENT.len()).then(|| {
+            *self.typed.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.bracket);
+            Cmd::Complete
+        })
     }
 }
 
@@ -157,13 +171,20 @@ fn blank_before(text: &str, cursor: usize) -> Option<usize> {
 struct Assistant<E> {
     completer: Completer<E>,
     hints: HistoryHinter,
+    /// A closing bracket that takes an indent back, from [`Outdent`].
+    typed: Arc<Mutex<Option<char>>>,
     /// The line is drawn for the last time: nothing is to stand out for the cursor's sake.
     finished: Cell<bool>,
 }
 
 impl<E: Evaluator> Assistant<E> {
-    fn new(evaluator: E) -> Assistant<E> {
-        Assistant { completer: Completer::new(evaluator), hints: HistoryHinter::new(), finished: Cell::new(false) }
+    fn new(evaluator: E, typed: Arc<Mutex<Option<char>>>) -> Assistant<E> {
+        Assistant {
+            completer: Completer::new(evaluator),
+            hints: HistoryHinter::new(),
+            typed,
+            finished: Cell::new(false),
+        }
     }
 }
 
@@ -181,7 +202,13 @@ impl<E: Evaluator> rustyline::completion::Completer for Assistant<E> {
     type Candidate = Candidate;
 
     fn complete(&self, text: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Candidate>)> {
-        Ok(self.completer.complete(text, cursor))
+        Ok(match self.typed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(bracket) => {
+                let bracket = bracket.to_string();
+                (cursor - INDENT.len(), vec![Candidate { shown: bracket.clone(), code: bracket }])
+            }
+            None => self.completer.complete(text, cursor),
+        })
     }
 }
 

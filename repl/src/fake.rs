@@ -1,12 +1,15 @@
 //! An evaluator for tests: it understands a handful of words and starts no process.
 
 use crate::evaluator::Evaluator;
-use mobula_session::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, InputRequest, Outcome, Sink, Stream};
+use mobula_session::{
+    Bundle, CellError, CellId, Completion, Completions, Event, InputReader, InputRequest, Outcome, Sink, Stream,
+};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// It runs cells of these lines, and keeps what it was given:
-/// `print X`, `warn X`, `result X`, `show ID X`, `update ID X`, `fail X`, `ask X`. Everything else does nothing.
+/// `print X`, `warn X`, `result X`, `show ID X`, `update ID X`, `clear`, `fail X`, `ask X`, `wait` (for an interrupt) and
+/// `later X` (printed when the next completion is asked for). Everything else does nothing.
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
     sink: Option<Sink>,
@@ -26,6 +29,7 @@ struct State {
     questions: usize,
     ended: bool,
     broken: Option<String>,
+    later: Option<Event>,
 }
 
 impl Fake {
@@ -63,18 +67,20 @@ impl Fake {
 
     pub fn wait_for_interrupt(&self, deadline: Duration) {
         let state = self.shared.state.lock().unwrap();
-        let (state, _) = self.shared.changed.wait_timeout_while(state, deadline, |state| state.interrupts == 0).unwrap();
+        let (state, _) =
+            self.shared.changed.wait_timeout_while(state, deadline, |state| state.interrupts == 0).unwrap();
         assert!(state.interrupts > 0, "no interrupt within {deadline:?}");
     }
 
     pub fn wait_for_cells(&self, count: usize, deadline: Duration) {
         let state = self.shared.state.lock().unwrap();
-        let (state, _) = self.shared.changed.wait_timeout_while(state, deadline, |state| state.cells.len() < count).unwrap();
+        let (state, _) =
+            self.shared.changed.wait_timeout_while(state, deadline, |state| state.cells.len() < count).unwrap();
         assert!(state.cells.len() >= count, "no {count} cells within {deadline:?}");
     }
 
     fn line(&self, cell: CellId, line: &str, input: Option<&InputReader>) -> Result<(), CellError> {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (word, rest) = line.trim_start().split_once(' ').unwrap_or((line.trim_start(), ""));
         let rest = rest.replace("\\n", "\n");
         let named = |text: &str| {
             let (id, text) = text.split_once(' ').unwrap_or((text, ""));
@@ -91,11 +97,17 @@ impl Fake {
                 let answer = input.and_then(|ask| ask(InputRequest { prompt: rest, is_password: false }));
                 Event::Text { cell, stream: Stream::Stdout, text: format!("{answer:?}\n") }
             }
-            "fail" => {
-                let plain = format!("error: {rest}");
-                let ansi = format!("\x1b[31m{plain}\x1b[0m");
-                return Err(CellError { name: "Error".into(), value: rest, plain, ansi });
+            "later" => {
+                let event = Event::Text { cell, stream: Stream::Stdout, text: format!("{rest}\n") };
+                self.shared.state.lock().unwrap().later = Some(event);
+                return Ok(());
             }
+            "wait" => {
+                (self.sink.as_ref().unwrap())(Event::Notice { text: "waiting".into() });
+                self.wait_for_interrupt(Duration::from_secs(60));
+                return Err(failure("Interrupted", "interrupted"));
+            }
+            "fail" => return Err(failure("Error", &rest)),
             _ => return Ok(()),
         };
         if let Some(sink) = &self.sink {
@@ -103,6 +115,12 @@ impl Fake {
         }
         Ok(())
     }
+}
+
+fn failure(name: &str, value: &str) -> CellError {
+    let plain = format!("error: {value}");
+    let ansi = format!("\x1b[31m{plain}\x1b[0m");
+    CellError { name: name.into(), value: value.into(), plain, ansi }
 }
 
 impl Evaluator for Fake {
@@ -124,11 +142,19 @@ impl Evaluator for Fake {
     }
 
     fn complete(&self, code: &str, cursor: usize) -> Completions {
-        self.shared.state.lock().unwrap().questions += 1;
+        let later = {
+            let mut state = self.shared.state.lock().unwrap();
+            state.questions += 1;
+            state.later.take()
+        };
+        if let (Some(event), Some(sink)) = (later, &self.sink) {
+            sink(event);
+        }
         let start = code[..cursor].rfind([' ', '\n']).map_or(0, |at| at + 1);
         let known = [("value", "local"), (":vars", "command"), (":help", "command")];
         let fitting = known.iter().filter(|(name, _)| name.starts_with(&code[start..cursor]));
-        let items = fitting.map(|(name, kind)| Completion { code: (*name).into(), kind: (*kind).into(), label: String::new() });
+        let items =
+            fitting.map(|(name, kind)| Completion { code: (*name).into(), kind: (*kind).into(), label: String::new() });
         Completions { start, end: cursor, items: items.collect() }
     }
 

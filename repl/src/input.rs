@@ -17,8 +17,35 @@ use mobula_session::{Completeness, completeness};
 
 /// Keywords that end no statement.
 const WAITING: [&str; 29] = [
-    "as", "async", "const", "dyn", "else", "enum", "extern", "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod",
-    "move", "mut", "pub", "ref", "static", "struct", "trait", "type", "unsafe", "use", "where", "while", "macro_rules",
+    "as",
+    "async",
+    "const",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "fn",
+    "for",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "pub",
+    "ref",
+    "static",
+    "struct",
+    "trait",
+    "type",
+    "unsafe",
+    "use",
+    "where",
+    "while",
+    "macro_rules",
 ];
 
 /// Keywords whose statement has a block, or ends with `;`.
@@ -62,7 +89,10 @@ pub(crate) fn goes_on(line: &str) -> bool {
     let first = tokens(line).into_iter().find(|t| t.is_code());
     first.is_some_and(|first| {
         let word = &line[first.range()];
-        matches!(word, "." | "?" | "else" | "&&" | "||" | "+" | "/" | "%" | "=" | "==" | "!=" | "as" | "where" | "=>" | "->")
+        matches!(
+            word,
+            "." | "?" | "else" | "&&" | "||" | "+" | "/" | "%" | "=" | "==" | "!=" | "as" | "where" | "=>" | "->"
+        )
     })
 }
 
@@ -72,7 +102,9 @@ fn hangs(text: &str) -> bool {
     let word = &text[last.range()];
     match last.kind {
         Kind::Keyword | Kind::Name => WAITING.contains(&word),
-        Kind::Punct => !matches!(word, ";" | "?" | ">" | ">>" | ".." | "*" | "_" | "!" | "$" | "'" | "\\" | "`" | "~" | "@" | "#"),
+        Kind::Punct => {
+            !matches!(word, ";" | "?" | ">" | ">>" | ".." | "*" | "_" | "!" | "$" | "'" | "\\" | "`" | "~" | "@" | "#")
+        }
         _ => false,
     }
 }
@@ -90,7 +122,8 @@ fn waits(text: &str) -> bool {
         return !last.is_empty();
     }
     let mut words = statement.iter().filter(|t| t.kind != Kind::Literal && t.kind != Kind::Lifetime);
-    let head = words.find(|t| !BEFORE.contains(&&text[t.range()]) && !matches!(&text[t.range()], "(" | ")" | "crate" | ":"));
+    let head =
+        words.find(|t| !BEFORE.contains(&&text[t.range()]) && !matches!(&text[t.range()], "(" | ")" | "crate" | ":"));
     let has_block = statement.iter().any(|t| &text[t.range()] == "{");
     head.is_some_and(|t| WITH_BLOCK.contains(&&text[t.range()])) && !has_block
 }
@@ -144,10 +177,35 @@ mod tests {
     #[test]
     fn a_whole_line_runs() {
         let lines = [
-            "1 + 1", "let x = 5;", "let x = 5", "x", "struct A;", "struct P(i32);", "fn f() {}", "use std::fmt;", "x?", "vec![1]",
-            "if a { b } else { c }", "0..", "f::<Vec<u8>>", "return", "#[test] fn f() {}", "#![allow(dead_code)]", "println!(\"{\")",
-            "let f = |x| x + 1;", "mod m;", "// for", "", ":vars", "let Some(x) = y else { panic!() };", "impl A {} f(1)", "*x", "type A = B;",
-            "\"if\"", "pub(crate) struct A;", "let c = 'x';",
+            "1 + 1",
+            "let x = 5;",
+            "let x = 5",
+            "x",
+            "struct A;",
+            "struct P(i32);",
+            "fn f() {}",
+            "use std::fmt;",
+            "x?",
+            "vec![1]",
+            "if a { b } else { c }",
+            "0..",
+            "f::<Vec<u8>>",
+            "return",
+            "#[test] fn f() {}",
+            "#![allow(dead_code)]",
+            "println!(\"{\")",
+            "let f = |x| x + 1;",
+            "mod m;",
+            "// for",
+            "",
+            ":vars",
+            "let Some(x) = y else { panic!() };",
+            "impl A {} f(1)",
+            "*x",
+            "type A = B;",
+            "\"if\"",
+            "pub(crate) struct A;",
+            "let c = 'x';",
         ];
         for line in lines {
             assert!(runs(line), "{line}");
@@ -157,8 +215,18 @@ mod tests {
     #[test]
     fn a_head_without_a_body_waits() {
         let lines = [
-            "fn f() -> u8", "pub(crate) async fn f()", "struct P", "impl Display for P", "if x > 1", "match x", "for i in 0..3",
-            "unsafe extern \"C\" fn f()", "let a = 1; fn f()", "#[derive(Debug)] struct A", "while let Some(x) = y.pop()", "trait T: Sized",
+            "fn f() -> u8",
+            "pub(crate) async fn f()",
+            "struct P",
+            "impl Display for P",
+            "if x > 1",
+            "match x",
+            "for i in 0..3",
+            "unsafe extern \"C\" fn f()",
+            "let a = 1; fn f()",
+            "#[derive(Debug)] struct A",
+            "while let Some(x) = y.pop()",
+            "trait T: Sized",
             "if a { b } else if c",
         ];
         for line in lines {
@@ -168,7 +236,9 @@ mod tests {
 
     #[test]
     fn an_attribute_or_a_doc_comment_waits_for_its_item() {
-        for line in ["#[derive(Debug)]", "/// A point.", "let a = 1;\n#[test]", "#[a]\n#[b]", "/// A point.\n#[derive(Debug)]"] {
+        for line in
+            ["#[derive(Debug)]", "/// A point.", "let a = 1;\n#[test]", "#[a]\n#[b]", "/// A point.\n#[derive(Debug)]"]
+        {
             assert!(!runs(line), "{line}");
         }
     }

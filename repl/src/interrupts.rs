@@ -7,6 +7,7 @@
 //! The cell host and the workers are in process groups of their own, so the terminal sends Ctrl-C to this process alone.
 
 use crate::evaluator::Evaluator;
+use crate::render::Screen;
 use crossbeam::channel::{Receiver, bounded};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::{Handle, Signals};
@@ -37,8 +38,8 @@ pub(crate) struct Interrupts {
 pub(crate) struct Running<'a>(&'a AtomicBool);
 
 impl Interrupts {
-    /// Takes SIGINT over.
-    pub fn install<E: Evaluator>(evaluator: E, when_idle: Idle) -> io::Result<Interrupts> {
+    /// Takes SIGINT over. The terminal has shown `^C` by then, which `screen` is told.
+    pub fn install<E: Evaluator>(evaluator: E, screen: Screen, when_idle: Idle) -> io::Result<Interrupts> {
         let mut signals = Signals::new([SIGINT])?;
         let handle = signals.handle();
         let running = Arc::new(AtomicBool::new(false));
@@ -46,6 +47,7 @@ impl Interrupts {
         let is_running = Arc::clone(&running);
         let receive = move || {
             for _ in signals.forever() {
+                screen.something_was_typed();
                 // Acquire: pairs with the Release in `cell`, so that a signal after it finds the cell.
                 if is_running.load(Ordering::Acquire) {
                     evaluator.interrupt();
@@ -95,6 +97,7 @@ impl Drop for Interrupts {
 mod tests {
     use super::*;
     use crate::fake::Fake;
+    use crate::render::tests::on_paper;
     use signal_hook::low_level::raise;
     use std::time::Duration;
 
@@ -104,7 +107,7 @@ mod tests {
     #[test]
     fn an_interrupt_goes_to_the_cell_while_one_runs_and_is_told_otherwise() {
         let fake = Fake::new();
-        let interrupts = Interrupts::install(fake.clone(), Idle::Tell).unwrap();
+        let interrupts = Interrupts::install(fake.clone(), on_paper().0, Idle::Tell).unwrap();
         raise(SIGINT).unwrap();
         interrupts.idle().recv_timeout(SOON).unwrap();
         assert_eq!(fake.interrupts(), 0);

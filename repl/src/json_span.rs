@@ -129,7 +129,8 @@ fn skip_value(text: &str, start: usize) -> usize {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "\n{ \"a\": [1, {\"x\": \"]}\\\"\"}, [] , null],\n  \"\\u0062\":-1.5e3 ,\"c\" : {}, \"a\": true}\n";
+    const TEXT: &str =
+        "\n{ \"a\": [1, {\"x\": \"]}\\\"\"}, [] , null],\n  \"\\u0062\":-1.5e3 ,\"c\" : {}, \"a\": true}\n";
 
     fn values(text: &str) -> Vec<(String, &str)> {
         members(text, &root(text)).into_iter().map(|m| (m.name, &text[m.value])).collect()
@@ -159,7 +160,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_reason_to_panic() {
-        for text in ["", "{", "[", "{\"", "{\"a", "{\"a\"", "{\"a\":", "[,", "}", "{\"a\\", "[\"\\", "{1:2}", "]]", "{é}"] {
+        for text in
+            ["", "{", "[", "{\"", "{\"a", "{\"a\"", "{\"a\":", "[,", "}", "{\"a\\", "[\"\\", "{1:2}", "]]", "{é}"]
+        {
             members(text, &root(text));
             elements(text, &root(text));
         }

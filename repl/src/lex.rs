@@ -46,15 +46,15 @@ impl Token {
 }
 
 const KEYWORDS: [&str; 38] = [
-    "Self", "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false", "fn",
-    "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "static",
-    "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while",
+    "Self", "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false",
+    "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self",
+    "static", "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while",
 ];
 
 /// Operators of more than one character, longest first.
 const OPERATORS: [&str; 24] = [
-    "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=", "%=", "^=", "&=",
-    "|=", "..", "<<", ">>",
+    "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=", "%=",
+    "^=", "&=", "|=", "..", "<<", ">>",
 ];
 
 /// Cuts `text` into tokens that follow each other without a gap.
@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn tokens_cover_any_text_without_a_gap() {
-        let texts = ["", "é\"ü", "'", "'\\", "/*/", "/* /* */", "r#\"", "r#", "b'", "1.", "1e-", "'a", "日本 'x' //é", "b\"\\"];
+        let texts =
+            ["", "é\"ü", "'", "'\\", "/*/", "/* /* */", "r#\"", "r#", "b'", "1.", "1e-", "'a", "日本 'x' //é", "b\"\\"];
         for text in texts {
             let mut end = 0;
             for token in tokens(text) {
@@ -233,7 +234,18 @@ mod tests {
 
     #[test]
     fn a_literal_is_one_token_whatever_stands_in_it() {
-        for text in ["\"a\\\"b{\"", "r#\"a\"b\"#", "br\"\\\"", "b\"x\"", "c\"x\"", "'{'", "'\\''", "b'\\n'", "'\\u{1F600}'", "\"open"] {
+        for text in [
+            "\"a\\\"b{\"",
+            "r#\"a\"b\"#",
+            "br\"\\\"",
+            "b\"x\"",
+            "c\"x\"",
+            "'{'",
+            "'\\''",
+            "b'\\n'",
+            "'\\u{1F600}'",
+            "\"open",
+        ] {
             assert_eq!(one(text), Kind::Literal, "{text}");
         }
     }

@@ -21,16 +21,21 @@ mod highlight;
 mod history;
 mod input;
 mod interrupts;
+mod json_span;
 mod lex;
+mod notebook;
+mod outputs;
 mod page;
 mod pipe;
 mod render;
 pub mod repl;
 mod runner;
+pub mod script;
 
 pub use colour::ColorChoice;
 pub use evaluator::Evaluator;
 pub use history::HistoryChoice;
+pub use notebook::NotebookError;
 pub use pipe::PipeError;
 pub use repl::{ReplError, ReplOptions};
 

@@ -125,7 +125,8 @@ fn lines(text: &str) -> Value {
     let mut lines: Vec<&str> = Vec::new();
     let (mut begin, mut chars) = (0, text.char_indices().peekable());
     while let Some((at, c)) = chars.next() {
-        let ends = matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        let ends =
+            matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
         if ends && !(c == '\r' && chars.peek().is_some_and(|(_, next)| *next == '\n')) {
             let end = at + c.len_utf8();
             lines.push(&text[begin..end]);

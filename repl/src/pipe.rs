@@ -108,11 +108,8 @@ pub(crate) fn run<E: Evaluator>(runner: &Runner<E>, lines: Receiver<Line>) -> Re
     }
     let mut splitter = Splitter::default();
     let mut next: Option<String> = None;
-    loop {
-        let line = match next.take().map_or_else(|| lines.recv().ok(), |line| Some(Ok(line))) {
-            Some(line) => line?,
-            None => break,
-        };
+    while let Some(line) = next.take().map(Ok).or_else(|| lines.recv().ok()) {
+        let line = line?;
         match splitter.feed(&line) {
             Fed::More => continue,
             Fed::Run => {}
@@ -271,7 +268,10 @@ mod tests {
 
     #[test]
     fn a_line_that_goes_on_belongs_to_the_cell_before() {
-        assert_eq!(cells("v.iter()\n    .map(f)\n    .sum()\nlet x = 1;\n"), ["v.iter()\n    .map(f)\n    .sum()", "let x = 1;"]);
+        assert_eq!(
+            cells("v.iter()\n    .map(f)\n    .sum()\nlet x = 1;\n"),
+            ["v.iter()\n    .map(f)\n    .sum()", "let x = 1;"]
+        );
         assert_eq!(cells("if a {\n}\nelse {\n}\nb"), ["if a {\n}\nelse {\n}", "b"]);
         assert_eq!(cells("let x =\n    1\n    + 2;\ny"), ["let x =\n    1\n    + 2;", "y"]);
     }
@@ -306,7 +306,10 @@ mod tests {
     fn an_input_that_ends_too_early_names_the_line_where_the_cell_begins() {
         let piped = piped(Fake::new(), "a\n\nfn f() {\n    1\n");
         assert_eq!(piped.fake.cells(), ["a"]);
-        assert_eq!(piped.ending.unwrap_err().to_string(), "the input ends in the middle of the cell that begins on line 3");
+        assert_eq!(
+            piped.ending.unwrap_err().to_string(),
+            "the input ends in the middle of the cell that begins on line 3"
+        );
     }
 
     #[test]

@@ -157,6 +157,11 @@ impl Screen {
         self.shared.changed.notify_all();
     }
 
+    /// The terminal has echoed a key while a cell runs, so the line is no longer empty.
+    pub fn something_was_typed(&self) {
+        self.lock().page.line_was_begun();
+    }
+
     /// The line that the cell left unfinished on standard output; it is up to the caller to show it again.
     pub fn take_line(&self) -> String {
         self.lock().page.take_line()

@@ -95,9 +95,10 @@ pub fn run<E: Evaluator>(options: ReplOptions, start: impl FnOnce(Sink) -> E) ->
     let evaluator = start(screen.sink());
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
     let when_idle = if interactive { Idle::Tell } else { Idle::Die };
-    let interrupts = Interrupts::install(evaluator.clone(), when_idle).map_err(ReplError::Signal)?;
+    let interrupts = Interrupts::install(evaluator.clone(), screen.clone(), when_idle).map_err(ReplError::Signal)?;
+    let interrupts = Some(interrupts);
     let input = interactive.then(|| ask::reader(evaluator.clone(), screen.clone()));
-    let runner = Runner { evaluator: evaluator.clone(), screen: screen.clone(), interrupts: Some(interrupts), input };
+    let runner = Runner { evaluator: evaluator.clone(), screen: screen.clone(), interrupts, input };
     let ending = if interactive {
         at_prompt(&runner, &options)
     } else {

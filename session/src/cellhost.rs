@@ -10,7 +10,7 @@
 
 use crate::event::CellId;
 use crate::host::CellRuntime;
-use crate::library::{Library, Variables};
+use crate::library::{Library, Variables, forget_role};
 use crate::link_wire::{FromHost, SOCKET_ENV, ToHost, receive, send};
 use crate::twin::{self, Side, Twin, exit, freeze};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,6 +18,14 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open};
 use std::time::Instant;
+
+/// What evcxr sets for its child.
+const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
+
+/// Whether this process was started to be the cell host.
+pub fn is_asked_for() -> bool {
+    std::env::var_os(CHILD_ENV).is_some() && std::env::var_os(SOCKET_ENV).is_some()
+}
 
 /// Runs this process as evcxr's child and never returns. To be called before any thread exists.
 pub fn run(runtime: &dyn CellRuntime) -> ! {
@@ -47,6 +55,7 @@ struct Host<'a> {
 impl<'a> Host<'a> {
     fn start(runtime: &'a dyn CellRuntime) -> Result<Host<'a>, Box<dyn std::error::Error>> {
         let path = std::env::var_os(SOCKET_ENV).ok_or("it was not started by `mobula`")?;
+        forget_role(&[CHILD_ENV, SOCKET_ENV]);
         let front = getppid().ok_or("the front process is gone")?;
         let front = pidfd_open(front, PidfdFlags::empty())?;
         let address = SocketAddrUnix::new(path)?;

@@ -29,8 +29,6 @@ pub trait Host: Send + Sync {
 
 /// The runtime as the cell host process sees it.
 pub trait CellRuntime {
-    /// The table that cell libraries are attached to (`mobula::abi::Table`).
-    fn table(&self) -> *const c_void;
     /// Attaches a freshly opened cell library. `symbol` is the address of its attach function.
     ///
     /// # Errors

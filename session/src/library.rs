@@ -61,6 +61,17 @@ impl Library {
     }
 }
 
+/// Forgets that this process is evcxr's child, so that programs that cells start do not take themselves for one.
+///
+/// To be called before any thread exists.
+pub fn forget_role(variables: &[&str]) {
+    for variable in variables {
+        // SAFETY: the process has one thread (the caller's duty, and the cell host calls this first of all), so nobody
+        // reads the environment meanwhile.
+        unsafe { std::env::remove_var(variable) };
+    }
+}
+
 fn linker_error() -> String {
     // SAFETY: `dlerror` returns null or a C string that stays valid until the next call of the dynamic linker on this
     // thread; it is copied before that.

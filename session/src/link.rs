@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+/// How long the last processes have to end when the link does.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// How long a dead host's twin has to speak up.
 const TAKEOVER_MAX: Duration = Duration::from_secs(5);
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -39,9 +41,10 @@ struct State {
     record: Record,
     interrupt: Interrupt,
     sources: Arc<Sources>,
-    /// The pid of the present cell host.
-    pid: Option<i32>,
+    /// The session is ending: a cell that runs is ended, and no twin takes over.
     closing: bool,
+    /// The link itself is to end, at this time at the latest.
+    stop: Option<Instant>,
 }
 
 /// How far an interrupt has got.
@@ -79,8 +82,8 @@ impl Link {
             record: Record::default(),
             interrupt: Interrupt::None,
             sources,
-            pid: None,
             closing: false,
+            stop: None,
         };
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { state: Mutex::new(state), wake });
@@ -132,7 +135,7 @@ impl Link {
         self.shared.ring();
     }
 
-    /// Ends the cell host, running or not, and lets no twin take over.
+    /// The session is ending: a running cell is ended, and no twin takes over. An idle host ends when evcxr lets go of it.
     pub fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.ring();
@@ -142,6 +145,8 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.close();
+        self.shared.lock().stop = Some(Instant::now() + FAREWELL_MAX);
+        self.shared.ring();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -222,6 +227,8 @@ struct Worker {
     /// Connections that have not said who they are.
     strangers: Vec<OwnedFd>,
     present: Option<Present>,
+    /// Twins that were sent away; this process inherited them and has to reap them.
+    leaving: Vec<OwnedFd>,
     /// The host died; since when, and how.
     dead: Option<(Instant, Death)>,
     /// A twin was told to take its place and is not ready yet.
@@ -249,6 +256,7 @@ impl Worker {
             err_rest: Vec::new(),
             strangers: Vec::new(),
             present: None,
+            leaving: Vec::new(),
             dead: None,
             promoting: false,
             results: None,
@@ -259,12 +267,20 @@ impl Worker {
 
     fn run(&mut self) {
         while !self.turn() {}
-        if let Some(host) = self.present.take() {
+        // Whatever is left has outlived its farewell.
+        if let Some(host) = self.present.take().filter(|_| self.dead.is_none()) {
             let _ = pidfd_send_signal(&host.pidfd, Signal::KILL);
             if host.adopted {
                 let _ = waitid(WaitId::PidFd(host.pidfd.as_fd()), WaitIdOptions::EXITED);
             }
         }
+    }
+
+    /// Whether the link may end: it was asked to, and no process of a cell is left, or its time is up.
+    fn is_over(&self) -> bool {
+        let Some(latest) = self.shared.lock().stop else { return false };
+        let alone = (self.present.is_none() || self.dead.is_some()) && self.leaving.is_empty();
+        alone || Instant::now() >= latest
     }
 
     /// Waits for something to happen and deals with it. `true`: the link is to end.
@@ -284,6 +300,7 @@ impl Worker {
         }
         let known = fds.len();
         fds.extend(self.strangers.iter().map(|stranger| PollFd::new(stranger, PollFlags::IN)));
+        fds.extend(self.leaving.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
         if poll(&mut fds, timeout.as_ref()).is_err() {
             return false;
         }
@@ -293,9 +310,6 @@ impl Worker {
         if ready[0] {
             let mut count = [0; 8];
             let _ = rustix::io::read(&self.shared.wake, &mut count);
-            if self.shared.lock().closing {
-                return true;
-            }
         }
         if ready[2] {
             let chunk = self.out.read(CHUNK_BYTES);
@@ -322,18 +336,22 @@ impl Worker {
         {
             self.strangers.push(stranger);
         }
+        self.leaving.retain(|pidfd| {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            matches!(waitid(WaitId::PidFd(pidfd.as_fd()), options), Ok(None))
+        });
         self.check_deadlines();
-        false
+        self.is_over()
     }
 
     fn deadline(&self) -> Option<Instant> {
         let takeover = self.dead.as_ref().map(|(since, _)| *since + TAKEOVER_MAX);
         let interrupt = match self.shared.lock().interrupt {
             Interrupt::Asked(at) if self.loaded => Some(at),
-            Interrupt::Now if self.loaded => Some(Instant::now()),
             _ => None,
         };
-        takeover.into_iter().chain(interrupt).min()
+        let stop = self.shared.lock().stop;
+        takeover.into_iter().chain(interrupt).chain(stop).min()
     }
 
     fn check_deadlines(&mut self) {
@@ -341,7 +359,7 @@ impl Worker {
         let overdue = match state.interrupt {
             Interrupt::Asked(at) => at <= Instant::now(),
             Interrupt::Now => true,
-            _ => false,
+            Interrupt::None | Interrupt::Killed => state.closing && state.interrupt == Interrupt::None,
         };
         if overdue && self.loaded && self.dead.is_none() {
             state.interrupt = Interrupt::Killed;
@@ -349,10 +367,12 @@ impl Worker {
                 let _ = pidfd_send_signal(&host.pidfd, Signal::KILL);
             }
         }
+        let hopeless = state.closing;
         drop(state);
-        if self.dead.as_ref().is_some_and(|(since, _)| since.elapsed() > TAKEOVER_MAX) {
+        if self.dead.as_ref().is_some_and(|(since, _)| hopeless || since.elapsed() > TAKEOVER_MAX) {
             // Nobody takes over. Closing evcxr's pipe tells it that its child is gone; it starts a new one.
             self.note_death();
+            self.present = None;
             self.results = None;
             self.loaded = false;
         }
@@ -478,6 +498,10 @@ impl Worker {
     }
 
     fn emit(&self, cell: CellId, shown: Shown) {
+        if cell == CellId(0) {
+            // The session itself, getting ready.
+            return;
+        }
         let event = match shown {
             Shown::Text(text) => Event::Text { cell, stream: Stream::Stdout, text },
             Shown::Display(bundle) => Event::Display { cell, bundle },
@@ -538,7 +562,6 @@ impl Worker {
         self.dead = None;
         self.promoting = false;
         self.loaded = false;
-        self.shared.lock().pid = Some(pid);
         self.runtime.cell_host_changed(pid as u32, false);
     }
 
@@ -567,8 +590,10 @@ impl Worker {
         self.host_died();
         let wanted = self.present.as_ref().map(|host| host.checkpoint);
         let Some(pidfd) = open_pidfd(pid) else { return };
-        if self.dead.is_none() || self.promoting || wanted != Some(checkpoint) {
+        let closing = self.shared.lock().closing;
+        if closing || self.dead.is_none() || self.promoting || wanted != Some(checkpoint) {
             let _ = send(&socket, &ToHost::Exit, &[]);
+            self.leaving.push(pidfd);
             return;
         }
         if send(&socket, &ToHost::Promote, &[]).is_ok() {
@@ -581,7 +606,6 @@ impl Worker {
     fn promoted(&mut self) {
         let Some(pid) = self.present.as_ref().map(|host| host.pid) else { return };
         self.promoting = false;
-        self.shared.lock().pid = Some(pid);
         self.runtime.cell_host_changed(pid as u32, true);
         self.drain();
         let idle = !self.loaded;

@@ -51,11 +51,9 @@ impl Sheet<'_> {
         let mut report = Report::build(kind, (self.name.as_str(), at)).with_config(config).with_message(&self.title);
         for (number, (range, label)) in self.marks.iter().enumerate() {
             let color = if number == 0 { Color::Red } else { Color::Blue };
-            let mut mark = Label::new((self.name.as_str(), range.clone())).with_color(color).with_order(number as i32);
-            if !label.is_empty() {
-                mark = mark.with_message(label);
-            }
-            report = report.with_label(mark);
+            let mark = Label::new((self.name.as_str(), range.clone())).with_color(color).with_order(number as i32);
+            // Without a message, the place would not be marked at all.
+            report = report.with_label(mark.with_message(if label.is_empty() { "here" } else { label }));
         }
         for note in &self.notes {
             report = report.with_note(note);
@@ -68,29 +66,23 @@ impl Sheet<'_> {
         if report.finish().write((self.name.as_str(), Source::from(self.source)), &mut out).is_err() {
             return format!("{}: {}", self.kind, self.title);
         }
-        String::from_utf8_lossy(&out).trim_end().to_owned()
+        let text = String::from_utf8_lossy(&out);
+        // The head is coloured whatever the configuration says.
+        let text = if color { text } else { anstream::adapter::strip_str(&text).to_string().into() };
+        text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 }
 
 /// The report of a cell that did not compile.
 pub fn compile_errors(errors: &[CompilationError], cell: &str, code: &str) -> CellError {
-    let mut seen = std::collections::HashSet::new();
     let mut reports: Vec<Rendered> = Vec::new();
     let mut first: Option<(String, String)> = None;
-    for error in errors.iter().filter(|error| error.level() != "warning") {
-        let (message, error_code) = (error.message(), error.code().map(str::to_owned));
-        let marks = marks(error, code);
-        if !seen.insert((message.clone(), marks.clone())) {
-            continue;
-        }
-        let kind = error_code.as_ref().map_or("error".to_owned(), |code| format!("error[{code}]"));
-        let mut helps = error.help();
-        helps.extend(error.evcxr_extra_hint().map(str::to_owned));
-        helps.extend(cell_hint(error_code.as_deref(), &message));
-        let notes = notes(error);
-        let sheet = Sheet { kind, title: message.clone(), name: cell.to_owned(), source: code, marks, notes, helps };
-        reports.push(sheet.render());
-        first.get_or_insert_with(|| (error_code.unwrap_or_else(|| "CompileError".into()), message));
+    for mistake in mistakes(errors, code) {
+        let kind = mistake.code.as_ref().map_or("error".to_owned(), |code| format!("error[{code}]"));
+        let name = mistake.code.unwrap_or_else(|| "CompileError".into());
+        first.get_or_insert_with(|| (name, mistake.title.clone()));
+        let (title, marks, notes, helps) = (mistake.title, mistake.marks, mistake.notes, mistake.helps);
+        reports.push(Sheet { kind, title, name: cell.to_owned(), source: code, marks, notes, helps }.render());
     }
     let more = reports.len().saturating_sub(ERRORS_MAX);
     reports.truncate(ERRORS_MAX);
@@ -109,6 +101,40 @@ pub fn compile_errors(errors: &[CompilationError], cell: &str, code: &str) -> Ce
     CellError { name, value, plain, ansi }
 }
 
+/// One thing that is wrong, as a person sees it.
+struct Mistake {
+    code: Option<String>,
+    title: String,
+    marks: Vec<(Range<usize>, String)>,
+    notes: Vec<String>,
+    helps: Vec<String>,
+}
+
+/// What rustc said, each thing once, in a notebook's words.
+fn mistakes(errors: &[CompilationError], code: &str) -> Vec<Mistake> {
+    let mut found: Vec<Mistake> = Vec::new();
+    for error in errors.iter().filter(|error| error.level() != "warning") {
+        let marks = marks(error, code);
+        let message = error.message();
+        // What rustc says about where a failed `const` check was met belongs to the check's own error.
+        if message == "erroneous constant encountered" || message.starts_with("the above error was encountered while") {
+            if let Some(check) = found.iter_mut().find(|mistake| mistake.code.as_deref() == Some("E0080")) {
+                check.marks.extend(marks);
+            }
+            continue;
+        }
+        let error_code = error.code().map(str::to_owned);
+        let mut helps = error.help();
+        helps.extend(error.evcxr_extra_hint().map(str::to_owned));
+        helps.extend(cell_hint(error_code.as_deref(), &message));
+        let title = message.strip_prefix("evaluation panicked: ").unwrap_or(&message).to_owned();
+        if !found.iter().any(|mistake| mistake.title == title && mistake.marks == marks) {
+            found.push(Mistake { code: error_code, title, marks, notes: notes(error), helps });
+        }
+    }
+    found
+}
+
 fn join(reports: &[Rendered], pick: impl Fn(&Rendered) -> &String) -> String {
     reports.iter().map(|report| pick(report).as_str()).collect::<Vec<_>>().join("\n")
 }
@@ -121,7 +147,9 @@ fn marks(error: &CompilationError, code: &str) -> Vec<(Range<usize>, String)> {
         let Some(span) = &message.span else { continue };
         let start = byte_at(code, span.start_line, span.start_column);
         let end = byte_at(code, span.end_line, span.end_column).max(start);
-        let mark = (start..end, message.label.clone());
+        // evcxr repeats the message where rustc says nothing.
+        let label = if message.label.starts_with("error: ") { String::new() } else { message.label.clone() };
+        let mark = (start..end, label);
         if !marks.contains(&mark) {
             marks.push(mark);
         }
@@ -143,6 +171,14 @@ fn notes(error: &CompilationError) -> Vec<String> {
 
 /// A word for errors that a notebook makes where a file would not.
 fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
+    if message.contains("`Deserialize` is not general enough") {
+        // What rustc says when an argument or a result of a task is, or has in it, a reference.
+        return Some(
+            "a reference cannot be sent to another process: let the function take and return owned values \
+             (`String` instead of `&str`, `Vec<T>` instead of `&[T]`)"
+                .into(),
+        );
+    }
     match code? {
         "E0384" | "E0596" => Some("variables keep their declaration: make it mutable with `let mut x = x;`".into()),
         "E0434" => Some("a `fn` cannot use a cell's variables: pass what it needs as an argument".into()),
@@ -168,7 +204,7 @@ fn byte_at(code: &str, line: usize, column: usize) -> usize {
 
 /// The report of a panic.
 pub fn panic(panic: &Panic, place: Option<&Found>) -> Rendered {
-    let thread = if panic.thread.is_empty() || panic.thread == "main" { String::new() } else { format!(" in thread `{}`", panic.thread) };
+    let thread = if ["", "main", "<unnamed>"].contains(&panic.thread.as_str()) { String::new() } else { format!(" in thread `{}`", panic.thread) };
     let title = format!("{}{thread}", panic.message);
     match place {
         Some(place) => at_place("panicked", &title, place),

@@ -143,10 +143,7 @@ impl Session {
 
     /// Ends the session and its processes, running or not.
     pub fn shutdown(&self) {
-        let _ = self.inner.jobs.send(Job::Close);
-        if let Some(link) = &self.inner.link {
-            link.close();
-        }
+        self.inner.close();
         let thread = self.inner.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -154,12 +151,18 @@ impl Session {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
+impl Inner {
+    fn close(&self) {
         let _ = self.jobs.send(Job::Close);
         if let Some(link) = &self.link {
             link.close();
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

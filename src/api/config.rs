@@ -107,14 +107,18 @@ impl Config {
     fn check(self) -> Result<InitOptions, InitError> {
         let bad = |option: &str, message: String| Err(InitError::BadOption { option: option.into(), message });
         let options = self.0;
-        let mut amounts: Vec<(&str, f64)> = options.resources.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
+        let mut amounts: Vec<(&str, f64)> =
+            options.resources.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
         amounts.extend(options.num_cpus.map(|cpus| ("num_cpus", cpus)));
         amounts.extend(options.num_gpus.map(|gpus| ("num_gpus", gpus)));
         if let Some((name, amount)) = amounts.iter().find(|(_, amount)| !amount.is_finite() || *amount < 0.0) {
             return bad(name, format!("an amount is a number from 0 up, not {amount}"));
         }
         if let Some(address) = options.address.as_ref().filter(|_| !amounts.is_empty()) {
-            return bad("address", format!("the runtime at `{address}` has its own resources; leave those options out to join it"));
+            return bad(
+                "address",
+                format!("the runtime at `{address}` has its own resources; leave those options out to join it"),
+            );
         }
         let mut names: Vec<&str> = options.resources.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
@@ -122,7 +126,10 @@ impl Config {
             return bad(twice[0], "this resource is given twice".into());
         }
         if let Some(taken) = names.iter().find(|name| matches!(**name, "" | "CPU" | "GPU")) {
-            return bad(taken, "a resource needs a name of its own; CPUs and GPUs have `num_cpus` and `num_gpus`".into());
+            return bad(
+                taken,
+                "a resource needs a name of its own; CPUs and GPUs have `num_cpus` and `num_gpus`".into(),
+            );
         }
         Ok(options)
     }

@@ -32,6 +32,9 @@ pub struct Wait<'a, T> {
     timeout: Option<Duration>,
 }
 
+/// The refs that are ready, and the others.
+pub type ReadyAndRest<T> = (Vec<ObjectRef<T>>, Vec<ObjectRef<T>>);
+
 impl<T> Wait<'_, T> {
     /// How many must be ready for the wait to be over; also how many come back as ready at most.
     pub fn num_returns(mut self, num_returns: usize) -> Self {
@@ -52,7 +55,7 @@ impl<T> Wait<'_, T> {
     /// # Errors
     /// [`WaitError::Duplicate`] when a ref is in the list twice, [`WaitError::TooMany`] when `num_returns` is larger than
     /// the list, [`WaitError::NoneWanted`] when it is 0; the others when the runtime cannot wait.
-    pub fn run(self) -> Result<(Vec<ObjectRef<T>>, Vec<ObjectRef<T>>), WaitError> {
+    pub fn run(self) -> Result<ReadyAndRest<T>, WaitError> {
         let Wait { refs, num_returns, timeout } = self;
         if refs.is_empty() {
             return Ok((Vec::new(), Vec::new()));

@@ -75,8 +75,9 @@ pub(crate) fn guard<T>(body: impl FnOnce() -> T) -> Result<T, Unwound> {
     // Unwind safety: what the body shares with its caller is only read again through locks that poison, or not at all.
     let result = catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
+    // Taken in any case: what the task caught itself must not become the next one's.
+    let kept = LAST.take();
     result.map_err(|payload| {
-        let kept = LAST.take();
         let unwound = match kept {
             _ if payload.is::<Interrupted>() => Unwound::Interrupted,
             Some(panic) => Unwound::Panic(panic),
@@ -124,7 +125,8 @@ fn keep(info: &PanicHookInfo<'_>) -> bool {
 fn in_worker(info: &PanicHookInfo<'_>) {
     if !keep(info) {
         let panic = read(info);
-        let place = panic.place.map(|place| format!(" at {}:{}:{}", place.file, place.line, place.column)).unwrap_or_default();
+        let place =
+            panic.place.map(|place| format!(" at {}:{}:{}", place.file, place.line, place.column)).unwrap_or_default();
         eprintln!("\nthread '{}' panicked{place}:\n{}", thread_name(), panic.message);
     }
 }
@@ -149,4 +151,44 @@ fn in_cell_host(info: &PanicHookInfo<'_>) {
 
 fn thread_name() -> String {
     std::thread::current().name().unwrap_or("<unnamed>").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome<T>(body: impl FnOnce() -> T) -> String {
+        crate::inline::attach();
+        match guard(body) {
+            Ok(_) => "ended".into(),
+            Err(Unwound::Interrupted) => "interrupted".into(),
+            Err(Unwound::Panic(Panic { message, place })) => format!("{message} ({})", place.is_some()),
+        }
+    }
+
+    #[test]
+    fn a_task_ends_panics_or_is_interrupted() {
+        assert_eq!(outcome(|| 1), "ended");
+        assert_eq!(outcome(|| panic!("literal")), "literal (true)");
+        assert_eq!(outcome(|| panic!("number {}", 1)), "number 1 (true)");
+        assert_eq!(outcome(|| unwind_interrupted()), "interrupted");
+    }
+
+    #[test]
+    fn a_panic_that_the_task_itself_caught_is_not_reported_later() {
+        let caught = || {
+            let _ = catch_unwind(|| panic!("caught"));
+        };
+        assert_eq!(outcome(caught), "ended");
+        assert_eq!(outcome(|| std::panic::resume_unwind(Box::new("silent"))), "silent (false)");
+    }
+
+    #[test]
+    fn the_inner_of_two_tasks_has_its_own_panic() {
+        let nested = || {
+            assert_eq!(outcome(|| panic!("inner")), "inner (true)");
+            panic!("outer")
+        };
+        assert_eq!(outcome(nested), "outer (true)");
+    }
 }

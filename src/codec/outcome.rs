@@ -4,8 +4,9 @@
 //! you a `Result`?". The serde data model does: a `Result` presents itself as the variant `Err` of `Result`. So a value is
 //! shown to a serializer that stops at its first word.
 
+use crate::error::WIRE_NAME;
 use serde::Serialize;
-use serde::ser::{Impossible, Serializer};
+use serde::ser::{Impossible, SerializeTupleStruct, Serializer};
 use std::fmt;
 
 /// The error's text, if `value` is a `Result::Err`: the string itself if it is one, else as `Debug` would write it.
@@ -68,7 +69,7 @@ impl Serializer for FirstWord {
     type Error = Other;
     type SerializeSeq = Impossible<Found, Other>;
     type SerializeTuple = Impossible<Found, Other>;
-    type SerializeTupleStruct = Impossible<Found, Other>;
+    type SerializeTupleStruct = FirstField;
     type SerializeTupleVariant = Impossible<Found, Other>;
     type SerializeMap = Impossible<Found, Other>;
     type SerializeStruct = Impossible<Found, Other>;
@@ -96,6 +97,11 @@ impl Serializer for FirstWord {
         Err(Other)
     }
 
+    /// This crate's own errors begin with their report.
+    fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<FirstField, Other> {
+        if name == WIRE_NAME { Ok(FirstField(None)) } else { Err(Other) }
+    }
+
     // `Display` values that are collected into a string are strings to serde; the default writes them to `serialize_str`.
 
     other! {
@@ -118,11 +124,29 @@ impl Serializer for FirstWord {
         serialize_unit_variant(&'static str, u32, &'static str) -> Found;
         serialize_seq(Option<usize>) -> Self::SerializeSeq;
         serialize_tuple(usize) -> Self::SerializeTuple;
-        serialize_tuple_struct(&'static str, usize) -> Self::SerializeTupleStruct;
         serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Self::SerializeTupleVariant;
         serialize_map(Option<usize>) -> Self::SerializeMap;
         serialize_struct(&'static str, usize) -> Self::SerializeStruct;
         serialize_struct_variant(&'static str, u32, &'static str, usize) -> Self::SerializeStructVariant;
+    }
+}
+
+/// Looks at the first field of a tuple structure.
+struct FirstField(Option<Found>);
+
+impl SerializeTupleStruct for FirstField {
+    type Ok = Found;
+    type Error = Other;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, field: &T) -> Result<(), Other> {
+        if self.0.is_none() {
+            self.0 = Some(field.serialize(FirstWord)?);
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<Found, Other> {
+        self.0.ok_or(Other)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which method `(expression).evcxr_display()` is, for many kinds of expression. The methods here return what they would
 //! show, and are found in the same way as the real ones.
 
+#![expect(clippy::needless_borrow, reason = "what a person may write as a last line")]
+
 use std::fmt::Debug;
 use std::rc::Rc;
 
@@ -10,7 +12,7 @@ trait ByDebug {
 
 impl<T: Debug + ?Sized> ByDebug for T {
     fn evcxr_display(&self) -> String {
-        super::text::debug(self)
+        super::text::debug(&self)
     }
 }
 
@@ -86,8 +88,8 @@ fn a_type_without_debug_says_what_it_is() {
     assert_eq!((&Bare).evcxr_display(), "no Debug");
     assert_eq!((vec![Bare]).evcxr_display(), "no Debug");
     assert_eq!((|| 1).evcxr_display(), "no Debug");
-    let text = super::text::no_debug("ctx::Bare");
-    assert_eq!(text, "<value of type ctx::Bare, which has no Debug>");
+    let text = super::text::no_debug("alloc::vec::Vec<ctx::Bare>");
+    assert_eq!(text, "<value of type Vec<Bare>, which has no Debug>");
 }
 
 #[test]

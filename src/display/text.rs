@@ -2,30 +2,30 @@
 //!
 //! ```text
 //!   {:?} fits in 80 characters, or has line breaks of its own ─▶ as it is
-//!   else {:#?}, with short elements filled into lines          ─▶ and cut when it is very long
+//!   else {:#?}, folded to the screen's width                   ─▶ and cut when it is very long
 //! ```
 
+use super::fold::{LINE_CHARS_MAX, fold};
+use crate::remote::shorten;
 use std::fmt::{self, Debug, Write};
 
-/// The longest text on one line, in characters.
-const LINE_CHARS_MAX: usize = 80;
 /// The longest text that is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 20_000;
 /// How far a text that is too long is followed to say how long it is, in characters; beyond it is "more than".
 const COUNTED_CHARS_MAX: usize = 50_000_000;
 
-/// The value as `Debug` writes it.
-pub(super) fn debug<T: Debug + ?Sized>(value: &T) -> String {
+/// The value as `Debug` writes it. Not generic, so that a cell has little of it to compile.
+pub(super) fn debug(value: &dyn Debug) -> String {
     // A line that is too long for a line need not be written to its end.
     let mut line = Cut { text: String::new(), chars: 0, keep: SHOWN_CHARS_MAX, give_up: SHOWN_CHARS_MAX };
     if write!(line, "{value:?}").is_ok() && (line.chars <= LINE_CHARS_MAX || line.text.contains('\n')) {
         return line.text;
     }
-    // Twice what is shown is kept: filling lines makes it shorter.
+    // More is kept than is shown, because folding makes it shorter.
     let mut pretty = Cut { text: String::new(), chars: 0, keep: 4 * SHOWN_CHARS_MAX, give_up: COUNTED_CHARS_MAX };
     let whole = write!(pretty, "{value:#?}").is_ok();
     let cut = pretty.chars.saturating_sub(pretty.keep);
-    let text = fill(&pretty.text);
+    let text = fold(&pretty.text);
     if cut == 0 && text.chars().count() <= SHOWN_CHARS_MAX {
         return text;
     }
@@ -37,38 +37,11 @@ pub(super) fn debug<T: Debug + ?Sized>(value: &T) -> String {
 
 /// What is said of a value of a type without `Debug`.
 pub(super) fn no_debug(type_name: &str) -> String {
-    format!("<value of type {type_name}, which has no Debug>")
+    format!("<value of type {}, which has no Debug>", shorten(type_name))
 }
 
 fn split_at_char(text: &str, chars: usize) -> (&str, &str) {
     text.split_at(text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at))
-}
-
-/// Joins neighbouring lines that hold one short element each (`    1,`), as many as fit on a line: a list of a hundred
-/// numbers is a few lines, not a hundred. Lines with names or brackets stay as they are.
-fn fill(pretty: &str) -> String {
-    let mut filled = String::with_capacity(pretty.len());
-    let mut open: Option<(usize, usize)> = None; // Indent and width of the line being filled.
-    for line in pretty.lines() {
-        let element = line.trim_start();
-        let indent = line.len() - element.len();
-        let is_short = element.ends_with(',') && element.len() <= 24 && !element.contains([':', '(', ')', '[', ']', '{', '}']);
-        match open {
-            Some((same, width)) if is_short && same == indent && width + 1 + element.chars().count() <= LINE_CHARS_MAX => {
-                filled.push(' ');
-                filled.push_str(element);
-                open = Some((same, width + 1 + element.chars().count()));
-            }
-            _ => {
-                if !filled.is_empty() {
-                    filled.push('\n');
-                }
-                filled.push_str(line);
-                open = is_short.then_some((indent, indent + element.chars().count()));
-            }
-        }
-    }
-    filled
 }
 
 /// Keeps the first characters, counts the rest, and gives up when there are too many.
@@ -93,26 +66,18 @@ impl Write for Cut {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn a_short_value_is_one_line() {
-        assert_eq!(debug("a \"b\""), r#""a \"b\"""#);
+        assert_eq!(debug(&"a \"b\""), r#""a \"b\"""#);
         assert_eq!(debug(&Ok::<_, ()>(1)), "Ok(1)");
     }
 
     #[test]
-    fn a_long_list_of_numbers_is_filled_into_lines() {
-        let text = debug(&(0..40).collect::<Vec<_>>());
-        assert!(text.starts_with("[\n    0, 1, 2, 3,"), "{text}");
-        assert!(text.lines().count() < 8 && text.lines().all(|line| line.chars().count() <= LINE_CHARS_MAX), "{text}");
-        assert!(text.ends_with("39,\n]"), "{text}");
-    }
-
-    #[test]
-    fn a_long_structure_keeps_a_line_for_each_field() {
-        let map: BTreeMap<_, _> = (0..9).map(|n| (n, "0123456789")).collect();
-        assert_eq!(debug(&map), format!("{map:#?}"));
+    fn a_long_value_is_folded_unless_it_has_lines_of_its_own() {
+        assert!(debug(&(0..40).collect::<Vec<_>>()).starts_with("[\n    0, 1, 2,"));
+        let array = ndarray::Array2::<f64>::zeros((3, 20));
+        assert_eq!(debug(&array), format!("{array:?}"));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! ```
 
 use super::{GetError, InitError, PutError, Room, WaitError, WorkerStatus};
-use crate::abi::{CellPlace, Cause, Failure, Place};
+use crate::abi::{Cause, CellPlace, Failure, Place};
 use std::fmt::{self, Display, Write};
 
 /// Everything that is known of a failed task, as plain text of several lines without a final line break.
@@ -94,7 +94,8 @@ fn caret(place: &CellPlace) -> String {
 /// The line about the tasks that carried a failure; empty when none did.
 fn carriers(carried_by: &[String]) -> String {
     // `split` is carried by small tasks of ours, which tell a person nothing.
-    let names: Vec<_> = carried_by.iter().filter(|name| !name.starts_with("split().")).map(|name| format!("`{name}`")).collect();
+    let names: Vec<_> =
+        carried_by.iter().filter(|name| !name.starts_with("split().")).map(|name| format!("`{name}`")).collect();
     if names.is_empty() { String::new() } else { format!("\n  carried by: {}", names.join(", ")) }
 }
 
@@ -176,7 +177,9 @@ impl Display for PutError {
 impl Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WaitError::Duplicate { id } => write!(f, "object {id} is in the list more than once: each ref can be waited for once"),
+            WaitError::Duplicate { id } => {
+                write!(f, "object {id} is in the list more than once: each ref can be waited for once")
+            }
             WaitError::TooMany { num_returns, refs } => {
                 write!(f, "num_returns is {num_returns}, but there are only {refs} refs to wait for")
             }
@@ -207,7 +210,13 @@ mod tests {
     use super::*;
 
     fn failure(cause: Cause) -> Failure {
-        Failure { task: "half".into(), pid: 1234, cell: 1, cause, carried_by: vec!["split().0".into(), "g".into(), "h".into()] }
+        Failure {
+            task: "half".into(),
+            pid: 1234,
+            cell: 1,
+            cause,
+            carried_by: vec!["split().0".into(), "g".into(), "h".into()],
+        }
     }
 
     fn panicked(text: &str, column: u32) -> Cause {

@@ -16,8 +16,8 @@
 
 use super::StartError;
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A unix socket's path, with its final zero, has room for 108 bytes.
@@ -46,7 +46,9 @@ impl Folder {
         ensure_private(base)?;
         sweep(base);
         let failed = |source: std::io::Error| StartError::Folder { path: base.into(), source };
-        let newborn = tempfile::Builder::new().prefix("new-").rand_bytes(8).tempdir_in(base).map_err(failed)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("new-").rand_bytes(8).permissions(Permissions::from_mode(0o700));
+        let newborn = builder.tempdir_in(base).map_err(failed)?;
         let lock = open_lock(newborn.path(), OFlags::CREATE).map_err(failed)?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
         let random = newborn.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -124,7 +126,6 @@ fn sweep(base: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_living_session_keeps_its_folder_and_a_dead_one_does_not() {
@@ -158,7 +159,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let base = parent.path().join("mobula-test");
         std::fs::create_dir(&base).unwrap();
-        std::fs::set_permissions(&base, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&base, Permissions::from_mode(0o755)).unwrap();
         assert!(matches!(Folder::create_in(&base), Err(StartError::Unsafe { .. })));
     }
 }

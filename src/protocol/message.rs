@@ -96,7 +96,7 @@ pub struct TaskSpec {
 pub enum TaskInput {
     /// Its bytes.
     Inline(Payload),
-    /// Where its bytes are. The worker holds the object from now on, and releases it.
+    /// Where its bytes are.
     Shared(ObjectId, Extent),
 }
 

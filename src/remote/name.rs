@@ -25,15 +25,26 @@ fn readable(path: &str) -> String {
             }
             // The first is the crate; compiler-made ones (`{impl#0}`, and the function that a cell's statements become)
             // say nothing to a person.
-            let mine = segments.iter().skip(1).filter(|part| !part.starts_with('{') && !part.starts_with("run_user_code_"));
+            let mine =
+                segments.iter().skip(1).filter(|part| !part.starts_with('{') && !part.starts_with("run_user_code_"));
             let mine: Vec<_> = mine.map(|part| shorten(part)).collect();
             if mine.is_empty() { shorten(path) } else { mine.join("::") }
         }
     };
-    if name.chars().count() > NAME_CHARS_MAX {
-        name.chars().take(NAME_CHARS_MAX - 1).chain(['…']).collect()
-    } else {
-        name
+    cut(name)
+}
+
+/// A long name without its first modules; what is still too long loses its end.
+fn cut(name: String) -> String {
+    let fits = |name: &str| name.chars().count() <= NAME_CHARS_MAX;
+    if fits(&name) {
+        return name;
+    }
+    let segments = segments(&name);
+    let shorter = (1..segments.len()).map(|dropped| format!("…::{}", segments[dropped..].join("::")));
+    match shorter.into_iter().find(|name| fits(name)) {
+        Some(name) => name,
+        None => name.chars().take(NAME_CHARS_MAX - 1).chain(['…']).collect(),
     }
 }
 
@@ -75,8 +86,8 @@ fn segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// Every path in a type without the modules before its last word.
-fn shorten(text: &str) -> String {
+/// Every path in a type's name without the modules before its last word.
+pub(crate) fn shorten(text: &str) -> String {
     let mut short = String::with_capacity(text.len());
     let mut word = 0; // Where the current path begins in `short`.
     for (at, c) in text.char_indices() {
@@ -98,7 +109,10 @@ mod tests {
     fn a_function_is_called_what_its_author_called_it() {
         assert_eq!(readable("ctx::half"), "half");
         assert_eq!(readable("ctx::stats::mean<alloc::vec::Vec<f64>>"), "stats::mean<Vec<f64>>");
-        assert_eq!(readable("ctx::f<alloc::vec::Vec<(i64, alloc::string::String)>, [u8; 4]>"), "f<Vec<(i64, String)>, [u8; 4]>");
+        assert_eq!(
+            readable("ctx::f<alloc::vec::Vec<(i64, alloc::string::String)>, [u8; 4]>"),
+            "f<Vec<(i64, String)>, [u8; 4]>"
+        );
         assert_eq!(readable("<ctx::Counter as ctx::Shape>::area"), "Counter::area");
         assert_eq!(readable("<ctx::Map<fn() -> ctx::A> as ctx::Shape>::area"), "Map<fn() -> A>::area");
         assert_eq!(readable("ctx::run_user_code_12::half"), "half");
@@ -112,7 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn a_very_long_name_is_cut() {
+    fn a_long_name_loses_its_modules_first() {
+        let name = readable(&format!("ctx::{}::half", "x".repeat(500)));
+        assert_eq!(name, "…::half");
         let name = readable(&format!("ctx::{}", "x".repeat(500)));
         assert_eq!(name.chars().count(), NAME_CHARS_MAX);
         assert!(name.ends_with('…'));

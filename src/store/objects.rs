@@ -27,6 +27,16 @@ pub enum State {
     Failed(Arc<Failure>),
 }
 
+impl State {
+    /// The space that it takes in the region.
+    pub fn extent(&self) -> Option<Extent> {
+        match self {
+            State::Ready(Body::Shared(extent)) => Some(*extent),
+            _ => None,
+        }
+    }
+}
+
 /// Who can keep an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
@@ -188,9 +198,7 @@ impl Objects {
                 continue;
             }
             let Some(object) = self.table.remove(&id) else { continue };
-            if let State::Ready(Body::Shared(extent)) = object.state {
-                freed.push(extent);
-            }
+            freed.extend(object.state.extent());
             for inner in object.contains {
                 if let Some(object) = self.table.get_mut(&inner) {
                     object.containers = object.containers.saturating_sub(1);

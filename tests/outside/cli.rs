@@ -56,7 +56,8 @@ fn variables_of_the_shell_that_mean_another_build_do_not_disturb_cells() {
 #[test]
 fn every_command_has_help_with_an_example() {
     let place = Place::new();
-    let commands: [&[&str]; 5] = [&["repl"], &["run"], &["kernel"], &["kernel", "install"], &["kernel", "run"]];
+    let commands: [&[&str]; 7] =
+        [&["repl"], &["run"], &["kernel"], &["kernel", "install"], &["kernel", "run"], &["doctor"], &["completions"]];
     for command in commands {
         let finished = finish(place.mobula().args(command).arg("--help")).exits(0);
         assert!(finished.stdout.contains("Example"), "{command:?} has no example: {finished}");
@@ -69,12 +70,13 @@ fn every_command_has_help_with_an_example() {
 fn what_the_readme_tells_to_type_is_understood() {
     let place = Place::new();
     let readme = include_str!("../../README.md");
-    let lines = readme.lines().filter_map(|line| line.trim().strip_prefix("mobula "));
+    // A line of a list: the command, two spaces or more, what it does.
+    let commands = readme.lines().filter_map(|line| line.split("  ").next()?.strip_prefix("mobula"));
     let mut seen = 0;
-    for line in lines {
-        // The words up to the first option or file are commands; the rest is for `--help` to explain.
-        let is_command = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
-        let words: Vec<&str> = line.split_whitespace().take_while(is_command).collect();
+    for command in commands.filter(|command| command.is_empty() || command.starts_with(' ')) {
+        // The words up to the first option or file name a command; the rest is for `--help` to explain.
+        let is_name = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase());
+        let words: Vec<&str> = command.split_whitespace().take_while(is_name).collect();
         finish(place.mobula().args(&words).arg("--help")).exits(0);
         seen += 1;
     }

@@ -63,6 +63,9 @@ fn sockets_of(pid: u32) -> Vec<String> {
 fn listening_inodes() -> BTreeSet<String> {
     const LISTEN: &str = "0A";
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table).unwrap_or_default());
-    let rows = tables.iter().flat_map(|table| table.lines().skip(1)).map(|row| row.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row.get(3) == Some(&LISTEN)).filter_map(|row| row.get(9).map(|inode| (*inode).to_owned())).collect()
+    let rows =
+        tables.iter().flat_map(|table| table.lines().skip(1)).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.get(3) == Some(&LISTEN))
+        .filter_map(|row| row.get(9).map(|inode| (*inode).to_owned()))
+        .collect()
 }

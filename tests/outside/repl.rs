@@ -11,7 +11,12 @@ fn a_person_types_cells_and_sees_values_and_errors() {
     terminal.is_asked_for_cell(2).types("fn triple(x: i64) -> i64 {").types("x * 3").types("}");
     terminal.is_asked_for_cell(3).types("let kept = triple(100);");
     terminal.is_asked_for_cell(4).types("let broken: i64 = \"text\" ;");
-    terminal.sees("E0308").sees("mismatched types").sees("cell 4").sees("let broken").sees("expected `i64`, found `&str`");
+    terminal
+        .sees("E0308")
+        .sees("mismatched types")
+        .sees("cell 4")
+        .sees("let broken")
+        .sees("expected `i64`, found `&str`");
     terminal.is_asked_for_cell(5).types("get(&triple.remote(kept))?").sees("900");
     terminal.is_asked_for_cell(6).presses_ctrl_d();
     assert!(terminal.closes().success());
@@ -53,9 +58,13 @@ fn a_pipe_is_read_as_a_script() {
 #[test]
 fn a_script_file_runs_as_one_cell_and_its_failure_is_the_exit_code() {
     let place = Place::new();
-    let good = place.write("good.rs", "fn double(x: i64) -> i64 { x * 2 }\nlet r = double.remote(21);\nprintln!(\"{}\", get(&r)?);\n");
+    let good = place.write(
+        "good.rs",
+        "fn double(x: i64) -> i64 { x * 2 }\nlet r = double.remote(21);\nprintln!(\"{}\", get(&r)?);\n",
+    );
     assert_eq!(finish(place.mobula().arg("run").arg(good)).exits(0).stdout, "42\n");
-    let bad = place.write("bad.rs", "println!(\"before\");\nlet none: Option<i64> = None;\nnone.expect(\"something\");\n");
+    let bad =
+        place.write("bad.rs", "println!(\"before\");\nlet none: Option<i64> = None;\nnone.expect(\"something\");\n");
     let finished = finish(place.mobula().arg("run").arg(bad)).exits(1);
     assert_eq!(finished.stdout, "before\n");
     for word in ["something", "none.expect"] {
@@ -68,7 +77,8 @@ fn a_script_file_runs_as_one_cell_and_its_failure_is_the_exit_code() {
 fn finish_with_input(place: &Place, input: &str) -> Output {
     use std::io::Write;
     let mut command = place.mobula();
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mobula started");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mobula started");
     child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("the input was read");
     child.wait_with_output().expect("mobula ended")
 }

@@ -22,7 +22,8 @@ fn the_example_of_the_api_works_as_written() {
         .cell("fn same<T>(value: T) -> T { value }\nget(&same::<String>.remote(String::from(\"generic\")))?")
         .cell("fn none() -> u8 { 7 }\nfn eight(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8) -> u32 { [a, b, c, d, e, f, g, h].iter().map(|&n| u32::from(n)).sum() }\nlet one = none.remote();\nget(&eight.remote(&one, 1, 2, 3, 4, 5, 6, &one))?")
         .run(&place);
-    let values = [(2, "1"), (3, "2"), (4, "2"), (5, "[1, 2]"), (6, "(1, \"two\")"), (7, "100000"), (8, "[50000.0, 50000.0]")];
+    let values =
+        [(2, "1"), (3, "2"), (4, "2"), (5, "[1, 2]"), (6, "(1, \"two\")"), (7, "100000"), (8, "[50000.0, 50000.0]")];
     for (cell, value) in values.into_iter().chain([(10, "(4, 1)"), (13, "42"), (14, "\"generic\""), (15, "35")]) {
         assert_eq!(ran.cell(cell).value(), value, "cell {cell}");
     }
@@ -76,7 +77,8 @@ fn what_a_task_prints_appears_in_the_cell_that_started_it() {
         .run(&place);
     let text = ran.cell(2).text();
     for line in ["working on 5", "worried about 5"] {
-        let line = text.lines().find(|shown| shown.ends_with(line)).unwrap_or_else(|| panic!("no {line:?} in {text:?}"));
+        let line =
+            text.lines().find(|shown| shown.ends_with(line)).unwrap_or_else(|| panic!("no {line:?} in {text:?}"));
         assert!(line.starts_with("(speaks pid="), "{line}");
     }
     assert_eq!(ran.cell(3).text(), "later\n");
@@ -114,9 +116,9 @@ fn what_cannot_be_a_task_is_refused_in_words() {
 fn arrays_come_back_as_views_of_the_store_and_everything_is_freed_in_the_end() {
     let place = Place::new();
     let ran = Notebook::new()
-        .cell("let zeros = Array::from(ndarray::Array1::<f64>::zeros(1_000_000));\nlet stored = put(&zeros)?;")
+        .cell("let zeros = Array::from(mobula::ndarray::Array1::<f64>::zeros(1_000_000));\nlet stored = put(&zeros)?;")
         .cell("let one = get(&stored)?; let two = get(&stored)?;\none.as_ptr() == two.as_ptr()")
-        .cell("fn first(a: Array<f64, Ix1>) -> f64 { a[0] }\nget(&first.remote(&stored))?")
+        .cell("fn first(a: Array<f64>) -> f64 { a[0] }\nget(&first.remote(&stored))?")
         .cell("let mut own = one.to_owned(); own[0] = 5.0;\n(own[0], one[0])")
         .cell("drop(stored); one.len() + two.len()")
         .run(&place);

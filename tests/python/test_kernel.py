@@ -21,6 +21,7 @@ class MobulaKernel(jupyter_kernel_test.KernelTests):
     ]
     complete_code_samples = ["1 + 1", "let x = 1;", "fn f() -> u8 {\n    7\n}"]
     incomplete_code_samples = ["fn f() {", "let x = (1,", "let s = \"text"]
+    invalid_code_samples = ["f())"]
 
     @classmethod
     def setUpClass(cls):

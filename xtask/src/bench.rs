@@ -78,17 +78,21 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     let cargo = std::path::Path::new(&cargo);
 
     shell::run(&mut command(cargo, &["build", "--release", "--workspace", "--locked"]))?;
-    let floors = rows(&shell::capture(&mut command(cargo, &["bench", "--quiet", "--locked", "--bench", "floors"]))?)?;
+    let measure = |command: &mut Command| {
+        eprintln!("\n== {}", shell::line(command));
+        rows(&shell::capture(command)?)
+    };
+    let floors = measure(&mut command(cargo, &["bench", "--quiet", "--locked", "--bench", "floors"]))?;
     let mut ours = Vec::new();
     if wants(Subject::Tasks) {
-        ours.extend(rows(&shell::capture(&mut command(&tree.mobula(), &["run", "benches/tasks.rs"]))?)?);
+        ours.extend(measure(&mut command(&tree.mobula(), &["run", "benches/tasks.rs"]))?);
     }
     if wants(Subject::Cells) {
         let python = setup::run(tree)?;
         let prefix = folder.join("jupyter");
         shell::run(command(&tree.mobula(), &["kernel", "install", "--prefix"]).arg(&prefix))?;
         let mut cells = command(&python, &["benches/cells.py", "mobula", "--repeats", &repeats]);
-        ours.extend(rows(&shell::capture(cells.env("JUPYTER_PATH", prefix.join("share/jupyter")))?)?);
+        ours.extend(measure(cells.env("JUPYTER_PATH", prefix.join("share/jupyter")))?);
     }
     print!("{}", table(&floors, &ours));
     let file = folder.join("mobula.json");

@@ -20,7 +20,6 @@ pub fn run(command: &mut Command) -> Result<()> {
 /// Runs `command` and returns what it printed on its standard output; its standard error stays on the terminal.
 pub fn capture(command: &mut Command) -> Result<String> {
     let line = line(command);
-    eprintln!("\n== {line}");
     let output =
         command.stderr(std::process::Stdio::inherit()).output().with_context(|| format!("cannot start `{line}`"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -36,7 +35,7 @@ pub fn works(command: &mut Command) -> bool {
 }
 
 /// The command as a person would type it.
-fn line(command: &Command) -> String {
+pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

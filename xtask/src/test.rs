@@ -32,7 +32,9 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         command
     };
     if let Some(filter) = &options.filter {
-        return shell::run(cargo(&["test", "--release", "--workspace", "--locked", "--tests", filter, "--"]).args(&options.rest));
+        return shell::run(
+            cargo(&["test", "--release", "--workspace", "--locked", "--tests", filter, "--"]).args(&options.rest),
+        );
     }
 
     tidy::run(tree)?;

@@ -6,8 +6,9 @@
 //! - or when something other than text waits behind it, which must not come late.
 //!
 //! A cell that writes to both streams in turn would defeat this, one message a write. So a run of texts has at most
-//! [`RUN_TEXTS_MAX`] pieces; beyond that, text joins the last piece of its own stream. Up to there the order of the two streams is
-//! the order in which they were written; in such a flood it is true to within a moment. Each stream by itself is always in order.
+//! [`RUN_TEXTS_MAX`] pieces; beyond that, text joins the last piece of its own stream. Up to there the order of the two
+//! streams is the order in which they were written; in such a flood it is true to within a moment. Each stream by
+//! itself is always in order.
 
 use crate::wire::{Draft, Origin};
 use mobula_session::Stream;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How old a text may grow. Short enough to look live; 20 messages a second are far below the 1000 at which Jupyter's server
-/// begins to drop them.
+/// How old a text may grow. Short enough to look live; 20 messages a second are far below the 1000 at which Jupyter's
+/// server begins to drop them.
 pub(super) const TEXT_WAIT: Duration = Duration::from_millis(50);
 /// A text of this size goes at once.
 pub(super) const TEXT_BYTES_FULL: usize = 32 << 10;
@@ -40,7 +41,10 @@ pub(super) struct Backlog {
 #[derive(Debug)]
 pub(super) enum Item {
     Text(Text),
-    Message { origin: Arc<Origin>, draft: Draft },
+    Message {
+        origin: Arc<Origin>,
+        draft: Draft,
+    },
     /// Everything before this has been taken when this is.
     Barrier(oneshot::Sender<()>),
 }

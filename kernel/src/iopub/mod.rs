@@ -10,7 +10,8 @@
 //! # Invariants
 //! - Messages leave in the order in which they were given, but for the streams of a flood (see [`backlog`]).
 //! - Nothing is lost for a subscriber that reads. What outruns the subscribers waits in the cell that prints it.
-//! - The state that a front end heard last is the true one: an idle that is said while a cell runs is followed by that cell's busy.
+//! - The state that a front end heard last is the true one: an idle that is said while a cell runs is followed by that
+//!   cell's busy.
 
 mod backlog;
 mod publisher;
@@ -58,7 +59,9 @@ impl IoPub {
             }
         };
         let publisher = Arc::new(Publisher::new(Box::new(welcome)));
-        let state = State { queue: Backlog::default(), turn: None, closed: false };
+        let mut queue = Backlog::default();
+        queue.push(Origin::nobody(), status("starting"));
+        let state = State { queue, turn: None, closed: false };
         let shared = Arc::new(Shared { backlog: Mutex::new(state), work: Notify::new(), room: Condvar::new() });
         tokio::spawn(own(shared.clone(), publisher.clone(), wire));
         (IoPub(shared), publisher)
@@ -120,8 +123,8 @@ impl IoPub {
         self.0.work.notify_one();
     }
 
-    /// Returns when all that was given before has been written to every subscriber that reads; a slow one is waited for only
-    /// for a moment, and once.
+    /// Returns when all that was given before has been written to every subscriber that reads; a slow one is waited for
+    /// only for a moment, and once.
     pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
         let (done, settled) = oneshot::channel();
         let mut state = self.state();

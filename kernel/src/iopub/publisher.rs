@@ -1,26 +1,53 @@
 //! A PUB socket that knows its subscribers.
 //!
-//! Each subscription is answered with an `iopub_welcome` on its own topic, to that subscriber, before anything else: from then on
-//! it misses nothing. A subscriber that is slow makes the publisher wait, and with it whoever prints; one that has stopped is
-//! given up, so that it cannot stop the others.
+//! Each subscription is answered with an `iopub_welcome` on its own topic, to that subscriber, before anything else:
+//! from then on it misses nothing. A subscriber that is slow makes the publisher wait, and with it whoever prints; one
+//! that has stopped is given up, so that it cannot stop the others.
 
 use crate::zmtp::{Peer, Service, encode};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// What may wait for one subscriber before the publisher does. The bytes are shared by all that wait for the same message.
+/// What may wait for one subscriber before the publisher does. The bytes are shared by all that wait for the same
+/// message.
 const WAITING_BYTES_MAX: usize = 64 << 20;
 /// A subscriber for whom that much waits, and who has read nothing for so long, has stopped.
 const STOPPED_AFTER: Duration = Duration::from_secs(10);
+
+/// Who subscribes this soon after the start is told what has been said before.
+const REPLAY_FOR: Duration = Duration::from_secs(2);
+/// More than this is not replayed.
+const REPLAY_BYTES_MAX: usize = 4 << 20;
 
 /// Makes the frames of a welcome to a topic.
 type Welcome = Box<dyn Fn(&Bytes) -> Vec<Bytes> + Send + Sync>;
 
 /// The socket and its subscribers.
 pub(crate) struct Publisher {
-    subscribers: Mutex<Vec<Subscriber>>,
+    state: Mutex<State>,
     welcome: Welcome,
+    started: Instant,
+}
+
+struct State {
+    subscribers: Vec<Subscriber>,
+    /// What has been said since the start, while that is replayed; messages as they travel, with their topics.
+    said: Option<Vec<(Bytes, Bytes)>>,
+    said_bytes: usize,
+}
+
+impl State {
+    fn remember(&mut self, topic: &Bytes, message: &Bytes) {
+        let Some(said) = &mut self.said else { return };
+        said.push((topic.clone(), message.clone()));
+        self.said_bytes += message.len();
+        if self.said_bytes > REPLAY_BYTES_MAX {
+            // All or nothing: a replay with a hole looks as if it had none.
+            self.said = None;
+        }
+    }
 }
 
 struct Subscriber {
@@ -33,41 +60,57 @@ struct Subscriber {
 
 impl Publisher {
     pub(super) fn new(welcome: Welcome) -> Publisher {
-        Publisher { subscribers: Mutex::default(), welcome }
+        let state = State { subscribers: Vec::new(), said: Some(Vec::new()), said_bytes: 0 };
+        Publisher { state: Mutex::new(state), welcome, started: Instant::now() }
     }
 
-    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
-        self.subscribers.lock().expect("nobody panics holding the subscribers")
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().expect("nobody panics holding the subscribers");
+        if self.started.elapsed() > REPLAY_FOR {
+            state.said = None;
+        }
+        state
     }
 
     /// Sends `frames`, of which the first is the topic, to everybody who wants it. Returns when there is room for more.
     pub(super) async fn publish(&self, frames: &[Bytes]) {
-        let Some(topic) = frames.first() else { return };
+        for peer in self.hand_out(frames) {
+            wait_for_room(&peer).await;
+        }
+    }
+
+    /// Puts a message into the outboxes. Gives those that are full now.
+    fn hand_out(&self, frames: &[Bytes]) -> Vec<Arc<Peer>> {
         let mut full = Vec::new();
-        let mut message = None;
-        for subscriber in self.subscribers().iter() {
+        let Some(topic) = frames.first() else { return full };
+        let message = encode(frames);
+        let mut state = self.state();
+        state.remember(topic, &message);
+        for subscriber in &state.subscribers {
             if subscriber.topics.iter().any(|prefix| topic.starts_with(prefix)) {
-                let message = message.get_or_insert_with(|| encode(frames));
                 subscriber.peer.outbox.push(message.clone());
                 if subscriber.peer.outbox.bytes() > WAITING_BYTES_MAX {
                     full.push(subscriber.peer.clone());
                 }
             }
         }
-        for peer in full {
-            wait_for_room(&peer).await;
-        }
+        full
     }
 
-    /// Returns when everything has been written, or after `wait_max`. Who did not manage then is not waited for again until it has
-    /// caught up.
+    /// Returns when everything has been written, or after `wait_max`. Who did not manage then is not waited for again
+    /// until it has caught up.
     pub(super) async fn settle(&self, wait_max: Duration) {
         let waiting: Vec<Arc<Peer>> = {
-            let mut subscribers = self.subscribers();
-            for subscriber in subscribers.iter_mut() {
+            let mut state = self.state();
+            for subscriber in &mut state.subscribers {
                 subscriber.lags &= subscriber.peer.outbox.bytes() > 0;
             }
-            subscribers.iter().filter(|subscriber| !subscriber.lags).map(|subscriber| subscriber.peer.clone()).collect()
+            state
+                .subscribers
+                .iter()
+                .filter(|subscriber| !subscriber.lags)
+                .map(|subscriber| subscriber.peer.clone())
+                .collect()
         };
         let all = async {
             for peer in &waiting {
@@ -75,7 +118,7 @@ impl Publisher {
             }
         };
         if tokio::time::timeout(wait_max, all).await.is_err() {
-            for subscriber in self.subscribers().iter_mut() {
+            for subscriber in &mut self.state().subscribers {
                 subscriber.lags = subscriber.peer.outbox.bytes() > 0;
             }
         }
@@ -99,19 +142,27 @@ impl Service for Publisher {
     const BYTES_MAX: usize = 64 << 10;
 
     fn joined(&self, peer: &Arc<Peer>) {
-        self.subscribers().push(Subscriber { peer: peer.clone(), topics: Vec::new(), lags: false });
+        self.state().subscribers.push(Subscriber { peer: peer.clone(), topics: Vec::new(), lags: false });
     }
 
     async fn received(&self, peer: &Arc<Peer>, frames: Vec<Bytes>) {
         let [frame] = &frames[..] else { return };
         let Some(kind) = frame.first() else { return };
         let topic = frame.slice(1..);
-        let mut subscribers = self.subscribers();
-        let Some(subscriber) = subscribers.iter_mut().find(|subscriber| Arc::ptr_eq(&subscriber.peer, peer)) else { return };
+        let mut state = self.state();
+        let State { subscribers, said, .. } = &mut *state;
+        let Some(subscriber) = subscribers.iter_mut().find(|subscriber| Arc::ptr_eq(&subscriber.peer, peer)) else {
+            return;
+        };
         match kind {
             1 => {
-                // Under the lock, so that nothing is published to this topic between the two.
+                // Under the lock, so that nothing is published to this topic between these.
                 peer.outbox.push(encode(&(self.welcome)(&topic)));
+                if subscriber.topics.is_empty() {
+                    for (_, message) in said.iter().flatten().filter(|(known, _)| known.starts_with(&topic)) {
+                        peer.outbox.push(message.clone());
+                    }
+                }
                 subscriber.topics.push(topic);
             }
             0 => {
@@ -124,7 +175,7 @@ impl Service for Publisher {
     }
 
     fn left(&self, peer: &Arc<Peer>) {
-        self.subscribers().retain(|subscriber| !Arc::ptr_eq(&subscriber.peer, peer));
+        self.state().subscribers.retain(|subscriber| !Arc::ptr_eq(&subscriber.peer, peer));
     }
 }
 
@@ -162,12 +213,36 @@ mod tests {
     async fn a_subscriber_is_welcomed_on_its_topic_before_anything_else() {
         let publisher = publisher();
         let alice = alice(&publisher);
-        publisher.publish(&message(&["kernel.status", "early"])).await;
         publisher.received(&alice, message(&["\u{1}kernel"])).await;
         publisher.publish(&message(&["kernel.status", "a"])).await;
         publisher.publish(&message(&["other", "b"])).await;
         let expected = [encode(&message(&["kernel", "welcome"])), encode(&message(&["kernel.status", "a"]))];
         assert_eq!(sent(&alice).await, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_subscribes_soon_after_the_start_hears_what_was_said_before() {
+        let publisher = publisher();
+        publisher.publish(&message(&["a", "1"])).await;
+        publisher.publish(&message(&["b", "2"])).await;
+        let (soon, late) = (alice(&publisher), alice(&publisher));
+        publisher.received(&soon, message(&["\u{1}a"])).await;
+        publisher.received(&soon, message(&["\u{1}"])).await;
+        let expected = [&["a", "welcome"][..], &["a", "1"], &["", "welcome"]].map(|frames| encode(&message(frames)));
+        assert_eq!(sent(&soon).await, expected);
+        tokio::time::advance(REPLAY_FOR * 2).await;
+        publisher.received(&late, message(&["\u{1}"])).await;
+        assert_eq!(sent(&late).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn too_much_is_not_replayed_at_all() {
+        let publisher = publisher();
+        publisher.publish(&message(&["a", "1"])).await;
+        publisher.publish(&[Bytes::from_static(b"a"), Bytes::from(vec![0; REPLAY_BYTES_MAX])]).await;
+        let alice = alice(&publisher);
+        publisher.received(&alice, message(&["\u{1}"])).await;
+        assert_eq!(sent(&alice).await.len(), 1);
     }
 
     #[tokio::test]

@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 const DELIMITER: &[u8] = b"<IDS|MSG>";
-/// The version of the messaging protocol that this kernel speaks: `supported_features` and `iopub_welcome` came with it.
+/// The version of the messaging protocol that this kernel speaks: `supported_features` and `iopub_welcome` came with
+/// it.
 pub(crate) const PROTOCOL_VERSION: &str = "5.5";
 
-/// Why frames are no request. The sender is not told: it did not prove that it may talk to us, or we do not know who it is.
+/// Why frames are no request. The sender is not told: it did not prove that it may talk to us, or we do not know who it
+/// is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum WireError {
@@ -130,8 +132,8 @@ impl Wire {
         })
     }
 
-    /// The frames of `draft`, caused by `origin`; `front` (identities, or a topic) comes before the delimiter. Gives the
-    /// message's name as well.
+    /// The frames of `draft`, caused by `origin`; `front` (identities, or a topic) comes before the delimiter. Gives
+    /// the message's name as well.
     pub(crate) fn encode(&self, front: &[Bytes], origin: &Origin, draft: &Draft) -> (String, Vec<Bytes>) {
         let msg_id = format!("{}_{}", self.session, self.sent.fetch_add(1, Ordering::Relaxed));
         let header = json!({
@@ -142,7 +144,8 @@ impl Wire {
             "msg_type": draft.msg_type,
             "version": PROTOCOL_VERSION,
         });
-        let [header, metadata, content] = [&header, &draft.metadata, &draft.content].map(|part| Bytes::from(part.to_string()));
+        let [header, metadata, content] =
+            [&header, &draft.metadata, &draft.content].map(|part| Bytes::from(part.to_string()));
         let signed = [header, origin.header.clone(), metadata, content];
         let mut frames = Vec::with_capacity(front.len() + 6);
         frames.extend_from_slice(front);

@@ -5,9 +5,9 @@
 //!  (router)    delimiter    └──────── over these four, as sent ─────────┘
 //! ```
 //!
-//! Headers stay the bytes they came as: a `parent_header` must hold every field of the request's header, also those that this
-//! kernel has never heard of. A request whose content lacks a field is completed before it is given its type, and one that
-//! still makes no sense gets an error reply; the sender must not wait for ever.
+//! Headers stay the bytes they came as: a `parent_header` must hold every field of the request's header, also those
+//! that this kernel has never heard of. A request whose content lacks a field is completed before it is given its type,
+//! and one that still makes no sense gets an error reply; the sender must not wait for ever.
 
 mod message;
 mod request;

@@ -1,7 +1,7 @@
 //! Requests as types, also those that leave out what the protocol lets them leave out.
 //!
-//! `jupyter-protocol` wants every field. Clients leave some out or say `null`: jupyter_kernel_test searches the history without
-//! `n`, evcxr closes comms without `data`. So the missing ones are filled in first.
+//! `jupyter-protocol` wants every field. Clients leave some out or say `null`: jupyter_kernel_test searches the history
+//! without `n`, evcxr closes comms without `data`. So the missing ones are filled in first.
 
 use jupyter_protocol::JupyterMessageContent;
 use serde_json::{Map, Value, json};
@@ -22,7 +22,8 @@ fn complete(msg_type: &str, content: &mut Map<String, Value>) {
             // A silent request is never stored; one that says nothing of it is stored when it is not silent.
             let silent = content.get("silent").and_then(Value::as_bool).unwrap_or(false);
             json!({
-                "silent": false, "store_history": !silent, "user_expressions": {}, "allow_stdin": false, "stop_on_error": true,
+                "silent": false, "store_history": !silent, "stop_on_error": true,
+                "user_expressions": {}, "allow_stdin": false,
             })
         }
         "complete_request" | "inspect_request" => {
@@ -30,8 +31,8 @@ fn complete(msg_type: &str, content: &mut Map<String, Value>) {
             json!({"cursor_pos": code.chars().count(), "detail_level": 0})
         }
         "history_request" => json!({
-            "hist_access_type": "tail", "output": false, "raw": true, "session": 0, "start": 0, "stop": i32::MAX, "n": i32::MAX,
-            "pattern": "*", "unique": false,
+            "hist_access_type": "tail", "output": false, "raw": true, "session": 0, "start": 0, "stop": i32::MAX,
+            "n": i32::MAX, "pattern": "*", "unique": false,
         }),
         "comm_open" | "comm_msg" | "comm_close" => json!({"data": {}, "target_name": ""}),
         "shutdown_request" => json!({"restart": false}),

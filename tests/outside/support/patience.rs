@@ -27,7 +27,9 @@ fn within<T, E: Display>(deadline: Duration, what: &str, mut condition: impl FnM
     loop {
         match condition() {
             Ok(value) => return value,
-            Err(last) => assert!(begin.elapsed() < deadline, "waited {deadline:?} in vain until {what}; at last: {last}"),
+            Err(last) => {
+                assert!(begin.elapsed() < deadline, "waited {deadline:?} in vain until {what}; at last: {last}")
+            }
         }
         std::thread::park_timeout(LOOK_AGAIN);
     }

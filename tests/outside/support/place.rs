@@ -123,8 +123,11 @@ impl Place {
         let mut left: Vec<String> =
             self.processes().into_iter().map(|(pid, line)| format!("process {pid}: {line}")).collect();
         for folder in ["run", "tmp"] {
-            let entries = fs::read_dir(self.folder().join(folder)).into_iter().flatten().flatten();
-            left.extend(entries.map(|entry| format!("file {}", entry.path().display())));
+            // The folder that sessions share stays; it is empty.
+            let (shared, other): (Vec<_>, Vec<_>) =
+                entries(&self.folder().join(folder)).into_iter().partition(|path| is_shared_by_sessions(path));
+            let all = shared.iter().flat_map(|folder| entries(folder)).chain(other);
+            left.extend(all.map(|path| format!("file {}", path.display())));
         }
         let shm = shared_memory();
         left.extend(shm.difference(&self.shm_before).map(|name| format!("shared memory {}", name.display())));
@@ -133,6 +136,16 @@ impl Place {
         left.extend(sockets.lines().filter(|line| line.contains(&here)).map(|line| format!("socket {line}")));
         left
     }
+}
+
+/// What lies in `folder`.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Whether `path` is `mobula-<user>`, below which each session has its own folder.
+fn is_shared_by_sessions(path: &Path) -> bool {
+    path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mobula-"))
 }
 
 /// The names in `/dev/shm` that could be ours.

@@ -1,0 +1,99 @@
+// Tasks and objects, measured the way a person uses them: this file is a cell, run by `mobula run benches/tasks.rs`.
+//
+// Prints one line of JSON a row: `{"row", "unit", "median", "min", "max"}`. `cargo xtask bench` runs it and sets the floors of the
+// machine beside it. The rows are named as the peers' scripts name the same work.
+
+use std::time::Instant;
+
+type Outcome<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+fn nop() -> i64 {
+    1
+}
+
+fn add_one(x: i64) -> i64 {
+    x + 1
+}
+
+fn first(array: Array<f64>) -> f64 {
+    array[0]
+}
+
+/// Takes samples of `work`, each shared out over `each` repetitions inside it, and prints their row. `scale` is units a second.
+fn row(name: &str, unit: &str, scale: f64, each: usize, samples: usize, mut work: impl FnMut() -> Outcome<()>) -> Outcome<()> {
+    let mut taken = Vec::new();
+    for _ in 0..samples {
+        let begin = Instant::now();
+        work()?;
+        taken.push(begin.elapsed().as_secs_f64() * scale / each as f64);
+    }
+    taken.sort_by(f64::total_cmp);
+    let (median, min, max) = (taken[taken.len() / 2], taken[0], taken[taken.len() - 1]);
+    println!(r#"{{"row":"{name}","unit":"{unit}","median":{median},"min":{min},"max":{max}}}"#);
+    Ok(())
+}
+
+fn fan_out(tasks: usize) -> Outcome<()> {
+    let refs: Vec<ObjectRef<i64>> = (0..tasks).map(|_| nop.remote()).collect();
+    get(&refs)?;
+    Ok(())
+}
+
+fn chain(links: i64) -> Outcome<()> {
+    let mut last = add_one.remote(0);
+    for _ in 1..links {
+        last = add_one.remote(&last);
+    }
+    assert_eq!(get(&last)?, links);
+    Ok(())
+}
+
+fn measure() -> Outcome<()> {
+    const US: f64 = 1e6;
+    const MS: f64 = 1e3;
+    let samples = std::env::var("MOBULA_BENCH_REPEATS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
+
+    // Each of these happens once in a session.
+    row("init", "ms", MS, 1, 1, || Ok(drop(init_with(Config::new().num_cpus(2.0))?)))?;
+    row("first_task", "ms", MS, 1, 1, || Ok(drop(get(&nop.remote())?)))?;
+    fan_out(100)?;
+
+    row("task_round_trip", "us", US, 200, samples, || {
+        for _ in 0..200 {
+            get(&nop.remote())?;
+        }
+        Ok(())
+    })?;
+    row("task_throughput", "us/task", US, 1000, samples, || fan_out(1000))?;
+    row("fan_out_10k", "ms", MS, 1, samples, || fan_out(10_000))?;
+    row("chain_100", "us/task", US, 100, samples, || chain(100))?;
+
+    let small = put(&1i64)?;
+    row("get_small", "us", US, 1000, samples, || {
+        for _ in 0..1000 {
+            get(&small)?;
+        }
+        Ok(())
+    })?;
+    row("put_small", "us", US, 300, samples, || {
+        for _ in 0..300 {
+            put(&1i64)?;
+        }
+        Ok(())
+    })?;
+    for (label, bytes) in [("1KiB", 1usize << 10), ("1MiB", 1 << 20), ("100MiB", 100 << 20)] {
+        let array: Array<f64> = Array::from(vec![1.0; bytes / 8]);
+        row(&format!("put_{label}"), "us", US, 1, samples, || Ok(drop(put(&array)?)))?;
+        let stored = put(&array)?;
+        row(&format!("get_{label}"), "us", US, 1, samples, || Ok(drop(get(&stored)?)))?;
+        if bytes == 100 << 20 {
+            row("task_with_100MiB_ref", "us", US, 1, samples, || Ok(drop(get(&first.remote(&stored))?)))?;
+        }
+    }
+
+    let done: Vec<ObjectRef<i64>> = (0..1000).map(|_| nop.remote()).collect();
+    wait(&done).num_returns(1000).run()?;
+    row("wait_1000_done", "us", US, 1, samples, || Ok(drop(wait(&done).num_returns(1000).run()?)))
+}
+
+measure()?;

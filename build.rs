@@ -1,0 +1,96 @@
+//! Puts the sources of the bare crate into the binary: what cells are compiled against travels with the program.
+//!
+//! The manifest that goes with them is made from this package's own, so that versions are written down once.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// What a cell does not need: the runtime and the command line.
+const LEFT_OUT: [&str; 8] = ["main.rs", "cli", "inline.rs", "local", "protocol", "scheduler", "store", "worker"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=macros/src");
+    println!("cargo::rerun-if-changed=Cargo.toml");
+    println!("cargo::rerun-if-changed=Cargo.lock");
+    if env::var_os("CARGO_FEATURE_CLI").is_none() {
+        return;
+    }
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let mut files = Vec::new();
+    collect(&root.join("src"), "src", &mut files);
+    collect(&root.join("macros/src"), "macros/src", &mut files);
+    files.sort();
+    let mut list = String::from("&[\n");
+    for (name, path) in &files {
+        let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: include_str!({path:?}) }},");
+    }
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("this package has a manifest");
+    let macros = fs::read_to_string(root.join("macros/Cargo.toml")).expect("the macros have a manifest");
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+    for (name, content) in [
+        ("Cargo.toml", bare_manifest(&manifest)),
+        ("macros/Cargo.toml", macros_manifest(&manifest, &macros)),
+        ("Cargo.lock", lock),
+    ] {
+        let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: {content:?} }},");
+    }
+    list.push(']');
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("embedded.rs"), list).expect("the output folder can be written");
+}
+
+fn collect(dir: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
+    for entry in fs::read_dir(dir).expect("the sources can be read").flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let name = format!("{name}/{file}");
+        if LEFT_OUT.iter().any(|left_out| name == format!("src/{left_out}")) {
+            continue;
+        }
+        if entry.path().is_dir() {
+            collect(&entry.path(), &name, files);
+        } else if file.ends_with(".rs") {
+            files.push((name, entry.path()));
+        }
+    }
+}
+
+fn bare_manifest(manifest: &str) -> String {
+    format!(
+        "[workspace]\nmembers = [\"macros\"]\n\n[package]\nname = \"mobula\"\nversion = {version:?}\nedition = \"2024\"\n\n\
+         [features]\ndefault = []\ncli = []\ninline = []\nruntime = []\n\n\
+         [dependencies]\nmobula-macros = {{ path = \"macros\" }}\n{deps}",
+        version = env!("CARGO_PKG_VERSION"),
+        deps = deps(manifest, section(manifest, "dependencies")),
+    )
+}
+
+fn macros_manifest(manifest: &str, macros: &str) -> String {
+    format!(
+        "[package]\nname = \"mobula-macros\"\nversion = {version:?}\nedition = \"2024\"\n\n[lib]\nproc-macro = true\n\n\
+         [dependencies]\n{deps}",
+        version = env!("CARGO_PKG_VERSION"),
+        deps = deps(manifest, section(macros, "dependencies")),
+    )
+}
+
+/// The workspace's requirements for the dependencies that are not optional and not of this workspace.
+fn deps(manifest: &str, wanted: &str) -> String {
+    let mut deps = String::new();
+    let known = section(manifest, "workspace.dependencies");
+    let names = wanted.lines().filter_map(|line| line.split_once(".workspace = true")).map(|(name, _)| name);
+    for name in names.filter(|name| !name.starts_with("mobula")) {
+        let requirement = known.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" =")));
+        let _ = writeln!(deps, "{}", requirement.expect("a dependency is declared in the workspace"));
+    }
+    deps
+}
+
+/// The lines between a section's head and the next one's; none where there is no such section.
+fn section<'a>(manifest: &'a str, name: &str) -> &'a str {
+    let head = format!("[{name}]\n");
+    let Some(start) = manifest.find(&head).map(|at| at + head.len()) else { return "" };
+    let rest = &manifest[start..];
+    &rest[..rest.find("\n[").unwrap_or(rest.len())]
+}

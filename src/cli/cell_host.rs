@@ -1,0 +1,58 @@
+//! The cell host's side of the runtime: the session calls, the local client does.
+#![allow(unsafe_code)] // One call: attaching a library that the session opened.
+
+use mobula::local::client;
+use mobula_session::{CellId, CellRuntime, cellhost};
+use std::ffi::c_void;
+use std::path::Path;
+
+/// The environment variable that names the runtime's socket to the cell host.
+pub const RUNTIME_ENV: &str = "MOBULA_RUNTIME_SOCKET";
+
+/// Becomes the cell host if this process was started to be it; returns otherwise.
+pub fn run_if_asked() {
+    if !cellhost::is_asked_for() {
+        return;
+    }
+    let Some(socket) = std::env::var_os(RUNTIME_ENV) else {
+        eprintln!("mobula: the cell host was started without a runtime");
+        std::process::exit(99);
+    };
+    match client::connect_driver(Path::new(&socket)) {
+        Ok(()) => cellhost::run(&Driver),
+        Err(error) => {
+            eprintln!("mobula: the cell host cannot reach the runtime: {error}");
+            std::process::exit(99);
+        }
+    }
+}
+
+/// The driver client of this process.
+struct Driver;
+
+impl CellRuntime for Driver {
+    fn attach(&self, symbol: *mut c_void, cell: CellId) -> Result<(), String> {
+        // SAFETY: the session looked the symbol up, by the waist's name, in a cell library, and never closes one.
+        unsafe { mobula::worker::attach_cell(symbol, cell.0) }
+    }
+
+    fn cell_began(&self, cell: CellId) {
+        client::begin_cell(cell.0);
+    }
+
+    fn cell_ended(&self, _cell: CellId) {
+        client::end_cell();
+    }
+
+    fn flush(&self) {
+        mobula::worker::flush_cells();
+    }
+
+    fn took_over(&self) {
+        if let Err(error) = client::take_over() {
+            // Without a runtime this process is of no use; its death is reported like any other.
+            eprintln!("mobula: the runtime cannot be reached any more: {error}");
+            std::process::abort();
+        }
+    }
+}

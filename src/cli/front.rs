@@ -1,0 +1,185 @@
+//! The front process: a runtime and a session around whatever front end was asked for.
+
+use super::cell_host::RUNTIME_ENV;
+use super::{BROKEN, FAILED, fail};
+use mobula::abi::{CellPlace, Failure, Place};
+use mobula::local::{self, Local, Observer, RuntimeEvent, Zygote};
+use mobula_repl::Ending;
+use mobula_session::toolchain::Toolchain;
+use mobula_session::{CellId, EmbeddedFile, Event, Host, Session, Settings, Sink, Stream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// The sources that cells are compiled against.
+static EMBEDDED_CRATE: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// Forks the zygote, runs a front end around a session, ends both. The front end gets a function that starts the session.
+pub fn with_session(
+    front_end: impl FnOnce(Box<dyn FnOnce(Sink) -> Session>) -> Result<Ending, anyhow::Error>,
+) -> ExitCode {
+    let zygote = match Zygote::fork() {
+        Ok(zygote) => zygote,
+        Err(error) => return fail(&error.into(), BROKEN),
+    };
+    if let Err(message) = Toolchain::find() {
+        return fail(&anyhow::anyhow!(message), BROKEN);
+    }
+    let started = Arc::new(OnceLock::new());
+    let start = starter(zygote, started.clone());
+    let ending = front_end(start);
+    if let Some(front) = started.get() {
+        front.end();
+    }
+    match ending {
+        Ok(ending) => ending.into(),
+        Err(error) => {
+            let code = exit_code(&error);
+            fail(&error, code)
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<mobula_repl::repl::ReplError>() {
+        error.exit_code()
+    } else if let Some(error) = error.downcast_ref::<mobula_repl::script::ScriptError>() {
+        error.exit_code()
+    } else {
+        FAILED
+    }
+}
+
+/// Is a Jupyter kernel until Jupyter ends it.
+pub fn run_kernel(connection_file: &Path) -> ExitCode {
+    let zygote = match Zygote::fork() {
+        Ok(zygote) => zygote,
+        Err(error) => return fail(&error.into(), BROKEN),
+    };
+    let started = Arc::new(OnceLock::new());
+    let ended = mobula_kernel::run(connection_file, starter(zygote, started.clone()));
+    if let Some(front) = started.get() {
+        front.end();
+    }
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.into(), BROKEN),
+    }
+}
+
+/// What runs while a front end does.
+struct Front {
+    runtime: Arc<Runtime>,
+    session: Session,
+}
+
+impl Front {
+    fn end(&self) {
+        self.session.shutdown();
+        self.runtime.end();
+    }
+}
+
+fn starter(zygote: Zygote, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink) -> Session> {
+    Box::new(move |sink| {
+        let observer = Arc::new(Forward { sink: sink.clone(), session: OnceLock::new() });
+        let local = match Local::start(zygote, local::Config::default(), observer.clone()) {
+            Ok(local) => local,
+            Err(error) => {
+                // Nothing can run without a runtime, and a front end has no way to say so for itself.
+                let error = anyhow::Error::from(error).context("the runtime could not start");
+                let _ = fail(&error, BROKEN);
+                std::process::exit(i32::from(BROKEN));
+            }
+        };
+        let runtime = Arc::new(Runtime::new(local));
+        let session = Session::start(Settings::default(), runtime.clone(), sink);
+        let _ = observer.session.set(session.clone());
+        let _ = started.set(Front { runtime, session: session.clone() });
+        session
+    })
+}
+
+/// The local runtime as the session knows it.
+struct Runtime {
+    session_dir: PathBuf,
+    socket: PathBuf,
+    /// Taken when it is ended.
+    local: Mutex<Option<Local>>,
+}
+
+impl Runtime {
+    fn new(local: Local) -> Runtime {
+        let (session_dir, socket) = (local.session_dir().to_owned(), local.socket().to_owned());
+        Runtime { session_dir, socket, local: Mutex::new(Some(local)) }
+    }
+
+    fn with_local(&self, work: impl FnOnce(&Local)) {
+        if let Some(local) = &*self.local.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            work(local);
+        }
+    }
+
+    fn end(&self) {
+        let local = self.local.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(local) = local {
+            local.shutdown();
+        }
+    }
+}
+
+impl Host for Runtime {
+    fn embedded_crate(&self) -> &'static [EmbeddedFile] {
+        EMBEDDED_CRATE
+    }
+
+    fn session_dir(&self) -> PathBuf {
+        self.session_dir.clone()
+    }
+
+    fn cell_host_env(&self) -> Vec<(String, String)> {
+        vec![(RUNTIME_ENV.into(), self.socket.to_string_lossy().into_owned())]
+    }
+
+    fn interrupt(&self, cell: CellId) {
+        self.with_local(|local| local.interrupt(cell.0));
+    }
+
+    fn cell_host_changed(&self, pid: u32, takeover: bool) {
+        self.with_local(|local| local.cell_host_changed(pid, takeover));
+    }
+}
+
+/// Brings what the runtime has to say to the front end.
+struct Forward {
+    sink: Sink,
+    /// Set once it exists; the runtime starts before it.
+    session: OnceLock<Session>,
+}
+
+impl Observer for Forward {
+    fn event(&self, event: RuntimeEvent) {
+        (self.sink)(match event {
+            RuntimeEvent::TaskOutput { cell, stream, text, .. } => {
+                let stream = match stream {
+                    local::Stream::Stdout => Stream::Stdout,
+                    local::Stream::Stderr => Stream::Stderr,
+                };
+                Event::Text { cell: CellId(cell), stream, text }
+            }
+            RuntimeEvent::TaskFailed(failure) => failed(&failure),
+            RuntimeEvent::Notice(text) => Event::Notice { text },
+        });
+    }
+
+    fn locate(&self, place: &Place) -> Option<CellPlace> {
+        let found = self.session.get()?.locate(&place.library, place.line, place.column)?;
+        Some(CellPlace { cell: found.cell.0, line: found.line, column: found.column, text: found.text })
+    }
+}
+
+/// A failed task's report, in the cell that started it.
+fn failed(failure: &Failure) -> Event {
+    let text = format!("{}\n", mobula::error::report(failure));
+    Event::Text { cell: CellId(failure.cell), stream: Stream::Stderr, text }
+}

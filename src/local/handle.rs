@@ -1,0 +1,118 @@
+//! The runtime as the process that owns it sees it.
+
+use super::folder::Folder;
+use super::head::{Command, Head, Store, Wake};
+use super::pool::Pool;
+use super::settings::Settings;
+use super::waits::Waits;
+use super::{Config, Observer, RuntimeEvent, StartError, Zygote};
+use crate::scheduler::Scheduler;
+use crate::store::Region;
+use rustix::event::EventfdFlags;
+use rustix::event::epoll::CreateFlags;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// A running runtime. Dropping it ends all its processes and removes its folder and memory.
+#[derive(Debug)]
+pub struct Local {
+    wake: Arc<Wake>,
+    thread: Option<JoinHandle<()>>,
+    socket: PathBuf,
+    session_dir: PathBuf,
+}
+
+impl Local {
+    /// Starts the head on a thread of its own and returns when clients can connect. Workers start in the background.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(zygote: Zygote, config: Config, observer: Arc<dyn Observer>) -> Result<Local, StartError> {
+        config.amounts()?;
+        let folder = Folder::create()?;
+        let (region, notice) = Region::create(config.object_store_memory, config.store_directory.as_deref())?;
+        let socket = folder.socket();
+        let listener = listen(&socket).map_err(StartError::system("listen on its socket"))?;
+        let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let bell = bell.map_err(StartError::system("make an eventfd"))?;
+        let wake = Arc::new(Wake { commands: Mutex::new(VecDeque::new()), bell });
+        let epoll = rustix::event::epoll::create(CreateFlags::CLOEXEC);
+        let session_dir = folder.path().to_owned();
+        let mut head = Head {
+            epoll: epoll.map_err(StartError::system("make an epoll"))?,
+            listener,
+            wake: Arc::clone(&wake),
+            observer,
+            settings: Settings { config, is_explicit: false },
+            store: Store::new(region, 1),
+            scheduler: Scheduler::default(),
+            tasks: HashMap::new(),
+            waits: Waits::default(),
+            clients: HashMap::new(),
+            orphans: HashMap::new(),
+            client_next: 1,
+            dirty: Vec::new(),
+            events: VecDeque::new(),
+            deciding: false,
+            failures: VecDeque::new(),
+            ending: false,
+            pool: Pool::new(zygote),
+            folder,
+        };
+        head.prepare().map_err(StartError::system("watch its descriptors"))?;
+        head.introduce_folder().map_err(StartError::system("reach its zygote"))?;
+        notice.into_iter().for_each(|text| head.observer.event(RuntimeEvent::Notice(text)));
+        let thread = std::thread::Builder::new().name("mobula-head".into()).spawn(move || head.run());
+        let thread = thread.map_err(StartError::system("start its thread"))?;
+        Ok(Local { wake, thread: Some(thread), socket, session_dir })
+    }
+
+    /// Where clients connect.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The session's folder.
+    pub fn session_dir(&self) -> &Path {
+        &self.session_dir
+    }
+
+    /// Makes the blocking calls of a cell return [`crate::abi::Fault::Interrupted`], the present one and those that follow
+    /// until the cell ends. Returns at once.
+    pub fn interrupt(&self, cell: u64) {
+        self.wake.ask(Command::Interrupt(cell));
+    }
+
+    /// The cell host is the process `pid` now. Without `takeover` it is a new one, and what earlier ones referred to is
+    /// let go; with `takeover` it was the dead one's twin, and says itself what it refers to.
+    pub fn cell_host_changed(&self, pid: u32, takeover: bool) {
+        self.wake.ask(Command::CellHost { pid, takeover });
+    }
+
+    /// Ends the runtime. Returns when its processes, its folder and its memory are gone.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.wake.ask(Command::Shutdown);
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, its fields have been dropped all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn listen(path: &Path) -> std::io::Result<OwnedFd> {
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener.into())
+}

@@ -1,0 +1,379 @@
+//! The head: the one thread that owns the truth about objects, tasks and workers.
+//!
+//! ```text
+//!   loop {  wait for descriptors  →  handle what they say  →  send all answers  }
+//!
+//!   head.rs      the loop and what it waits for
+//!   requests.rs  what clients say
+//!   tasks.rs     what becomes of tasks
+//!   pool.rs      workers, the zygote, and what they write
+//!   settings.rs  init, and questions about the whole
+//! ```
+//!
+//! # Invariants
+//! - It never blocks but in its one wait, and never believes a client: nonsense makes the client a dead client.
+//! - Whatever a client did not finish saying before it died was never said.
+//! - A reference is taken for its new holder before the old one's is given back.
+
+use super::connection::{Connection, Health};
+use super::fds;
+use super::folder::Folder;
+use super::pool::Pool;
+use super::settings::Settings;
+use super::tasks::Task;
+use super::waits::Waits;
+use super::{Observer, RuntimeEvent};
+use crate::abi::Failure;
+use crate::protocol::{ClientId, Extent, Role, TaskId, ToClient};
+use crate::scheduler::{Action, Event, Scheduler};
+use crate::store::{Allocator, Backing, Freed, Objects, Region};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+const LISTENER: u64 = u64::MAX;
+const WAKE: u64 = u64::MAX - 1;
+const ZYGOTE: u64 = u64::MAX - 2;
+
+/// How many failures are remembered for `errors()`.
+pub(super) const FAILURES_MAX: usize = 10_000;
+
+/// What other threads of this process ask of the head.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Interrupt the cell.
+    Interrupt(u64),
+    /// The cell host is this process now; with `takeover`, it was the dead one's twin.
+    CellHost { pid: u32, takeover: bool },
+    /// End.
+    Shutdown,
+}
+
+/// The way to the head from other threads.
+#[derive(Debug)]
+pub(super) struct Wake {
+    pub commands: Mutex<VecDeque<Command>>,
+    pub bell: OwnedFd,
+}
+
+impl Wake {
+    /// Asks for something.
+    pub fn ask(&self, command: Command) {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+    }
+}
+
+/// A connected process.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub connection: Connection,
+    /// Known once it has said hello.
+    pub role: Option<Role>,
+    pub pid: u32,
+    /// Extents that it was granted and has not sealed, by offset.
+    pub drafts: BTreeMap<u64, Extent>,
+    /// Questions of its that have not been answered.
+    pub waits_open: u32,
+}
+
+/// The store as the head sees it.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub objects: Objects,
+    pub allocator: Allocator,
+    pub backing: Backing,
+    pub region: Region,
+    pub generation: u32,
+}
+
+impl Store {
+    pub fn new(region: Region, generation: u32) -> Store {
+        let allocator = Allocator::new(region.len());
+        Store { objects: Objects::default(), allocator, backing: Backing::default(), region, generation }
+    }
+
+    /// Takes space back.
+    pub fn reclaim(&mut self, freed: Freed) {
+        freed.into_iter().for_each(|extent| self.allocator.free(extent));
+    }
+}
+
+/// The head.
+pub(super) struct Head {
+    pub epoll: OwnedFd,
+    pub listener: OwnedFd,
+    pub wake: Arc<Wake>,
+    pub observer: Arc<dyn Observer>,
+    pub folder: Folder,
+    pub settings: Settings,
+    pub store: Store,
+    pub scheduler: Scheduler,
+    pub tasks: HashMap<TaskId, Task>,
+    pub waits: Waits,
+    pub pool: Pool,
+    pub clients: HashMap<ClientId, Client>,
+    /// Drivers whose connection has ended and whose references stand until somebody says what became of them.
+    pub orphans: HashMap<ClientId, u32>,
+    pub client_next: u32,
+    pub dirty: Vec<ClientId>,
+    pub events: VecDeque<Event>,
+    pub deciding: bool,
+    pub failures: VecDeque<Failure>,
+    pub ending: bool,
+}
+
+impl Head {
+    /// Watches the descriptors that are always there.
+    pub fn prepare(&mut self) -> rustix::io::Result<()> {
+        epoll::add(&self.epoll, &self.listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+        epoll::add(&self.epoll, &self.wake.bell, EventData::new_u64(WAKE), EventFlags::IN)?;
+        self.watch_zygote()
+    }
+
+    /// Watches a new zygote.
+    pub fn watch_zygote(&self) -> rustix::io::Result<()> {
+        match self.pool.link() {
+            Some(link) => epoll::add(&self.epoll, link, EventData::new_u64(ZYGOTE), EventFlags::IN),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs until it is told to end.
+    pub fn run(mut self) {
+        self.configure();
+        let mut ready = Vec::with_capacity(256);
+        while !self.ending {
+            let deadline = self.scheduler.deadline();
+            let left = deadline.map(|deadline| fds::timespec(deadline.saturating_duration_since(Instant::now())));
+            ready.clear();
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), left.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    self.notice(format!("the runtime cannot wait for its clients ({error}) and ends"));
+                    break;
+                }
+            }
+            for event in &ready {
+                let (flags, token) = (event.flags, event.data.u64());
+                match token {
+                    LISTENER => self.accept(),
+                    WAKE => self.obey(),
+                    ZYGOTE => self.hear_zygote(),
+                    token if Pool::is_pipe(token) => self.read_pipe(token),
+                    token => self.hear_client(Pool::client_of(token), flags),
+                }
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.tell(Event::Tick);
+            }
+            self.flush();
+        }
+        // Fields drop in order; the zygote, in the pool, waits until its workers are gone and the folder with them.
+    }
+
+    /// Tells the scheduler, and does what it says, and tells it what comes of that.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push_back(event);
+        if std::mem::replace(&mut self.deciding, true) {
+            return;
+        }
+        while let Some(event) = self.events.pop_front() {
+            tracing::trace!(?event, "scheduler");
+            for action in self.scheduler.handle(Instant::now(), event) {
+                self.carry_out(action);
+            }
+        }
+        self.deciding = false;
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::StartWorker(worker) => self.start_worker(worker),
+            Action::StopWorker(worker) => self.stop_worker(worker),
+            Action::Run(task, worker) => self.run_task(task, worker),
+            Action::Carry(task, object) => self.carry_failure(task, object),
+            Action::Lost(task, worker) => self.lose_task(task, worker),
+            Action::Refuse(task) => self.refuse_task(task),
+            Action::Infeasible(task) => self.warn_infeasible(task),
+        }
+    }
+
+    /// Puts a message on its way.
+    pub fn send(&mut self, client: ClientId, message: &ToClient) {
+        self.send_beside(client, message, None);
+    }
+
+    /// Puts a message and a descriptor on their way.
+    pub fn send_beside(&mut self, id: ClientId, message: &ToClient, fd: Option<OwnedFd>) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if let Err(error) = client.connection.queue(message, fd) {
+            // Answers are bounded where they are made; a task frame is what its submission was.
+            tracing::error!(client = id.0, %error, "message not sent");
+        }
+        if !std::mem::replace(&mut client.connection.dirty, true) {
+            self.dirty.push(id);
+        }
+    }
+
+    fn flush(&mut self) {
+        while let Some(id) = self.dirty.pop() {
+            let Some(client) = self.clients.get_mut(&id) else { continue };
+            client.connection.dirty = false;
+            match client.connection.flush() {
+                Health::Clear => self.watch_writing(id, false),
+                Health::Stuffed => self.watch_writing(id, true),
+                Health::Dead => self.disconnect(id),
+            }
+        }
+    }
+
+    fn watch_writing(&mut self, id: ClientId, writing: bool) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if std::mem::replace(&mut client.connection.watched, writing) != writing {
+            let mut flags = EventFlags::IN;
+            flags.set(EventFlags::OUT, writing);
+            let token = EventData::new_u64(Pool::socket_token(id));
+            if epoll::modify(&self.epoll, client.connection.socket(), token, flags).is_err() {
+                self.disconnect(id);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        loop {
+            let flags = SocketFlags::CLOEXEC;
+            match rustix::net::accept_with(&self.listener, flags) {
+                Ok(socket) => {
+                    let id = ClientId(self.client_next);
+                    self.client_next += 1;
+                    self.admit(id, socket);
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(error) => {
+                    // Out of descriptors: stop listening until a client leaves, rather than spin.
+                    tracing::error!(%error, "no more clients");
+                    let _ = epoll::delete(&self.epoll, &self.listener);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a socket in as a client that has yet to say hello.
+    pub fn admit(&mut self, id: ClientId, socket: OwnedFd) {
+        let connection = Connection::new(socket);
+        let token = EventData::new_u64(Pool::socket_token(id));
+        if epoll::add(&self.epoll, connection.socket(), token, EventFlags::IN).is_ok() {
+            let client = Client { connection, role: None, pid: 0, drafts: BTreeMap::new(), waits_open: 0 };
+            self.clients.insert(id, client);
+        }
+    }
+
+    fn hear_client(&mut self, id: ClientId, flags: EventFlags) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if flags.contains(EventFlags::OUT) && !std::mem::replace(&mut client.connection.dirty, true) {
+            self.dirty.push(id);
+        }
+        if !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            return;
+        }
+        let health = client.connection.receive();
+        // Handling a message can end its sender, so look it up each time.
+        while let Some(client) = self.clients.get_mut(&id) {
+            let handled = match client.connection.next() {
+                Ok(None) => break,
+                Ok(Some(message)) => self.handle_message(id, message).map_err(str::to_owned),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(nonsense) = handled {
+                tracing::error!(client = id.0, nonsense, "client dropped");
+                return self.disconnect(id);
+            }
+        }
+        if health == Health::Dead {
+            self.disconnect(id);
+        }
+    }
+
+    /// A client's connection has ended.
+    pub fn disconnect(&mut self, id: ClientId) {
+        if let Some(worker) = id.worker() {
+            // Its process is ending or must end. What it held is given back when its process is gone, because until
+            // then it may write; and only its end says how its task failed.
+            return self.end_worker(worker);
+        }
+        let Some(client) = self.clients.get(&id) else { return };
+        if client.role == Some(Role::Driver) {
+            self.orphans.insert(id, client.pid);
+            self.remove_connection(id);
+        } else {
+            self.remove_client(id);
+        }
+        // There may be a descriptor for another client now.
+        let _ = epoll::add(&self.epoll, &self.listener, EventData::new_u64(LISTENER), EventFlags::IN);
+    }
+
+    /// Forgets a client and everything it held.
+    pub fn remove_client(&mut self, id: ClientId) {
+        self.orphans.remove(&id);
+        self.remove_connection(id);
+        let freed = self.store.objects.forget(id);
+        self.store.reclaim(freed);
+    }
+
+    /// Forgets a client's connection, its questions and its half-made objects, but not its references.
+    fn remove_connection(&mut self, id: ClientId) {
+        self.waits.forget(id);
+        if let Some(client) = self.clients.remove(&id) {
+            self.store.reclaim(client.drafts.into_values().collect());
+        }
+    }
+
+    fn obey(&mut self) {
+        let _ = rustix::io::read(&self.wake.bell, &mut [0; 8]);
+        let commands = std::mem::take(&mut *self.wake.commands.lock().unwrap_or_else(PoisonError::into_inner));
+        for command in commands {
+            match command {
+                Command::Interrupt(cell) => {
+                    for id in self.drivers() {
+                        self.send(id, &ToClient::Interrupt { cell });
+                    }
+                }
+                Command::CellHost { pid, takeover: false } => self.keep_only_driver(pid),
+                // Its own hello says which references it has; until then the dead one's stand.
+                Command::CellHost { takeover: true, .. } => {}
+                Command::Shutdown => self.ending = true,
+            }
+        }
+    }
+
+    /// The connected drivers.
+    pub fn drivers(&self) -> Vec<ClientId> {
+        let drivers = self.clients.iter().filter(|(_, client)| client.role == Some(Role::Driver));
+        drivers.map(|(id, _)| *id).collect()
+    }
+
+    fn keep_only_driver(&mut self, pid: u32) {
+        let orphans = self.orphans.iter().filter(|(_, orphan)| **orphan != pid).map(|(id, _)| *id);
+        let live = self.drivers().into_iter().filter(|id| self.clients[id].pid != pid);
+        let gone: Vec<ClientId> = orphans.chain(live).collect();
+        gone.into_iter().for_each(|id| self.remove_client(id));
+    }
+
+    /// A word to the person.
+    pub fn notice(&self, text: String) {
+        tracing::info!(text, "notice");
+        self.observer.event(RuntimeEvent::Notice(text));
+    }
+
+    /// Watches a pipe.
+    pub fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> rustix::io::Result<()> {
+        epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN)
+    }
+}

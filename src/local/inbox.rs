@@ -1,0 +1,364 @@
+//! Reading from the head by whoever needs an answer.
+//!
+//! ```text
+//!   thread 1: waits ──▶ nobody reads ──▶ reads ──▶ sorts what came ──▶ its answer is there ──▶ goes
+//!   thread 2: waits ──▶ somebody reads ──▶ sleeps ────▲ woken ──▶ looks; else reads itself
+//! ```
+//!
+//! There is no thread of the runtime's own in a client: a cell host is forked between cells, and a helper thread would
+//! not exist in the twin.
+//!
+//! # Invariants
+//! - At most one thread reads. It gives that up before it returns, however it returns.
+//! - Messages are sorted in the order in which they came.
+
+use super::fds;
+use crate::protocol::{Decoder, RegionInfo, Request, TaskFrame, ToClient};
+use crate::store::Mapping;
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+const READ_BYTES: usize = 64 << 10;
+
+/// Why waiting ended without what was waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The deadline has passed.
+    TimedOut,
+    /// The cell was interrupted.
+    Interrupted,
+    /// The head is gone.
+    Closed(String),
+}
+
+/// What has come from the head and has not been taken.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// Expected answers, and those of them that have come. What is not expected is thrown away.
+    answers: HashMap<Request, Option<ToClient>>,
+    /// Tasks to run.
+    runs: VecDeque<TaskFrame>,
+    /// The cell that was interrupted last.
+    interrupted: Option<u64>,
+    /// Why nothing more will come.
+    closed: Option<String>,
+    reading: bool,
+}
+
+impl Books {
+    /// Takes the answer to a question, if it has come.
+    pub fn answer(&mut self, req: Request) -> Option<ToClient> {
+        if self.answers.get(&req)?.is_none() {
+            return None;
+        }
+        self.answers.remove(&req)?
+    }
+
+    /// Takes the next task, if one has come.
+    pub fn run(&mut self) -> Option<TaskFrame> {
+        self.runs.pop_front()
+    }
+}
+
+/// What has arrived and is not decoded.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    decoder: Decoder,
+    /// Descriptors, which arrive with the first byte of their message and so before its last.
+    beside: VecDeque<OwnedFd>,
+}
+
+impl Incoming {
+    /// Reads what is there; with `wait`, waits until something is.
+    ///
+    /// # Errors
+    /// A sentence that says why nothing more will come.
+    pub fn receive(&mut self, socket: impl AsFd, wait: bool) -> Result<(), String> {
+        let room = self.decoder.missing().max(READ_BYTES);
+        let mut beside = Vec::new();
+        match fds::receive(socket, self.decoder.room(room), &mut beside, wait) {
+            Ok(0) => return Err("the runtime has ended".into()),
+            Ok(bytes) => self.decoder.arrived(bytes),
+            Err(Errno::AGAIN) => {}
+            Err(error) => return Err(format!("the connection to the runtime broke: {error}")),
+        }
+        self.beside.extend(beside);
+        Ok(())
+    }
+
+    /// The next whole message.
+    ///
+    /// # Errors
+    /// A sentence that says why no other will follow.
+    pub fn next(&mut self) -> Result<Option<ToClient>, String> {
+        self.decoder.next().map_err(|error| format!("the runtime talks nonsense: {error}"))
+    }
+
+    /// Maps the memory that a message just taken speaks of.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn map(&mut self, info: &RegionInfo) -> Result<Arc<Mapping>, String> {
+        let file = self.beside.pop_front().ok_or("the store's memory did not come along")?;
+        let mapping = Mapping::new(file, info.len);
+        mapping.map(Arc::new).map_err(|error| format!("the store's {} bytes cannot be mapped: {error}", info.len))
+    }
+
+    /// Forgets the memory that a message just taken speaks of, because it is mapped already.
+    pub fn skip(&mut self) {
+        self.beside.pop_front();
+    }
+}
+
+/// The reading end of a client's connection.
+pub struct Inbox {
+    socket: OwnedFd,
+    incoming: Mutex<Incoming>,
+    books: Mutex<Books>,
+    changed: Condvar,
+    region: Mutex<(RegionInfo, Arc<Mapping>)>,
+}
+
+impl Inbox {
+    /// Takes a connection over whose `Welcome` has been read; `incoming` has what came after it.
+    pub fn new(socket: OwnedFd, incoming: Incoming, region: (RegionInfo, Arc<Mapping>)) -> Inbox {
+        Inbox {
+            socket,
+            incoming: Mutex::new(incoming),
+            books: Mutex::default(),
+            changed: Condvar::new(),
+            region: Mutex::new(region),
+        }
+    }
+
+    /// The connection.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The store's memory.
+    pub fn region(&self) -> (RegionInfo, Arc<Mapping>) {
+        self.region_lock().clone()
+    }
+
+    /// For a fork: nobody changes the memory while this is held.
+    pub fn region_lock(&self) -> MutexGuard<'_, (RegionInfo, Arc<Mapping>)> {
+        self.region.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer to this question will be wanted. Say so before it is asked.
+    pub fn expect(&self, req: Request) {
+        self.books().answers.insert(req, None);
+    }
+
+    /// The answer to this question is not wanted any more.
+    pub fn forget(&self, req: Request) {
+        self.books().answers.remove(&req);
+    }
+
+    /// Blocks until `look` finds something. `cell` is the one whose interruption ends the waiting.
+    ///
+    /// # Errors
+    /// See [`Stop`]. What has come goes before a passed deadline, and an interruption before both.
+    pub fn wait<T>(
+        &self,
+        deadline: Option<Instant>,
+        cell: Option<u64>,
+        mut look: impl FnMut(&mut Books) -> Option<T>,
+    ) -> Result<T, Stop> {
+        let mut books = self.books();
+        loop {
+            if cell.is_some() && books.interrupted == cell {
+                return Err(Stop::Interrupted);
+            }
+            if let Some(found) = look(&mut books) {
+                return Ok(found);
+            }
+            if let Some(reason) = &books.closed {
+                return Err(Stop::Closed(reason.clone()));
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Stop::TimedOut);
+            }
+            if books.reading {
+                books = match left {
+                    None => self.changed.wait(books).unwrap_or_else(PoisonError::into_inner),
+                    Some(left) => self.changed.wait_timeout(books, left).unwrap_or_else(PoisonError::into_inner).0,
+                };
+                continue;
+            }
+            books.reading = true;
+            drop(books);
+            let came = self.read(deadline);
+            books = self.books();
+            books.reading = false;
+            books.sort(came);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for something and reads it.
+    fn read(&self, deadline: Option<Instant>) -> Result<Vec<ToClient>, String> {
+        let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        // What came along with the `Welcome` is here already.
+        let came = self.decode(&mut incoming)?;
+        if !came.is_empty() {
+            return Ok(came);
+        }
+        // Without a deadline one system call does: it waits and reads.
+        let ready = match deadline {
+            None => true,
+            deadline => fds::wait_ready(&self.socket, PollFlags::IN, deadline).map_err(|error| error.to_string())?,
+        };
+        if ready {
+            incoming.receive(&self.socket, deadline.is_none())?;
+        }
+        self.decode(&mut incoming)
+    }
+
+    fn decode(&self, incoming: &mut Incoming) -> Result<Vec<ToClient>, String> {
+        let mut came = Vec::new();
+        while let Some(message) = incoming.next()? {
+            match message {
+                ToClient::Region(info) => {
+                    let mapping = incoming.map(&info)?;
+                    *self.region_lock() = (info, mapping);
+                }
+                message => came.push(message),
+            }
+        }
+        Ok(came)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Books {
+    fn sort(&mut self, came: Result<Vec<ToClient>, String>) {
+        match came {
+            Ok(messages) => messages.into_iter().for_each(|message| self.put(message)),
+            Err(reason) => self.closed = Some(reason),
+        }
+    }
+
+    fn put(&mut self, message: ToClient) {
+        let req = match &message {
+            ToClient::Granted { req, .. }
+            | ToClient::Refused { req, .. }
+            | ToClient::WaitDone { req, .. }
+            | ToClient::Opened { req, .. }
+            | ToClient::Answer { req, .. } => *req,
+            ToClient::Interrupt { cell } => {
+                self.interrupted = Some(*cell);
+                return;
+            }
+            ToClient::Run(_) => {
+                if let ToClient::Run(frame) = message {
+                    self.runs.push_back(frame);
+                }
+                return;
+            }
+            ToClient::Welcome { .. } | ToClient::Region(_) => return,
+        };
+        if let Some(answer) = self.answers.get_mut(&req) {
+            *answer = Some(message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::encode;
+    use crate::store::Region;
+    use rustix::net::SocketType;
+    use std::time::Duration;
+
+    fn inbox() -> (Inbox, OwnedFd) {
+        let (here, there) = fds::pair(SocketType::STREAM).unwrap();
+        let (region, _) = Region::create(Some(4096), None).unwrap();
+        let mapping = Mapping::new(region.file().try_clone_to_owned().unwrap(), 4096).unwrap();
+        let info = RegionInfo { generation: 1, len: 4096 };
+        (Inbox::new(here, Incoming::default(), (info, Arc::new(mapping))), there)
+    }
+
+    fn say(to: &OwnedFd, messages: &[ToClient]) {
+        let mut bytes = Vec::new();
+        messages.iter().for_each(|message| encode(message, &mut bytes).unwrap());
+        fds::send_bytes(to, &bytes).unwrap();
+    }
+
+    fn granted(req: u64) -> ToClient {
+        ToClient::Granted { req: Request(req), offset: req, backed: true }
+    }
+
+    #[test]
+    fn every_thread_gets_its_own_answer_whoever_reads() {
+        const THREADS: u64 = 8;
+        let (inbox, head) = inbox();
+        (0..THREADS).for_each(|number| inbox.expect(Request(number)));
+        std::thread::scope(|scope| {
+            for number in 0..THREADS {
+                let inbox = &inbox;
+                scope.spawn(move || {
+                    let deadline = number.is_multiple_of(2).then(|| Instant::now() + Duration::from_secs(60));
+                    let answer = inbox.wait(deadline, None, |books| books.answer(Request(number)));
+                    assert_eq!(answer, Ok(granted(number)));
+                });
+            }
+            for number in (0..THREADS).rev() {
+                say(&head, &[granted(number)]);
+            }
+        });
+    }
+
+    #[test]
+    fn an_interrupt_counts_for_its_own_cell_only() {
+        let (inbox, head) = inbox();
+        inbox.expect(Request(1));
+        say(&head, &[ToClient::Interrupt { cell: 3 }, granted(1)]);
+        let stopped = inbox.wait(None, Some(3), |books| books.answer(Request(1)));
+        assert_eq!(stopped, Err(Stop::Interrupted));
+        assert!(inbox.wait(None, Some(4), |books| books.answer(Request(1))).is_ok());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_longer_is_thrown_away() {
+        let (inbox, head) = inbox();
+        inbox.expect(Request(1));
+        inbox.forget(Request(1));
+        inbox.expect(Request(2));
+        say(&head, &[granted(1), granted(2)]);
+        inbox.wait(None, None, |books| books.answer(Request(2))).unwrap();
+        assert!(inbox.books().answers.is_empty());
+    }
+
+    #[test]
+    fn waiting_for_a_head_that_is_gone_ends() {
+        let (inbox, head) = inbox();
+        drop(head);
+        let stopped = inbox.wait::<()>(None, None, |_| None);
+        assert!(matches!(stopped, Err(Stop::Closed(_))));
+    }
+
+    #[test]
+    fn waiting_ends_in_time_whether_one_reads_or_not() {
+        let (inbox, _head) = inbox();
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let deadline = Instant::now() + Duration::from_millis(5);
+                let inbox = &inbox;
+                scope.spawn(move || {
+                    assert_eq!(inbox.wait::<()>(Some(deadline), None, |_| None), Err(Stop::TimedOut));
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,153 @@
+//! Libraries with tasks in them: opened once, attached, and called at an offset.
+
+#![allow(unsafe_code)]
+
+use crate::abi::{ATTACH_SYMBOL, Attach, Call, Hooks, Tenant, Trampoline};
+use crate::local::table;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_void};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The executable's own attach function; it is in no symbol table that `dlsym` sees.
+static PROGRAM: OnceLock<Attach> = OnceLock::new();
+
+/// Says how the executable itself is attached, so that functions of a plain program can be tasks. Call it in `main` before
+/// [`crate::local::Zygote::fork`] and before [`crate::worker::role_from_env`]; the first call counts.
+pub fn register_program(attach: Attach) {
+    let _ = PROGRAM.set(attach);
+}
+
+/// What the libraries of this cell host gave when they were attached.
+static CELLS: Mutex<Vec<Hooks>> = Mutex::new(Vec::new());
+
+/// Attaches a freshly opened cell library to this process's client. `symbol` is what `dlsym` gave for
+/// [`ATTACH_SYMBOL`].
+///
+/// # Errors
+/// A sentence, when there is no such symbol or the library was built against another version.
+///
+/// # Safety
+/// `symbol` is null or that symbol's address in a library that stays open.
+pub unsafe fn attach_cell(symbol: *mut c_void, cell: u64) -> Result<(), String> {
+    // SAFETY: as the caller says.
+    let hooks = unsafe { table::attach_address(symbol, Tenant::CELL_HOST, cell)? };
+    CELLS.lock().unwrap_or_else(PoisonError::into_inner).push(hooks);
+    Ok(())
+}
+
+/// Makes all attached cell libraries write out what they hold back of their standard output.
+pub fn flush_cells() {
+    let cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // Not under the lock: writing may block until somebody reads.
+    cells.iter().for_each(flush_library);
+    flush_streams();
+}
+
+/// All libraries that this worker has opened. They stay open: what a task has left behind may still need them.
+#[derive(Default)]
+pub(super) struct Libraries {
+    opened: HashMap<String, Library>,
+}
+
+struct Library {
+    base: usize,
+    attach: Attach,
+    /// The cell that it was last attached for.
+    cell: Option<u64>,
+    hooks: Option<Hooks>,
+}
+
+/// A function that a task is.
+pub(super) struct Entry {
+    trampoline: Trampoline,
+    hooks: Hooks,
+}
+
+impl Libraries {
+    /// The function at `offset` of the library, attached for the cell. An empty path is the executable itself.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn entry(&mut self, path: &str, offset: u64, cell: u64) -> Result<Entry, String> {
+        if !self.opened.contains_key(path) {
+            let library = if path.is_empty() { program()? } else { open(path)? };
+            self.opened.insert(path.to_owned(), library);
+        }
+        let library = self.opened.get_mut(path).ok_or("the library is not open")?;
+        if library.cell != Some(cell) {
+            // SAFETY: the function is the library's attach function, and the library is never closed.
+            library.hooks = Some(unsafe { table::attach(library.attach, Tenant::WORKER, cell)? });
+            library.cell = Some(cell);
+        }
+        let hooks = library.hooks.ok_or("the library is not attached")?;
+        let address = (library.base as u64).checked_add(offset).map(|address| address as *const c_void);
+        let inside = address.filter(|address| table::base_of(*address) == Some(library.base));
+        let address = inside.ok_or_else(|| format!("offset {offset:#x} is not in {path}"))?;
+        // SAFETY: the address is in the library, where the submitter, which has the same file open, has a trampoline.
+        // Function and data pointers are the same on Linux.
+        let trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(address) };
+        Ok(Entry { trampoline, hooks })
+    }
+}
+
+impl Entry {
+    /// Runs the task.
+    pub fn call(&self, call: &Call) {
+        // SAFETY: a trampoline takes a valid call and does not unwind; the call outlives it.
+        unsafe { (self.trampoline)(call) };
+    }
+
+    /// Makes the library write out what it holds back of its standard output.
+    pub fn flush(&self) {
+        flush_library(&self.hooks);
+        flush_streams();
+    }
+}
+
+fn flush_library(hooks: &Hooks) {
+    // SAFETY: the hooks are those of an attached library, which is never closed.
+    unsafe { (hooks.flush)() };
+}
+
+fn flush_streams() {
+    // SAFETY: a null pointer means all streams of the C library, which are locked one by one.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+fn program() -> Result<Library, String> {
+    let attach = *PROGRAM.get().ok_or(
+        "the function is in the program itself, and `main` does not begin with mobula::worker::register_program",
+    )?;
+    let base = table::program_base().ok_or("the program does not know where it is loaded")?;
+    Ok(Library { base, attach, cell: None, hooks: None })
+}
+
+fn open(path: &str) -> Result<Library, String> {
+    let name = CString::new(path).map_err(|_| format!("{path:?} is no path"))?;
+    // SAFETY: the library was built by the session for being loaded; its initialisers run here as they did in the
+    // process that submitted the task.
+    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+    if handle.is_null() {
+        return Err(format!("the library cannot be opened: {}", loader_error()));
+    }
+    let symbol = CString::new(ATTACH_SYMBOL).map_err(|_| "the symbol has no name")?;
+    // SAFETY: the handle is open, and the name is a C string.
+    let address = unsafe { libc::dlsym(handle, symbol.as_ptr()) };
+    if address.is_null() {
+        return Err(format!("{path} does not know mobula: it has no symbol {ATTACH_SYMBOL}"));
+    }
+    let base = table::base_of(address).ok_or_else(|| format!("nobody knows where {path} is loaded"))?;
+    // SAFETY: what this symbol names in a library is an attach function, by the waist's contract.
+    let attach = unsafe { std::mem::transmute::<*mut c_void, Attach>(address) };
+    Ok(Library { base, attach, cell: None, hooks: None })
+}
+
+fn loader_error() -> String {
+    // SAFETY: always allowed; gives null or a string that lives until this thread's next loader call.
+    let message = unsafe { libc::dlerror() };
+    if message.is_null() {
+        return "for an unknown reason".into();
+    }
+    // SAFETY: not null, so a C string, read at once.
+    unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
+}

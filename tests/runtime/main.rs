@@ -1,0 +1,99 @@
+//! The local runtime from outside: real processes, real signals, real memory.
+//!
+//! ```text
+//!   this program, as the test ──spawns──▶ itself, once a scenario ──▶ zygote, workers, drivers
+//! ```
+//!
+//! A scenario needs a `main` of its own, because a zygote is forked before any thread exists, so the usual test harness
+//! with its threads does not do. Tasks are functions of this program, written against the waist alone.
+
+#![allow(unsafe_code)]
+
+mod cell;
+mod deaths;
+mod front;
+mod numbers;
+mod objects;
+mod tasks;
+
+use std::io::Read;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// A scenario's name and body. It fails by panicking.
+type Scenario = (&'static str, fn());
+
+const SCENARIOS: &[&[Scenario]] = &[tasks::ALL, objects::ALL, deaths::ALL, numbers::ALL];
+
+/// A scenario that takes longer than this hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn main() -> ExitCode {
+    mobula::worker::register_program(cell::attach);
+    mobula::worker::role_from_env();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["--scenario", name] => {
+            let (_, body) = all().find(|(scenario, _)| scenario == name).expect("there is such a scenario");
+            body();
+            ExitCode::SUCCESS
+        }
+        ["--cell-host", socket] => {
+            deaths::cell_host(socket.as_ref());
+            ExitCode::SUCCESS
+        }
+        filters => run(filters),
+    }
+}
+
+fn all() -> impl Iterator<Item = Scenario> {
+    SCENARIOS.iter().copied().flatten().copied()
+}
+
+fn run(args: &[&str]) -> ExitCode {
+    let filters: Vec<&str> = args.iter().copied().filter(|arg| !arg.starts_with('-')).collect();
+    let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter));
+    let mut failed = 0;
+    for (name, _) in all().filter(|(name, _)| is_wanted(name)) {
+        match scenario(name) {
+            Ok(said) => println!("test {name} ... ok{}", if said.is_empty() { said } else { format!("\n{said}") }),
+            Err(said) => {
+                failed += 1;
+                println!("test {name} ... FAILED\n{said}");
+            }
+        }
+    }
+    println!("\n{failed} scenarios failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs one scenario in a process of its own. Gives what it wrote.
+fn scenario(name: &str) -> Result<String, String> {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+    command.args(["--scenario", name]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("this program runs");
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let read = std::thread::spawn(move || {
+        let mut said = String::new();
+        let _ = stdout.read_to_string(&mut said);
+        let _ = stderr.read_to_string(&mut said);
+        said
+    });
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("it is our child") {
+            break Ok(status);
+        }
+        if started.elapsed() > PATIENCE {
+            let _ = child.kill();
+            break Err(format!("it was still running after {PATIENCE:?}"));
+        }
+        std::thread::park_timeout(Duration::from_millis(2));
+    };
+    let said = read.join().unwrap_or_default();
+    match status {
+        Ok(status) if status.success() => Ok(said.trim_end().to_owned()),
+        Ok(status) => Err(format!("{said}{status}")),
+        Err(hang) => Err(format!("{said}{hang}")),
+    }
+}

@@ -1,0 +1,180 @@
+//! Objects: bytes in memory, references, and their end.
+
+use crate::Scenario;
+use crate::cell::{self, Arg, Ref, ask, get, open, put, put_with, submit, wait};
+use crate::front::{Front, until};
+use crate::tasks::{number, until_there};
+use mobula::abi::{Answer, Call, Fault, InitOptions, ObjectState, Question};
+use mobula::local::Config;
+
+pub const ALL: &[Scenario] = &[
+    ("a_hundred_mebibytes_are_read_where_they_lie", a_hundred_mebibytes_are_read_where_they_lie),
+    ("a_full_store_says_how_full_it_is", a_full_store_says_how_full_it_is),
+    ("dropped_objects_make_room", dropped_objects_make_room),
+    ("a_view_keeps_its_bytes", a_view_keeps_its_bytes),
+    ("nested_references_keep_their_targets", nested_references_keep_their_targets),
+    ("a_reference_made_by_a_task_outlives_it", a_reference_made_by_a_task_outlives_it),
+    ("a_large_argument_goes_with_its_task", a_large_argument_goes_with_its_task),
+    ("a_freed_object_is_unknown", a_freed_object_is_unknown),
+    ("the_memory_cannot_change_under_objects", the_memory_cannot_change_under_objects),
+    ("a_named_folder_holds_the_store_and_nothing_else", a_named_folder_holds_the_store_and_nothing_else),
+];
+
+const MIB: usize = 1 << 20;
+
+unsafe extern "C" fn sum_of_bytes(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| {
+            let sum = args[0].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+            Ok((sum.to_le_bytes().to_vec(), vec![]))
+        });
+    }
+}
+
+unsafe extern "C" fn repeated(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| Ok((vec![args[1][0]; number(&args[0]) as usize], vec![])));
+    }
+}
+
+/// Puts an object and returns its id, as a value that has a reference inside.
+unsafe extern "C" fn wrapped(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| {
+            let inner = put(&args[0]).unwrap();
+            Ok((inner.0.to_le_bytes().to_vec(), vec![inner]))
+        });
+    }
+}
+
+fn with_store(bytes: usize) -> Front {
+    Front::start(Config { num_cpus: Some(1.0), object_store_memory: Some(bytes as u64), ..Config::default() })
+}
+
+fn is_gone(id: u64) -> bool {
+    matches!(ask(&Question::State { id }), Err(Fault::Unknown { .. }))
+}
+
+fn a_hundred_mebibytes_are_read_where_they_lie() {
+    let _front = with_store(256 * MIB);
+    let big = vec![3; 100 * MIB];
+    let object = put(&big).unwrap();
+    let seen = get(&object).unwrap();
+    assert!(*seen == *big);
+    let again = open(&object).unwrap();
+    assert_eq!(seen.as_ptr(), again.as_ptr(), "both are the same memory");
+    let sum = submit("sum_of_bytes", sum_of_bytes, &[Arg::Of(&object)]).unwrap();
+    assert_eq!(number(&get(&sum).unwrap()), 3 * 100 * MIB as u64);
+    let made = submit("repeated", repeated, &[Arg::Value(&(50 * MIB as u64).to_le_bytes()), Arg::Value(b"x")]).unwrap();
+    assert!(get(&made).unwrap().iter().all(|byte| *byte == b'x'));
+    assert_eq!(
+        ask(&Question::State { id: made.0 }).unwrap(),
+        Answer::State(ObjectState::Ready { bytes: 50 * MIB as u64 })
+    );
+}
+
+fn a_full_store_says_how_full_it_is() {
+    let _front = with_store(8 * MIB);
+    let _kept = put(&vec![1; 6 * MIB]).unwrap();
+    let Err(fault) = put(&vec![2; 4 * MIB]) else { panic!("there was no room") };
+    let Fault::StoreFull { needed, used, limit, .. } = fault else { panic!("{fault:?}") };
+    assert_eq!((needed, used, limit), (4 * MIB as u64, 6 * MIB as u64, 8 * MIB as u64));
+    put(&vec![3; MIB]).unwrap();
+}
+
+fn dropped_objects_make_room() {
+    let _front = with_store(8 * MIB);
+    for round in 0..200 {
+        let object = put(&vec![round as u8; 5 * MIB]).unwrap();
+        assert!(open(&object).unwrap().iter().all(|byte| *byte == round as u8));
+    }
+    for _ in 0..200 {
+        let draft = cell::draft(5 * MIB).unwrap();
+        unsafe { (mobula::local::table::table().discard)(draft.token) };
+    }
+}
+
+fn a_view_keeps_its_bytes() {
+    let _front = with_store(8 * MIB);
+    let object = put(&vec![1; 5 * MIB]).unwrap();
+    let seen = get(&object).unwrap();
+    let id = object.0;
+    drop(object);
+    assert!(!is_gone(id));
+    assert!(put(&vec![2; 5 * MIB]).is_err());
+    assert!(seen.iter().all(|byte| *byte == 1));
+    drop(seen);
+    until("the object is gone", || is_gone(id));
+    put(&vec![2; 5 * MIB]).unwrap();
+}
+
+fn nested_references_keep_their_targets() {
+    let _front = with_store(8 * MIB);
+    let inner = put(&vec![7; MIB]).unwrap();
+    let outer = put_with(&inner.0.to_le_bytes(), &[inner.0]).unwrap();
+    let id = inner.0;
+    drop(inner);
+    assert!(!is_gone(id));
+    let found = Ref::to(number(&get(&outer).unwrap()));
+    drop(outer);
+    assert!(get(&found).unwrap().iter().all(|byte| *byte == 7));
+    drop(found);
+    until("the object is gone", || is_gone(id));
+}
+
+fn a_reference_made_by_a_task_outlives_it() {
+    let _front = with_store(8 * MIB);
+    for value in [b"small".to_vec(), vec![9; MIB]] {
+        let outer = submit("wrapped", wrapped, &[Arg::Value(&value)]).unwrap();
+        let inner = Ref::to(number(&get(&outer).unwrap()));
+        drop(outer);
+        assert_eq!(*get(&inner).unwrap(), value);
+    }
+}
+
+fn a_large_argument_goes_with_its_task() {
+    let _front = with_store(8 * MIB);
+    for _ in 0..10 {
+        let sum = submit("sum_of_bytes", sum_of_bytes, &[Arg::Value(&vec![1; 5 * MIB])]).unwrap();
+        assert_eq!(number(&get(&sum).unwrap()), 5 * MIB as u64);
+        // The next one has room only if this one's argument is gone; the worker says so before its result is there.
+    }
+}
+
+fn a_freed_object_is_unknown() {
+    let _front = with_store(8 * MIB);
+    let object = put(b"here").unwrap();
+    let stale = std::mem::ManuallyDrop::new(Ref(object.0));
+    drop(object);
+    assert_eq!(wait(&[&stale], 1, None).unwrap(), [true], "waiting for it does not hang");
+    assert!(matches!(open(&stale).map(|_| ()), Err(Fault::Unknown { .. })));
+    let task = submit("sum_of_bytes", sum_of_bytes, &[Arg::Of(&stale)]).unwrap();
+    assert!(matches!(get(&task).map(|_| ()), Err(Fault::Task(_))));
+}
+
+fn the_memory_cannot_change_under_objects() {
+    let _front = with_store(8 * MIB);
+    let object = put(b"here").unwrap();
+    let larger = InitOptions { object_store_memory: Some(16 * MIB as u64), ..InitOptions::default() };
+    let Err(Fault::Refused { message }) = ask(&Question::Init(larger.clone())) else { panic!("it was changed") };
+    assert!(message.contains("1 objects"), "{message}");
+    drop(object);
+    ask(&Question::Init(larger)).unwrap();
+}
+
+fn a_named_folder_holds_the_store_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let front = Front::start(Config {
+        num_cpus: Some(1.0),
+        object_store_memory: Some(8 * MIB as u64),
+        store_directory: Some(folder.path().to_owned()),
+        ..Config::default()
+    });
+    let gate = folder.path().join("go").to_str().unwrap().to_owned();
+    std::fs::write(&gate, "").unwrap();
+    get(&submit("until_there", until_there, &[Arg::Value(gate.as_bytes())]).unwrap()).unwrap();
+    assert!(get(&put(&vec![1; MIB]).unwrap()).unwrap().iter().all(|byte| *byte == 1));
+    std::fs::remove_file(&gate).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its file has no name");
+    drop(front);
+}

@@ -1,0 +1,287 @@
+//! Tasks: submitted, run, failed, waited for.
+
+use crate::Scenario;
+use crate::cell::{self, Arg, Ref, Seen, ask, get, open, put, submit, wait};
+use crate::front::{Front, is_alive, kill, sigkill, until};
+use mobula::abi::{Answer, Call, Cause, Fault, InitOptions, ObjectState, Place, Question};
+use mobula::local::{Config, RuntimeEvent, Stream};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+pub const ALL: &[Scenario] = &[
+    ("a_task_gets_its_arguments_and_gives_its_result", a_task_gets_its_arguments_and_gives_its_result),
+    ("ten_thousand_tasks_all_come_back", ten_thousand_tasks_all_come_back),
+    ("a_task_starts_when_the_task_before_it_has_ended", a_task_starts_when_the_task_before_it_has_ended),
+    ("tasks_that_wait_for_tasks_get_by_with_one_cpu", tasks_that_wait_for_tasks_get_by_with_one_cpu),
+    ("two_tasks_run_at_once_on_two_cpus", two_tasks_run_at_once_on_two_cpus),
+    ("a_failure_is_told_once_and_carried_to_whoever_depends_on_it", a_failure_is_told_once_and_carried_to_whoever_depends_on_it),
+    ("a_panic_knows_its_place_in_the_cell", a_panic_knows_its_place_in_the_cell),
+    ("a_killed_worker_fails_its_task_and_is_replaced", a_killed_worker_fails_its_task_and_is_replaced),
+    ("a_task_that_exits_says_with_what_code", a_task_that_exits_says_with_what_code),
+    ("a_task_that_returns_nothing_is_refused", a_task_that_returns_nothing_is_refused),
+    ("what_a_task_wrote_is_there_before_its_result", what_a_task_wrote_is_there_before_its_result),
+    ("much_output_does_not_stop_a_task", much_output_does_not_stop_a_task),
+    ("wait_says_what_is_ready_and_gives_up_in_time", wait_says_what_is_ready_and_gives_up_in_time),
+    ("a_second_init_is_refused_and_a_first_one_counts", a_second_init_is_refused_and_a_first_one_counts),
+];
+
+pub unsafe extern "C" fn add(call: *const Call) {
+    let sum = |args: &[Seen]| args.iter().map(|arg| number(arg)).sum::<u64>();
+    unsafe { cell::task(call, |args| Ok((sum(args).to_le_bytes().to_vec(), vec![]))) };
+}
+
+unsafe extern "C" fn depth(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| {
+            let left = number(&args[0]);
+            let below = match left {
+                0 => 0,
+                _ => {
+                    let inner = submit("depth", depth, &[Arg::Value(&(left - 1).to_le_bytes())]).unwrap();
+                    number(&get(&inner).unwrap())
+                }
+            };
+            Ok(((below + 1).to_le_bytes().to_vec(), vec![]))
+        });
+    }
+}
+
+/// Ends when a file exists.
+pub unsafe extern "C" fn until_there(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| {
+            let path = String::from_utf8(args[0].to_vec()).unwrap();
+            until("the file is there", || std::path::Path::new(&path).exists());
+            Ok((std::process::id().to_le_bytes().to_vec(), vec![]))
+        });
+    }
+}
+
+/// Makes a file, and ends when another one exists.
+unsafe extern "C" fn meet(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| {
+            let path = |arg: &Seen| String::from_utf8(arg.to_vec()).unwrap();
+            std::fs::write(path(&args[0]), "").unwrap();
+            until("the other one is there", || std::path::Path::new(&path(&args[1])).exists());
+            Ok((vec![], vec![]))
+        });
+    }
+}
+
+/// Writes its process id into a file and ends only by force.
+pub unsafe extern "C" fn for_ever(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| {
+            let path = String::from_utf8(args[0].to_vec()).unwrap();
+            let draft = format!("{path}.draft");
+            std::fs::write(&draft, std::process::id().to_string()).unwrap();
+            std::fs::rename(draft, path).unwrap();
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+}
+
+unsafe extern "C" fn broken(call: *const Call) {
+    unsafe { cell::task(call, |_| Err(Cause::Error { message: "odd".into() })) };
+}
+
+unsafe extern "C" fn panicked(call: *const Call) {
+    let place = Place { file: "src/lib.rs".into(), line: 3, column: 5, library: String::new(), cell: None };
+    unsafe { cell::task(call, |_| Err(Cause::Panic { message: "boom".into(), place: Some(place) })) };
+}
+
+unsafe extern "C" fn exit_three(_call: *const Call) {
+    std::process::exit(3);
+}
+
+unsafe extern "C" fn silent(_call: *const Call) {}
+
+unsafe extern "C" fn talk(call: *const Call) {
+    unsafe {
+        cell::task(call, |args| {
+            for line in 0..number(&args[0]) {
+                println!("line {line} of many, many, many lines that a task can write");
+            }
+            print!("the end");
+            Ok((vec![], vec![]))
+        });
+    }
+}
+
+pub fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().unwrap())
+}
+
+fn words(count: u64) -> [u8; 8] {
+    count.to_le_bytes()
+}
+
+/// The process id of a task that runs [`for_ever`].
+pub fn running_pid(path: &str) -> u32 {
+    until("the task runs", || std::path::Path::new(path).exists());
+    std::fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+fn a_task_gets_its_arguments_and_gives_its_result() {
+    let _front = Front::with_cpus(1);
+    let one = put(&words(1)).unwrap();
+    let sum = submit("add", add, &[Arg::Of(&one), Arg::Value(&words(2)), Arg::Of(&one)]).unwrap();
+    assert_eq!(number(&get(&sum).unwrap()), 4);
+    let nothing = submit("add", add, &[]).unwrap();
+    assert_eq!(number(&get(&nothing).unwrap()), 0);
+}
+
+fn ten_thousand_tasks_all_come_back() {
+    let _front = Front::with_cpus(2);
+    let tasks: Vec<Ref> =
+        (0..10_000).map(|index| submit("add", add, &[Arg::Value(&words(index)), Arg::Value(&words(1))]).unwrap()).collect();
+    wait(&tasks.iter().collect::<Vec<_>>(), tasks.len(), None).unwrap();
+    for (index, task) in (0..).zip(&tasks) {
+        assert_eq!(number(&open(task).unwrap()), index + 1);
+    }
+}
+
+fn a_task_starts_when_the_task_before_it_has_ended() {
+    let _front = Front::with_cpus(2);
+    let mut last = put(&words(0)).unwrap();
+    for _ in 0..500 {
+        // The one before is dropped here, long before it has run: the task keeps it.
+        last = submit("add", add, &[Arg::Of(&last), Arg::Value(&words(1))]).unwrap();
+    }
+    assert_eq!(number(&get(&last).unwrap()), 500);
+}
+
+fn tasks_that_wait_for_tasks_get_by_with_one_cpu() {
+    let _front = Front::with_cpus(1);
+    let outer = submit("depth", depth, &[Arg::Value(&words(20))]).unwrap();
+    assert_eq!(number(&get(&outer).unwrap()), 21);
+}
+
+fn two_tasks_run_at_once_on_two_cpus() {
+    let _front = Front::with_cpus(2);
+    let folder = tempfile::tempdir().unwrap();
+    let [mine, yours] = ["mine", "yours"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let first = submit("meet", meet, &[Arg::Value(mine.as_bytes()), Arg::Value(yours.as_bytes())]).unwrap();
+    let second = submit("meet", meet, &[Arg::Value(yours.as_bytes()), Arg::Value(mine.as_bytes())]).unwrap();
+    get(&first).unwrap();
+    get(&second).unwrap();
+}
+
+fn a_failure_is_told_once_and_carried_to_whoever_depends_on_it() {
+    let front = Front::with_cpus(1);
+    let origin = submit("broken", broken, &[]).unwrap();
+    let middle = submit("middle", add, &[Arg::Of(&origin)]).unwrap();
+    let last = submit("last", add, &[Arg::Of(&middle)]).unwrap();
+    let Err(Fault::Task(failure)) = get(&last).map(|_| ()) else { panic!("it did not fail") };
+    assert_eq!((failure.task.as_str(), &failure.cause), ("broken", &Cause::Error { message: "odd".into() }));
+    assert_eq!(failure.carried_by, ["middle", "last"]);
+    assert_ne!(failure.pid, 0);
+    // One that is submitted when the failure is known already.
+    let late = submit("late", add, &[Arg::Of(&last)]).unwrap();
+    let Err(Fault::Task(failure)) = get(&late).map(|_| ()) else { panic!("it did not fail") };
+    assert_eq!(failure.carried_by, ["middle", "last", "late"]);
+
+    assert_eq!(front.told.failures().len(), 1);
+    let Answer::Errors(errors) = ask(&Question::Errors).unwrap() else { panic!("not what was asked") };
+    assert_eq!(errors.len(), 1);
+    assert_eq!(ask(&Question::State { id: last.0 }).unwrap(), Answer::State(ObjectState::Failed));
+}
+
+fn a_panic_knows_its_place_in_the_cell() {
+    let _front = Front::with_cpus(1);
+    let task = submit("panicked", panicked, &[]).unwrap();
+    let Err(Fault::Task(failure)) = get(&task).map(|_| ()) else { panic!("it did not fail") };
+    let Cause::Panic { place: Some(place), .. } = failure.cause else { panic!("not a panic") };
+    assert_eq!(place.cell.unwrap().cell, 7);
+}
+
+fn a_killed_worker_fails_its_task_and_is_replaced() {
+    let front = Front::with_cpus(1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid").to_str().unwrap().to_owned();
+    let task = submit("for_ever", for_ever, &[Arg::Value(path.as_bytes())]).unwrap();
+    let pid = running_pid(&path);
+    kill(pid);
+    let Err(Fault::Task(failure)) = get(&task).map(|_| ()) else { panic!("it did not fail") };
+    assert_eq!((failure.pid, failure.cause), (pid, sigkill()));
+    assert!(!is_alive(pid));
+    let next = submit("add", add, &[Arg::Value(&words(1))]).unwrap();
+    assert_eq!(number(&get(&next).unwrap()), 1);
+    assert_eq!(front.told.failures().len(), 1);
+}
+
+fn a_task_that_exits_says_with_what_code() {
+    let _front = Front::with_cpus(1);
+    let task = submit("exit_three", exit_three, &[]).unwrap();
+    let Err(Fault::Task(failure)) = get(&task).map(|_| ()) else { panic!("it did not fail") };
+    assert_eq!(failure.cause, Cause::Exit { code: 3 });
+}
+
+fn a_task_that_returns_nothing_is_refused() {
+    let _front = Front::with_cpus(1);
+    let task = submit("silent", silent, &[]).unwrap();
+    let Err(Fault::Task(failure)) = get(&task).map(|_| ()) else { panic!("it did not fail") };
+    assert!(matches!(failure.cause, Cause::Refused { .. }), "{failure:?}");
+}
+
+fn what_a_task_wrote_is_there_before_its_result() {
+    let front = Front::with_cpus(1);
+    for round in 1..=50 {
+        let task = submit("talk", talk, &[Arg::Value(&words(1))]).unwrap();
+        get(&task).unwrap();
+        let text = front.told.text();
+        assert_eq!(text.matches("line 0").count(), round);
+        assert_eq!(text.matches("the end\n").count(), round, "a last line without an end gets one");
+        assert!(text.lines().all(|line| line.starts_with("(talk pid=")));
+    }
+    let is_stdout = |event: &RuntimeEvent| matches!(event, RuntimeEvent::TaskOutput { stream: Stream::Stdout, .. });
+    front.told.wait_for(is_stdout);
+}
+
+fn much_output_does_not_stop_a_task() {
+    const LINES: u64 = 100_000;
+    let front = Front::with_cpus(1);
+    get(&submit("talk", talk, &[Arg::Value(&words(LINES))]).unwrap()).unwrap();
+    assert_eq!(front.told.text().lines().count() as u64, LINES + 1);
+}
+
+fn wait_says_what_is_ready_and_gives_up_in_time() {
+    let _front = Front::with_cpus(2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("go").to_str().unwrap().to_owned();
+    let slow = submit("until_there", until_there, &[Arg::Value(path.as_bytes())]).unwrap();
+    let quick = submit("add", add, &[]).unwrap();
+    assert_eq!(wait(&[&slow, &quick], 1, None).unwrap(), [false, true]);
+    assert_eq!(wait(&[&slow, &quick], 2, Some(Duration::from_millis(20))).unwrap(), [false, true]);
+    assert_eq!(wait(&[&slow], 1, Some(Duration::ZERO)).unwrap(), [false]);
+    assert!(matches!(open(&slow).map(|_| ()), Err(Fault::NotReady { .. })));
+    assert!(matches!(wait(&[&slow], 2, None), Err(Fault::Refused { .. })));
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(wait(&[&slow, &slow, &quick], 3, None).unwrap(), [true, true, true], "the same twice is no problem");
+    let told: BTreeSet<u64> = [&slow, &quick].iter().map(|task| task.0).collect();
+    assert_eq!(told.len(), 2);
+}
+
+fn a_second_init_is_refused_and_a_first_one_counts() {
+    let _front = Front::start(Config { num_cpus: Some(1.0), ..Config::default() });
+    let options = InitOptions { num_cpus: Some(3.0), object_store_memory: Some(64 << 20), ..InitOptions::default() };
+    let Answer::Address(address) = ask(&Question::Init(options.clone())).unwrap() else { panic!("not an address") };
+    assert_eq!((address.num_cpus, address.object_store_memory), (3.0, 64 << 20));
+    assert!(std::path::Path::new(&address.session_dir).is_dir());
+    assert!(matches!(ask(&Question::Init(options.clone())), Err(Fault::Refused { .. })));
+    let again = InitOptions { ignore_reinit: true, ..options };
+    let Answer::Address(same) = ask(&Question::Init(again)).unwrap() else { panic!("not an address") };
+    assert_eq!((same.socket, same.num_cpus), (address.socket, 3.0));
+    let Answer::Resources(all) = ask(&Question::ClusterResources).unwrap() else { panic!("not resources") };
+    assert_eq!(all, [("CPU".to_owned(), 3.0)]);
+    // The new memory works.
+    let big = vec![5; 1 << 20];
+    assert_eq!(*get(&put(&big).unwrap()).unwrap(), big);
+    until("three workers run", || {
+        let again = InitOptions { ignore_reinit: true, ..InitOptions::default() };
+        matches!(ask(&Question::Init(again)), Ok(Answer::Address(address)) if address.workers.len() == 3)
+    });
+}
