@@ -311,11 +311,10 @@ impl Running {
     pub(crate) unsafe fn take(call: *const Call) -> Running {
         // SAFETY: readable by this function's contract.
         let call = unsafe { &*call };
-        // SAFETY: the same contract; with no arguments the pointer may be anything, so it is not used.
-        let views = if call.args_len == 0 {
-            &[]
-        } else {
-            unsafe { std::slice::from_raw_parts(call.args, call.args_len as usize) }
+        let views: &[View] = match call.args_len {
+            0 => &[], // The pointer may be anything.
+            // SAFETY: the same contract.
+            len => unsafe { std::slice::from_raw_parts(call.args, len as usize) },
         };
         let args: Vec<Hold> = views.iter().map(|view| Hold::new(*view)).collect();
         Running { call: call.call, returns: call.returns, args: args.into_iter() }

@@ -107,16 +107,15 @@ pub(crate) fn run<E: Evaluator>(runner: &Runner<E>, lines: Receiver<Line>) -> Re
         Readiness::Interrupted => return Ok(Ending::CellFailed),
     }
     let mut splitter = Splitter::default();
-    let mut next: Option<String> = None;
-    while let Some(line) = next.take().map(Ok).or_else(|| lines.recv().ok()) {
+    let mut next: Option<Line> = None;
+    while let Some(line) = next.take().or_else(|| lines.recv().ok()) {
         let line = line?;
         match splitter.feed(&line) {
             Fed::More => continue,
             Fed::Run => {}
             Fed::Maybe => match lines.recv_timeout(NEXT_LINE_WAIT) {
                 Ok(line) => {
-                    let line = line?;
-                    let goes_on = input::goes_on(&line);
+                    let goes_on = line.as_ref().is_ok_and(|line| input::goes_on(line));
                     next = Some(line);
                     if goes_on {
                         continue;
@@ -314,8 +313,8 @@ mod tests {
 
     #[test]
     fn an_input_that_is_no_text_names_the_line() {
-        let piped = piped_bytes(Fake::new(), b"a;\n\xff\n");
-        assert_eq!(piped.fake.cells(), ["a;"]);
+        let piped = piped_bytes(Fake::new(), b"a\n\xff\n");
+        assert_eq!(piped.fake.cells(), ["a"]);
         assert_eq!(piped.ending.unwrap_err().to_string(), "line 2 of the input is not valid UTF-8");
     }
 

@@ -3,9 +3,13 @@
 use crate::evaluator::Evaluator;
 use crate::interrupts::Interrupts;
 use crate::render::Screen;
-use crossbeam::channel::{bounded, never};
+use crossbeam::channel::{after, bounded, never};
 use crossbeam::select;
 use mobula_session::{InputReader, Outcome};
+use std::time::Duration;
+
+/// How long a person waits for the evaluator without a word.
+const SILENCE_MAX: Duration = Duration::from_millis(700);
 
 /// What waiting for the evaluator came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +41,25 @@ impl<E: Evaluator> Runner<E> {
         if std::thread::Builder::new().name("readiness".into()).spawn(wait).is_err() {
             return self.evaluator.ready().map_or_else(Readiness::Failed, |()| Readiness::Ready);
         }
-        let never = never();
-        let interrupts = self.interrupts.as_ref().map_or(&never, Interrupts::idle);
+        let nothing = never();
+        let interrupts = self.interrupts.as_ref().map_or(&nothing, Interrupts::idle);
         while interrupts.try_recv().is_ok() {}
-        select! {
-            recv(ready) -> answer => match answer {
-                Ok(Ok(())) => Readiness::Ready,
-                Ok(Err(sentence)) => Readiness::Failed(sentence),
-                Err(_) => Readiness::Failed("the evaluator ended while it was getting ready".to_owned()),
-            },
-            recv(interrupts) -> _ => Readiness::Interrupted,
+        let mut patience = after(SILENCE_MAX);
+        loop {
+            select! {
+                recv(ready) -> answer => return match answer {
+                    Ok(Ok(())) => Readiness::Ready,
+                    Ok(Err(sentence)) => Readiness::Failed(sentence),
+                    Err(_) => Readiness::Failed("the evaluator ended while it was getting ready".to_owned()),
+                },
+                recv(interrupts) -> _ => return Readiness::Interrupted,
+                recv(patience) -> _ => {
+                    patience = never();
+                    if self.screen.is_terminal() {
+                        self.screen.notice("getting ready for the first cell …");
+                    }
+                }
+            }
         }
     }
 

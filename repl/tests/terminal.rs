@@ -99,9 +99,12 @@ impl Terminal {
         }
     }
 
-    /// Ctrl-D, and the exit code.
-    fn leaves(mut self) -> i32 {
-        self.types(CTRL_D);
+    /// Waits for the prompt, types Ctrl-D, and returns the exit code.
+    fn leaves_at(mut self, prompt: &str) -> i32 {
+        self.sees(prompt).types(CTRL_D);
+        let begin = Instant::now();
+        while self.bytes.recv_timeout(DEADLINE.saturating_sub(begin.elapsed())).is_ok() {}
+        assert!(begin.elapsed() < DEADLINE, "it does not end");
         let status = self.script.wait().expect("it ends");
         status.code().expect("it was not killed")
     }
@@ -151,8 +154,8 @@ impl Home {
 fn a_cell_runs_and_ctrl_d_leaves() {
     let home = Home::new();
     let mut terminal = home.terminal();
-    terminal.types("result 7").types(ENTER).sees("\n7\n").sees("[2]: ");
-    assert_eq!(terminal.leaves(), 0);
+    terminal.types("result 7").types(ENTER).sees("\n7\n");
+    assert_eq!(terminal.leaves_at("[2]: "), 0);
 }
 
 #[test]
@@ -160,16 +163,16 @@ fn an_unfinished_cell_gets_another_line_and_runs_when_it_is_whole() {
     let home = Home::new();
     let mut terminal = home.terminal();
     terminal.types("fn f() {").types(ENTER).types("result 7").types(ENTER).types("}").types(ENTER);
-    terminal.sees("    result 7\n}").sees("\n7\n").sees("[2]: ");
-    assert_eq!(terminal.leaves(), 0);
+    terminal.sees("    result 7\n}").sees("\n7\n");
+    assert_eq!(terminal.leaves_at("[2]: "), 0);
 }
 
 #[test]
 fn pasted_text_is_taken_as_it_is() {
     let home = Home::new();
     let mut terminal = home.terminal();
-    terminal.types("\x1b[200~result 1\n    result 2\n\x1b[201~").types(ENTER).sees("\n1\n2\n").sees("[2]: ");
-    assert_eq!(terminal.leaves(), 0);
+    terminal.types("\x1b[200~result 1\n    result 2\n\x1b[201~").types(ENTER).sees("\n1\n2\n");
+    assert_eq!(terminal.leaves_at("[2]: "), 0);
 }
 
 #[test]
@@ -179,16 +182,16 @@ fn ctrl_c_at_the_prompt_drops_the_line_and_stays() {
     for _ in 0..3 {
         terminal.types("result 8").sees("result 8").types(CTRL_C).sees("[1]: ");
     }
-    terminal.types("result 9").types(ENTER).sees("\n9\n").sees("[2]: ");
-    assert_eq!(terminal.leaves(), 0);
+    terminal.types("result 9").types(ENTER).sees("\n9\n");
+    assert_eq!(terminal.leaves_at("[2]: "), 0);
 }
 
 #[test]
 fn ctrl_c_interrupts_the_cell_that_runs() {
     let home = Home::new();
     let mut terminal = home.terminal();
-    terminal.types("wait").types(ENTER).sees("waiting\n").types(CTRL_C).sees("error: interrupted\n").sees("[2]: ");
-    assert_eq!(terminal.leaves(), 0);
+    terminal.types("wait").types(ENTER).sees("waiting\n").types(CTRL_C).sees("error: interrupted\n");
+    assert_eq!(terminal.leaves_at("[2]: "), 0);
 }
 
 #[test]
@@ -198,8 +201,8 @@ fn output_that_comes_while_a_person_types_leaves_the_line_alone() {
     terminal.types("later from a task").types(ENTER).sees("[2]: ");
     // The evaluator prints it when it is asked for a completion.
     terminal.types("result ").types(TAB).sees("from a task\n").sees("[2]: result ");
-    terminal.types("7").types(ENTER).sees("\n7\n").sees("[3]: ");
-    assert_eq!(terminal.leaves(), 0);
+    terminal.types("7").types(ENTER).sees("\n7\n");
+    assert_eq!(terminal.leaves_at("[3]: "), 0);
 }
 
 #[test]
@@ -208,22 +211,22 @@ fn what_is_typed_while_a_cell_runs_is_not_lost() {
     let mut terminal = home.terminal();
     terminal.types("result 1\rresult 2\rresult 3\rresu").sees("\n1\n").sees("\n2\n").sees("\n3\n").sees("[4]: resu");
     terminal.types("lt 4").types(ENTER).sees("\n4\n");
-    assert_eq!(terminal.leaves(), 0);
+    assert_eq!(terminal.leaves_at("[5]: "), 0);
 }
 
 #[test]
 fn what_was_typed_is_there_in_the_next_session_and_private() {
     let home = Home::new();
     let mut first = home.terminal();
-    first.types("fn f() {\rresult 7\r}\r").sees("[2]: ").types("result 8").types(ENTER).sees("[3]: ");
-    assert_eq!(first.leaves(), 0);
+    first.types("fn f() {\rresult 7\r}\r").sees("[2]: ").types("result 8").types(ENTER);
+    assert_eq!(first.leaves_at("[3]: "), 0);
     let mode = |path: &Path| std::fs::metadata(path).expect("it exists").permissions().mode() & 0o777;
     assert_eq!(mode(&home.history()), 0o600);
     assert_eq!(mode(home.history().parent().expect("a folder")), 0o700);
 
     let mut second = home.terminal();
     second.types(UP).sees("result 8").types(UP).sees("fn f() {\n    result 7\n}").types(ENTER).sees("\n7\n");
-    assert_eq!(second.leaves(), 0);
+    assert_eq!(second.leaves_at("[2]: "), 0);
 }
 
 #[test]
@@ -231,5 +234,5 @@ fn a_cell_can_ask() {
     let home = Home::new();
     let mut terminal = home.terminal();
     terminal.types("ask name? ").types(ENTER).sees("\nname? ").types("manta").types(ENTER).sees("Some(\"manta\")");
-    assert_eq!(terminal.leaves(), 0);
+    assert_eq!(terminal.leaves_at("[2]: "), 0);
 }

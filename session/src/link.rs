@@ -407,6 +407,7 @@ impl Worker {
         self.loaded = true;
         self.answer(&if skip { ToHost::Skip } else { ToHost::Begin { cell } });
         if skip {
+            self.shared.lock().record.panicked = true;
             self.controls.push("EVCXR_PANIC_NOTIFICATION".into());
             self.finish();
         }

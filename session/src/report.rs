@@ -171,7 +171,7 @@ fn notes(error: &CompilationError) -> Vec<String> {
 
 /// A word for errors that a notebook makes where a file would not.
 fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
-    if message.contains("`Deserialize` is not general enough") {
+    if message.contains("is not general enough") && (message.contains("OwnsItsData") || message.contains("Deserialize")) {
         // What rustc says when an argument or a result of a task is, or has in it, a reference.
         return Some(
             "a reference cannot be sent to another process: let the function take and return owned values \

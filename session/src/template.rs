@@ -101,7 +101,7 @@ impl Template {
             deps.push_str(&format!("{name} = {requirement}\n"));
         }
         format!(
-            "[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n\
+            "[workspace]\n\n[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n\
              [lib]\ncrate-type = [\"cdylib\"]\npath = \"src/lib.rs\"\n\n\
              [profile.dev]\nopt-level = {OPT_LEVEL}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\n\
              debug-assertions = true\ncodegen-units = 16\npanic = 'unwind'\nincremental = true\noverflow-checks = true\n\n\

@@ -108,7 +108,7 @@ impl Connection {
     }
 
     /// Reads what there is, as far as one turn goes. `Dead` when the other end is closed; what it had said before can
-    /// still be taken with [`Connection::next`].
+    /// still be taken with [`Connection::take`].
     pub fn receive(&mut self) -> Health {
         let mut taken = 0;
         while taken < TURN_BYTES {
@@ -134,8 +134,8 @@ impl Connection {
     ///
     /// # Errors
     /// The client talks nonsense.
-    pub fn next(&mut self) -> Result<Option<ToHead>, FrameError> {
-        self.decoder.next()
+    pub fn take(&mut self) -> Result<Option<ToHead>, FrameError> {
+        self.decoder.take()
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
             connection.flush();
             let bytes = fds::receive(&there, decoder.room(READ_BYTES), &mut Vec::new(), false).unwrap();
             decoder.arrived(bytes);
-            while let Some(message) = decoder.next::<ToClient>().unwrap() {
+            while let Some(message) = decoder.take::<ToClient>().unwrap() {
                 assert_eq!(message, ToClient::Interrupt { cell: next });
                 next += 1;
             }
@@ -175,7 +175,7 @@ mod tests {
         drop(there);
         let mut connection = Connection::new(here);
         while connection.receive() != Health::Dead {}
-        assert_eq!(connection.next().unwrap(), Some(ToHead::Abort { offset: 64 }));
-        assert_eq!(connection.next().unwrap(), None);
+        assert_eq!(connection.take().unwrap(), Some(ToHead::Abort { offset: 64 }));
+        assert_eq!(connection.take().unwrap(), None);
     }
 }

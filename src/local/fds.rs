@@ -34,9 +34,7 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> rustix::
 
 /// Sends what fits now. `EAGAIN` when nothing fits.
 pub fn send_bytes(socket: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
-    rustix::io::retry_on_intr(|| {
-        rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
-    })
+    rustix::io::retry_on_intr(|| rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
 }
 
 /// Receives, and puts descriptors that came along into `fds`. 0 bytes mean that the other end is closed.
@@ -70,10 +68,7 @@ pub fn wait_ready(fd: impl AsFd, events: PollFlags, deadline: Option<Instant>) -
 
 /// A duration as the kernel takes it.
 pub fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: duration.as_secs().min(i32::MAX as u64) as i64,
-        tv_nsec: duration.subsec_nanos().into(),
-    }
+    Timespec { tv_sec: duration.as_secs().min(i32::MAX as u64) as i64, tv_nsec: duration.subsec_nanos().into() }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The session's folder: where its socket lies, and how nothing of it is left behind.
 //!
 //! ```text
-//!   $XDG_RUNTIME_DIR | $TMPDIR | /tmp
+//!   $TMPDIR | /tmp        (not $XDG_RUNTIME_DIR: that is memory, and cells' libraries lie here, too)
 //!   └── mobula-<uid>/                     0700, ours, no link
 //!       └── session-<pid>-<random>/       0700
 //!           ├── lock                      flock'ed for as long as the front process lives
@@ -34,7 +34,7 @@ pub struct Folder {
 impl Folder {
     /// Makes a folder, and removes those of dead sessions beside it.
     pub fn create() -> Result<Folder, StartError> {
-        let wishes = [std::env::var_os("XDG_RUNTIME_DIR"), std::env::var_os("TMPDIR"), Some("/tmp".into())];
+        let wishes = [std::env::var_os("TMPDIR"), Some("/tmp".into())];
         let parents = wishes.into_iter().flatten().map(PathBuf::from);
         let fits = |parent: &PathBuf| parent.as_os_str().len() + 60 <= SOCKET_PATH_MAX && parent.is_dir();
         let parent = parents.into_iter().find(fits).unwrap_or_else(|| "/tmp".into());

@@ -275,7 +275,8 @@ impl Head {
         }
     }
 
-    fn hear_client(&mut self, id: ClientId, flags: EventFlags) {
+    /// Handles what a client has said.
+    pub fn hear_client(&mut self, id: ClientId, flags: EventFlags) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if flags.contains(EventFlags::OUT) && !std::mem::replace(&mut client.connection.dirty, true) {
             self.dirty.push(id);
@@ -286,7 +287,7 @@ impl Head {
         let health = client.connection.receive();
         // Handling a message can end its sender, so look it up each time.
         while let Some(client) = self.clients.get_mut(&id) {
-            let handled = match client.connection.next() {
+            let handled = match client.connection.take() {
                 Ok(None) => break,
                 Ok(Some(message)) => self.handle_message(id, message).map_err(str::to_owned),
                 Err(error) => Err(error.to_string()),

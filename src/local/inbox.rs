@@ -94,8 +94,8 @@ impl Incoming {
     ///
     /// # Errors
     /// A sentence that says why no other will follow.
-    pub fn next(&mut self) -> Result<Option<ToClient>, String> {
-        self.decoder.next().map_err(|error| format!("the runtime talks nonsense: {error}"))
+    pub fn take(&mut self) -> Result<Option<ToClient>, String> {
+        self.decoder.take().map_err(|error| format!("the runtime talks nonsense: {error}"))
     }
 
     /// Maps the memory that a message just taken speaks of.
@@ -223,7 +223,7 @@ impl Inbox {
 
     fn decode(&self, incoming: &mut Incoming) -> Result<Vec<ToClient>, String> {
         let mut came = Vec::new();
-        while let Some(message) = incoming.next()? {
+        while let Some(message) = incoming.take()? {
             match message {
                 ToClient::Region(info) => {
                     let mapping = incoming.map(&info)?;

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A process's `main` begins with [`crate::worker::role_from_env`] and [`Zygote::fork`], before any thread exists. Then it
-//! starts a [`Local`]. Cells reach it through [`client`].
+//! starts a [`Local`]. Cells reach it through [`client`]. A plain program has all of it in [`Program::start`].
 
 pub mod client;
 pub mod table;
@@ -31,6 +31,7 @@ mod memory;
 mod nursery;
 mod observer;
 mod pool;
+mod program;
 mod requests;
 mod settings;
 mod tasks;
@@ -41,6 +42,7 @@ pub use config::Config;
 pub use error::StartError;
 pub use handle::Local;
 pub use observer::{Observer, RuntimeEvent, Stream};
+pub use program::{Program, ProgramError};
 pub use zygote::{Zygote, ZygoteError};
 
 pub(crate) use zygote::{exit_now, role_from_env};

@@ -18,7 +18,7 @@ use super::{RuntimeEvent, Stream, fds};
 use crate::abi::Cause;
 use crate::protocol::{ClientId, TaskId, WorkerId};
 use crate::scheduler::Event;
-use rustix::event::epoll;
+use rustix::event::epoll::{self, EventFlags};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -43,6 +43,15 @@ struct Pipe {
     fd: OwnedFd,
     stream: Stream,
     lines: Lines,
+}
+
+/// Why a worker was not started.
+#[derive(Debug)]
+enum Trouble {
+    /// The zygote is dead or deaf.
+    Zygote(String),
+    /// The system has no room for it.
+    System(String),
 }
 
 /// All workers of a runtime.
@@ -99,11 +108,11 @@ impl Pool {
         pids
     }
 
-    /// The worker runs the task from now on. Returns its process id.
-    pub fn start(&mut self, worker: WorkerId, task: TaskId) -> u32 {
-        let Some(worker) = self.workers.get_mut(&worker) else { return 0 };
+    /// The worker runs the task from now on. Gives its process id; `None` when it is ending and runs nothing more.
+    pub fn start(&mut self, worker: WorkerId, task: TaskId) -> Option<u32> {
+        let worker = self.workers.get_mut(&worker).filter(|worker| !worker.is_ending)?;
         worker.running = Some(task);
-        worker.pid
+        Some(worker.pid)
     }
 
     /// The worker's task has ended.
@@ -140,22 +149,31 @@ impl Head {
     /// Starts a worker. It is ready when it has said hello.
     pub(super) fn start_worker(&mut self, worker: WorkerId) {
         self.pool.workers.insert(worker, Worker::default());
-        if let Err(trouble) = self.try_start_worker(worker) {
-            tracing::error!(worker = worker.0, trouble, "worker not started");
-            self.pool.trouble = trouble;
-            self.pool.workers.remove(&worker);
-            self.remove_client(worker.client());
-            self.tell(Event::WorkerExited(worker));
+        let Err(trouble) = self.try_start_worker(worker) else { return };
+        tracing::error!(worker = worker.0, ?trouble, "worker not started");
+        match trouble {
+            Trouble::Zygote(message) => {
+                self.pool.trouble = message;
+                // Its last words, which end with its end.
+                self.hear_zygote();
+                if self.pool.workers.contains_key(&worker) {
+                    self.zygote_died();
+                }
+            }
+            Trouble::System(message) => {
+                self.pool.trouble = message;
+                self.worker_ended(worker, killed());
+            }
         }
     }
 
-    fn try_start_worker(&mut self, worker: WorkerId) -> Result<(), String> {
+    fn try_start_worker(&mut self, worker: WorkerId) -> Result<(), Trouble> {
         if self.pool.zygote.is_none() {
-            self.pool.zygote = Some(Zygote::respawn().map_err(|error| error.to_string())?);
-            self.watch_zygote().map_err(|error| error.to_string())?;
-            self.introduce_folder().map_err(|error| error.to_string())?;
+            self.pool.zygote = Some(Zygote::respawn().map_err(|error| Trouble::System(error.to_string()))?);
+            self.watch_zygote().map_err(|error| Trouble::Zygote(error.to_string()))?;
+            self.introduce_folder().map_err(|error| Trouble::Zygote(error.to_string()))?;
         }
-        let trouble = |errno: Errno| errno.to_string();
+        let trouble = |errno: Errno| Trouble::System(errno.to_string());
         let (ours, theirs) = fds::pair(SocketType::STREAM).map_err(trouble)?;
         let mut ends = Vec::with_capacity(STREAMS.len());
         for stream in STREAMS {
@@ -169,7 +187,7 @@ impl Head {
             ends.push(write);
         }
         let beside = [theirs.as_fd(), ends[0].as_fd(), ends[1].as_fd()];
-        self.pool.ask_zygote(&ToZygote::Fork(worker), &beside).map_err(|error| error.to_string())?;
+        self.pool.ask_zygote(&ToZygote::Fork(worker), &beside).map_err(|error| Trouble::Zygote(error.to_string()))?;
         self.admit(worker.client(), ours);
         Ok(())
     }
@@ -256,6 +274,11 @@ impl Head {
 
     fn worker_ended(&mut self, worker: WorkerId, cause: Cause) {
         tracing::debug!(worker = worker.0, ?cause, "worker ended");
+        // What it said before counts. A task that it reports as done is done, and it gets no other.
+        let was_ending = self.pool.workers.get_mut(&worker).map(|entry| std::mem::replace(&mut entry.is_ending, true));
+        if was_ending == Some(false) {
+            self.hear_client(worker.client(), EventFlags::IN);
+        }
         self.end_output(worker);
         let Some(entry) = self.pool.workers.remove(&worker) else { return };
         if entry.running.is_some() {

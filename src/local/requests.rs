@@ -48,7 +48,7 @@ impl Head {
             }
             ToHead::Open { req, id } => self.open(from, req, id),
             ToHead::Ask { req, question } => {
-                let answer = self.answer(question);
+                let answer = self.answer(question).map_err(|fault| *fault);
                 self.send(from, &ToClient::Answer { req, answer });
             }
             ToHead::TaskDone { task, results } => self.task_done(from, task, results)?,
@@ -232,4 +232,3 @@ impl Head {
         self.clients.values().flat_map(|client| client.drafts.values())
     }
 }
-

@@ -4,6 +4,7 @@
 //! later ones may not.
 
 use super::Config;
+use super::client::Fallible;
 use super::head::{Head, Store};
 use crate::abi::{AddressInfo, Answer, Fault, InitOptions, ObjectState, Question};
 use crate::protocol::{Body, ObjectId, RegionInfo, ToClient};
@@ -28,7 +29,7 @@ impl Head {
     }
 
     /// Answers a question off the fast path.
-    pub(super) fn answer(&mut self, question: Question) -> Result<Answer, Fault> {
+    pub(super) fn answer(&mut self, question: Question) -> Fallible<Answer> {
         match question {
             Question::Init(options) => self.init(&options).map(Answer::Address),
             Question::Errors => Ok(Answer::Errors(self.failures.iter().cloned().collect())),
@@ -44,12 +45,12 @@ impl Head {
                     };
                     Ok(Answer::State(ObjectState::Ready { bytes }))
                 }
-                None => Err(Fault::Unknown { id }),
+                None => Err(Fault::Unknown { id }.into()),
             },
         }
     }
 
-    fn init(&mut self, options: &InitOptions) -> Result<AddressInfo, Fault> {
+    fn init(&mut self, options: &InitOptions) -> Fallible<AddressInfo> {
         if let Some(address) = &options.address {
             return refuse(format!("this session has a runtime of its own and cannot join the one at `{address}`"));
         }
@@ -72,7 +73,7 @@ impl Head {
         Ok(self.address())
     }
 
-    fn replace_store(&mut self, config: &Config) -> Result<(), Fault> {
+    fn replace_store(&mut self, config: &Config) -> Fallible<()> {
         let in_use = !self.store.objects.is_empty() || !self.tasks.is_empty() || self.drafts().next().is_some();
         if in_use {
             return refuse(format!(
@@ -111,8 +112,8 @@ impl Head {
     }
 }
 
-fn refuse<T>(message: String) -> Result<T, Fault> {
-    Err(Fault::Refused { message })
+fn refuse<T>(message: String) -> Fallible<T> {
+    Err(Fault::Refused { message }.into())
 }
 
 /// An error with its causes, on one line.

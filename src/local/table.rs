@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use super::client::{self, Client, Entry, Input, Still};
+use super::client::{self, Client, Entry, Fallible, Input, Still};
 use crate::abi::{self, Argument, Blob, Bytes, Cause, Draft, Fault, Hooks, Status, Submission, Table, Tenant, View};
 use crate::protocol::ObjectId;
 use serde::Serialize;
@@ -68,6 +68,12 @@ pub unsafe fn attach(attach: abi::Attach, role: u32, cell: u64) -> Result<Hooks,
     }
     // SAFETY: of this version, so it has all the fields.
     Ok(unsafe { hooks.read() })
+}
+
+/// Attaches this crate as it is linked into a plain program.
+pub(super) fn attach_this_crate() -> Result<(), String> {
+    // SAFETY: it is this crate's attach function, and the executable is never unloaded.
+    unsafe { attach(crate::mobula_attach, Tenant::PROGRAM, 0) }.map(drop)
 }
 
 /// Attaches a library whose attach function is only known as an address, as `dlsym` gives it.
@@ -151,7 +157,7 @@ unsafe extern "C" fn submit(task: *const Submission, first: *mut u64, fault: *mu
         // SAFETY: both are strings of the caller's, valid for the call.
         let (name, options) = unsafe { (bytes(task.name), bytes(task.options)) };
         let submitted = if !options.is_empty() {
-            Err(Fault::Refused { message: "this runtime does not know options of tasks".into() })
+            Err(Fault::Refused { message: "this runtime does not know options of tasks".into() }.into())
         } else {
             locate(task.trampoline).map(|entry| (entry, String::from_utf8_lossy(name).into_owned()))
         };
@@ -245,7 +251,7 @@ unsafe extern "C" fn ask(question: Bytes, into: *mut Blob, fault: *mut Blob) -> 
     answer(fault, || {
         // SAFETY: the caller's bytes are valid for the call.
         let encoded = unsafe { bytes(question) };
-        let malformed = |_| Fault::Refused { message: "the question does not decode".into() };
+        let malformed = |_| Box::new(Fault::Refused { message: "the question does not decode".into() });
         let answer = connected()?.question(postcard::from_bytes(encoded).map_err(malformed)?)?;
         // SAFETY: the caller gives room for a blob.
         unsafe { into.write(blob(&answer)) };
@@ -261,18 +267,18 @@ unsafe extern "C" fn free(blob: Blob) {
     }
 }
 
-fn connected() -> Result<&'static Client, Fault> {
+fn connected() -> Fallible<&'static Client> {
     let reason = "this process is not connected to a runtime";
-    client::current().ok_or_else(|| Fault::Disconnected { reason: reason.into() })
+    client::current().ok_or_else(|| Box::new(Fault::Disconnected { reason: reason.into() }))
 }
 
-fn answer(fault: *mut Blob, work: impl FnOnce() -> Result<(), Fault>) -> Status {
+fn answer(fault: *mut Blob, work: impl FnOnce() -> Fallible<()>) -> Status {
     match work() {
         Ok(()) => Status::OK,
         Err(error) => {
             if !fault.is_null() {
                 // SAFETY: not null, so the caller gives room for a blob.
-                unsafe { fault.write(blob(&error)) };
+                unsafe { fault.write(blob(&*error)) };
             }
             Status::FAULT
         }
@@ -320,8 +326,9 @@ unsafe fn input(argument: &Argument) -> Input {
 }
 
 /// Which library an address is in, and where.
-fn locate(address: *const c_void) -> Result<Entry, Fault> {
-    let unknown = || Fault::Refused { message: "the function is in no library that a worker could open".into() };
+fn locate(address: *const c_void) -> Fallible<Entry> {
+    let message = "the function is in no library that a worker could open";
+    let unknown = || Box::new(Fault::Refused { message: message.into() });
     let info = library_of(address).ok_or_else(unknown)?;
     let offset = (address as u64).checked_sub(info.dli_fbase as u64).ok_or_else(unknown)?;
     if program_base() == Some(info.dli_fbase as usize) {

@@ -59,7 +59,8 @@ impl Head {
         match (failed, unknown) {
             (Some(object), _) => self.carry_failure(task, object),
             (None, Some(id)) => {
-                let message = format!("its argument, object {id}, is gone: keep an ObjectRef to it until the task is submitted");
+                let message =
+                    format!("its argument, object {id}, is gone: keep an ObjectRef to it until the task is submitted");
                 self.fail_at_origin(task, Cause::Refused { message });
             }
             (None, None) => self.tell(Event::Submitted { task, needs: Resources::one_cpu(), waits_for }),
@@ -69,7 +70,10 @@ impl Head {
 
     /// Gives the task to the worker.
     pub(super) fn run_task(&mut self, task: TaskId, worker: WorkerId) {
-        let pid = self.pool.start(worker, task);
+        let Some(pid) = self.pool.start(worker, task) else {
+            // It has died since it was chosen. The task has not begun, so somebody else may have it.
+            return self.tell(Event::Missed(worker));
+        };
         let Some(entry) = self.tasks.get_mut(&task) else { return };
         entry.pid = pid;
         let mut args = Vec::with_capacity(entry.spec.args.len());

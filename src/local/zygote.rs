@@ -51,7 +51,9 @@ pub enum ZygoteError {
     #[error("the zygote cannot be started")]
     System(#[from] std::io::Error),
     /// It was killed, and this program does not call `role_from_env`, so it cannot be started again.
-    #[error("the zygote is gone, and this program cannot start another one because `main` does not begin with `mobula::worker::role_from_env()`")]
+    #[error(
+        "the zygote is gone, and this program cannot start another one because `main` does not begin with `mobula::worker::role_from_env()`"
+    )]
     Gone,
 }
 

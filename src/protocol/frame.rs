@@ -108,7 +108,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The stream makes no sense from here on; do not call again.
-    pub fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let Some((header, rest)) = self.buffer[self.start..self.end].split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
@@ -160,7 +160,7 @@ mod tests {
             let mut seen = Vec::new();
             for chunk in bytes.chunks(piece) {
                 feed(&mut decoder, chunk);
-                while let Some(message) = decoder.next::<ToHead>().unwrap() {
+                while let Some(message) = decoder.take::<ToHead>().unwrap() {
                     seen.push(message);
                 }
             }
@@ -172,14 +172,14 @@ mod tests {
     fn a_length_beyond_the_limit_is_refused_before_it_is_read() {
         let mut decoder = Decoder::default();
         feed(&mut decoder, &u32::MAX.to_le_bytes());
-        assert_eq!(decoder.next::<ToHead>(), Err(FrameError::TooLong { len: u32::MAX as usize }));
+        assert_eq!(decoder.take::<ToHead>(), Err(FrameError::TooLong { len: u32::MAX as usize }));
     }
 
     #[test]
     fn nonsense_and_left_over_bytes_are_errors_and_not_panics() {
         let mut decoder = Decoder::default();
         feed(&mut decoder, &[3, 0, 0, 0, 0xff, 0xff, 0xff]);
-        assert!(decoder.next::<ToHead>().is_err());
+        assert!(decoder.take::<ToHead>().is_err());
 
         let mut bytes = Vec::new();
         encode(&release(&[]), &mut bytes).unwrap();
@@ -187,7 +187,7 @@ mod tests {
         bytes[0] += 1;
         let mut decoder = Decoder::default();
         feed(&mut decoder, &bytes);
-        assert!(decoder.next::<ToHead>().is_err());
+        assert!(decoder.take::<ToHead>().is_err());
     }
 
     #[test]

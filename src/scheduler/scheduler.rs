@@ -23,8 +23,9 @@ use std::time::{Duration, Instant};
 /// How long a worker beyond the pool's size stays idle before it is ended.
 const IDLE_EXTRA: Duration = Duration::from_secs(2);
 
-/// How many workers in a row may die before they are ready until tasks are refused instead of waiting for ever.
-const FAILED_STARTS_MAX: u32 = 5;
+/// How often in a row all workers of the pool may die before they are ready, until tasks are refused instead of waiting
+/// for ever.
+const FAILED_ROUNDS_MAX: u32 = 5;
 
 /// What has happened.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub enum Event {
     WorkerReady(WorkerId),
     /// A worker is gone.
     WorkerExited(WorkerId),
+    /// A worker was gone before the task that it should run was given to it.
+    Missed(WorkerId),
     /// A worker's task has ended, well or not.
     Finished(WorkerId),
     /// A worker's task waits for objects.
@@ -86,6 +89,8 @@ pub enum Action {
 struct Task {
     needs: Resources,
     missing: usize,
+    /// Its place among the runnable ones, once it is one.
+    number: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +133,7 @@ impl Scheduler {
             Event::ObjectFailed(object) => self.object_failed(object, &mut actions),
             Event::WorkerReady(worker) => self.worker_ready(worker, now),
             Event::WorkerExited(worker) => self.worker_exited(worker, &mut actions),
+            Event::Missed(worker) => self.missed(worker),
             Event::Finished(worker) => self.finished(worker, now),
             Event::Blocked(worker) => self.blocked(worker),
             Event::Unblocked(worker) => self.unblocked(worker),
@@ -174,20 +180,22 @@ impl Scheduler {
             actions.push(Action::Infeasible(task));
         }
         // Somebody still wants to try: give starting workers one more chance.
-        self.failed_starts = self.failed_starts.min(FAILED_STARTS_MAX - 1);
+        self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1);
         let missing = waits_for.len();
         for object in waits_for {
             self.dependents.entry(object).or_default().push(task);
         }
+        self.tasks.insert(task, Task { needs, missing, number: 0 });
         if missing == 0 {
-            self.enqueue(task, needs.clone());
+            self.enqueue(task);
         }
-        self.tasks.insert(task, Task { needs, missing });
     }
 
-    fn enqueue(&mut self, task: TaskId, needs: Resources) {
+    fn enqueue(&mut self, task: TaskId) {
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
         self.queued += 1;
-        self.queues.entry(needs).or_default().push_back((self.queued, task));
+        entry.number = self.queued;
+        self.queues.entry(entry.needs.clone()).or_default().push_back((self.queued, task));
     }
 
     fn object_ready(&mut self, object: ObjectId) {
@@ -196,8 +204,7 @@ impl Scheduler {
             let Some(entry) = self.tasks.get_mut(&task) else { continue };
             entry.missing -= 1;
             if entry.missing == 0 {
-                let needs = entry.needs.clone();
-                self.enqueue(task, needs);
+                self.enqueue(task);
             }
         }
     }
@@ -235,6 +242,15 @@ impl Scheduler {
                 actions.push(Action::Lost(task, worker));
             }
             None => {}
+        }
+    }
+
+    fn missed(&mut self, worker: WorkerId) {
+        let Some(&Worker::Busy(task)) = self.workers.get(&worker) else { return };
+        self.workers.remove(&worker);
+        if let Some(entry) = self.tasks.get(&task) {
+            self.free.give(&entry.needs);
+            self.queues.entry(entry.needs.clone()).or_default().push_front((entry.number, task));
         }
     }
 
@@ -306,7 +322,7 @@ impl Scheduler {
 
     /// Keeps as many workers as the pool shall have, and one more for each that is blocked while tasks could run.
     fn size_pool(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if self.failed_starts >= FAILED_STARTS_MAX {
+        if self.failed_starts >= self.failed_starts_max() {
             if self.workers.is_empty() {
                 self.refuse_all(actions);
             }
@@ -362,6 +378,10 @@ impl Scheduler {
             Some(Worker::Idle { since }) => Some(*since),
             _ => None,
         }
+    }
+
+    fn failed_starts_max(&self) -> u32 {
+        self.pool.max(1).saturating_mul(FAILED_ROUNDS_MAX)
     }
 
     fn refuse_all(&mut self, actions: &mut Vec<Action>) {

@@ -133,6 +133,16 @@ fn a_worker_that_dies_takes_its_task_along_and_is_replaced() {
 }
 
 #[test]
+fn a_task_that_found_its_worker_gone_keeps_its_place() {
+    let mut desk = Desk::with_cpus(1);
+    desk.submit(1);
+    desk.submit(2);
+    assert_eq!(desk.tell(Event::Missed(FIRST)), [Action::StartWorker(SECOND)]);
+    assert_eq!(desk.tell(Event::WorkerExited(FIRST)), [], "its end is no news");
+    assert_eq!(desk.tell(Event::WorkerReady(SECOND)), [Action::Run(task(1), SECOND)]);
+}
+
+#[test]
 fn a_blocked_worker_that_dies_does_not_give_its_share_back_twice() {
     let mut desk = Desk::with_cpus(1);
     desk.submit(1);
@@ -230,9 +240,10 @@ impl History {
 
     fn event(&mut self, number: u64) -> Event {
         let object = ObjectId(1000 + number);
-        match self.dice.below(12) {
+        match self.dice.below(13) {
             0..=3 => {
-                let waits_for: Vec<ObjectId> = (0..self.dice.below(3)).map(|place| ObjectId(object.0 + place * 500)).collect();
+                let waits_for: Vec<ObjectId> =
+                    (0..self.dice.below(3)).map(|place| ObjectId(object.0 + place * 500)).collect();
                 self.missing.extend(&waits_for);
                 self.open.insert(task(number));
                 let needs = cpus([0.5, 1.0, 1.0, 2.0, 3.0][self.dice.below(5) as usize]);
@@ -250,6 +261,11 @@ impl History {
                 pick(&mut self.dice, &running).map_or(Event::Tick, Event::Blocked)
             }
             10 => pick(&mut self.dice, &self.blocked).map_or(Event::Tick, Event::Unblocked),
+            11 => {
+                let fresh: BTreeSet<WorkerId> =
+                    self.running.keys().filter(|worker| !self.blocked.contains(worker)).copied().collect();
+                pick(&mut self.dice, &fresh).map_or(Event::Tick, Event::Missed)
+            }
             _ if self.dice.below(3) == 0 => {
                 let alive = self.idle.iter().chain(self.running.keys()).copied().collect();
                 pick(&mut self.dice, &alive).map_or(Event::Tick, Event::WorkerExited)
@@ -294,6 +310,7 @@ impl History {
                 self.blocked.remove(worker);
                 self.idle.insert(*worker);
             }
+            Event::Missed(worker) => drop(self.running.remove(worker)),
             Event::Blocked(worker) => drop(self.blocked.insert(*worker)),
             Event::Unblocked(worker) => drop(self.blocked.remove(worker)),
             _ => {}

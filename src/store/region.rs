@@ -244,7 +244,7 @@ mod tests {
     fn memory_without_a_wish_is_a_share_of_the_machines() {
         assert_eq!(memory_total("MemTotal:       24576 kB\nMemFree: 1 kB\n"), Some(24576 << 10));
         let (region, _) = Region::create(None, None).unwrap();
-        assert!(region.len() > 0 && region.len() % PAGE == 0);
+        assert!(!region.is_empty() && region.len().is_multiple_of(PAGE));
     }
 
     #[test]

@@ -1,30 +1,34 @@
 //! What a compiled cell would bring along, reduced to bytes: values are byte strings, tasks are functions of byte strings.
+//!
+//! The only file here with unsafe code: it is the other side of the waist.
+
+#![allow(unsafe_code)]
 
 use mobula::abi::{
-    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Question, Status, Submission, Table,
-    Tenant, Trampoline, View,
+    Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Question, Status, Submission, Table, Tenant,
+    Trampoline, View,
 };
 use std::ffi::c_void;
-use std::io::Write;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(std::ptr::null_mut());
 
-static HOOKS: Hooks = Hooks { version: ABI_VERSION, size: size_of::<Hooks>() as u32, flush };
-
-pub unsafe extern "C" fn attach(table: *const Table, _tenant: *const Tenant) -> *const Hooks {
+/// This program's attach function: for the crate, and for what is below.
+///
+/// # Safety
+/// As the waist says: `table` lives as long as the process.
+pub unsafe extern "C" fn attach(table: *const Table, tenant: *const Tenant) -> *const Hooks {
     TABLE.store(table.cast_mut(), Ordering::Release);
-    &raw const HOOKS
-}
-
-unsafe extern "C" fn flush() {
-    let _ = std::io::stdout().flush();
+    // SAFETY: as the caller says.
+    unsafe { mobula::mobula_attach(table, tenant) }
 }
 
 fn table() -> &'static Table {
-    let attached = TABLE.load(Ordering::Acquire);
-    if attached.is_null() { mobula::local::table::table() } else { unsafe { &*attached } }
+    // SAFETY: null or the loader's, which lives as long as the process.
+    let attached = unsafe { TABLE.load(Ordering::Acquire).as_ref() };
+    // The front process uses its own table without attaching anything.
+    attached.unwrap_or_else(mobula::local::table::table)
 }
 
 /// A reference to an object, given back when dropped.
@@ -34,6 +38,7 @@ pub struct Ref(pub u64);
 impl Ref {
     /// Takes a reference of its own.
     pub fn to(id: u64) -> Ref {
+        // SAFETY: the table's functions may be called with any id.
         unsafe { (table().retain)(id) };
         Ref(id)
     }
@@ -47,6 +52,7 @@ impl Clone for Ref {
 
 impl Drop for Ref {
     fn drop(&mut self) {
+        // SAFETY: as above.
         unsafe { (table().release)(self.0) };
     }
 }
@@ -59,12 +65,14 @@ impl std::ops::Deref for Seen {
 
     fn deref(&self) -> &[u8] {
         assert_eq!(self.0.ptr as usize % 64, 0, "object bytes are aligned");
-        if self.0.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.0.ptr, self.0.len as usize) } }
+        // SAFETY: an open view's bytes stay where they are, and nobody writes to them.
+        unsafe { std::slice::from_raw_parts(self.0.ptr, self.0.len as usize) }
     }
 }
 
 impl Drop for Seen {
     fn drop(&mut self) {
+        // SAFETY: the view was opened once and is closed once.
         unsafe { (table().close)(self.0.hold) };
     }
 }
@@ -79,20 +87,24 @@ fn checked(status: Status, fault: Blob) -> Result<(), Fault> {
     if status == Status::OK {
         return Ok(());
     }
+    // SAFETY: a call that failed has filled the blob.
     let bytes = unsafe { std::slice::from_raw_parts(fault.ptr, fault.len as usize) };
     let decoded: Fault = postcard::from_bytes(bytes).expect("a fault decodes");
+    // SAFETY: it is given back once.
     unsafe { (table().free)(fault) };
     Err(decoded)
 }
 
 pub fn draft(len: usize) -> Result<Draft, Fault> {
     let (mut draft, mut fault) = (Draft { token: 0, ptr: std::ptr::null_mut() }, Blob::EMPTY);
+    // SAFETY: both results have room.
     let status = unsafe { (table().create)(len as u64, &raw mut draft, &raw mut fault) };
     checked(status, fault).map(|()| draft)
 }
 
 fn written(bytes: &[u8]) -> Result<Draft, Fault> {
     let draft = draft(bytes.len())?;
+    // SAFETY: the draft has room for as many bytes as were asked for, and nobody else knows it.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), draft.ptr, bytes.len()) };
     Ok(draft)
 }
@@ -105,8 +117,9 @@ pub fn put(bytes: &[u8]) -> Result<Ref, Fault> {
 pub fn put_with(bytes: &[u8], refs: &[u64]) -> Result<Ref, Fault> {
     let draft = written(bytes)?;
     let (mut id, mut fault) = (0, Blob::EMPTY);
-    let status =
-        unsafe { (table().seal)(draft.token, refs.as_ptr(), refs.len() as u64, &raw mut id, &raw mut fault) };
+    let (ptr, len) = (refs.as_ptr(), refs.len() as u64);
+    // SAFETY: the refs are as many as is said, and both results have room.
+    let status = unsafe { (table().seal)(draft.token, ptr, len, &raw mut id, &raw mut fault) };
     checked(status, fault).map(|()| Ref(id))
 }
 
@@ -129,6 +142,7 @@ pub fn submit(name: &str, task: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fau
         options: Bytes { ptr: std::ptr::null(), len: 0 },
     };
     let (mut id, mut fault) = (0, Blob::EMPTY);
+    // SAFETY: everything that the submission points to lives through the call.
     let status = unsafe { (table().submit)(&raw const submission, &raw mut id, &raw mut fault) };
     checked(status, fault).map(|()| Ref(id))
 }
@@ -138,14 +152,15 @@ pub fn wait(refs: &[&Ref], num_returns: usize, timeout: Option<Duration>) -> Res
     let mut ready = vec![0; ids.len()];
     let timeout = timeout.map_or(u64::MAX, |timeout| timeout.as_nanos() as u64);
     let mut fault = Blob::EMPTY;
-    let (ptr, len) = (ids.as_ptr(), ids.len() as u64);
-    let status =
-        unsafe { (table().wait)(ptr, len, num_returns as u64, timeout, ready.as_mut_ptr(), &raw mut fault) };
+    let (ptr, len, num_returns) = (ids.as_ptr(), ids.len() as u64, num_returns as u64);
+    // SAFETY: there are as many ids as is said, and as much room for answers.
+    let status = unsafe { (table().wait)(ptr, len, num_returns, timeout, ready.as_mut_ptr(), &raw mut fault) };
     checked(status, fault).map(|()| ready.into_iter().map(|ready| ready == 1).collect())
 }
 
 pub fn open(object: &Ref) -> Result<Seen, Fault> {
     let (mut view, mut fault) = (View { ptr: std::ptr::null(), len: 0, hold: 0 }, Blob::EMPTY);
+    // SAFETY: both results have room.
     let status = unsafe { (table().open)(object.0, &raw mut view, &raw mut fault) };
     checked(status, fault).map(|()| Seen(view))
 }
@@ -159,30 +174,57 @@ pub fn ask(question: &Question) -> Result<Answer, Fault> {
     let question = postcard::to_stdvec(question).expect("a question encodes");
     let (mut answer, mut fault) = (Blob::EMPTY, Blob::EMPTY);
     let bytes = Bytes { ptr: question.as_ptr(), len: question.len() as u64 };
+    // SAFETY: the question lives through the call, and both results have room.
     let status = unsafe { (table().ask)(bytes, &raw mut answer, &raw mut fault) };
     checked(status, fault)?;
+    // SAFETY: a call that worked has filled the blob.
     let bytes = unsafe { std::slice::from_raw_parts(answer.ptr, answer.len as usize) };
     let decoded = postcard::from_bytes(bytes).expect("an answer decodes");
+    // SAFETY: it is given back once.
     unsafe { (table().free)(answer) };
     Ok(decoded)
 }
 
-/// What a trampoline does around a function of bytes.
-pub unsafe fn task(call: *const Call, body: impl FnOnce(&[Seen]) -> Result<(Vec<u8>, Vec<Ref>), Cause>) {
+/// What a task gives: bytes and the references in them, or why not.
+pub type Outcome = Result<(Vec<u8>, Vec<Ref>), Cause>;
+
+/// Makes a [`Trampoline`] of a function of byte strings, as `.remote(…)` does with functions of values.
+#[macro_export]
+macro_rules! task {
+    ($(#[$doc:meta])* $name:ident = $body:expr) => {
+        $(#[$doc])*
+        pub extern "C" fn $name(call: *const mobula::abi::Call) {
+            $crate::cell::run(call, $body);
+        }
+    };
+}
+
+/// What a trampoline does around a function.
+pub fn run(call: *const Call, body: impl FnOnce(&[Seen]) -> Outcome) {
+    // SAFETY: only trampolines call this, and whoever calls one gives it a valid call.
     let call = unsafe { &*call };
+    // SAFETY: a call has as many arguments as it says.
     let views = unsafe { std::slice::from_raw_parts(call.args, call.args_len as usize) };
     let args: Vec<Seen> = views.iter().copied().map(Seen).collect();
     match body(&args) {
         Ok((bytes, refs)) => {
             let draft = written(&bytes).expect("there is room for a result");
             let ids: Vec<u64> = refs.iter().map(|object| object.0).collect();
+            // SAFETY: there are as many ids as is said.
             unsafe { (table().result)(call.call, 0, draft.token, ids.as_ptr(), ids.len() as u64) };
             // The value that held them goes here, before anybody has heard of the result.
             drop(refs);
         }
         Err(cause) => {
             let cause = postcard::to_stdvec(&cause).expect("a cause encodes");
+            // SAFETY: the bytes live through the call.
             unsafe { (table().fail)(call.call, Bytes { ptr: cause.as_ptr(), len: cause.len() as u64 }) };
         }
     }
+}
+
+/// Throws a draft away.
+pub fn discard(draft: Draft) {
+    // SAFETY: the draft ends here.
+    unsafe { (table().discard)(draft.token) };
 }

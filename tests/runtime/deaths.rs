@@ -3,6 +3,7 @@
 use crate::Scenario;
 use crate::cell::{self, Arg, Ref, ask, get, put, submit, wait};
 use crate::front::{Front, children, is_alive, kill, sigkill, until};
+use crate::task;
 use crate::tasks::{add, for_ever, number, running_pid};
 use mobula::abi::{Answer, Fault, InitOptions, Question};
 use mobula::local::{Config, client};
@@ -14,7 +15,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 pub const ALL: &[Scenario] = &[
     ("a_clean_end_leaves_nothing", a_clean_end_leaves_nothing),
     ("a_killed_front_process_leaves_nothing", a_killed_front_process_leaves_nothing),
-    ("a_front_process_killed_with_its_zygote_is_swept_up_by_the_next", a_front_process_killed_with_its_zygote_is_swept_up_by_the_next),
+    (
+        "a_front_process_killed_with_its_zygote_is_swept_up_by_the_next",
+        a_front_process_killed_with_its_zygote_is_swept_up_by_the_next,
+    ),
     ("a_killed_zygote_is_replaced", a_killed_zygote_is_replaced),
     ("an_idle_worker_that_is_killed_is_replaced", an_idle_worker_that_is_killed_is_replaced),
     ("a_client_that_talks_nonsense_hurts_only_itself", a_client_that_talks_nonsense_hurts_only_itself),
@@ -22,6 +26,7 @@ pub const ALL: &[Scenario] = &[
     ("a_twin_keeps_what_it_was_forked_with", a_twin_keeps_what_it_was_forked_with),
     ("a_new_cell_host_inherits_nothing", a_new_cell_host_inherits_nothing),
     ("an_interrupt_ends_a_blocking_call_of_its_cell", an_interrupt_ends_a_blocking_call_of_its_cell),
+    ("whatever_dies_every_task_ends_and_nothing_is_lost", whatever_dies_every_task_ends_and_nothing_is_lost),
     // Played by processes that other scenarios start.
     ("(front process)", front_process),
 ];
@@ -84,7 +89,7 @@ fn a_clean_end_leaves_nothing() {
     let front = Front::with_cpus(2);
     let folder = front.local.session_dir().to_owned();
     until("two workers run", || worker_pids().len() == 2);
-    let (workers, zygote) = (worker_pids(), children(std::process::id())[0].0);
+    let (workers, zygote) = (worker_pids(), zygote_pid());
     front.local.shutdown();
     assert!(!folder.exists());
     assert!(workers.iter().chain([&zygote]).all(|pid| !is_alive(*pid)));
@@ -119,7 +124,7 @@ fn a_killed_zygote_is_replaced() {
     let path = folder.path().join("pid").to_str().unwrap().to_owned();
     let task = submit("for_ever", for_ever, &[Arg::Value(path.as_bytes())]).unwrap();
     let worker = running_pid(&path);
-    kill(children(std::process::id())[0].0);
+    kill(zygote_pid());
     let Err(Fault::Task(failure)) = get(&task).map(|_| ()) else { panic!("it did not fail") };
     assert_eq!((failure.pid, failure.cause), (worker, sigkill()));
     until("its worker is gone", || !is_alive(worker));
@@ -154,6 +159,57 @@ fn a_client_that_talks_nonsense_hurts_only_itself() {
     let task = submit("add", add, &[Arg::Value(&1u64.to_le_bytes())]).unwrap();
     assert_eq!(number(&get(&task).unwrap()), 1);
 }
+
+fn whatever_dies_every_task_ends_and_nothing_is_lost() {
+    const TASKS: usize = 1500;
+    let _front =
+        Front::start(Config { num_cpus: Some(3.0), object_store_memory: Some(64 * MIB as u64), ..Config::default() });
+    let (mut fine, mut lost) = (0, 0);
+    let large = put(&vec![1; MIB / 16]).unwrap();
+    let mut tasks: Vec<Ref> = Vec::new();
+    for index in 0..TASKS {
+        let task = match index % 3 {
+            0 => submit("add", add, &[Arg::Value(&1u64.to_le_bytes())]),
+            1 => submit("copy", copy, &[Arg::Of(&large)]),
+            _ => submit("add", add, &[Arg::Of(&tasks[index - 2])]),
+        };
+        tasks.push(task.unwrap());
+        // Now and then somebody dies, whatever it is that it is just doing.
+        if index % 50 == 49 {
+            match worker_pids().get(index % 3) {
+                Some(worker) if index % 500 != 499 => kill(*worker),
+                _ => kill(zygote_pid()),
+            }
+        }
+    }
+    for task in &tasks {
+        match get(task) {
+            Ok(_) => fine += 1,
+            Err(Fault::Task(failure)) if failure.cause == sigkill() => lost += 1,
+            Err(fault) => panic!("{fault:?}"),
+        }
+    }
+    assert_eq!(fine + lost, TASKS);
+    assert!(fine > 0);
+    println!("{fine} tasks came back, {lost} were lost");
+    drop((tasks, large));
+    // Everything that the dead had has been given back.
+    until("all CPUs are free", || {
+        ask(&Question::AvailableResources).unwrap() == ask(&Question::ClusterResources).unwrap()
+    });
+    until("all memory is free", || put(&vec![0; 64 * MIB]).is_ok());
+}
+
+fn zygote_pid() -> u32 {
+    let is_zygote = |(_, name): &&(u32, String)| name == "mobula-zygote";
+    // While one takes the other's place there may be none.
+    children(std::process::id()).iter().find(is_zygote).map_or(0, |(pid, _)| *pid)
+}
+
+task!(
+    /// Its argument.
+    copy = |args| Ok((args[0].to_vec(), vec![]))
+);
 
 /// A cell host in a process of its own, which does what it is told, a word a line.
 struct Host {
@@ -258,8 +314,7 @@ pub fn cell_host(socket: &Path) {
 /// Forks; the twin returns true when the other one is dead.
 fn fork_twin() -> bool {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-    // SAFETY: this process has one thread.
-    if unsafe { libc::fork() } == 0 {
+    if fork() {
         drop(write);
         let _ = rustix::io::read(&read, &mut [0; 1]);
         return true;
@@ -269,16 +324,19 @@ fn fork_twin() -> bool {
     false
 }
 
+#[allow(unsafe_code)]
+fn fork() -> bool {
+    // SAFETY: this process has one thread.
+    unsafe { libc::fork() == 0 }
+}
+
 fn is_gone(id: &str) -> bool {
     matches!(ask(&Question::State { id: id.parse().unwrap() }), Err(Fault::Unknown { .. }))
 }
 
 fn a_client_that_dies_gives_its_drafts_back() {
-    let front = Front::start(Config {
-        num_cpus: Some(1.0),
-        object_store_memory: Some(8 * MIB as u64),
-        ..Config::default()
-    });
+    let front =
+        Front::start(Config { num_cpus: Some(1.0), object_store_memory: Some(8 * MIB as u64), ..Config::default() });
     let mut host = Host::start(&front);
     assert_eq!(host.ask(&format!("draft {}", 6 * MIB)), "drafted");
     assert!(put(&vec![0; 6 * MIB]).is_err());

@@ -44,7 +44,9 @@ impl Told {
     /// The failures announced so far.
     pub fn failures(&self) -> Vec<Failure> {
         let events = self.events().into_iter();
-        events.filter_map(|event| if let RuntimeEvent::TaskFailed(failure) = event { Some(failure) } else { None }).collect()
+        events
+            .filter_map(|event| if let RuntimeEvent::TaskFailed(failure) = event { Some(failure) } else { None })
+            .collect()
     }
 
     /// Waits until something was told.
@@ -84,11 +86,7 @@ impl Front {
 
     /// With so many CPUs and 256 MiB.
     pub fn with_cpus(cpus: u32) -> Front {
-        Front::start(Config {
-            num_cpus: Some(cpus.into()),
-            object_store_memory: Some(256 << 20),
-            ..Config::default()
-        })
+        Front::start(Config { num_cpus: Some(cpus.into()), object_store_memory: Some(256 << 20), ..Config::default() })
     }
 }
 
@@ -120,8 +118,9 @@ pub fn is_alive(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
+/// Kills a process; 0 is none.
 pub fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    let Some(pid) = rustix::process::Pid::from_raw(pid as i32) else { return };
     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }
 

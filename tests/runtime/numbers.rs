@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 pub const ALL: &[Scenario] = &[("(numbers)", numbers)];
 
 fn numbers() {
-    let _front =
-        Front::start(Config { num_cpus: Some(2.0), object_store_memory: Some(1 << 30), ..Config::default() });
+    let _front = Front::start(Config { num_cpus: Some(2.0), object_store_memory: Some(1 << 30), ..Config::default() });
     get(&submit("add", add, &[]).unwrap()).unwrap();
 
     say("put 8 B", 10_000, || drop(put(&[0; 8]).unwrap()));

@@ -3,8 +3,9 @@
 use crate::Scenario;
 use crate::cell::{self, Arg, Ref, ask, get, open, put, put_with, submit, wait};
 use crate::front::{Front, until};
+use crate::task;
 use crate::tasks::{number, until_there};
-use mobula::abi::{Answer, Call, Fault, InitOptions, ObjectState, Question};
+use mobula::abi::{Answer, Fault, InitOptions, ObjectState, Question};
 use mobula::local::Config;
 
 pub const ALL: &[Scenario] = &[
@@ -22,30 +23,22 @@ pub const ALL: &[Scenario] = &[
 
 const MIB: usize = 1 << 20;
 
-unsafe extern "C" fn sum_of_bytes(call: *const Call) {
-    unsafe {
-        cell::task(call, |args| {
-            let sum = args[0].iter().map(|byte| u64::from(*byte)).sum::<u64>();
-            Ok((sum.to_le_bytes().to_vec(), vec![]))
-        });
+task!(
+    sum_of_bytes = |args| {
+        let sum = args[0].iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        Ok((sum.to_le_bytes().to_vec(), vec![]))
     }
-}
+);
 
-unsafe extern "C" fn repeated(call: *const Call) {
-    unsafe {
-        cell::task(call, |args| Ok((vec![args[1][0]; number(&args[0]) as usize], vec![])));
-    }
-}
+task!(repeated = |args| Ok((vec![args[1][0]; number(&args[0]) as usize], vec![])));
 
-/// Puts an object and returns its id, as a value that has a reference inside.
-unsafe extern "C" fn wrapped(call: *const Call) {
-    unsafe {
-        cell::task(call, |args| {
-            let inner = put(&args[0]).unwrap();
-            Ok((inner.0.to_le_bytes().to_vec(), vec![inner]))
-        });
+task!(
+    /// Puts an object and returns a reference to it.
+    wrapped = |args| {
+        let inner = put(&args[0]).unwrap();
+        Ok((inner.0.to_le_bytes().to_vec(), vec![inner]))
     }
-}
+);
 
 fn with_store(bytes: usize) -> Front {
     Front::start(Config { num_cpus: Some(1.0), object_store_memory: Some(bytes as u64), ..Config::default() })
@@ -90,7 +83,7 @@ fn dropped_objects_make_room() {
     }
     for _ in 0..200 {
         let draft = cell::draft(5 * MIB).unwrap();
-        unsafe { (mobula::local::table::table().discard)(draft.token) };
+        cell::discard(draft);
     }
 }
 

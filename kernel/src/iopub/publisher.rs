@@ -3,6 +3,10 @@
 //! Each subscription is answered with an `iopub_welcome` on its own topic, to that subscriber, before anything else:
 //! from then on it misses nothing. A subscriber that is slow makes the publisher wait, and with it whoever prints; one
 //! that has stopped is given up, so that it cannot stop the others.
+//!
+//! When a kernel is restarted, its clients' sockets reconnect one by one, each within a tenth of a second or so. Often a
+//! shell is there before its iopub, and a cell can be over before anybody listens. So what a new kernel says is kept for
+//! a moment and replayed to whoever subscribes then.
 
 use crate::zmtp::{Peer, Service, encode};
 use bytes::Bytes;

@@ -13,6 +13,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+/// A region that is mapped, and what it is.
+type Memory = (RegionInfo, Arc<Mapping>);
+
 static CURRENT: AtomicCell<Option<&'static Client>> = AtomicCell::new(None);
 
 /// Why a process cannot become a client.
@@ -125,11 +128,7 @@ pub(crate) fn install(client: Client) -> &'static Client {
 }
 
 impl Client {
-    fn connect(
-        path: &Path,
-        role: Role,
-        twin: Option<(Vec<ObjectId>, (RegionInfo, Arc<Mapping>))>,
-    ) -> Result<Client, ConnectError> {
+    fn connect(path: &Path, role: Role, twin: Option<(Vec<ObjectId>, Memory)>) -> Result<Client, ConnectError> {
         let unreachable = |errno: Errno| ConnectError::Unreachable { socket: path.into(), source: errno.into() };
         let address = SocketAddrUnix::new(path).map_err(unreachable)?;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
@@ -145,7 +144,7 @@ impl Client {
         path: &Path,
         role: Role,
         takeover: Option<Vec<ObjectId>>,
-        region: Option<(RegionInfo, Arc<Mapping>)>,
+        region: Option<Memory>,
     ) -> Result<Client, ConnectError> {
         let refused = |reason: String| ConnectError::Refused { reason };
         let hello = ToHead::Hello { version: PROTOCOL_VERSION, role, pid: std::process::id(), takeover };
@@ -154,7 +153,7 @@ impl Client {
         send_all(&socket, &bytes).map_err(|error| refused(error.to_string()))?;
         let mut incoming = Incoming::default();
         let (id, info) = loop {
-            match incoming.next().map_err(refused)? {
+            match incoming.take().map_err(refused)? {
                 Some(ToClient::Welcome { client, region }) => break (client, region),
                 Some(_) => {}
                 None => incoming.receive(&socket, true).map_err(refused)?,

@@ -39,6 +39,9 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What a call through the table gives. A fault is large and rare, so it is boxed.
+pub type Fallible<T> = Result<T, Box<Fault>>;
+
 /// A process's connection to the runtime.
 pub struct Client {
     id: ClientId,
@@ -60,9 +63,9 @@ impl Client {
     ///
     /// # Errors
     /// What the head says.
-    pub fn question(&self, question: Question) -> Result<Answer, Fault> {
+    pub fn question(&self, question: Question) -> Fallible<Answer> {
         match self.ask(|req| ToHead::Ask { req, question })? {
-            ToClient::Answer { answer, .. } => answer,
+            ToClient::Answer { answer, .. } => Ok(answer?),
             _ => Err(nonsense()),
         }
     }
@@ -87,13 +90,13 @@ impl Client {
         Still { _state: self.state(), _region: self.inbox.region_lock() }
     }
 
-    fn ask(&self, question: impl FnOnce(Request) -> ToHead) -> Result<ToClient, Fault> {
+    fn ask(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<ToClient> {
         let (req, _) = self.queue_question(question)?;
         self.inbox.wait(None, None, |books| books.answer(req)).map_err(fault)
     }
 
     /// Sends a question. Gives its name, and the cell whose interruption ends the waiting.
-    fn queue_question(&self, question: impl FnOnce(Request) -> ToHead) -> Result<(Request, Option<u64>), Fault> {
+    fn queue_question(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<(Request, Option<u64>)> {
         let (req, cell) = {
             let mut state = self.state();
             let req = Request(state.request_next);
@@ -135,22 +138,22 @@ fn send_all(socket: impl AsFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-fn fault(stop: Stop) -> Fault {
-    match stop {
+fn fault(stop: Stop) -> Box<Fault> {
+    Box::new(match stop {
         Stop::Interrupted => Fault::Interrupted,
         Stop::Closed(reason) => Fault::Disconnected { reason },
         Stop::TimedOut => Fault::Disconnected { reason: "the runtime does not answer".into() },
-    }
+    })
 }
 
-fn nonsense() -> Fault {
-    Fault::Disconnected { reason: "the runtime's answer makes no sense".into() }
+fn nonsense() -> Box<Fault> {
+    Box::new(Fault::Disconnected { reason: "the runtime's answer makes no sense".into() })
 }
 
-fn no_draft() -> Fault {
+fn no_draft() -> Box<Fault> {
     refused("there is no such draft: each can be sealed, submitted or discarded once".into())
 }
 
-fn refused(message: String) -> Fault {
-    Fault::Refused { message }
+fn refused(message: String) -> Box<Fault> {
+    Box::new(Fault::Refused { message })
 }

@@ -1,7 +1,7 @@
 //! Objects: drafts, bytes and references.
 
 use super::state::cached;
-use super::{Client, no_draft, nonsense};
+use super::{Client, Fallible, no_draft, nonsense};
 use crate::abi::{Failure, Fault, View};
 use crate::local::handles::News;
 use crate::local::memory::{Aligned, Cached, Draft, Hold};
@@ -12,7 +12,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Fault::StoreFull`], [`Fault::Disconnected`].
-    pub fn create(&self, len: u64) -> Result<(u64, *mut u8), Fault> {
+    pub fn create(&self, len: u64) -> Fallible<(u64, *mut u8)> {
         if len <= INLINE_BYTES_MAX {
             let mut private = Aligned::zeroed(len as usize);
             let ptr = private.mut_ptr();
@@ -20,7 +20,7 @@ impl Client {
         }
         let (extent, backed) = match self.ask(|req| ToHead::Alloc { req, size: len })? {
             ToClient::Granted { offset, backed, .. } => (Extent { offset, len }, backed),
-            ToClient::Refused { fault, .. } => return Err(fault),
+            ToClient::Refused { fault, .. } => return Err(fault.into()),
             _ => return Err(nonsense()),
         };
         let (info, mapping) = self.inbox.region();
@@ -33,7 +33,7 @@ impl Client {
                 self.flush();
                 let Err(error) = reserved else { return Err(ptr.err().unwrap_or_else(nonsense)) };
                 let detail = format!("{error}; {}", mapping.room());
-                Err(Fault::StoreFull { needed: len, used: extent.offset, limit: info.len, detail })
+                Err(Fault::StoreFull { needed: len, used: extent.offset, limit: info.len, detail }.into())
             }
         }
     }
@@ -42,7 +42,7 @@ impl Client {
     ///
     /// # Errors
     /// No such draft.
-    pub fn seal(&self, draft: u64, contains: Vec<ObjectId>) -> Result<ObjectId, Fault> {
+    pub fn seal(&self, draft: u64, contains: Vec<ObjectId>) -> Fallible<ObjectId> {
         let mut state = self.state();
         let draft = state.drafts.remove(draft).ok_or_else(no_draft)?;
         let id = state.new_ids(self.id, 1)?;
@@ -63,7 +63,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Fault::Task`], [`Fault::NotReady`], [`Fault::Unknown`], [`Fault::Disconnected`].
-    pub fn open(&self, id: ObjectId) -> Result<View, Fault> {
+    pub fn open(&self, id: ObjectId) -> Fallible<View> {
         let known = self.state().handles.cached(id).cloned();
         let known = match known {
             None | Some(Cached::Finished) => match self.ask(|req| ToHead::Open { req, id })? {
@@ -81,7 +81,7 @@ impl Client {
                 state.report(id, news);
                 state.view_shared(&self.inbox.region().1, id, extent).ok_or_else(nonsense)
             }
-            Cached::Failed(failure) => Err(Fault::Task(Failure::clone(&failure))),
+            Cached::Failed(failure) => Err(Fault::Task(Failure::clone(&failure)).into()),
             Cached::Finished => Err(nonsense()),
         }
     }

@@ -1,7 +1,7 @@
 //! What a client knows, behind its one lock. Nothing here blocks.
 
-use super::refused;
-use crate::abi::{Cause, Fault, View};
+use super::{Fallible, refused};
+use crate::abi::{Cause, View};
 use crate::local::handles::{Handles, News};
 use crate::local::memory::{Aligned, Cached, Draft, Hold, Tokens};
 use crate::protocol::{Body, ClientId, Extent, Known, ObjectId, Payload, ResultFrame, ToHead, encode};
@@ -48,7 +48,7 @@ pub(super) struct Outcome {
 
 impl State {
     /// Names for `count` new objects, which follow each other. Gives the first.
-    pub fn new_ids(&mut self, client: ClientId, count: u32) -> Result<ObjectId, Fault> {
+    pub fn new_ids(&mut self, client: ClientId, count: u32) -> Fallible<ObjectId> {
         let last = self.object_next + u64::from(count.max(1)) - 1;
         let first = ObjectId::new(client, self.object_next);
         let (Some(first), Some(_)) = (first, ObjectId::new(client, last)) else {
@@ -59,7 +59,7 @@ impl State {
     }
 
     /// Makes a draft an object of this process's.
-    pub fn seal(&mut self, id: ObjectId, draft: Draft, contains: Vec<ObjectId>) -> Result<(), Fault> {
+    pub fn seal(&mut self, id: ObjectId, draft: Draft, contains: Vec<ObjectId>) -> Fallible<()> {
         let (body, known) = match draft {
             Draft::Private(private) => {
                 (Body::Inline(Payload::copy_of(private.bytes())), Cached::Copy(Arc::new(private)))
@@ -108,7 +108,7 @@ impl State {
     ///
     /// # Errors
     /// It is too long for a frame.
-    pub fn queue(&mut self, message: &ToHead) -> Result<(), Fault> {
+    pub fn queue(&mut self, message: &ToHead) -> Fallible<()> {
         self.settle();
         encode(message, &mut self.out).map_err(|error| refused(error.to_string()))
     }

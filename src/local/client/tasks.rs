@@ -3,8 +3,8 @@
 use super::super::inbox::{Books, Stop};
 use super::super::memory::{Aligned, Cached, Draft};
 use super::state::{Outcome, State};
-use super::{Client, no_draft};
-use crate::abi::{Cause, Fault, View};
+use super::{Client, Fallible, no_draft};
+use crate::abi::{Cause, View};
 use crate::protocol::{Argument, Body, ObjectId, Payload, ResultFrame, TaskFrame, TaskId, TaskInput, TaskSpec, ToHead};
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Client {
     ///
     /// # Errors
     /// No such draft, or this process is not connected any more.
-    pub fn submit(&self, entry: Entry, name: String, args: Vec<Input>, returns: u32) -> Result<ObjectId, Fault> {
+    pub fn submit(&self, entry: Entry, name: String, args: Vec<Input>, returns: u32) -> Fallible<ObjectId> {
         let mut state = self.state();
         let mut inputs = Vec::with_capacity(args.len());
         let mut anonymous = Vec::new();

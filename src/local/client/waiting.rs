@@ -3,8 +3,7 @@
 //! What is finished and small comes along with the answer, so that a `get` of small values costs one round trip in all.
 
 use super::state::cached;
-use super::{Client, fault, nonsense, refused};
-use crate::abi::Fault;
+use super::{Client, Fallible, fault, nonsense, refused};
 use crate::local::inbox::Stop;
 use crate::local::memory::Cached;
 use crate::protocol::{ObjectId, ToClient, ToHead};
@@ -16,7 +15,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Fault::Interrupted`], [`Fault::Disconnected`], or more results wanted than there are.
-    pub fn wait(&self, ids: &[ObjectId], num_returns: u64, timeout: Option<Duration>) -> Result<Vec<bool>, Fault> {
+    pub fn wait(&self, ids: &[ObjectId], num_returns: u64, timeout: Option<Duration>) -> Fallible<Vec<bool>> {
         if num_returns > ids.len() as u64 {
             return Err(refused(format!("{num_returns} of {} objects can never be ready", ids.len())));
         }
@@ -61,7 +60,7 @@ impl Client {
         ids: &[ObjectId],
         num_returns: u64,
         deadline: Option<Instant>,
-    ) -> Result<(Vec<ObjectId>, bool), Fault> {
+    ) -> Fallible<(Vec<ObjectId>, bool)> {
         let (req, cell) = self.queue_question(|req| ToHead::Wait { req, ids: ids.to_vec(), num_returns })?;
         let mut in_time = true;
         let mut answer = self.inbox.wait(deadline, cell, |books| books.answer(req));

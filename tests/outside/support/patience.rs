@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take. The first session of a machine compiles the crate that cells depend on.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// How long a whole program may take.
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(400);

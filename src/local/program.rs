@@ -1,0 +1,101 @@
+//! A runtime inside a plain Rust program: the same functions as in a cell, and the program itself is the library.
+//!
+//! ```text
+//!   main ── Program::start ──▶ zygote, head, this process as a client, this crate's table
+//!     └──── f.remote(1), get(…) …
+//! ```
+
+use super::client::{self, ConnectError};
+use super::{Config, Local, Observer, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, table};
+use crate::abi::{CellPlace, Place};
+use std::io::Write;
+use std::sync::Arc;
+
+/// Why a program has no runtime.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// There is no process to fork workers from.
+    #[error(transparent)]
+    Zygote(#[from] ZygoteError),
+    /// The runtime does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It does not take this process.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// This crate's own two halves do not fit.
+    #[error("{message}")]
+    Attach {
+        /// Why.
+        message: String,
+    },
+}
+
+/// A plain program's runtime. Dropping it ends the workers and frees the store.
+#[derive(Debug)]
+pub struct Program {
+    local: Local,
+}
+
+impl Program {
+    /// Starts a runtime for this program. What tasks write and how they fail goes to this program's own standard output
+    /// and standard error.
+    ///
+    /// Call it first in `main`: worker processes are forked from a copy of this process that is made here, and some
+    /// processes that are this program again become something else here and do not return.
+    ///
+    /// # Errors
+    /// [`ProgramError`]; among others when this process has threads already.
+    ///
+    /// ```no_run
+    /// use mobula::local::{Config, Program};
+    /// use mobula::prelude::*;
+    ///
+    /// fn half(n: u32) -> u32 {
+    ///     n / 2
+    /// }
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     let _runtime = Program::start(Config::default())?;
+    ///     assert_eq!(get(&half.remote(8))?, 4);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn start(config: Config) -> Result<Program, ProgramError> {
+        crate::worker::register_program(crate::mobula_attach);
+        crate::worker::role_from_env();
+        let zygote = Zygote::fork()?;
+        let local = Local::start(zygote, config, Arc::new(Terminal))?;
+        client::connect_program(local.socket())?;
+        table::attach_this_crate().map_err(|message| ProgramError::Attach { message })?;
+        Ok(Program { local })
+    }
+
+    /// The runtime.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+}
+
+/// Passes on what the runtime says.
+struct Terminal;
+
+impl Observer for Terminal {
+    fn event(&self, event: RuntimeEvent) {
+        // A closed standard output is the program's affair, not its tasks'.
+        let _ = match event {
+            RuntimeEvent::TaskOutput { stream: Stream::Stdout, text, .. } => {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+            }
+            RuntimeEvent::TaskOutput { text, .. } => std::io::stderr().write_all(text.as_bytes()),
+            RuntimeEvent::TaskFailed(failure) => writeln!(std::io::stderr(), "{}", crate::error::report(&failure)),
+            RuntimeEvent::Notice(text) => writeln!(std::io::stderr(), "mobula: {text}"),
+        };
+    }
+
+    fn locate(&self, _place: &Place) -> Option<CellPlace> {
+        None
+    }
+}
