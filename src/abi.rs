@@ -185,7 +185,8 @@ pub struct Table {
     /// Makes a draft of `len` bytes. Small drafts are private memory, large ones are in the store.
     pub create: unsafe extern "C" fn(len: u64, draft: *mut Draft, fault: *mut Blob) -> Status,
     /// Makes a draft an object; `refs` are the ids its bytes refer to. The caller holds one reference to the new id.
-    pub seal: unsafe extern "C" fn(draft: u64, refs: *const u64, refs_len: u64, id: *mut u64, fault: *mut Blob) -> Status,
+    pub seal:
+        unsafe extern "C" fn(draft: u64, refs: *const u64, refs_len: u64, id: *mut u64, fault: *mut Blob) -> Status,
     /// Throws a draft away.
     pub discard: unsafe extern "C" fn(draft: u64),
     /// Submits a task and writes `returns` ids; the caller holds one reference to each. Consumes draft arguments,

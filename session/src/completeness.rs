@@ -16,9 +16,7 @@ pub fn completeness(code: &str) -> Completeness {
     let unfinished = |open: &[char]| Completeness::Incomplete { indent: " ".repeat(4 * open.len()) };
     while let Some((at, c)) = chars.next() {
         match c {
-            '/' if code[at..].starts_with("//") => {
-                while chars.next_if(|(_, c)| *c != '\n').is_some() {}
-            }
+            '/' if code[at..].starts_with("//") => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
             '/' if code[at..].starts_with("/*") => match block_comment(&code[at..]) {
                 Some(len) => skip(&mut chars, at + len),
                 None => return unfinished(&[]),

@@ -88,7 +88,9 @@ impl Evaluator {
         let ask = |prompt, is_password| {
             input.as_ref().and_then(|input| input(InputRequest { prompt, is_password })).unwrap_or_default()
         };
-        let adds_crates = code.lines().any(|line| line.trim_start().starts_with(":dep") || line.trim_start().starts_with("extern crate"));
+        let adds_crates = code
+            .lines()
+            .any(|line| line.trim_start().starts_with(":dep") || line.trim_start().starts_with("extern crate"));
         if adds_crates {
             let _ = self.context.execute(":offline 0");
         }
@@ -121,14 +123,19 @@ impl Evaluator {
             return Err(report::plain_error("SessionError", &format!("the cell could not be run: {message}")));
         }
         if let Some(death) = &record.death {
-            return Err(if record.interrupted { report::interrupted(true) } else { report::died(death, &format!("cell {cell}")) });
+            return Err(if record.interrupted {
+                report::interrupted(true)
+            } else {
+                report::died(death, &format!("cell {cell}"))
+            });
         }
         if record.panicked {
             if record.interrupted && record.panics.is_empty() {
                 return Err(report::interrupted(false));
             }
             let last = record.panics.last();
-            let place = last.and_then(|panic| self.sources.find_in(record.library.as_deref(), panic.line, panic.column));
+            let place =
+                last.and_then(|panic| self.sources.find_in(record.library.as_deref(), panic.line, panic.column));
             return Err(report::panicked(last, place.as_ref()));
         }
         if record.failed {
@@ -192,9 +199,7 @@ fn name_at(code: &str, cursor: usize) -> Option<&str> {
 
 fn describe(error: &Error) -> String {
     match error {
-        Error::CompilationErrors(errors) => {
-            errors.iter().map(|error| error.message()).collect::<Vec<_>>().join("\n")
-        }
+        Error::CompilationErrors(errors) => errors.iter().map(|error| error.message()).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
 }

@@ -68,9 +68,32 @@ impl Sheet<'_> {
         }
         let text = String::from_utf8_lossy(&out);
         // The head is coloured whatever the configuration says.
-        let text = if color { text } else { anstream::adapter::strip_str(&text).to_string().into() };
+        let text = if color { join_colours(&text) } else { anstream::adapter::strip_str(&text).to_string() };
         text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
+}
+
+/// The same text, with one colour sequence where the renderer writes one for each character: so that a terminal gets less to
+/// read, and a search finds what stands there.
+fn join_colours(text: &str) -> String {
+    const RESET: &str = "\x1b[0m";
+    let mut out = String::with_capacity(text.len() / 2);
+    let mut open = "";
+    let mut rest = text;
+    while let Some(at) = rest.find("\x1b[") {
+        out.push_str(&rest[..at]);
+        let end = rest[at..].find('m').map_or(rest.len(), |len| at + len + 1);
+        let sequence = &rest[at..end];
+        rest = &rest[end..];
+        if sequence == RESET && !open.is_empty() && rest.starts_with(open) {
+            rest = &rest[open.len()..];
+        } else {
+            open = if sequence == RESET { "" } else { sequence };
+            out.push_str(sequence);
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The report of a cell that did not compile.
@@ -118,8 +141,9 @@ fn mistakes(errors: &[CompilationError], code: &str) -> Vec<Mistake> {
         let message = error.message();
         // What rustc says about where a failed `const` check was met belongs to the check's own error.
         if message == "erroneous constant encountered" || message.starts_with("the above error was encountered while") {
-            if let Some(check) = found.iter_mut().find(|mistake| mistake.code.as_deref() == Some("E0080")) {
-                check.marks.extend(marks);
+            match found.iter_mut().find(|mistake| mistake.code.as_deref() == Some("E0080")) {
+                Some(check) => check.marks.extend(marks),
+                None => found.extend(failed_check(&message, marks)),
             }
             continue;
         }
@@ -133,6 +157,21 @@ fn mistakes(errors: &[CompilationError], code: &str) -> Vec<Mistake> {
         }
     }
     found
+}
+
+/// A `const` check that failed, of which evcxr passes on only where it was met. The one that people meet is that of
+/// `.remote`: a task's function holds no data.
+fn failed_check(message: &str, marks: Vec<(Range<usize>, String)>) -> Option<Mistake> {
+    let what = message.strip_prefix("the above error was encountered while instantiating ")?;
+    let (title, helps) = if what.contains(" as mobula::") && what.contains("::Remote") {
+        (
+            "this closure captures variables, so it cannot run in another process".to_owned(),
+            vec!["pass the captured value as an argument: `(|x, k| x + k).remote(x, k)`".to_owned()],
+        )
+    } else {
+        (format!("a check at compile time failed in {what}"), Vec::new())
+    };
+    Some(Mistake { code: Some("E0080".into()), title, marks, notes: Vec::new(), helps })
 }
 
 fn join(reports: &[Rendered], pick: impl Fn(&Rendered) -> &String) -> String {
@@ -163,7 +202,11 @@ fn notes(error: &CompilationError) -> Vec<String> {
     children
         .filter(|child| child["level"] == "note")
         .filter_map(|child| child["message"].as_str())
-        .filter(|note| !note.contains("evcxr") && !note.contains("the full name for the type has been written"))
+        .filter(|note| {
+            !note.contains("evcxr")
+                && !note.contains("src/lib.rs")
+                && !note.contains("the full name for the type has been written")
+        })
         .map(str::to_owned)
         .take(4)
         .collect()
@@ -171,7 +214,8 @@ fn notes(error: &CompilationError) -> Vec<String> {
 
 /// A word for errors that a notebook makes where a file would not.
 fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
-    if message.contains("is not general enough") && (message.contains("OwnsItsData") || message.contains("Deserialize")) {
+    if message.contains("is not general enough") && (message.contains("OwnsItsData") || message.contains("Deserialize"))
+    {
         // What rustc says when an argument or a result of a task is, or has in it, a reference.
         return Some(
             "a reference cannot be sent to another process: let the function take and return owned values \
@@ -194,7 +238,10 @@ fn byte_at(code: &str, line: usize, column: usize) -> usize {
     let mut start = 0;
     for (number, text) in code.split_inclusive('\n').enumerate() {
         if number + 1 == line {
-            let inside = text.char_indices().nth(column.saturating_sub(1)).map_or(text.trim_end_matches('\n').len(), |(at, _)| at);
+            let inside = text
+                .char_indices()
+                .nth(column.saturating_sub(1))
+                .map_or(text.trim_end_matches('\n').len(), |(at, _)| at);
             return start + inside;
         }
         start += text.len();
@@ -204,7 +251,11 @@ fn byte_at(code: &str, line: usize, column: usize) -> usize {
 
 /// The report of a panic.
 pub fn panic(panic: &Panic, place: Option<&Found>) -> Rendered {
-    let thread = if ["", "main", "<unnamed>"].contains(&panic.thread.as_str()) { String::new() } else { format!(" in thread `{}`", panic.thread) };
+    let thread = if ["", "main", "<unnamed>"].contains(&panic.thread.as_str()) {
+        String::new()
+    } else {
+        format!(" in thread `{}`", panic.thread)
+    };
     let title = format!("{}{thread}", panic.message);
     match place {
         Some(place) => at_place("panicked", &title, place),
@@ -220,7 +271,9 @@ fn outside(panic: &Panic) -> String {
     let file = &panic.file;
     let short = match (file.find("/library/"), file.find("/registry/src/")) {
         (Some(at), _) => format!("std: {}", &file[at + "/library/".len()..]),
-        (_, Some(at)) => file[at + "/registry/src/".len()..].split_once('/').map_or(file.as_str(), |(_, rest)| rest).to_owned(),
+        (_, Some(at)) => {
+            file[at + "/registry/src/".len()..].split_once('/').map_or(file.as_str(), |(_, rest)| rest).to_owned()
+        }
         _ => std::path::Path::new(file).file_name().map_or(file.clone(), |name| name.to_string_lossy().into_owned()),
     };
     format!("{short}, line {}", panic.line)
@@ -255,7 +308,12 @@ pub fn panicked(last: Option<&Panic>, place: Option<&Found>) -> CellError {
 pub fn died(death: &Death, cell: &str) -> CellError {
     let value = format!("the process of {cell} {death}");
     let rest = "every variable is as it was before this cell; objects and tasks are untouched\n  threads that earlier cells had started are gone";
-    CellError { name: "Crashed".into(), plain: format!("{value}\n  {rest}"), ansi: format!("\x1b[1;31m{value}\x1b[0m\n  {rest}"), value }
+    CellError {
+        name: "Crashed".into(),
+        plain: format!("{value}\n  {rest}"),
+        ansi: format!("\x1b[1;31m{value}\x1b[0m\n  {rest}"),
+        value,
+    }
 }
 
 /// The error of a cell that the person interrupted. `ended`: it did not stop by itself.
@@ -300,6 +358,12 @@ mod tests {
         let file = "/somewhere/registry/src/index-1/rand-0.9.0/src/lib.rs";
         let panic = Panic { message: "m".into(), file: file.into(), line: 3, ..Panic::default() };
         assert_eq!(super::panic(&panic, None).plain, "panicked: m\n  at rand-0.9.0/src/lib.rs, line 3");
+    }
+
+    #[test]
+    fn neighbours_of_one_colour_share_its_sequence() {
+        let text = "\x1b[31ml\x1b[0m\x1b[31me\x1b[0m\x1b[34mt\x1b[0m x";
+        assert_eq!(join_colours(text), "\x1b[31mle\x1b[0m\x1b[34mt\x1b[0m x");
     }
 
     #[test]

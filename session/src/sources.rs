@@ -98,7 +98,8 @@ fn offset(typed: &str, generated: &str) -> Option<i64> {
     let in_generated = generated.len() - generated.trim_start().len();
     let whole = typed.trim() == wanted;
     let enough = wanted.chars().filter(|c| c.is_alphanumeric()).count() >= 3;
-    (whole || enough).then(|| typed[..in_typed].chars().count() as i64 - generated[..in_generated].chars().count() as i64)
+    (whole || enough)
+        .then(|| typed[..in_typed].chars().count() as i64 - generated[..in_generated].chars().count() as i64)
 }
 
 /// How many lines in a row, around the two given ones, are the same in both.

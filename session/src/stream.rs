@@ -102,7 +102,9 @@ fn next(bytes: &[u8]) -> Next {
     let line_end = find(bytes, b"\n");
     for word in CONTROL_LINES {
         match line_end {
-            Some(end) if &bytes[..end] == word.as_bytes() => return Next::Piece(Piece::Control(word.to_owned()), end + 1),
+            Some(end) if &bytes[..end] == word.as_bytes() => {
+                return Next::Piece(Piece::Control(word.to_owned()), end + 1);
+            }
             None if word.as_bytes().starts_with(bytes) => return Next::Wait,
             _ => {}
         }
@@ -238,7 +240,14 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_marker_is_text() {
-        for input in ["EVCXR", "EVCXR_", "EVCXR_BEGIN", "EVCXR_NOTHING\n", "EVCXR_PANIC_NOTIFICATIONS\n", "EVCXR_BEGIN_CONTENT x"] {
+        for input in [
+            "EVCXR",
+            "EVCXR_",
+            "EVCXR_BEGIN",
+            "EVCXR_NOTHING\n",
+            "EVCXR_PANIC_NOTIFICATIONS\n",
+            "EVCXR_BEGIN_CONTENT x",
+        ] {
             assert_eq!(all(input), [text(input)], "{input}");
             assert_eq!(bytewise(input), [text(input)], "{input}");
         }

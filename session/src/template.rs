@@ -17,7 +17,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// The crates that a cell can use without asking, beside `mobula`: name and Cargo requirement. They are dependencies of
 /// `mobula`, so they cost nothing more.
@@ -25,6 +25,12 @@ pub const CELL_DEPS: [(&str, &str); 2] =
     [("serde", "{ version = \"1\", features = [\"derive\"] }"), ("ndarray", "\"0.17\"")];
 /// How cells and their dependencies are optimised, unless `:opt` says otherwise; evcxr's default.
 pub const OPT_LEVEL: &str = "2";
+
+/// How often the preparation says what it is doing.
+const NOTICE_EVERY: Duration = Duration::from_secs(5);
+
+/// A template that no session has used for longer makes room.
+const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The prepared files.
 #[derive(Clone, Debug)]
@@ -40,9 +46,11 @@ impl Template {
     /// # Errors
     /// A sentence: the cache folder cannot be written, or the compiler's own message.
     pub fn prepare(files: &[EmbeddedFile], toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<Template, String> {
-        let dir = cache_dir()?.join(key(files, toolchain));
+        let cache = cache_dir()?;
+        let dir = cache.join(key(files, toolchain));
         let template = Template { dir, target: toolchain.target().to_owned() };
         if template.is_ready() {
+            template.mark_used();
             return Ok(template);
         }
         let dir = &template.dir;
@@ -54,8 +62,15 @@ impl Template {
             template.write_sources(files).map_err(explain)?;
             template.build(toolchain, notice)?;
             fs::write(dir.join("ready"), "").map_err(explain)?;
+            remove_unused(&cache);
         }
         Ok(template)
+    }
+
+    fn mark_used(&self) {
+        if let Ok(ready) = fs::File::options().write(true).open(self.dir.join("ready")) {
+            let _ = ready.set_modified(SystemTime::now());
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -140,11 +155,16 @@ impl Template {
             .map_err(|error| format!("cargo could not be run: {error}"))?;
         let mut said = String::new();
         let mut crates = 0;
+        let mut told = Instant::now();
         if let Some(stderr) = child.stderr.take() {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if let Some(name) = line.trim_start().strip_prefix("Compiling ") {
                     crates += 1;
-                    notice(format!("compiling {} ({crates})", name.split(" (").next().unwrap_or(name)));
+                    if told.elapsed() >= NOTICE_EVERY {
+                        told = Instant::now();
+                        let name = name.split(" (").next().unwrap_or(name);
+                        notice(format!("still preparing: {crates} crates so far, now {name}"));
+                    }
                 }
                 said.push_str(&line);
                 said.push('\n');
@@ -178,6 +198,16 @@ impl Template {
     /// The folder cannot be written.
     pub fn restore_lock(&self, dir: &Path) -> io::Result<()> {
         fs::copy(self.seed().join("Cargo.lock"), dir.join("Cargo.lock")).map(drop)
+    }
+}
+
+/// Removes the templates of other versions that no session has used for long.
+fn remove_unused(cache: &Path) {
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let used = fs::metadata(entry.path().join("ready")).and_then(|ready| ready.modified());
+        if used.is_ok_and(|used| used.elapsed().is_ok_and(|unused| unused > UNUSED_MAX)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -27,8 +27,9 @@ impl Toolchain {
     pub fn find() -> Result<Toolchain, String> {
         let rustc = tool("rustc")?;
         let cargo = tool("cargo")?;
-        let version = output(Command::new(&rustc).arg("-vV"))
-            .ok_or("`rustc -vV` failed: the Rust toolchain is damaged; reinstall it with `rustup toolchain install stable`")?;
+        let version = output(Command::new(&rustc).arg("-vV")).ok_or(
+            "`rustc -vV` failed: the Rust toolchain is damaged; reinstall it with `rustup toolchain install stable`",
+        )?;
         let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"])).unwrap_or_default();
         if !PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/std").is_dir() {
             return Err("the standard library's source is missing (the types of variables are read from it); \

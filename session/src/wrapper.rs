@@ -12,9 +12,9 @@ use std::process::Command;
 pub const WRAPPER_ENV: &str = "MOBULA_RUSTC";
 
 /// What evcxr generates, and what stands there instead. Neither is code that a person would type.
-const PRINTED: &str = "eprintln!(\"{}\", error);\n                    println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
-const REPORTED: &str =
-    "::mobula::__private::cell_error(&error);\n                    println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+const PRINTED: &str =
+    "eprintln!(\"{}\", error);\n                    println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
+const REPORTED: &str = "::mobula::__private::cell_error(&error);\n                    println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
 
 const SOURCE: &str = "src/lib.rs";
 /// The folder of the changed source. Its name is mapped back, so that messages and panics speak of `src/lib.rs`.
@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn only_the_generated_line_is_changed_and_lines_stay_where_they_are() {
-        let source = format!("fn f() {{ eprintln!(\"{{}}\", error); }}\nfn from(error: T) -> Self {{\n                    {PRINTED}\n}}\n");
+        let source = format!(
+            "fn f() {{ eprintln!(\"{{}}\", error); }}\nfn from(error: T) -> Self {{\n                    {PRINTED}\n}}\n"
+        );
         let changed = rewrite(&source).unwrap();
         assert!(changed.contains("fn f() { eprintln!(\"{}\", error); }"));
         assert!(changed.contains("cell_error"));

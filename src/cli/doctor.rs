@@ -13,12 +13,8 @@ enum Finding {
 
 /// Prints every check; exit code 3 when a session cannot run.
 pub fn main() -> ExitCode {
-    let findings = [
-        ("toolchain", toolchain()),
-        ("linker", linker()),
-        ("shared memory", shared_memory()),
-        ("jupyter", jupyter()),
-    ];
+    let findings =
+        [("toolchain", toolchain()), ("linker", linker()), ("shared memory", shared_memory()), ("jupyter", jupyter())];
     let mut broken = false;
     for (name, finding) in findings {
         let (mark, text) = match finding {
@@ -56,18 +52,26 @@ fn shared_memory() -> Finding {
             let free = stat.f_bavail * stat.f_frsize;
             let text = format!("{} MiB free in /dev/shm", free >> 20);
             if free < 256 << 20 {
-                Finding::Missing(format!("{text}; the store will use anonymous memory (in a container: `--shm-size=2g`)"))
+                Finding::Missing(format!(
+                    "{text}; the store will use anonymous memory (in a container: `--shm-size=2g`)"
+                ))
             } else {
                 Finding::Fine(text)
             }
         }
-        Err(error) => Finding::Missing(format!("/dev/shm cannot be used ({error}); the store will use anonymous memory")),
+        Err(error) => {
+            Finding::Missing(format!("/dev/shm cannot be used ({error}); the store will use anonymous memory"))
+        }
     }
 }
 
 fn jupyter() -> Finding {
     match Command::new("jupyter").arg("--version").output() {
-        Ok(output) if output.status.success() => Finding::Fine("`mobula kernel install` makes it find this kernel".into()),
-        _ => Finding::Missing("not found; notebooks run with `mobula run`, or install it: `pip install jupyterlab`".into()),
+        Ok(output) if output.status.success() => {
+            Finding::Fine("`mobula kernel install` makes it find this kernel".into())
+        }
+        _ => Finding::Missing(
+            "not found; notebooks run with `mobula run`, or install it: `pip install jupyterlab`".into(),
+        ),
     }
 }

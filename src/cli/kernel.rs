@@ -66,7 +66,9 @@ pub fn main(command: Kernel) -> ExitCode {
         Kernel::Install { place, display_name } => {
             let exe = match std::env::current_exe() {
                 Ok(exe) => exe,
-                Err(error) => return fail(&anyhow::Error::from(error).context("this program cannot find itself"), BROKEN),
+                Err(error) => {
+                    return fail(&anyhow::Error::from(error).context("this program cannot find itself"), BROKEN);
+                }
             };
             let mut options = install::Options::new(place.location(), exe);
             options.name = place.name;

@@ -20,7 +20,9 @@ const BROKEN: u8 = 3;
 /// Ray's remote functions, in Rust, in a notebook.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, args_conflicts_with_subcommands = true)]
-#[command(after_help = "Examples:\n  mobula                        the REPL\n  mobula run tour.ipynb         run a notebook\n  echo '1 + 1' | mobula         run what comes from a pipe")]
+#[command(
+    after_help = "Examples:\n  mobula                        the REPL\n  mobula run tour.ipynb         run a notebook\n  echo '1 + 1' | mobula         run what comes from a pipe"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -3,6 +3,7 @@
 use super::{Finished, Place, finish};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 /// The environment's Python. `cargo xtask test` names it; else it is looked for where `cargo xtask setup` puts it.
 #[track_caller]
@@ -27,6 +28,11 @@ impl Jupyter {
     /// Installs the kernel below the place.
     #[track_caller]
     pub fn with_kernel(place: Place) -> Jupyter {
+        // What the first session of all has to say while it prepares is not part of a conversation.
+        static PREPARED: Once = Once::new();
+        PREPARED.call_once(|| {
+            finish(place.mobula().arg("run").arg(place.write("first.rs", "1 + 1\n"))).exits(0);
+        });
         finish(place.mobula().args(["kernel", "install", "--prefix"]).arg(place.path("prefix"))).exits(0);
         Jupyter { place }
     }
