@@ -18,8 +18,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What every cell finds in scope.
-const PRELUDE: &str = "use mobula::prelude::*; use serde::{Serialize, Deserialize};";
+/// What every cell finds in scope. The `?` makes evcxr prepare for `?` now: it learns of it by failing to compile once, and
+/// in that round gives up on showing the last expression as its type wants to be shown.
+const PRELUDE: &str = "use mobula::prelude::*; use serde::{Serialize, Deserialize}; Ok::<(), String>(())?;";
 
 /// The evaluator. Lives and dies on one thread.
 pub struct Evaluator {

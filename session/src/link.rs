@@ -224,6 +224,8 @@ struct Worker {
     splitter: Splitter,
     blocks: Blocks,
     err_rest: Vec<u8>,
+    /// The value of the last expression, kept back until everything that the cell wrote has been shown.
+    value: Option<Event>,
     /// Connections that have not said who they are.
     strangers: Vec<OwnedFd>,
     present: Option<Present>,
@@ -254,6 +256,7 @@ impl Worker {
             splitter: Splitter::default(),
             blocks: Blocks::default(),
             err_rest: Vec::new(),
+            value: None,
             strangers: Vec::new(),
             present: None,
             leaving: Vec::new(),
@@ -469,6 +472,9 @@ impl Worker {
             let text = String::from_utf8_lossy(&rest).into_owned();
             (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
         }
+        if let Some(value) = self.value.take() {
+            (self.sink)(value);
+        }
     }
 
     fn take_out(&mut self, chunk: &[u8]) {
@@ -498,7 +504,7 @@ impl Worker {
         }
     }
 
-    fn emit(&self, cell: CellId, shown: Shown) {
+    fn emit(&mut self, cell: CellId, shown: Shown) {
         if cell == CellId(0) {
             // The session itself, getting ready.
             return;
@@ -507,7 +513,10 @@ impl Worker {
             Shown::Text(text) => Event::Text { cell, stream: Stream::Stdout, text },
             Shown::Display(bundle) => Event::Display { cell, bundle },
             Shown::Update(bundle) => Event::Update { cell, bundle },
-            Shown::Result(bundle) => Event::Result { cell, bundle },
+            Shown::Result(bundle) => {
+                self.value = Some(Event::Result { cell, bundle });
+                return;
+            }
             Shown::Clear { wait } => Event::Clear { cell, wait },
             Shown::Panic(panic) => {
                 let mut state = self.shared.lock();

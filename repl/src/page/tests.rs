@@ -1,3 +1,5 @@
+//! A page that is drawn again: what is rubbed out, and what stays.
+
 use super::*;
 use mobula_session::CellId;
 

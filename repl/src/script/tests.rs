@@ -1,3 +1,5 @@
+//! Scripts and notebooks run by a fake evaluator: outputs, tags, what is saved.
+
 use super::*;
 use crate::fake::Fake;
 use crate::render::tests::{Paper, on_paper};
