@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn what_is_no_object_has_no_members() {
         assert_eq!(members("[1]", &root("[1]")), []);
-        assert_eq!(elements("{}", &root("{}")), []);
+        assert!(elements("{}", &root("{}")).is_empty());
         assert_eq!(values("{}"), []);
     }
 

@@ -1,0 +1,344 @@
+//! The link's thread: who the cell host is, what it says, when it dies, and which twin takes its place.
+
+use super::output::Output;
+use super::{Interrupt, Shared};
+use crate::event::{Event, Sink};
+use crate::host::Host;
+use crate::link_wire::{FromHost, ToHost, receive, send};
+use crate::record::Death;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a dead host's twin has to speak up.
+const TAKEOVER_MAX: Duration = Duration::from_secs(5);
+
+/// The cell host that is in charge.
+struct Present {
+    socket: OwnedFd,
+    pidfd: OwnedFd,
+    pid: i32,
+    /// The last checkpoint that counts.
+    checkpoint: u64,
+    /// It was a twin: this process, not evcxr, is the one to reap it.
+    adopted: bool,
+}
+
+/// The thread's whole state.
+pub struct Hosts {
+    shared: Arc<Shared>,
+    runtime: Arc<dyn Host>,
+    sink: Sink,
+    listener: OwnedFd,
+    output: Output,
+    /// Connections that have not said who they are.
+    strangers: Vec<OwnedFd>,
+    present: Option<Present>,
+    /// Twins that were sent away; this process inherited them and has to reap them.
+    leaving: Vec<OwnedFd>,
+    /// The host died; since when, and how.
+    dead: Option<(Instant, Death)>,
+    /// A twin was told to take its place and is not ready yet.
+    promoting: bool,
+    /// evcxr's end for results.
+    results: Option<OwnedFd>,
+    /// evcxr waits for the end of a library.
+    loaded: bool,
+}
+
+impl Hosts {
+    /// Nobody there yet. Makes this process the one that inherits twins whose host has died.
+    ///
+    /// # Errors
+    /// The output's pipes cannot be made.
+    pub fn new(shared: Arc<Shared>, runtime: Arc<dyn Host>, sink: Sink, listener: OwnedFd) -> Result<Hosts, Errno> {
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        let output = Output::new(shared.clone(), sink.clone())?;
+        Ok(Hosts {
+            shared,
+            runtime,
+            sink,
+            listener,
+            output,
+            strangers: Vec::new(),
+            present: None,
+            leaving: Vec::new(),
+            dead: None,
+            promoting: false,
+            results: None,
+            loaded: false,
+        })
+    }
+
+    /// Until the link ends.
+    pub fn run(&mut self) {
+        while !self.turn() {}
+        // Whatever is left has outlived its farewell.
+        if let Some(host) = self.present.take().filter(|_| self.dead.is_none()) {
+            let _ = pidfd_send_signal(&host.pidfd, Signal::KILL);
+            if host.adopted {
+                let _ = waitid(WaitId::PidFd(host.pidfd.as_fd()), WaitIdOptions::EXITED);
+            }
+        }
+    }
+
+    /// Whether the link may end: it was asked to, and no process of a cell is left, or its time is up.
+    fn is_over(&self) -> bool {
+        let Some(latest) = self.shared.lock().stop else { return false };
+        let alone = (self.present.is_none() || self.dead.is_some()) && self.leaving.is_empty();
+        alone || Instant::now() >= latest
+    }
+
+    /// Waits for something to happen and deals with it. `true`: the link is to end.
+    fn turn(&mut self) -> bool {
+        let timeout = self.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
+        let mut fds = vec![PollFd::new(&self.shared.wake, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        fds.extend(self.output.ends().map(|end| PollFd::new(end, PollFlags::IN)));
+        // A host known to be dead has nothing more to say.
+        if let Some(host) = self.present.as_ref().filter(|_| self.dead.is_none() || self.promoting) {
+            fds.push(PollFd::new(&host.pidfd, PollFlags::IN));
+            fds.push(PollFd::new(&host.socket, PollFlags::IN));
+        }
+        let known = fds.len();
+        fds.extend(self.strangers.iter().map(|stranger| PollFd::new(stranger, PollFlags::IN)));
+        fds.extend(self.leaving.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
+        if poll(&mut fds, timeout.as_ref()).is_err() {
+            return false;
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+
+        if ready[0] {
+            let mut count = [0; 8];
+            let _ = rustix::io::read(&self.shared.wake, &mut count);
+        }
+        if ready[2] {
+            self.output.read(false);
+        }
+        if ready[3] {
+            self.output.read(true);
+        }
+        if known > 5 && ready[5] {
+            self.host_speaks();
+        }
+        if known > 4 && ready[4] {
+            self.host_died();
+        }
+        for at in (0..self.strangers.len()).rev() {
+            if ready.get(known + at) == Some(&true) {
+                let stranger = self.strangers.remove(at);
+                self.stranger_speaks(stranger);
+            }
+        }
+        if ready[1]
+            && let Ok(stranger) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC)
+        {
+            self.strangers.push(stranger);
+        }
+        self.leaving.retain(|pidfd| {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            matches!(waitid(WaitId::PidFd(pidfd.as_fd()), options), Ok(None))
+        });
+        self.check_deadlines();
+        self.is_over()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let takeover = self.dead.as_ref().map(|(since, _)| *since + TAKEOVER_MAX);
+        let interrupt = match self.shared.lock().interrupt {
+            Interrupt::Asked(at) if self.loaded => Some(at),
+            _ => None,
+        };
+        let stop = self.shared.lock().stop;
+        takeover.into_iter().chain(interrupt).chain(stop).min()
+    }
+
+    fn check_deadlines(&mut self) {
+        let mut state = self.shared.lock();
+        let overdue = match state.interrupt {
+            Interrupt::Asked(at) => at <= Instant::now(),
+            Interrupt::Now => true,
+            Interrupt::None | Interrupt::Killed => state.closing && state.interrupt == Interrupt::None,
+        };
+        if overdue && self.loaded && self.dead.is_none() {
+            state.interrupt = Interrupt::Killed;
+            if let Some(host) = &self.present {
+                let _ = pidfd_send_signal(&host.pidfd, Signal::KILL);
+            }
+        }
+        let hopeless = state.closing;
+        drop(state);
+        if self.dead.as_ref().is_some_and(|(since, _)| hopeless || since.elapsed() > TAKEOVER_MAX) {
+            // Nobody takes over. Closing evcxr's pipe tells it that its child is gone; it starts a new one.
+            self.note_death();
+            self.present = None;
+            self.results = None;
+            self.loaded = false;
+        }
+    }
+
+    fn host_speaks(&mut self) {
+        let Some(host) = &self.present else { return };
+        match receive::<FromHost>(&host.socket) {
+            Ok(Some((FromHost::Load { library }, _))) => self.load(library),
+            Ok(Some((FromHost::LoadFailed { message }, _))) => self.shared.lock().record.load_failed = Some(message),
+            Ok(Some((FromHost::Done { checkpoint, fork_us }, _))) => self.done(checkpoint, fork_us),
+            Ok(Some((FromHost::Promoted, _))) => self.promoted(),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => {
+                // It hung up without being dead yet: its end comes by the pidfd.
+                if let Some(host) = &self.present {
+                    let _ = pidfd_send_signal(&host.pidfd, Signal::KILL);
+                }
+                self.host_died();
+            }
+        }
+    }
+
+    fn load(&mut self, library: String) {
+        let mut state = self.shared.lock();
+        state.sources.remember(&library);
+        state.record.library = Some(library);
+        let skip = state.running && state.interrupt != Interrupt::None;
+        let cell = state.cell.0;
+        state.record.loaded_at.get_or_insert_with(Instant::now);
+        drop(state);
+        self.loaded = true;
+        self.answer(&if skip { ToHost::Skip } else { ToHost::Begin { cell } });
+        if skip {
+            self.shared.lock().record.panicked = true;
+            self.finish(true);
+        }
+    }
+
+    fn done(&mut self, checkpoint: u64, fork_us: u64) {
+        if let Some(host) = &mut self.present {
+            host.checkpoint = checkpoint;
+        }
+        self.shared.lock().record.fork_us = fork_us;
+        self.answer(&ToHost::Commit);
+        let failed = self.shared.lock().record.load_failed.is_some();
+        self.finish(failed);
+    }
+
+    /// Everything that was written is taken in, then evcxr learns that the library has run, or that it `panicked`.
+    fn finish(&mut self, panicked: bool) {
+        self.output.drain();
+        self.loaded = false;
+        self.shared.lock().record.done_at = Some(Instant::now());
+        let mut lines = self.output.take_controls();
+        if panicked {
+            lines = vec!["EVCXR_PANIC_NOTIFICATION".into()];
+        }
+        lines.push("EVCXR_EXECUTION_COMPLETE".into());
+        let text = lines.join("\n") + "\n";
+        if let Some(results) = &self.results {
+            let mut rest = text.as_bytes();
+            while !rest.is_empty() {
+                match rustix::io::write(results, rest) {
+                    Ok(len) => rest = &rest[len..],
+                    Err(Errno::INTR) => {}
+                    Err(_) => break,
+                }
+            }
+        }
+    }
+    fn answer(&self, message: &ToHost) {
+        if let Some(host) = &self.present {
+            let _ = send(&host.socket, message, &[]);
+        }
+    }
+
+    fn stranger_speaks(&mut self, stranger: OwnedFd) {
+        match receive::<FromHost>(&stranger) {
+            Ok(Some((FromHost::Hello { pid }, fds))) => self.new_host(stranger, pid, fds),
+            Ok(Some((FromHost::Candidate { pid, checkpoint }, _))) => self.candidate(stranger, pid, checkpoint),
+            _ => {}
+        }
+    }
+
+    fn new_host(&mut self, socket: OwnedFd, pid: i32, mut fds: Vec<OwnedFd>) {
+        let (Some(results), Some(pidfd)) = (fds.pop(), open_pidfd(pid)) else { return };
+        if send(&socket, &ToHost::Welcome, &self.output.write_ends()).is_err() {
+            return;
+        }
+        self.results = Some(results);
+        self.present = Some(Present { socket, pidfd, pid, checkpoint: 0, adopted: false });
+        self.dead = None;
+        self.promoting = false;
+        self.loaded = false;
+        self.runtime.cell_host_changed(pid as u32, false);
+    }
+
+    fn host_died(&mut self) {
+        let Some(host) = &self.present else { return };
+        if self.dead.is_some() && !self.promoting {
+            return;
+        }
+        // evcxr waits for the child that it started itself, so that one stays a zombie until it does.
+        let keep = if host.adopted { WaitIdOptions::empty() } else { WaitIdOptions::NOWAIT };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | keep;
+        let death = match waitid(WaitId::PidFd(host.pidfd.as_fd()), options) {
+            Ok(Some(status)) => Death::of(&status),
+            // Not dead yet: the pidfd tells when.
+            Ok(None) => return,
+            Err(_) => Death::Exit(0),
+        };
+        // If a twin died while it was being promoted, the first death is the one to tell of.
+        let first = self.dead.take().map_or(death, |(_, first)| first);
+        self.dead = Some((Instant::now(), first));
+        self.promoting = false;
+    }
+
+    /// A twin offers itself. It is the right one if it holds the last checkpoint that counts.
+    fn candidate(&mut self, socket: OwnedFd, pid: i32, checkpoint: u64) {
+        self.host_died();
+        let wanted = self.present.as_ref().map(|host| host.checkpoint);
+        let Some(pidfd) = open_pidfd(pid) else { return };
+        let closing = self.shared.lock().closing;
+        if closing || self.dead.is_none() || self.promoting || wanted != Some(checkpoint) {
+            let _ = send(&socket, &ToHost::Exit, &[]);
+            self.leaving.push(pidfd);
+            return;
+        }
+        if send(&socket, &ToHost::Promote, &[]).is_ok() {
+            self.present = Some(Present { socket, pidfd, pid, checkpoint, adopted: true });
+            self.promoting = true;
+        }
+    }
+
+    /// The new host is connected to the runtime: the cell that died is over.
+    fn promoted(&mut self) {
+        let Some(pid) = self.present.as_ref().map(|host| host.pid) else { return };
+        self.promoting = false;
+        self.runtime.cell_host_changed(pid as u32, true);
+        self.output.drain();
+        let idle = !self.loaded;
+        let death = self.note_death();
+        if !idle {
+            self.finish(true);
+        } else if let Some(death) = death {
+            let text = format!(
+                "the process that runs the cells {death} while no cell was running; a copy took its place and every variable is intact"
+            );
+            (self.sink)(Event::Notice { text });
+        }
+    }
+
+    fn note_death(&mut self) -> Option<Death> {
+        let (_, death) = self.dead.take()?;
+        if self.loaded {
+            self.shared.lock().record.death = Some(death.clone());
+        }
+        Some(death)
+    }
+}
+
+fn open_pidfd(pid: i32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
+}

@@ -1,0 +1,179 @@
+//! The front process's side of the cell host: one thread that drains its output always, tells text from displays, decides
+//! when a cell is done, and puts a twin in the place of a host that died.
+//!
+//! ```text
+//! mod     the handle, and what it shares with the thread
+//! hosts   the thread: who the cell host is, what it says, when it dies
+//! output  its two pipes, made into events
+//! ```
+//!
+//! The thread is the only one that talks to cell hosts and to evcxr's result pipe. Everybody else leaves a wish in
+//! [`Shared`] and rings [`Shared::wake`].
+
+mod hosts;
+mod output;
+
+use crate::event::{CellId, Sink};
+use crate::host::Host;
+use crate::record::Record;
+use crate::sources::Sources;
+use hosts::Hosts;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// How long the last processes have to end when the link does.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// What the link's thread and the session share.
+pub struct Shared {
+    state: Mutex<State>,
+    wake: OwnedFd,
+}
+
+struct State {
+    /// The cell that runs, or ran last: whose output it is.
+    cell: CellId,
+    running: bool,
+    /// What is known of the cell so far.
+    record: Record,
+    interrupt: Interrupt,
+    sources: Arc<Sources>,
+    /// The session is ending: a cell that runs is ended, and no twin takes over.
+    closing: bool,
+    /// The link itself is to end, at this time at the latest.
+    stop: Option<Instant>,
+}
+
+/// How far an interrupt has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interrupt {
+    None,
+    /// The cell was asked to stop; its process is ended at this time.
+    Asked(Instant),
+    /// Its process is to be ended now.
+    Now,
+    /// Its process was ended.
+    Killed,
+}
+
+/// The link. Dropping it ends its thread.
+pub struct Link {
+    shared: Arc<Shared>,
+    socket: PathBuf,
+    host: Arc<dyn Host>,
+    grace: Duration,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Link {
+    /// Starts the link's thread.
+    ///
+    /// # Errors
+    /// The socket or the pipes cannot be made.
+    pub fn start(host: Arc<dyn Host>, sink: Sink, sources: Arc<Sources>, grace: Duration) -> Result<Link, Errno> {
+        let socket = host.session_dir().join("cells.sock");
+        let listener = listen(&socket)?;
+        let state = State {
+            cell: CellId(0),
+            running: false,
+            record: Record::default(),
+            interrupt: Interrupt::None,
+            sources,
+            closing: false,
+            stop: None,
+        };
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let shared = Arc::new(Shared { state: Mutex::new(state), wake });
+        let mut hosts = Hosts::new(shared.clone(), host.clone(), sink, listener)?;
+        let thread = std::thread::Builder::new()
+            .name("mobula-link".into())
+            .spawn(move || hosts.run())
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
+        Ok(Link { shared, socket, host, grace, thread: Some(thread) })
+    }
+
+    /// Where the cell host connects.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// From here on, what is written belongs to `cell`.
+    pub fn begin(&self, cell: CellId) {
+        let mut state = self.shared.lock();
+        state.cell = cell;
+        state.running = true;
+        state.interrupt = Interrupt::None;
+        state.record = Record::default();
+    }
+
+    /// The cell is over; what was learnt of it.
+    pub fn end(&self) -> Record {
+        let mut state = self.shared.lock();
+        state.running = false;
+        state.record.interrupted |= state.interrupt != Interrupt::None;
+        state.interrupt = Interrupt::None;
+        std::mem::take(&mut state.record)
+    }
+
+    /// Interrupts the running cell, if there is one; the second time, at once.
+    pub fn interrupt(&self) {
+        let mut state = self.shared.lock();
+        if !state.running {
+            return;
+        }
+        let cell = state.cell;
+        state.interrupt = match state.interrupt {
+            Interrupt::None => Interrupt::Asked(Instant::now() + self.grace),
+            Interrupt::Asked(_) => Interrupt::Now,
+            already => already,
+        };
+        drop(state);
+        self.host.interrupt(cell);
+        self.shared.ring();
+    }
+
+    /// The session is ending: a running cell is ended, and no twin takes over. An idle host ends when evcxr lets go of it.
+    pub fn close(&self) {
+        self.shared.lock().closing = true;
+        self.shared.ring();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close();
+        self.shared.lock().stop = Some(Instant::now() + FAREWELL_MAX);
+        self.shared.ring();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn ring(&self) {
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+fn listen(path: &Path) -> Result<OwnedFd, Errno> {
+    let listener = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    rustix::net::bind(&listener, &SocketAddrUnix::new(path)?)?;
+    rustix::fs::chmod(path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    rustix::net::listen(&listener, 8)?;
+    Ok(listener)
+}

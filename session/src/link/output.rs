@@ -1,0 +1,203 @@
+//! What the cell host writes: two pipes, drained always, byte for byte, and made into events.
+//!
+//! The pipes belong to the front process and outlive any cell host.
+
+use super::Shared;
+use crate::blocks::{Blocks, Shown};
+use crate::event::{CellId, Event, Sink, Stream};
+use crate::stream::{Piece, Splitter, half_character};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::sync::Arc;
+
+/// At most so much is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// A stream that the cell host writes.
+struct Source {
+    read: OwnedFd,
+    /// Kept open, to be given to every new host.
+    write: OwnedFd,
+}
+
+impl Source {
+    fn new() -> Result<Source, Errno> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::fs::fcntl_setfl(&read, rustix::fs::OFlags::NONBLOCK)?;
+        Ok(Source { read, write })
+    }
+
+    /// At most one chunk of what is there.
+    fn read(&self, bytes_max: usize) -> Vec<u8> {
+        let mut chunk = vec![0; bytes_max.min(CHUNK_BYTES)];
+        let len = rustix::io::read(&self.read, &mut chunk).unwrap_or(0);
+        chunk.truncate(len);
+        chunk
+    }
+
+    fn waiting(&self) -> usize {
+        rustix::io::ioctl_fionread(&self.read).unwrap_or(0) as usize
+    }
+}
+
+/// The output of the cells.
+pub struct Output {
+    shared: Arc<Shared>,
+    sink: Sink,
+    out: Source,
+    err: Source,
+    splitter: Splitter,
+    blocks: Blocks,
+    err_rest: Vec<u8>,
+    /// The value of the last expression, kept back until everything that the cell wrote has been shown.
+    value: Option<Event>,
+    /// Lines that evcxr is to read before the cell's end.
+    controls: Vec<String>,
+}
+
+impl Output {
+    /// Makes the pipes.
+    ///
+    /// # Errors
+    /// The process has no descriptors left.
+    pub fn new(shared: Arc<Shared>, sink: Sink) -> Result<Output, Errno> {
+        Ok(Output {
+            shared,
+            sink,
+            out: Source::new()?,
+            err: Source::new()?,
+            splitter: Splitter::default(),
+            blocks: Blocks::default(),
+            err_rest: Vec::new(),
+            value: None,
+            controls: Vec::new(),
+        })
+    }
+
+    /// Standard output and standard error, to wait for.
+    pub fn ends(&self) -> [&OwnedFd; 2] {
+        [&self.out.read, &self.err.read]
+    }
+
+    /// Standard output and standard error, to be given to a cell host.
+    pub fn write_ends(&self) -> [BorrowedFd<'_>; 2] {
+        [self.out.write.as_fd(), self.err.write.as_fd()]
+    }
+
+    /// Takes in one chunk of what is there.
+    pub fn read(&mut self, is_err: bool) {
+        if is_err {
+            let chunk = self.err.read(CHUNK_BYTES);
+            self.take_err(&chunk);
+        } else {
+            let chunk = self.out.read(CHUNK_BYTES);
+            self.take_out(&chunk);
+        }
+    }
+
+    /// The lines for evcxr that came since the last time.
+    pub fn take_controls(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.controls)
+    }
+
+    /// Takes in what is in the pipes now, and no more: a thread of the person's may go on writing for ever.
+    pub fn drain(&mut self) {
+        for is_err in [false, true] {
+            let mut waiting = if is_err { self.err.waiting() } else { self.out.waiting() };
+            while waiting > 0 {
+                let chunk = if is_err { self.err.read(waiting) } else { self.out.read(waiting) };
+                if chunk.is_empty() {
+                    break;
+                }
+                waiting -= chunk.len();
+                if is_err { self.take_err(&chunk) } else { self.take_out(&chunk) }
+            }
+        }
+        let rest = self.splitter.flush();
+        self.show(rest);
+        let cell = self.shared.lock().cell;
+        for shown in self.blocks.finish() {
+            self.emit(cell, shown);
+        }
+        let rest = std::mem::take(&mut self.err_rest);
+        if !rest.is_empty() {
+            let text = String::from_utf8_lossy(&rest).into_owned();
+            (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
+        }
+        if let Some(value) = self.value.take() {
+            (self.sink)(value);
+        }
+    }
+
+    fn take_out(&mut self, chunk: &[u8]) {
+        let pieces = self.splitter.push(chunk);
+        self.show(pieces);
+    }
+
+    fn show(&mut self, pieces: Vec<Piece>) {
+        let cell = self.shared.lock().cell;
+        for piece in pieces {
+            match piece {
+                Piece::Control(line) => {
+                    self.shared.lock().record.note_control(&line);
+                    self.controls.push(line);
+                }
+                Piece::Text(text) => {
+                    for shown in self.blocks.text(text) {
+                        self.emit(cell, shown);
+                    }
+                }
+                Piece::Block { mime, content } => {
+                    for shown in self.blocks.block(&mime, content) {
+                        self.emit(cell, shown);
+                    }
+                }
+            }
+        }
+    }
+
+    fn emit(&mut self, cell: CellId, shown: Shown) {
+        if cell == CellId(0) {
+            // The session itself, getting ready.
+            return;
+        }
+        let event = match shown {
+            Shown::Text(text) => Event::Text { cell, stream: Stream::Stdout, text },
+            Shown::Display(bundle) => Event::Display { cell, bundle },
+            Shown::Update(bundle) => Event::Update { cell, bundle },
+            Shown::Result(bundle) => {
+                self.value = Some(Event::Result { cell, bundle });
+                return;
+            }
+            Shown::Clear { wait } => Event::Clear { cell, wait },
+            Shown::Panic(panic) => {
+                let mut state = self.shared.lock();
+                if state.running {
+                    state.record.panics.push(panic);
+                    return;
+                }
+                let place = state.sources.find_in(state.record.library.as_deref(), panic.line, panic.column);
+                drop(state);
+                let text = crate::report::panic(&panic, place.as_ref()).plain;
+                Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") }
+            }
+            Shown::Error(message) => {
+                self.shared.lock().record.error = Some(message);
+                return;
+            }
+        };
+        (self.sink)(event);
+    }
+
+    fn take_err(&mut self, chunk: &[u8]) {
+        self.err_rest.extend_from_slice(chunk);
+        let whole = self.err_rest.len() - half_character(&self.err_rest);
+        let text = String::from_utf8_lossy(&self.err_rest[..whole]).into_owned();
+        self.err_rest.drain(..whole);
+        if !text.is_empty() {
+            let cell = self.shared.lock().cell;
+            (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
+        }
+    }
+}
