@@ -1,6 +1,6 @@
 //! `mobula run FILE`: a Rust file as one cell, or the code cells of a notebook in order.
 //!
-//! The rules for notebooks are nbclient's. The first cell that fails ends the run, unless it is tagged `raises-error`; a cell with that
+//! The rules for notebooks are nbclient's. The first cell that fails ends the run, unless it is tagged `raises-error` (or `raises-exception`, nbclient's word for it); a cell with that
 //! tag that does not fail is a failure itself. Cells tagged `skip-execution` and empty ones are left out. Cells that did not run
 //! keep the outputs they had.
 
@@ -19,6 +19,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The tags of a cell that has to fail: ours, and the one that Jupyter's own tools go by.
+const MUST_FAIL_TAGS: [&str; 2] = ["raises-error", "raises-exception"];
 
 /// What to run, and how.
 #[derive(Clone, Debug, Default)]
@@ -241,7 +244,7 @@ fn run_notebook<E: Evaluator>(
         if let Err(error) = &outcome.result {
             recorder.lock().unwrap_or_else(PoisonError::into_inner).error(outcome.cell, error);
         }
-        let must_fail = cell.has_tag("raises-error");
+        let must_fail = MUST_FAIL_TAGS.into_iter().any(|tag| cell.has_tag(tag));
         if outcome.result.is_err() != must_fail {
             if must_fail {
                 runner.screen.notice(&format!("cell [{}] is tagged `raises-error` and did not fail", outcome.cell));

@@ -90,7 +90,11 @@ fn the_first_cell_that_fails_ends_the_run() {
 
 #[test]
 fn a_cell_that_must_fail_does_not_end_the_run_when_it_does() {
-    let ran = ran("a.ipynb", &notebook(&[("fail oops", &["raises-error"]), ("result 1", &[])]), false);
+    let ran = ran(
+        "a.ipynb",
+        &notebook(&[("fail oops", &["raises-error"]), ("fail", &["raises-exception"]), ("result 1", &[])]),
+        false,
+    );
     assert_eq!(ran.ending.unwrap(), Ending::Done);
     assert_eq!(ran.out.text(), "1\n");
 }
