@@ -27,6 +27,8 @@
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futexes and process descriptors");
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("mobula runs on x86-64 and aarch64 only: its tables in shared memory are laid out for them");
 
 pub mod abi;
 pub mod api;
