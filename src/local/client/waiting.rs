@@ -14,7 +14,7 @@ impl Client {
     /// Blocks until `num_returns` of `ids` are finished or `timeout` has passed, and says which are.
     ///
     /// # Errors
-    /// [`Fault::Interrupted`], [`Fault::Disconnected`], or more results wanted than there are.
+    /// [`Fault::Interrupted`](crate::abi::Fault::Interrupted), [`Fault::Disconnected`](crate::abi::Fault::Disconnected), or more results wanted than there are.
     pub fn wait(&self, ids: &[ObjectId], num_returns: u64, timeout: Option<Duration>) -> Fallible<Vec<bool>> {
         if num_returns > ids.len() as u64 {
             return Err(refused(format!("{num_returns} of {} objects can never be ready", ids.len())));
