@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The front process writes to evcxr what evcxr expects of its child, so that a cell counts as done exactly when the front
-//! says so. See [`crate::twin`] for what happens when this process dies.
+//! says so. The module `twin` says what happens when this process dies.
 
 use crate::event::CellId;
 use crate::host::CellRuntime;
