@@ -1,11 +1,11 @@
 //! Completion and inspection, on a thread of their own, so that whoever types is not behind the cells that wait.
 
 use crate::cursor::{byte_at, point_at};
-use crate::evaluator::Evaluator;
 use crate::kernel::{Channel, Kernel, refusal};
 use crate::routes::bundle_content;
 use crate::wire::{Request, typed};
 use jupyter_protocol::JupyterMessageContent;
+use mobula_session::Evaluator;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

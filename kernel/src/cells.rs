@@ -12,13 +12,12 @@
 
 use crate::answers;
 use crate::comms;
-use crate::evaluator::Evaluator;
 use crate::history::History;
 use crate::kernel::{Channel, Kernel, refusal};
 use crate::routes::{Route, bundle_content};
 use crate::wire::{Draft, Request, timestamp, typed};
 use jupyter_protocol::{ExecuteRequest, JupyterMessageContent};
-use mobula_session::{Bundle, CellError, Outcome, Phase};
+use mobula_session::{Bundle, CellError, Evaluator, Outcome, Phase};
 use serde_json::{Map, Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

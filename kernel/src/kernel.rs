@@ -1,6 +1,5 @@
 //! What all the loops share: the sockets, the evaluator, and the end.
 
-use crate::evaluator::Evaluator;
 use crate::info::Info;
 use crate::iopub::IoPub;
 use crate::routes::Routes;
@@ -8,6 +7,7 @@ use crate::sockets::Router;
 use crate::stdin::Stdin;
 use crate::wire::{Draft, Request, Wire};
 use jupyter_protocol::ConnectionInfo;
+use mobula_session::Evaluator;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;

@@ -24,7 +24,6 @@ mod comms;
 mod connection;
 mod control;
 mod cursor;
-mod evaluator;
 mod history;
 mod info;
 pub mod install;
@@ -41,11 +40,10 @@ mod wire;
 mod zmtp;
 
 pub use connection::ConnectionFileError;
-pub use evaluator::Evaluator;
 
 use jupyter_protocol::ConnectionInfo;
 use kernel::Kernel;
-use mobula_session::Sink;
+use mobula_session::{Evaluator, Sink};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

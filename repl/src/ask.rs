@@ -1,8 +1,7 @@
 //! Answers to what a running cell asks: a line from standard input.
 
-use crate::evaluator::Evaluator;
 use crate::render::Screen;
-use mobula_session::{InputReader, InputRequest};
+use mobula_session::{Evaluator, InputReader, InputRequest};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -18,7 +17,7 @@ use unicode_width::UnicodeWidthStr;
 /// Asks the person at the terminal, or takes the next line of standard input when that is something else.
 ///
 /// Ctrl-C instead of an answer interrupts the cell, and the end of the input is no answer.
-pub(crate) fn reader<E: Evaluator>(evaluator: E, screen: Screen) -> InputReader {
+pub(crate) fn reader<E: Evaluator + Clone>(evaluator: E, screen: Screen) -> InputReader {
     Arc::new(
         move |request| {
             if std::io::stdin().is_terminal() { at_terminal(&evaluator, &screen, &request) } else { next_line() }
@@ -33,7 +32,7 @@ fn next_line() -> Option<String> {
 }
 
 /// The line the cell has begun (`print!("name? ")`) becomes part of the prompt; the editor would wipe it out otherwise.
-fn at_terminal<E: Evaluator>(evaluator: &E, screen: &Screen, request: &InputRequest) -> Option<String> {
+fn at_terminal<E: Evaluator + Clone>(evaluator: &E, screen: &Screen, request: &InputRequest) -> Option<String> {
     let prompt = screen.take_line() + &request.prompt;
     screen.prompt_begins();
     let answer = edit(&prompt, request.is_password);

@@ -1,9 +1,8 @@
 //! Tab: what the evaluator knows, the terminal's own commands, and a limit on how long a person waits for it.
 
 use crate::commands;
-use crate::evaluator::Evaluator;
 use crossbeam::channel::bounded;
-use mobula_session::{Completion, Completions};
+use mobula_session::{Completion, Completions, Evaluator};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,7 +27,7 @@ pub(crate) struct Completer<E> {
     asking: Arc<AtomicBool>,
 }
 
-impl<E: Evaluator> Completer<E> {
+impl<E: Evaluator + Clone> Completer<E> {
     pub fn new(evaluator: E) -> Completer<E> {
         Completer { evaluator, asking: Arc::new(AtomicBool::new(false)) }
     }

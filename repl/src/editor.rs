@@ -6,12 +6,11 @@
 
 use crate::colour::{BOLD, DIM, GREEN, RESET};
 use crate::complete::{BEFORE_KIND, Candidate, Completer};
-use crate::evaluator::Evaluator;
 use crate::highlight;
 use crate::history::{self, ENTRIES_MAX};
 use crate::input;
 use crate::repl::{Lines, Read, ReplError};
-use mobula_session::Completeness;
+use mobula_session::{Completeness, Evaluator};
 use rustyline::completion::Candidate as Offered;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -31,13 +30,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 const INDENT: &str = "    ";
 
 /// The editor at a terminal.
-pub(crate) struct Editor<E: Evaluator> {
+pub(crate) struct Editor<E: Evaluator + Clone> {
     inner: rustyline::Editor<Assistant<E>, FileHistory>,
     /// `None` when nothing is kept, or nothing can be.
     history: Option<PathBuf>,
 }
 
-impl<E: Evaluator> Editor<E> {
+impl<E: Evaluator + Clone> Editor<E> {
     /// An editor on standard input and output. The second value says why there is no history, when there should be one.
     pub fn new(
         evaluator: E,
@@ -89,7 +88,7 @@ fn load<H: Helper>(inner: &mut rustyline::Editor<H, FileHistory>, path: &Path) -
     }
 }
 
-impl<E: Evaluator> Lines for Editor<E> {
+impl<E: Evaluator + Clone> Lines for Editor<E> {
     fn read(&mut self, prompt: &str) -> Result<Read, ReplError> {
         let styled = format!("{BOLD}{GREEN}{}{RESET}{}", prompt.trim_end(), &prompt[prompt.trim_end().len()..]);
         match self.inner.readline(&(prompt, styled)) {
@@ -177,7 +176,7 @@ struct Assistant<E> {
     finished: Cell<bool>,
 }
 
-impl<E: Evaluator> Assistant<E> {
+impl<E: Evaluator + Clone> Assistant<E> {
     fn new(evaluator: E, typed: Arc<Mutex<Option<char>>>) -> Assistant<E> {
         Assistant {
             completer: Completer::new(evaluator),
@@ -198,7 +197,7 @@ impl Offered for Candidate {
     }
 }
 
-impl<E: Evaluator> rustyline::completion::Completer for Assistant<E> {
+impl<E: Evaluator + Clone> rustyline::completion::Completer for Assistant<E> {
     type Candidate = Candidate;
 
     fn complete(&self, text: &str, cursor: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Candidate>)> {
@@ -252,7 +251,7 @@ impl<E> Validator for Assistant<E> {
     }
 }
 
-impl<E: Evaluator> Helper for Assistant<E> {}
+impl<E: Evaluator + Clone> Helper for Assistant<E> {}
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! An evaluator for tests: it understands a handful of words and starts no process.
 
-use crate::evaluator::Evaluator;
 use mobula_session::{
-    Bundle, CellError, CellId, Completion, Completions, Event, InputReader, InputRequest, Outcome, Sink, Stream,
+    Bundle, CellError, CellId, Completion, Completions, Evaluator, Event, InputReader, InputRequest, Outcome, Sink,
+    Stream,
 };
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -156,6 +156,10 @@ impl Evaluator for Fake {
         let items =
             fitting.map(|(name, kind)| Completion { code: (*name).into(), kind: (*kind).into(), label: String::new() });
         Completions { start, end: cursor, items: items.collect() }
+    }
+
+    fn inspect(&self, _code: &str, _cursor: usize) -> Option<Bundle> {
+        None
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -6,9 +6,9 @@
 //!
 //! The cell host and the workers are in process groups of their own, so the terminal sends Ctrl-C to this process alone.
 
-use crate::evaluator::Evaluator;
 use crate::render::Screen;
 use crossbeam::channel::{Receiver, bounded};
+use mobula_session::Evaluator;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
@@ -39,7 +39,7 @@ pub(crate) struct Running<'a>(&'a AtomicBool);
 
 impl Interrupts {
     /// Takes SIGINT over. The terminal has shown `^C` by then, which `screen` is told.
-    pub fn install<E: Evaluator>(evaluator: E, screen: Screen, when_idle: Idle) -> io::Result<Interrupts> {
+    pub fn install<E: Evaluator + Clone>(evaluator: E, screen: Screen, when_idle: Idle) -> io::Result<Interrupts> {
         let mut signals = Signals::new([SIGINT])?;
         let handle = signals.handle();
         let running = Arc::new(AtomicBool::new(false));

@@ -14,7 +14,6 @@ mod colour;
 mod commands;
 mod complete;
 mod editor;
-mod evaluator;
 #[cfg(test)]
 mod fake;
 mod highlight;
@@ -33,7 +32,6 @@ mod runner;
 pub mod script;
 
 pub use colour::ColorChoice;
-pub use evaluator::Evaluator;
 pub use history::HistoryChoice;
 pub use notebook::NotebookError;
 pub use pipe::PipeError;

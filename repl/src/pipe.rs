@@ -13,11 +13,10 @@
 use crate::Ending;
 use crate::commands::{self, Command};
 use crate::env_broken;
-use crate::evaluator::Evaluator;
 use crate::input;
 use crate::runner::{Readiness, Runner};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use mobula_session::Completeness;
+use mobula_session::{Completeness, Evaluator};
 use std::io::{self, BufRead};
 use std::time::Duration;
 
@@ -100,7 +99,7 @@ fn read_lines(mut input: impl BufRead, send: &Sender<Line>) {
 }
 
 /// Runs the cells of `lines` until one fails.
-pub(crate) fn run<E: Evaluator>(runner: &Runner<E>, lines: Receiver<Line>) -> Result<Ending, PipeError> {
+pub(crate) fn run<E: Evaluator + Clone>(runner: &Runner<E>, lines: Receiver<Line>) -> Result<Ending, PipeError> {
     match runner.ready() {
         Readiness::Ready => {}
         Readiness::Failed(sentence) => return Err(PipeError::NotReady(sentence)),
@@ -132,7 +131,7 @@ pub(crate) fn run<E: Evaluator>(runner: &Runner<E>, lines: Receiver<Line>) -> Re
 }
 
 /// Runs one cell; the ending, when nothing is to follow.
-fn run_cell<E: Evaluator>(runner: &Runner<E>, cell: &Cell) -> Option<Ending> {
+fn run_cell<E: Evaluator + Clone>(runner: &Runner<E>, cell: &Cell) -> Option<Ending> {
     match commands::parse(&cell.code) {
         Some(Command::Quit) => return Some(Ending::Done),
         // They are about a screen and a person.

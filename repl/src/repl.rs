@@ -4,7 +4,6 @@ use crate::ask;
 use crate::colour::ColorChoice;
 use crate::commands::{self, Command};
 use crate::editor::Editor;
-use crate::evaluator::Evaluator;
 use crate::history::{self, HistoryChoice};
 use crate::input;
 use crate::interrupts::{Idle, Interrupts};
@@ -12,7 +11,7 @@ use crate::pipe::{self, PipeError};
 use crate::render::Screen;
 use crate::runner::{Readiness, Runner};
 use crate::{Ending, env_broken};
-use mobula_session::Sink;
+use mobula_session::{Evaluator, Sink};
 use rustyline::error::ReadlineError;
 use std::io::{self, IsTerminal};
 
@@ -90,7 +89,7 @@ pub(crate) trait Lines {
 /// std::process::exit(ending.exit_code().into());
 /// # Ok::<(), mobula_repl::ReplError>(())
 /// ```
-pub fn run<E: Evaluator>(options: ReplOptions, start: impl FnOnce(Sink) -> E) -> Result<Ending, ReplError> {
+pub fn run<E: Evaluator + Clone>(options: ReplOptions, start: impl FnOnce(Sink) -> E) -> Result<Ending, ReplError> {
     let screen = Screen::standard(options.color);
     let evaluator = start(screen.sink());
     let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -108,7 +107,7 @@ pub fn run<E: Evaluator>(options: ReplOptions, start: impl FnOnce(Sink) -> E) ->
     ending
 }
 
-fn at_prompt<E: Evaluator>(runner: &Runner<E>, options: &ReplOptions) -> Result<Ending, ReplError> {
+fn at_prompt<E: Evaluator + Clone>(runner: &Runner<E>, options: &ReplOptions) -> Result<Ending, ReplError> {
     let colours = options.color.is_on(io::stdout().is_terminal());
     let (mut editor, trouble) = Editor::new(runner.evaluator.clone(), colours, options.history.path())?;
     if let Some(above) = editor.printer() {
@@ -123,7 +122,7 @@ fn at_prompt<E: Evaluator>(runner: &Runner<E>, options: &ReplOptions) -> Result<
 }
 
 /// The loop itself, whoever types.
-fn read_and_run<E: Evaluator>(runner: &Runner<E>, lines: &mut impl Lines) -> Result<Ending, ReplError> {
+fn read_and_run<E: Evaluator + Clone>(runner: &Runner<E>, lines: &mut impl Lines) -> Result<Ending, ReplError> {
     loop {
         runner.screen.prompt_begins();
         let read = lines.read(&format!("[{}]: ", runner.evaluator.next_cell()));
@@ -154,7 +153,7 @@ fn read_and_run<E: Evaluator>(runner: &Runner<E>, lines: &mut impl Lines) -> Res
 }
 
 /// Errors are shown, and the prompt comes back.
-fn run_when_ready<E: Evaluator>(runner: &Runner<E>, code: &str) {
+fn run_when_ready<E: Evaluator + Clone>(runner: &Runner<E>, code: &str) {
     match runner.ready() {
         Readiness::Ready => drop(runner.run(code)),
         Readiness::Failed(sentence) => runner.screen.notice(&sentence),

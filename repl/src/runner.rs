@@ -1,11 +1,10 @@
 //! Running one cell with everything around it: waiting for the evaluator, Ctrl-C, and the report of a failure.
 
-use crate::evaluator::Evaluator;
 use crate::interrupts::Interrupts;
 use crate::render::Screen;
 use crossbeam::channel::{after, bounded, never};
 use crossbeam::select;
-use mobula_session::{InputReader, Outcome};
+use mobula_session::{Evaluator, InputReader, Outcome};
 use std::time::Duration;
 
 /// How long a person waits for the evaluator without a word.
@@ -29,7 +28,7 @@ pub(crate) struct Runner<E> {
     pub input: Option<InputReader>,
 }
 
-impl<E: Evaluator> Runner<E> {
+impl<E: Evaluator + Clone> Runner<E> {
     /// Waits until cells can run. Ctrl-C ends the waiting, not the preparing.
     pub fn ready(&self) -> Readiness {
         let (tell, ready) = bounded(1);

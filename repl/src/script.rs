@@ -5,7 +5,6 @@
 //! keep the outputs they had.
 
 use crate::colour::ColorChoice;
-use crate::evaluator::Evaluator;
 use crate::interrupts::{Idle, Interrupts};
 use crate::notebook::{CellRun, CodeCell, Notebook, NotebookError};
 use crate::outputs::Recorder;
@@ -13,7 +12,7 @@ use crate::pipe::is_shebang;
 use crate::render::Screen;
 use crate::runner::{Readiness, Runner};
 use crate::{Ending, ask, env_broken};
-use mobula_session::{Event, Sink};
+use mobula_session::{Evaluator, Event, Sink};
 use rustix::fs::{Access, access};
 use std::fs;
 use std::io::{self, Write};
@@ -132,12 +131,12 @@ enum Program {
 /// std::process::exit(ending.exit_code().into());
 /// # Ok::<(), mobula_repl::script::ScriptError>(())
 /// ```
-pub fn run<E: Evaluator>(options: RunOptions, start: impl FnOnce(Sink) -> E) -> Result<Ending, ScriptError> {
+pub fn run<E: Evaluator + Clone>(options: RunOptions, start: impl FnOnce(Sink) -> E) -> Result<Ending, ScriptError> {
     run_on(&Screen::standard(options.color), &options, Some(Idle::Die), start)
 }
 
 /// `when_idle` says what Ctrl-C does between cells; without it, signals are left alone.
-fn run_on<E: Evaluator>(
+fn run_on<E: Evaluator + Clone>(
     screen: &Screen,
     options: &RunOptions,
     when_idle: Option<Idle>,
@@ -200,7 +199,7 @@ fn tee(screen: &Screen, recorder: &Arc<Mutex<Recorder>>) -> Sink {
     })
 }
 
-fn run_program<E: Evaluator>(
+fn run_program<E: Evaluator + Clone>(
     runner: &Runner<E>,
     program: &Program,
     recorder: &Mutex<Recorder>,
@@ -226,7 +225,7 @@ fn run_program<E: Evaluator>(
 }
 
 /// Runs the cells; those that ran are returned, without their outputs: some may still come.
-fn run_notebook<E: Evaluator>(
+fn run_notebook<E: Evaluator + Clone>(
     runner: &Runner<E>,
     notebook: &Notebook,
     recorder: &Mutex<Recorder>,

@@ -7,11 +7,6 @@
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 mod fake;
 
-/// Where the fake evaluator expects the trait.
-mod evaluator {
-    pub use mobula_repl::Evaluator;
-}
-
 use fake::Fake;
 use mobula_repl::{ColorChoice, HistoryChoice, ReplOptions, repl};
 use std::io::{Read, Write};

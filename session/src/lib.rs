@@ -4,15 +4,16 @@
 //! is known here only through [`Host`] and [`CellRuntime`].
 //!
 //! ```text
-//! front end ─▶ Session ─▶ evaluator (evcxr, one thread) ─▶ rustc (wrapper) ─▶ a library
+//! front end ─▶ Session ─▶ backend (evcxr, one thread) ─▶ rustc (wrapper) ─▶ a library
 //!     ▲                      │ commands                                        │
 //!     └── events ── link (one thread) ◀── packets, stdout, stderr ── cell host ◀┘   twin
 //! ```
 
+mod backend;
 mod blocks;
 pub mod cellhost;
 pub mod completeness;
-mod evaluator;
+pub mod evaluator;
 pub mod event;
 pub mod host;
 mod library;
@@ -29,6 +30,7 @@ mod twin;
 pub mod wrapper;
 
 pub use completeness::completeness;
+pub use evaluator::Evaluator;
 pub use event::*;
 pub use host::{CellRuntime, EmbeddedFile, Host};
 pub use session::{InputReader, InputRequest, Session, Settings};

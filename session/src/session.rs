@@ -1,5 +1,6 @@
 //! The session as front ends see it: a handle to the evaluator's thread.
 
+use crate::backend::Backend;
 use crate::evaluator::Evaluator;
 use crate::event::{Bundle, CellId, Completions, Outcome, Sink};
 use crate::host::Host;
@@ -66,7 +67,7 @@ impl Session {
             let (link, sources, ready) = (link.clone(), sources.clone(), ready.clone());
             std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
                 let made = match link {
-                    Ok(link) => Evaluator::start(&*host, link, sources, sink),
+                    Ok(link) => Backend::start(&*host, link, sources, sink),
                     Err(error) => Err(format!("the session's socket cannot be made: {error}")),
                 };
                 let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));
@@ -87,9 +88,14 @@ impl Session {
         Session { inner: Arc::new(inner) }
     }
 
-    /// Runs a cell and blocks until it has ended. Cells given at the same time run one after the other.
-    /// `input` answers `evcxr_input` questions.
-    pub fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome {
+    /// The place in a cell that is meant by a place in `file`, as the compiler of `library` wrote it.
+    pub fn locate(&self, library: &str, file: &str, line: u32, column: u32) -> Option<Found> {
+        self.inner.sources.find_in(Some(library), file, line, column)
+    }
+}
+
+impl Evaluator for Session {
+    fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome {
         let cell = CellId(self.inner.next.fetch_add(1, Ordering::Relaxed));
         let (reply, outcome) = bounded(1);
         let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), input, reply });
@@ -100,49 +106,34 @@ impl Session {
         })
     }
 
-    /// The number the next cell will get.
-    pub fn next_cell(&self) -> CellId {
+    fn next_cell(&self) -> CellId {
         CellId(self.inner.next.load(Ordering::Relaxed))
     }
 
-    /// Interrupts the cell that runs now, if any. Never blocks; may be called from any thread. A second call during the
-    /// grace period ends the cell at once.
-    pub fn interrupt(&self) {
+    fn interrupt(&self) {
         if let Some(link) = &self.inner.link {
             link.interrupt();
         }
     }
 
-    /// What could stand at byte `cursor` of `code`. Blocks while a cell runs.
-    pub fn complete(&self, code: &str, cursor: usize) -> Completions {
+    fn complete(&self, code: &str, cursor: usize) -> Completions {
         let (reply, answer) = bounded(1);
         let _ = self.inner.jobs.send(Job::Complete { code: code.to_owned(), cursor, reply });
         answer.recv().unwrap_or_default()
     }
 
-    /// What is known of the name at byte `cursor` of `code`. Blocks while a cell runs.
-    pub fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
+    fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
         let (reply, answer) = bounded(1);
         let _ = self.inner.jobs.send(Job::Inspect { code: code.to_owned(), cursor, reply });
         answer.recv().ok().flatten()
     }
 
-    /// Blocks until the evaluator is ready.
-    ///
-    /// # Errors
-    /// A sentence that says what is missing and the command that mends it.
-    pub fn ready(&self) -> Result<(), String> {
+    fn ready(&self) -> Result<(), String> {
         let _ = self.inner.readiness.recv();
         self.inner.ready.get().cloned().unwrap_or_else(|| Err("the session has ended".into()))
     }
 
-    /// The place in a cell that is meant by a place in the generated source of `library`.
-    pub fn locate(&self, library: &str, line: u32, column: u32) -> Option<Found> {
-        self.inner.sources.find_in(Some(library), line, column)
-    }
-
-    /// Ends the session and its processes, running or not.
-    pub fn shutdown(&self) {
+    fn shutdown(&self) {
         self.inner.close();
         let thread = self.inner.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(thread) = thread {
@@ -166,22 +157,22 @@ impl Drop for Inner {
     }
 }
 
-fn serve(mut evaluator: Result<Evaluator, String>, inbox: &Receiver<Job>) {
+fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>) {
     for job in inbox {
-        match (job, &mut evaluator) {
+        match (job, &mut backend) {
             (Job::Close, _) => break,
-            (Job::Execute { cell, code, input, reply }, Ok(evaluator)) => {
-                let _ = reply.send(evaluator.execute(cell, &code, input));
+            (Job::Execute { cell, code, input, reply }, Ok(backend)) => {
+                let _ = reply.send(backend.execute(cell, &code, input));
             }
             (Job::Execute { cell, reply, .. }, Err(why)) => {
                 let result = Err(report::plain_error("SessionError", why));
                 let _ = reply.send(Outcome { cell, result, phases: Vec::new() });
             }
-            (Job::Complete { code, cursor, reply }, Ok(evaluator)) => {
-                let _ = reply.send(evaluator.complete(&code, cursor));
+            (Job::Complete { code, cursor, reply }, Ok(backend)) => {
+                let _ = reply.send(backend.complete(&code, cursor));
             }
-            (Job::Inspect { code, cursor, reply }, Ok(evaluator)) => {
-                let _ = reply.send(evaluator.inspect(&code, cursor));
+            (Job::Inspect { code, cursor, reply }, Ok(backend)) => {
+                let _ = reply.send(backend.inspect(&code, cursor));
             }
             (Job::Complete { .. } | Job::Inspect { .. }, Err(_)) => {}
         }

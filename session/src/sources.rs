@@ -5,8 +5,12 @@
 //! neighbouring lines agree longest is meant, and of equals the newest.
 
 use crate::event::CellId;
+use crate::record::Panic;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
+
+/// What evcxr calls the file that it generates; code of libraries has longer names.
+const GENERATED: &str = "src/lib.rs";
 
 /// A place in a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +60,16 @@ impl Sources {
         }
     }
 
-    /// The place in a cell that is meant by a place in the generated source of `library`.
-    pub fn find_in(&self, library: Option<&str>, line: u32, column: u32) -> Option<Found> {
+    /// Where in a cell a panic happened; `None` when it was in somebody else's code.
+    pub fn find_panic(&self, library: Option<&str>, panic: &Panic) -> Option<Found> {
+        self.find_in(library, &panic.file, panic.line, panic.column)
+    }
+
+    /// The place in a cell that is meant by a place in `file`, as the compiler of `library` wrote it.
+    pub fn find_in(&self, library: Option<&str>, file: &str, line: u32, column: u32) -> Option<Found> {
+        if file != GENERATED {
+            return None;
+        }
         let inner = self.lock();
         let generated: Vec<&str> = inner.libraries.get(library?)?.lines().collect();
         find(&generated, &inner.cells, line, column)

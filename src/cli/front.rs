@@ -6,7 +6,7 @@ use mobula::abi::{CellPlace, Failure, Place};
 use mobula::local::{self, Local, Observer, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
-use mobula_session::{CellId, EmbeddedFile, Event, Host, Session, Settings, Sink, Stream};
+use mobula_session::{CellId, EmbeddedFile, Evaluator, Event, Host, Session, Settings, Sink, Stream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -173,7 +173,7 @@ impl Observer for Forward {
     }
 
     fn locate(&self, place: &Place) -> Option<CellPlace> {
-        let found = self.session.get()?.locate(&place.library, place.line, place.column)?;
+        let found = self.session.get()?.locate(&place.library, &place.file, place.line, place.column)?;
         Some(CellPlace { cell: found.cell.0, line: found.line, column: found.column, text: found.text })
     }
 }

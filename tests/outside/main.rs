@@ -13,6 +13,7 @@
 
 mod support;
 
+mod cells;
 mod cli;
 mod death;
 mod kernel;

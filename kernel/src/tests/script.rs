@@ -9,7 +9,7 @@
 //! notice TEXT             a word of the session        panic          a bug of the evaluator
 //! ```
 
-use crate::Evaluator;
+use mobula_session::Evaluator;
 use mobula_session::*;
 use std::sync::{Condvar, Mutex};
 
@@ -117,6 +117,10 @@ impl Evaluator for Script {
 
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
         (cursor > 0).then(|| Bundle::text(format!("about `{}`", &code[..cursor])))
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
     }
 
     fn shutdown(&self) {

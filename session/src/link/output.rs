@@ -177,7 +177,7 @@ impl Output {
                     state.record.panics.push(panic);
                     return;
                 }
-                let place = state.sources.find_in(state.record.library.as_deref(), panic.line, panic.column);
+                let place = state.sources.find_panic(state.record.library.as_deref(), &panic);
                 drop(state);
                 let text = crate::report::panic(&panic, place.as_ref()).plain;
                 Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") }
