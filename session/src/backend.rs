@@ -99,6 +99,8 @@ impl Backend {
             .any(|line| line.trim_start().starts_with(":dep") || line.trim_start().starts_with("extern crate"));
         if adds_crates {
             let _ = self.context.execute(":offline 0");
+            // evcxr writes this file only when it compiles, which is after it has asked cargo for the crate.
+            let _ = std::fs::write(self.dir.join(".cargo/config.toml"), "[net]\noffline = false\n");
         }
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut callbacks = EvalCallbacks { input_reader: &|asked| ask(asked.prompt, asked.is_password) };

@@ -151,7 +151,8 @@ fn mistakes(errors: &[CompilationError], code: &str) -> Vec<Mistake> {
         let mut helps = error.help();
         helps.extend(error.evcxr_extra_hint().map(str::to_owned));
         helps.extend(cell_hint(error_code.as_deref(), &message));
-        let title = message.strip_prefix("evaluation panicked: ").unwrap_or(&message).to_owned();
+        let title =
+            message.trim_start_matches("evaluation panicked: ").trim_start_matches("error: ").trim_end().to_owned();
         if !found.iter().any(|mistake| mistake.title == title && mistake.marks == marks) {
             found.push(Mistake { code: error_code, title, marks, notes: notes(error), helps });
         }

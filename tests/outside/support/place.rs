@@ -89,6 +89,8 @@ impl Place {
             command.env(name, self.path("home"));
         }
         command.env("XDG_CACHE_HOME", shared_cache());
+        // Nobody answers there: what asks cargo for the network fails. A session must not.
+        command.env("CARGO_HTTP_PROXY", "127.0.0.1:9");
         command.env("XDG_RUNTIME_DIR", self.path("run")).env("TMPDIR", self.path("tmp"));
         command.env(MARK, self.folder()).env("NO_COLOR", "1").current_dir(self.folder());
         command
