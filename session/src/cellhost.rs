@@ -161,8 +161,7 @@ impl<'a> Host<'a> {
                 self.runtime.took_over();
                 self.tell(&FromHost::Promoted);
                 // A twin of a host with a live connection, instead of the one that was made before.
-                if let Some(twin) = self.twin.take() {
-                    let early = twin;
+                if let Some(early) = self.twin.take() {
                     self.freeze();
                     early.end();
                 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// A toolchain that can run a session.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the toolchain that the present folder would use.
+    /// Finds the toolchain that the present folder would use. Looks once in the life of a process.
     ///
     /// # Errors
     /// A sentence that names what is missing and the command that installs it.
@@ -25,6 +26,12 @@ impl Toolchain {
     /// assert!(toolchain.target().contains("linux"));
     /// ```
     pub fn find() -> Result<Toolchain, String> {
+        // Asking takes four processes; both the front end's check and the session want to know.
+        static FOUND: OnceLock<Result<Toolchain, String>> = OnceLock::new();
+        FOUND.get_or_init(Toolchain::look).clone()
+    }
+
+    fn look() -> Result<Toolchain, String> {
         let rustc = tool("rustc")?;
         let cargo = tool("cargo")?;
         let version = output(Command::new(&rustc).arg("-vV")).ok_or(
