@@ -14,13 +14,13 @@
 //!   question, an answer) crosses as postcard bytes of the types below, whose version is [`ABI_VERSION`].
 //! - The loader's table lives as long as the process.
 //! - A function that can fail returns a [`Status`]; on [`Status::FAULT`] it has filled the caller's fault blob with a
-//!   postcard-encoded [`Fault`], which the caller frees through [`Table::free`].
+//!   postcard-encoded [`Fault`], which the caller frees through [`Table::free`]. Every other status leaves the blob alone.
 
 use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
 /// The version of everything in this file. A library and a loader that differ refuse each other with a sentence.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -42,6 +42,9 @@ impl Status {
     pub const OK: Status = Status(0);
     /// It did not; the fault blob says why.
     pub const FAULT: Status = Status(1);
+    /// The object is not there yet. A status of its own and no [`Fault`]: whoever gets what is still being made meets it
+    /// every time, and a fault costs memory and postcard on both sides.
+    pub const NOT_READY: Status = Status(2);
 }
 
 /// Borrowed bytes.
@@ -123,7 +126,9 @@ impl Argument {
 pub struct Submission {
     /// The [`Trampoline`], as an address in the calling library; the loader turns it into (library, offset).
     pub trampoline: *const c_void,
-    /// The function's name as a person knows it, UTF-8.
+    /// The function's path as [`std::any::type_name`] gives it, or what this crate calls a task of its own, such as
+    /// `split().0`; UTF-8. It is the same for every task with this trampoline and lives as long as the library, so whoever
+    /// shows it to a person shortens it once a function.
     pub name: Bytes,
     /// The arguments, in order.
     pub args: *const Argument,
@@ -193,7 +198,8 @@ pub struct Table {
     /// also when it fails.
     pub submit: unsafe extern "C" fn(task: *const Submission, ids: *mut u64, fault: *mut Blob) -> Status,
     /// Blocks until `num_returns` of `ids` are ready (a failed task counts) or `timeout_ns` has passed (`u64::MAX`: no
-    /// timeout). Writes 1 for ready and 0 for not into `ready`, one byte an id; more than `num_returns` may be marked.
+    /// timeout). Writes 1 for ready and 0 for not into `ready`, one byte an id; more than `num_returns` may be marked. No id
+    /// is in the list twice.
     pub wait: unsafe extern "C" fn(
         ids: *const u64,
         ids_len: u64,
@@ -202,7 +208,7 @@ pub struct Table {
         ready: *mut u8,
         fault: *mut Blob,
     ) -> Status,
-    /// Opens a ready object's bytes. [`Fault::Task`] when its task failed, [`Fault::NotReady`] when it is not ready.
+    /// Opens a ready object's bytes. [`Status::NOT_READY`] when it is not ready, [`Fault::Task`] when its task failed.
     pub open: unsafe extern "C" fn(id: u64, view: *mut View, fault: *mut Blob) -> Status,
     /// Gives a view back.
     pub close: unsafe extern "C" fn(hold: u64),
@@ -237,7 +243,8 @@ pub struct Hooks {
 pub enum Fault {
     /// The person interrupted the cell; unwind it.
     Interrupted,
-    /// The object is not there yet.
+    /// The object was not there in time. No function of the table says this (see [`Status::NOT_READY`]); it is how such an
+    /// error travels inside of a value.
     NotReady {
         /// Which.
         id: u64,

@@ -1,6 +1,7 @@
 //! The free functions: get, put and wait for objects, start a runtime, and ask it how things are.
 
 mod config;
+mod fetch;
 mod refs;
 mod wait;
 
@@ -8,15 +9,14 @@ pub use config::{Config, Resources, gib, init, init_with};
 pub use refs::Refs;
 pub use wait::{ReadyAndRest, Wait, wait};
 
-use crate::abi::{Answer, Fault, Question};
-use crate::cell::{self, Hold};
-use crate::codec::{decode, encode};
+use crate::abi::{Answer, Question};
+use crate::cell;
+use crate::codec::{EncodeError, Encoded, encode};
 use crate::error::sentence;
 use crate::object::{Handle, ObjectRef};
 use crate::remote::Value;
-use crate::{Errors, GetError, ObjectId, PutError};
-use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use crate::{Errors, GetError, PutError};
+use std::time::Duration;
 
 /// Waits for one object, or all of a list, and returns the value, or the values in the order of the list.
 ///
@@ -43,7 +43,7 @@ pub fn get<S: Refs>(refs: S) -> Result<S::Output, GetError>
 where
     S::Item: Value,
 {
-    collect(&refs, None)
+    refs.fetch(None)
 }
 
 /// As [`get`], but waits no longer than `timeout`.
@@ -62,50 +62,7 @@ pub fn get_timeout<S: Refs>(refs: S, timeout: Duration) -> Result<S::Output, Get
 where
     S::Item: Value,
 {
-    collect(&refs, Some(timeout))
-}
-
-fn collect<S: Refs>(refs: &S, timeout: Option<Duration>) -> Result<S::Output, GetError>
-where
-    S::Item: Value,
-{
-    let ids = refs.ids();
-    let holds = open_all(&ids, timeout)?;
-    let mut values = Vec::with_capacity(ids.len());
-    for (id, hold) in ids.iter().zip(holds) {
-        let unreadable =
-            |error: crate::codec::DecodeError| GetError::Unreadable { id: ObjectId(*id), reason: error.to_string() };
-        values.push(decode(hold).map_err(unreadable)?);
-    }
-    Ok(S::assemble(values))
-}
-
-/// Opens all objects, after waiting for those that are not ready.
-fn open_all(ids: &[u64], timeout: Option<Duration>) -> Result<Vec<Hold>, GetError> {
-    // What is ready needs no waiting: the common case is one call an object.
-    let start = Instant::now();
-    let mut holds = Vec::with_capacity(ids.len());
-    for id in ids {
-        match Hold::open(*id) {
-            Ok(hold) => holds.push(hold),
-            Err(fault) if matches!(*fault, Fault::NotReady { .. }) => break,
-            Err(fault) => return Err(GetError::from_fault(fault, Duration::ZERO)),
-        }
-    }
-    if holds.len() == ids.len() {
-        return Ok(holds);
-    }
-    let mut seen = HashSet::new();
-    let missing: Vec<u64> = ids[holds.len()..].iter().copied().filter(|id| seen.insert(*id)).collect();
-    let ready = cell::wait(&missing, missing.len(), nanoseconds(timeout))
-        .map_err(|fault| GetError::from_fault(fault, start.elapsed()))?;
-    if let Some((id, _)) = missing.iter().zip(ready).find(|(_, ready)| !ready) {
-        return Err(GetError::NotReady { id: ObjectId(*id), waited: timeout.unwrap_or(start.elapsed()) });
-    }
-    for id in &ids[holds.len()..] {
-        holds.push(Hold::open(*id).map_err(|fault| GetError::from_fault(fault, start.elapsed()))?);
-    }
-    Ok(holds)
+    refs.fetch(Some(timeout))
 }
 
 /// A timeout as the table takes it: `u64::MAX` is none, so the longest one is a nanosecond less (584 years).
@@ -129,10 +86,15 @@ fn nanoseconds(timeout: Option<Duration>) -> u64 {
 /// # Ok::<(), mobula::GetError>(())
 /// ```
 pub fn put<T: Value>(value: &T) -> Result<ObjectRef<T>, PutError> {
-    let encoded = encode(value).map_err(|error| PutError::NotSerialised { reason: error.to_string() })?;
-    let draft = encoded.draft().map_err(PutError::from_fault)?;
-    let id = draft.seal(&encoded.refs()).map_err(PutError::from_fault)?;
-    Ok(ObjectRef::new(Handle::adopt(id)))
+    seal(encode(value)).map(ObjectRef::new)
+}
+
+fn seal(encoded: Result<Encoded, EncodeError>) -> Result<Handle, PutError> {
+    let Encoded { draft, refs } = encoded.map_err(|error| match error {
+        EncodeError::Refused(reason) => PutError::NotSerialised { reason },
+        EncodeError::NoRoom(fault) => PutError::from_fault(fault),
+    })?;
+    draft.seal(&refs).map(Handle::adopt).map_err(PutError::from_fault)
 }
 
 /// What failed in this session, newest last. Shown as a table, usable as a slice.

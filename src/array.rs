@@ -6,16 +6,21 @@
 //! ```
 //!
 //! They work at any depth inside other serialisable types. Serialised by anything but this crate's own codec they write
-//! themselves in full, an [`Array`] as its shape and elements, a [`Buffer`] as a sequence.
+//! themselves in full, an [`Array`] as its shape and elements, a [`Buffer`] as a sequence. With the feature `arrow` there is
+//! also `RecordBatch`, a table of Arrow columns.
 //!
 //! # Invariants
 //! - The elements never change. To change them, copy them: [`Array::to_owned`], `to_vec` of a [`Buffer`].
 //! - As long as one exists, what it points to stays in memory.
-#![allow(unsafe_code)] // One place: a view without a lifetime beside its owner.
+#![allow(unsafe_code)] // Two places: a view without a lifetime beside its owner, and memory with an owner for arrow.
 
+#[cfg(feature = "arrow")]
+mod arrow;
 mod buffer;
 mod element;
 
+#[cfg(feature = "arrow")]
+pub use arrow::RecordBatch;
 pub use buffer::Buffer;
 pub use element::Element;
 

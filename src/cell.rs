@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //! - Each shared library has its own copy of this state, and is attached before any of its user's code runs.
-//! - A table, once stored, is valid for the rest of the process ([`abi`] says so of every loader).
-//! - Whoever holds a [`Draft`], a [`Hold`] or a [`Handle`](crate::object::Handle) gives it back exactly once: by `Drop`,
+//! - A table, once stored, is valid for the rest of the process ([`abi`](crate::abi) says so of every loader).
+//! - Whoever holds a [`Draft`], a [`Hold`] or a [`Handle`] gives it back exactly once: by `Drop`,
 //!   or by the call that consumes it.
 #![allow(unsafe_code)] // Every raw call of the table is in this file; all other files use the safe names.
 
@@ -22,9 +22,12 @@ use crate::abi::{
     ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Question, Status,
     Submission, Table, Tenant, Trampoline, View,
 };
+use crate::codec::copy;
+use crate::object::Handle;
 use std::ffi::c_void;
 use std::io::Write;
 use std::ptr::{NonNull, null, null_mut};
+use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The table of this library; null until it is attached.
@@ -78,25 +81,42 @@ type Fallible<T> = Result<T, Box<Fault>>;
 fn table() -> Fallible<&'static Table> {
     // SAFETY: it is null or what `mobula_attach` was promised: readable and unchanging until the process ends.
     let table = unsafe { TABLE.load(Ordering::Acquire).as_ref() };
+    table.ok_or_else(unattached)
+}
+
+#[cold]
+fn unattached() -> Box<Fault> {
     let message = "no runtime: run this in `mobula`, or start one with the feature `runtime`";
-    table.ok_or_else(|| Box::new(Fault::Refused { message: message.into() }))
+    Box::new(Fault::Refused { message: message.into() })
 }
 
 /// Makes one call that can fault, and turns its fault blob into a [`Fault`].
-///
-/// An interrupt is not returned: it unwinds from here, so that nobody can forget to pass it on.
 fn call(body: impl FnOnce(&'static Table, *mut Blob) -> Status) -> Fallible<()> {
+    if call_if_ready(body)? { Ok(()) } else { Err(Box::new(unreadable())) }
+}
+
+/// As [`call`], for a call that can also answer [`Status::NOT_READY`], which is `false`.
+fn call_if_ready(body: impl FnOnce(&'static Table, *mut Blob) -> Status) -> Fallible<bool> {
     let table = table()?;
     let mut blob = Blob::EMPTY;
-    if body(table, &mut blob) == Status::OK {
-        return Ok(());
+    match body(table, &mut blob) {
+        Status::OK => Ok(true),
+        Status::NOT_READY => Ok(false),
+        _ => Err(faulted(table, blob)),
     }
+}
+
+/// What the blob says.
+///
+/// An interrupt is not returned: it unwinds from here, so that nobody can forget to pass it on.
+#[cold]
+fn faulted(table: &Table, blob: Blob) -> Box<Fault> {
     let fault = postcard::from_bytes(&take_blob(table, blob)).unwrap_or_else(|_| unreadable());
     // Unwinding while the thread unwinds already would end the process.
     if fault == Fault::Interrupted && !std::thread::panicking() {
         hook::unwind_interrupted();
     }
-    Err(Box::new(fault))
+    Box::new(fault)
 }
 
 fn unreadable() -> Fault {
@@ -119,10 +139,17 @@ fn bytes_of(bytes: &[u8]) -> Bytes {
     Bytes { ptr: bytes.as_ptr(), len: bytes.len() as u64 }
 }
 
+/// The handles' ids, as the table takes them.
+fn ids_of(handles: &[Handle]) -> &[u64] {
+    // SAFETY: a `Handle` is a `u64` in all but name (`repr(transparent)`), and the borrow stays the same.
+    unsafe { slice::from_raw_parts(handles.as_ptr().cast(), handles.len()) }
+}
+
 /// Room for one object's bytes. Dropping it throws it away.
+#[derive(Debug)]
 pub(crate) struct Draft {
     token: u64,
-    ptr: *mut u8,
+    ptr: NonNull<u8>,
     len: usize,
 }
 
@@ -135,23 +162,26 @@ impl Draft {
         let mut raw = RawDraft { token: 0, ptr: null_mut() };
         // SAFETY: `raw` and `fault` are writable for the duration of the call, which is all that `create` asks.
         call(|table, fault| unsafe { (table.create)(len as u64, &mut raw, fault) })?;
-        Ok(Draft { token: raw.token, ptr: raw.ptr, len })
+        let ptr = NonNull::new(raw.ptr).ok_or_else(|| Box::new(unreadable()))?;
+        Ok(Draft { token: raw.token, ptr, len })
     }
 
     /// Copies `bytes` to `offset`.
     ///
     /// # Panics
     /// When they do not fit: the caller computed the length it asked for.
+    #[inline]
     pub(crate) fn write(&mut self, offset: usize, bytes: &[u8]) {
         assert!(offset <= self.len && bytes.len() <= self.len - offset, "bug: a write past the end of a draft");
-        // SAFETY: in bounds by the line above of memory that is this draft's alone until it ends (so it cannot overlap
-        // `bytes`); copying does not read the target, which may be uninitialised.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.ptr.add(offset), bytes.len()) };
+        // SAFETY: in bounds by the line above.
+        let to = unsafe { self.ptr.add(offset) };
+        // SAFETY: in bounds by the first line of memory that is this draft's alone until it ends, so it cannot overlap `bytes`.
+        unsafe { copy(to.as_ptr(), bytes) };
     }
 
     /// Makes it an object that refers to `refs`. The caller gets one reference to the id.
-    pub(crate) fn seal(self, refs: &[u64]) -> Fallible<u64> {
-        let token = self.into_token();
+    pub(crate) fn seal(self, refs: &[Handle]) -> Fallible<u64> {
+        let (token, refs) = (self.into_token(), ids_of(refs));
         let mut id = 0;
         // SAFETY: `refs` is readable, `id` and `fault` writable during the call; the token is given away exactly once.
         call(|table, fault| unsafe { (table.seal)(token, refs.as_ptr(), refs.len() as u64, &mut id, fault) })?;
@@ -189,12 +219,12 @@ unsafe impl Send for Hold {}
 unsafe impl Sync for Hold {}
 
 impl Hold {
-    /// Opens a ready object.
-    pub(crate) fn open(id: u64) -> Fallible<Hold> {
+    /// Opens an object; `None` when it is not ready.
+    pub(crate) fn open(id: u64) -> Fallible<Option<Hold>> {
         let mut view = View { ptr: null(), len: 0, hold: 0 };
         // SAFETY: `view` and `fault` are writable for the duration of the call.
-        call(|table, fault| unsafe { (table.open)(id, &mut view, fault) })?;
-        Ok(Hold::new(view))
+        let ready = call_if_ready(|table, fault| unsafe { (table.open)(id, &mut view, fault) })?;
+        Ok(ready.then(|| Hold::new(view)))
     }
 
     fn new(view: View) -> Hold {
@@ -210,7 +240,7 @@ impl Hold {
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: the loader promises `len` readable bytes that do not change until `close`, which only `drop` calls.
         // (`new` has made a null pointer an empty slice.)
-        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+        unsafe { slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }
 
@@ -223,52 +253,73 @@ impl Drop for Hold {
     }
 }
 
+/// The most arguments that a task takes: the largest arity that `remote` is defined for.
+pub(crate) const ARGS_MAX: usize = 8;
+
 /// One argument of a task about to be submitted.
 pub(crate) enum Arg {
-    /// An object.
-    Ref(u64),
-    /// Bytes that refer to these objects.
-    Draft(Draft, Vec<u64>),
+    /// An object to which the caller has a reference until the task is submitted.
+    Lent(u64),
+    /// An object, with the reference.
+    Owned(Handle),
+    /// Bytes that refer to these objects. The draft is taken out when it is given away.
+    Draft(Option<Draft>, Vec<Handle>),
+}
+
+impl Arg {
+    /// As the table takes it; a draft is given away with it.
+    fn give(&mut self) -> Argument {
+        let (kind, value, refs): (_, _, &[Handle]) = match self {
+            Arg::Lent(id) => (Argument::REF, *id, &[]),
+            Arg::Owned(handle) => (Argument::REF, handle.id(), &[]),
+            Arg::Draft(draft, refs) => {
+                (Argument::DRAFT, draft.take().expect("bug: an argument is given away twice").into_token(), refs)
+            }
+        };
+        let refs = ids_of(refs);
+        Argument { kind, reserved: 0, value, refs: refs.as_ptr(), refs_len: refs.len() as u64 }
+    }
 }
 
 /// Submits a task that returns one object; the caller gets one reference to it.
-pub(crate) fn submit(name: &str, trampoline: Trampoline, args: Vec<Arg>) -> Fallible<u64> {
-    table()?; // Without one, the drafts in `args` must not be taken apart.
-    let mut refs_of = Vec::with_capacity(args.len());
-    let mut raw = Vec::with_capacity(args.len());
+pub(crate) fn submit<'a>(
+    name: &'static str,
+    trampoline: Trampoline,
+    args: impl Iterator<Item = &'a mut Arg>,
+) -> Fallible<u64> {
+    table()?; // Without one, the drafts in `args` must not be taken out.
+    let mut raw = [Argument { kind: 0, reserved: 0, value: 0, refs: null(), refs_len: 0 }; ARGS_MAX];
+    let mut args_len = 0;
     for arg in args {
-        let (kind, value, refs) = match arg {
-            Arg::Ref(id) => (Argument::REF, id, Vec::new()),
-            Arg::Draft(draft, refs) => (Argument::DRAFT, draft.into_token(), refs),
-        };
-        raw.push(Argument { kind, reserved: 0, value, refs: refs.as_ptr(), refs_len: refs.len() as u64 });
-        refs_of.push(refs); // Moving a `Vec` leaves its elements where `raw` points.
+        assert!(args_len < ARGS_MAX, "bug: a task of more than {ARGS_MAX} arguments");
+        raw[args_len] = arg.give();
+        args_len += 1;
     }
     let submission = Submission {
         trampoline: trampoline as *const c_void,
         name: bytes_of(name.as_bytes()),
         args: raw.as_ptr(),
-        args_len: raw.len() as u64,
+        args_len: args_len as u64,
         returns: 1,
         reserved: 0,
         options: bytes_of(&[]),
     };
     let mut id = 0;
-    // SAFETY: everything that `submission` points to (`name`, `raw`, the vectors in `refs_of`) outlives the call; there is
-    // room for the one id it returns; each draft token is given away here and nowhere else, also if the call fails.
-    let result = call(|table, fault| unsafe { (table.submit)(&submission, &mut id, fault) });
-    drop(refs_of);
-    result.map(|()| id)
+    // SAFETY: everything that `submission` points to (`name`, `raw`, the handles that the borrowed `args` still have) outlives
+    // the call; there is room for the one id it returns; each draft token is given away here and nowhere else, also if the
+    // call fails.
+    call(|table, fault| unsafe { (table.submit)(&submission, &mut id, fault) })?;
+    Ok(id)
 }
 
-/// Waits until `num_returns` of `ids` are ready or `timeout_ns` has passed, and says of each whether it is ready.
-pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64) -> Fallible<Vec<bool>> {
-    let mut ready = vec![0_u8; ids.len()];
-    // SAFETY: `ids` is readable and `ready` writable for `ids.len()` elements during the call.
+/// Waits until `num_returns` of `ids` are ready or `timeout_ns` has passed. `ready` must be as long as `ids`, in which no id is
+/// twice; it is set to 1 for each that is ready and to 0 for each that is not.
+pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64, ready: &mut [u8]) -> Fallible<()> {
+    assert_eq!(ids.len(), ready.len(), "bug: a mark is wanted for each id");
+    // SAFETY: `ids` is readable and `ready` writable for `ids.len()` elements (the line above) during the call.
     call(|table, fault| unsafe {
         (table.wait)(ids.as_ptr(), ids.len() as u64, num_returns as u64, timeout_ns, ready.as_mut_ptr(), fault)
-    })?;
-    Ok(ready.into_iter().map(|mark| mark != 0).collect())
+    })
 }
 
 /// Takes one more reference to an object.
@@ -296,28 +347,28 @@ pub(crate) fn ask(question: &Question) -> Fallible<Answer> {
     postcard::from_bytes(&take_blob(table()?, blob)).map_err(|_| Box::new(unreadable()))
 }
 
-/// A task that is being run, as its trampoline sees it.
-pub(crate) struct Running {
+/// A task that is being run, as its trampoline sees it. Dropped, it closes the arguments that were not taken.
+pub(crate) struct Running<'call> {
     call: u64,
     returns: u32,
-    args: std::vec::IntoIter<Hold>,
+    args: slice::Iter<'call, View>,
 }
 
-impl Running {
+impl<'call> Running<'call> {
     /// Takes over the call and its arguments.
     ///
     /// # Safety
-    /// `call` must be what a loader gives to a [`Trampoline`], and must be taken over only once.
-    pub(crate) unsafe fn take(call: *const Call) -> Running {
+    /// `call` must be what a loader gives to a [`Trampoline`], must be taken over only once, and the trampoline must not return
+    /// before `'call` ends.
+    pub(crate) unsafe fn take(call: *const Call) -> Running<'call> {
         // SAFETY: readable by this function's contract.
         let call = unsafe { &*call };
         let views: &[View] = match call.args_len {
             0 => &[], // The pointer may be anything.
-            // SAFETY: the same contract.
-            len => unsafe { std::slice::from_raw_parts(call.args, len as usize) },
+            // SAFETY: the same contract; the loader keeps the list for as long as the trampoline runs.
+            len => unsafe { slice::from_raw_parts(call.args, len as usize) },
         };
-        let args: Vec<Hold> = views.iter().map(|view| Hold::new(*view)).collect();
-        Running { call: call.call, returns: call.returns, args: args.into_iter() }
+        Running { call: call.call, returns: call.returns, args: views.iter() }
     }
 
     /// How many results are wanted.
@@ -327,12 +378,13 @@ impl Running {
 
     /// The next argument's bytes.
     pub(crate) fn next_arg(&mut self) -> Option<Hold> {
-        self.args.next()
+        self.args.next().map(|view| Hold::new(*view))
     }
 
     /// Delivers the result.
-    pub(crate) fn succeed(self, draft: Draft, refs: &[u64]) {
+    pub(crate) fn succeed(self, draft: Draft, refs: &[Handle]) {
         if let Ok(table) = table() {
+            let refs = ids_of(refs);
             // SAFETY: the call is running (this value ends here), its result 0 has not been delivered, the draft is given
             // away once, and `refs` is readable during the call.
             unsafe { (table.result)(self.call, 0, draft.into_token(), refs.as_ptr(), refs.len() as u64) };
@@ -345,6 +397,14 @@ impl Running {
         if let Ok(table) = table() {
             // SAFETY: the call is running (this value ends here) and `bytes` is readable during the call.
             unsafe { (table.fail)(self.call, bytes_of(&bytes)) };
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        while let Some(arg) = self.next_arg() {
+            drop(arg);
         }
     }
 }
@@ -364,5 +424,23 @@ mod tests {
         }
         // SAFETY: null is allowed.
         assert!(unsafe { mobula_attach(null(), null()) }.is_null());
+    }
+
+    #[test]
+    fn arguments_that_a_task_does_not_take_are_closed() {
+        crate::inline::attach();
+        let views: [View; 3] = std::array::from_fn(|_| {
+            let object = Handle::adopt(Draft::create(8).unwrap().seal(&[]).unwrap());
+            let hold = std::mem::ManuallyDrop::new(Hold::open(object.id()).unwrap().expect("it is ready"));
+            View { ptr: hold.ptr.as_ptr(), len: hold.len as u64, hold: hold.hold }
+        });
+        let call = Call { call: u64::MAX, args: views.as_ptr(), args_len: 3, returns: 1, reserved: 0 };
+        // SAFETY: `call` and the views that it points to live to the end of this function, and nobody else closes them.
+        let mut running = unsafe { Running::take(&call) };
+        let taken = running.next_arg();
+        running.fail(&Cause::Exit { code: 1 });
+        assert_eq!(views.map(|view| crate::inline::unready::is_open(view.hold)), [true, false, false]);
+        drop(taken);
+        assert!(!crate::inline::unready::is_open(views[0].hold));
     }
 }

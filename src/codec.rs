@@ -9,28 +9,43 @@
 //! Arrays are copied once, from where they are into the object, and not at all on the way back: what is decoded points
 //! into the object's bytes and keeps them there. See [`context`] for how a value deep inside another finds its buffer.
 //!
+//! A value without arrays and refs costs no allocation beyond its own: its body goes through a vector that the thread keeps
+//! ([`body`]), and is read where it lies.
+//!
 //! # Invariants
 //! - Decoding never trusts the bytes: a wrong object is a [`DecodeError`], never a panic or a read outside of it.
-//! - The ids that an [`Encoded`] refers to are kept alive by it, until after the call that registers them.
+//! - The objects that an [`Encoded`] refers to are kept alive by it, until after the call that registers them.
 
+mod body;
 pub(crate) mod context;
+mod copy;
 mod layout;
 mod outcome;
 mod view;
 
+pub(crate) use copy::copy;
 pub(crate) use view::Shared;
 
 use crate::abi::{Cause, Fault};
 use crate::cell::{Draft, Hold};
+use crate::error::sentence;
 use crate::object::Handle;
 use crate::remote::shorten;
+use body::Body;
+use context::{Decoding, Encoding, Gathered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A value could not be written: its `Serialize` refused, in its own words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct EncodeError(String);
+/// A value did not become the bytes of an object.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EncodeError {
+    /// Its `Serialize` refused, in its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// The runtime gave no room for it.
+    #[error("{}", sentence(.0.clone()))]
+    NoRoom(Box<Fault>),
+}
 
 /// Bytes are not an object that holds the wanted type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,51 +64,107 @@ pub(crate) enum DecodeError {
     Body { wanted: String, reason: String },
 }
 
-/// A value on its way into an object.
+/// A value's bytes, not yet an object.
 #[derive(Debug)]
 pub(crate) struct Encoded {
-    body: Vec<u8>,
-    buffers: Vec<Shared<u8>>,
-    refs: Vec<Handle>,
+    pub(crate) draft: Draft,
+    /// What the bytes refer to. It must live until the call that ends the draft has registered it.
+    pub(crate) refs: Vec<Handle>,
 }
 
-/// Encodes a value. Its arrays are not copied yet.
+/// Encodes a value into a draft of its own.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, EncodeError> {
-    let (body, gathered) = context::encoding(|| postcard::to_stdvec(value));
-    // A `serde::ser::Error::custom` reaches us without its text: postcard drops it, so the context keeps it.
-    let body = body.map_err(|error| EncodeError(gathered.complaint.unwrap_or_else(|| words(error))))?;
-    Ok(Encoded { body, buffers: gathered.buffers, refs: gathered.refs })
+    let context = Encoding::begin();
+    let body = postcard::serialize_with_flavor(value, Body::begin());
+    finish(body, context.end())
+}
+
+fn finish(body: postcard::Result<Body>, gathered: Option<Box<Gathered>>) -> Result<Encoded, EncodeError> {
+    match (body, gathered) {
+        (Ok(body), None) => stored(body, &[], Vec::new()),
+        (Ok(body), Some(gathered)) => stored(body, &gathered.buffers, gathered.refs),
+        // A `serde::ser::Error::custom` reaches us without its text: postcard drops it, so the context keeps it.
+        (Err(error), gathered) => {
+            let complaint = gathered.and_then(|gathered| gathered.complaint);
+            Err(EncodeError::Refused(complaint.unwrap_or_else(|| words(error))))
+        }
+    }
+}
+
+fn stored(body: Body, buffers: &[Shared<u8>], refs: Vec<Handle>) -> Result<Encoded, EncodeError> {
+    let draft = draft(body.bytes(), buffers);
+    body.end();
+    Ok(Encoded { draft: draft.map_err(EncodeError::NoRoom)?, refs })
+}
+
+/// Writes the object's bytes, the buffers straight from where they are.
+fn draft(body: &[u8], buffers: &[Shared<u8>]) -> Result<Draft, Box<Fault>> {
+    let start = layout::body_at(buffers.len());
+    let body_end = start + body.len();
+    let total = buffers.iter().fold(body_end, |end, buffer| layout::buffer_at(end) + buffer.len());
+    let mut draft = Draft::create(total)?;
+    draft.write(0, &layout::header(body.len(), buffers.len()));
+    draft.write(start, body);
+    let mut end = body_end;
+    for (number, buffer) in buffers.iter().enumerate() {
+        let offset = layout::buffer_at(end);
+        draft.write(layout::entry_at(number), &layout::entry(offset, buffer.len()));
+        draft.write(end, &[0; layout::ALIGN][..offset - end]);
+        draft.write(offset, buffer);
+        end = offset + buffer.len();
+    }
+    Ok(draft)
 }
 
 /// Encodes what a task returned; `Err` is the task's failure.
-pub(crate) fn encode_result<T: Serialize>(value: &T) -> Result<Encoded, Cause> {
-    if let Some(message) = outcome::error_text(value) {
-        return Err(Cause::Error { message });
+pub(crate) fn encode_result<T: Serialize>(value: &T) -> Result<Encoded, Box<Cause>> {
+    match outcome::error_text(value) {
+        Some(message) => Err(Box::new(Cause::Error { message })),
+        None => encode_part(value),
     }
-    encode(value).map_err(|error| Cause::Refused { message: format!("its result cannot be sent: {error}") })
+}
+
+/// Encodes a part of what a task returned, in which an `Err` is a value like any other.
+pub(crate) fn encode_part<T: Serialize>(value: &T) -> Result<Encoded, Box<Cause>> {
+    encode(value).map_err(not_sent)
+}
+
+fn not_sent(error: EncodeError) -> Box<Cause> {
+    let message = match error {
+        EncodeError::Refused(reason) => format!("its result cannot be sent: {reason}"),
+        EncodeError::NoRoom(fault) => format!("its result cannot be stored: {}", sentence(fault)),
+    };
+    Box::new(Cause::Refused { message })
 }
 
 /// Decodes an object's bytes. Arrays in the value keep `hold`.
 pub(crate) fn decode<T: DeserializeOwned>(hold: Hold) -> Result<T, DecodeError> {
-    decode_bytes(Shared::from(hold))
+    let parts = layout::parse(hold.bytes())?;
+    if parts.buffers == 0 {
+        // Nothing in the value can keep the object's bytes, so nobody has to share the hold.
+        return read(&hold.bytes()[parts.body], Decoding::begin());
+    }
+    let object = Shared::from(hold);
+    let context = Decoding::begin_with(object.clone(), parts.clone());
+    read(&object[parts.body], context)
 }
 
-fn decode_bytes<T: DeserializeOwned>(object: Shared<u8>) -> Result<T, DecodeError> {
-    let parts = layout::parse(&object)?;
-    let body = object.slice(parts.body).ok_or(DecodeError::Damaged("its body lies outside of it"))?;
-    let mut buffers = Vec::with_capacity(parts.buffers.len());
-    for range in parts.buffers {
-        buffers.push(object.slice(range).ok_or(DecodeError::Damaged("an array lies outside of it"))?);
-    }
-    let (result, complaint) = context::decoding(buffers, || postcard::take_from_bytes::<T>(&body));
-    let wanted = || shorten(std::any::type_name::<T>());
+fn read<T: DeserializeOwned>(body: &[u8], context: Decoding) -> Result<T, DecodeError> {
+    let result = postcard::take_from_bytes::<T>(body);
+    let complaint = context.end();
     match result {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => {
-            Err(DecodeError::Body { wanted: wanted(), reason: format!("{} bytes are left over", rest.len()) })
-        }
-        Err(error) => Err(DecodeError::Body { wanted: wanted(), reason: complaint.unwrap_or_else(|| words(error)) }),
+        Ok((_, rest)) => Err(left_over(std::any::type_name::<T>(), rest)),
+        Err(error) => Err(unreadable(std::any::type_name::<T>(), error, complaint)),
     }
+}
+
+fn left_over(wanted: &str, rest: &[u8]) -> DecodeError {
+    DecodeError::Body { wanted: shorten(wanted), reason: format!("{} bytes are left over", rest.len()) }
+}
+
+fn unreadable(wanted: &str, error: postcard::Error, complaint: Option<String>) -> DecodeError {
+    DecodeError::Body { wanted: shorten(wanted), reason: complaint.unwrap_or_else(|| words(error)) }
 }
 
 /// Postcard's error, where it means something to who wrote the type.
@@ -107,32 +178,6 @@ fn words(error: postcard::Error) -> String {
         postcard::Error::SerdeSerCustom | postcard::Error::SerdeDeCustom => "its own serde code refuses".into(),
         postcard::Error::DeserializeUnexpectedEnd => "the bytes end too early".into(),
         other => other.to_string(),
-    }
-}
-
-impl Encoded {
-    /// Writes it into a new draft.
-    pub(crate) fn draft(&self) -> Result<Draft, Box<Fault>> {
-        let (prefix, plan) = self.plan();
-        let mut draft = Draft::create(plan.total)?;
-        draft.write(0, &prefix);
-        draft.write(prefix.len(), &self.body);
-        let mut written = prefix.len() + self.body.len();
-        for (buffer, offset) in self.buffers.iter().zip(plan.offsets) {
-            draft.write(written, &[0; layout::ALIGN][..offset - written]);
-            draft.write(offset, buffer);
-            written = offset + buffer.len();
-        }
-        Ok(draft)
-    }
-
-    fn plan(&self) -> (Vec<u8>, layout::Plan) {
-        layout::plan(self.body.len(), self.buffers.iter().map(|buffer| buffer.len()))
-    }
-
-    /// The ids that the value refers to.
-    pub(crate) fn refs(&self) -> Vec<u64> {
-        self.refs.iter().map(Handle::id).collect()
     }
 }
 

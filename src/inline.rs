@@ -25,6 +25,7 @@ use crate::abi::{
     Status, Submission, Table, Tenant, Trampoline, View,
 };
 use crate::cell::mobula_attach;
+use crate::remote::task_name;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ptr::null;
@@ -108,9 +109,6 @@ struct Store {
 static STORE: LazyLock<Mutex<Store>> = LazyLock::new(Mutex::default);
 static CHANGED: Condvar = Condvar::new();
 
-/// Ids of this runtime are those of client 1.
-const CLIENT: u64 = 1 << 40;
-
 fn store() -> MutexGuard<'static, Store> {
     STORE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -125,7 +123,7 @@ impl Store {
         for id in &refs {
             self.retain(*id);
         }
-        let id = CLIENT | self.number();
+        let id = self.number();
         self.objects.insert(id, Object { state, count: 1, refs });
         id
     }
@@ -245,7 +243,7 @@ unsafe extern "C" fn submit(task: *const Submission, ids: *mut u64, _: *mut Blob
         let task = &*task;
         (task, list(task.name.ptr, task.name.len), list(task.args, task.args_len))
     };
-    let name = String::from_utf8_lossy(&name).into_owned();
+    let name = || task_name(&String::from_utf8_lossy(&name)); // Only failures have their names shown.
     let mut store_now = store();
     // Every argument becomes an object that the task refers to.
     let objects: Vec<u64> = args.iter().map(|arg| adopt(&mut store_now, arg)).collect();
@@ -253,7 +251,7 @@ unsafe extern "C" fn submit(task: *const Submission, ids: *mut u64, _: *mut Blob
         Some(State::Failed(failure)) => Some(failure.clone()),
         Some(State::Ready(_)) => None,
         Some(State::Pending) | None => Some(Failure {
-            task: name.clone(),
+            task: name(),
             pid: 0,
             cell: 0,
             cause: Cause::Refused {
@@ -264,7 +262,7 @@ unsafe extern "C" fn submit(task: *const Submission, ids: *mut u64, _: *mut Blob
     });
     let state = match failed {
         Some(mut failure) => {
-            failure.carried_by.push(name);
+            failure.carried_by.push(name());
             (State::Failed(failure), Vec::new())
         }
         None => {
@@ -284,7 +282,7 @@ unsafe extern "C" fn submit(task: *const Submission, ids: *mut u64, _: *mut Blob
                         _ => Cause::Refused { message: "it delivered nothing".into() },
                     };
                     let failure =
-                        Failure { task: name, pid: std::process::id(), cell: 0, cause, carried_by: Vec::new() };
+                        Failure { task: name(), pid: std::process::id(), cell: 0, cause, carried_by: Vec::new() };
                     store_now.failures.push(failure.clone());
                     (State::Failed(failure), Vec::new())
                 }
@@ -364,7 +362,7 @@ unsafe extern "C" fn open(id: u64, view: *mut View, fault: *mut Blob) -> Status 
     let memory = match store.objects.get(&id).map(|object| &object.state) {
         Some(State::Ready(memory)) => memory.clone(),
         Some(State::Failed(failure)) => return faulted(&Fault::Task(failure.clone()), fault),
-        Some(State::Pending) => return faulted(&Fault::NotReady { id }, fault),
+        Some(State::Pending) => return Status::NOT_READY,
         None => return faulted(&Fault::Unknown { id }, fault),
     };
     // SAFETY: writable by the table's contract.
@@ -451,6 +449,11 @@ pub(crate) mod unready {
         };
         store.objects.get_mut(&id).unwrap().state = State::Ready(memory);
         CHANGED.notify_all();
+    }
+
+    /// Whether a view is still open.
+    pub(crate) fn is_open(hold: u64) -> bool {
+        store().holds.contains_key(&hold)
     }
 
     /// Whether the object exists.

@@ -50,7 +50,10 @@ pub mod protocol;
 #[cfg(feature = "runtime")]
 pub mod scheduler;
 #[cfg(feature = "runtime")]
+#[doc(hidden)] // Public for the tests that kill processes in the middle of it.
 pub mod store;
+#[cfg(feature = "runtime")]
+mod sync;
 #[cfg(feature = "runtime")]
 pub mod worker;
 

@@ -16,22 +16,22 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
-/// An object's name: the client that made it, and a number of that client's.
+/// An object's name: a slot of the object table in the low 32 bits, and in the high ones its generation, which counts how
+/// often the slot was used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ObjectId(pub u64);
 
-/// The low bits of an id count; the rest says for which client.
-const COUNTER_BITS: u32 = 40;
-
 impl fmt::Display for ObjectId {
-    /// `client.number`, both decimal.
+    /// `slot.generation`, both decimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0 >> COUNTER_BITS, self.0 & ((1 << COUNTER_BITS) - 1))
+        write!(f, "{}.{}", self.0 as u32, self.0 >> 32)
     }
 }
 
-/// One counted reference to an object, whatever its type.
+/// One counted reference to an object, whatever its type. A list of handles is a list of ids to the table, so this is
+/// laid out as the id alone.
 #[derive(PartialEq, Eq)]
+#[repr(transparent)]
 pub(crate) struct Handle(u64);
 
 impl Handle {
@@ -139,7 +139,7 @@ impl<T> Hash for ObjectRef<T> {
 }
 
 impl<T> fmt::Debug for ObjectRef<T> {
-    /// The id and the object's state: `ObjectRef(1.7, ready, 32 bytes)`.
+    /// The id and the object's state: `ObjectRef(7.1, ready, 32 bytes)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectRef({}, ", self.id())?;
         match cell::ask(&Question::State { id: self.id().0 }) {

@@ -20,14 +20,14 @@
 
 mod name;
 
-pub(crate) use name::shorten;
+pub(crate) use name::{shorten, task_name};
 
 use crate::abi::{Call, Cause, Trampoline};
 use crate::cell::hook::{Unwound, guard};
-use crate::cell::{Arg as RawArg, Running, submit};
-use crate::codec::{Encoded, decode, encode, encode_result};
+use crate::cell::{Arg, Hold, Running, submit};
+use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result};
 use crate::error::sentence;
-use crate::object::{Handle, ObjectRef};
+use crate::object::{Handle, ObjectId, ObjectRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ptr::NonNull;
@@ -92,8 +92,11 @@ pub trait IntoArg<A> {
 pub enum TaskArg<A> {
     /// A value to send.
     Value(A),
-    /// An object to pass on.
+    /// An object to pass on, with the caller's own reference to it.
     Ref(ObjectRef<A>),
+    /// An object to pass on. What was borrowed for it is still borrowed when the task has been submitted, because `remote` was
+    /// given the borrow: so it needs no reference of its own.
+    Lent(ObjectId),
 }
 
 impl<A> IntoArg<A> for A {
@@ -110,7 +113,7 @@ impl<A> IntoArg<A> for ObjectRef<A> {
 
 impl<A> IntoArg<A> for &ObjectRef<A> {
     fn into_arg(self) -> TaskArg<A> {
-        TaskArg::Ref(self.clone())
+        TaskArg::Lent(self.id())
     }
 }
 
@@ -192,9 +195,8 @@ macro_rules! remote {
             {
                 // Here and not in a function of its own, so that the compiler names the line that called `remote`.
                 let () = F::HOLDS_NO_DATA;
-                let name = name::of::<F>();
-                let args = [$(sort($arg.into_arg())),*];
-                ObjectRef::new(start(&name, $call::<F, $($type,)* R>, args.into()))
+                let name = std::any::type_name::<F>();
+                ObjectRef::new(start(name, $call::<F, $($type,)* R>, &mut [$(sort($arg.into_arg())),*]))
             }
         }
 
@@ -205,7 +207,7 @@ macro_rules! remote {
             $($type: Value,)*
             R: Value,
         {
-            // SAFETY: the loader calls a trampoline with a call that is to be run now and once.
+            // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
             let running = unsafe { Running::take(call) };
             run(running, &mut |args| {
                 // SAFETY: the only way to this trampoline is its address, which only `remote` above takes, after it was given
@@ -245,16 +247,16 @@ remote!(Remote8 call_8 "eight arguments"
 /// Submits a small task that takes `whole` apart with `part`: what [`ObjectRef::split`] is made of.
 #[track_caller]
 pub(crate) fn project<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>(
-    name: &str,
+    name: &'static str,
     whole: &ObjectRef<T>,
     _part: F,
 ) -> ObjectRef<P> {
-    ObjectRef::new(start(name, call_part::<T, P, F>, vec![Prepared::Ref(whole.clone().into_handle())]))
+    ObjectRef::new(start(name, call_part::<T, P, F>, &mut [Ok(Arg::Lent(whole.id().0))]))
 }
 
 /// The trampoline of [`project`]. An element that is an `Err` is a value like any other: the task that made it succeeded.
 unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>(call: *const Call) {
-    // SAFETY: the loader calls a trampoline with a call that is to be run now and once.
+    // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
     let running = unsafe { Running::take(call) };
     run(running, &mut |args| {
         // SAFETY: only `project` takes this trampoline's address, after it was given an `F` and made sure that it is all code.
@@ -262,7 +264,7 @@ unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + St
         let whole = args.next::<T>()?;
         args.end()?;
         let element = part(whole);
-        encode(&element).map_err(|error| Cause::Refused { message: error.to_string() })
+        encode_part(&element)
     });
 }
 
@@ -281,80 +283,82 @@ unsafe fn from_type<F: Standalone>() -> F {
     unsafe { NonNull::<F>::dangling().read() }
 }
 
-/// An argument on its way into a submission, with what must live until then.
-enum Prepared {
-    Ref(Handle),
-    Value(Result<Encoded, String>),
-}
+/// An argument as it is submitted, or why it cannot be.
+type Sorted = Result<Arg, EncodeError>;
 
-fn sort<A: Value>(arg: TaskArg<A>) -> Prepared {
+fn sort<A: Value>(arg: TaskArg<A>) -> Sorted {
     match arg {
-        // The value goes at once: `Encoded` keeps its arrays and refs.
-        TaskArg::Value(value) => Prepared::Value(encode(&value).map_err(|error| error.to_string())),
-        TaskArg::Ref(object) => Prepared::Ref(object.into_handle()),
+        // The value goes at once: the draft has its bytes.
+        TaskArg::Value(value) => encode(&value).map(|encoded| Arg::Draft(Some(encoded.draft), encoded.refs)),
+        TaskArg::Ref(object) => Ok(Arg::Owned(object.into_handle())),
+        TaskArg::Lent(id) => Ok(Arg::Lent(id.0)),
     }
 }
 
 /// Submits, or panics where the person called `remote`.
 #[track_caller]
-fn start(name: &str, trampoline: Trampoline, args: Vec<Prepared>) -> Handle {
-    match try_start(name, trampoline, &args) {
+fn start(name: &'static str, trampoline: Trampoline, args: &mut [Sorted]) -> Handle {
+    match try_start(name, trampoline, args) {
         Ok(id) => Handle::adopt(id),
-        Err(reason) => panic!("task `{name}` was not submitted: {reason}"),
+        Err(reason) => panic!("task `{}` was not submitted: {reason}", task_name(name)),
     }
 }
 
-fn try_start(name: &str, trampoline: Trampoline, args: &[Prepared]) -> Result<u64, String> {
-    let mut raw = Vec::with_capacity(args.len());
-    for (index, arg) in args.iter().enumerate() {
-        raw.push(match arg {
-            Prepared::Ref(handle) => RawArg::Ref(handle.id()),
-            Prepared::Value(Ok(encoded)) => RawArg::Draft(encoded.draft().map_err(sentence)?, encoded.refs()),
-            Prepared::Value(Err(reason)) => return Err(format!("argument {} cannot be sent: {reason}", index + 1)),
-        });
+fn try_start(name: &'static str, trampoline: Trampoline, args: &mut [Sorted]) -> Result<u64, String> {
+    for (index, arg) in args.iter_mut().enumerate() {
+        match arg {
+            Ok(_) => {}
+            Err(EncodeError::Refused(reason)) => {
+                return Err(format!("argument {} cannot be sent: {reason}", index + 1));
+            }
+            Err(EncodeError::NoRoom(fault)) => return Err(sentence(fault.clone())),
+        }
     }
-    submit(name, trampoline, raw).map_err(sentence)
+    submit(name, trampoline, args.iter_mut().flatten()).map_err(sentence)
 }
 
 /// The arguments of a task that is being run.
-struct Args<'a> {
-    running: &'a mut Running,
+struct Args<'a, 'call> {
+    running: &'a mut Running<'call>,
     taken: usize,
 }
 
-impl Args<'_> {
-    fn next<A: DeserializeOwned>(&mut self) -> Result<A, Cause> {
-        self.taken += 1;
-        let hold = self.running.next_arg().ok_or_else(|| self.miscounted())?;
-        let unreadable = |error| Cause::Refused { message: format!("argument {} cannot be read: {error}", self.taken) };
-        decode(hold).map_err(unreadable)
+impl Args<'_, '_> {
+    fn next<A: DeserializeOwned>(&mut self) -> Result<A, Box<Cause>> {
+        let hold = self.next_hold()?;
+        decode(hold).map_err(|error| self.unreadable(&error))
     }
 
-    fn end(&mut self) -> Result<(), Cause> {
+    fn next_hold(&mut self) -> Result<Hold, Box<Cause>> {
+        self.taken += 1;
+        self.running.next_arg().ok_or_else(|| self.miscounted())
+    }
+
+    fn end(&mut self) -> Result<(), Box<Cause>> {
         if self.running.next_arg().is_some() { Err(self.miscounted()) } else { Ok(()) }
     }
 
-    fn miscounted(&self) -> Cause {
-        Cause::Refused { message: format!("it came with another number of arguments than it takes ({})", self.taken) }
+    #[cold]
+    fn unreadable(&self, error: &DecodeError) -> Box<Cause> {
+        Box::new(Cause::Refused { message: format!("argument {} cannot be read: {error}", self.taken) })
+    }
+
+    #[cold]
+    fn miscounted(&self) -> Box<Cause> {
+        let message = format!("it came with another number of arguments than it takes ({})", self.taken);
+        Box::new(Cause::Refused { message })
     }
 }
 
 /// Runs a task's body and delivers how it ended. Never unwinds: the caller is a C function.
-fn run(mut running: Running, body: &mut dyn FnMut(&mut Args<'_>) -> Result<Encoded, Cause>) {
+fn run(mut running: Running<'_>, body: &mut dyn FnMut(&mut Args<'_, '_>) -> Result<Encoded, Box<Cause>>) {
     let returns = running.returns();
     if returns != 1 {
         let message = format!("it returns one object, and {returns} are wanted");
         return running.fail(&Cause::Refused { message });
     }
-    let outcome = guard(|| {
-        let encoded = body(&mut Args { running: &mut running, taken: 0 })?;
-        match encoded.draft() {
-            Ok(draft) => Ok((draft, encoded)),
-            Err(fault) => Err(Cause::Refused { message: format!("its result cannot be stored: {}", sentence(fault)) }),
-        }
-    });
-    match outcome {
-        Ok(Ok((draft, encoded))) => running.succeed(draft, &encoded.refs()),
+    match guard(|| body(&mut Args { running: &mut running, taken: 0 })) {
+        Ok(Ok(Encoded { draft, refs })) => running.succeed(draft, &refs),
         Ok(Err(cause)) => running.fail(&cause),
         Err(Unwound::Panic(panic)) => running.fail(&Cause::Panic { message: panic.message, place: panic.place }),
         Err(Unwound::Interrupted) => running.fail(&Cause::Refused { message: "it was interrupted".into() }),

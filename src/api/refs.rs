@@ -1,6 +1,9 @@
 //! What `get` takes: one ref, or a list of them, owned or borrowed.
 
-use crate::ObjectRef;
+use super::fetch;
+use crate::remote::Value;
+use crate::{GetError, ObjectRef};
+use std::time::Duration;
 
 /// One [`ObjectRef`], or a list of them. Implemented for `ObjectRef<T>`, slices, arrays and `Vec`s of it, and for `&` of those.
 #[diagnostic::on_unimplemented(
@@ -14,70 +17,52 @@ pub trait Refs {
     /// What `get` returns: the value, or a `Vec` of them.
     type Output;
 
-    /// The objects' names, in order.
+    /// Waits for the objects and reads them. Here and not in `get`, so that one ref needs no list.
     #[doc(hidden)]
-    fn ids(&self) -> Vec<u64>;
-
-    /// Makes the output of as many values as there are ids.
-    #[doc(hidden)]
-    fn assemble(values: Vec<Self::Item>) -> Self::Output;
+    fn fetch(&self, timeout: Option<Duration>) -> Result<Self::Output, GetError>
+    where
+        Self::Item: Value;
 }
 
 impl<T> Refs for ObjectRef<T> {
     type Item = T;
     type Output = T;
 
-    fn ids(&self) -> Vec<u64> {
-        vec![self.id().0]
-    }
-
-    fn assemble(mut values: Vec<T>) -> T {
-        values.pop().expect("bug: a ref has one value")
-    }
-}
-
-impl<T> Refs for [ObjectRef<T>] {
-    type Item = T;
-    type Output = Vec<T>;
-
-    fn ids(&self) -> Vec<u64> {
-        self.iter().map(|object| object.id().0).collect()
-    }
-
-    fn assemble(values: Vec<T>) -> Vec<T> {
-        values
+    fn fetch(&self, timeout: Option<Duration>) -> Result<T, GetError>
+    where
+        T: Value,
+    {
+        fetch::one(self, timeout)
     }
 }
 
-/// What wraps a list is a list.
-macro_rules! as_slice {
+/// What is a list, or wraps one.
+macro_rules! list {
     ($(($($generics:tt)*) $type:ty),*) => {
         $(impl<T, $($generics)*> Refs for $type {
             type Item = T;
             type Output = Vec<T>;
 
-            fn ids(&self) -> Vec<u64> {
-                self[..].ids()
-            }
-
-            fn assemble(values: Vec<T>) -> Vec<T> {
-                values
+            fn fetch(&self, timeout: Option<Duration>) -> Result<Vec<T>, GetError>
+            where
+                T: Value,
+            {
+                fetch::all(self, timeout)
             }
         })*
     };
 }
 
-as_slice!(() Vec<ObjectRef<T>>, (const N: usize) [ObjectRef<T>; N]);
+list!(() [ObjectRef<T>], () Vec<ObjectRef<T>>, (const N: usize) [ObjectRef<T>; N]);
 
 impl<S: Refs + ?Sized> Refs for &S {
     type Item = S::Item;
     type Output = S::Output;
 
-    fn ids(&self) -> Vec<u64> {
-        (**self).ids()
-    }
-
-    fn assemble(values: Vec<S::Item>) -> S::Output {
-        S::assemble(values)
+    fn fetch(&self, timeout: Option<Duration>) -> Result<S::Output, GetError>
+    where
+        S::Item: Value,
+    {
+        (**self).fetch(timeout)
     }
 }

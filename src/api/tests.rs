@@ -200,7 +200,7 @@ fn a_refs_debug_is_its_id_and_state() {
     assert_eq!(format!("{x:?}"), format!("ObjectRef({}, ready, 25 bytes)", x.id()));
     assert!(format!("{:?}", half.remote(1)).ends_with(", failed)"));
     assert!(format!("{:?}", pending()).ends_with(", pending)"));
-    assert_eq!(crate::ObjectId((3 << 40) | 7).to_string(), "3.7");
+    assert_eq!(crate::ObjectId((3 << 32) | 7).to_string(), "7.3");
 }
 
 #[test]
@@ -210,6 +210,27 @@ fn get_timeout_says_which_object_and_how_long() {
     let error = get_timeout(&refs, Duration::from_millis(1)).unwrap_err();
     assert_eq!(error.to_string(), format!("object {} was not ready after 1ms", refs[1].id()));
     assert_eq!(get_timeout(&refs[0], Duration::ZERO).unwrap(), 1);
+    let [older, newer] = [pending(), pending()];
+    let first = |refs: &[&ObjectRef<i64>]| {
+        let refs: Vec<_> = refs.iter().map(|object| (*object).clone()).collect();
+        match get_timeout(&refs, Duration::ZERO) {
+            Err(GetError::NotReady { id, .. }) => id,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(first(&[&refs[0], &newer, &older, &newer]), newer.id());
+}
+
+#[test]
+fn get_of_a_list_fails_with_its_first_failure_and_only_when_all_are_ready() {
+    inline::attach();
+    let doomed = |n: i64| -> i64 { panic!("failed {n}") };
+    let (slow, value) = (pending(), put(&5_i64).unwrap());
+    let refs = [slow.clone(), doomed.remote(1), doomed.remote(2)];
+    assert!(matches!(get_timeout(&refs, Duration::ZERO), Err(GetError::NotReady { id, .. }) if id == slow.id()));
+    unready::finish(slow.id().0, value.id().0);
+    let Err(GetError::TaskFailed { source, .. }) = get(&refs) else { panic!("not a failed task") };
+    assert_eq!(source.message(), "failed 1");
 }
 
 #[test]
@@ -250,6 +271,8 @@ fn wait_refuses_duplicates_and_impossible_numbers() {
         message(wait(&twice).run()),
         format!("object {} is in the list more than once: each ref can be waited for once", x.id())
     );
+    let y = put(&1).unwrap();
+    assert!(message(wait(&[y.clone(), x.clone(), y.clone()]).run()).starts_with(&format!("object {} is", y.id())));
     let one = [x];
     assert_eq!(message(wait(&one).num_returns(3).run()), "num_returns is 3, but there are only 1 refs to wait for");
     assert_eq!(message(wait(&one).num_returns(0).run()), "num_returns is 0: at least 1 ref must be waited for");

@@ -1,8 +1,7 @@
 //! `wait`: which of these are ready?
 
 use super::nanoseconds;
-use crate::{ObjectRef, WaitError, cell};
-use std::collections::HashSet;
+use crate::{ObjectId, ObjectRef, WaitError, cell};
 use std::time::Duration;
 
 /// Waits until some of `refs` are ready: [`num_returns`](Wait::num_returns) of them, 1 if that is not said. Nothing happens
@@ -60,9 +59,8 @@ impl<T> Wait<'_, T> {
         if refs.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
-        let mut seen = HashSet::new();
-        if let Some(twice) = refs.iter().find(|object| !seen.insert(object.id())) {
-            return Err(WaitError::Duplicate { id: twice.id() });
+        if let Some(id) = twice(refs) {
+            return Err(WaitError::Duplicate { id });
         }
         if num_returns == 0 {
             return Err(WaitError::NoneWanted);
@@ -71,13 +69,25 @@ impl<T> Wait<'_, T> {
             return Err(WaitError::TooMany { num_returns, refs: refs.len() });
         }
         let ids: Vec<u64> = refs.iter().map(|object| object.id().0).collect();
-        let marks = cell::wait(&ids, num_returns, nanoseconds(timeout)).map_err(WaitError::from_fault)?;
-        let (mut ready, mut rest) = (Vec::with_capacity(num_returns), Vec::new());
+        let mut marks = vec![0; ids.len()];
+        cell::wait(&ids, num_returns, nanoseconds(timeout), &mut marks).map_err(WaitError::from_fault)?;
+        let (mut ready, mut rest) = (Vec::with_capacity(num_returns), Vec::with_capacity(refs.len() - num_returns));
         for (object, mark) in refs.iter().zip(marks) {
             // The runtime may know of more than were asked for; those stay in the rest, where the next wait finds them.
-            let list = if mark && ready.len() < num_returns { &mut ready } else { &mut rest };
+            let list = if mark != 0 && ready.len() < num_returns { &mut ready } else { &mut rest };
             list.push(object.clone());
         }
         Ok((ready, rest))
     }
+}
+
+/// An object that is in the list more than once.
+fn twice<T>(refs: &[ObjectRef<T>]) -> Option<ObjectId> {
+    // Refs that tasks gave one after the other are often in order already, and then nothing is copied.
+    if refs.is_sorted_by(|one, next| one < next) {
+        return None;
+    }
+    let mut ids: Vec<ObjectId> = refs.iter().map(ObjectRef::id).collect();
+    ids.sort_unstable();
+    ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }

@@ -7,8 +7,9 @@
 //! The contexts nest: a `Serialize` that calls `put` starts a context of its own and gives the outer one back.
 
 use super::Shared;
+use super::layout::Parts;
 use crate::object::Handle;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt::Display;
 use std::thread::LocalKey;
 
@@ -22,92 +23,165 @@ pub(super) struct Gathered {
 }
 
 /// What the parts of a value being decoded find beside its body.
-struct Provided {
-    buffers: Vec<Shared<u8>>,
+#[derive(Default)]
+pub(super) struct Provided {
+    /// The object, when it has buffers.
+    object: Option<(Shared<u8>, Parts)>,
     complaint: Option<String>,
 }
 
+/// Whether a thread is in a context, and what is in it. Two words, because every value that is written or read changes this
+/// twice, and most put nothing into it.
+#[derive(Default)]
+enum Context<C> {
+    #[default]
+    Outside,
+    Empty,
+    Filled(Box<C>),
+}
+
+type Key<C> = LocalKey<Cell<Context<C>>>;
+
 thread_local! {
-    static ENCODING: RefCell<Option<Gathered>> = const { RefCell::new(None) };
-    static DECODING: RefCell<Option<Provided>> = const { RefCell::new(None) };
+    static ENCODING: Cell<Context<Gathered>> = const { Cell::new(Context::Outside) };
+    static DECODING: Cell<Context<Provided>> = const { Cell::new(Context::Outside) };
 }
 
-/// Runs `body` with an empty context for encoding, and returns what was left in it.
-pub(super) fn encoding<R>(body: impl FnOnce() -> R) -> (R, Gathered) {
-    within(&ENCODING, Gathered::default(), body)
+/// A context that this thread is in until it is given up. Dropped, also by unwinding, it puts the outer one back.
+///
+/// A guard and not a function that takes a closure: what is generic over the user's type is compiled again in every cell, so
+/// that stays as little as possible.
+struct Within<C: 'static> {
+    key: &'static Key<C>,
+    outer: Context<C>,
 }
 
-/// Runs `body` with these buffers for decoding. The second result is what went wrong, in words.
-pub(super) fn decoding<R>(buffers: Vec<Shared<u8>>, body: impl FnOnce() -> R) -> (R, Option<String>) {
-    let (result, provided) = within(&DECODING, Provided { buffers, complaint: None }, body);
-    (result, provided.complaint)
-}
+impl<C> Within<C> {
+    fn begin(key: &'static Key<C>, context: Context<C>) -> Within<C> {
+        Within { key, outer: key.replace(context) }
+    }
 
-fn within<C, R>(key: &'static LocalKey<RefCell<Option<C>>>, context: C, body: impl FnOnce() -> R) -> (R, C) {
-    /// Puts the outer context back, also when `body` unwinds.
-    struct Restore<C: 'static>(&'static LocalKey<RefCell<Option<C>>>, Option<C>);
-    impl<C> Drop for Restore<C> {
-        fn drop(&mut self) {
-            let inner = self.0.replace(self.1.take());
-            drop(inner); // Outside of the borrow: what is dropped here may look at the context.
+    fn end(mut self) -> Option<Box<C>> {
+        let inner = self.key.replace(std::mem::take(&mut self.outer));
+        std::mem::forget(self); // What it would put back is back.
+        match inner {
+            Context::Filled(filled) => Some(filled),
+            Context::Empty | Context::Outside => None,
         }
     }
-    let restore = Restore(key, key.replace(Some(context)));
-    let result = body();
-    let context = key.take().expect("bug: a codec context was taken away while it was in use");
-    drop(restore);
-    (result, context)
+}
+
+impl<C> Drop for Within<C> {
+    fn drop(&mut self) {
+        let inner = self.key.replace(std::mem::take(&mut self.outer));
+        drop(inner); // After the outer one is back: what is dropped here may look at the context.
+    }
+}
+
+/// An object being encoded on this thread.
+pub(super) struct Encoding(Within<Gathered>);
+
+impl Encoding {
+    /// Begins with nothing gathered.
+    pub(super) fn begin() -> Encoding {
+        Encoding(Within::begin(&ENCODING, Context::Empty))
+    }
+
+    /// What was left in the context, if anything.
+    pub(super) fn end(self) -> Option<Box<Gathered>> {
+        self.0.end()
+    }
+}
+
+/// An object being decoded on this thread.
+pub(super) struct Decoding(Within<Provided>);
+
+impl Decoding {
+    /// Begins for an object without buffers.
+    pub(super) fn begin() -> Decoding {
+        Decoding(Within::begin(&DECODING, Context::Empty))
+    }
+
+    /// Begins with this object's buffers.
+    pub(super) fn begin_with(object: Shared<u8>, parts: Parts) -> Decoding {
+        let provided = Provided { object: Some((object, parts)), complaint: None };
+        Decoding(Within::begin(&DECODING, Context::Filled(Box::new(provided))))
+    }
+
+    /// What went wrong, in words.
+    pub(super) fn end(self) -> Option<String> {
+        self.0.end().and_then(|provided| provided.complaint)
+    }
+}
+
+/// Looks at a thread's context; `None` when it is outside of one.
+///
+/// `look` must not look at the context itself: it would find none.
+fn within<C, R>(key: &'static Key<C>, look: impl FnOnce(&mut Context<C>) -> R) -> Option<R> {
+    let mut context = key.take();
+    let result = match context {
+        Context::Outside => None,
+        Context::Empty | Context::Filled(_) => Some(look(&mut context)),
+    };
+    key.set(context);
+    result
+}
+
+impl<C: Default> Context<C> {
+    /// What is in it, which from now on is something.
+    fn fill(&mut self) -> &mut C {
+        if !matches!(self, Context::Filled(_)) {
+            *self = Context::Filled(Box::default());
+        }
+        match self {
+            Context::Filled(filled) => filled,
+            Context::Outside | Context::Empty => unreachable!("bug: it was filled just now"),
+        }
+    }
 }
 
 /// Gives a buffer to the object being encoded and returns its number; `None` outside of the codec.
 pub(crate) fn put_buffer(human_readable: bool, bytes: impl FnOnce() -> Shared<u8>) -> Option<u32> {
-    if human_readable || !ENCODING.with_borrow(Option::is_some) {
+    if human_readable {
         return None;
     }
-    let bytes = bytes();
-    ENCODING.with_borrow_mut(|context| {
-        let buffers = &mut context.as_mut()?.buffers;
+    within(&ENCODING, |context| {
+        let buffers = &mut context.fill().buffers;
         let number = u32::try_from(buffers.len()).ok()?;
-        buffers.push(bytes);
+        buffers.push(bytes());
         Some(number)
-    })
+    })?
 }
 
 /// Tells the object being encoded that it refers to another; false outside of the codec.
 pub(crate) fn put_ref(human_readable: bool, handle: &Handle) -> bool {
-    if human_readable || !ENCODING.with_borrow(Option::is_some) {
-        return false;
-    }
-    let handle = handle.clone();
-    ENCODING.with_borrow_mut(|context| context.as_mut().map(|context| context.refs.push(handle))).is_some()
+    !human_readable && within(&ENCODING, |context| context.fill().refs.push(handle.clone())).is_some()
 }
 
 /// Whether an object is being decoded by the codec.
 pub(crate) fn is_decoding(human_readable: bool) -> bool {
-    !human_readable && DECODING.with_borrow(Option::is_some)
+    !human_readable && within(&DECODING, |_| ()).is_some()
 }
 
 /// The buffer of that number in the object being decoded.
 pub(crate) fn buffer(number: u32) -> Option<Shared<u8>> {
-    DECODING.with_borrow(|context| context.as_ref()?.buffers.get(number as usize).cloned())
+    within(&DECODING, |context| {
+        let Context::Filled(provided) = context else { return None };
+        let (object, parts) = provided.object.as_ref()?;
+        object.slice(parts.buffer(object, number as usize).ok()?)
+    })?
 }
 
 /// A serializer's error with this text. Postcard keeps no text, so the context does.
 pub(crate) fn ser_error<E: serde::ser::Error>(message: impl Display) -> E {
-    ENCODING.with_borrow_mut(|context| {
-        if let Some(context) = context {
-            context.complaint.get_or_insert_with(|| message.to_string());
-        }
-    });
-    E::custom(message)
+    let text = message.to_string();
+    within(&ENCODING, |context| _ = context.fill().complaint.get_or_insert_with(|| text.clone()));
+    E::custom(text)
 }
 
 /// A deserializer's error with this text.
 pub(crate) fn de_error<E: serde::de::Error>(message: impl Display) -> E {
-    DECODING.with_borrow_mut(|context| {
-        if let Some(context) = context {
-            context.complaint.get_or_insert_with(|| message.to_string());
-        }
-    });
-    E::custom(message)
+    let text = message.to_string();
+    within(&DECODING, |context| _ = context.fill().complaint.get_or_insert_with(|| text.clone()));
+    E::custom(text)
 }

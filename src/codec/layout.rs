@@ -16,73 +16,92 @@ use std::ops::Range;
 /// What every buffer's offset is a multiple of: a cache line, and enough for any vector instruction.
 pub(super) const ALIGN: usize = 64;
 
+/// The length of what every object begins with.
+pub(super) const HEADER: usize = 24;
+
 const MAGIC: [u8; 4] = *b"mobu";
 const VERSION: u32 = 1;
-const HEADER: usize = 24;
 const ENTRY: usize = 16;
 
-/// The places of an object about to be written.
-pub(super) struct Plan {
-    /// The object's length.
-    pub(super) total: usize,
-    /// Where each buffer begins.
-    pub(super) offsets: Vec<usize>,
+const SHORT: DecodeError = DecodeError::Damaged("it ends too early");
+
+/// The first bytes of an object with a body of this length and this many buffers.
+pub(super) fn header(body: usize, buffers: usize) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..8].copy_from_slice(&VERSION.to_ne_bytes());
+    header[8..16].copy_from_slice(&(body as u64).to_ne_bytes());
+    header[16..20].copy_from_slice(&(buffers as u32).to_ne_bytes());
+    header
+}
+
+/// A buffer's entry in the table.
+pub(super) fn entry(offset: usize, len: usize) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    entry[..8].copy_from_slice(&(offset as u64).to_ne_bytes());
+    entry[8..].copy_from_slice(&(len as u64).to_ne_bytes());
+    entry
+}
+
+/// Where the entry of buffer `number` is.
+pub(super) fn entry_at(number: usize) -> usize {
+    HEADER + number * ENTRY
+}
+
+/// Where the body is in an object with this many buffers: behind the last entry.
+pub(super) fn body_at(buffers: usize) -> usize {
+    entry_at(buffers)
+}
+
+/// Where the next buffer begins when what is before it ends at `end`.
+pub(super) fn buffer_at(end: usize) -> usize {
+    end.next_multiple_of(ALIGN)
 }
 
 /// The places in an object that was read.
+#[derive(Clone, Debug)]
 pub(super) struct Parts {
     pub(super) body: Range<usize>,
-    pub(super) buffers: Vec<Range<usize>>,
+    /// How many.
+    pub(super) buffers: usize,
 }
 
-/// Lays an object out. Returns its first bytes (header and table), which the body follows, and the rest of the plan.
-pub(super) fn plan(body: usize, buffers: impl ExactSizeIterator<Item = usize>) -> (Vec<u8>, Plan) {
-    let count = buffers.len();
-    let prefix_len = HEADER + count * ENTRY;
-    let mut prefix = Vec::with_capacity(prefix_len);
-    prefix.extend_from_slice(&MAGIC);
-    prefix.extend_from_slice(&VERSION.to_ne_bytes());
-    prefix.extend_from_slice(&(body as u64).to_ne_bytes());
-    prefix.extend_from_slice(&(count as u32).to_ne_bytes());
-    prefix.extend_from_slice(&0_u32.to_ne_bytes());
-    let mut total = prefix_len + body;
-    let mut offsets = Vec::with_capacity(count);
-    for len in buffers {
-        let offset = total.next_multiple_of(ALIGN);
-        prefix.extend_from_slice(&(offset as u64).to_ne_bytes());
-        prefix.extend_from_slice(&(len as u64).to_ne_bytes());
-        offsets.push(offset);
-        total = offset + len;
-    }
-    (prefix, Plan { total, offsets })
-}
-
-/// Finds an object's parts. Every range it returns lies inside `object`.
+/// Finds an object's parts. The body's range lies inside `object`, and so does that of every buffer that
+/// [`Parts::buffer`] finds in the same bytes.
 pub(super) fn parse(object: &[u8]) -> Result<Parts, DecodeError> {
     if object.get(..4) != Some(&MAGIC) {
         return Err(DecodeError::NotAnObject);
     }
-    let short = DecodeError::Damaged("it ends too early");
-    let version = word32(object, 4).ok_or(short.clone())?;
+    let version = word32(object, 4).ok_or(SHORT)?;
     if version != VERSION {
         return Err(DecodeError::Version { found: version, expected: VERSION });
     }
-    let body_len = word(object, 8).ok_or(short.clone())?;
-    let count = word32(object, 16).ok_or(short.clone())? as usize;
-    // Before anything is allocated for `count` entries, they must be there. A count is 32 bits: this cannot overflow.
-    let body_start = HEADER + count * ENTRY;
-    let body_end = body_start.checked_add(body_len).filter(|end| *end <= object.len()).ok_or(short.clone())?;
-    let mut buffers = Vec::with_capacity(count);
-    for index in 0..count {
-        let at = HEADER + index * ENTRY;
-        let (offset, len) = (word(object, at).ok_or(short.clone())?, word(object, at + 8).ok_or(short.clone())?);
-        let end = offset.checked_add(len).filter(|end| *end <= object.len()).ok_or(short.clone())?;
-        if offset < body_end || !offset.is_multiple_of(ALIGN) {
+    let body_len = word(object, 8).ok_or(SHORT)?;
+    // A count is 32 bits: this cannot overflow.
+    let buffers = word32(object, 16).ok_or(SHORT)? as usize;
+    let start = body_at(buffers);
+    let end = start.checked_add(body_len).filter(|end| *end <= object.len()).ok_or(SHORT)?;
+    let parts = Parts { body: start..end, buffers };
+    for number in 0..buffers {
+        parts.buffer(object, number)?;
+    }
+    Ok(parts)
+}
+
+impl Parts {
+    /// Where a buffer is. Looks into the table again instead of keeping a list, and so checks what it finds there again.
+    pub(super) fn buffer(&self, object: &[u8], number: usize) -> Result<Range<usize>, DecodeError> {
+        let at = entry_at(number);
+        if number >= self.buffers {
+            return Err(DecodeError::Damaged("an array is missing"));
+        }
+        let (offset, len) = (word(object, at).ok_or(SHORT)?, word(object, at + 8).ok_or(SHORT)?);
+        let end = offset.checked_add(len).filter(|end| *end <= object.len()).ok_or(SHORT)?;
+        if offset < self.body.end || !offset.is_multiple_of(ALIGN) {
             return Err(DecodeError::Damaged("an array is not where arrays are"));
         }
-        buffers.push(offset..end);
+        Ok(offset..end)
     }
-    Ok(Parts { body: body_start..body_end, buffers })
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<usize> {
@@ -98,23 +117,35 @@ fn word32(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
+    /// An object with an empty body of 8 bytes and buffers of these lengths, and where they are.
+    fn object(lens: &[usize]) -> (Vec<u8>, Vec<Range<usize>>) {
+        let mut object = header(8, lens.len()).to_vec();
+        let mut end = body_at(lens.len()) + 8;
+        let mut places = Vec::new();
+        for len in lens {
+            let start = buffer_at(end);
+            object.extend_from_slice(&entry(start, *len));
+            end = start + len;
+            places.push(start..end);
+        }
+        object.resize(end, 0);
+        (object, places)
+    }
+
     #[test]
-    fn what_is_planned_is_found_again() {
-        let (prefix, plan) = plan(10, [100, 0, 64].into_iter());
-        let mut object = prefix.clone();
-        object.resize(plan.total, 0);
+    fn what_is_written_is_found_again() {
+        let (object, places) = object(&[100, 0, 64]);
         let parts = parse(&object).unwrap();
-        assert_eq!(parts.body, prefix.len()..prefix.len() + 10);
-        let found: Vec<_> = parts.buffers.iter().map(|range| (range.start, range.len())).collect();
-        assert_eq!(found, [(128, 100), (256, 0), (256, 64)]);
-        assert_eq!(plan.offsets, [128, 256, 256]);
+        assert_eq!((parts.body.clone(), parts.buffers), (72..80, 3));
+        let found: Vec<_> = (0..3).map(|number| parts.buffer(&object, number).unwrap()).collect();
+        assert_eq!(found, places);
+        assert_eq!(found, [128..228, 256..256, 256..320]);
+        assert!(parts.buffer(&object, 3).is_err());
     }
 
     #[test]
     fn lengths_that_overflow_or_overlap_are_refused() {
-        let (prefix, plan) = plan(8, [64].into_iter());
-        let mut object = prefix;
-        object.resize(plan.total, 0);
+        let (object, _) = object(&[64]);
         for (at, value) in [(8, u64::MAX), (8, 1000), (24, 1), (24, 0), (24, u64::MAX - 63), (32, u64::MAX), (32, 65)] {
             let mut damaged = object.clone();
             damaged[at..at + 8].copy_from_slice(&value.to_ne_bytes());
@@ -123,5 +154,13 @@ mod tests {
         let mut greedy = object.clone();
         greedy[16..20].copy_from_slice(&u32::MAX.to_ne_bytes());
         assert!(parse(&greedy).is_err());
+    }
+
+    #[test]
+    fn an_entry_that_changed_after_it_was_checked_is_checked_again() {
+        let (mut object, _) = object(&[64]);
+        let parts = parse(&object).unwrap();
+        object[32..40].copy_from_slice(&65_u64.to_ne_bytes());
+        assert!(parts.buffer(&object, 0).is_err());
     }
 }

@@ -34,23 +34,25 @@ fn batch() -> Batch {
 
 fn bytes_of<T: Serialize>(value: &T) -> Vec<u8> {
     inline::attach();
-    let encoded = encode(value).unwrap();
-    let id = encoded.draft().unwrap().seal(&[]).unwrap();
-    let bytes = Hold::open(id).unwrap().bytes().to_vec();
-    crate::cell::release(id);
-    bytes
+    opened(encode(value).unwrap()).1.bytes().to_vec()
 }
 
-/// The bytes in memory that is aligned as an object's is.
-fn object(bytes: &[u8]) -> Shared<u8> {
-    let mut room = vec![0; bytes.len() + 64];
-    let start = room.as_ptr().align_offset(64);
-    room[start..start + bytes.len()].copy_from_slice(bytes);
-    Shared::from(room).slice(start..start + bytes.len()).unwrap()
+fn opened(encoded: Encoded) -> (Handle, Hold) {
+    let object = Handle::adopt(encoded.draft.seal(&encoded.refs).unwrap());
+    let hold = Hold::open(object.id()).unwrap().expect("bug: what is sealed is ready");
+    (object, hold)
+}
+
+/// An object of these bytes.
+fn object(bytes: &[u8]) -> Hold {
+    inline::attach();
+    let mut draft = Draft::create(bytes.len()).unwrap();
+    draft.write(0, bytes);
+    opened(Encoded { draft, refs: Vec::new() }).1
 }
 
 fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    decode_bytes(object(bytes))
+    decode(object(bytes))
 }
 
 #[track_caller]
@@ -77,9 +79,9 @@ fn a_number_takes_few_bytes() {
 
 #[test]
 fn an_array_comes_back_as_a_view_into_the_object_at_any_depth() {
-    let bytes = object(&bytes_of(&batch()));
-    let back: Batch = decode_bytes(bytes.clone()).unwrap();
-    let inside = bytes.as_ptr_range();
+    let object = object(&bytes_of(&batch()));
+    let inside = object.bytes().as_ptr_range();
+    let back: Batch = decode(object).unwrap();
     for at in [back.table.as_slice().as_ptr().cast::<u8>(), back.parts["x"][0].as_ptr().cast()] {
         assert!(inside.contains(&at), "copied out of the object");
         assert_eq!(at.align_offset(64), 0);
@@ -112,6 +114,17 @@ fn a_byte_that_is_no_bool_is_refused() {
     bytes[last] = 2;
     let message = decoded::<Array<bool>>(&bytes).unwrap_err().to_string();
     assert!(message.contains("not values of its element type"), "{message}");
+}
+
+#[test]
+fn a_byte_that_is_no_bool_is_found_wherever_it_is() {
+    let good = bytes_of(&Array::from(vec![true; 3000]));
+    assert!(decoded::<Array<bool>>(&good).unwrap().iter().all(|flag| *flag));
+    for from_end in [1, 2, 1000, 1024, 2048, 3000] {
+        let mut bytes = good.clone();
+        bytes[good.len() - from_end] = 0x80;
+        assert!(decoded::<Array<bool>>(&bytes).is_err(), "{from_end} from the end");
+    }
 }
 
 #[test]
@@ -211,11 +224,10 @@ fn a_put_inside_of_a_serialize_does_not_mix_the_two_objects() {
     let nests = Nests(Array::from(vec![1, 2]));
     inline::attach();
     let encoded = encode(&nests).unwrap();
-    assert_eq!((encoded.buffers.len(), encoded.refs.len()), (1, 1));
-    let id = encoded.draft().unwrap().seal(&encoded.refs()).unwrap();
-    drop(encoded);
-    let (array, inner): (Array<i64>, ObjectRef<Array<i64>>) = decode(Hold::open(id).unwrap()).unwrap();
-    crate::cell::release(id);
+    assert_eq!(encoded.refs.len(), 1);
+    let (_object, hold) = opened(encoded);
+    assert_eq!(layout::parse(hold.bytes()).unwrap().buffers, 1);
+    let (array, inner): (Array<i64>, ObjectRef<Array<i64>>) = decode(hold).unwrap();
     assert_eq!((array.as_slice(), crate::get(&inner).unwrap().as_slice()), (&[1, 2][..], &[1, 2][..]));
 }
 

@@ -3,7 +3,7 @@
 
 use super::DecodeError;
 use crate::cell::Hold;
-use bytemuck::{AnyBitPattern, CheckedBitPattern, NoUninit};
+use bytemuck::{AnyBitPattern, NoUninit};
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::ptr::NonNull;
@@ -66,7 +66,7 @@ impl<T> Shared<T> {
 
     /// The same owner with a slice that was borrowed from this value.
     fn with<U>(&self, part: &[U]) -> Shared<U> {
-        // The invariant: both callers derive `part` from `self`'s own slice, so it lies in what `owner` keeps.
+        // The invariant: all callers derive `part` from `self`'s own slice, so it lies in what `owner` keeps.
         Shared { ptr: NonNull::from(part).cast(), len: part.len(), owner: self.owner.clone() }
     }
 
@@ -93,9 +93,22 @@ impl Shared<u8> {
         bytemuck::try_cast_slice(self).map(|part| self.with(part)).map_err(|_| UNFIT)
     }
 
-    /// The same memory as values of a type with forbidden patterns; looks at all of them.
-    pub(crate) fn cast_checked<T: CheckedBitPattern + NoUninit>(&self) -> Result<Shared<T>, DecodeError> {
-        bytemuck::checked::try_cast_slice(self).map(|part| self.with(part)).map_err(|_| UNFIT)
+    /// The same memory as `bool`s; looks at all of them.
+    ///
+    /// The one cast whose cost grows with the length. A mark in the object, set by whoever wrote it from real `bool`s, would
+    /// make it as cheap as the others, and was dropped: one flipped bit behind a good mark would be undefined behaviour here
+    /// instead of a [`DecodeError`], and no mark can be checked without the bytes that it is about. So they are read, as fast
+    /// as memory gives them.
+    pub(crate) fn cast_checked(&self) -> Result<Shared<bool>, DecodeError> {
+        // Joined a piece at a time, which the compiler does with vectors, as it does not with a search for the first bad one.
+        let all = |piece: &[u8]| piece.iter().fold(0, |joined, byte| joined | byte);
+        if !self.chunks(1 << 10).all(|piece| all(piece) <= 1) {
+            return Err(UNFIT);
+        }
+        // SAFETY: the type's invariant makes them readable bytes that nobody changes after they were looked at, and the lines
+        // above make every one of them 0 or 1, which is a `bool`; that is as large as a byte and needs no more alignment.
+        let part = unsafe { std::slice::from_raw_parts(self.ptr.as_ptr().cast::<bool>(), self.len) };
+        Ok(self.with(part))
     }
 }
 

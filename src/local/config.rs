@@ -2,7 +2,12 @@
 
 use crate::abi::InitOptions;
 use crate::scheduler::{Resources, ResourcesError};
+use crate::store::Limits;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a `put` waits for room, unless something else is said.
+const STORE_WAIT: Duration = Duration::from_secs(3);
 
 /// What a runtime is started with. `None` means the default, which is the machine's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +24,10 @@ pub struct Config {
     pub object_store_memory: Option<u64>,
     /// Where the store's memory comes from. Default: `/dev/shm`.
     pub store_directory: Option<PathBuf>,
+    /// How long a `put` waits for room, when nothing more can go to disk. Default: 3 seconds.
+    pub store_wait: Option<Duration>,
+    /// Objects and unfinished tasks that there can be at once. Default: 1,048,576.
+    pub objects_max: Option<u32>,
 }
 
 impl Config {
@@ -29,6 +38,7 @@ impl Config {
         self.num_workers = other.num_workers.or(self.num_workers);
         self.object_store_memory = other.object_store_memory.or(self.object_store_memory);
         self.store_directory = other.store_directory.or(self.store_directory);
+        self.store_wait = other.store_wait.or(self.store_wait);
         if !other.resources.is_empty() {
             self.resources = other.resources;
         }
@@ -43,6 +53,16 @@ impl Config {
     /// The workers that stand ready, from 1 to 4096.
     pub fn workers(&self) -> u32 {
         self.num_workers.unwrap_or_else(|| self.cpus().ceil() as u32).clamp(1, 4096)
+    }
+
+    /// How long a `put` waits for room.
+    pub fn store_wait(&self) -> Duration {
+        self.store_wait.unwrap_or(STORE_WAIT)
+    }
+
+    /// Objects and unfinished tasks that there can be at once: a multiple of 64, from 1024 up.
+    pub fn objects_max(&self) -> u32 {
+        self.objects_max.map_or(Limits::default().slots, |wished| wished.clamp(1024, 1 << 28).next_multiple_of(64))
     }
 
     /// Everything that the scheduler may give away.
@@ -69,6 +89,8 @@ impl From<&InitOptions> for Config {
             num_workers: options.num_workers,
             object_store_memory: options.object_store_memory,
             store_directory: options.store_directory.as_ref().map(PathBuf::from),
+            store_wait: None,
+            objects_max: None,
         }
     }
 }

@@ -29,7 +29,7 @@ pub enum Health {
 struct Chunk {
     bytes: Vec<u8>,
     sent: usize,
-    fd: Option<OwnedFd>,
+    fds: Vec<OwnedFd>,
 }
 
 /// One client's socket.
@@ -63,15 +63,15 @@ impl Connection {
         self.socket.as_fd()
     }
 
-    /// Puts a message, and a descriptor beside it, behind those that wait to be sent.
+    /// Puts a message, and descriptors beside it, behind those that wait to be sent.
     ///
     /// # Errors
     /// It is too long for a frame.
-    pub fn queue(&mut self, message: &ToClient, fd: Option<OwnedFd>) -> Result<(), FrameError> {
+    pub fn queue(&mut self, message: &ToClient, fds: Vec<OwnedFd>) -> Result<(), FrameError> {
         // Bytes never pass a descriptor: it must arrive with its own message.
-        let open = self.out.back().is_some_and(|last| fd.is_none() && last.sent == 0 && last.bytes.len() < READ_BYTES);
+        let open = self.out.back().is_some_and(|last| fds.is_empty() && last.sent == 0 && last.bytes.len() < READ_BYTES);
         if !open {
-            self.out.push_back(Chunk { bytes: Vec::new(), sent: 0, fd });
+            self.out.push_back(Chunk { bytes: Vec::new(), sent: 0, fds });
         }
         let last = self.out.back_mut().expect("there is one now");
         let before = last.bytes.len();
@@ -87,13 +87,15 @@ impl Connection {
     pub fn flush(&mut self) -> Health {
         while let Some(chunk) = self.out.front_mut() {
             let unsent = &chunk.bytes[chunk.sent..];
-            let sent = match &chunk.fd {
-                Some(fd) => fds::send(&self.socket, unsent, &[fd.as_fd()]),
-                None => fds::send_bytes(&self.socket, unsent),
+            let sent = if chunk.fds.is_empty() {
+                fds::send_bytes(&self.socket, unsent)
+            } else {
+                let beside: Vec<BorrowedFd<'_>> = chunk.fds.iter().map(AsFd::as_fd).collect();
+                fds::send(&self.socket, unsent, &beside)
             };
             match sent {
                 Ok(sent) => {
-                    chunk.fd = None;
+                    chunk.fds.clear();
                     chunk.sent += sent;
                     self.queued -= sent;
                     if chunk.sent == chunk.bytes.len() {
@@ -139,7 +141,7 @@ impl Connection {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use rustix::net::SocketType;
@@ -150,7 +152,7 @@ mod tests {
         let mut connection = Connection::new(here);
         const MESSAGES: u64 = 100_000;
         for cell in 0..MESSAGES {
-            connection.queue(&ToClient::Interrupt { cell }, None).unwrap();
+            connection.queue(&ToClient::Interrupt { cell }, Vec::new()).unwrap();
         }
         assert_eq!(connection.flush(), Health::Stuffed);
         let (mut decoder, mut next) = (Decoder::default(), 0);
@@ -170,12 +172,12 @@ mod tests {
     fn the_last_words_of_a_client_are_heard() {
         let (here, there) = fds::pair(SocketType::STREAM).unwrap();
         let mut bytes = Vec::new();
-        encode(&ToHead::Abort { offset: 64 }, &mut bytes).unwrap();
+        encode(&ToHead::Forget { position: 64, len: 1 }, &mut bytes).unwrap();
         fds::send_bytes(&there, &bytes).unwrap();
         drop(there);
         let mut connection = Connection::new(here);
         while connection.receive() != Health::Dead {}
-        assert_eq!(connection.take().unwrap(), Some(ToHead::Abort { offset: 64 }));
+        assert_eq!(connection.take().unwrap(), Some(ToHead::Forget { position: 64, len: 1 }));
         assert_eq!(connection.take().unwrap(), None);
     }
 }

@@ -5,7 +5,8 @@
 //!   └── mobula-<uid>/                     0700, ours, no link
 //!       └── session-<pid>-<random>/       0700
 //!           ├── lock                      flock'ed for as long as the front process lives
-//!           └── head.sock                 0600
+//!           ├── head.sock                 0600
+//!           └── spill/                    objects for which there is no memory, in files without names
 //! ```
 //!
 //! The front process removes its folder when it ends; when it is killed, the zygote does; when both are killed, the next
@@ -63,6 +64,11 @@ impl Folder {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where objects go for which there is no memory.
+    pub fn spill(&self) -> PathBuf {
+        self.path.join("spill")
     }
 
     /// Where the head listens.

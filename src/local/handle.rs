@@ -1,16 +1,18 @@
 //! The runtime as the process that owns it sees it.
 
 use super::folder::Folder;
-use super::head::{Command, Head, Store, Wake};
+use super::functions::Functions;
+use super::head::{Command, Head, Wake};
 use super::pool::Pool;
-use super::settings::Settings;
-use super::waits::Waits;
+use super::settings::{Settings, lay_out, map};
+use super::tasks::Blames;
 use super::{Config, Observer, RuntimeEvent, StartError, Zygote};
 use crate::scheduler::Scheduler;
-use crate::store::Region;
+use crate::store::{Limits, Party, Region, Seat, Segment, Spill};
+use crate::sync::Ordering;
 use rustix::event::EventfdFlags;
 use rustix::event::epoll::CreateFlags;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -36,6 +38,17 @@ impl Local {
         config.amounts()?;
         let folder = Folder::create()?;
         let (region, notice) = Region::create(config.object_store_memory, config.store_directory.as_deref())?;
+        let limits = Limits { slots: config.objects_max(), ..Limits::default() };
+        let segment = Segment::create(limits).map_err(StartError::system("make its tables"))?;
+        let arena = map(&region).map_err(StartError::system("map its memory"))?;
+        lay_out(&segment, &region);
+        segment.set_arena(Arc::clone(&arena));
+        let header = segment.header();
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+        header.cpus.store(cpus, Ordering::Relaxed);
+        header.taken.add(Seat::HEAD);
+        segment.desk(Seat::HEAD).pid.store(std::process::id(), Ordering::Relaxed);
+        let segment = Arc::new(segment);
         let socket = folder.socket();
         let listener = listen(&socket).map_err(StartError::system("listen on its socket"))?;
         let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
@@ -49,10 +62,22 @@ impl Local {
             wake: Arc::clone(&wake),
             observer,
             settings: Settings { config, is_explicit: false },
-            store: Store::new(region, 1),
+            party: Party::new(Arc::clone(&segment), Seat::HEAD),
+            segment,
+            region,
+            arena,
+            spill: Spill::new(folder.spill()),
+            disk_trouble: None,
+            rooms: Vec::new(),
             scheduler: Scheduler::default(),
-            tasks: HashMap::new(),
-            waits: Waits::default(),
+            functions: Functions::default(),
+            blames: Blames::default(),
+            warned: HashSet::new(),
+            watched: Vec::new(),
+            stranded: VecDeque::new(),
+            unaudited: false,
+            retry: false,
+            pool: Pool::new(zygote),
             clients: HashMap::new(),
             orphans: HashMap::new(),
             client_next: 1,
@@ -61,7 +86,6 @@ impl Local {
             deciding: false,
             failures: VecDeque::new(),
             ending: false,
-            pool: Pool::new(zygote),
             folder,
         };
         head.prepare().map_err(StartError::system("watch its descriptors"))?;

@@ -1,104 +1,132 @@
-//! A client's private account of the objects that it refers to.
+//! A client's private account of the objects that it has.
 //!
 //! ```text
-//!   absent ──first reference: Retain──▶ counted(1, 2, …) ──last one given back──▶ absent: Release
-//!                                            ▲                      │ while a cell runs, if it is older than the cell
-//!                                            └──── taken again ── kept back ──the cell has ended──▶ absent: Release
+//!   absent ──first reference: Add──▶ counted(1, 2, …) ──last one given back──▶ absent: Remove
+//!                                        ▲                      │ while a cell runs, if it is older than the cell
+//!                                        └──── taken again ── kept back ──the cell has ended──▶ absent: Remove
 //! ```
 //!
-//! The head hears only of the first and the last reference of a process. While a cell runs, the last ones are kept back,
-//! because until it has ended a twin may come back that still has them. What the cell itself made is unknown to the twin
-//! and is let go at once, so a cell can work its way through more than the store holds.
+//! The others see one bit a process: that it refers to the object, that it reads its bytes. While a cell runs, the last references to
+//! what is older than the cell are kept back, and so are the pins, because until it has ended a twin may come back that still has them.
+//! What the cell itself made is unknown to the twin and is let go at once, so a cell can work its way through more than the store holds.
+//!
+//! One entry a slot, found by the slot's number: a count goes up and down in a few nanoseconds.
 
-use super::memory::Cached;
-use crate::protocol::ObjectId;
-use std::collections::HashMap;
+use crate::protocol::{Held, ObjectId};
 
-/// What the head must hear.
+/// What the others must see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// Nothing.
     None,
-    /// This process refers to the object now.
-    Retain,
-    /// This process no longer refers to the object.
-    Release {
-        /// Whether it takes room in the store, so that the head should hear it soon.
-        is_shared: bool,
-    },
+    /// This process has it now.
+    Add,
+    /// This process has it no longer.
+    Remove,
 }
 
-#[derive(Debug)]
-struct Handle {
-    count: u64,
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    generation: u32,
+    count: u32,
+    pins: u32,
     /// The period in which this process got to know the object.
-    since: u64,
-    cached: Option<Cached>,
-}
-
-impl Handle {
-    fn release(&self) -> News {
-        News::Release { is_shared: matches!(self.cached, Some(Cached::Shared(_))) }
-    }
+    since: u32,
+    is_kept: bool,
+    is_pin_kept: bool,
 }
 
 /// All references of a process.
 #[derive(Debug, Default)]
 pub struct Handles {
-    counted: HashMap<ObjectId, Handle>,
-    kept_back: HashMap<ObjectId, Handle>,
+    entries: Vec<Entry>,
+    /// Objects of which something is kept back.
+    kept: Vec<ObjectId>,
     /// Goes up when a cell begins.
-    period: u64,
+    period: u32,
     cell_runs: bool,
 }
 
 impl Handles {
-    /// A new object of which the head hears otherwise.
-    pub fn insert(&mut self, id: ObjectId, cached: Option<Cached>) {
-        self.counted.insert(id, Handle { count: 1, since: self.period, cached });
+    fn entry(&mut self, id: ObjectId) -> &mut Entry {
+        let index = id.slot() as usize;
+        if index >= self.entries.len() {
+            self.entries.resize((index + 1).next_power_of_two().max(1024), Entry::default());
+        }
+        let entry = &mut self.entries[index];
+        if entry.generation != id.generation() {
+            // The slot has another object now; whatever was said of the old one is over.
+            *entry = Entry { generation: id.generation(), ..Entry::default() };
+        }
+        entry
     }
 
-    /// One more reference.
+    fn known(&mut self, id: ObjectId) -> Option<&mut Entry> {
+        self.entries.get_mut(id.slot() as usize).filter(|entry| entry.generation == id.generation())
+    }
+
+    /// A new object of this process's, which the others see already.
+    pub fn insert(&mut self, id: ObjectId) {
+        let since = self.period;
+        *self.entry(id) = Entry { generation: id.generation(), count: 1, since, ..Entry::default() };
+    }
+
+    /// One reference more.
     pub fn retain(&mut self, id: ObjectId) -> News {
-        if let Some(handle) = self.counted.get_mut(&id) {
-            handle.count += 1;
+        let since = self.period;
+        let entry = self.entry(id);
+        entry.count += 1;
+        if entry.count > 1 {
             return News::None;
         }
-        if let Some(handle) = self.kept_back.remove(&id) {
-            self.counted.insert(id, Handle { count: 1, ..handle });
+        if std::mem::take(&mut entry.is_kept) {
             return News::None;
         }
-        self.insert(id, None);
-        News::Retain
+        entry.since = since;
+        News::Add
     }
 
     /// One reference less. One that does not exist is not given back.
     pub fn release(&mut self, id: ObjectId) -> News {
-        let Some(handle) = self.counted.get_mut(&id) else { return News::None };
-        handle.count -= 1;
-        if handle.count > 0 {
+        let (cell_runs, period) = (self.cell_runs, self.period);
+        let Some(entry) = self.known(id).filter(|entry| entry.count > 0) else { return News::None };
+        entry.count -= 1;
+        if entry.count > 0 {
             return News::None;
         }
-        let Some(handle) = self.counted.remove(&id) else { return News::None };
-        if self.cell_runs && handle.since < self.period {
-            self.kept_back.insert(id, handle);
+        if cell_runs && entry.since < period {
+            let is_listed = std::mem::replace(&mut entry.is_kept, true) || entry.is_pin_kept;
+            if !is_listed {
+                self.kept.push(id);
+            }
             return News::None;
         }
-        handle.release()
+        News::Remove
     }
 
-    /// What is known about an object.
-    pub fn cached(&self, id: ObjectId) -> Option<&Cached> {
-        self.counted.get(&id)?.cached.as_ref()
+    /// Its bytes are read once more.
+    pub fn pin(&mut self, id: ObjectId) -> News {
+        let entry = self.entry(id);
+        entry.pins += 1;
+        if entry.pins > 1 || std::mem::take(&mut entry.is_pin_kept) { News::None } else { News::Add }
     }
 
-    /// Remembers something about an object, if this process has it.
-    pub fn remember(&mut self, id: ObjectId, cached: Cached) {
-        if let Some(handle) = self.counted.get_mut(&id)
-            && !matches!((&handle.cached, &cached), (Some(_), Cached::Finished))
-        {
-            handle.cached = Some(cached);
+    /// Its bytes are read once less.
+    pub fn unpin(&mut self, id: ObjectId) -> News {
+        let (cell_runs, period) = (self.cell_runs, self.period);
+        let Some(entry) = self.known(id).filter(|entry| entry.pins > 0) else { return News::None };
+        entry.pins -= 1;
+        if entry.pins > 0 {
+            return News::None;
         }
+        if cell_runs && entry.since < period {
+            let is_listed = std::mem::replace(&mut entry.is_pin_kept, true) || entry.is_kept;
+            if !is_listed {
+                self.kept.push(id);
+            }
+            return News::None;
+        }
+        News::Remove
     }
 
     /// A cell begins.
@@ -107,80 +135,104 @@ impl Handles {
         self.cell_runs = true;
     }
 
-    /// The cell has ended: gives the objects that nobody refers to any longer.
-    pub fn cell_ended(&mut self) -> Vec<ObjectId> {
+    /// The cell has ended: gives the objects that are not read any longer, and those that nobody refers to any longer.
+    pub fn cell_ended(&mut self) -> (Vec<ObjectId>, Vec<ObjectId>) {
         self.cell_runs = false;
-        let mut released: Vec<ObjectId> = self.kept_back.drain().map(|(id, _)| id).collect();
-        released.sort_unstable();
-        released
+        let (mut unread, mut released) = (Vec::new(), Vec::new());
+        for id in std::mem::take(&mut self.kept) {
+            let Some(entry) = self.known(id) else { continue };
+            if std::mem::take(&mut entry.is_pin_kept) {
+                unread.push(id);
+            }
+            if std::mem::take(&mut entry.is_kept) {
+                released.push(id);
+            }
+        }
+        (unread, released)
     }
 
     /// This process is a twin that takes a dead one's place: no cell runs, and these are its objects.
-    pub fn taken_over(&mut self) -> Vec<ObjectId> {
+    pub fn taken_over(&mut self) -> Vec<Held> {
         self.cell_runs = false;
-        self.kept_back.clear();
-        let mut held: Vec<ObjectId> = self.counted.keys().copied().collect();
-        held.sort_unstable();
+        self.kept.clear();
+        let mut held = Vec::new();
+        for (slot, entry) in (0..).zip(&mut self.entries) {
+            (entry.is_kept, entry.is_pin_kept) = (false, false);
+            if entry.count > 0 {
+                held.push(Held { id: ObjectId::new(slot, entry.generation), pinned: entry.pins > 0 });
+            }
+        }
         held
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     const OBJECT: ObjectId = ObjectId(1);
-    const GONE: News = News::Release { is_shared: false };
 
     #[test]
-    fn the_head_hears_of_the_first_and_the_last_reference_only() {
+    fn the_others_see_the_first_and_the_last_reference_only() {
         let mut handles = Handles::default();
-        assert_eq!(handles.retain(OBJECT), News::Retain);
+        assert_eq!(handles.retain(OBJECT), News::Add);
         assert_eq!(handles.retain(OBJECT), News::None);
         assert_eq!(handles.release(OBJECT), News::None);
-        assert_eq!(handles.release(OBJECT), GONE);
+        assert_eq!(handles.release(OBJECT), News::Remove);
         assert_eq!(handles.release(OBJECT), News::None, "one too many does no harm");
     }
 
     #[test]
     fn what_a_cell_gives_back_is_kept_until_the_cell_has_ended() {
         let mut handles = Handles::default();
-        handles.insert(OBJECT, None);
+        handles.insert(OBJECT);
+        handles.pin(OBJECT);
         handles.cell_began();
+        assert_eq!(handles.unpin(OBJECT), News::None);
         assert_eq!(handles.release(OBJECT), News::None);
-        assert_eq!(handles.cell_ended(), [OBJECT]);
-        assert!(handles.cell_ended().is_empty());
+        assert_eq!(handles.cell_ended(), (vec![OBJECT], vec![OBJECT]));
+        assert_eq!(handles.cell_ended(), (vec![], vec![]));
     }
 
     #[test]
     fn what_a_cell_made_itself_goes_at_once() {
         let mut handles = Handles::default();
         handles.cell_began();
-        handles.insert(OBJECT, None);
-        assert_eq!(handles.release(OBJECT), GONE);
-        assert!(handles.cell_ended().is_empty());
+        handles.insert(OBJECT);
+        assert_eq!(handles.release(OBJECT), News::Remove);
+        assert_eq!(handles.cell_ended(), (vec![], vec![]));
     }
 
     #[test]
     fn what_a_cell_gives_back_and_takes_again_never_went() {
         let mut handles = Handles::default();
-        handles.insert(OBJECT, Some(Cached::Finished));
+        handles.insert(OBJECT);
         handles.cell_began();
         handles.release(OBJECT);
         assert_eq!(handles.retain(OBJECT), News::None);
-        assert!(handles.cached(OBJECT).is_some(), "and what was known is still known");
         handles.release(OBJECT);
-        assert_eq!(handles.cell_ended(), [OBJECT], "it is as old as it was");
+        assert_eq!(handles.cell_ended().1, [OBJECT], "it is as old as it was");
     }
 
     #[test]
     fn a_twin_has_what_was_referred_to_when_it_was_made() {
         let mut handles = Handles::default();
-        handles.insert(OBJECT, None);
-        handles.insert(ObjectId(2), None);
+        let (read, other) = (ObjectId::new(3, 7), ObjectId::new(2, 0));
+        handles.insert(read);
+        handles.pin(read);
+        handles.insert(other);
         handles.cell_began();
-        handles.release(ObjectId(2));
-        assert_eq!(handles.taken_over(), [OBJECT]);
-        assert_eq!(handles.release(OBJECT), GONE, "no cell runs in it");
+        handles.release(other);
+        assert_eq!(handles.taken_over(), [Held { id: read, pinned: true }]);
+        handles.unpin(read);
+        assert_eq!(handles.release(read), News::Remove, "no cell runs in it");
+    }
+
+    #[test]
+    fn another_object_in_the_same_slot_is_another_object() {
+        let mut handles = Handles::default();
+        handles.insert(ObjectId::new(5, 0));
+        assert_eq!(handles.retain(ObjectId::new(5, 1)), News::Add);
+        assert_eq!(handles.release(ObjectId::new(5, 0)), News::None);
     }
 }

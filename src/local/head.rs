@@ -1,39 +1,45 @@
-//! The head: the one thread that owns the truth about objects, tasks and workers.
+//! The head: the one thread that sees to everything that is rare.
 //!
 //! ```text
 //!   loop {  wait for descriptors  →  handle what they say  →  send all answers  }
 //!
 //!   head.rs      the loop and what it waits for
 //!   requests.rs  what clients say
-//!   tasks.rs     what becomes of tasks
+//!   tasks.rs     failures, and tasks that somebody has lost
+//!   rooms.rs     when memory runs short
 //!   pool.rs      workers, the zygote, and what they write
 //!   settings.rs  init, and questions about the whole
 //! ```
 //!
+//! Objects and plain tasks go through shared memory and never come by here. The head owns that memory, clears away what the dead have
+//! left in it, gives out leases, and knows why tasks failed.
+//!
 //! # Invariants
-//! - It never blocks but in its one wait, and never believes a client: nonsense makes the client a dead client.
+//! - It never blocks but in its one wait (and on the disk, when memory runs short), and never believes a client: nonsense makes the client
+//!   a dead client.
 //! - Whatever a client did not finish saying before it died was never said.
-//! - A reference is taken for its new holder before the old one's is given back.
 
 use super::connection::{Connection, Health};
 use super::fds;
 use super::folder::Folder;
+use super::functions::Functions;
 use super::pool::Pool;
+use super::rooms::Room;
 use super::settings::Settings;
-use super::tasks::Task;
-use super::waits::Waits;
+use super::tasks::Blames;
 use super::{Observer, RuntimeEvent};
-use crate::abi::Failure;
-use crate::protocol::{ClientId, Extent, Role, TaskId, ToClient};
+use crate::abi::{Cause, Failure};
+use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
-use crate::store::{Allocator, Backing, Freed, Objects, Region};
+use crate::store::{Arena, Desk, Party, Region, SEATS, Seat, Segment, Spill};
+use crate::sync::Ordering;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const LISTENER: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
@@ -41,6 +47,9 @@ const ZYGOTE: u64 = u64::MAX - 2;
 
 /// How many failures are remembered for `errors()`.
 pub(super) const FAILURES_MAX: usize = 10_000;
+
+/// How long until something is tried again for which somebody was in the way.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// What other threads of this process ask of the head.
 #[derive(Debug)]
@@ -74,33 +83,15 @@ pub(super) struct Client {
     pub connection: Connection,
     /// Known once it has said hello.
     pub role: Option<Role>,
+    pub seat: Option<Seat>,
     pub pid: u32,
-    /// Extents that it was granted and has not sealed, by offset.
-    pub drafts: BTreeMap<u64, Extent>,
-    /// Questions of its that have not been answered.
-    pub waits_open: u32,
 }
 
-/// The store as the head sees it.
-#[derive(Debug)]
-pub(super) struct Store {
-    pub objects: Objects,
-    pub allocator: Allocator,
-    pub backing: Backing,
-    pub region: Region,
-    pub generation: u32,
-}
-
-impl Store {
-    pub fn new(region: Region, generation: u32) -> Store {
-        let allocator = Allocator::new(region.len());
-        Store { objects: Objects::default(), allocator, backing: Backing::default(), region, generation }
-    }
-
-    /// Takes space back.
-    pub fn reclaim(&mut self, freed: Freed) {
-        freed.into_iter().for_each(|extent| self.allocator.free(extent));
-    }
+/// A driver whose connection has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Orphan {
+    pub pid: u32,
+    pub seat: Seat,
 }
 
 /// The head.
@@ -109,22 +100,48 @@ pub(super) struct Head {
     pub listener: OwnedFd,
     pub wake: Arc<Wake>,
     pub observer: Arc<dyn Observer>,
-    pub folder: Folder,
     pub settings: Settings,
-    pub store: Store,
+    /// The shared tables.
+    pub segment: Arc<Segment>,
+    /// The head's own account in them.
+    pub party: Party,
+    pub region: Region,
+    pub arena: Arc<Arena>,
+    pub spill: Spill,
+    pub disk_trouble: Option<String>,
+    pub rooms: Vec<Room>,
     pub scheduler: Scheduler,
-    pub tasks: HashMap<TaskId, Task>,
-    pub waits: Waits,
+    pub functions: Functions,
+    pub blames: Blames,
+    pub warned: HashSet<u32>,
+    /// Tasks that wait for arguments and may be in nobody's list.
+    pub watched: Vec<ObjectId>,
+    /// Tasks for which there was no room in a ring.
+    pub stranded: VecDeque<ObjectId>,
+    /// Counts may be too high.
+    pub unaudited: bool,
+    /// Waiting tasks are to be looked at again.
+    pub retry: bool,
     pub pool: Pool,
     pub clients: HashMap<ClientId, Client>,
     /// Drivers whose connection has ended and whose references stand until somebody says what became of them.
-    pub orphans: HashMap<ClientId, u32>,
+    pub orphans: HashMap<ClientId, Orphan>,
     pub client_next: u32,
     pub dirty: Vec<ClientId>,
     pub events: VecDeque<Event>,
     pub deciding: bool,
     pub failures: VecDeque<Failure>,
     pub ending: bool,
+    /// Last: what is in it belongs to everything above.
+    pub folder: Folder,
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        // Whoever sleeps in this memory learns that nothing will come any more.
+        self.segment.header().closed.store(1, Ordering::Release);
+        self.segment.ring_all();
+    }
 }
 
 impl Head {
@@ -148,7 +165,8 @@ impl Head {
         self.configure();
         let mut ready = Vec::with_capacity(256);
         while !self.ending {
-            let deadline = self.scheduler.deadline();
+            let retry = (self.unaudited || self.retry || !self.stranded.is_empty()).then(|| Instant::now() + RETRY);
+            let deadline = [self.scheduler.deadline(), self.rooms_deadline(), retry].into_iter().flatten().min();
             let left = deadline.map(|deadline| fds::timespec(deadline.saturating_duration_since(Instant::now())));
             ready.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), left.as_ref()) {
@@ -169,11 +187,23 @@ impl Head {
                 }
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                self.tell(Event::Tick);
+                self.tick();
             }
             self.flush();
         }
         // Fields drop in order; the zygote, in the pool, waits until its workers are gone and the folder with them.
+    }
+
+    fn tick(&mut self) {
+        self.tell(Event::Tick);
+        self.serve_rooms();
+        self.push_stranded();
+        if self.retry {
+            self.look_at_watched();
+        }
+        if self.unaudited {
+            self.audit();
+        }
     }
 
     /// Tells the scheduler, and does what it says, and tells it what comes of that.
@@ -195,23 +225,21 @@ impl Head {
         match action {
             Action::StartWorker(worker) => self.start_worker(worker),
             Action::StopWorker(worker) => self.stop_worker(worker),
-            Action::Run(task, worker) => self.run_task(task, worker),
-            Action::Carry(task, object) => self.carry_failure(task, object),
-            Action::Lost(task, worker) => self.lose_task(task, worker),
-            Action::Refuse(task) => self.refuse_task(task),
-            Action::Infeasible(task) => self.warn_infeasible(task),
+            Action::Lease(worker) => self.lease(worker, true),
+            Action::Recall(worker) => self.lease(worker, false),
+            Action::Refuse => self.refuse_tasks(),
         }
     }
 
     /// Puts a message on its way.
     pub fn send(&mut self, client: ClientId, message: &ToClient) {
-        self.send_beside(client, message, None);
+        self.send_beside(client, message, Vec::new());
     }
 
-    /// Puts a message and a descriptor on their way.
-    pub fn send_beside(&mut self, id: ClientId, message: &ToClient, fd: Option<OwnedFd>) {
+    /// Puts a message and descriptors on their way.
+    pub fn send_beside(&mut self, id: ClientId, message: &ToClient, fds: Vec<OwnedFd>) {
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if let Err(error) = client.connection.queue(message, fd) {
+        if let Err(error) = client.connection.queue(message, fds) {
             // Answers are bounded where they are made; a task frame is what its submission was.
             tracing::error!(client = id.0, %error, "message not sent");
         }
@@ -270,7 +298,7 @@ impl Head {
         let connection = Connection::new(socket);
         let token = EventData::new_u64(Pool::socket_token(id));
         if epoll::add(&self.epoll, connection.socket(), token, EventFlags::IN).is_ok() {
-            let client = Client { connection, role: None, pid: 0, drafts: BTreeMap::new(), waits_open: 0 };
+            let client = Client { connection, role: None, seat: None, pid: 0 };
             self.clients.insert(id, client);
         }
     }
@@ -310,30 +338,50 @@ impl Head {
             return self.end_worker(worker);
         }
         let Some(client) = self.clients.get(&id) else { return };
-        if client.role == Some(Role::Driver) {
-            self.orphans.insert(id, client.pid);
+        let (pid, driver) = (client.pid, client.seat.filter(|_| client.role == Some(Role::Driver)));
+        if let Some(seat) = driver {
+            self.orphans.insert(id, Orphan { pid, seat });
             self.remove_connection(id);
         } else {
-            self.remove_client(id);
+            self.remove_client(id, pid, None);
         }
         // There may be a descriptor for another client now.
         let _ = epoll::add(&self.epoll, &self.listener, EventData::new_u64(LISTENER), EventFlags::IN);
     }
 
-    /// Forgets a client and everything it held.
-    pub fn remove_client(&mut self, id: ClientId) {
-        self.orphans.remove(&id);
-        self.remove_connection(id);
-        let freed = self.store.objects.forget(id);
-        self.store.reclaim(freed);
+    /// Forgets a client and clears away everything it had; `cause` is how a worker ended.
+    pub fn remove_client(&mut self, id: ClientId, pid: u32, cause: Option<Cause>) {
+        let orphan = self.orphans.remove(&id).map(|orphan| orphan.seat);
+        let seat = self.remove_connection(id).or(orphan);
+        if let Some(seat) = seat {
+            let estate = self.segment.bury(seat, None);
+            self.segment.header().taken.remove(seat);
+            self.settle(estate, pid, cause);
+        }
     }
 
-    /// Forgets a client's connection, its questions and its half-made objects, but not its references.
-    fn remove_connection(&mut self, id: ClientId) {
-        self.waits.forget(id);
-        if let Some(client) = self.clients.remove(&id) {
-            self.store.reclaim(client.drafts.into_values().collect());
-        }
+    /// Forgets a client's connection and its questions, but not what it has. Gives its seat.
+    pub fn remove_connection(&mut self, id: ClientId) -> Option<Seat> {
+        self.forget_room(id, None);
+        self.clients.remove(&id)?.seat
+    }
+
+    /// A seat that nobody has.
+    pub fn free_seat(&self) -> Option<Seat> {
+        let taken = &self.segment.header().taken;
+        let seat = (1..SEATS as u16).map(Seat).find(|seat| !taken.has(*seat))?;
+        taken.add(seat);
+        Some(seat)
+    }
+
+    /// Where a client sits.
+    pub fn seat(&self, id: ClientId) -> Option<Seat> {
+        self.clients.get(&id)?.seat
+    }
+
+    /// A client's desk.
+    pub fn desk(&self, id: ClientId) -> Option<&Desk> {
+        self.seat(id).map(|seat| self.segment.desk(seat))
     }
 
     fn obey(&mut self) {
@@ -344,6 +392,10 @@ impl Head {
                 Command::Interrupt(cell) => {
                     for id in self.drivers() {
                         self.send(id, &ToClient::Interrupt { cell });
+                        if let Some(seat) = self.seat(id) {
+                            self.segment.desk(seat).interrupted.store(cell + 1, Ordering::Release);
+                            self.segment.ring(seat);
+                        }
                     }
                 }
                 Command::CellHost { pid, takeover: false } => self.keep_only_driver(pid),
@@ -361,10 +413,10 @@ impl Head {
     }
 
     fn keep_only_driver(&mut self, pid: u32) {
-        let orphans = self.orphans.iter().filter(|(_, orphan)| **orphan != pid).map(|(id, _)| *id);
-        let live = self.drivers().into_iter().filter(|id| self.clients[id].pid != pid);
-        let gone: Vec<ClientId> = orphans.chain(live).collect();
-        gone.into_iter().for_each(|id| self.remove_client(id));
+        let orphans = self.orphans.iter().filter(|(_, orphan)| orphan.pid != pid).map(|(id, orphan)| (*id, orphan.pid));
+        let live = self.drivers().into_iter().map(|id| (id, self.clients[&id].pid)).filter(|(_, other)| *other != pid);
+        let gone: Vec<(ClientId, u32)> = orphans.chain(live).collect();
+        gone.into_iter().for_each(|(id, pid)| self.remove_client(id, pid, None));
     }
 
     /// A word to the person.

@@ -13,8 +13,8 @@
 //! - Messages are sorted in the order in which they came.
 
 use super::fds;
-use crate::protocol::{Decoder, RegionInfo, Request, TaskFrame, ToClient};
-use crate::store::Mapping;
+use crate::protocol::{ArenaInfo, Decoder, Request, ToClient};
+use crate::store::Arena;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use std::collections::{HashMap, VecDeque};
@@ -40,8 +40,6 @@ pub enum Stop {
 pub struct Books {
     /// Expected answers, and those of them that have come. What is not expected is thrown away.
     answers: HashMap<Request, Option<ToClient>>,
-    /// Tasks to run.
-    runs: VecDeque<TaskFrame>,
     /// The cell that was interrupted last.
     interrupted: Option<u64>,
     /// Why nothing more will come.
@@ -56,11 +54,6 @@ impl Books {
             return None;
         }
         self.answers.remove(&req)?
-    }
-
-    /// Takes the next task, if one has come.
-    pub fn run(&mut self) -> Option<TaskFrame> {
-        self.runs.pop_front()
     }
 }
 
@@ -98,19 +91,22 @@ impl Incoming {
         self.decoder.take().map_err(|error| format!("the runtime talks nonsense: {error}"))
     }
 
-    /// Maps the memory that a message just taken speaks of.
+    /// The next of the descriptors that came beside messages.
     ///
     /// # Errors
     /// A sentence.
-    pub fn map(&mut self, info: &RegionInfo) -> Result<Arc<Mapping>, String> {
-        let file = self.beside.pop_front().ok_or("the store's memory did not come along")?;
-        let mapping = Mapping::new(file, info.len);
-        mapping.map(Arc::new).map_err(|error| format!("the store's {} bytes cannot be mapped: {error}", info.len))
+    pub fn descriptor(&mut self) -> Result<OwnedFd, String> {
+        self.beside.pop_front().ok_or_else(|| "the store's memory did not come along".into())
     }
 
-    /// Forgets the memory that a message just taken speaks of, because it is mapped already.
-    pub fn skip(&mut self) {
-        self.beside.pop_front();
+    /// Maps the arena that a message just taken speaks of.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn map(&mut self, info: &ArenaInfo) -> Result<Arc<Arena>, String> {
+        let (file, reader) = (self.descriptor()?, self.descriptor()?);
+        let arena = Arena::open(file, reader, info.len, info.unit_bytes);
+        arena.map(Arc::new).map_err(|error| format!("the store's {} bytes cannot be mapped: {error}", info.len))
     }
 }
 
@@ -120,18 +116,19 @@ pub struct Inbox {
     incoming: Mutex<Incoming>,
     books: Mutex<Books>,
     changed: Condvar,
-    region: Mutex<(RegionInfo, Arc<Mapping>)>,
+    /// The arena that came last, until somebody takes it.
+    arena: Mutex<Option<(ArenaInfo, Arc<Arena>)>>,
 }
 
 impl Inbox {
     /// Takes a connection over whose `Welcome` has been read; `incoming` has what came after it.
-    pub fn new(socket: OwnedFd, incoming: Incoming, region: (RegionInfo, Arc<Mapping>)) -> Inbox {
+    pub fn new(socket: OwnedFd, incoming: Incoming) -> Inbox {
         Inbox {
             socket,
             incoming: Mutex::new(incoming),
             books: Mutex::default(),
             changed: Condvar::new(),
-            region: Mutex::new(region),
+            arena: Mutex::default(),
         }
     }
 
@@ -140,14 +137,9 @@ impl Inbox {
         self.socket.as_fd()
     }
 
-    /// The store's memory.
-    pub fn region(&self) -> (RegionInfo, Arc<Mapping>) {
-        self.region_lock().clone()
-    }
-
-    /// For a fork: nobody changes the memory while this is held.
-    pub fn region_lock(&self) -> MutexGuard<'_, (RegionInfo, Arc<Mapping>)> {
-        self.region.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the arena that came with an answer.
+    pub fn take_arena(&self) -> Option<(ArenaInfo, Arc<Arena>)> {
+        self.arena.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The answer to this question will be wanted. Say so before it is asked.
@@ -225,9 +217,10 @@ impl Inbox {
         let mut came = Vec::new();
         while let Some(message) = incoming.take()? {
             match message {
-                ToClient::Region(info) => {
-                    let mapping = incoming.map(&info)?;
-                    *self.region_lock() = (info, mapping);
+                ToClient::Arena { req, arena: info } => {
+                    let arena = incoming.map(&info)?;
+                    *self.arena.lock().unwrap_or_else(PoisonError::into_inner) = Some((info.clone(), arena));
+                    came.push(ToClient::Arena { req, arena: info });
                 }
                 message => came.push(message),
             }
@@ -250,22 +243,18 @@ impl Books {
 
     fn put(&mut self, message: ToClient) {
         let req = match &message {
-            ToClient::Granted { req, .. }
+            ToClient::Arena { req, .. }
+            | ToClient::Interned { req, .. }
+            | ToClient::Function { req, .. }
+            | ToClient::Blame { req, .. }
+            | ToClient::Done { req }
             | ToClient::Refused { req, .. }
-            | ToClient::WaitDone { req, .. }
-            | ToClient::Opened { req, .. }
             | ToClient::Answer { req, .. } => *req,
             ToClient::Interrupt { cell } => {
                 self.interrupted = Some(*cell);
                 return;
             }
-            ToClient::Run(_) => {
-                if let ToClient::Run(frame) = message {
-                    self.runs.push_back(frame);
-                }
-                return;
-            }
-            ToClient::Welcome { .. } | ToClient::Region(_) => return,
+            ToClient::Welcome { .. } => return,
         };
         if let Some(answer) = self.answers.get_mut(&req) {
             *answer = Some(message);
@@ -273,20 +262,16 @@ impl Books {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::protocol::encode;
-    use crate::store::Region;
     use rustix::net::SocketType;
     use std::time::Duration;
 
     fn inbox() -> (Inbox, OwnedFd) {
         let (here, there) = fds::pair(SocketType::STREAM).unwrap();
-        let (region, _) = Region::create(Some(4096), None).unwrap();
-        let mapping = Mapping::new(region.file().try_clone_to_owned().unwrap(), 4096).unwrap();
-        let info = RegionInfo { generation: 1, len: 4096 };
-        (Inbox::new(here, Incoming::default(), (info, Arc::new(mapping))), there)
+        (Inbox::new(here, Incoming::default()), there)
     }
 
     fn say(to: &OwnedFd, messages: &[ToClient]) {
@@ -296,7 +281,7 @@ mod tests {
     }
 
     fn granted(req: u64) -> ToClient {
-        ToClient::Granted { req: Request(req), offset: req, backed: true }
+        ToClient::Done { req: Request(req) }
     }
 
     #[test]

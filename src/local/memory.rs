@@ -1,9 +1,6 @@
-//! The bytes that a client has in its hands: drafts that are being written, and views that are being read.
+//! The bytes that a client has in its hands: drafts that are being written, and copies that are being read.
 
-use crate::abi::Failure;
-use crate::protocol::{Extent, ObjectId};
-use std::collections::HashMap;
-use std::sync::Arc;
+use crate::store::Space;
 
 const ALIGNMENT: usize = 64;
 
@@ -25,16 +22,23 @@ impl Aligned {
         Aligned { bytes, start, len }
     }
 
-    /// A copy of `content`.
-    pub fn copy_of(content: &[u8]) -> Aligned {
-        let mut aligned = Aligned::zeroed(content.len());
-        aligned.bytes[aligned.start..aligned.start + content.len()].copy_from_slice(content);
-        aligned
+    /// The same room for `len` bytes, if it is large enough.
+    pub fn resize(&mut self, len: usize) -> bool {
+        let fits = self.bytes.len() >= len + ALIGNMENT;
+        if fits {
+            self.len = len;
+        }
+        fits
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.start + self.len]
+    }
+
+    /// The bytes, to write.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.start + self.len]
     }
 
     /// Where to read; stays where it is when `self` moves.
@@ -51,72 +55,93 @@ impl Aligned {
 /// An object that is being written.
 #[derive(Debug)]
 pub enum Draft {
-    /// Small: it will travel in a message.
+    /// Small: it will be copied into a slot, or into a task.
     Private(Aligned),
-    /// Granted by the head.
-    Shared(Extent),
-}
-
-/// What keeps a view's bytes where they are.
-#[derive(Debug)]
-pub enum Hold {
-    /// A small object's copy, kept for as long as this is.
-    Copy {
-        /// The bytes that the view points to.
-        _bytes: Arc<Aligned>,
+    /// In the arena. The slot says so, in case this process dies.
+    Shared {
+        /// The slot.
+        slot: u32,
+        /// Where.
+        space: Space,
+        /// How many bytes.
+        len: u64,
     },
-    /// One of this process's references to an object in the store.
-    Object(ObjectId),
 }
 
-/// What this process knows about a finished object. It never changes, so it is remembered for as long as this process
-/// has the object.
-#[derive(Clone, Debug)]
-pub enum Cached {
-    /// Small: here it is.
-    Copy(Arc<Aligned>),
-    /// In the store.
-    Shared(Extent),
-    /// Its task failed.
-    Failed(Arc<Failure>),
-    /// It is finished; the head knows more.
-    Finished,
+/// Buffers of small drafts and copies, kept for the next one.
+#[derive(Debug, Default)]
+pub struct Spares(Vec<Aligned>);
+
+/// No more than these many are kept.
+const SPARES_MAX: usize = 32;
+
+impl Spares {
+    /// Room for `len` bytes, of which no more are kept than `INLINE_BYTES`.
+    pub fn take(&mut self, len: usize) -> Aligned {
+        let mut spare = self.0.pop().unwrap_or_else(|| Aligned::zeroed(len.max(crate::store::INLINE_BYTES)));
+        if !spare.resize(len) {
+            spare = Aligned::zeroed(len);
+        }
+        spare
+    }
+
+    /// Takes a buffer back.
+    pub fn give(&mut self, aligned: Aligned) {
+        if self.0.len() < SPARES_MAX {
+            self.0.push(aligned);
+        }
+    }
 }
 
-/// Things that cross the table as a number.
+/// Things that cross the table as a number: their place in a list.
 #[derive(Debug)]
 pub struct Tokens<T> {
-    next: u64,
-    things: HashMap<u64, T>,
+    things: Vec<Option<T>>,
+    free: Vec<u32>,
 }
 
 impl<T> Default for Tokens<T> {
     fn default() -> Tokens<T> {
-        Tokens { next: 1, things: HashMap::new() }
+        Tokens { things: Vec::new(), free: Vec::new() }
     }
 }
 
 impl<T> Tokens<T> {
-    /// Keeps a thing under a number that was never used before.
+    /// Keeps a thing, under a number that no other thing has.
     pub fn insert(&mut self, thing: T) -> u64 {
-        let token = self.next;
-        self.next += 1;
-        self.things.insert(token, thing);
-        token
+        if let Some(place) = self.free.pop() {
+            self.things[place as usize] = Some(thing);
+            return u64::from(place);
+        }
+        self.things.push(Some(thing));
+        self.things.len() as u64 - 1
+    }
+
+    /// Whether there is a thing of this number.
+    pub fn has(&self, token: u64) -> bool {
+        usize::try_from(token).is_ok_and(|place| self.things.get(place).is_some_and(Option::is_some))
     }
 
     /// Takes the thing.
     pub fn remove(&mut self, token: u64) -> Option<T> {
-        self.things.remove(&token)
+        let place = u32::try_from(token).ok()?;
+        let thing = self.things.get_mut(place as usize)?.take()?;
+        self.free.push(place);
+        Some(thing)
     }
 
     /// Keeps only those that `keep` says.
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
-        self.things.retain(|_, thing| keep(thing));
+        for (place, thing) in (0..).zip(&mut self.things) {
+            if thing.as_ref().is_some_and(|thing| !keep(thing)) {
+                *thing = None;
+                self.free.push(place);
+            }
+        }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -126,19 +151,31 @@ mod tests {
             let mut aligned = Aligned::zeroed(len);
             let ptr = aligned.mut_ptr();
             assert_eq!(ptr as usize % ALIGNMENT, 0);
-            let moved = Arc::new(aligned);
+            let moved = Box::new(aligned);
             assert_eq!(moved.ptr(), ptr.cast_const());
             assert_eq!(moved.bytes().len(), len);
         }
-        assert_eq!(Aligned::copy_of(b"abc").bytes(), b"abc");
     }
 
     #[test]
-    fn a_token_is_never_used_twice() {
+    fn a_spare_buffer_is_used_again_for_whatever_fits() {
+        let mut spares = Spares::default();
+        let first = spares.take(8);
+        let at = first.ptr();
+        spares.give(first);
+        let second = spares.take(100);
+        assert_eq!((second.ptr(), second.bytes().len()), (at, 100));
+    }
+
+    #[test]
+    fn two_things_never_have_the_same_token() {
         let mut tokens = Tokens::default();
-        let first = tokens.insert('a');
-        tokens.remove(first);
-        assert_ne!(tokens.insert('b'), first);
-        assert_eq!(tokens.remove(first), None);
+        let (a, b) = (tokens.insert('a'), tokens.insert('b'));
+        assert_ne!(a, b);
+        assert_eq!((tokens.remove(a), tokens.remove(a)), (Some('a'), None));
+        tokens.insert('c');
+        tokens.retain(|thing| *thing != 'b');
+        assert_eq!(tokens.remove(b), None);
+        assert_eq!(tokens.remove(u64::MAX), None);
     }
 }

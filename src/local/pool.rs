@@ -14,10 +14,11 @@
 use super::head::Head;
 use super::lines::{Label, Lines};
 use super::zygote::{FromZygote, ToZygote, Zygote};
-use super::{RuntimeEvent, Stream, fds};
+use super::{RuntimeEvent, Stream, fds, watch};
 use crate::abi::Cause;
-use crate::protocol::{ClientId, TaskId, WorkerId};
+use crate::protocol::{ClientId, ObjectId, WorkerId};
 use crate::scheduler::Event;
+use crate::sync::Ordering;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -33,7 +34,6 @@ const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 struct Worker {
     /// 0 until it is known.
     pid: u32,
-    running: Option<TaskId>,
     /// Its socket has ended, or has been given up.
     is_ending: bool,
 }
@@ -60,8 +60,6 @@ pub(super) struct Pool {
     zygote: Option<Zygote>,
     workers: HashMap<WorkerId, Worker>,
     pipes: HashMap<u64, Pipe>,
-    /// How the workers died whose tasks are just being failed.
-    deaths: HashMap<WorkerId, Cause>,
     trouble: String,
 }
 
@@ -71,7 +69,6 @@ impl Pool {
             zygote: Some(zygote),
             workers: HashMap::new(),
             pipes: HashMap::new(),
-            deaths: HashMap::new(),
             trouble: String::new(),
         }
     }
@@ -108,28 +105,9 @@ impl Pool {
         pids
     }
 
-    /// The worker runs the task from now on. Gives its process id; `None` when it is ending and runs nothing more.
-    pub fn start(&mut self, worker: WorkerId, task: TaskId) -> Option<u32> {
-        let worker = self.workers.get_mut(&worker).filter(|worker| !worker.is_ending)?;
-        worker.running = Some(task);
-        Some(worker.pid)
-    }
-
-    /// The worker's task has ended.
-    pub fn finish(&mut self, worker: WorkerId) {
-        if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.running = None;
-        }
-    }
-
-    /// The task that the worker runs.
-    pub fn running(&self, worker: WorkerId) -> Option<TaskId> {
-        self.workers.get(&worker)?.running
-    }
-
-    /// How a worker died that had a task.
-    pub fn cause_of_death(&mut self, worker: WorkerId) -> Cause {
-        self.deaths.remove(&worker).unwrap_or_else(killed)
+    /// A worker's process id; 0 when it is not known.
+    pub fn pid(&self, worker: WorkerId) -> u32 {
+        self.workers.get(&worker).map_or(0, |worker| worker.pid)
     }
 
     /// What last went wrong with starting workers.
@@ -182,7 +160,7 @@ impl Head {
             rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK).map_err(trouble)?;
             let token = Pool::pipe_token(worker, stream);
             self.watch(read.as_fd(), token).map_err(trouble)?;
-            let lines = Lines::new(Label { task: "worker".into(), cell: 0, pid: 0 });
+            let lines = Lines::new(nobody());
             self.pool.pipes.insert(token, Pipe { fd: read, stream, lines });
             ends.push(write);
         }
@@ -207,7 +185,27 @@ impl Head {
         if let Some(entry) = self.pool.workers.get_mut(&worker) {
             entry.pid = pid;
         }
+    }
+
+    /// A worker is ready for tasks.
+    pub(super) fn worker_ready(&mut self, worker: WorkerId) {
+        let pid = self.pool.pid(worker);
+        let pipes = STREAMS.map(|stream| self.pool.pipes.get(&Pool::pipe_token(worker, stream)));
+        let told = pipes.into_iter().flatten().filter(|pipe| watch::tell_writer(&pipe.fd, pid)).count();
+        if told < STREAMS.len()
+            && let Some(desk) = self.desk(worker.client())
+        {
+            // It asks after every task.
+            desk.wrote.store(2, Ordering::Release);
+        }
         self.tell(Event::WorkerReady(worker));
+    }
+
+    /// The worker may take tasks from now on, or may not.
+    pub(super) fn lease(&mut self, worker: WorkerId, leased: bool) {
+        let Some(seat) = self.seat(worker.client()) else { return };
+        self.segment.desk(seat).leased.store(leased.into(), Ordering::Release);
+        self.segment.ring(seat);
     }
 
     /// A worker's socket has ended, or what it says is nonsense: its process ends now.
@@ -216,15 +214,11 @@ impl Head {
         if std::mem::replace(&mut entry.is_ending, true) {
             return;
         }
-        let is_idle = entry.running.is_none();
         if let Some(client) = self.clients.get(&worker.client()) {
             let _ = epoll::delete(&self.epoll, client.connection.socket());
         }
+        // What it had is cleared away when it is known that it can write no more, and how it ended.
         let _ = self.pool.ask_zygote(&ToZygote::Kill(worker), &[]);
-        if is_idle {
-            // No task may be given to it any more. One that it had fails when it is known how the worker ended.
-            self.tell(Event::WorkerExited(worker));
-        }
     }
 
     /// The zygote says something, or nothing ever again.
@@ -281,25 +275,36 @@ impl Head {
         }
         self.end_output(worker);
         let Some(entry) = self.pool.workers.remove(&worker) else { return };
-        if entry.running.is_some() {
-            self.pool.deaths.insert(worker, cause);
-        }
-        self.remove_client(worker.client());
         self.tell(Event::WorkerExited(worker));
+        self.remove_client(worker.client(), entry.pid, Some(cause));
     }
 
-    /// What the worker writes from now on belongs to this task.
-    pub(super) fn label_output(&mut self, worker: WorkerId, task: &str, cell: u64, pid: u32) {
-        let label = Label { task: task.into(), cell, pid };
-        for stream in STREAMS {
-            if let Some(pipe) = self.pool.pipes.get_mut(&Pool::pipe_token(worker, stream)) {
-                pipe.lines.belongs_to(label.clone());
-            }
+    /// Whose output the worker's is at the moment.
+    fn label(&self, worker: WorkerId) -> Label {
+        let Some(desk) = self.desk(worker.client()) else { return nobody() };
+        let task = ObjectId(desk.current.load(Ordering::Acquire));
+        if task.0 == 0 {
+            return Label { pid: self.pool.pid(worker), ..nobody() };
         }
+        let spec = self.segment.read_spec(task.slot());
+        Label { task: self.functions.name(spec.function).into(), cell: spec.cell, pid: self.pool.pid(worker) }
     }
 
     /// Something is in a pipe.
     pub(super) fn read_pipe(&mut self, token: u64) {
+        let label = Pool::client_of(token).worker().map_or_else(nobody, |worker| self.label(worker));
+        if let Some(worker) = Pool::client_of(token).worker()
+            && let Some(desk) = self.desk(worker.client())
+        {
+            // Before it is read: a worker that finds its pipe empty must not take it for delivered.
+            let _ = desk.wrote.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        let Some(pipe) = self.pool.pipes.get_mut(&token) else { return };
+        if *pipe.lines.label() != label {
+            let rest = pipe.lines.end();
+            pipe.lines.belongs_to(label);
+            self.deliver(token, rest);
+        }
         let Some(pipe) = self.pool.pipes.get_mut(&token) else { return };
         let mut bytes = [0; READ_BYTES];
         match rustix::io::read(&pipe.fd, &mut bytes) {
@@ -318,9 +323,11 @@ impl Head {
 
     /// Delivers everything that the worker's task has written up to now.
     pub(super) fn end_output(&mut self, worker: WorkerId) {
+        let label = self.label(worker);
         for stream in STREAMS {
             let token = Pool::pipe_token(worker, stream);
             let Some(pipe) = self.pool.pipes.get_mut(&token) else { continue };
+            pipe.lines.belongs_to(label.clone());
             // As much as is there now, and no more: a thread that the task has left behind may write for ever.
             let mut left = rustix::io::ioctl_fionread(&pipe.fd).unwrap_or(0) as usize;
             let mut texts = Vec::new();
@@ -355,7 +362,11 @@ impl Head {
     }
 }
 
-fn killed() -> Cause {
+fn nobody() -> Label {
+    Label { task: "worker".into(), cell: 0, pid: 0 }
+}
+
+pub(super) fn killed() -> Cause {
     Cause::Signal { signal: libc::SIGKILL, name: signal_name(libc::SIGKILL) }
 }
 

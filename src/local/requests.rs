@@ -1,17 +1,13 @@
 //! What clients say, and what the head answers.
 
 use super::head::Head;
-use super::waits::WaitKey;
-use crate::abi::{Failure, Fault};
 use crate::protocol::{
-    Body, ClientId, Extent, INLINE_BYTES_MAX, Known, ObjectId, PROTOCOL_VERSION, RegionInfo, Request, Role, ToClient,
-    ToHead,
+    ArenaInfo, ClientId, Held, PROTOCOL_VERSION, Request, Role, ToClient, ToHead,
 };
 use crate::scheduler::Event;
-use crate::store::{Holder, State};
-
-/// How many bytes of small objects go into one `WaitDone`. What does not fit is opened one by one.
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
+use crate::store::{Kept, Kind, Seat};
+use crate::sync::Ordering;
+use std::os::fd::OwnedFd;
 
 /// Why a client is not worth listening to any longer.
 pub(super) type Nonsense = &'static str;
@@ -29,32 +25,61 @@ impl Head {
         if client.role.is_none() {
             return Err("it speaks before it says hello");
         }
+        let worker = from.worker().ok_or("it is no worker");
         match message {
             ToHead::Hello { .. } => {}
-            ToHead::Alloc { req, size } => self.alloc(from, req, size),
-            ToHead::Abort { offset } => self.abort(from, offset)?,
-            ToHead::Seal { id, body, contains } => self.seal(from, id, body, contains)?,
-            ToHead::Submit(spec) => self.submit(from, spec)?,
-            ToHead::Retain { ids } => ids.into_iter().for_each(|id| {
-                self.store.objects.retain(id, Holder::Client(from));
-            }),
-            ToHead::Release { ids } => ids.into_iter().for_each(|id| self.release(id, Holder::Client(from))),
-            ToHead::Wait { req, ids, num_returns } => self.wait((from, req), ids, num_returns),
-            ToHead::WaitNoLonger { req } => {
-                if let Some(wait) = self.waits.remove((from, req)) {
-                    self.answer_wait((from, req), &wait.ids);
-                    self.unblock(from);
-                }
+            ToHead::Intern { req, function } => {
+                let function = self.functions.number(function);
+                self.send(from, &ToClient::Interned { req, function });
             }
-            ToHead::Open { req, id } => self.open(from, req, id),
+            ToHead::Resolve { req, function } => {
+                let function = self.functions.get(function).cloned();
+                self.send(from, &ToClient::Function { req, function });
+            }
+            ToHead::Room { req, units, bytes } => self.want_room(from, req, units, bytes),
+            ToHead::RoomNoLonger { req } => self.forget_room(from, Some(req)),
+            ToHead::Restore { req, id } => self.restore(from, req, id),
+            ToHead::Forget { position, len } => self.spill.forget(position, len),
+            ToHead::Blame { req, id } => {
+                let failure = self.blames.get(id).cloned().map(Box::new);
+                self.send(from, &ToClient::Blame { req, failure });
+            }
+            ToHead::Arena { req } => {
+                let arena = self.arena_info();
+                let fds = self.arena_descriptors()?;
+                self.send_beside(from, &ToClient::Arena { req, arena }, fds);
+            }
             ToHead::Ask { req, question } => {
                 let answer = self.answer(question).map_err(|fault| *fault);
                 self.send(from, &ToClient::Answer { req, answer });
             }
-            ToHead::TaskDone { task, results } => self.task_done(from, task, results)?,
-            ToHead::TaskFailed { task, cause } => self.task_failed(from, task, cause)?,
+            ToHead::Wrote { req } => {
+                self.end_output(worker?);
+                self.done(from, req);
+            }
+            ToHead::Failed { req, task, cause } => {
+                let worker = worker?;
+                if self.word(task).and_then(|word| word.owner()) != self.seat(from) {
+                    return Err("it ends a task that it does not run");
+                }
+                self.end_output(worker);
+                self.fail_at_origin(task, cause, self.pool.pid(worker));
+                self.done(from, req);
+            }
+            ToHead::Carry { task, object } => self.carry_failure(task, object),
+            ToHead::Ready => self.worker_ready(worker?),
+            ToHead::Blocked => self.tell(Event::Blocked(worker?)),
+            ToHead::Unblocked => self.tell(Event::Unblocked(worker?)),
+            ToHead::Parked => self.tell(Event::Parked(worker?)),
+            ToHead::Strand { task } => self.push(task),
+            ToHead::Poke => self.look_at_watched(),
+            ToHead::Infeasible { function } => self.warn_infeasible(function),
         }
         Ok(())
+    }
+
+    fn done(&mut self, to: ClientId, req: Request) {
+        self.send(to, &ToClient::Done { req });
     }
 
     fn hello(
@@ -63,7 +88,7 @@ impl Head {
         version: u32,
         role: Role,
         pid: u32,
-        takeover: Option<Vec<ObjectId>>,
+        takeover: Option<(Seat, Vec<Held>)>,
     ) -> Result<(), Nonsense> {
         if version != PROTOCOL_VERSION {
             return Err("it speaks another version");
@@ -71,17 +96,23 @@ impl Head {
         if (role == Role::Worker) != from.worker().is_some() {
             return Err("it is not what it says it is");
         }
-        let client = self.clients.get_mut(&from).ok_or("it is gone")?;
+        let client = self.clients.get(&from).ok_or("it is gone")?;
         if client.role.is_some() {
             return Err("it says hello twice");
         }
-        (client.role, client.pid) = (Some(role), pid);
-        if let Some(held) = takeover {
-            self.take_over(from, held);
-        }
-        let region = RegionInfo { generation: self.store.generation, len: self.store.region.len() };
-        let file = self.store.region.file().try_clone_to_owned().map_err(|_| "there is no descriptor for it")?;
-        self.send_beside(from, &ToClient::Welcome { client: from, region }, Some(file));
+        let seat = match takeover {
+            Some((seat, held)) => self.take_over(seat, held)?,
+            None => self.free_seat().ok_or("there is no seat left")?,
+        };
+        let client = self.clients.get_mut(&from).ok_or("it is gone")?;
+        (client.role, client.pid, client.seat) = (Some(role), pid, Some(seat));
+        self.segment.desk(seat).pid.store(pid, Ordering::Relaxed);
+        let welcome =
+            ToClient::Welcome { client: from, seat, limits: self.segment.limits(), arena: self.arena_info() };
+        let control = self.segment.file().and_then(|file| file.try_clone_to_owned().ok());
+        let mut fds = vec![control.ok_or("there is no descriptor for it")?];
+        fds.extend(self.arena_descriptors()?);
+        self.send_beside(from, &welcome, fds);
         if let Some(worker) = from.worker() {
             self.worker_connected(worker, pid);
         }
@@ -89,146 +120,37 @@ impl Head {
         Ok(())
     }
 
-    /// A twin has become the driver: exactly the references that it knows of stand.
-    fn take_over(&mut self, twin: ClientId, held: Vec<ObjectId>) {
-        for id in held {
-            self.store.objects.retain(id, Holder::Client(twin));
+    /// A twin becomes the driver in the dead one's seat: exactly what it knows of stands.
+    fn take_over(&mut self, seat: Seat, held: Vec<Held>) -> Result<Seat, Nonsense> {
+        let orphans = self.orphans.iter().map(|(id, orphan)| (*id, orphan.seat, orphan.pid));
+        let live = self.drivers().into_iter().filter_map(|id| Some((id, self.seat(id)?, self.clients[&id].pid)));
+        let dead: Vec<(ClientId, Seat, u32)> = orphans.chain(live).collect();
+        if !dead.iter().any(|(_, other, _)| *other == seat) {
+            return Err("it wants the seat of nobody who has died");
         }
-        let dead: Vec<ClientId> =
-            self.orphans.keys().copied().chain(self.drivers()).filter(|driver| *driver != twin).collect();
-        dead.into_iter().for_each(|driver| self.remove_client(driver));
-    }
-
-    fn alloc(&mut self, from: ClientId, req: Request, size: u64) {
-        let answer = match self.store.allocator.alloc(size) {
-            Some(extent) => {
-                if let Some(client) = self.clients.get_mut(&from) {
-                    client.drafts.insert(extent.offset, extent);
-                }
-                ToClient::Granted { req, offset: extent.offset, backed: self.store.backing.covers(extent) }
+        for (id, other, pid) in dead {
+            if other != seat {
+                self.remove_client(id, pid, None);
+                continue;
             }
-            None => {
-                let allocator = &self.store.allocator;
-                let detail = format!(
-                    "the largest free piece has {} bytes; {} objects are alive",
-                    allocator.largest_free(),
-                    self.store.objects.len()
-                );
-                let (used, limit) = (allocator.used(), allocator.limit());
-                ToClient::Refused { req, fault: Fault::StoreFull { needed: size, used, limit, detail } }
-            }
-        };
-        self.send(from, &answer);
-    }
-
-    fn abort(&mut self, from: ClientId, offset: u64) -> Result<(), Nonsense> {
-        let client = self.clients.get_mut(&from).ok_or("it is gone")?;
-        let extent = client.drafts.remove(&offset).ok_or("it gives back what it does not have")?;
-        self.store.allocator.free(extent);
-        Ok(())
-    }
-
-    fn seal(&mut self, from: ClientId, id: ObjectId, body: Body, contains: Vec<ObjectId>) -> Result<(), Nonsense> {
-        if id.client() != from {
-            return Err("it names an object as if it were another client");
+            self.orphans.remove(&id);
+            self.remove_connection(id);
+            let kind = |held: &Held| if held.pinned { Kind::Pin } else { Kind::Ref };
+            let kept: Kept = held.iter().map(|held| (held.id, kind(held))).collect();
+            let estate = self.segment.bury(seat, Some(&kept));
+            self.settle(estate, pid, None);
         }
-        let body = self.checked_body(from, body)?;
-        if !self.store.objects.insert(id, State::Ready(body), contains, from) {
-            return Err("it names two objects the same");
-        }
-        Ok(())
+        Ok(seat)
     }
 
-    /// The body, if it is the client's to seal. Space becomes the object's.
-    pub(super) fn checked_body(&mut self, from: ClientId, body: Body) -> Result<Body, Nonsense> {
-        match &body {
-            Body::Inline(bytes) if bytes.len() <= INLINE_BYTES_MAX => {}
-            Body::Inline(_) => return Err("it sends a large object inside a message"),
-            Body::Shared(extent) => {
-                let client = self.clients.get_mut(&from).ok_or("it is gone")?;
-                if client.drafts.remove(&extent.offset) != Some(*extent) {
-                    return Err("it seals what it was not granted");
-                }
-                self.store.backing.add(*extent);
-            }
-        }
-        Ok(body)
+    pub(super) fn arena_info(&self) -> ArenaInfo {
+        let generation = self.segment.header().arena.load(Ordering::Acquire);
+        ArenaInfo { generation, len: self.region.len(), unit_bytes: self.region.unit_bytes() }
     }
 
-    /// One holder less.
-    pub(super) fn release(&mut self, id: ObjectId, holder: Holder) {
-        let freed = self.store.objects.release(id, holder);
-        self.store.reclaim(freed);
-    }
-
-    fn wait(&mut self, key: WaitKey, ids: Vec<ObjectId>, num_returns: u64) {
-        let is_pending = |id: &ObjectId| self.store.objects.state(*id) == Some(&State::Pending);
-        let pending: Vec<ObjectId> = ids.iter().copied().filter(is_pending).collect();
-        let finished = (ids.len() - pending.len()) as u64;
-        let missing = num_returns.min(ids.len() as u64).saturating_sub(finished);
-        if missing == 0 {
-            return self.answer_wait(key, &ids);
-        }
-        self.waits.insert(key, ids, &pending, missing);
-        if let Some(client) = self.clients.get_mut(&key.0) {
-            client.waits_open += 1;
-        }
-        if let Some(worker) = key.0.worker() {
-            self.tell(Event::Blocked(worker));
-        }
-    }
-
-    fn answer_wait(&mut self, (client, req): WaitKey, ids: &[ObjectId]) {
-        let mut bytes = 0;
-        let mut ready = Vec::new();
-        for (index, id) in (0..).zip(ids) {
-            let known = match self.store.objects.state(*id) {
-                Some(State::Pending) => continue,
-                Some(State::Ready(body)) => Some(Known::Ready(body.clone())),
-                Some(State::Failed(failure)) => Some(Known::Failed(Box::new(Failure::clone(failure)))),
-                // It is gone. Opening it says so.
-                None => None,
-            };
-            bytes += match &known {
-                Some(Known::Ready(Body::Inline(payload))) => payload.len(),
-                Some(Known::Failed(_)) => 1024,
-                _ => 0,
-            };
-            ready.push((index, known.filter(|_| bytes <= ANSWER_BYTES_MAX)));
-        }
-        self.send(client, &ToClient::WaitDone { req, ready });
-    }
-
-    /// Objects have been finished: whoever waits for them hears of it.
-    pub(super) fn answer_waiters(&mut self, id: ObjectId) {
-        for (key, wait) in self.waits.finished(id) {
-            self.answer_wait(key, &wait.ids);
-            self.unblock(key.0);
-        }
-    }
-
-    fn unblock(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        client.waits_open = client.waits_open.saturating_sub(1);
-        if client.waits_open == 0
-            && let Some(worker) = id.worker()
-        {
-            self.tell(Event::Unblocked(worker));
-        }
-    }
-
-    fn open(&mut self, from: ClientId, req: Request, id: ObjectId) {
-        let known = match self.store.objects.state(id) {
-            Some(State::Ready(body)) => Ok(Known::Ready(body.clone())),
-            Some(State::Failed(failure)) => Ok(Known::Failed(Box::new(Failure::clone(failure)))),
-            Some(State::Pending) => Err(Fault::NotReady { id: id.0 }),
-            None => Err(Fault::Unknown { id: id.0 }),
-        };
-        self.send(from, &ToClient::Opened { req, known });
-    }
-
-    /// The extents of drafts that exist, over all clients.
-    pub(super) fn drafts(&self) -> impl Iterator<Item = &Extent> {
-        self.clients.values().flat_map(|client| client.drafts.values())
+    fn arena_descriptors(&self) -> Result<Vec<OwnedFd>, Nonsense> {
+        let file = self.region.file().try_clone_to_owned().map_err(|_| "there is no descriptor for it")?;
+        let reader = self.region.reader().map_err(|_| "there is no descriptor for it")?;
+        Ok(vec![file, reader])
     }
 }

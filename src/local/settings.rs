@@ -5,11 +5,12 @@
 
 use super::Config;
 use super::client::Fallible;
-use super::head::{Head, Store};
-use crate::abi::{AddressInfo, Answer, Fault, InitOptions, ObjectState, Question};
-use crate::protocol::{Body, ObjectId, RegionInfo, ToClient};
-use crate::scheduler::Event;
-use crate::store::{Region, State};
+use super::head::Head;
+use crate::abi::{AddressInfo, Answer, Fault, InitOptions, Question};
+use crate::scheduler::{Event, Resources};
+use crate::store::{Arena, Flags, Region, Segment, State};
+use crate::sync::Ordering;
+use std::sync::Arc;
 
 /// What the runtime was told.
 #[derive(Clone, Debug)]
@@ -24,7 +25,10 @@ impl Head {
     pub(super) fn configure(&mut self) {
         // Checked before it was taken over.
         if let Ok(total) = self.settings.config.amounts() {
-            self.tell(Event::Configured { total, pool: self.settings.config.workers() });
+            let pool = self.settings.config.workers();
+            self.tell(Event::Configured { total, pool });
+            let infeasible = self.scheduler.cpus() == 0;
+            self.segment.header().infeasible.store(infeasible.into(), Ordering::Release);
         }
     }
 
@@ -34,19 +38,13 @@ impl Head {
             Question::Init(options) => self.init(&options).map(Answer::Address),
             Question::Errors => Ok(Answer::Errors(self.failures.iter().cloned().collect())),
             Question::ClusterResources => Ok(Answer::Resources(self.scheduler.total().list())),
-            Question::AvailableResources => Ok(Answer::Resources(self.scheduler.free().list())),
-            Question::State { id } => match self.store.objects.state(ObjectId(id)) {
-                Some(State::Pending) => Ok(Answer::State(ObjectState::Pending)),
-                Some(State::Failed(_)) => Ok(Answer::State(ObjectState::Failed)),
-                Some(State::Ready(body)) => {
-                    let bytes = match body {
-                        Body::Inline(payload) => payload.len(),
-                        Body::Shared(extent) => extent.len,
-                    };
-                    Ok(Answer::State(ObjectState::Ready { bytes }))
-                }
-                None => Err(Fault::Unknown { id }.into()),
-            },
+            Question::AvailableResources => {
+                let mut free = self.scheduler.total().clone();
+                (0..self.running()).for_each(|_| free.take(&Resources::one_cpu()));
+                Ok(Answer::Resources(free.list()))
+            }
+            // Every client sees that for itself.
+            Question::State { id } => Err(Fault::Unknown { id }.into()),
         }
     }
 
@@ -74,42 +72,63 @@ impl Head {
     }
 
     fn replace_store(&mut self, config: &Config) -> Fallible<()> {
-        let in_use = !self.store.objects.is_empty() || !self.tasks.is_empty() || self.drafts().next().is_some();
-        if in_use {
+        let objects = self.objects();
+        if objects > 0 {
             return refuse(format!(
-                "the store holds {} objects, so its memory cannot be changed: call init before anything is put or \
-                 submitted",
-                self.store.objects.len()
+                "the store holds {objects} objects, so its memory cannot be changed: call init before anything is put or submitted"
             ));
         }
-        match Region::create(config.object_store_memory, config.store_directory.as_deref()) {
-            Ok((region, notice)) => {
-                self.store = Store::new(region, self.store.generation + 1);
-                notice.into_iter().for_each(|text| self.notice(text));
-            }
+        let (region, notice) = match Region::create(config.object_store_memory, config.store_directory.as_deref()) {
+            Ok(made) => made,
             Err(error) => return refuse(sentence(&error)),
-        }
-        let info = RegionInfo { generation: self.store.generation, len: self.store.region.len() };
-        let welcome = self.clients.iter().filter(|(_, client)| client.role.is_some()).map(|(id, _)| *id);
-        for id in welcome.collect::<Vec<_>>() {
-            match self.store.region.file().try_clone_to_owned() {
-                Ok(file) => self.send_beside(id, &ToClient::Region(info.clone()), Some(file)),
-                Err(_) => self.disconnect(id),
-            }
-        }
+        };
+        let arena = match map(&region) {
+            Ok(arena) => arena,
+            Err(error) => return refuse(format!("the store's {} bytes cannot be mapped: {error}", region.len())),
+        };
+        self.party.forget_lease();
+        lay_out(&self.segment, &region);
+        self.segment.set_arena(Arc::clone(&arena));
+        (self.region, self.arena) = (region, arena);
+        // Clients follow when they next want room in it.
+        self.segment.header().arena.fetch_add(1, Ordering::AcqRel);
+        notice.into_iter().for_each(|text| self.notice(text));
         Ok(())
+    }
+
+    /// Objects, unfinished tasks and drafts.
+    fn objects(&self) -> usize {
+        let words = (1..self.segment.slots_used()).map(|index| self.segment.slot(index).word());
+        words.filter(|word| word.state() != State::Free || word.flags() != Flags::NONE).count()
     }
 
     fn address(&self) -> AddressInfo {
         AddressInfo {
             session_dir: self.folder.path().display().to_string(),
             socket: self.folder.socket().display().to_string(),
-            store: self.store.region.place().to_owned(),
-            object_store_memory: self.store.region.len(),
+            store: self.region.place().to_owned(),
+            object_store_memory: self.region.len(),
             num_cpus: self.scheduler.total().amount("CPU"),
             workers: self.pool.pids(),
         }
     }
+}
+
+/// Maps an arena for the process of the head.
+pub(super) fn map(region: &Region) -> std::io::Result<Arc<Arena>> {
+    let file = region.file().try_clone_to_owned()?;
+    Arena::open(file, region.reader()?, region.len(), region.unit_bytes()).map(Arc::new)
+}
+
+/// Says in the tables which units there are. Nothing lies in any.
+pub(super) fn lay_out(segment: &Segment, region: &Region) {
+    let header = segment.header();
+    for index in 0..segment.units().max(region.units().min(segment.limits().units)) {
+        segment.unit(index).clear();
+    }
+    header.units_hint.store(0, Ordering::Relaxed);
+    header.unit_bytes.store(region.unit_bytes() as u32, Ordering::Relaxed);
+    header.units.store(region.units().min(segment.limits().units), Ordering::Release);
 }
 
 fn refuse<T>(message: String) -> Fallible<T> {

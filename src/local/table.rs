@@ -6,9 +6,10 @@
 
 #![allow(unsafe_code)]
 
-use super::client::{self, Client, Entry, Fallible, Input, Still};
+use super::client::{self, Client, Fallible, Input, Opened, Still};
 use crate::abi::{self, Argument, Blob, Bytes, Cause, Draft, Fault, Hooks, Status, Submission, Table, Tenant, View};
-use crate::protocol::ObjectId;
+use crate::protocol::{Function, ObjectId};
+use crate::store::ARGS_MAX;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::ffi::{CStr, c_void};
@@ -142,27 +143,35 @@ unsafe extern "C" fn discard(draft: u64) {
     }
 }
 
-unsafe extern "C" fn submit(task: *const Submission, first: *mut u64, fault: *mut Blob) -> Status {
+unsafe extern "C" fn submit(task: *const Submission, into: *mut u64, fault: *mut Blob) -> Status {
     answer(fault, || {
         // SAFETY: the caller gives a submission.
         let task = unsafe { task.read() };
         // SAFETY: the submission says how many arguments there are.
         let arguments = unsafe { slice(task.args, task.args_len) };
-        let args = arguments.iter().map(|argument| {
-            // SAFETY: the argument says how many ids there are.
-            unsafe { input(argument) }
-        });
-        let args: Vec<Input> = args.collect();
+        let mut few: [Input; ARGS_MAX] = [const { Input::Ref(ObjectId(0)) }; ARGS_MAX];
+        let mut many = Vec::new();
+        let args: &[Input] = if arguments.len() <= ARGS_MAX {
+            for (place, argument) in few.iter_mut().zip(arguments) {
+                // SAFETY: the argument says how many ids there are.
+                *place = unsafe { input(argument) };
+            }
+            &few[..arguments.len()]
+        } else {
+            // SAFETY: as above.
+            many.extend(arguments.iter().map(|argument| unsafe { input(argument) }));
+            &many
+        };
         let client = connected()?;
         // SAFETY: both are strings of the caller's, valid for the call.
         let (name, options) = unsafe { (bytes(task.name), bytes(task.options)) };
-        let submitted = if !options.is_empty() {
+        let function = if !options.is_empty() || task.returns > 1 {
             Err(Fault::Refused { message: "this runtime does not know options of tasks".into() }.into())
         } else {
-            locate(task.trampoline).map(|entry| (entry, String::from_utf8_lossy(name).into_owned()))
+            client.function(task.trampoline as usize, || locate(task.trampoline, name))
         };
-        let (entry, name) = match submitted {
-            Ok(both) => both,
+        let function = match function {
+            Ok(function) => function,
             Err(fault) => {
                 args.iter().for_each(|arg| {
                     if let Input::Draft(draft, _) = arg {
@@ -172,18 +181,15 @@ unsafe extern "C" fn submit(task: *const Submission, first: *mut u64, fault: *mu
                 return Err(fault);
             }
         };
-        let returns = task.returns.max(1);
-        let id = client.submit(entry, name, args, returns)?;
-        for index in 0..returns {
-            // SAFETY: the caller gives room for `returns` ids.
-            unsafe { first.add(index as usize).write(id.offset(index).0) };
-        }
+        let id = client.submit(function, args)?;
+        // SAFETY: the caller gives room for the one id.
+        unsafe { into.write(id.0) };
         Ok(())
     })
 }
 
 unsafe extern "C" fn wait(
-    ids_ptr: *const u64,
+    ids: *const u64,
     ids_len: u64,
     num_returns: u64,
     timeout_ns: u64,
@@ -191,25 +197,24 @@ unsafe extern "C" fn wait(
     fault: *mut Blob,
 ) -> Status {
     answer(fault, || {
-        // SAFETY: the caller gives `ids_len` ids.
-        let asked = unsafe { ids(ids_ptr, ids_len) };
+        // SAFETY: the caller gives `ids_len` ids, and room for one byte an id, which it does not look at meanwhile.
+        let (ids, ready) = unsafe { (slice(ids, ids_len), slice_mut(ready, ids_len)) };
         let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
-        let finished = connected()?.wait(&asked, num_returns, timeout)?;
-        for (index, finished) in finished.into_iter().enumerate() {
-            // SAFETY: the caller gives room for one byte an id.
-            unsafe { ready.add(index).write(finished.into()) };
-        }
-        Ok(())
+        connected()?.wait(ids, num_returns, timeout, ready)
     })
 }
 
 unsafe extern "C" fn open(id: u64, view: *mut View, fault: *mut Blob) -> Status {
-    answer(fault, || {
-        let opened = connected()?.open(ObjectId(id))?;
-        // SAFETY: the caller gives room for a view.
-        unsafe { view.write(opened) };
+    let mut is_ready = true;
+    let status = answer(fault, || {
+        match connected()?.open(ObjectId(id))? {
+            // SAFETY: the caller gives room for a view.
+            Opened::View(opened) => unsafe { view.write(opened) },
+            Opened::NotReady => is_ready = false,
+        }
         Ok(())
-    })
+    });
+    if is_ready { status } else { Status::NOT_READY }
 }
 
 unsafe extern "C" fn close(hold: u64) {
@@ -234,7 +239,11 @@ unsafe extern "C" fn result(call: u64, index: u32, draft: u64, refs: *const u64,
     if let Some(client) = client::current() {
         // SAFETY: the caller gives `refs_len` ids.
         let contains = unsafe { ids(refs, refs_len) };
-        client.result(call, index, draft, contains);
+        if index == 0 {
+            client.result(call, draft, contains);
+        } else {
+            client.discard(draft);
+        }
     }
 }
 
@@ -302,6 +311,16 @@ unsafe fn slice<'a, T>(ptr: *const T, len: u64) -> &'a [T] {
 }
 
 /// # Safety
+/// `ptr` points to `len` values that nobody else looks at, or `len` is 0.
+unsafe fn slice_mut<'a, T>(ptr: *mut T, len: u64) -> &'a mut [T] {
+    if len == 0 || ptr.is_null() {
+        return &mut [];
+    }
+    // SAFETY: as the caller says; it is the caller of a table's function, who keeps them for the call.
+    unsafe { std::slice::from_raw_parts_mut(ptr, len as usize) }
+}
+
+/// # Safety
 /// As for [`slice`].
 unsafe fn bytes<'a>(borrowed: Bytes) -> &'a [u8] {
     // SAFETY: as the caller says.
@@ -325,20 +344,21 @@ unsafe fn input(argument: &Argument) -> Input {
     }
 }
 
-/// Which library an address is in, and where.
-fn locate(address: *const c_void) -> Fallible<Entry> {
+/// Which library an address is in, where, and what the function there is called. `name` is its type's, as the compiler writes it.
+fn locate(address: *const c_void, name: &[u8]) -> Fallible<Function> {
     let message = "the function is in no library that a worker could open";
     let unknown = || Box::new(Fault::Refused { message: message.into() });
     let info = library_of(address).ok_or_else(unknown)?;
     let offset = (address as u64).checked_sub(info.dli_fbase as u64).ok_or_else(unknown)?;
+    let name = crate::remote::task_name(&String::from_utf8_lossy(name));
     if program_base() == Some(info.dli_fbase as usize) {
-        return Ok(Entry { library: String::new(), offset });
+        return Ok(Function { library: String::new(), offset, name });
     }
     // SAFETY: the loader's string lives as long as the library, and the library contains the code that is calling.
-    let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    let path = Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()));
+    let path = unsafe { CStr::from_ptr(info.dli_fname) };
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
     let path = std::path::absolute(path).map_err(|_| unknown())?;
-    Ok(Entry { library: path.to_str().ok_or_else(unknown)?.to_owned(), offset })
+    Ok(Function { library: path.to_str().ok_or_else(unknown)?.to_owned(), offset, name })
 }
 
 /// Where the executable itself is loaded.

@@ -1,210 +1,65 @@
-//! What becomes of tasks: submitted, run, finished, failed.
+//! What the head does for tasks: it says how they failed, and finds those that somebody has lost.
 //!
-//! A failure is stored in the task's results, where everybody who asks for them finds it, and it is announced once, where
-//! it began. Tasks that were to use a failed result fail with the same failure and add their names to it.
+//! A failure is kept by the head under the name of the object that it stands for, which is sealed as failed in shared memory, and it is
+//! announced once, where it began. Tasks that were to use a failed result fail with the same failure and add their names to it.
 
 use super::RuntimeEvent;
 use super::head::{FAILURES_MAX, Head};
-use super::requests::Nonsense;
 use crate::abi::{Cause, Failure};
-use crate::protocol::{
-    Argument, Body, ClientId, ObjectId, ResultFrame, TaskFrame, TaskId, TaskInput, TaskSpec, ToClient, WorkerId,
-};
-use crate::scheduler::{Event, Resources};
-use crate::store::{Holder, State};
-use std::sync::Arc;
+use crate::protocol::ObjectId;
+use crate::store::{Estate, Flags, State, Step, Word};
+use crate::sync::Ordering;
+use std::collections::HashMap;
 
-/// A task that has not ended.
-#[derive(Debug)]
-pub(super) struct Task {
-    spec: TaskSpec,
-    /// The worker that runs it, or did last.
-    pid: u32,
+/// Failures of objects that somebody may still ask about.
+#[derive(Debug, Default)]
+pub(super) struct Blames {
+    by_object: HashMap<ObjectId, Failure>,
+    /// How many there may be until those are thrown away that nobody can ask about.
+    tidy_at: usize,
+}
+
+impl Blames {
+    pub fn get(&self, id: ObjectId) -> Option<&Failure> {
+        self.by_object.get(&id)
+    }
+
+    fn insert(&mut self, id: ObjectId, failure: Failure, exists: impl Fn(ObjectId) -> bool) {
+        self.by_object.insert(id, failure);
+        if self.by_object.len() > self.tidy_at.max(1024) {
+            self.by_object.retain(|id, _| exists(*id));
+            self.tidy_at = self.by_object.len() * 2;
+        }
+    }
 }
 
 impl Head {
-    /// A client submits a task.
-    pub(super) fn submit(&mut self, from: ClientId, spec: TaskSpec) -> Result<(), Nonsense> {
-        let first = spec.task.0;
-        let last = first.0.checked_add(u64::from(spec.returns).saturating_sub(1)).map(ObjectId);
-        if spec.returns == 0 || first.client() != from || last.is_none_or(|last| last.client() != from) {
-            return Err("it names results as if it were another client");
-        }
-        for index in 0..spec.returns {
-            if !self.store.objects.insert(first.offset(index), State::Pending, Vec::new(), from) {
-                return Err("it names two objects the same");
-            }
-        }
-        let (mut waits_for, mut failed, mut unknown) = (Vec::new(), None, None);
-        for arg in &spec.args {
-            match arg {
-                Argument::Ref(id) => {
-                    self.store.objects.retain(*id, Holder::Task);
-                    match self.store.objects.state(*id) {
-                        Some(State::Pending) if !waits_for.contains(id) => waits_for.push(*id),
-                        Some(State::Failed(_)) => failed = failed.or(Some(*id)),
-                        None => unknown = Some(*id),
-                        _ => {}
-                    }
-                }
-                Argument::Inline { refs, .. } => {
-                    for id in refs {
-                        self.store.objects.retain(*id, Holder::Task);
-                    }
-                }
-            }
-        }
-        let task = spec.task;
-        self.tasks.insert(task, Task { spec, pid: 0 });
-        match (failed, unknown) {
-            (Some(object), _) => self.carry_failure(task, object),
-            (None, Some(id)) => {
-                let message =
-                    format!("its argument, object {id}, is gone: keep an ObjectRef to it until the task is submitted");
-                self.fail_at_origin(task, Cause::Refused { message });
-            }
-            (None, None) => self.tell(Event::Submitted { task, needs: Resources::one_cpu(), waits_for }),
-        }
-        Ok(())
-    }
-
-    /// Gives the task to the worker.
-    pub(super) fn run_task(&mut self, task: TaskId, worker: WorkerId) {
-        let Some(pid) = self.pool.start(worker, task) else {
-            // It has died since it was chosen. The task has not begun, so somebody else may have it.
-            return self.tell(Event::Missed(worker));
-        };
-        let Some(entry) = self.tasks.get_mut(&task) else { return };
-        entry.pid = pid;
-        let mut args = Vec::with_capacity(entry.spec.args.len());
-        for arg in &entry.spec.args {
-            args.push(match arg {
-                Argument::Inline { bytes, .. } => TaskInput::Inline(bytes.clone()),
-                Argument::Ref(id) => match self.store.objects.state(*id) {
-                    Some(State::Ready(Body::Inline(bytes))) => TaskInput::Inline(bytes.clone()),
-                    // The task keeps it. A worker that keeps a view for longer says so before it says that it is done.
-                    Some(State::Ready(Body::Shared(extent))) => TaskInput::Shared(*id, *extent),
-                    state => {
-                        // The scheduler runs a task when its arguments are there, and the task itself keeps them.
-                        debug_assert!(false, "task {task:?} runs without its argument {id}: {state:?}");
-                        tracing::error!(?task, %id, "argument missing");
-                        return self.task_is_broken(task, worker);
-                    }
-                },
-            });
-        }
-        let spec = &entry.spec;
-        let frame = TaskFrame {
-            task,
-            returns: spec.returns,
-            name: spec.name.clone(),
-            cell: spec.cell,
-            library: spec.library.clone(),
-            offset: spec.offset,
-            args,
-        };
-        self.label_output(worker, &frame.name, frame.cell, pid);
-        self.send(worker.client(), &ToClient::Run(frame));
-    }
-
-    fn task_is_broken(&mut self, task: TaskId, worker: WorkerId) {
-        self.pool.finish(worker);
-        self.fail_at_origin(task, Cause::Refused { message: "an argument is missing; please report this".into() });
-        self.tell(Event::Finished(worker));
-    }
-
-    /// A worker's task has returned.
-    pub(super) fn task_done(
-        &mut self,
-        from: ClientId,
-        task: TaskId,
-        results: Vec<ResultFrame>,
-    ) -> Result<(), Nonsense> {
-        let worker = self.check_running(from, task)?;
-        let wanted = self.tasks.get(&task).map(|entry| entry.spec.returns as usize);
-        if wanted != Some(results.len()) {
-            return Err("it returns another number of results than its task has");
-        }
-        let mut states = Vec::with_capacity(results.len());
-        for result in results {
-            match self.checked_body(from, result.body) {
-                Ok(body) => states.push((State::Ready(body), result.contains)),
-                Err(nonsense) => {
-                    self.store.reclaim(states.iter().filter_map(|(state, _)| state.extent()).collect());
-                    return Err(nonsense);
-                }
-            }
-        }
-        self.end_output(worker);
-        self.pool.finish(worker);
-        self.finish(task, states);
-        self.tell(Event::Finished(worker));
-        Ok(())
-    }
-
-    /// A worker's task has failed.
-    pub(super) fn task_failed(&mut self, from: ClientId, task: TaskId, cause: Cause) -> Result<(), Nonsense> {
-        let worker = self.check_running(from, task)?;
-        self.end_output(worker);
-        self.pool.finish(worker);
-        self.fail_at_origin(task, cause);
-        self.tell(Event::Finished(worker));
-        Ok(())
-    }
-
-    fn check_running(&self, from: ClientId, task: TaskId) -> Result<WorkerId, Nonsense> {
-        let worker = from.worker().ok_or("it is no worker")?;
-        if self.pool.running(worker) != Some(task) {
-            return Err("it ends a task that it does not run");
-        }
-        Ok(worker)
-    }
-
-    /// The task's worker has died. How is known to the pool.
-    pub(super) fn lose_task(&mut self, task: TaskId, worker: WorkerId) {
-        let cause = self.pool.cause_of_death(worker);
-        self.fail_at_origin(task, cause);
-    }
-
-    /// No worker can be started.
-    pub(super) fn refuse_task(&mut self, task: TaskId) {
-        let message = format!("no worker process can be started: {}", self.pool.last_trouble());
-        self.fail_at_origin(task, Cause::Refused { message });
-    }
-
-    /// The task needs more than the machine was said to have.
-    pub(super) fn warn_infeasible(&mut self, task: TaskId) {
-        let Some(entry) = self.tasks.get(&task) else { return };
-        self.notice(format!(
-            "task `{}` needs {} and the runtime has {}: it waits until there is more",
-            entry.spec.name,
-            Resources::one_cpu(),
-            self.scheduler.total()
-        ));
-    }
-
     /// An argument of the task has failed, and so has the task.
-    pub(super) fn carry_failure(&mut self, task: TaskId, object: ObjectId) {
-        let Some(State::Failed(failure)) = self.store.objects.state(object) else { return };
-        let mut failure = Failure::clone(failure);
-        if let Some(entry) = self.tasks.get(&task) {
-            failure.carried_by.push(entry.spec.name.clone());
-        }
+    pub(super) fn carry_failure(&mut self, task: ObjectId, object: ObjectId) {
+        let Some(failure) = self.blames.get(object) else { return };
+        let mut failure = failure.clone();
+        let function = self.segment.read_spec(task.slot()).function;
+        failure.carried_by.push(self.functions.name(function).to_owned());
         self.fail(task, failure);
     }
 
-    fn fail_at_origin(&mut self, task: TaskId, mut cause: Cause) {
-        let Some(entry) = self.tasks.get(&task) else { return };
+    /// The task has failed here and now.
+    pub(super) fn fail_at_origin(&mut self, task: ObjectId, mut cause: Cause, pid: u32) {
+        if !self.word(task).is_some_and(Word::is_task) {
+            return;
+        }
+        let spec = self.segment.read_spec(task.slot());
+        let function = self.functions.get(spec.function);
         if let Cause::Panic { place: Some(place), .. } = &mut cause
             && place.cell.is_none()
         {
             // The worker's hook knows the line, not the library.
-            place.library.clone_from(&entry.spec.library);
+            place.library = function.map(|function| function.library.clone()).unwrap_or_default();
             place.cell = self.observer.locate(place);
         }
-        let (name, cell) = (entry.spec.name.clone(), entry.spec.cell);
-        let failure = Failure { task: name, pid: entry.pid, cell, cause, carried_by: Vec::new() };
-        tracing::debug!(?task, ?failure, "task failed");
+        let name = self.functions.name(spec.function).to_owned();
+        let failure = Failure { task: name, pid, cell: spec.cell, cause, carried_by: Vec::new() };
+        tracing::debug!(%task, ?failure, "task failed");
         self.failures.push_back(failure.clone());
         if self.failures.len() > FAILURES_MAX {
             self.failures.pop_front();
@@ -213,29 +68,175 @@ impl Head {
         self.fail(task, failure);
     }
 
-    fn fail(&mut self, task: TaskId, failure: Failure) {
-        let Some(entry) = self.tasks.get(&task) else { return };
-        let failure = State::Failed(Arc::new(failure));
-        let states = vec![(failure, Vec::new()); entry.spec.returns as usize];
-        self.finish(task, states);
-    }
-
-    /// The task has ended: its results are what they are, and its arguments are no longer needed by it.
-    fn finish(&mut self, task: TaskId, states: Vec<(State, Vec<ObjectId>)>) {
-        let Some(entry) = self.tasks.remove(&task) else { return };
-        for (index, (state, contains)) in (0..).zip(states) {
-            let id = task.0.offset(index);
-            let failed = matches!(state, State::Failed(_));
-            let freed = self.store.objects.finish(id, state, contains);
-            self.store.reclaim(freed);
-            self.answer_waiters(id);
-            self.tell(if failed { Event::ObjectFailed(id) } else { Event::ObjectReady(id) });
-        }
-        for arg in &entry.spec.args {
-            match arg {
-                Argument::Ref(id) => self.release(*id, Holder::Task),
-                Argument::Inline { refs, .. } => refs.iter().for_each(|id| self.release(*id, Holder::Task)),
+    /// Seals the task's result as failed, and those of the tasks that wait for it. A loop: a chain of tasks can be long.
+    fn fail(&mut self, task: ObjectId, failure: Failure) {
+        let mut failed = vec![(task, failure)];
+        while let Some((task, failure)) = failed.pop() {
+            for waiting in self.seal_failed(task, failure.clone()) {
+                let mut carried = failure.clone();
+                let function = self.segment.read_spec(waiting.slot()).function;
+                carried.carried_by.push(self.functions.name(function).to_owned());
+                failed.push((waiting, carried));
             }
         }
+    }
+
+    /// Gives the tasks that waited for it.
+    fn seal_failed(&mut self, task: ObjectId, failure: Failure) -> Vec<ObjectId> {
+        let segment = self.segment.clone();
+        let slot = segment.slot(task.slot());
+        let Some(word) = self.word(task).filter(|word| word.is_task()) else { return Vec::new() };
+        let spec = segment.read_spec(task.slot());
+        // Before it can be seen that it failed.
+        self.blames.insert(task, failure, |id| segment.exists(id));
+        let Some(sealed) = word.after(Step::Fail) else { return Vec::new() };
+        self.party.moves();
+        let mut loose = Vec::new();
+        let mut waiting = Vec::new();
+        if slot.swap(word, sealed).is_ok() {
+            if word.flags().has(Flags::ARGS) {
+                loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
+            }
+            waiting = segment.close_list(task.slot());
+        }
+        self.party.moved();
+        segment.tell_waiters(task.slot());
+        if slot.refs.is_empty() {
+            loose.push(task);
+        }
+        self.collect(loose);
+        waiting
+    }
+
+    /// No worker can be started: no task that is ready will ever run.
+    pub(super) fn refuse_tasks(&mut self) {
+        let message = format!("no worker process can be started: {}", self.pool.last_trouble());
+        let segment = self.segment.clone();
+        for index in 1..segment.slots_used() {
+            let word = segment.slot(index).word();
+            if word.state() == State::Pending {
+                let task = ObjectId::new(index, word.generation());
+                self.fail_at_origin(task, Cause::Refused { message: message.clone() }, 0);
+            }
+        }
+    }
+
+    /// A task needs a CPU, and the runtime has less than one.
+    pub(super) fn warn_infeasible(&mut self, function: u32) {
+        if self.warned.insert(function) {
+            let (name, total) = (self.functions.name(function), self.scheduler.total());
+            self.notice(format!("task `{name}` needs 1 CPU and the runtime has {total}: it waits until there is more"));
+        }
+    }
+
+    /// Sees to what a dead process has left.
+    pub(super) fn settle(&mut self, estate: Estate, pid: u32, cause: Option<Cause>) {
+        let cause = cause.unwrap_or_else(super::pool::killed);
+        for task in estate.lost {
+            self.fail_at_origin(task, cause.clone(), pid);
+        }
+        for task in estate.pending {
+            self.push(task);
+        }
+        self.collect(estate.loose);
+        self.revive();
+        self.audit();
+        self.segment.ring_all();
+    }
+
+    /// Finds tasks that wait and that nobody will wake any more.
+    pub(super) fn revive(&mut self) {
+        let mut waiting = self.segment.unclosed();
+        waiting.extend(self.segment.waiting());
+        waiting.sort_unstable();
+        waiting.dedup();
+        self.watched.extend(waiting);
+        self.look_at_watched();
+    }
+
+    /// Wakes those of the watched tasks whose arguments are there, and watches the others.
+    pub(super) fn look_at_watched(&mut self) {
+        if self.watched.is_empty() {
+            return;
+        }
+        // Whoever is about to wake one of them does so first.
+        self.retry = !self.segment.let_finish();
+        if self.retry {
+            return;
+        }
+        let segment = self.segment.clone();
+        for task in std::mem::take(&mut self.watched) {
+            let spec = segment.read_spec(task.slot());
+            let Some(word) = self.word(task).filter(|word| word.state() == State::Waiting) else { continue };
+            let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
+            if let Some(object) = failed {
+                self.carry_failure(task, object);
+                continue;
+            }
+            let missing = spec.objects().find(|id| !segment.arm(*id, self.party.seat) && self.is_task(*id));
+            if missing.is_some() {
+                self.watched.push(task);
+                continue;
+            }
+            if let Some(pending) = word.after(Step::Wake { by: self.party.seat })
+                && segment.slot(task.slot()).swap(word, pending).is_ok()
+            {
+                self.push(task);
+            }
+        }
+    }
+
+    /// Puts a task that is pending into the head's ring, from which all workers take.
+    pub(super) fn push(&mut self, task: ObjectId) {
+        self.stranded.push_back(task);
+        self.push_stranded();
+    }
+
+    /// Puts tasks into the ring as far as there is room.
+    pub(super) fn push_stranded(&mut self) {
+        let mut pushed = false;
+        while self.segment.has_room(self.party.seat)
+            && let Some(task) = self.stranded.pop_front()
+        {
+            pushed |= self.segment.push(self.party.seat, task);
+        }
+        if pushed {
+            self.segment.work_came();
+        }
+    }
+
+    /// Frees what nobody has any more.
+    pub(super) fn collect(&mut self, loose: Vec<ObjectId>) {
+        let (segment, mut leftovers) = (self.segment.clone(), crate::store::Leftovers::default());
+        segment.collect(&mut self.party, loose, &mut leftovers);
+        leftovers.spilled.into_iter().for_each(|(position, len)| self.spill.forget(position, len));
+    }
+
+    /// Counts anew what a death may have left miscounted.
+    pub(super) fn audit(&mut self) {
+        let (segment, mut leftovers) = (self.segment.clone(), crate::store::Leftovers::default());
+        self.unaudited = !segment.audit(&mut self.party, &mut leftovers);
+        leftovers.spilled.into_iter().for_each(|(position, len)| self.spill.forget(position, len));
+    }
+
+    /// The word of an object that exists.
+    pub(super) fn word(&self, id: ObjectId) -> Option<Word> {
+        let word = self.segment.slot(id.slot()).word();
+        (word.generation() == id.generation() && word.state() != State::Free).then_some(word)
+    }
+
+    fn is_task(&self, id: ObjectId) -> bool {
+        self.word(id).is_some_and(Word::is_task)
+    }
+
+    /// Tasks that run, each with a CPU of its own.
+    pub(super) fn running(&self) -> usize {
+        let workers = self.clients.keys().filter_map(|id| id.worker());
+        workers
+            .filter(|worker| {
+                let desk = self.desk(worker.client());
+                desk.is_some_and(|desk| desk.current.load(Ordering::Acquire) != 0) && !self.scheduler.is_blocked(*worker)
+            })
+            .count()
     }
 }

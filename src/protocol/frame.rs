@@ -136,23 +136,25 @@ impl Decoder {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::protocol::{ObjectId, ToHead};
+    use crate::protocol::{Held, ObjectId, Role, ToHead};
+    use crate::store::Seat;
 
     fn feed(decoder: &mut Decoder, bytes: &[u8]) {
         decoder.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         decoder.arrived(bytes.len());
     }
 
-    fn release(ids: &[u64]) -> ToHead {
-        ToHead::Release { ids: ids.iter().copied().map(ObjectId).collect() }
+    fn hello(ids: &[u64]) -> ToHead {
+        let held = ids.iter().map(|id| Held { id: ObjectId(*id), pinned: false }).collect();
+        ToHead::Hello { version: 1, role: Role::Driver, pid: 7, takeover: Some((Seat(3), held)) }
     }
 
     #[test]
     fn frames_survive_any_cut() {
-        let messages = [release(&[1]), release(&[]), release(&[1, u64::MAX, 3])];
+        let messages = [hello(&[1]), hello(&[]), hello(&[1, u64::MAX, 3])];
         let mut bytes = Vec::new();
         messages.iter().for_each(|message| encode(message, &mut bytes).unwrap());
         for piece in 1..bytes.len() {
@@ -182,7 +184,7 @@ mod tests {
         assert!(decoder.take::<ToHead>().is_err());
 
         let mut bytes = Vec::new();
-        encode(&release(&[]), &mut bytes).unwrap();
+        encode(&hello(&[]), &mut bytes).unwrap();
         bytes.push(0);
         bytes[0] += 1;
         let mut decoder = Decoder::default();

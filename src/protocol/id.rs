@@ -1,52 +1,51 @@
 //! The names of things: small integers that never mean two things in one runtime.
 //!
 //! ```text
-//!   ObjectId, 64 bits:  client (24) │ counter of that client (40)
-//!   ClientId, 24 bits:  drivers and programs 1, 2, 3 …; a worker is 2^23 + its WorkerId
+//!   ObjectId, 64 bits:  generation (32) │ slot (32)
 //! ```
 //!
-//! A client names its objects itself, so that neither a small `put` nor a submission waits for an answer, and the same
-//! program gives the same ids. A process that takes another's place gets a new client number, so ids never repeat.
+//! An object is named by the slot of the shared table that it lies in, and by how often that slot was used before: whoever has the id
+//! finds the object without asking anybody, and sees when it is another one.
 
 use serde::{Deserialize, Serialize};
 
-const COUNTER_BITS: u32 = 40;
-const WORKER_BIT: u32 = 1 << 23;
-
-/// An object of the store.
+/// An object of the store, and the task that makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectId(pub u64);
 
 impl ObjectId {
-    /// The object number `counter` of `client`; `None` when the client has used up its 2^40 names.
-    pub fn new(client: ClientId, counter: u64) -> Option<ObjectId> {
-        (counter < 1 << COUNTER_BITS).then_some(ObjectId(u64::from(client.0) << COUNTER_BITS | counter))
+    /// The object of this generation in this slot.
+    pub fn new(slot: u32, generation: u32) -> ObjectId {
+        ObjectId(u64::from(generation) << 32 | u64::from(slot))
     }
 
-    /// Who named it.
-    pub fn client(self) -> ClientId {
-        ClientId((self.0 >> COUNTER_BITS) as u32)
+    /// Its slot.
+    pub fn slot(self) -> u32 {
+        self.0 as u32
     }
 
-    /// The id `index` places after this one, as the results of one task are numbered.
-    pub fn offset(self, index: u32) -> ObjectId {
-        ObjectId(self.0 + u64::from(index))
+    /// Its generation.
+    pub fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 
 impl std::fmt::Display for ObjectId {
+    /// `slot.generation`, both decimal.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:x}", self.0)
+        write!(f, "{}.{}", self.slot(), self.generation())
     }
 }
 
-/// A task, named by its first result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct TaskId(pub ObjectId);
-
-/// A process that is connected to the head.
+/// A process that is connected to the head. Never used twice, unlike its seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClientId(pub u32);
+
+/// A worker process. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkerId(pub u32);
+
+const WORKER_BIT: u32 = 1 << 23;
 
 impl ClientId {
     /// The worker that this client is, if it is one.
@@ -54,10 +53,6 @@ impl ClientId {
         (self.0 & WORKER_BIT != 0).then_some(WorkerId(self.0 & !WORKER_BIT))
     }
 }
-
-/// A worker process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct WorkerId(pub u32);
 
 impl WorkerId {
     /// The worker as a client.
@@ -70,21 +65,15 @@ impl WorkerId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Request(pub u64);
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_object_remembers_who_named_it() {
-        let worker = WorkerId(7).client();
-        let object = ObjectId::new(worker, 3).unwrap();
-        assert_eq!(object.client(), worker);
-        assert_eq!(object.client().worker(), Some(WorkerId(7)));
-        assert_eq!(ObjectId::new(ClientId(1), 3).unwrap().client().worker(), None);
-    }
-
-    #[test]
-    fn a_client_runs_out_of_names_instead_of_repeating_them() {
-        assert_eq!(ObjectId::new(ClientId(1), 1 << COUNTER_BITS), None);
+    fn an_id_names_its_slot_and_its_generation() {
+        let id = ObjectId::new(7, 3);
+        assert_eq!((id.slot(), id.generation(), id.to_string().as_str()), (7, 3, "7.3"));
+        assert_eq!(WorkerId(7).client().worker(), Some(WorkerId(7)));
+        assert_eq!(ClientId(1).worker(), None);
     }
 }

@@ -10,12 +10,9 @@
 /// Longer names are cut: they stand in every line that a task prints.
 const NAME_CHARS_MAX: usize = 80;
 
-/// The name of a function, from its type.
-pub(super) fn of<F>() -> String {
-    readable(std::any::type_name::<F>())
-}
-
-fn readable(path: &str) -> String {
+/// A task's name from what its submission calls it: the path of its function. A name without a crate before it, such as
+/// `split().0`, stays what it is.
+pub(crate) fn task_name(path: &str) -> String {
     let name = match qualified(path) {
         Some((of, rest)) => format!("{}::{rest}", shorten(of)),
         None => {
@@ -107,34 +104,40 @@ mod tests {
 
     #[test]
     fn a_function_is_called_what_its_author_called_it() {
-        assert_eq!(readable("ctx::half"), "half");
-        assert_eq!(readable("ctx::stats::mean<alloc::vec::Vec<f64>>"), "stats::mean<Vec<f64>>");
+        assert_eq!(task_name("ctx::half"), "half");
+        assert_eq!(task_name("ctx::stats::mean<alloc::vec::Vec<f64>>"), "stats::mean<Vec<f64>>");
         assert_eq!(
-            readable("ctx::f<alloc::vec::Vec<(i64, alloc::string::String)>, [u8; 4]>"),
+            task_name("ctx::f<alloc::vec::Vec<(i64, alloc::string::String)>, [u8; 4]>"),
             "f<Vec<(i64, String)>, [u8; 4]>"
         );
-        assert_eq!(readable("<ctx::Counter as ctx::Shape>::area"), "Counter::area");
-        assert_eq!(readable("<ctx::Map<fn() -> ctx::A> as ctx::Shape>::area"), "Map<fn() -> A>::area");
-        assert_eq!(readable("ctx::run_user_code_12::half"), "half");
-        assert_eq!(readable("core::num::<impl i64>::abs"), "num::<impl i64>::abs");
+        assert_eq!(task_name("<ctx::Counter as ctx::Shape>::area"), "Counter::area");
+        assert_eq!(task_name("<ctx::Map<fn() -> ctx::A> as ctx::Shape>::area"), "Map<fn() -> A>::area");
+        assert_eq!(task_name("ctx::run_user_code_12::half"), "half");
+        assert_eq!(task_name("core::num::<impl i64>::abs"), "num::<impl i64>::abs");
     }
 
     #[test]
     fn a_closure_is_called_closure() {
-        assert_eq!(readable("ctx::run_user_code_3::{{closure}}"), "closure");
+        assert_eq!(task_name("ctx::run_user_code_3::{{closure}}"), "closure");
         assert_eq!(of_value(&|| 1), "closure");
     }
 
     #[test]
+    fn a_task_of_this_crates_own_keeps_its_name() {
+        assert_eq!(task_name("split().0"), "split().0");
+        assert_eq!(task_name("half"), "half");
+    }
+
+    #[test]
     fn a_long_name_loses_its_modules_first() {
-        let name = readable(&format!("ctx::{}::half", "x".repeat(500)));
+        let name = task_name(&format!("ctx::{}::half", "x".repeat(500)));
         assert_eq!(name, "…::half");
-        let name = readable(&format!("ctx::{}", "x".repeat(500)));
+        let name = task_name(&format!("ctx::{}", "x".repeat(500)));
         assert_eq!(name.chars().count(), NAME_CHARS_MAX);
         assert!(name.ends_with('…'));
     }
 
     fn of_value<F>(_: &F) -> String {
-        of::<F>()
+        task_name(std::any::type_name::<F>())
     }
 }

@@ -1,26 +1,29 @@
 //! The state machine.
 //!
 //! ```text
-//!   task:    Waiting(n arguments) ──▶ Queued ──▶ Running(worker) ──▶ gone
-//!                  └── an argument failed: Carry ──────────────────────▲
-//!
-//!   worker:  Starting ──▶ Idle ◀──▶ Busy(task) ◀──▶ Blocked(task)          any ──▶ gone
+//!   worker:  Starting ──▶ Parked ◀──▶ Leased ◀──▶ Blocked          any ──▶ gone
+//!                            ▲           │ recalled: it parks when its task has ended
+//!                            └───────────┘
 //! ```
 //!
-//! A task that waits for others gives back what it took, so that tasks that wait for tasks cannot use up all CPUs and
-//! stand still. When it goes on it takes its share again at once, even if that is one more than there is.
+//! Plain tasks are not seen here: workers that have a lease take them from shared memory by themselves. A lease is the right to use one
+//! CPU for that. There are as many leases as CPUs, so no more tasks run than there are CPUs, and the scheduler is not on their path.
+//!
+//! A task that waits for others lends its CPU to another worker, so that tasks that wait for tasks cannot use up all CPUs and stand
+//! still. When it goes on it has its CPU again at once, even if that is one more than there is, and the lease that was given in its place
+//! is recalled.
 //!
 //! # Invariants
-//! - Tasks that need the same start in the order in which they became runnable.
-//! - No runnable task that fits is kept from an idle worker.
-//! - `free` is `total` less what the `Busy` tasks took.
+//! - As many workers are leased as there are CPUs, or all that there are.
+//! - There is always a worker for a CPU that nobody uses.
 
 use super::Resources;
-use crate::protocol::{ObjectId, TaskId, WorkerId};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use super::resources::CPU;
+use crate::protocol::WorkerId;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long a worker beyond the pool's size stays idle before it is ended.
+/// How long a worker beyond the pool's size stays parked before it is ended.
 const IDLE_EXTRA: Duration = Duration::from_secs(2);
 
 /// How often in a row all workers of the pool may die before they are ready, until tasks are refused instead of waiting
@@ -37,31 +40,18 @@ pub enum Event {
         /// Workers.
         pool: u32,
     },
-    /// A task that needs `needs` and, before it can start, the objects `waits_for` (each once).
-    Submitted {
-        /// Which.
-        task: TaskId,
-        /// What it takes while it runs.
-        needs: Resources,
-        /// Arguments that are not there yet.
-        waits_for: Vec<ObjectId>,
-    },
-    /// An object that may be an argument of a task is there.
-    ObjectReady(ObjectId),
-    /// An object that may be an argument of a task will never be there.
-    ObjectFailed(ObjectId),
     /// A worker that was started is ready for tasks.
     WorkerReady(WorkerId),
     /// A worker is gone.
     WorkerExited(WorkerId),
-    /// A worker was gone before the task that it should run was given to it.
-    Missed(WorkerId),
-    /// A worker's task has ended, well or not.
-    Finished(WorkerId),
     /// A worker's task waits for objects.
     Blocked(WorkerId),
     /// It goes on.
     Unblocked(WorkerId),
+    /// A worker whose lease was recalled has no task any more.
+    Parked(WorkerId),
+    /// Somebody has submitted a task although no worker could be started for a while.
+    Demanded,
     /// Time has passed; see [`Scheduler::deadline`].
     Tick,
 }
@@ -71,53 +61,32 @@ pub enum Event {
 pub enum Action {
     /// Start a worker of this name.
     StartWorker(WorkerId),
-    /// End an idle worker.
+    /// End a parked worker.
     StopWorker(WorkerId),
-    /// Give the task to the worker.
-    Run(TaskId, WorkerId),
-    /// The task cannot run because this argument failed.
-    Carry(TaskId, ObjectId),
-    /// The task's worker died under it.
-    Lost(TaskId, WorkerId),
-    /// The task cannot run because workers do not start.
-    Refuse(TaskId),
-    /// The task needs more than there is. It stays queued until there is more.
-    Infeasible(TaskId),
-}
-
-#[derive(Debug)]
-struct Task {
-    needs: Resources,
-    missing: usize,
-    /// Its place among the runnable ones, once it is one.
-    number: u64,
+    /// The worker may take tasks.
+    Lease(WorkerId),
+    /// It may not take another one.
+    Recall(WorkerId),
+    /// No task can run because workers do not start.
+    Refuse,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Worker {
     Starting,
-    Idle { since: Instant },
-    Busy(TaskId),
-    Blocked(TaskId),
+    Parked { since: Instant },
+    Leased,
+    /// It may not take another task; whether it has one is not known here.
+    Recalled,
+    Blocked { is_recalled: bool },
 }
 
-/// All that is decided about tasks and workers of one runtime.
+/// All that is decided about the workers of one runtime.
 #[derive(Debug, Default)]
 pub struct Scheduler {
     total: Resources,
-    free: Resources,
     pool: u32,
-    tasks: HashMap<TaskId, Task>,
-    /// Who waits for an object.
-    dependents: HashMap<ObjectId, Vec<TaskId>>,
-    /// Runnable tasks, one line for each shape, each with the number under which it became runnable.
-    queues: BTreeMap<Resources, VecDeque<(u64, TaskId)>>,
-    queued: u64,
     workers: BTreeMap<WorkerId, Worker>,
-    /// Idle workers, the one that worked last at the back: its caches are the warmest.
-    idle: Vec<WorkerId>,
-    starting: usize,
-    blocked: usize,
     worker_next: u32,
     failed_starts: u32,
 }
@@ -127,29 +96,50 @@ impl Scheduler {
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Configured { total, pool } => self.configure(total, pool),
-            Event::Submitted { task, needs, waits_for } => self.submit(task, needs, waits_for, &mut actions),
-            Event::ObjectReady(object) => self.object_ready(object),
-            Event::ObjectFailed(object) => self.object_failed(object, &mut actions),
-            Event::WorkerReady(worker) => self.worker_ready(worker, now),
-            Event::WorkerExited(worker) => self.worker_exited(worker, &mut actions),
-            Event::Missed(worker) => self.missed(worker),
-            Event::Finished(worker) => self.finished(worker, now),
-            Event::Blocked(worker) => self.blocked(worker),
-            Event::Unblocked(worker) => self.unblocked(worker),
+            Event::Configured { total, pool } => {
+                (self.total, self.pool, self.failed_starts) = (total, pool.max(1), 0);
+            }
+            Event::WorkerReady(worker) => {
+                if self.is(worker, |state| state == Worker::Starting) {
+                    self.failed_starts = 0;
+                    self.workers.insert(worker, Worker::Parked { since: now });
+                }
+            }
+            Event::WorkerExited(worker) => {
+                if self.workers.remove(&worker) == Some(Worker::Starting) {
+                    self.failed_starts += 1;
+                }
+            }
+            Event::Blocked(worker) => {
+                if let Some(state @ (Worker::Leased | Worker::Recalled)) = self.workers.get(&worker).copied() {
+                    self.workers.insert(worker, Worker::Blocked { is_recalled: state == Worker::Recalled });
+                }
+            }
+            Event::Unblocked(worker) => {
+                if let Some(Worker::Blocked { is_recalled }) = self.workers.get(&worker).copied() {
+                    self.workers.insert(worker, if is_recalled { Worker::Recalled } else { Worker::Leased });
+                }
+            }
+            Event::Parked(worker) => {
+                if self.is(worker, |state| state == Worker::Recalled) {
+                    self.workers.insert(worker, Worker::Parked { since: now });
+                }
+            }
+            Event::Demanded => self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1),
             Event::Tick => {}
         }
-        self.dispatch(&mut actions);
-        self.size_pool(now, &mut actions);
+        self.size_pool(&mut actions);
+        self.balance(&mut actions);
+        self.stop_extras(now, &mut actions);
         actions
     }
 
     /// When to say [`Event::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.idle.len() <= self.pool as usize {
+        if self.workers.len() <= self.pool as usize {
             return None;
         }
-        self.idle.iter().filter_map(|worker| self.idle_since(*worker)).min().map(|since| since + IDLE_EXTRA)
+        self.parked().map(|(_, since)| since + IDLE_EXTRA).min()
     }
 
     /// Everything there is.
@@ -157,240 +147,80 @@ impl Scheduler {
         &self.total
     }
 
-    /// What of it is not taken.
-    pub fn free(&self) -> &Resources {
-        &self.free
+    /// CPUs that plain tasks can have at once.
+    pub fn cpus(&self) -> usize {
+        self.total.amount(CPU) as usize
     }
 
-    /// How many tasks have not ended.
-    pub fn unfinished(&self) -> usize {
-        self.tasks.len()
+    /// Whether the worker has a CPU, or is to have one when it goes on.
+    pub fn is_blocked(&self, worker: WorkerId) -> bool {
+        self.is(worker, |state| matches!(state, Worker::Blocked { .. }))
     }
 
-    fn configure(&mut self, total: Resources, pool: u32) {
-        self.free.give(&total);
-        self.free.take(&self.total);
-        self.total = total;
-        self.pool = pool.max(1);
-        self.failed_starts = 0;
+    fn is(&self, worker: WorkerId, what: impl Fn(Worker) -> bool) -> bool {
+        self.workers.get(&worker).is_some_and(|state| what(*state))
     }
 
-    fn submit(&mut self, task: TaskId, needs: Resources, waits_for: Vec<ObjectId>, actions: &mut Vec<Action>) {
-        if !self.total.fit(&needs) {
-            actions.push(Action::Infeasible(task));
+    fn count(&self, what: impl Fn(Worker) -> bool) -> usize {
+        self.workers.values().filter(|state| what(**state)).count()
+    }
+
+    fn parked(&self) -> impl Iterator<Item = (WorkerId, Instant)> {
+        self.workers.iter().filter_map(|(worker, state)| match state {
+            Worker::Parked { since } => Some((*worker, *since)),
+            _ => None,
+        })
+    }
+
+    /// Gives and recalls leases until there are as many as CPUs.
+    fn balance(&mut self, actions: &mut Vec<Action>) {
+        while self.count(|state| state == Worker::Leased) > self.cpus() {
+            // The newest: the older ones are warmer.
+            let Some(worker) = self.last(|state| state == Worker::Leased) else { return };
+            self.workers.insert(worker, Worker::Recalled);
+            actions.push(Action::Recall(worker));
         }
-        // Somebody still wants to try: give starting workers one more chance.
-        self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1);
-        let missing = waits_for.len();
-        for object in waits_for {
-            self.dependents.entry(object).or_default().push(task);
-        }
-        self.tasks.insert(task, Task { needs, missing, number: 0 });
-        if missing == 0 {
-            self.enqueue(task);
-        }
-    }
-
-    fn enqueue(&mut self, task: TaskId) {
-        let Some(entry) = self.tasks.get_mut(&task) else { return };
-        self.queued += 1;
-        entry.number = self.queued;
-        self.queues.entry(entry.needs.clone()).or_default().push_back((self.queued, task));
-    }
-
-    fn object_ready(&mut self, object: ObjectId) {
-        for task in self.dependents.remove(&object).unwrap_or_default() {
-            // A task that another argument has ended is not there any more.
-            let Some(entry) = self.tasks.get_mut(&task) else { continue };
-            entry.missing -= 1;
-            if entry.missing == 0 {
-                self.enqueue(task);
-            }
+        // Who was recalled may still have a task, and then uses a CPU.
+        while self.count(|state| matches!(state, Worker::Leased | Worker::Recalled)) < self.cpus() {
+            let Some((worker, _)) = self.parked().next() else { return };
+            self.workers.insert(worker, Worker::Leased);
+            actions.push(Action::Lease(worker));
         }
     }
 
-    fn object_failed(&mut self, object: ObjectId, actions: &mut Vec<Action>) {
-        for task in self.dependents.remove(&object).unwrap_or_default() {
-            if self.tasks.remove(&task).is_some() {
-                actions.push(Action::Carry(task, object));
-            }
-        }
+    fn last(&self, what: impl Fn(Worker) -> bool) -> Option<WorkerId> {
+        self.workers.iter().rev().find(|(_, state)| what(**state)).map(|(worker, _)| *worker)
     }
 
-    fn worker_ready(&mut self, worker: WorkerId, now: Instant) {
-        if self.workers.get(&worker) == Some(&Worker::Starting) {
-            self.starting -= 1;
-            self.failed_starts = 0;
-            self.rest(worker, now);
-        }
-    }
-
-    fn worker_exited(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
-        match self.workers.remove(&worker) {
-            Some(Worker::Starting) => {
-                self.starting -= 1;
-                self.failed_starts += 1;
-            }
-            Some(Worker::Idle { .. }) => self.idle.retain(|idle| *idle != worker),
-            Some(Worker::Busy(task)) => {
-                self.end(task, true);
-                actions.push(Action::Lost(task, worker));
-            }
-            Some(Worker::Blocked(task)) => {
-                self.blocked -= 1;
-                self.end(task, false);
-                actions.push(Action::Lost(task, worker));
-            }
-            None => {}
-        }
-    }
-
-    fn missed(&mut self, worker: WorkerId) {
-        let Some(&Worker::Busy(task)) = self.workers.get(&worker) else { return };
-        self.workers.remove(&worker);
-        if let Some(entry) = self.tasks.get(&task) {
-            self.free.give(&entry.needs);
-            self.queues.entry(entry.needs.clone()).or_default().push_front((entry.number, task));
-        }
-    }
-
-    fn finished(&mut self, worker: WorkerId, now: Instant) {
-        match self.workers.get(&worker) {
-            Some(&Worker::Busy(task)) => self.end(task, true),
-            Some(&Worker::Blocked(task)) => {
-                self.blocked -= 1;
-                self.end(task, false);
-            }
-            _ => return,
-        }
-        self.rest(worker, now);
-    }
-
-    fn blocked(&mut self, worker: WorkerId) {
-        if let Some(&Worker::Busy(task)) = self.workers.get(&worker) {
-            self.blocked += 1;
-            self.workers.insert(worker, Worker::Blocked(task));
-            self.free.give(&self.tasks[&task].needs);
-        }
-    }
-
-    fn unblocked(&mut self, worker: WorkerId) {
-        if let Some(&Worker::Blocked(task)) = self.workers.get(&worker) {
-            self.blocked -= 1;
-            self.workers.insert(worker, Worker::Busy(task));
-            self.free.take(&self.tasks[&task].needs);
-        }
-    }
-
-    fn end(&mut self, task: TaskId, took: bool) {
-        if let Some(ended) = self.tasks.remove(&task)
-            && took
-        {
-            self.free.give(&ended.needs);
-        }
-    }
-
-    fn rest(&mut self, worker: WorkerId, now: Instant) {
-        self.workers.insert(worker, Worker::Idle { since: now });
-        self.idle.push(worker);
-    }
-
-    /// Gives runnable tasks to idle workers: of all shapes that fit, the one whose first task came first.
-    fn dispatch(&mut self, actions: &mut Vec<Action>) {
-        while let Some(shape) = self.next_shape() {
-            let Some(worker) = self.idle.pop() else { return };
-            let Some((_, task)) = self.pop(&shape) else { return };
-            self.free.take(&shape);
-            self.workers.insert(worker, Worker::Busy(task));
-            actions.push(Action::Run(task, worker));
-        }
-    }
-
-    fn next_shape(&self) -> Option<Resources> {
-        let fitting = self.queues.iter().filter(|(needs, _)| self.free.fit(needs));
-        fitting.min_by_key(|(_, queue)| queue.front().map(|(number, _)| *number)).map(|(needs, _)| needs.clone())
-    }
-
-    fn pop(&mut self, shape: &Resources) -> Option<(u64, TaskId)> {
-        let queue = self.queues.get_mut(shape)?;
-        let first = queue.pop_front();
-        if queue.is_empty() {
-            self.queues.remove(shape);
-        }
-        first
-    }
-
-    /// Keeps as many workers as the pool shall have, and one more for each that is blocked while tasks could run.
-    fn size_pool(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    /// Keeps as many workers as the pool shall have, and one for each CPU that nobody could use otherwise.
+    fn size_pool(&mut self, actions: &mut Vec<Action>) {
         if self.failed_starts >= self.failed_starts_max() {
             if self.workers.is_empty() {
-                self.refuse_all(actions);
+                actions.push(Action::Refuse);
             }
             return;
         }
-        let mut wanted = (self.pool as usize).saturating_sub(self.workers.len());
-        // Everybody who could work waits: nested tasks need somebody new.
-        wanted = wanted.max(self.runnable_now().saturating_sub(self.starting));
-        for _ in 0..wanted {
+        let blocked = self.count(|state| matches!(state, Worker::Blocked { .. }));
+        let wanted = (self.pool as usize).max(self.cpus().min(self.pool as usize) + blocked);
+        for _ in self.workers.len()..wanted {
             let worker = WorkerId(self.worker_next);
             self.worker_next += 1;
-            self.starting += 1;
             self.workers.insert(worker, Worker::Starting);
             actions.push(Action::StartWorker(worker));
         }
-        self.stop_extras(now, actions);
-    }
-
-    /// How many queued tasks would start at once if there were idle workers, as far as the pool may grow for them.
-    fn runnable_now(&self) -> usize {
-        if self.queues.is_empty() || !self.idle.is_empty() {
-            return 0;
-        }
-        let may_grow = (self.pool as usize + self.blocked).saturating_sub(self.workers.len() - self.starting);
-        let mut free = self.free.clone();
-        let mut count = 0;
-        for (needs, queue) in &self.queues {
-            for _ in queue {
-                if count == may_grow || !free.fit(needs) {
-                    break;
-                }
-                free.take(needs);
-                count += 1;
-            }
-        }
-        count
     }
 
     fn stop_extras(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.idle.len() > self.pool as usize {
-            let oldest = self.idle[0];
-            if self.idle_since(oldest).is_none_or(|since| since + IDLE_EXTRA > now) {
-                return;
-            }
-            self.idle.remove(0);
-            self.workers.remove(&oldest);
-            actions.push(Action::StopWorker(oldest));
-        }
-    }
-
-    fn idle_since(&self, worker: WorkerId) -> Option<Instant> {
-        match self.workers.get(&worker) {
-            Some(Worker::Idle { since }) => Some(*since),
-            _ => None,
+        while self.workers.len() > self.pool as usize {
+            let due = self.parked().filter(|(_, since)| *since + IDLE_EXTRA <= now).map(|(worker, _)| worker).last();
+            let Some(worker) = due else { return };
+            self.workers.remove(&worker);
+            actions.push(Action::StopWorker(worker));
         }
     }
 
     fn failed_starts_max(&self) -> u32 {
         self.pool.max(1).saturating_mul(FAILED_ROUNDS_MAX)
-    }
-
-    fn refuse_all(&mut self, actions: &mut Vec<Action>) {
-        let mut runnable: Vec<(u64, TaskId)> = std::mem::take(&mut self.queues).into_values().flatten().collect();
-        runnable.sort_unstable();
-        for (_, task) in runnable {
-            self.tasks.remove(&task);
-            actions.push(Action::Refuse(task));
-        }
     }
 }
 
@@ -398,18 +228,15 @@ impl Scheduler {
 impl Scheduler {
     /// Panics when an invariant of this file does not hold.
     pub(super) fn check(&self) {
-        let mut free = self.total.clone();
-        let busy = self.workers.values().filter_map(|worker| match worker {
-            Worker::Busy(task) => Some(&self.tasks[task].needs),
-            _ => None,
-        });
-        busy.for_each(|needs| free.take(needs));
-        let amounts = |of: &Resources| of.list().into_iter().filter(|(_, amount)| *amount != 0.0).collect::<Vec<_>>();
-        assert_eq!(amounts(&self.free), amounts(&free), "what is free is not what nobody took");
-        assert!(self.idle.is_empty() || self.next_shape().is_none(), "a task that fits is kept from an idle worker");
-        let count = |kind: fn(&Worker) -> bool| self.workers.values().filter(|worker| kind(worker)).count();
-        assert_eq!(self.starting, count(|worker| matches!(worker, Worker::Starting)));
-        assert_eq!(self.blocked, count(|worker| matches!(worker, Worker::Blocked(_))));
-        assert_eq!(self.idle.len(), count(|worker| matches!(worker, Worker::Idle { .. })));
+        let leased = self.count(|state| state == Worker::Leased);
+        let recalled = self.count(|state| state == Worker::Recalled);
+        assert!(leased <= self.cpus(), "more tasks may begin than there are CPUs");
+        let parked = self.parked().count();
+        assert!(leased + recalled >= self.cpus() || parked == 0, "a worker is kept from a CPU that nobody uses");
+        let starting = self.count(|state| state == Worker::Starting);
+        if self.failed_starts < self.failed_starts_max() {
+            let usable = leased + recalled + parked + starting;
+            assert!(usable >= self.cpus().min(self.pool as usize), "there is no worker for a CPU");
+        }
     }
 }

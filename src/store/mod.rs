@@ -1,24 +1,53 @@
-//! Objects: who has one, what is in it, and where its bytes lie.
+//! The store: objects, tasks and memory, shared by all processes of a runtime, without a process in between.
 //!
 //! ```text
-//!   objects   the table: state and holders of every object          (the head's private memory)
-//!   allocator which bytes of the region are whose                   (the head's private memory)
-//!   backing   which of them have pages                              (the head's private memory)
-//!   region    the memory: one file without a name, mapped by all    (shared)
+//!   control segment                                     arena
+//!   ┌ layout.rs, segment.rs ─────────────────────┐      ┌ region.rs, arena.rs ─────────────┐
+//!   │ slots   word.rs     what each object is     │      │ units.rs   leases of huge pages   │
+//!   │         objects.rs  who has it, how it goes │─────▶│ the bytes of objects              │
+//!   │         spec.rs     the task that makes it  │      └──────────────────────────────────┘
+//!   │ rings   tasks.rs    tasks to run            │      ┌ spill.rs ────────────────────────┐
+//!   │ desks   bells.rs    who waits for what      │─────▶│ bytes that there is no room for   │
+//!   └─────────────────────────────────────────────┘      └──────────────────────────────────┘
+//!     party.rs    a process's private account: leased slots, an open lease
+//!     recover.rs  what the head does after a death
 //! ```
 //!
-//! Everything that a dying process could leave half-done is in the head's private memory; in shared memory there is
-//! nothing but objects' bytes. So a client's death is repaired by forgetting what the head knows about the client.
+//! # Invariants
+//! - One word says what a slot is, another what a unit is; everything else follows from those. So a process may die between any two
+//!   instructions: the head finds what it had by looking for its seat.
+//! - No lock, no allocator's state and no list is shared, so nothing can be left locked or broken.
+//! - What a process reads from shared memory may be nonsense: it is checked before it is used as an index, an address or a length.
 
-mod allocator;
-mod backing;
+mod arena;
+mod bells;
+mod layout;
+mod lists;
 mod objects;
+mod party;
+mod recover;
 mod region;
+mod seat;
+mod segment;
+mod spec;
+mod spill;
+mod tasks;
+mod units;
+mod word;
 
-pub use allocator::{ALIGNMENT, Allocator};
-pub use backing::Backing;
-pub use objects::{Freed, Holder, Objects, State};
-pub use region::{Mapping, Region, RegionError};
+use crate::protocol::ObjectId as Id;
 
-#[cfg(test)]
-pub(crate) use objects::tests::Dice;
+pub use arena::Arena;
+pub use bells::now_us;
+pub use layout::{CLOSED, CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
+pub use objects::{Body, Kind, Leftovers};
+pub use party::{NoRoom, Party, Space};
+pub use recover::{Estate, Kept};
+pub use region::{Region, RegionError};
+pub use seat::{SEATS, Seat, Seats};
+pub use segment::Segment;
+pub use spec::{ARGS_MAX, Arg, Spec};
+pub use spill::{Candidate, Spill};
+pub use tasks::Readiness;
+pub use units::{Run, UnitState};
+pub use word::{Flags, State, Step, Word};

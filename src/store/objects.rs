@@ -1,370 +1,367 @@
-//! The object table: the state of every object, and who keeps it.
+//! Who has an object, and how it goes when nobody has.
 //!
 //! ```text
-//!             finish                       last holder leaves
-//!   Pending ─────────▶ Ready | Failed ──────────────────────────▶ gone (its bytes are free, what it contained is let go)
-//!      └── last holder leaves: stays until its task finishes, then gone at once
+//!   refs   processes that refer to it       (a bit each; every process counts its own handles privately)
+//!   pins   processes that read its bytes    (a bit each; while there is one, the bytes stay where they are)
+//!   holds  tasks and objects that keep it   (a count)
+//!
+//!   to have it:  add mine ──fence──▶ look at the word: sealed, mine │ dying: wait, somebody looks whether it can go
+//!   to free it:  Sealed ──▶ Dying(me) ──fence──▶ look at holds, refs, pins: none ──▶ gone │ some ──▶ Sealed again
 //! ```
 //!
+//! Either the one who adds sees that the object is dying, or the one who frees sees what was added. Freeing, evicting and spilling are
+//! this one handshake.
+//!
 //! # Invariants
-//! - A client is a holder or it is not: it counts its own handles, so its death is repaired by removing it once.
-//! - Containers and tasks are counted, because the head itself makes and ends them.
-//! - A finished object never changes.
+//! - Who adds does not let go of what it had before (another bit, a hold) until it has seen that the object is not dying. So while an
+//!   object is dying, whatever keeps it stays visible where it is.
+//! - A hold is added before what holds is visible, and taken away after it is not any more: who dies in between leaves too many holds,
+//!   never too few.
 
-use crate::abi::Failure;
-use crate::protocol::{Body, ClientId, Extent, ObjectId};
-use std::collections::HashMap;
-use std::sync::Arc;
+use super::layout::{CONTAINED_INLINE, Slot};
+use super::party::Party;
+use super::seat::{Seat, Seats};
+use super::segment::Segment;
+use super::word::{Flags, State, Step, Word};
+use super::{Id, Space};
+use crate::sync::{Ordering, fence, pause};
 
-/// What an object is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// Its task has not finished.
-    Pending,
-    /// It can be read.
-    Ready(Body),
-    /// Its task failed.
-    Failed(Arc<Failure>),
-}
+/// The high half of the counter of holds: it goes up with each hold, so that a change and its reverse do not look like nothing.
+pub const HOLD: u64 = 1 << 32 | 1;
+/// The low half.
+pub const HOLDS: u64 = u32::MAX as u64;
 
-impl State {
-    /// The space that it takes in the region.
-    pub fn extent(&self) -> Option<Extent> {
-        match self {
-            State::Ready(Body::Shared(extent)) => Some(*extent),
-            _ => None,
-        }
-    }
-}
-
-/// Who can keep an object.
+/// How a process has an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// A process that has handles or views.
-    Client(ClientId),
-    /// An object whose bytes refer to it.
-    Container,
-    /// A task that has it as an argument.
-    Task,
+pub enum Kind {
+    /// It refers to it.
+    Ref,
+    /// It reads its bytes.
+    Pin,
 }
 
-/// Extents that nobody keeps any longer.
-pub type Freed = Vec<Extent>;
-
-#[derive(Debug)]
-struct Object {
-    state: State,
-    clients: Clients,
-    containers: u32,
-    tasks: u32,
-    contains: Vec<ObjectId>,
+/// Where an object's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// In its slot.
+    Inline {
+        /// Bytes.
+        len: u64,
+    },
+    /// In the arena.
+    Arena {
+        /// Bytes from the arena's start.
+        offset: u64,
+        /// Bytes.
+        len: u64,
+    },
+    /// On disk.
+    Spilled {
+        /// Bytes from the file's start.
+        offset: u64,
+        /// Bytes.
+        len: u64,
+    },
+    /// Nowhere: its task failed.
+    Failed,
 }
 
-impl Object {
-    fn is_kept(&self) -> bool {
-        !self.clients.is_empty() || self.containers > 0 || self.tasks > 0 || self.state == State::Pending
-    }
-}
-
-/// A set of clients. Nearly all objects have one, which is why the first needs no memory of its own.
+/// What an object left that others must see to.
 #[derive(Debug, Default)]
-struct Clients {
-    first: Option<ClientId>,
-    more: Vec<ClientId>,
+pub struct Leftovers {
+    /// Bytes on disk that nobody needs: offset and length.
+    pub spilled: Vec<(u64, u64)>,
 }
 
-impl Clients {
-    fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    fn contains(&self, client: ClientId) -> bool {
-        self.first == Some(client) || self.more.contains(&client)
-    }
-
-    fn insert(&mut self, client: ClientId) {
-        match self.first {
-            None => self.first = Some(client),
-            Some(_) if self.contains(client) => {}
-            Some(_) => self.more.push(client),
+impl Slot {
+    fn holders(&self, kind: Kind) -> &Seats {
+        match kind {
+            Kind::Ref => &self.refs,
+            Kind::Pin => &self.pins,
         }
     }
 
-    fn remove(&mut self, client: ClientId) {
-        if self.first == Some(client) {
-            self.first = self.more.pop();
-        } else {
-            self.more.retain(|other| *other != client);
-        }
+    fn is_unused(&self) -> bool {
+        self.holds.load(Ordering::Acquire) & HOLDS == 0 && self.refs.is_empty() && self.pins.is_empty()
     }
 }
 
-/// All objects of a runtime.
-#[derive(Debug, Default)]
-pub struct Objects {
-    table: HashMap<ObjectId, Object>,
-}
+impl Segment {
+    /// The word of an object after something was added to it, once nobody is looking whether it can go. `None` when there is no such
+    /// object any more.
+    fn settled(&self, id: Id) -> Option<Word> {
+        let slot = self.slot(id.slot());
+        // Pairs with the fence in `condemn`: one of us sees what the other one did.
+        fence(Ordering::SeqCst);
+        let mut turns = 0_u32;
+        loop {
+            let word = slot.word();
+            if word.generation() != id.generation() || word.state() == State::Free {
+                return None;
+            }
+            if word.state() != State::Dying {
+                return Some(word);
+            }
+            // A few instructions, unless the one who looks was stopped; if it died, the head finishes for it.
+            turns += 1;
+            if turns < 1000 { pause() } else { nap() }
+        }
+    }
 
-impl Objects {
-    /// A new object. Returns false, and does nothing, when there is one of that name.
-    /// Each of `contains` that exists is kept by it.
-    pub fn insert(&mut self, id: ObjectId, state: State, contains: Vec<ObjectId>, holder: ClientId) -> bool {
-        if self.table.contains_key(&id) {
+    /// This process has the object from now on. False when there is no such object. It must not be freed meanwhile: the caller has it in
+    /// another way, or reads a value that keeps it.
+    pub fn add(&self, id: Id, kind: Kind, by: Seat) -> bool {
+        let holders = self.slot(id.slot()).holders(kind);
+        let was_new = holders.add(by);
+        let exists = self.settled(id).is_some();
+        if !exists && was_new {
+            holders.remove(by);
+        }
+        exists
+    }
+
+    /// Pins the object's bytes, which must be in the arena, and says where they are.
+    ///
+    /// # Errors
+    /// Where they are instead; `None` when there is no such object or it is not there yet.
+    pub fn pin(&self, id: Id, by: Seat) -> Result<(u64, u64), Option<Body>> {
+        let slot = self.slot(id.slot());
+        let was_new = slot.pins.add(by);
+        let word = self.settled(id).filter(|word| word.is_sealed());
+        let body = word.map(|word| self.body_of(slot, word));
+        // The bytes stay where they are from here on: whoever wants to move them sees the pin.
+        match body {
+            Some(Body::Arena { offset, len }) => Ok((offset, len)),
+            other => {
+                if was_new {
+                    slot.pins.remove(by);
+                }
+                Err(other)
+            }
+        }
+    }
+
+    /// This process has the object no longer in this way. Does not free it; see [`Segment::collect`].
+    pub fn remove(&self, id: Id, kind: Kind, by: Seat) {
+        let slot = self.slot(id.slot());
+        if slot.word().generation() == id.generation() {
+            slot.holders(kind).remove(by);
+        }
+    }
+
+    /// One task or object more keeps it. The caller refers to it.
+    pub fn hold(&self, id: Id) -> bool {
+        let slot = self.slot(id.slot());
+        if slot.word().generation() != id.generation() {
             return false;
         }
-        let contains = self.contained(contains);
-        let clients = Clients { first: Some(holder), more: Vec::new() };
-        self.table.insert(id, Object { state, clients, containers: 0, tasks: 0, contains });
-        true
+        slot.holds.fetch_add(HOLD, Ordering::AcqRel);
+        self.settled(id).is_some()
     }
 
-    /// A pending object's end. The extent comes back when nobody wants the object any longer. Does nothing to an
-    /// object that is finished already.
-    pub fn finish(&mut self, id: ObjectId, state: State, contains: Vec<ObjectId>) -> Freed {
-        if self.state(id) != Some(&State::Pending) {
-            return Freed::new();
+    /// One task or object less keeps it. True when it was the last one.
+    pub fn unhold(&self, id: Id) -> bool {
+        let slot = self.slot(id.slot());
+        if slot.word().generation() != id.generation() {
+            return false;
         }
-        let contains = self.contained(contains);
-        if let Some(object) = self.table.get_mut(&id) {
-            (object.state, object.contains) = (state, contains);
-        }
-        self.sweep(vec![id])
-    }
-
-    /// The state of an object; `None` when there is no such object.
-    pub fn state(&self, id: ObjectId) -> Option<&State> {
-        self.table.get(&id).map(|object| &object.state)
-    }
-
-    /// One more holder. Returns false when there is no such object.
-    pub fn retain(&mut self, id: ObjectId, holder: Holder) -> bool {
-        let Some(object) = self.table.get_mut(&id) else { return false };
-        match holder {
-            Holder::Client(client) => object.clients.insert(client),
-            Holder::Container => object.containers += 1,
-            Holder::Task => object.tasks += 1,
-        }
-        true
-    }
-
-    /// One holder less.
-    pub fn release(&mut self, id: ObjectId, holder: Holder) -> Freed {
-        let Some(object) = self.table.get_mut(&id) else { return Freed::new() };
-        match holder {
-            Holder::Client(client) => object.clients.remove(client),
-            Holder::Container => object.containers = object.containers.saturating_sub(1),
-            Holder::Task => object.tasks = object.tasks.saturating_sub(1),
-        }
-        if object.is_kept() { Freed::new() } else { self.sweep(vec![id]) }
-    }
-
-    /// A client is gone, and with it all its references.
-    ///
-    /// Looks at every object. Clients die rarely; a list of objects for each client would cost on every `put`.
-    pub fn forget(&mut self, client: ClientId) -> Freed {
-        let held = self.table.iter_mut().filter(|(_, object)| object.clients.contains(client));
-        let mut loose = Vec::new();
-        for (&id, object) in held {
-            object.clients.remove(client);
-            if !object.is_kept() {
-                loose.push(id);
+        let mut seen = slot.holds.load(Ordering::Acquire);
+        // Not a subtraction: after a repair, one too many must not make it fewer than none.
+        while seen & HOLDS > 0 {
+            match slot.holds.compare_exchange(seen, seen - 1, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return seen & HOLDS == 1,
+                Err(other) => seen = other,
             }
         }
-        loose.sort_unstable();
-        self.sweep(loose)
+        true
     }
 
-    /// How many objects there are.
-    pub fn len(&self) -> usize {
-        self.table.len()
+    /// Where the bytes of a sealed object are.
+    pub fn body(&self, id: Id) -> Option<Body> {
+        let slot = self.slot(id.slot());
+        loop {
+            let word = slot.word();
+            if word.generation() != id.generation() || !(word.is_sealed() || word.state() == State::Dying) {
+                return None;
+            }
+            let body = self.body_of(slot, word);
+            fence(Ordering::Acquire);
+            // The same word before and after, so the fields in between belong to it.
+            if slot.word() == word && word.is_sealed() {
+                return Some(body);
+            }
+            pause();
+        }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+    fn body_of(&self, slot: &Slot, word: Word) -> Body {
+        let (offset, len) = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
+        let flags = word.flags();
+        if flags.has(Flags::ERROR) {
+            Body::Failed
+        } else if flags.has(Flags::ARENA) {
+            Body::Arena { offset, len }
+        } else if flags.has(Flags::SPILLED) {
+            Body::Spilled { offset, len }
+        } else {
+            Body::Inline { len: len.min(super::layout::INLINE_BYTES as u64) }
+        }
     }
 
-    fn contained(&mut self, mut contains: Vec<ObjectId>) -> Vec<ObjectId> {
-        contains.retain(|id| self.retain(*id, Holder::Container));
-        contains
-    }
-
-    /// Removes those of `loose` that nobody keeps, and whatever only they kept. A loop, not a recursion: a list of a
-    /// million nested refs must not end the head's stack.
-    fn sweep(&mut self, mut loose: Vec<ObjectId>) -> Freed {
-        let mut freed = Freed::new();
-        while let Some(id) = loose.pop() {
-            if self.table.get(&id).is_none_or(Object::is_kept) {
+    /// Begins to free an object: nobody can add anything to it until `condemn`'s caller has ended what it begins. Gives the word, which
+    /// is `Dying(by)`. `None` when somebody has it, or somebody else frees it.
+    pub fn condemn(&self, id: Id, by: Seat) -> Option<Word> {
+        let slot = self.slot(id.slot());
+        loop {
+            let word = slot.word();
+            if word.generation() != id.generation() || !slot.is_unused() {
+                return None;
+            }
+            let dying = word.after(Step::Condemn { by })?;
+            if slot.swap(word, dying).is_err() {
                 continue;
             }
-            let Some(object) = self.table.remove(&id) else { continue };
-            freed.extend(object.state.extent());
-            for inner in object.contains {
-                if let Some(object) = self.table.get_mut(&inner) {
-                    object.containers = object.containers.saturating_sub(1);
+            // Pairs with the fence in `settled`.
+            fence(Ordering::SeqCst);
+            if slot.is_unused() {
+                return Some(dying);
+            }
+            self.spare(id, by);
+            // Whoever let go of it in between has left it to us: look again.
+        }
+    }
+
+    /// Does not free an object after all.
+    pub fn spare(&self, id: Id, by: Seat) {
+        let slot = self.slot(id.slot());
+        let word = slot.word();
+        if let Some(spared) = word.after(Step::Spare { by }) {
+            let _ = slot.swap(word, spared);
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    /// Frees the objects if nobody has them, and whatever only they kept. A loop, not a recursion: a list of a million nested refs must
+    /// not end the stack.
+    pub fn collect(&self, party: &mut Party, mut loose: Vec<Id>, leftovers: &mut Leftovers) {
+        while let Some(id) = loose.pop() {
+            self.collect_one(party, id, &mut loose, leftovers);
+        }
+    }
+
+    /// Frees one object if nobody has it; puts what only it may have kept on the list.
+    pub fn collect_one(&self, party: &mut Party, id: Id, loose: &mut Vec<Id>, leftovers: &mut Leftovers) {
+        let seat = party.seat;
+        let slot = self.slot(id.slot());
+        if let Some(word) = self.condemn(id, seat) {
+            self.free_dying(party, slot, word, id, loose, leftovers);
+        }
+    }
+
+    /// Ends what `condemn` began. Also how the head ends it for a process that died in between.
+    pub fn free_dying(
+        &self,
+        party: &mut Party,
+        slot: &Slot,
+        word: Word,
+        id: Id,
+        loose: &mut Vec<Id>,
+        leftovers: &mut Leftovers,
+    ) {
+        let (seat, flags) = (party.seat, word.flags());
+        if flags == Flags::NONE || flags == Flags::ERROR {
+            // Nothing was kept: nothing is counted.
+            if let Some(free) = word.after(Step::Free { by: seat })
+                && slot.swap(word, free).is_ok()
+            {
+                party.keep_slot(id.slot());
+            }
+            return;
+        }
+        let contained = if flags.has(Flags::CONTAINS) { self.contained(slot) } else { Vec::new() };
+        let has_list = flags.has(Flags::CONTAINS) && contained.len() > CONTAINED_INLINE;
+        let (home, list_home) = (slot.home.load(Ordering::Relaxed), slot.list_home.load(Ordering::Relaxed));
+        let place = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
+        let Some(stripped) = word.after(Step::Strip { by: seat }) else { return };
+        party.moves();
+        // First it is no holder any more, then what it held is counted down: see the invariants.
+        if slot.swap(word, stripped).is_ok() {
+            if flags.has(Flags::ARENA) {
+                self.leave(seat, home);
+            }
+            if has_list {
+                self.leave(seat, list_home);
+            }
+            for inner in contained {
+                if self.unhold(inner) {
                     loose.push(inner);
                 }
             }
+            if flags.has(Flags::SPILLED) {
+                leftovers.spilled.push(place);
+            }
+            if let Some(free) = stripped.after(Step::Free { by: seat })
+                && slot.swap(stripped, free).is_ok()
+            {
+                party.keep_slot(id.slot());
+            }
         }
-        freed
+        party.moved();
     }
-}
 
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::protocol::Payload;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    /// A small generator of numbers that look random and are the same for the same seed.
-    pub(crate) struct Dice(u64);
-
-    impl Dice {
-        pub(crate) fn new(seed: u64) -> Dice {
-            Dice(seed)
+    /// The ids that an object's bytes refer to, as it names them in its slot. A longer list is in the arena, which the reader of
+    /// [`Segment::set_long_list`] gives.
+    pub fn contained(&self, slot: &Slot) -> Vec<Id> {
+        let count = slot.contained.load(Ordering::Relaxed) as usize;
+        if count > CONTAINED_INLINE {
+            return self.long_list(slot.list.load(Ordering::Relaxed), count);
         }
-
-        /// A number below `bound`.
-        pub(crate) fn below(&mut self, bound: u64) -> u64 {
-            // SplitMix64.
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.0;
-            z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (z ^ z >> 31) % bound.max(1)
-        }
+        slot.contains[..count].iter().map(|id| Id(id.load(Ordering::Relaxed))).collect()
     }
 
-    const ALICE: ClientId = ClientId(1);
-    const BOB: ClientId = ClientId(2);
-
-    fn id(number: u64) -> ObjectId {
-        ObjectId(number)
-    }
-
-    fn extent(number: u64) -> Extent {
-        Extent { offset: number * 64, len: 64 }
-    }
-
-    fn shared(number: u64) -> State {
-        State::Ready(Body::Shared(extent(number)))
-    }
-
-    #[test]
-    fn an_object_goes_with_its_last_holder() {
-        let mut objects = Objects::default();
-        objects.insert(id(1), shared(1), vec![], ALICE);
-        objects.retain(id(1), Holder::Client(BOB));
-        objects.retain(id(1), Holder::Task);
-        assert!(objects.release(id(1), Holder::Client(ALICE)).is_empty());
-        assert!(objects.release(id(1), Holder::Task).is_empty());
-        assert_eq!(objects.release(id(1), Holder::Client(BOB)), [extent(1)]);
-        assert!(objects.is_empty());
-    }
-
-    #[test]
-    fn a_client_counts_once_however_often_it_says_so() {
-        let mut objects = Objects::default();
-        objects.insert(id(1), shared(1), vec![], ALICE);
-        objects.retain(id(1), Holder::Client(ALICE));
-        assert_eq!(objects.release(id(1), Holder::Client(ALICE)), [extent(1)]);
-        assert!(objects.release(id(1), Holder::Client(ALICE)).is_empty(), "a second release does no harm");
-    }
-
-    #[test]
-    fn a_contained_object_lives_as_long_as_its_container() {
-        let mut objects = Objects::default();
-        objects.insert(id(1), shared(1), vec![], ALICE);
-        objects.insert(id(2), shared(2), vec![id(1)], ALICE);
-        assert!(objects.release(id(1), Holder::Client(ALICE)).is_empty());
-        let mut freed = objects.release(id(2), Holder::Client(ALICE));
-        freed.sort();
-        assert_eq!(freed, [extent(1), extent(2)]);
-    }
-
-    #[test]
-    fn a_result_that_nobody_wants_goes_when_its_task_finishes() {
-        let mut objects = Objects::default();
-        objects.insert(id(1), State::Pending, vec![], ALICE);
-        assert!(objects.release(id(1), Holder::Client(ALICE)).is_empty());
-        assert_eq!(objects.len(), 1);
-        assert_eq!(objects.finish(id(1), shared(1), vec![]), [extent(1)]);
-        assert!(objects.is_empty());
-    }
-
-    #[test]
-    fn a_finished_object_does_not_change() {
-        let mut objects = Objects::default();
-        let state = State::Ready(Body::Inline(Payload::copy_of(b"one")));
-        objects.insert(id(1), state.clone(), vec![], ALICE);
-        assert!(!objects.insert(id(1), shared(1), vec![], BOB));
-        objects.finish(id(1), shared(1), vec![]);
-        assert_eq!(objects.state(id(1)), Some(&state));
-    }
-
-    #[test]
-    fn a_long_chain_of_nested_refs_is_freed_without_recursion() {
-        let mut objects = Objects::default();
-        const LONG: u64 = 200_000;
-        for number in 0..LONG {
-            let inner = number.checked_sub(1).map(id);
-            objects.insert(id(number), shared(number), inner.into_iter().collect(), ALICE);
-        }
-        for number in 0..LONG - 1 {
-            assert!(objects.release(id(number), Holder::Client(ALICE)).is_empty());
-        }
-        assert_eq!(objects.release(id(LONG - 1), Holder::Client(ALICE)).len(), LONG as usize);
-        assert!(objects.is_empty());
-    }
-
-    /// Against a model that keeps plain sets and recomputes from scratch what must still be there.
-    #[test]
-    fn objects_are_exactly_those_that_somebody_can_reach() {
-        const CLIENTS: u64 = 3;
-        for seed in 0..200 {
-            let mut dice = Dice::new(seed);
-            let mut objects = Objects::default();
-            let mut held: BTreeSet<(ClientId, ObjectId)> = BTreeSet::new();
-            let mut inside: BTreeMap<ObjectId, Vec<ObjectId>> = BTreeMap::new();
-            for step in 0..200 {
-                let client = ClientId(dice.below(CLIENTS) as u32);
-                let known: Vec<ObjectId> = inside.keys().copied().collect();
-                let some = |dice: &mut Dice| known.get(dice.below(known.len() as u64) as usize).copied();
-                match dice.below(4) {
-                    0 => {
-                        let contains: Vec<_> = some(&mut dice).into_iter().collect();
-                        objects.insert(id(step), shared(step), contains.clone(), client);
-                        held.insert((client, id(step)));
-                        inside.insert(id(step), contains);
-                    }
-                    1 => {
-                        if let Some(object) = some(&mut dice) {
-                            objects.retain(object, Holder::Client(client));
-                            held.insert((client, object));
-                        }
-                    }
-                    2 => {
-                        if let Some(object) = some(&mut dice) {
-                            objects.release(object, Holder::Client(client));
-                            held.remove(&(client, object));
-                        }
-                    }
-                    _ => {
-                        if dice.below(8) == 0 {
-                            objects.forget(client);
-                            held.retain(|(holder, _)| *holder != client);
-                        }
-                    }
-                }
-                let mut reachable: BTreeSet<ObjectId> = held.iter().map(|(_, object)| *object).collect();
-                let mut open: Vec<ObjectId> = reachable.iter().copied().collect();
-                while let Some(object) = open.pop() {
-                    open.extend(inside[&object].iter().filter(|inner| reachable.insert(**inner)));
-                }
-                inside.retain(|object, _| reachable.contains(object));
-                let there: BTreeSet<ObjectId> = objects.table.keys().copied().collect();
-                assert_eq!(there, reachable, "seed {seed}, step {step}");
+    /// Says in an empty slot, or in a task's, what the object will contain. A list that is too long for the slot is in `list`.
+    pub fn set_contained(&self, index: u32, ids: &[Id], list: Option<Space>) {
+        let slot = self.slot(index);
+        slot.contained.store(ids.len() as u32, Ordering::Relaxed);
+        match list {
+            None => slot.contains.iter().zip(ids).for_each(|(place, id)| place.store(id.0, Ordering::Relaxed)),
+            Some(space) => {
+                slot.list.store(space.offset, Ordering::Relaxed);
+                slot.list_home.store(space.home, Ordering::Relaxed);
             }
         }
     }
+
+    /// Writes a small object's bytes into a slot of this process's.
+    pub fn write_inline(&self, index: u32, bytes: &[u8]) {
+        let slot = self.slot(index);
+        let (words, rest) = bytes.as_chunks::<8>();
+        for (place, word) in slot.inline.iter().zip(words) {
+            place.store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+        }
+        if let (Some(place), false) = (slot.inline.get(words.len()), rest.is_empty()) {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            place.store(u64::from_ne_bytes(last), Ordering::Relaxed);
+        }
+        slot.len.store(bytes.len() as u64, Ordering::Relaxed);
+    }
+
+    /// A copy of a small object's bytes; `into` has room for all that a slot can have. Gives how many there are.
+    pub fn read_inline(&self, index: u32, into: &mut [u8; super::layout::INLINE_BYTES]) -> usize {
+        let slot = self.slot(index);
+        let len = (slot.len.load(Ordering::Relaxed) as usize).min(into.len());
+        for (place, word) in into.as_chunks_mut::<8>().0.iter_mut().zip(&slot.inline).take(len.div_ceil(8)) {
+            *place = word.load(Ordering::Relaxed).to_ne_bytes();
+        }
+        len
+    }
+}
+
+/// Waits for somebody who does not run at the moment.
+fn nap() {
+    #[cfg(not(loom))]
+    std::thread::sleep(std::time::Duration::from_micros(50));
+    #[cfg(loom)]
+    pause();
 }

@@ -1,8 +1,8 @@
-//! The store's memory: one sparse file without a name, mapped by every client.
+//! The arena's memory: one sparse file without a name.
 //!
 //! ```text
-//!   Region (head)    makes the file, hands its descriptor out, never maps it
-//!   Mapping (client) maps it once, at one address, for as long as the client lives
+//!   Region (head)    makes the file and hands two descriptors out: one to read and write, one only to read
+//!   Arena (arena.rs) maps both, in every process
 //! ```
 //!
 //! The file comes from `O_TMPFILE`, so it never has a name and nothing can be left behind: the last process that has it
@@ -13,18 +13,18 @@
 //! - Nobody writes a byte whose page has not been reserved, so that no write is a `SIGBUS`.
 //! - Nothing but objects' bytes lies in it: no process believes anything that another one could have half-written.
 
-use crate::protocol::Extent;
-use memmap2::{Advice, MmapOptions, MmapRaw};
-use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-const PAGE: u64 = 4096;
+/// The smallest and the largest unit of an arena. The largest is a huge page.
+const UNIT_BYTES_MIN: u64 = 64 << 10;
+/// See above.
+pub const UNIT_BYTES_MAX: u64 = 2 << 20;
 
-/// From this size on, pages are made with one call before the object is written instead of one fault each.
-const POPULATE_BYTES_MIN: u64 = 256 << 10;
+/// An arena has at least this many units, if they need not be smaller than the smallest for that.
+const UNITS_MIN: u64 = 64;
 
 /// Why there is no memory for a store.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ impl Region {
         match folder {
             Some(folder) => {
                 let free = free_bytes(folder).map_err(|source| in_folder(folder, source))?;
-                let needed = pages(wanted.unwrap_or_else(|| default_bytes().min(free)));
+                let needed = whole(wanted.unwrap_or_else(|| default_bytes().min(free)));
                 if needed > free {
                     return Err(RegionError::Room { folder: folder.into(), needed, free });
                 }
@@ -95,9 +95,9 @@ impl Region {
 
     fn in_memory(wanted: Option<u64>, shm: &Path) -> Result<(Region, Option<String>), RegionError> {
         let free = free_bytes(shm).unwrap_or(0);
-        let needed = pages(wanted.unwrap_or_else(default_bytes));
+        let needed = whole(wanted.unwrap_or_else(default_bytes));
         // Without a wish, a /dev/shm that has half of it decides how much it is.
-        let len = if wanted.is_none() && free >= needed / 2 { needed.min(free / PAGE * PAGE) } else { needed };
+        let len = if wanted.is_none() && free >= needed / 2 { needed.min(free / UNIT_BYTES_MAX * UNIT_BYTES_MAX) } else { needed };
         if len <= free
             && let Ok(region) = Region::in_folder(shm, len)
         {
@@ -117,7 +117,7 @@ impl Region {
         let file = tempfile::tempfile_in(folder)?;
         file.set_len(len)?;
         // Ask now whether this file system can reserve space at all, rather than at the first `put`.
-        reserve(file.as_fd(), 0, PAGE.min(len.max(1)))?;
+        reserve(file.as_fd(), 0, 4096.min(len.max(1)))?;
         Ok(Region { file: file.into(), len, place: folder.display().to_string() })
     }
 
@@ -138,6 +138,26 @@ impl Region {
         self.len == 0
     }
 
+    /// Bytes of one of its units: a huge page, or less in a small arena.
+    pub fn unit_bytes(&self) -> u64 {
+        unit_bytes(self.len)
+    }
+
+    /// How many whole units it has.
+    pub fn units(&self) -> u32 {
+        u32::try_from(self.len / self.unit_bytes()).unwrap_or(u32::MAX)
+    }
+
+    /// A descriptor through which nobody can write, nor make a mapping that can.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn reader(&self) -> std::io::Result<OwnedFd> {
+        // Opened anew: a duplicate would be as writable as the original.
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
     /// What backs it: a folder, or `memfd`.
     pub fn place(&self) -> &str {
         &self.place
@@ -149,59 +169,13 @@ impl Region {
     }
 }
 
-/// A region as a client sees it.
-pub struct Mapping {
-    file: File,
-    map: MmapRaw,
+fn unit_bytes(len: u64) -> u64 {
+    let wished = (len / UNITS_MIN).max(1);
+    (1 << wished.ilog2()).clamp(UNIT_BYTES_MIN, UNIT_BYTES_MAX)
 }
 
-impl Mapping {
-    /// Maps `len` bytes of the file.
-    ///
-    /// # Errors
-    /// What the system said.
-    pub fn new(file: OwnedFd, len: u64) -> std::io::Result<Mapping> {
-        let file = File::from(file);
-        let len = usize::try_from(len).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
-        let map = MmapOptions::new().len(len).map_raw(&file)?;
-        Ok(Mapping { file, map })
-    }
-
-    /// Where the extent begins in this process; `None` when it is not inside the region.
-    ///
-    /// A raw pointer, because another process may have the same bytes mapped: who may read or write them is the
-    /// object's state, not the compiler's business.
-    pub fn pointer(&self, extent: Extent) -> Option<*mut u8> {
-        let inside = extent.end()? <= self.map.len() as u64;
-        inside.then(|| self.map.as_mut_ptr().wrapping_add(extent.offset as usize))
-    }
-
-    /// Makes the extent's pages, so that writing to them cannot fail. Bytes of other objects in the first and last page
-    /// are left as they are.
-    ///
-    /// # Errors
-    /// `ENOSPC` when there is no room.
-    pub fn reserve(&self, extent: Extent) -> std::io::Result<()> {
-        let start = extent.offset / PAGE * PAGE;
-        let end = pages(extent.end().ok_or(std::io::ErrorKind::InvalidInput)?).min(self.map.len() as u64);
-        reserve(self.file.as_fd(), start, end.saturating_sub(start))?;
-        if extent.len >= POPULATE_BYTES_MIN {
-            // Only a quicker way to what the faults would do: a kernel that does not know it is no error.
-            let _ = self.map.advise_range(Advice::PopulateWrite, start as usize, (end - start) as usize);
-        }
-        Ok(())
-    }
-
-    /// A sentence about the room that the file system has left.
-    pub fn room(&self) -> String {
-        match rustix::fs::fstatvfs(&self.file) {
-            Ok(stat) => format!("the memory behind it has {} MiB free", (stat.f_bavail * stat.f_frsize) >> 20),
-            Err(error) => error.to_string(),
-        }
-    }
-}
-
-fn reserve(file: BorrowedFd<'_>, start: u64, len: u64) -> std::io::Result<()> {
+/// Reserves pages for these bytes of the file.
+pub(super) fn reserve(file: BorrowedFd<'_>, start: u64, len: u64) -> std::io::Result<()> {
     loop {
         match rustix::fs::fallocate(file, FallocateFlags::empty(), start, len.max(1)) {
             Err(Errno::INTR) => {}
@@ -219,8 +193,10 @@ fn free_bytes(folder: &Path) -> std::io::Result<u64> {
     Ok(stat.f_bavail * stat.f_frsize)
 }
 
-fn pages(bytes: u64) -> u64 {
-    bytes.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX / PAGE * PAGE)
+/// Bytes rounded up to whole units.
+fn whole(bytes: u64) -> u64 {
+    let unit = unit_bytes(bytes);
+    bytes.max(1).checked_next_multiple_of(unit).unwrap_or(u64::MAX / unit * unit)
 }
 
 /// 30 % of the memory that this process may use.
@@ -228,7 +204,7 @@ fn default_bytes() -> u64 {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_total(&text));
     let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
     let memory = machine.unwrap_or(1 << 30).min(group.unwrap_or(u64::MAX));
-    pages(memory / 10 * 3)
+    whole(memory / 10 * 3)
 }
 
 fn memory_total(meminfo: &str) -> Option<u64> {
@@ -236,7 +212,7 @@ fn memory_total(meminfo: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -244,7 +220,7 @@ mod tests {
     fn memory_without_a_wish_is_a_share_of_the_machines() {
         assert_eq!(memory_total("MemTotal:       24576 kB\nMemFree: 1 kB\n"), Some(24576 << 10));
         let (region, _) = Region::create(None, None).unwrap();
-        assert!(!region.is_empty() && region.len().is_multiple_of(PAGE));
+        assert!(!region.is_empty() && region.len().is_multiple_of(region.unit_bytes()));
     }
 
     #[test]
@@ -252,14 +228,12 @@ mod tests {
         let (region, notice) = Region::in_memory(Some(1 << 20), Path::new("/proc")).unwrap();
         assert_eq!(region.place(), "memfd");
         assert!(notice.unwrap().contains("needs 1 MiB"));
-        let mapping = Mapping::new(region.file().try_clone_to_owned().unwrap(), region.len()).unwrap();
-        mapping.reserve(Extent { offset: 64, len: 512 << 10 }).unwrap();
         assert!(rustix::fs::ftruncate(region.file(), 0).is_err(), "a memfd cannot shrink");
     }
 
     #[test]
     fn a_folder_that_does_not_exist_or_is_too_small_is_named() {
-        let error = Region::create(Some(PAGE), Some(Path::new("/nowhere"))).unwrap_err();
+        let error = Region::create(Some(4096), Some(Path::new("/nowhere"))).unwrap_err();
         assert!(error.to_string().contains("/nowhere"));
         let folder = tempfile::tempdir().unwrap();
         let error = Region::create(Some(u64::MAX / 2), Some(folder.path())).unwrap_err();
@@ -267,11 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_outside_the_region_has_an_address() {
-        let region = Region::memfd(PAGE).unwrap();
-        let mapping = Mapping::new(region.file().try_clone_to_owned().unwrap(), region.len()).unwrap();
-        assert!(mapping.pointer(Extent { offset: PAGE - 64, len: 64 }).is_some());
-        assert!(mapping.pointer(Extent { offset: PAGE - 64, len: 65 }).is_none());
-        assert!(mapping.pointer(Extent { offset: u64::MAX, len: 2 }).is_none());
+    fn a_unit_is_a_huge_page_and_less_where_that_would_be_too_few() {
+        assert_eq!([1 << 20, 8 << 20, 256 << 20, 4 << 30].map(unit_bytes), [64 << 10, 128 << 10, 2 << 20, 2 << 20]);
     }
 }

@@ -46,7 +46,10 @@ pub fn flush_cells() {
 /// All libraries that this worker has opened. They stay open: what a task has left behind may still need them.
 #[derive(Default)]
 pub(super) struct Libraries {
-    opened: HashMap<String, Library>,
+    opened: HashMap<String, usize>,
+    list: Vec<Library>,
+    /// Functions by their numbers.
+    functions: HashMap<u32, (usize, Trampoline)>,
 }
 
 struct Library {
@@ -64,28 +67,48 @@ pub(super) struct Entry {
 }
 
 impl Libraries {
-    /// The function at `offset` of the library, attached for the cell. An empty path is the executable itself.
+    /// Whether the function of this number was learnt.
+    pub fn knows(&self, number: u32) -> bool {
+        self.functions.contains_key(&number)
+    }
+
+    /// The function of this number is at `offset` of the library. An empty path is the executable itself.
     ///
     /// # Errors
     /// A sentence.
-    pub fn entry(&mut self, path: &str, offset: u64, cell: u64) -> Result<Entry, String> {
-        if !self.opened.contains_key(path) {
-            let library = if path.is_empty() { program()? } else { open(path)? };
-            self.opened.insert(path.to_owned(), library);
-        }
-        let library = self.opened.get_mut(path).ok_or("the library is not open")?;
+    pub fn learn(&mut self, number: u32, path: &str, offset: u64) -> Result<(), String> {
+        let place = match self.opened.get(path) {
+            Some(place) => *place,
+            None => {
+                self.list.push(if path.is_empty() { program()? } else { open(path)? });
+                self.opened.insert(path.to_owned(), self.list.len() - 1);
+                self.list.len() - 1
+            }
+        };
+        let base = self.list[place].base;
+        let address = (base as u64).checked_add(offset).map(|address| address as *const c_void);
+        let inside = address.filter(|address| table::base_of(*address) == Some(base));
+        let address = inside.ok_or_else(|| format!("offset {offset:#x} is not in {path}"))?;
+        // SAFETY: the address is in the library, where the submitter, which has the same file open, has a trampoline.
+        // Function and data pointers are the same on Linux.
+        let trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(address) };
+        self.functions.insert(number, (place, trampoline));
+        Ok(())
+    }
+
+    /// A function that was learnt, attached for the cell.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn entry(&mut self, number: u32, cell: u64) -> Result<Entry, String> {
+        let (place, trampoline) = *self.functions.get(&number).ok_or("the function is not known")?;
+        let library = &mut self.list[place];
         if library.cell != Some(cell) {
             // SAFETY: the function is the library's attach function, and the library is never closed.
             library.hooks = Some(unsafe { table::attach(library.attach, Tenant::WORKER, cell)? });
             library.cell = Some(cell);
         }
         let hooks = library.hooks.ok_or("the library is not attached")?;
-        let address = (library.base as u64).checked_add(offset).map(|address| address as *const c_void);
-        let inside = address.filter(|address| table::base_of(*address) == Some(library.base));
-        let address = inside.ok_or_else(|| format!("offset {offset:#x} is not in {path}"))?;
-        // SAFETY: the address is in the library, where the submitter, which has the same file open, has a trampoline.
-        // Function and data pointers are the same on Linux.
-        let trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(address) };
         Ok(Entry { trampoline, hooks })
     }
 }
@@ -100,7 +123,7 @@ impl Entry {
     /// Makes the library write out what it holds back of its standard output.
     pub fn flush(&self) {
         flush_library(&self.hooks);
-        flush_streams();
+        flush_stdout();
     }
 }
 
@@ -112,6 +135,17 @@ fn flush_library(hooks: &Hooks) {
 fn flush_streams() {
     // SAFETY: a null pointer means all streams of the C library, which are locked one by one.
     unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+unsafe extern "C" {
+    /// The C library's own standard output.
+    static stdout: *mut libc::FILE;
+}
+
+fn flush_stdout() {
+    // One stream, not all of them: this is done after every task.
+    // SAFETY: the C library has made the stream before `main`, and it is locked while it is flushed.
+    unsafe { libc::fflush(stdout) };
 }
 
 fn program() -> Result<Library, String> {

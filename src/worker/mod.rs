@@ -1,18 +1,19 @@
 //! A worker: a process that runs one task after the other.
 //!
 //! ```text
-//!   Run(task) ─▶ open its library ─▶ call its trampoline ─▶ flush what it wrote ─▶ TaskDone | TaskFailed
+//!   claim ─▶ open its library ─▶ call its trampoline ─▶ flush what it wrote ─▶ seal the result │ say how it failed
 //! ```
 //!
 //! It is forked by the zygote with its connection in its hands, and ends when that connection does. Tasks run on its
 //! main thread, which has the machine's usual stack. It knows nothing that would be missed when it is killed.
 
 mod library;
+mod output;
 
-use crate::abi::{Call, Cause};
-use crate::local::client::{self, Client};
+use crate::abi::{Call, View};
+use crate::local::client::{self, Claimed, Client, Unfit};
 use crate::local::exit_now;
-use crate::protocol::{Role, TaskFrame};
+use crate::protocol::Role;
 use library::Libraries;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -32,34 +33,45 @@ pub fn role_from_env() {
     crate::local::role_from_env();
 }
 
-/// Runs tasks until the head is gone.
+/// Runs tasks until the zygote ends this process, which it does when the head is gone.
 pub(crate) fn run(socket: OwnedFd) -> ! {
     let Ok(connection) = Client::greet(socket, Path::new(""), Role::Worker, None, None) else { exit_now(1) };
     let client = client::install(connection);
+    output::watch(client);
     let mut libraries = Libraries::default();
-    // The head is gone, or wants this process gone: whatever a task has left running goes, too.
-    while let Ok(frame) = client.next_task() {
-        let called = call(client, &mut libraries, &frame);
-        client.end_task(frame.task, called);
+    let mut views = Vec::new();
+    loop {
+        let claimed = client.next_task();
+        views.clear();
+        let called = call(client, &mut libraries, &claimed, &mut views);
+        client.end_task(&claimed, called);
     }
-    exit_now(0)
 }
 
-fn call(client: &Client, libraries: &mut Libraries, frame: &TaskFrame) -> Result<(), Cause> {
-    let refused = |message| Cause::Refused { message };
-    let views = client.begin_task(frame).map_err(refused)?;
-    let entry = match libraries.entry(&frame.library, frame.offset, frame.cell) {
+fn call(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &mut Vec<View>) -> Result<(), Unfit> {
+    let begun = client.begin_task(claimed, views).and_then(|()| {
+        let number = claimed.spec.function;
+        let refused = |message| Unfit::Refused(message);
+        if !libraries.knows(number) {
+            let gone = |fault| refused(format!("its function cannot be asked for: {fault:?}"));
+            let function = client.known_function(number).map_err(gone)?;
+            let function = function.ok_or_else(|| refused(format!("there is no function of number {number}")))?;
+            libraries.learn(number, &function.library, function.offset).map_err(refused)?;
+        }
+        libraries.entry(number, claimed.spec.cell).map_err(refused)
+    });
+    let entry = match begun {
         Ok(entry) => entry,
-        Err(message) => {
+        Err(unfit) => {
             views.iter().for_each(|view| client.close(view.hold));
-            return Err(refused(message));
+            return Err(unfit);
         }
     };
     let call = Call {
-        call: frame.task.0.0,
+        call: claimed.task.0,
         args: views.as_ptr(),
         args_len: views.len() as u64,
-        returns: frame.returns,
+        returns: 1,
         reserved: 0,
     };
     entry.call(&call);

@@ -158,16 +158,20 @@ pub fn wait(refs: &[&Ref], num_returns: usize, timeout: Option<Duration>) -> Res
     checked(status, fault).map(|()| ready.into_iter().map(|ready| ready == 1).collect())
 }
 
-pub fn open(object: &Ref) -> Result<Seen, Fault> {
+/// The object's bytes; `None` when they are not there yet.
+pub fn open(object: &Ref) -> Result<Option<Seen>, Fault> {
     let (mut view, mut fault) = (View { ptr: std::ptr::null(), len: 0, hold: 0 }, Blob::EMPTY);
     // SAFETY: both results have room.
     let status = unsafe { (table().open)(object.0, &raw mut view, &raw mut fault) };
-    checked(status, fault).map(|()| Seen(view))
+    if status == Status::NOT_READY {
+        return Ok(None);
+    }
+    checked(status, fault).map(|()| Some(Seen(view)))
 }
 
 pub fn get(object: &Ref) -> Result<Seen, Fault> {
     wait(&[object], 1, None)?;
-    open(object)
+    Ok(open(object)?.expect("it was waited for"))
 }
 
 pub fn ask(question: &Question) -> Result<Answer, Fault> {

@@ -24,7 +24,7 @@ fn numbers() {
     let submitted = started.elapsed();
     wait(&tasks.iter().collect::<Vec<_>>(), tasks.len(), None).unwrap();
     let ready = started.elapsed();
-    tasks.iter().for_each(|task| drop(open(task).unwrap()));
+    tasks.iter().for_each(|task| drop(open(task).unwrap().unwrap()));
     println!("10000 tasks: submitted {submitted:?}, ready {ready:?}, opened {:?}", started.elapsed());
     drop(tasks);
 

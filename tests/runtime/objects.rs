@@ -54,7 +54,7 @@ fn a_hundred_mebibytes_are_read_where_they_lie() {
     let object = put(&big).unwrap();
     let seen = get(&object).unwrap();
     assert!(*seen == *big);
-    let again = open(&object).unwrap();
+    let again = open(&object).unwrap().unwrap();
     assert_eq!(seen.as_ptr(), again.as_ptr(), "both are the same memory");
     let sum = submit("sum_of_bytes", sum_of_bytes, &[Arg::Of(&object)]).unwrap();
     assert_eq!(number(&get(&sum).unwrap()), 3 * 100 * MIB as u64);
@@ -79,7 +79,7 @@ fn dropped_objects_make_room() {
     let _front = with_store(8 * MIB);
     for round in 0..200 {
         let object = put(&vec![round as u8; 5 * MIB]).unwrap();
-        assert!(open(&object).unwrap().iter().all(|byte| *byte == round as u8));
+        assert!(open(&object).unwrap().unwrap().iter().all(|byte| *byte == round as u8));
     }
     for _ in 0..200 {
         let draft = cell::draft(5 * MIB).unwrap();

@@ -2,10 +2,12 @@
 
 use super::super::inbox::{Inbox, Incoming};
 use super::super::memory::Draft;
+use super::spin::Spin;
+use super::state::State;
 use super::{Client, send_all};
-use crate::local::handles::News;
-use crate::protocol::{ObjectId, PROTOCOL_VERSION, RegionInfo, Role, ToClient, ToHead, encode};
-use crate::store::Mapping;
+use crate::protocol::{ArenaInfo, Held, PROTOCOL_VERSION, Role, ToClient, ToHead, encode};
+use crate::store::{Arena, Party, Seat, Segment};
+use crate::sync::Ordering;
 use crossbeam::atomic::AtomicCell;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
@@ -13,8 +15,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// A region that is mapped, and what it is.
-type Memory = (RegionInfo, Arc<Mapping>);
+/// What is mapped, and what it is.
+type Memory = (Arc<Segment>, (ArenaInfo, Arc<Arena>));
 
 static CURRENT: AtomicCell<Option<&'static Client>> = AtomicCell::new(None);
 
@@ -66,30 +68,29 @@ pub fn connect_program(socket: &Path) -> Result<(), ConnectError> {
 /// forked.
 pub fn begin_cell(cell: u64) {
     if let Some(client) = current() {
-        {
-            let mut state = client.state();
-            state.handles.cell_began();
-            (state.cell, state.is_interruptible) = (cell, true);
-        }
-        client.flush();
+        let mut state = client.state();
+        state.handles.cell_began();
+        (state.cell, state.is_interruptible) = (cell, true);
+        client.segment.header().active.add(client.seat);
     }
 }
 
 /// The cell has ended and cannot be undone.
 pub fn end_cell() {
     if let Some(client) = current() {
-        {
+        let said = {
             let mut state = client.state();
-            let released = state.handles.cell_ended();
             state.is_interruptible = false;
-            released.into_iter().for_each(|id| state.report(id, News::Release { is_shared: true }));
-        }
-        client.flush();
+            client.segment.header().active.remove(client.seat);
+            state.cell_ended()
+        };
+        said.iter().for_each(|message| client.tell(message));
+        client.segment.work_left();
     }
 }
 
-/// This process was a twin, forked with `fork(3)` by a process whose place it now takes: connects anew and keeps exactly
-/// the references that it was forked with. Objects that were half-made then are gone.
+/// This process was a twin, forked with `fork(3)` by a process whose place it now takes: connects anew, sits down in the same seat, and
+/// keeps exactly the references that it was forked with. Objects that were half-made then are gone.
 ///
 /// # Errors
 /// See [`ConnectError`].
@@ -97,20 +98,27 @@ pub fn take_over() -> Result<(), ConnectError> {
     let dead = CURRENT.load().ok_or(ConnectError::NotConnected)?;
     // This end is shared with the dead process and everything that it has forked.
     let _ = rustix::net::shutdown(dead.inbox.socket(), Shutdown::Both);
+    let refused = |reason: &str| ConnectError::Refused { reason: reason.into() };
     // Free, because `fork` waited until it was: see `table::guard_forks`.
-    let mut state = match dead.state.try_lock() {
-        Ok(mut state) => std::mem::take(&mut *state),
-        Err(_) => return Err(ConnectError::Refused { reason: "it was not forked with fork(3)".into() }),
-    };
-    let held = state.handles.taken_over();
-    let client = Client::connect(&dead.path, Role::Driver, Some((held, dead.inbox.region())))?;
-    // Their space was the dead process's and has been taken back.
-    state.drafts.retain(|draft| matches!(draft, Draft::Private(_)));
-    state.calls.clear();
-    state.unsay();
-    state.object_next = 0;
-    state.is_interruptible = false;
-    *client.state() = state;
+    let Ok(mut old) = dead.state.try_lock() else { return Err(refused("it was not forked with fork(3)")) };
+    let held = old.handles.taken_over();
+    let memory = (Arc::clone(&dead.segment), old.arena.clone());
+    let client = Client::connect(&dead.path, Role::Driver, Some(((dead.seat, held), memory)))?;
+    if client.seat != dead.seat {
+        return Err(refused("it was given another seat"));
+    }
+    // What was leased and half-made was the dead process's and has been taken back.
+    old.arena.1.lock_all();
+    old.drafts.retain(|draft| matches!(draft, Draft::Private(_)));
+    old.unlocked.clear();
+    old.party.begin_anew();
+    old.running = None;
+    old.waiting = 0;
+    old.is_interruptible = false;
+    {
+        let mut state = client.state();
+        std::mem::swap(&mut *state, &mut *old);
+    }
     install(client);
     Ok(())
 }
@@ -128,23 +136,23 @@ pub(crate) fn install(client: Client) -> &'static Client {
 }
 
 impl Client {
-    fn connect(path: &Path, role: Role, twin: Option<(Vec<ObjectId>, Memory)>) -> Result<Client, ConnectError> {
+    fn connect(path: &Path, role: Role, twin: Option<((Seat, Vec<Held>), Memory)>) -> Result<Client, ConnectError> {
         let unreachable = |errno: Errno| ConnectError::Unreachable { socket: path.into(), source: errno.into() };
         let address = SocketAddrUnix::new(path).map_err(unreachable)?;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let socket = socket.map_err(unreachable)?;
         rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)).map_err(unreachable)?;
-        let (takeover, region) = twin.unzip();
-        Client::greet(socket, path, role, takeover, region)
+        let (takeover, memory) = twin.unzip();
+        Client::greet(socket, path, role, takeover, memory)
     }
 
-    /// Makes a client of a connected socket. `region` is what is mapped already.
+    /// Makes a client of a connected socket. `memory` is what is mapped already.
     pub(crate) fn greet(
         socket: OwnedFd,
         path: &Path,
         role: Role,
-        takeover: Option<Vec<ObjectId>>,
-        region: Option<Memory>,
+        takeover: Option<(Seat, Vec<Held>)>,
+        memory: Option<Memory>,
     ) -> Result<Client, ConnectError> {
         let refused = |reason: String| ConnectError::Refused { reason };
         let hello = ToHead::Hello { version: PROTOCOL_VERSION, role, pid: std::process::id(), takeover };
@@ -152,25 +160,36 @@ impl Client {
         encode(&hello, &mut bytes).map_err(|error| refused(error.to_string()))?;
         send_all(&socket, &bytes).map_err(|error| refused(error.to_string()))?;
         let mut incoming = Incoming::default();
-        let (id, info) = loop {
+        let (seat, limits, info) = loop {
             match incoming.take().map_err(refused)? {
-                Some(ToClient::Welcome { client, region }) => break (client, region),
+                Some(ToClient::Welcome { seat, limits, arena, .. }) => break (seat, limits, arena),
                 Some(_) => {}
                 None => incoming.receive(&socket, true).map_err(refused)?,
             }
         };
-        let region = match region {
-            // A twin has views into this mapping.
-            Some((known, mapping)) if known == info => {
-                incoming.skip();
-                (info, mapping)
+        let control = incoming.descriptor().map_err(refused)?;
+        // A twin has views into what is mapped.
+        let (segment, arena) = match memory {
+            Some((segment, (known, arena))) if known == info => {
+                let _unneeded = (incoming.descriptor(), incoming.descriptor());
+                (segment, arena)
             }
-            _ => {
-                let mapping = incoming.map(&info).map_err(refused)?;
-                (info, mapping)
+            Some((segment, _)) => (segment, incoming.map(&info).map_err(refused)?),
+            None => {
+                let segment = Segment::open(control, limits).map_err(|error| refused(error.to_string()))?;
+                (Arc::new(segment), incoming.map(&info).map_err(refused)?)
             }
         };
-        let inbox = Inbox::new(socket, incoming, region);
-        Ok(Client { id, path: path.into(), inbox, state: Mutex::default(), writer: Mutex::default() })
+        segment.set_arena(Arc::clone(&arena));
+        if role == Role::Worker {
+            // What a task forks must not be able to touch them. A cell host's twin must have them.
+            segment.keep_from_children();
+            arena.keep_from_children();
+        }
+        let state = State::new(Party::new(Arc::clone(&segment), seat), (info, arena));
+        segment.desk(seat).pid.store(std::process::id(), Ordering::Relaxed);
+        let inbox = Inbox::new(socket, incoming);
+        let (state, writer, spin) = (Mutex::new(state), Mutex::new(()), Spin::default());
+        Ok(Client { role, path: path.into(), segment, seat, inbox, state, writer, spin })
     }
 }

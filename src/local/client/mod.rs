@@ -1,12 +1,12 @@
 //! A process's side of the runtime: what a cell host, a worker and a program have in common.
 //!
 //! ```text
-//!   table ─▶ Client ─┬─ state   handles, drafts, views, what is to be sent      one lock, held for moments
-//!                    ├─ writer  one thread at a time sends                       one lock, held while sending
-//!                    └─ inbox   one thread at a time reads                       see inbox.rs
+//!   table ─▶ Client ─┬─ segment  shared memory: objects and plain tasks, without anybody in between
+//!                    ├─ state    handles, drafts, leases of this process            one lock, held for moments
+//!                    └─ inbox    questions to the head, for what is rare            one thread at a time reads
 //!
 //!   life     connecting, cells, taking over        objects  put, open, references
-//!   waiting  get and wait                          tasks    submitting and running
+//!   waiting  get and wait                          tasks    submitting        running  a worker's tasks
 //! ```
 //!
 //! There is one client in a process, and it is never freed: threads of cells may still be in it. When a twin takes a
@@ -14,26 +14,31 @@
 //!
 //! # Invariants
 //! - The state's lock is never held while anything blocks; a fork waits for it, so that a twin finds it free.
-//! - What is queued first is sent first: a `Retain` never overtakes the `Release` that came before it.
 
 mod life;
 mod objects;
+mod room;
+mod running;
+mod spin;
 mod state;
 mod tasks;
 mod waiting;
 
 pub use life::{ConnectError, begin_cell, connect_driver, connect_program, current, end_cell, take_over};
-pub use tasks::{Entry, Input};
+pub use objects::Opened;
+pub use tasks::Input;
 
 pub(crate) use life::install;
+pub(crate) use running::{Claimed, Unfit};
 
 use super::fds;
 use super::inbox::{Inbox, Stop};
 use crate::abi::{Answer, Fault, Question};
-use crate::protocol::{ClientId, RegionInfo, Request, ToClient, ToHead};
-use crate::store::Mapping;
+use crate::protocol::{Request, Role, ToClient, ToHead, encode};
+use crate::store::{Seat, Segment};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
+use spin::Spin;
 use state::State;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -44,18 +49,20 @@ pub type Fallible<T> = Result<T, Box<Fault>>;
 
 /// A process's connection to the runtime.
 pub struct Client {
-    id: ClientId,
+    role: Role,
     path: PathBuf,
+    segment: Arc<Segment>,
+    seat: Seat,
     inbox: Inbox,
     state: Mutex<State>,
-    /// What is being sent.
-    writer: Mutex<Vec<u8>>,
+    /// One thread at a time sends.
+    writer: Mutex<()>,
+    spin: Spin,
 }
 
 /// While this is held nobody is in the state, so that a fork may copy it.
 pub(super) struct Still {
     _state: MutexGuard<'static, State>,
-    _region: MutexGuard<'static, (RegionInfo, Arc<Mapping>)>,
 }
 
 impl Client {
@@ -64,60 +71,61 @@ impl Client {
     /// # Errors
     /// What the head says.
     pub fn question(&self, question: Question) -> Fallible<Answer> {
+        if let Question::State { id } = question {
+            return self.object_state(id).map(Answer::State);
+        }
         match self.ask(|req| ToHead::Ask { req, question })? {
             ToClient::Answer { answer, .. } => Ok(answer?),
             _ => Err(nonsense()),
         }
     }
 
-    /// Sends everything that is queued. A head that is gone is found out by whoever waits for an answer.
-    pub fn flush(&self) {
-        // Whoever sends has this lock; what is queued is taken under it, so that nothing overtakes.
-        let mut sending = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            self.state().take_queued(&mut sending);
-        }
-        if !sending.is_empty() {
-            if let Err(error) = send_all(self.inbox.socket(), &sending) {
-                tracing::debug!(%error, "the runtime is gone");
-            }
-            sending.clear();
-        }
-    }
-
     /// For a fork.
     pub(super) fn hold_still(&'static self) -> Still {
-        Still { _state: self.state(), _region: self.inbox.region_lock() }
+        Still { _state: self.state() }
     }
 
+    /// Asks the head and waits for the answer.
     fn ask(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<ToClient> {
-        let (req, _) = self.queue_question(question)?;
+        let req = self.send_question(question)?;
         self.inbox.wait(None, None, |books| books.answer(req)).map_err(fault)
     }
 
-    /// Sends a question. Gives its name, and the cell whose interruption ends the waiting.
-    fn queue_question(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<(Request, Option<u64>)> {
-        let (req, cell) = {
+    /// Sends a question, whose answer will be kept until somebody takes it.
+    fn send_question(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<Request> {
+        let req = {
             let mut state = self.state();
-            let req = Request(state.request_next);
             state.request_next += 1;
-            self.inbox.expect(req);
-            if let Err(fault) = state.queue(&question(req)) {
-                self.inbox.forget(req);
-                return Err(fault);
-            }
-            (req, state.is_interruptible.then_some(state.cell))
+            Request(state.request_next)
         };
-        self.flush();
-        Ok((req, cell))
+        self.inbox.expect(req);
+        if let Err(fault) = self.say(&question(req)) {
+            self.inbox.forget(req);
+            return Err(fault);
+        }
+        Ok(req)
     }
 
-    fn flush_if_due(&self, state: MutexGuard<'_, State>) {
-        let due = state.is_due();
-        drop(state);
-        if due {
-            self.flush();
+    /// Says something to the head. A head that is gone is found out by whoever waits for an answer.
+    fn say(&self, message: &ToHead) -> Fallible<()> {
+        let mut bytes = Vec::new();
+        encode(message, &mut bytes).map_err(|error| refused(error.to_string()))?;
+        let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = send_all(self.inbox.socket(), &bytes) {
+            tracing::debug!(%error, "the runtime is gone");
         }
+        Ok(())
+    }
+
+    /// Says something of which it is known that it is short.
+    fn tell(&self, message: &ToHead) {
+        if let Err(fault) = self.say(message) {
+            tracing::error!(?fault, "message not sent");
+        }
+    }
+
+    fn is_worker(&self) -> bool {
+        self.role == Role::Worker
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -144,6 +152,10 @@ fn fault(stop: Stop) -> Box<Fault> {
         Stop::Closed(reason) => Fault::Disconnected { reason },
         Stop::TimedOut => Fault::Disconnected { reason: "the runtime does not answer".into() },
     })
+}
+
+fn ended() -> Box<Fault> {
+    Box::new(Fault::Disconnected { reason: "the runtime has ended".into() })
 }
 
 fn nonsense() -> Box<Fault> {

@@ -1,11 +1,35 @@
 //! Objects: drafts, bytes and references.
 
-use super::state::cached;
+use super::state::{State, Unlocked};
 use super::{Client, Fallible, no_draft, nonsense};
-use crate::abi::{Failure, Fault, View};
+use crate::abi::{Fault, ObjectState, View};
 use crate::local::handles::News;
-use crate::local::memory::{Aligned, Cached, Draft, Hold};
-use crate::protocol::{Extent, INLINE_BYTES_MAX, ObjectId, ToClient, ToHead};
+use crate::local::memory::Draft;
+use crate::protocol::{ObjectId, ToClient, ToHead};
+use crate::store::{
+    Body, CONTAINED_INLINE, Flags, INLINE_BYTES, Kind, NoRoom, Run, Space, State as SlotState, Step,
+};
+use crate::sync::Ordering;
+
+/// Marks in a view's number; a slot's number has no such bits.
+const PINNED: u64 = 1 << 30;
+const COPY: u64 = 1 << 31;
+
+/// What opening an object gives.
+#[derive(Debug)]
+pub enum Opened {
+    /// Its bytes.
+    View(View),
+    /// It is not there yet.
+    NotReady,
+}
+
+/// What looking at an object under the lock gives.
+enum Look {
+    Opened(Opened),
+    OnDisk,
+    Failed,
+}
 
 impl Client {
     /// Makes a draft of `len` bytes and says where to write.
@@ -13,104 +37,342 @@ impl Client {
     /// # Errors
     /// [`Fault::StoreFull`], [`Fault::Disconnected`].
     pub fn create(&self, len: u64) -> Fallible<(u64, *mut u8)> {
-        if len <= INLINE_BYTES_MAX {
-            let mut private = Aligned::zeroed(len as usize);
+        if len <= INLINE_BYTES as u64 {
+            let mut state = self.state();
+            let mut private = state.spares.take(len as usize);
             let ptr = private.mut_ptr();
-            return Ok((self.state().drafts.insert(Draft::Private(private)), ptr));
+            return Ok((state.drafts.insert(Draft::Private(private)), ptr));
         }
-        let (extent, backed) = match self.ask(|req| ToHead::Alloc { req, size: len })? {
-            ToClient::Granted { offset, backed, .. } => (Extent { offset, len }, backed),
-            ToClient::Refused { fault, .. } => return Err(fault.into()),
-            _ => return Err(nonsense()),
-        };
-        let (info, mapping) = self.inbox.region();
-        let reserved = if backed { Ok(()) } else { mapping.reserve(extent) };
-        let ptr = mapping.pointer(extent).ok_or_else(nonsense);
-        match (reserved, ptr) {
-            (Ok(()), Ok(ptr)) => Ok((self.state().drafts.insert(Draft::Shared(extent)), ptr)),
-            (reserved, ptr) => {
-                self.state().queue_short(&ToHead::Abort { offset: extent.offset });
-                self.flush();
-                let Err(error) = reserved else { return Err(ptr.err().unwrap_or_else(nonsense)) };
-                let detail = format!("{error}; {}", mapping.room());
-                Err(Fault::StoreFull { needed: len, used: extent.offset, limit: info.len, detail }.into())
-            }
+        let (slot, space) = self.shared(len)?;
+        let mut state = self.state();
+        let ptr = state.arena.1.writing(space.offset, len).ok_or_else(nonsense)?;
+        Ok((state.drafts.insert(Draft::Shared { slot, space, len }), ptr))
+    }
+
+    /// Room for `len` bytes in the arena, which a slot shows to be a draft of this process's.
+    fn shared(&self, len: u64) -> Fallible<(u32, Space)> {
+        loop {
+            self.follow_arena()?;
+            let missing = {
+                let mut state = self.state();
+                match state.begin_draft(len) {
+                    Ok((slot, space)) => {
+                        let arena = state.arena.1.clone();
+                        if self.segment.header().arena.load(Ordering::Acquire) != state.arena.0.generation {
+                            // It was replaced in this moment.
+                            let _ = state.discard(Draft::Shared { slot, space, len });
+                            continue;
+                        }
+                        let unlocked = state.unlock(space);
+                        let segment = state.segment();
+                        drop(state);
+                        return match unlocked.map_or(Ok(()), |run| arena.unlock(&segment, run)) {
+                            Ok(()) => Ok((slot, space)),
+                            Err(error) => {
+                                let discarded = self.state().discard(Draft::Shared { slot, space, len });
+                                discarded.into_iter().for_each(|run| arena.lock(run));
+                                let detail = format!("{error}; {}", arena.room());
+                                Err(self.full(len, detail))
+                            }
+                        };
+                    }
+                    Err(NoRoom::Slots) => return Err(self.no_slots()),
+                    Err(NoRoom::Units(units)) => units,
+                }
+            };
+            self.ask_room(missing, len)?;
         }
     }
 
     /// Makes a draft an object, to which the caller has one reference.
     ///
     /// # Errors
-    /// No such draft.
+    /// No such draft, or no room for its description.
     pub fn seal(&self, draft: u64, contains: Vec<ObjectId>) -> Fallible<ObjectId> {
+        let list = self.list_space(&contains)?;
         let mut state = self.state();
         let draft = state.drafts.remove(draft).ok_or_else(no_draft)?;
-        let id = state.new_ids(self.id, 1)?;
-        state.seal(id, draft, contains)?;
-        self.flush_if_due(state);
-        Ok(id)
+        let sealed = state.seal(draft, &contains, list);
+        let arena = state.arena.1.clone();
+        drop(state);
+        match sealed {
+            Ok((id, written)) => {
+                written.into_iter().for_each(|run| arena.lock(run));
+                Ok(id)
+            }
+            Err(NoRoom::Slots) => Err(self.no_slots()),
+            Err(NoRoom::Units(_)) => Err(nonsense()),
+        }
+    }
+
+    /// Room for the list of what an object contains, where it is too long for its slot: a draft of its own, so that it is seen.
+    pub(super) fn list_space(&self, contains: &[ObjectId]) -> Fallible<Option<(u32, Space)>> {
+        if contains.len() <= CONTAINED_INLINE {
+            return Ok(None);
+        }
+        let (slot, space) = self.shared(contains.len() as u64 * 8)?;
+        let arena = self.state().arena.1.clone();
+        arena.write_ids(space.offset, contains).ok_or_else(nonsense)?;
+        Ok(Some((slot, space)))
     }
 
     /// Throws a draft away.
     pub fn discard(&self, draft: u64) {
         let mut state = self.state();
-        if let Some(Draft::Shared(extent)) = state.drafts.remove(draft) {
-            state.queue_short(&ToHead::Abort { offset: extent.offset });
+        if let Some(draft) = state.drafts.remove(draft) {
+            let written = state.discard(draft);
+            let arena = state.arena.1.clone();
+            drop(state);
+            written.into_iter().for_each(|run| arena.lock(run));
         }
     }
 
     /// Opens a finished object's bytes.
     ///
     /// # Errors
-    /// [`Fault::Task`], [`Fault::NotReady`], [`Fault::Unknown`], [`Fault::Disconnected`].
-    pub fn open(&self, id: ObjectId) -> Fallible<View> {
-        let known = self.state().handles.cached(id).cloned();
-        let known = match known {
-            None | Some(Cached::Finished) => match self.ask(|req| ToHead::Open { req, id })? {
-                ToClient::Opened { known, .. } => cached(known?),
-                _ => return Err(nonsense()),
-            },
-            Some(known) => known,
-        };
-        let mut state = self.state();
-        state.handles.remember(id, known.clone());
-        match known {
-            Cached::Copy(copy) => Ok(state.view_copy(copy)),
-            Cached::Shared(extent) => {
-                let news = state.handles.retain(id);
-                state.report(id, news);
-                state.view_shared(&self.inbox.region().1, id, extent).ok_or_else(nonsense)
+    /// [`Fault::Task`], [`Fault::Unknown`], [`Fault::Disconnected`].
+    pub fn open(&self, id: ObjectId) -> Fallible<Opened> {
+        loop {
+            let looked = self.state().look(id)?;
+            match looked {
+                Look::Opened(opened) => return Ok(opened),
+                Look::OnDisk => match self.ask(|req| ToHead::Restore { req, id })? {
+                    ToClient::Done { .. } => self.follow_arena()?,
+                    ToClient::Refused { fault, .. } => return Err(fault.into()),
+                    _ => return Err(nonsense()),
+                },
+                Look::Failed => match self.ask(|req| ToHead::Blame { req, id })? {
+                    ToClient::Blame { failure: Some(failure), .. } => return Err(Fault::Task(*failure).into()),
+                    ToClient::Blame { failure: None, .. } => return Err(Fault::Unknown { id: id.0 }.into()),
+                    _ => return Err(nonsense()),
+                },
             }
-            Cached::Failed(failure) => Err(Fault::Task(Failure::clone(&failure)).into()),
-            Cached::Finished => Err(nonsense()),
         }
     }
 
     /// Gives a view back.
     pub fn close(&self, hold: u64) {
-        let held = self.state().holds.remove(hold);
-        if let Some(Hold::Object(id)) = held {
-            self.release(id);
+        let mut state = self.state();
+        if hold & COPY != 0 {
+            if let Some(copy) = state.copies.remove(hold & !COPY) {
+                state.spares.give(copy);
+            }
+            return;
         }
+        let id = ObjectId(hold & !PINNED);
+        if hold & PINNED != 0 {
+            state.unpin(id);
+        }
+        let said = state.release(id);
+        drop(state);
+        said.iter().for_each(|message| self.tell(message));
     }
 
     /// One more reference.
     pub fn retain(&self, id: ObjectId) {
-        let mut state = self.state();
-        let news = state.handles.retain(id);
-        state.report(id, news);
-        self.flush_if_due(state);
+        self.state().retain(id);
     }
 
     /// One reference less.
     pub fn release(&self, id: ObjectId) {
-        let mut state = self.state();
-        let news = state.handles.release(id);
-        state.report(id, news);
-        if news == (News::Release { is_shared: true }) {
-            drop(state);
-            return self.flush();
+        let said = self.state().release(id);
+        said.iter().for_each(|message| self.tell(message));
+    }
+
+    /// What is known of an object.
+    ///
+    /// # Errors
+    /// [`Fault::Unknown`].
+    pub fn object_state(&self, id: u64) -> Fallible<ObjectState> {
+        let object = ObjectId(id);
+        loop {
+            let word = self.segment.slot(object.slot()).word();
+            if word.generation() != object.generation() || word.state() == SlotState::Free {
+                return Err(Fault::Unknown { id }.into());
+            }
+            if word.is_task() {
+                return Ok(ObjectState::Pending);
+            }
+            match self.segment.body(object) {
+                Some(Body::Failed) => return Ok(ObjectState::Failed),
+                Some(Body::Inline { len } | Body::Arena { len, .. } | Body::Spilled { len, .. }) => {
+                    return Ok(ObjectState::Ready { bytes: len });
+                }
+                // It was freed in between, and the next look says so.
+                None => {}
+            }
         }
-        self.flush_if_due(state);
+    }
+}
+
+impl State {
+    /// A slot and room in the arena for a draft.
+    fn begin_draft(&mut self, len: u64) -> Result<(u32, Space), NoRoom> {
+        let slot = self.party.slot()?;
+        let segment = self.segment();
+        self.party.moves();
+        let space = self.party.space(len);
+        if let Ok(space) = &space {
+            let shown = segment.slot(slot);
+            shown.offset.store(space.offset, Ordering::Relaxed);
+            shown.len.store(len, Ordering::Relaxed);
+            shown.home.store(space.home, Ordering::Relaxed);
+            segment.step(slot, |word, by| word.after(Step::Draft { by }), self.party.seat);
+        }
+        self.party.moved();
+        match space {
+            Ok(space) => Ok((slot, space)),
+            Err(no_room) => {
+                self.party.keep_slot(slot);
+                Err(no_room)
+            }
+        }
+    }
+
+    /// The lease of a draft that was just begun, if its pages have yet to be made writable.
+    fn unlock(&mut self, space: Space) -> Option<Run> {
+        if let Some(closed) = space.closed
+            && space.fresh.is_none_or(|fresh| fresh.first != closed.first)
+        {
+            // Nothing more will come there; if nothing is being written either, nobody may write.
+            let idle = self.unlocked.iter().position(|unlocked| unlocked.run.first == closed.first && unlocked.drafts == 0);
+            if let Some(place) = idle {
+                self.unlocked.swap_remove(place);
+                self.arena.1.lock(closed);
+            }
+        }
+        if let Some(run) = space.fresh {
+            // A lease of the same number may have been this process's before.
+            self.unlocked.retain(|unlocked| unlocked.run.first != run.first);
+            self.unlocked.push(Unlocked { run, drafts: 1 });
+            return Some(run);
+        }
+        if let Some(unlocked) = self.unlocked.iter_mut().find(|unlocked| unlocked.run.first == space.home) {
+            unlocked.drafts += 1;
+        }
+        None
+    }
+
+    /// Makes a draft an object of this process's. Gives its lease if nothing is written there any more.
+    pub(super) fn seal(
+        &mut self,
+        draft: Draft,
+        contains: &[ObjectId],
+        list: Option<(u32, Space)>,
+    ) -> Result<(ObjectId, Option<Run>), NoRoom> {
+        let segment = self.segment();
+        let (slot, flags, home) = match &draft {
+            Draft::Private(private) => {
+                let slot = self.party.slot()?;
+                segment.write_inline(slot, private.bytes());
+                (slot, Flags::NONE, None)
+            }
+            Draft::Shared { slot, space, .. } => (*slot, Flags::ARENA, Some(space.home)),
+        };
+        if contains.is_empty() {
+            let sealed = segment.seal(self.party.seat, slot, flags);
+            return Ok(self.sealed(sealed, draft, home));
+        }
+        self.party.moves();
+        for id in contains {
+            segment.hold(*id);
+        }
+        segment.set_contained(slot, contains, list.map(|(_, space)| space));
+        let sealed = segment.seal(self.party.seat, slot, flags.with(Flags::CONTAINS));
+        self.give_list_away(list);
+        self.party.moved();
+        Ok(self.sealed(sealed, draft, home))
+    }
+
+    /// The list is the object's now; the draft that it was made as goes.
+    pub(super) fn give_list_away(&mut self, list: Option<(u32, Space)>) {
+        let Some((slot, space)) = list else { return };
+        let segment = self.segment();
+        segment.move_within(space.home);
+        segment.step(slot, |word, by| word.after(Step::Discard { by }), self.party.seat);
+        self.party.keep_slot(slot);
+        if let Some(run) = self.written(space.home) {
+            self.arena.1.lock(run);
+        }
+    }
+
+    fn sealed(&mut self, sealed: Option<ObjectId>, draft: Draft, home: Option<u32>) -> (ObjectId, Option<Run>) {
+        if let Draft::Private(private) = draft {
+            self.spares.give(private);
+        }
+        let id = sealed.unwrap_or(ObjectId(0));
+        debug_assert!(sealed.is_some(), "a slot of this process's was not free");
+        self.handles.insert(id);
+        (id, home.and_then(|home| self.written(home)))
+    }
+
+    /// Opens what can be opened without asking anybody.
+    fn look(&mut self, id: ObjectId) -> Fallible<Look> {
+        let segment = self.segment();
+        let unknown = || Box::new(Fault::Unknown { id: id.0 });
+        let slot = segment.slot(id.slot());
+        let word = slot.word();
+        if word.generation() == id.generation() && word.is_task() {
+            return Ok(Look::Opened(Opened::NotReady));
+        }
+        let view = match segment.body(id).ok_or_else(unknown)? {
+            Body::Inline { len } => {
+                if !self.retain(id) {
+                    return Err(self.take_back(id));
+                }
+                View { ptr: segment.inline_bytes(id.slot()), len, hold: id.0 }
+            }
+            Body::Arena { .. } => {
+                if !self.retain(id) {
+                    return Err(self.take_back(id));
+                }
+                let place = match self.handles.pin(id) {
+                    News::Add => segment.pin(id, self.party.seat),
+                    _ => match segment.body(id) {
+                        Some(Body::Arena { offset, len }) => Ok((offset, len)),
+                        other => Err(other),
+                    },
+                };
+                let Ok((offset, len)) = place else {
+                    // It went to disk in this moment.
+                    self.handles.unpin(id);
+                    let _ = self.release(id);
+                    return Ok(Look::OnDisk);
+                };
+                let clock = segment.header().clock.load(Ordering::Relaxed);
+                if slot.touched.load(Ordering::Relaxed) != clock {
+                    slot.touched.store(clock, Ordering::Relaxed);
+                }
+                let ptr = self.arena.1.reading(offset, len).ok_or_else(nonsense)?;
+                View { ptr, len, hold: id.0 | PINNED }
+            }
+            Body::Spilled { .. } => return Ok(Look::OnDisk),
+            Body::Failed => return Ok(Look::Failed),
+        };
+        Ok(Look::Opened(Opened::View(view)))
+    }
+
+    /// A reference was counted to what does not exist.
+    fn take_back(&mut self, id: ObjectId) -> Box<Fault> {
+        self.handles.release(id);
+        Box::new(Fault::Unknown { id: id.0 })
+    }
+
+    /// A view of a copy of these bytes.
+    pub(super) fn view_copy(&mut self, bytes: &[u8]) -> View {
+        let mut copy = self.spares.take(bytes.len());
+        copy.bytes_mut().copy_from_slice(bytes);
+        let (ptr, len) = (copy.ptr(), bytes.len() as u64);
+        View { ptr, len, hold: COPY | self.copies.insert(copy) }
+    }
+
+    /// The pins of what a cell has read, and the references that it has given back.
+    #[must_use]
+    pub(super) fn cell_ended(&mut self) -> Vec<ToHead> {
+        let (unread, released) = self.handles.cell_ended();
+        let segment = self.segment();
+        unread.into_iter().for_each(|id| segment.remove(id, Kind::Pin, self.party.seat));
+        released.iter().for_each(|id| segment.remove(*id, Kind::Ref, self.party.seat));
+        self.collect(released)
     }
 }

@@ -1,176 +1,169 @@
 //! What a client knows, behind its one lock. Nothing here blocks.
 
-use super::{Fallible, refused};
-use crate::abi::{Cause, View};
+use crate::abi::Cause;
 use crate::local::handles::{Handles, News};
-use crate::local::memory::{Aligned, Cached, Draft, Hold, Tokens};
-use crate::protocol::{Body, ClientId, Extent, Known, ObjectId, Payload, ResultFrame, ToHead, encode};
-use crate::store::Mapping;
+use crate::local::memory::{Aligned, Draft, Spares, Tokens};
+use crate::protocol::{ArenaInfo, Function, ObjectId, ToHead};
+use crate::store::{Arena, Kind, Leftovers, Party, Run, Segment, Step};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-/// What is not urgent is sent when this many bytes of it have gathered.
-const UNSENT_BYTES_MAX: usize = 16 << 10;
-
-/// And this many references.
-const UNSENT_IDS_MAX: usize = 1024;
-
-/// Lists no longer than this are searched for a reference that a new one takes back.
-const TAKEN_BACK_MAX: usize = 16;
-
 /// What a client knows.
-#[derive(Debug, Default)]
 pub(super) struct State {
     pub handles: Handles,
+    pub party: Party,
     pub drafts: Tokens<Draft>,
-    pub holds: Tokens<Hold>,
-    /// Tasks being run, with what they have returned so far.
-    pub calls: HashMap<u64, Outcome>,
-    pub object_next: u64,
+    pub spares: Spares,
+    /// Small arguments that a task reads.
+    pub copies: Tokens<Aligned>,
+    pub arena: (ArenaInfo, Arc<Arena>),
+    /// Leases that this process may write to, and how many drafts are in each.
+    pub unlocked: Vec<Unlocked>,
+    /// The numbers of functions, by the addresses of their trampolines.
+    pub functions: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
+    /// The functions behind the numbers, in a worker.
+    pub known: HashMap<u32, Function>,
+    /// The task that runs here, and what it has returned so far.
+    pub running: Option<Running>,
     pub request_next: u64,
     /// The cell that runs here, or that started the task that runs here.
     pub cell: u64,
     /// Whether an interrupt of the cell ends waiting here.
     pub is_interruptible: bool,
-    /// Encoded messages.
-    out: Vec<u8>,
-    /// References to be reported after `out`; of the two lists at most one has something.
-    retained: Vec<ObjectId>,
-    released: Vec<ObjectId>,
+    /// Threads that wait for objects.
+    pub waiting: u32,
+    /// Tasks that this process was to put into its ring, which was full.
+    pub stranded: Vec<ObjectId>,
 }
 
-/// What a task has returned so far.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub results: Vec<Option<ResultFrame>>,
+/// A lease that this process may write to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unlocked {
+    pub run: Run,
+    pub drafts: u32,
+}
+
+/// A task that runs here.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub task: ObjectId,
+    pub result: Option<(Draft, Vec<ObjectId>)>,
     pub failure: Option<Cause>,
 }
 
+/// Addresses are spread already; this only mixes the low bits, which are often the same.
+#[derive(Default)]
+pub(super) struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_usize(usize::from(*byte)));
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.0 = (self.0 ^ value as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    }
+}
+
 impl State {
-    /// Names for `count` new objects, which follow each other. Gives the first.
-    pub fn new_ids(&mut self, client: ClientId, count: u32) -> Fallible<ObjectId> {
-        let last = self.object_next + u64::from(count.max(1)) - 1;
-        let first = ObjectId::new(client, self.object_next);
-        let (Some(first), Some(_)) = (first, ObjectId::new(client, last)) else {
-            return Err(refused("this process has no names left for objects".into()));
-        };
-        self.object_next = last + 1;
-        Ok(first)
+    pub fn new(party: Party, arena: (ArenaInfo, Arc<Arena>)) -> State {
+        State {
+            handles: Handles::default(),
+            party,
+            drafts: Tokens::default(),
+            spares: Spares::default(),
+            copies: Tokens::default(),
+            arena,
+            unlocked: Vec::new(),
+            functions: HashMap::default(),
+            known: HashMap::new(),
+            running: None,
+            request_next: 0,
+            cell: 0,
+            is_interruptible: false,
+            waiting: 0,
+            stranded: Vec::new(),
+        }
     }
 
-    /// Makes a draft an object of this process's.
-    pub fn seal(&mut self, id: ObjectId, draft: Draft, contains: Vec<ObjectId>) -> Fallible<()> {
-        let (body, known) = match draft {
-            Draft::Private(private) => {
-                (Body::Inline(Payload::copy_of(private.bytes())), Cached::Copy(Arc::new(private)))
+    pub fn segment(&self) -> Arc<Segment> {
+        Arc::clone(&self.party.segment)
+    }
+
+    /// One reference more. False when there is no such object.
+    pub fn retain(&mut self, id: ObjectId) -> bool {
+        match self.handles.retain(id) {
+            News::Add => self.party.segment.add(id, Kind::Ref, self.party.seat),
+            _ => true,
+        }
+    }
+
+    /// One reference less. What that frees is freed; what somebody else must be told is returned.
+    #[must_use]
+    pub fn release(&mut self, id: ObjectId) -> Vec<ToHead> {
+        match self.handles.release(id) {
+            News::Remove => self.let_go(id),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The others no longer see this process at the object.
+    #[must_use]
+    pub fn let_go(&mut self, id: ObjectId) -> Vec<ToHead> {
+        let segment = self.segment();
+        segment.remove(id, Kind::Ref, self.party.seat);
+        self.collect(vec![id])
+    }
+
+    /// The bytes are read once less.
+    pub fn unpin(&mut self, id: ObjectId) {
+        if self.handles.unpin(id) == News::Remove {
+            self.party.segment.remove(id, Kind::Pin, self.party.seat);
+        }
+    }
+
+    /// Frees what nobody has any more.
+    #[must_use]
+    pub fn collect(&mut self, loose: Vec<ObjectId>) -> Vec<ToHead> {
+        let (segment, mut leftovers) = (self.segment(), Leftovers::default());
+        segment.collect(&mut self.party, loose, &mut leftovers);
+        leftovers.spilled.into_iter().map(|(position, len)| ToHead::Forget { position, len }).collect()
+    }
+
+    /// Throws a draft away.
+    #[must_use]
+    pub fn discard(&mut self, draft: Draft) -> Option<Run> {
+        match draft {
+            Draft::Private(aligned) => {
+                self.spares.give(aligned);
+                None
             }
-            Draft::Shared(extent) => (Body::Shared(extent), Cached::Shared(extent)),
-        };
-        self.queue(&ToHead::Seal { id, body, contains })?;
-        self.handles.insert(id, Some(known));
-        Ok(())
-    }
-
-    /// A view of a copy.
-    pub fn view_copy(&mut self, copy: Arc<Aligned>) -> View {
-        let (ptr, len) = (copy.ptr(), copy.bytes().len() as u64);
-        View { ptr, len, hold: self.holds.insert(Hold::Copy { _bytes: copy }) }
-    }
-
-    /// A view of an object in the store. What keeps it is a reference that this process has already.
-    pub fn view_shared(&mut self, mapping: &Mapping, id: ObjectId, extent: Extent) -> Option<View> {
-        let ptr = mapping.pointer(extent)?;
-        Some(View { ptr, len: extent.len, hold: self.holds.insert(Hold::Object(id)) })
-    }
-
-    /// Queues what the head must hear about a reference.
-    pub fn report(&mut self, id: ObjectId, news: News) {
-        match news {
-            News::None => {}
-            News::Retain if take_back(&mut self.released, id) => {}
-            News::Release { .. } if take_back(&mut self.retained, id) => {}
-            News::Retain => {
-                if !self.released.is_empty() {
-                    self.settle();
-                }
-                self.retained.push(id);
-            }
-            News::Release { .. } => {
-                if !self.retained.is_empty() {
-                    self.settle();
-                }
-                self.released.push(id);
+            Draft::Shared { slot, space, .. } => {
+                let segment = self.segment();
+                self.party.moves();
+                segment.step(slot, |word, by| word.after(Step::Discard { by }), self.party.seat);
+                segment.leave(self.party.seat, space.home);
+                self.party.moved();
+                self.party.keep_slot(slot);
+                self.written(space.home)
             }
         }
     }
 
-    /// Queues a message behind everything that was queued before.
-    ///
-    /// # Errors
-    /// It is too long for a frame.
-    pub fn queue(&mut self, message: &ToHead) -> Fallible<()> {
-        self.settle();
-        encode(message, &mut self.out).map_err(|error| refused(error.to_string()))
-    }
-
-    /// Queues a message of which it is known that it is short.
-    pub fn queue_short(&mut self, message: &ToHead) {
-        self.settle();
-        self.append(message);
-    }
-
-    /// Takes everything that is queued, in exchange for an empty buffer.
-    pub fn take_queued(&mut self, buffer: &mut Vec<u8>) {
-        self.settle();
-        std::mem::swap(&mut self.out, buffer);
-    }
-
-    /// Forgets everything that is queued.
-    pub fn unsay(&mut self) {
-        self.out.clear();
-        self.retained.clear();
-        self.released.clear();
-    }
-
-    /// Whether it is time to send what is not urgent.
-    pub fn is_due(&self) -> bool {
-        self.out.len() >= UNSENT_BYTES_MAX || self.retained.len() + self.released.len() >= UNSENT_IDS_MAX
-    }
-
-    /// Encodes the references that wait to be reported.
-    fn settle(&mut self) {
-        for ids in std::mem::take(&mut self.retained).chunks(UNSENT_BYTES_MAX) {
-            self.append(&ToHead::Retain { ids: ids.to_vec() });
+    /// A draft in this lease has ended. Gives the lease if nothing is written into it any more.
+    #[must_use]
+    pub fn written(&mut self, home: u32) -> Option<Run> {
+        let place = self.unlocked.iter().position(|unlocked| unlocked.run.first == home)?;
+        let unlocked = &mut self.unlocked[place];
+        unlocked.drafts = unlocked.drafts.saturating_sub(1);
+        if unlocked.drafts > 0 || self.party.is_open(home) {
+            return None;
         }
-        for ids in std::mem::take(&mut self.released).chunks(UNSENT_BYTES_MAX) {
-            self.append(&ToHead::Release { ids: ids.to_vec() });
-        }
-    }
-
-    fn append(&mut self, message: &ToHead) {
-        if let Err(error) = encode(message, &mut self.out) {
-            tracing::error!(%error, "message not sent");
-        }
-    }
-}
-
-/// Removes the latest mention of `id`, if it is among the last ones: the head need never hear of either.
-fn take_back(unsent: &mut Vec<ObjectId>, id: ObjectId) -> bool {
-    let recent = unsent.len().saturating_sub(TAKEN_BACK_MAX);
-    match unsent[recent..].iter().rposition(|other| *other == id) {
-        Some(place) => {
-            unsent.remove(recent + place);
-            true
-        }
-        None => false,
-    }
-}
-
-/// What is remembered of what the head knows.
-pub(super) fn cached(known: Known) -> Cached {
-    match known {
-        Known::Ready(Body::Inline(payload)) => Cached::Copy(Arc::new(Aligned::copy_of(&payload.0))),
-        Known::Ready(Body::Shared(extent)) => Cached::Shared(extent),
-        Known::Failed(failure) => Cached::Failed(Arc::new(*failure)),
+        Some(self.unlocked.swap_remove(place).run)
     }
 }

@@ -1,15 +1,15 @@
-//! Tasks: submitting them, and running them in a worker.
+//! Submitting tasks.
 
-use super::super::inbox::{Books, Stop};
-use super::super::memory::{Aligned, Cached, Draft};
-use super::state::{Outcome, State};
-use super::{Client, Fallible, no_draft};
-use crate::abi::{Cause, View};
-use crate::protocol::{Argument, Body, ObjectId, Payload, ResultFrame, TaskFrame, TaskId, TaskInput, TaskSpec, ToHead};
-use std::sync::Arc;
+use super::state::State;
+use super::{Client, Fallible, ended, nonsense, no_draft, refused};
+use crate::abi::Fault;
+use crate::local::memory::Draft;
+use crate::protocol::{Function, ObjectId, ToClient, ToHead};
+use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, Space, Spec};
+use crate::sync::Ordering;
 
 /// An argument of a task that is being submitted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// An object.
     Ref(ObjectId),
@@ -17,180 +17,174 @@ pub enum Input {
     Draft(u64, Vec<ObjectId>),
 }
 
-/// A function in a library.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The library's path; empty for the executable itself.
-    pub library: String,
-    /// Bytes from its load address.
-    pub offset: u64,
+/// What trying to submit comes to.
+enum Try {
+    Submitted { task: ObjectId, is_ready: bool, anonymous: Vec<ObjectId>, written: Vec<Run> },
+    NoSlots,
 }
 
 impl Client {
-    /// Submits a task; the caller has one reference to each of its `returns` results, which follow each other.
-    /// Drafts end here, whatever comes of it.
+    /// The number of the function whose trampoline is at `address` in this process; `find` says what it is, the first time.
     ///
     /// # Errors
-    /// No such draft, or this process is not connected any more.
-    pub fn submit(&self, entry: Entry, name: String, args: Vec<Input>, returns: u32) -> Fallible<ObjectId> {
-        let mut state = self.state();
-        let mut inputs = Vec::with_capacity(args.len());
-        let mut anonymous = Vec::new();
-        let mut missing = false;
-        for arg in args {
-            inputs.push(match arg {
-                Input::Ref(id) => Argument::Ref(id),
-                Input::Draft(draft, refs) => match state.drafts.remove(draft) {
-                    Some(Draft::Private(private)) => {
-                        Argument::Inline { bytes: Payload::copy_of(private.bytes()), refs }
-                    }
-                    Some(shared) => {
-                        // A large value becomes an object that only the task keeps.
-                        let id = state.new_ids(self.id, 1)?;
-                        state.seal(id, shared, refs)?;
-                        anonymous.push(id);
-                        Argument::Ref(id)
-                    }
-                    None => {
-                        missing = true;
-                        continue;
-                    }
-                },
-            });
+    /// What `find` says, or the runtime is gone.
+    pub fn function(&self, address: usize, find: impl FnOnce() -> Fallible<Function>) -> Fallible<u32> {
+        if let Some(number) = self.state().functions.get(&address) {
+            return Ok(*number);
         }
-        let submitted = match missing {
-            true => Err(no_draft()),
-            false => state.new_ids(self.id, returns).and_then(|first| {
-                let (task, cell) = (TaskId(first), state.cell);
-                let Entry { library, offset } = entry;
-                let returns = returns.max(1);
-                state.queue(&ToHead::Submit(TaskSpec { task, returns, name, cell, library, offset, args: inputs }))?;
-                (0..returns).for_each(|index| state.handles.insert(first.offset(index), None));
-                Ok(first)
-            }),
-        };
-        for id in anonymous {
-            let news = state.handles.release(id);
-            state.report(id, news);
+        let function = find()?;
+        match self.ask(|req| ToHead::Intern { req, function })? {
+            ToClient::Interned { function, .. } => {
+                self.state().functions.insert(address, function);
+                Ok(function)
+            }
+            _ => Err(nonsense()),
         }
-        drop(state);
-        self.flush();
+    }
+
+    /// Submits a task; the caller has one reference to its result. Drafts end here, whatever comes of it.
+    ///
+    /// # Errors
+    /// No such draft, no room, or this process is not connected any more.
+    pub fn submit(&self, function: u32, args: &[Input]) -> Fallible<ObjectId> {
+        let submitted = self.try_submit(function, args);
+        if submitted.is_err() {
+            for arg in args {
+                if let Input::Draft(draft, _) = arg {
+                    self.discard(*draft);
+                }
+            }
+        }
         submitted
     }
 
-    /// Blocks until there is a task to run. Only in a worker.
-    ///
-    /// # Errors
-    /// The head is gone.
-    pub(crate) fn next_task(&self) -> Result<TaskFrame, Stop> {
-        self.inbox.wait(None, None, Books::run)
-    }
-
-    /// A task begins here: gives views of its arguments, and room for its results.
-    pub(crate) fn begin_task(&self, frame: &TaskFrame) -> Result<Vec<View>, String> {
-        let (_, mapping) = self.inbox.region();
+    fn try_submit(&self, function: u32, args: &[Input]) -> Fallible<ObjectId> {
+        if args.len() > ARGS_MAX {
+            return Err(refused(format!("a task takes at most {ARGS_MAX} arguments, and this one has {}", args.len())));
+        }
+        // Long lists of what arguments refer to need room of their own, which may have to be waited for.
+        let mut lists: [Option<(u32, Space)>; ARGS_MAX] = [None; ARGS_MAX];
+        for (list, arg) in lists.iter_mut().zip(args) {
+            if let Input::Draft(_, refs) = arg
+                && refs.len() > CONTAINED_INLINE
+            {
+                *list = self.list_space(refs)?;
+            }
+        }
+        let header = self.segment.header();
         let mut state = self.state();
-        state.cell = frame.cell;
-        let results = (0..frame.returns).map(|_| None).collect();
-        state.calls.insert(frame.task.0.0, Outcome { results, failure: None });
-        let mut views = Vec::with_capacity(frame.args.len());
-        for arg in &frame.args {
-            views.push(match arg {
-                TaskInput::Inline(payload) => state.view_copy(Arc::new(Aligned::copy_of(&payload.0))),
-                TaskInput::Shared(id, extent) => {
-                    let news = state.handles.retain(*id);
-                    state.report(*id, news);
-                    state.handles.remember(*id, Cached::Shared(*extent));
-                    state.view_shared(&mapping, *id, *extent).ok_or("an argument lies outside the store")?
-                }
-            });
+        while !self.segment.has_room(self.seat) {
+            drop(state);
+            self.wait_for_ring()?;
+            state = self.state();
         }
-        Ok(views)
-    }
-
-    /// A running task's result; ends the draft.
-    pub fn result(&self, call: u64, index: u32, draft: u64, contains: Vec<ObjectId>) {
-        let mut state = self.state();
-        let Some(draft) = state.drafts.remove(draft) else { return };
-        let body = match draft {
-            Draft::Private(private) => Body::Inline(Payload::copy_of(private.bytes())),
-            Draft::Shared(extent) => Body::Shared(extent),
-        };
-        // The function's own references may end before its result is on its way.
-        for id in &contains {
-            let news = state.handles.retain(*id);
-            state.report(*id, news);
+        if !header.active.has(self.seat) {
+            header.active.add(self.seat);
         }
-        let place = state.calls.get_mut(&call).and_then(|outcome| outcome.results.get_mut(index as usize));
-        let replaced = match place {
-            Some(place) => place.replace(ResultFrame { body, contains }),
-            None => Some(ResultFrame { body, contains }),
-        };
-        // Said twice, or for a task that does not run here: nobody will ever have these bytes.
-        replaced.into_iter().for_each(|unused| state.discard_result(unused));
-    }
-
-    /// A running task's failure.
-    pub fn fail(&self, call: u64, cause: Cause) {
-        if let Some(outcome) = self.state().calls.get_mut(&call) {
-            outcome.failure = Some(bounded(cause));
+        let tried = state.try_submit(function, args, &mut lists)?;
+        let Try::Submitted { task, is_ready, anonymous, written } = tried else { return Err(self.no_slots()) };
+        let mut said = Vec::new();
+        for id in anonymous {
+            said.extend(state.release(id));
         }
-    }
-
-    /// A task has returned, or could not be called: reports what came of it.
-    pub(crate) fn end_task(&self, task: TaskId, called: Result<(), Cause>) {
-        let mut state = self.state();
-        let outcome = state.calls.remove(&task.0.0).unwrap_or_default();
-        let failure = called.err().or(outcome.failure);
-        let whole: Option<Vec<ResultFrame>> = match failure {
-            None => outcome.results.iter().cloned().collect(),
-            Some(_) => None,
-        };
-        let queued = whole.map(|results| state.queue(&ToHead::TaskDone { task, results }));
-        let results = outcome.results.into_iter().flatten();
-        if let Some(Ok(())) = queued {
-            results.for_each(|reported| state.let_go(&reported.contains));
-        } else {
-            results.for_each(|unused| state.discard_result(unused));
-            let too_long = queued.and_then(Result::err).map(|fault| format!("its results cannot be sent: {fault:?}"));
-            let message = too_long.unwrap_or_else(|| "it returned without a result".into());
-            let cause = failure.unwrap_or(Cause::Refused { message });
-            state.queue_short(&ToHead::TaskFailed { task, cause });
-        }
+        let arena = (!written.is_empty()).then(|| state.arena.1.clone());
         drop(state);
-        self.flush();
+        if let Some(arena) = arena {
+            written.into_iter().for_each(|run| arena.lock(run));
+        }
+        if is_ready {
+            self.segment.work_came();
+        }
+        said.iter().for_each(|message| self.tell(message));
+        if header.infeasible.load(Ordering::Relaxed) != 0 {
+            self.tell(&ToHead::Infeasible { function });
+        }
+        Ok(task)
+    }
+
+    /// The ring is full: waits until workers have taken something out of it.
+    fn wait_for_ring(&self) -> Fallible<()> {
+        if self.is_interrupted() {
+            return Err(Fault::Interrupted.into());
+        }
+        if self.segment.header().closed.load(Ordering::Relaxed) != 0 {
+            return Err(ended());
+        }
+        self.segment.work_came();
+        std::thread::sleep(std::time::Duration::from_micros(100));
+        Ok(())
     }
 }
 
 impl State {
-    /// Gives references back.
-    fn let_go(&mut self, ids: &[ObjectId]) {
-        for id in ids {
-            let news = self.handles.release(*id);
-            self.report(*id, news);
+    fn try_submit(
+        &mut self,
+        function: u32,
+        args: &[Input],
+        lists: &mut [Option<(u32, Space)>; ARGS_MAX],
+    ) -> Fallible<Try> {
+        let mut spec = Spec::new(function, self.cell);
+        let (mut anonymous, mut written) = (Vec::new(), Vec::new());
+        let is_missing = |state: &State, arg: &Input| matches!(arg, Input::Draft(draft, _) if !state.drafts.has(*draft));
+        if args.iter().any(|arg| is_missing(self, arg)) {
+            return Err(no_draft());
+        }
+        for (index, arg) in args.iter().enumerate() {
+            let left = args.len() - index - 1;
+            let (draft, refs) = match arg {
+                Input::Ref(id) => {
+                    spec.push(Arg::Object(*id), left);
+                    continue;
+                }
+                Input::Draft(draft, refs) => (*draft, refs),
+            };
+            let Some(draft) = self.drafts.remove(draft) else { return Err(no_draft()) };
+            if let Draft::Private(private) = &draft
+                && refs.is_empty()
+                && spec.push(Arg::Bytes(private.bytes()), left)
+            {
+                self.written_private(draft);
+                continue;
+            }
+            // What is too large for the description becomes an object that only the task keeps.
+            match self.seal(draft, refs, lists[index].take()) {
+                Ok((id, run)) => {
+                    anonymous.push(id);
+                    written.extend(run);
+                    spec.push(Arg::Object(id), left);
+                }
+                Err(_) => return Ok(Try::NoSlots),
+            }
+        }
+        let slot = match self.party.slot() {
+            Ok(slot) => slot,
+            Err(NoRoom::Slots | NoRoom::Units(_)) => return Ok(Try::NoSlots),
+        };
+        let segment = self.segment();
+        segment.write_spec(slot, &spec);
+        let holds = spec.objects().next().is_some();
+        if holds {
+            self.party.moves();
+            for id in spec.objects() {
+                segment.hold(id);
+            }
+        }
+        let submitted = segment.submit(&self.party, slot, &spec);
+        let is_ready = match submitted {
+            Some((task, Readiness::Ready)) => segment.push(self.party.seat, task),
+            _ => false,
+        };
+        if holds {
+            self.party.moved();
+        }
+        let Some((task, _)) = submitted else { return Err(nonsense()) };
+        self.handles.insert(task);
+        Ok(Try::Submitted { task, is_ready, anonymous, written })
+    }
+
+    fn written_private(&mut self, draft: Draft) {
+        if let Draft::Private(private) = draft {
+            self.spares.give(private);
         }
     }
-
-    /// A result that will not be reported.
-    fn discard_result(&mut self, result: ResultFrame) {
-        if let Body::Shared(extent) = result.body {
-            self.queue_short(&ToHead::Abort { offset: extent.offset });
-        }
-        self.let_go(&result.contains);
-    }
-}
-
-/// No message of a failure is longer than this many bytes.
-const MESSAGE_BYTES_MAX: usize = 64 << 10;
-
-/// The cause, with a message of a length that somebody may want to read.
-fn bounded(mut cause: Cause) -> Cause {
-    let (Cause::Panic { message, .. } | Cause::Error { message } | Cause::Refused { message }) = &mut cause else {
-        return cause;
-    };
-    if message.len() > MESSAGE_BYTES_MAX {
-        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
-        message.push('…');
-    }
-    cause
 }

@@ -1,88 +1,205 @@
 //! `get` and `wait`: blocking until objects are finished.
 //!
-//! What is finished and small comes along with the answer, so that a `get` of small values costs one round trip in all.
+//! ```text
+//!   look ─▶ enough? ─▶ spin, if a processor is free for it ─▶ bits on all that are missing, a countdown ─▶ one sleep ─▶ look again
+//! ```
 
-use super::state::cached;
-use super::{Client, Fallible, fault, nonsense, refused};
-use crate::local::inbox::Stop;
-use crate::local::memory::Cached;
-use crate::protocol::{ObjectId, ToClient, ToHead};
-use std::collections::HashSet;
+use super::spin::Look;
+use super::{Client, Fallible, ended, refused};
+use crate::abi::Fault;
+use crate::protocol::{ObjectId, ToHead};
+use crate::store::now_us;
+use crate::sync::Ordering;
 use std::time::{Duration, Instant};
 
+/// How many of the missing are looked at in one turn of spinning.
+const LOOKED_AT: usize = 16;
+
 impl Client {
-    /// Blocks until `num_returns` of `ids` are finished or `timeout` has passed, and says which are.
+    /// Blocks until `num_returns` of `ids` are finished or `timeout` has passed, and says which are: 1 or 0 for each. What does not exist
+    /// is finished: opening it says what is wrong.
     ///
     /// # Errors
-    /// [`Fault::Interrupted`](crate::abi::Fault::Interrupted), [`Fault::Disconnected`](crate::abi::Fault::Disconnected), or more results wanted than there are.
-    pub fn wait(&self, ids: &[ObjectId], num_returns: u64, timeout: Option<Duration>) -> Fallible<Vec<bool>> {
+    /// [`Fault::Interrupted`], [`Fault::Disconnected`], or more results wanted than there are.
+    pub fn wait(&self, ids: &[u64], num_returns: u64, timeout: Option<Duration>, ready: &mut [u8]) -> Fallible<()> {
         if num_returns > ids.len() as u64 {
             return Err(refused(format!("{num_returns} of {} objects can never be ready", ids.len())));
         }
+        let mut missing = Vec::new();
+        let mut found = 0;
+        for (place, (id, ready)) in (0..).zip(ids.iter().zip(ready.iter_mut())) {
+            *ready = self.is_finished(ObjectId(*id)).into();
+            if *ready == 0 {
+                missing.push(place);
+            } else {
+                found += 1;
+            }
+        }
+        if found >= num_returns || timeout == Some(Duration::ZERO) {
+            return Ok(());
+        }
+        let mut waiter = Waiter { client: self, ids, missing, wanted: num_returns - found };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        // Finished objects that this process has no reference to, and so does not remember.
-        let mut finished: HashSet<ObjectId> = HashSet::new();
-        let mut polled = false;
-        loop {
-            let (ready, unknown) = self.look(ids, &finished);
-            let count = ready.iter().filter(|ready| **ready).count() as u64;
-            if count >= num_returns || polled || unknown.is_empty() {
-                return Ok(ready);
-            }
-            let wanted = match timeout {
-                Some(Duration::ZERO) => 0,
-                _ => (num_returns - count).min(unknown.len() as u64),
-            };
-            let (answered, came) = self.ask_wait(&unknown, wanted, deadline)?;
-            polled = !came || wanted == 0;
-            finished.extend(answered);
+        let came = if waiter.spin(deadline) { Ok(()) } else { waiter.sleep(deadline) };
+        for place in &waiter.missing {
+            ready[*place as usize] = 2;
         }
+        ready.iter_mut().for_each(|ready| *ready = (*ready != 2).into());
+        came
     }
 
-    /// Which are finished as far as is known here, and which are not, without repetition.
-    fn look(&self, ids: &[ObjectId], finished: &HashSet<ObjectId>) -> (Vec<bool>, Vec<ObjectId>) {
+    pub(super) fn is_finished(&self, id: ObjectId) -> bool {
+        let word = self.segment.slot(id.slot()).word();
+        !(word.generation() == id.generation() && word.is_task())
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        let number = self.segment.desk(self.seat).interrupted.load(Ordering::Acquire);
+        if number == 0 {
+            return false;
+        }
         let state = self.state();
-        let mut seen = HashSet::new();
-        let mut unknown = Vec::new();
-        let ready = ids.iter().map(|id| {
-            let ready = state.handles.cached(*id).is_some() || finished.contains(id);
-            if !ready && (ids.len() == 1 || seen.insert(*id)) {
-                unknown.push(*id);
-            }
-            ready
-        });
-        (ready.collect(), unknown)
+        state.is_interruptible && state.cell + 1 == number
+    }
+}
+
+/// One call of `wait`.
+struct Waiter<'a> {
+    client: &'a Client,
+    ids: &'a [u64],
+    /// Places of what is not finished.
+    missing: Vec<u32>,
+    /// How many of those must be.
+    wanted: u64,
+}
+
+impl Waiter<'_> {
+    fn id(&self, place: u32) -> ObjectId {
+        ObjectId(self.ids[place as usize])
     }
 
-    /// One `Wait`: gives the finished ones, and whether they came in time.
-    fn ask_wait(
-        &self,
-        ids: &[ObjectId],
-        num_returns: u64,
-        deadline: Option<Instant>,
-    ) -> Fallible<(Vec<ObjectId>, bool)> {
-        let (req, cell) = self.queue_question(|req| ToHead::Wait { req, ids: ids.to_vec(), num_returns })?;
-        let mut in_time = true;
-        let mut answer = self.inbox.wait(deadline, cell, |books| books.answer(req));
-        if answer == Err(Stop::TimedOut) {
-            in_time = false;
-            self.state().queue_short(&ToHead::WaitNoLonger { req });
-            self.flush();
-            answer = self.inbox.wait(None, cell, |books| books.answer(req));
+    /// Looks at some of the missing, the last ones first; when all are wanted, one that is not there yet is enough to know.
+    fn look_at_some(&mut self, cursor: &mut usize) -> Look<()> {
+        let all = self.wanted == self.missing.len() as u64;
+        let mut progress = false;
+        for _ in 0..LOOKED_AT.min(self.missing.len()) {
+            // All in the order in which they were given, the likeliest first, when the order of the others does not matter.
+            let place = if all { 0 } else { *cursor % self.missing.len() };
+            if self.client.is_finished(self.id(self.missing[place])) {
+                self.missing.swap_remove(place);
+                self.wanted -= 1;
+                progress = true;
+                if self.wanted == 0 {
+                    return Look::Found(());
+                }
+            } else if all {
+                break;
+            } else {
+                *cursor += 1;
+            }
         }
-        if answer == Err(Stop::Interrupted) {
-            self.inbox.forget(req);
-            self.state().queue_short(&ToHead::WaitNoLonger { req });
-            self.flush();
+        if progress { Look::Progress } else { Look::Nothing }
+    }
+
+    /// True when enough is there.
+    fn spin(&mut self, deadline: Option<Instant>) -> bool {
+        let client = self.client;
+        let mut cursor = 0;
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return false;
         }
-        let ToClient::WaitDone { ready, .. } = answer.map_err(fault)? else { return Err(nonsense()) };
-        let mut state = self.state();
-        let mut finished = Vec::with_capacity(ready.len());
-        for (index, known) in ready {
-            let Some(&id) = ids.get(index as usize) else { return Err(nonsense()) };
-            state.handles.remember(id, known.map_or(Cached::Finished, cached));
-            finished.push(id);
+        client.segment.header().active.add(client.seat);
+        if self.wanted == self.missing.len() as u64 {
+            // `swap_remove` at the front then walks from the back; so that is where the first ones are.
+            self.missing.reverse();
+            let last = self.missing.len() - 1;
+            self.missing.swap(0, last);
         }
-        Ok((finished, in_time))
+        client.spin.look(&client.segment, client.seat, || self.look_at_some(&mut cursor)).is_some()
+    }
+
+    /// Forgets what is finished.
+    fn look_at_all(&mut self) -> bool {
+        let before = self.missing.len();
+        let client = self.client;
+        let ids = self.ids;
+        self.missing.retain(|place| !client.is_finished(ObjectId(ids[*place as usize])));
+        self.wanted = self.wanted.saturating_sub((before - self.missing.len()) as u64);
+        self.wanted == 0
+    }
+
+    fn sleep(&mut self, deadline: Option<Instant>) -> Fallible<()> {
+        let client = self.client;
+        let (segment, seat) = (&client.segment, client.seat);
+        let desk = segment.desk(seat);
+        let blocks = client.is_worker() && desk.current.load(Ordering::Relaxed) != 0;
+        if blocks {
+            client.tell(&ToHead::Blocked);
+        }
+        // Whoever is left to work may do it on this processor.
+        segment.header().active.remove(seat);
+        segment.work_left();
+        client.state().waiting += 1;
+        let came = self.sleep_armed(deadline);
+        let others = {
+            let mut state = client.state();
+            state.waiting -= 1;
+            state.waiting
+        };
+        if others == 0 {
+            // Other threads may wait for the same objects; then the bits stay, and ring in vain at worst.
+            self.missing.iter().for_each(|place| segment.disarm(self.id(*place), seat));
+        }
+        segment.header().active.add(seat);
+        if blocks {
+            client.tell(&ToHead::Unblocked);
+        }
+        came
+    }
+
+    fn sleep_armed(&mut self, deadline: Option<Instant>) -> Fallible<()> {
+        let client = self.client;
+        let (segment, seat) = (&client.segment, client.seat);
+        let desk = segment.desk(seat);
+        let repeats = {
+            let mut sorted: Vec<u64> = self.missing.iter().map(|place| self.ids[*place as usize]).collect();
+            sorted.sort_unstable();
+            sorted.windows(2).any(|pair| pair[0] == pair[1])
+        };
+        loop {
+            let seen = desk.bell.load(Ordering::Acquire);
+            // One bit an object, one countdown a process: with several threads, or an object that counts twice, every ring is heard.
+            let alone = client.state().waiting == 1 && !repeats;
+            desk.countdown.store(if alone { self.wanted as i64 } else { 0 }, Ordering::Release);
+            for place in &self.missing {
+                if segment.arm(self.id(*place), seat) {
+                    desk.countdown.fetch_sub(1, Ordering::AcqRel);
+                }
+            }
+            loop {
+                if client.is_interrupted() {
+                    return Err(Fault::Interrupted.into());
+                }
+                if segment.header().closed.load(Ordering::Acquire) != 0 {
+                    return Err(ended());
+                }
+                if alone && desk.countdown.load(Ordering::Acquire) <= 0 || !alone && self.look_at_all() {
+                    break;
+                }
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    self.look_at_all();
+                    return Ok(());
+                }
+                desk.sleep(seen, left);
+                if desk.bell.load(Ordering::Acquire) != seen {
+                    client.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
+                    break;
+                }
+            }
+            if self.look_at_all() {
+                return Ok(());
+            }
+        }
     }
 }

@@ -1,0 +1,77 @@
+//! When there is no room: asking the head for some, following it to another arena, and saying what is full.
+
+use super::{Client, Fallible, fault, nonsense, refused};
+use crate::abi::Fault;
+use crate::local::inbox::Stop;
+use crate::protocol::{ToClient, ToHead};
+use crate::sync::Ordering;
+use std::sync::Arc;
+
+impl Client {
+    /// Waits until the head has made room, or says that it cannot.
+    pub(super) fn ask_room(&self, units: u32, bytes: u64) -> Fallible<()> {
+        let cell = {
+            let mut state = self.state();
+            // An empty lease of this process's own may be what is missing.
+            if let Some(run) = state.party.close_lease() {
+                let idle = state.unlocked.iter().position(|unlocked| unlocked.run == run && unlocked.drafts == 0);
+                if let Some(place) = idle {
+                    state.unlocked.swap_remove(place);
+                    state.arena.1.lock(run);
+                }
+            }
+            state.is_interruptible.then_some(state.cell)
+        };
+        let req = self.send_question(|req| ToHead::Room { req, units, bytes })?;
+        match self.inbox.wait(None, cell, |books| books.answer(req)) {
+            Ok(ToClient::Done { .. }) => Ok(()),
+            Ok(ToClient::Refused { fault, .. }) => Err(fault.into()),
+            Ok(_) => Err(nonsense()),
+            Err(Stop::Interrupted) => {
+                self.inbox.forget(req);
+                self.tell(&ToHead::RoomNoLonger { req });
+                Err(fault(Stop::Interrupted))
+            }
+            Err(stop) => Err(fault(stop)),
+        }
+    }
+
+    /// Maps the arena that there is now, if it is another one.
+    pub(super) fn follow_arena(&self) -> Fallible<()> {
+        let generation = self.segment.header().arena.load(Ordering::Acquire);
+        if self.state().arena.0.generation == generation {
+            return Ok(());
+        }
+        match self.ask(|req| ToHead::Arena { req })? {
+            ToClient::Arena { .. } => {}
+            ToClient::Refused { fault, .. } => return Err(fault.into()),
+            _ => return Err(nonsense()),
+        }
+        let Some((info, arena)) = self.inbox.take_arena() else { return Err(nonsense()) };
+        if self.is_worker() {
+            arena.keep_from_children();
+        }
+        self.segment.set_arena(Arc::clone(&arena));
+        let mut state = self.state();
+        state.party.forget_lease();
+        state.unlocked.clear();
+        // The old one stays mapped: nothing was in it, but a view of nothing may still be around.
+        std::mem::forget(Arc::clone(&state.arena.1));
+        state.arena = (info, arena);
+        Ok(())
+    }
+
+    pub(super) fn full(&self, needed: u64, detail: String) -> Box<Fault> {
+        let limit = u64::from(self.segment.units()) * self.segment.unit_bytes();
+        let used = limit - u64::from(self.segment.units_free()) * self.segment.unit_bytes();
+        Box::new(Fault::StoreFull { needed, used, limit, detail })
+    }
+
+    pub(super) fn no_slots(&self) -> Box<Fault> {
+        refused(format!(
+            "there are {} objects and unfinished tasks, and the runtime has room for no more (objects_max): drop refs that are not \
+             needed, or start with a larger objects_max",
+            self.segment.limits().slots
+        ))
+    }
+}

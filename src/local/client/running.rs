@@ -1,0 +1,363 @@
+//! A worker's side of tasks: taking them, their arguments, their results.
+
+use super::spin::Look;
+use super::state::{Running, State};
+use super::{Client, Fallible, nonsense};
+use crate::abi::{Cause, View};
+use crate::local::memory::Draft;
+use crate::protocol::{Function, ObjectId, ToClient, ToHead};
+use crate::store::{Arg, Body, Flags, Readiness, Run, Seat, Space, Spec, Step, now_us};
+use crate::sync::Ordering;
+
+/// A worker's task.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    /// Which.
+    pub task: ObjectId,
+    /// What it is.
+    pub spec: Spec,
+}
+
+/// Why a task cannot begin.
+pub(crate) enum Unfit {
+    /// This argument failed.
+    Carry(ObjectId),
+    /// It makes no sense; the sentence says why.
+    Refused(String),
+}
+
+impl Client {
+    /// Blocks until there is a task to run.
+    pub(crate) fn next_task(&self) -> Claimed {
+        let (segment, seat) = (&self.segment, self.seat);
+        let (header, desk) = (segment.header(), segment.desk(seat));
+        loop {
+            let task = if desk.leased.load(Ordering::Acquire) == 0 { None } else { self.find_task() };
+            if let Some(task) = task {
+                return self.begin(task);
+            }
+            header.active.remove(seat);
+            let seen = desk.bell.load(Ordering::Acquire);
+            if desk.leased.load(Ordering::Acquire) == 0 {
+                header.seeking.remove(seat);
+                self.tell(&ToHead::Parked);
+                while desk.leased.load(Ordering::Acquire) == 0 {
+                    desk.sleep(desk.bell.load(Ordering::Acquire), None);
+                }
+                continue;
+            }
+            header.idle.add(seat);
+            header.seeking.remove(seat);
+            // Whoever pushes from here on sees that this worker is idle; whoever pushed before is seen here.
+            if segment.quiet() && desk.leased.load(Ordering::Acquire) != 0 {
+                desk.sleep(seen, None);
+                if desk.bell.load(Ordering::Acquire) != seen {
+                    self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
+                }
+            }
+            header.idle.remove(seat);
+        }
+    }
+
+    /// Takes a task from a ring, looking for one for a moment.
+    fn find_task(&self) -> Option<ObjectId> {
+        let (segment, seat) = (&self.segment, self.seat);
+        let header = segment.header();
+        let mut task = segment.claim_any(seat);
+        if task.is_none() {
+            header.seeking.add(seat);
+            let desk = segment.desk(seat);
+            task = self.spin.look(segment, seat, || match segment.claim_any(seat) {
+                Some(task) => Look::Found(task),
+                None if desk.leased.load(Ordering::Relaxed) == 0 => Look::GiveUp,
+                None => Look::Nothing,
+            });
+        }
+        if task.is_some() {
+            header.seeking.remove(seat);
+            // More than one can do? Then another one may.
+            segment.work_left();
+        }
+        task
+    }
+
+    fn begin(&self, task: ObjectId) -> Claimed {
+        let desk = self.segment.desk(self.seat);
+        desk.current.store(task.0, Ordering::Release);
+        if !self.segment.header().active.has(self.seat) {
+            self.segment.header().active.add(self.seat);
+        }
+        if desk.wrote.load(Ordering::Relaxed) == 1 {
+            desk.wrote.store(0, Ordering::Relaxed);
+        }
+        Claimed { task, spec: self.segment.read_spec(task.slot()) }
+    }
+
+    /// Where a signal handler says that this process has written something.
+    pub(crate) fn wrote_flag(&self) -> &crate::sync::AtomicU32 {
+        &self.segment.desk(self.seat).wrote
+    }
+
+    /// This worker may be given a lease from now on.
+    pub(crate) fn ready_for_tasks(&self) {
+        self.tell(&ToHead::Ready);
+    }
+
+    /// The function of this number.
+    pub(crate) fn known_function(&self, number: u32) -> Fallible<Option<Function>> {
+        if let Some(function) = self.state().known.get(&number) {
+            return Ok(Some(function.clone()));
+        }
+        match self.ask(|req| ToHead::Resolve { req, function: number })? {
+            ToClient::Function { function, .. } => {
+                if let Some(function) = &function {
+                    self.state().known.insert(number, function.clone());
+                }
+                Ok(function)
+            }
+            _ => Err(nonsense()),
+        }
+    }
+
+    /// A task begins here: gives views of its arguments.
+    pub(crate) fn begin_task(&self, claimed: &Claimed, views: &mut Vec<View>) -> Result<(), Unfit> {
+        let mut state = self.state();
+        state.cell = claimed.spec.cell;
+        state.running = Some(Running { task: claimed.task, result: None, failure: None });
+        for arg in claimed.spec.args() {
+            let id = match arg {
+                Arg::Bytes(bytes) => {
+                    views.push(state.view_copy(bytes));
+                    continue;
+                }
+                Arg::Object(id) => id,
+            };
+            let gone = || Unfit::Refused(format!(
+                "its argument, object {id}, is gone: keep an ObjectRef to it until the task is submitted"
+            ));
+            match self.segment.body(id) {
+                None => return Err(gone()),
+                Some(Body::Failed) => return Err(Unfit::Carry(id)),
+                Some(Body::Inline { .. }) => {
+                    // The task keeps it, so it does not change while it is copied; and then nobody needs to know of the copy.
+                    let mut bytes = [0; crate::store::INLINE_BYTES];
+                    let len = self.segment.read_inline(id.slot(), &mut bytes);
+                    views.push(state.view_copy(&bytes[..len]));
+                }
+                Some(Body::Arena { .. } | Body::Spilled { .. }) => {
+                    drop(state);
+                    match self.open(id) {
+                        Ok(super::Opened::View(view)) => views.push(view),
+                        Ok(super::Opened::NotReady) => return Err(gone()),
+                        Err(fault) => return Err(Unfit::Refused(format!("its argument cannot be read: {fault:?}"))),
+                    }
+                    state = self.state();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A running task's result; ends the draft.
+    pub fn result(&self, call: u64, draft: u64, contains: Vec<ObjectId>) {
+        let mut state = self.state();
+        let Some(draft) = state.drafts.remove(draft) else { return };
+        // The function's own references may end before its result is there.
+        for id in &contains {
+            state.retain(*id);
+        }
+        let unused = match &mut state.running {
+            Some(running) if running.task.0 == call => running.result.replace((draft, contains)),
+            // Said twice, or for a task that does not run here: nobody will ever have these bytes.
+            _ => Some((draft, contains)),
+        };
+        if let Some((draft, contains)) = unused {
+            let said = state.discard_result(draft, &contains);
+            drop(state);
+            said.iter().for_each(|message| self.tell(message));
+        }
+    }
+
+    /// A running task's failure.
+    pub fn fail(&self, call: u64, cause: Cause) {
+        if let Some(running) = &mut self.state().running
+            && running.task.0 == call
+        {
+            running.failure = Some(bounded(cause));
+        }
+    }
+
+    /// A task has returned, or could not be called: seals its result, or says how it failed.
+    pub(crate) fn end_task(&self, claimed: &Claimed, called: Result<(), Unfit>) {
+        let desk = self.segment.desk(self.seat);
+        if desk.wrote.load(Ordering::Acquire) != 0 {
+            // What it wrote is delivered before anybody sees its result. A head that is gone delivers nothing.
+            let _ = self.ask(|req| ToHead::Wrote { req });
+        }
+        let running = self.state().running.take();
+        let (result, failure) = running.map_or((None, None), |running| (running.result, running.failure));
+        let refusal = match called {
+            Ok(()) => None,
+            Err(Unfit::Refused(message)) => Some(Cause::Refused { message }),
+            Err(Unfit::Carry(object)) => {
+                self.tell(&ToHead::Carry { task: claimed.task, object });
+                return self.done();
+            }
+        };
+        match (refusal.or(failure), result) {
+            (None, Some((draft, contains))) => self.succeed(claimed, draft, contains),
+            (cause, result) => {
+                if let Some((draft, contains)) = result {
+                    let said = self.state().discard_result(draft, &contains);
+                    said.iter().for_each(|message| self.tell(message));
+                }
+                let silent = || Cause::Refused { message: "it returned without a result".into() };
+                let cause = cause.unwrap_or_else(silent);
+                // Waited for, so that what the next task writes is not taken for this one's.
+                let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
+            }
+        }
+        self.done();
+    }
+
+    fn done(&self) {
+        self.segment.desk(self.seat).current.store(0, Ordering::Release);
+    }
+
+    fn succeed(&self, claimed: &Claimed, draft: Draft, contains: Vec<ObjectId>) {
+        let list = match self.list_space(&contains) {
+            Ok(list) => list,
+            Err(fault) => {
+                let said = self.state().discard_result(draft, &contains);
+                said.iter().for_each(|message| self.tell(message));
+                let cause = Cause::Refused { message: format!("its result cannot be stored: {fault:?}") };
+                let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
+                return;
+            }
+        };
+        let mut state = self.state();
+        let (said, written, tells_head) = state.succeed(claimed, draft, &contains, list);
+        let arena = written.is_some().then(|| state.arena.1.clone());
+        drop(state);
+        if let (Some(arena), Some(run)) = (arena, written) {
+            arena.lock(run);
+        }
+        if tells_head {
+            self.tell(&ToHead::Poke);
+        }
+        said.iter().for_each(|message| self.tell(message));
+    }
+}
+
+impl State {
+    /// Seals the task's result, wakes whoever waits for it, and lets go of what the task kept.
+    fn succeed(
+        &mut self,
+        claimed: &Claimed,
+        draft: Draft,
+        contains: &[ObjectId],
+        list: Option<(u32, Space)>,
+    ) -> (Vec<ToHead>, Option<Run>, bool) {
+        let segment = self.segment();
+        let (task, seat) = (claimed.task, self.party.seat);
+        let index = task.slot();
+        let mut flags = Flags::NONE;
+        self.party.moves();
+        let mut from = None;
+        match &draft {
+            Draft::Private(private) => segment.write_inline(index, private.bytes()),
+            Draft::Shared { slot, space, len } => {
+                let shown = segment.slot(index);
+                shown.offset.store(space.offset, Ordering::Relaxed);
+                shown.len.store(*len, Ordering::Relaxed);
+                shown.home.store(space.home, Ordering::Relaxed);
+                flags = flags.with(Flags::ARENA);
+                from = Some((*slot, *space));
+            }
+        }
+        if !contains.is_empty() {
+            for id in contains {
+                segment.hold(*id);
+            }
+            segment.set_contained(index, contains, list.map(|(_, space)| space));
+            flags = flags.with(Flags::CONTAINS);
+        }
+        let sealed = segment.finish(seat, task, flags);
+        let mut written = None;
+        let mut loose = Vec::new();
+        if sealed {
+            if let Some((slot, space)) = from {
+                // Counted once, seen twice for a moment: an audit that looks now leaves it alone.
+                segment.move_within(space.home);
+                segment.step(slot, |word, by| word.after(Step::Discard { by }), seat);
+                self.party.keep_slot(slot);
+                written = self.written(space.home);
+            }
+            self.give_list_away(list);
+            for waiting in segment.close_list(index) {
+                self.go_on(waiting, seat);
+            }
+            loose.extend(claimed.spec.objects().filter(|id| segment.unhold(*id)));
+        } else {
+            // Not possible while this process lives.
+            loose.extend(contains.iter().copied().filter(|id| segment.unhold(*id)));
+        }
+        self.party.moved();
+        let tells_head = segment.tell_waiters(index);
+        match draft {
+            Draft::Private(private) => self.spares.give(private),
+            shared if !sealed => written = self.discard(shared),
+            Draft::Shared { .. } => {}
+        }
+        let mut said: Vec<ToHead> = self.stranded.drain(..).map(|task| ToHead::Strand { task }).collect();
+        for id in contains {
+            said.extend(self.release(*id));
+        }
+        if segment.slot(index).refs.is_empty() {
+            // Nobody wants it.
+            loose.push(task);
+        }
+        if !loose.is_empty() {
+            said.extend(self.collect(loose));
+        }
+        (said, written, tells_head)
+    }
+
+    /// What a task waited for is there.
+    fn go_on(&mut self, task: ObjectId, seat: Seat) {
+        let segment = self.segment();
+        let spec = segment.read_spec(task.slot());
+        if segment.slot(task.slot()).word().generation() != task.generation() {
+            return;
+        }
+        if segment.ready_or_listed(task, &spec, seat) == Readiness::Ready && !segment.push(seat, task) {
+            self.stranded.push(task);
+        }
+    }
+
+    /// A result that nobody will have.
+    #[must_use]
+    fn discard_result(&mut self, draft: Draft, contains: &[ObjectId]) -> Vec<ToHead> {
+        if let Some(run) = self.discard(draft) {
+            self.arena.1.lock(run);
+        }
+        contains.iter().flat_map(|id| self.release(*id)).collect()
+    }
+
+
+}
+
+/// No message of a failure is longer than this many bytes.
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// The cause, with a message of a length that somebody may want to read.
+fn bounded(mut cause: Cause) -> Cause {
+    let (Cause::Panic { message, .. } | Cause::Error { message } | Cause::Refused { message }) = &mut cause else {
+        return cause;
+    };
+    if message.len() > MESSAGE_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        message.push('…');
+    }
+    cause
+}

@@ -1,0 +1,209 @@
+//! When memory runs short: moving objects to disk, bringing them back, and saying what is full.
+//!
+//! ```text
+//!   Room(units) ─▶ free already? ─▶ the oldest that nobody reads go to disk, until it is ─▶ Done
+//!                                └▶ nothing more can go ─▶ wait, for something to be freed ─▶ Done │ too long: Refused, with sizes
+//! ```
+
+use super::head::Head;
+use crate::abi::Fault;
+use crate::protocol::{ClientId, ObjectId, Request, ToClient};
+use crate::store::{Body, Candidate, Flags, Kind, Run, Space};
+use crate::sync::Ordering;
+use std::time::{Duration, Instant};
+
+/// How often somebody who waits for room is looked at. Who frees something does not know that it is waited for.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How many of the largest objects are named to somebody for whom there is no room.
+const NAMED: usize = 3;
+
+/// Somebody who waits for room.
+#[derive(Debug)]
+pub(super) struct Room {
+    client: ClientId,
+    req: Request,
+    units: u32,
+    bytes: u64,
+    deadline: Instant,
+}
+
+impl Head {
+    /// A client wants so many units in a row to be free.
+    pub(super) fn want_room(&mut self, client: ClientId, req: Request, units: u32, bytes: u64) {
+        let deadline = Instant::now() + self.settings.config.store_wait();
+        self.rooms.push(Room { client, req, units, bytes, deadline });
+        self.serve_rooms();
+    }
+
+    /// It does not any longer.
+    pub(super) fn forget_room(&mut self, client: ClientId, req: Option<Request>) {
+        self.rooms.retain(|room| room.client != client || req.is_some_and(|req| req != room.req));
+    }
+
+    /// When to look again at those who wait.
+    pub(super) fn rooms_deadline(&self) -> Option<Instant> {
+        (!self.rooms.is_empty()).then(|| Instant::now() + LOOK)
+    }
+
+    /// Serves those for whom there is room now, and tells those who have waited too long.
+    pub(super) fn serve_rooms(&mut self) {
+        for room in std::mem::take(&mut self.rooms) {
+            let never = room.units > self.segment.units();
+            let answer = if !never && self.make_room(room.units) {
+                ToClient::Done { req: room.req }
+            } else if never || Instant::now() >= room.deadline {
+                ToClient::Refused { req: room.req, fault: self.store_full(room.bytes) }
+            } else {
+                self.rooms.push(room);
+                continue;
+            };
+            self.send(room.client, &answer);
+        }
+    }
+
+    /// Frees so many units in a row, if that is possible.
+    fn make_room(&mut self, units: u32) -> bool {
+        if self.segment.longest_free_run() >= units {
+            return true;
+        }
+        self.party.close_lease();
+        if self.unaudited {
+            self.audit();
+        }
+        if self.segment.longest_free_run() >= units {
+            return true;
+        }
+        for candidate in self.segment.spillable() {
+            if let Err(error) = self.spill_one(candidate) {
+                self.disk_trouble = Some(format!("{}: {error}", self.spill.folder().display()));
+                return false;
+            }
+            if self.segment.longest_free_run() >= units {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn spill_one(&mut self, candidate: Candidate) -> std::io::Result<()> {
+        let Candidate { id, offset, len } = candidate;
+        let Some(bytes) = self.arena.peek(offset, len) else { return Ok(()) };
+        let position = self.spill.write(bytes)?;
+        self.disk_trouble = None;
+        if !self.segment.move_bytes(id, Body::Spilled { offset: position, len }, None) {
+            // Somebody reads it, or it is gone.
+            self.spill.forget(position, len);
+        }
+        // Whoever has let go of it in this moment found it busy.
+        self.collect(vec![id]);
+        Ok(())
+    }
+
+    /// A client wants an object's bytes to be in the arena.
+    pub(super) fn restore(&mut self, client: ClientId, req: Request, id: ObjectId) {
+        let answer = match self.try_restore(id) {
+            Ok(()) => ToClient::Done { req },
+            Err(fault) => ToClient::Refused { req, fault },
+        };
+        self.send(client, &answer);
+    }
+
+    fn try_restore(&mut self, id: ObjectId) -> Result<(), Fault> {
+        // The client refers to it. While the head does, too, it is not freed under its hands.
+        if !self.segment.add(id, Kind::Ref, self.party.seat) {
+            return Err(Fault::Unknown { id: id.0 });
+        }
+        let restored = self.restore_held(id);
+        self.segment.remove(id, Kind::Ref, self.party.seat);
+        self.collect(vec![id]);
+        restored
+    }
+
+    fn restore_held(&mut self, id: ObjectId) -> Result<(), Fault> {
+        let Some(Body::Spilled { offset: position, len }) = self.segment.body(id) else { return Ok(()) };
+        let unit_bytes = self.segment.unit_bytes().max(1);
+        let space = match self.party.space(len) {
+            Ok(space) => space,
+            Err(_) => {
+                let units = u32::try_from(len.div_ceil(unit_bytes)).unwrap_or(u32::MAX);
+                let made = self.make_room(units);
+                match self.party.space(len) {
+                    Ok(space) if made => space,
+                    Ok(space) => space,
+                    Err(_) => return Err(self.store_full(len)),
+                }
+            }
+        };
+        let copied = self.copy_back(position, len, space);
+        let moved = copied.is_ok() && self.segment.move_bytes(id, Body::Arena { offset: space.offset, len }, Some(space));
+        if moved {
+            self.spill.forget(position, len);
+            let clock = self.segment.header().clock.load(Ordering::Relaxed);
+            self.segment.slot(id.slot()).touched.store(clock, Ordering::Relaxed);
+        } else {
+            self.segment.leave(self.party.seat, space.home);
+        }
+        copied.map_err(|error| Fault::Refused {
+            message: format!("object {id} cannot be read back from {}: {error}", self.spill.folder().display()),
+        })
+    }
+
+    fn copy_back(&mut self, position: u64, len: u64, space: Space) -> std::io::Result<()> {
+        if let Some(run) = space.fresh {
+            self.unlock(run)?;
+        }
+        let into = self.arena.space(space.offset, len).ok_or(std::io::ErrorKind::InvalidData)?;
+        self.spill.read(position, into)
+    }
+
+    fn unlock(&self, run: Run) -> std::io::Result<()> {
+        self.arena.unlock(&self.segment, run)
+    }
+
+    /// What is full, of what size, and with what.
+    fn store_full(&self, needed: u64) -> Fault {
+        let limit = self.region.len();
+        let (mut objects, mut used, mut read) = (0_u64, 0_u64, 0_u64);
+        let mut largest: Vec<(u64, String)> = Vec::new();
+        for index in 1..self.segment.slots_used() {
+            let slot = self.segment.slot(index);
+            let word = slot.word();
+            if !word.flags().has(Flags::ARENA) {
+                continue;
+            }
+            let len = slot.len.load(Ordering::Relaxed);
+            let by = |seats: &crate::store::Seats| {
+                let pids = seats.iter().map(|seat| self.segment.desk(seat).pid.load(Ordering::Relaxed).to_string());
+                pids.collect::<Vec<_>>().join(", ")
+            };
+            used += len;
+            if !word.is_sealed() {
+                continue;
+            }
+            objects += 1;
+            let how = if slot.pins.is_empty() {
+                format!("referred to by {}", by(&slot.refs))
+            } else {
+                read += len;
+                format!("read by {}", by(&slot.pins))
+            };
+            let id = ObjectId::new(index, word.generation());
+            largest.push((len, format!("{id} ({len} bytes, {how})")));
+            largest.sort_by(|a, b| b.cmp(a));
+            largest.truncate(NAMED);
+        }
+        let names = largest.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
+        let mut detail = format!("{objects} objects are in memory, {read} bytes of them are being read");
+        if !names.is_empty() {
+            detail += &format!("; the largest: {names}");
+        }
+        if self.spill.bytes() > 0 {
+            detail += &format!("; {} bytes are on disk", self.spill.bytes());
+        }
+        if let Some(trouble) = &self.disk_trouble {
+            detail += &format!("; nothing more goes to disk: {trouble}");
+        }
+        Fault::StoreFull { needed, used, limit, detail }
+    }
+}

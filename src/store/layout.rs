@@ -1,0 +1,264 @@
+//! What lies where in the control segment.
+//!
+//! ```text
+//!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Slot × slots         all sparse: what nobody touches costs nothing
+//! ```
+//!
+//! The segment is as large from the start as its tables may ever become, because pages that nobody has touched cost nothing: a table
+//! grows by moving one number, and nobody has to map anything again.
+//!
+//! # Invariants
+//! - Everything here is atomic, so no process ever has a reference to bytes that change under it, and any pattern of bits is a value.
+//! - Fresh memory is zero, and zero is right: an empty ring, a free slot, a free unit.
+//! - The segment is a memfd: unlike a file on `/dev/shm` it cannot run into the size of a mount and end a writer with `SIGBUS`.
+
+use super::seat::{SEATS, Seats};
+use super::word::Word;
+use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+/// Tells a control segment from anything else.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
+
+/// Changes with every change of this file.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// Results and values of up to this many bytes lie in their slot.
+pub const INLINE_BYTES: usize = 128;
+
+/// Words of a task's description, the first of which are not arguments (see `spec.rs`).
+pub const SPEC_WORDS: usize = 16;
+
+/// An object that refers to at most this many others names them in its slot.
+pub const CONTAINED_INLINE: usize = 8;
+
+/// No more tasks can be added to a list: the object that they would wait for is there.
+pub const CLOSED: u64 = u64::MAX;
+
+/// The runtime as a whole.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Header {
+    pub magic: AtomicU64,
+    pub version: AtomicU32,
+    /// Slots that were never used begin here.
+    pub slots_fresh: AtomicU32,
+    /// Roughly how many used slots nobody has.
+    pub slots_loose: AtomicU32,
+    /// Where to look for one.
+    pub slots_hint: AtomicU32,
+    /// Units that the arena has.
+    pub units: AtomicU32,
+    /// Bytes of one unit.
+    pub unit_bytes: AtomicU32,
+    /// Where to look for a free one.
+    pub units_hint: AtomicU32,
+    /// Which arena this is; goes up when it is replaced.
+    pub arena: AtomicU32,
+    /// Goes up with every lease: the clock by which objects are old or young.
+    pub clock: AtomicU32,
+    /// CPUs that this process may use; how much spinning there is room for.
+    pub cpus: AtomicU32,
+    /// Set when the runtime has ended.
+    pub closed: AtomicU32,
+    /// Set while no task that needs a CPU can ever run.
+    pub infeasible: AtomicU32,
+    _pad: [u64; 1],
+    /// Workers that sleep because there is nothing to do.
+    pub idle: Line<Seats>,
+    /// Workers that look for something to do and do not sleep yet.
+    pub seeking: Line<Seats>,
+    /// Processes that use a processor: they run a task, or spin, or run a cell.
+    pub active: Line<Seats>,
+    /// Rings in which there may be tasks.
+    pub rings: Line<Seats>,
+    /// Seats that somebody has.
+    pub taken: Line<Seats>,
+}
+
+/// What has a cache line of its own, so that whoever writes it does not slow down the readers of its neighbours.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Line<T>(pub T);
+
+impl<T> std::ops::Deref for Line<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Where the others leave word for a process, and it for them.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Desk {
+    /// What it sleeps on.
+    pub bell: AtomicU32,
+    /// Whether it sleeps: nobody makes a system call for one that does not.
+    pub asleep: AtomicU32,
+    /// How many more of the objects that it waits for must be there before somebody rings.
+    pub countdown: AtomicI64,
+    /// One more than the cell whose blocking calls are to end; 0 for none.
+    pub interrupted: AtomicU64,
+    /// Whether it may take tasks from rings.
+    pub leased: AtomicU32,
+    /// Whether the task that it runs has written something.
+    pub wrote: AtomicU32,
+    /// The task that it runs; 0 for none.
+    pub current: AtomicU64,
+    /// Its process id.
+    pub pid: AtomicU32,
+    /// When it was last woken, in microseconds of some clock that all processes have.
+    pub rung: AtomicU32,
+    /// Odd while it moves counts, so that nobody takes a half-moved one for wrong (see `recover.rs`).
+    pub busy: AtomicU64,
+    /// The next entry of its ring that it writes.
+    pub tail: Line<AtomicU64>,
+    /// The next entry of its ring that somebody takes.
+    pub head: Line<AtomicU64>,
+}
+
+/// One unit of the arena.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Unit {
+    /// See `units.rs`.
+    pub word: AtomicU64,
+    /// Units of the lease that begins here.
+    pub len: AtomicU32,
+    /// For any other unit of a lease: where it begins.
+    pub home: AtomicU32,
+    /// Whether it has pages behind it.
+    pub backed: AtomicU32,
+    _pad: AtomicU32,
+}
+
+/// One slot.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Slot {
+    word: AtomicU64,
+    /// Where its bytes begin: in the arena, or in the spill file.
+    pub offset: AtomicU64,
+    /// How many bytes.
+    pub len: AtomicU64,
+    /// Tasks and objects that keep it: `holds.rs`.
+    pub holds: AtomicU64,
+    /// The first of the tasks that wait for it: `deps.rs`.
+    pub deps: AtomicU64,
+    /// The next task that waits for what this one waits for.
+    pub next: AtomicU64,
+    /// The lease that its bytes are in.
+    pub home: AtomicU32,
+    /// How many objects its bytes refer to.
+    pub contained: AtomicU32,
+    /// When it was last used, by the header's clock.
+    pub touched: AtomicU32,
+    /// The lease that the list of what it contains is in, if that is too long for the slot.
+    pub list_home: AtomicU32,
+    /// Processes that refer to it.
+    pub refs: Seats,
+    /// Processes that read its bytes.
+    pub pins: Seats,
+    /// Processes that wait for it.
+    pub waiters: Seats,
+    /// Where that list is.
+    pub list: AtomicU64,
+    _pad: [u64; 3],
+    /// What it contains.
+    pub contains: [AtomicU64; CONTAINED_INLINE],
+    /// Its bytes, if they are few.
+    pub inline: [AtomicU64; INLINE_BYTES / 8],
+    /// The task that makes it.
+    pub spec: [AtomicU64; SPEC_WORDS],
+}
+
+impl Default for Slot {
+    fn default() -> Slot {
+        let word = || AtomicU64::new(0);
+        Slot {
+            word: word(),
+            offset: word(),
+            len: word(),
+            holds: word(),
+            deps: word(),
+            next: word(),
+            home: AtomicU32::new(0),
+            contained: AtomicU32::new(0),
+            touched: AtomicU32::new(0),
+            list_home: AtomicU32::new(0),
+            refs: Seats::default(),
+            pins: Seats::default(),
+            waiters: Seats::default(),
+            list: word(),
+            _pad: [0; 3],
+            contains: std::array::from_fn(|_| word()),
+            inline: std::array::from_fn(|_| word()),
+            spec: std::array::from_fn(|_| word()),
+        }
+    }
+}
+
+impl Slot {
+    /// What it is now. Acquire, for every [`Slot::swap`]: whoever sees the word sees what was written before it.
+    pub fn word(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// Changes it from one word to another, or says what it is instead.
+    pub fn swap(&self, from: Word, to: Word) -> Result<(), Word> {
+        // Release pairs with `Slot::word`; Acquire, because whoever takes a slot over reads what its last owner wrote.
+        let swapped = self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire);
+        swapped.map(drop).map_err(Word)
+    }
+}
+
+#[cfg(not(loom))]
+const _: () = {
+    assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
+    assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
+    assert!(size_of::<Desk>() == 192 && size_of::<Header>() == 6 * 64 && size_of::<Unit>() == 24);
+};
+
+/// The sizes of a segment's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// Objects and tasks that can exist at once; a multiple of 64.
+    pub slots: u32,
+    /// Units that an arena can have.
+    pub units: u32,
+    /// Tasks that a process can have in its ring; a power of two.
+    pub ring: u32,
+}
+
+impl Default for Limits {
+    /// A million objects, an arena of up to 2 TiB, 131,072 tasks that no worker has taken yet, for each process that submits some.
+    fn default() -> Limits {
+        Limits { slots: 1 << 20, units: 1 << 20, ring: 1 << 17 }
+    }
+}
+
+/// Where each table begins, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    pub desks: usize,
+    pub hints: usize,
+    pub units: usize,
+    pub rings: usize,
+    pub slots: usize,
+    pub len: usize,
+}
+
+impl Limits {
+    /// Where each table begins.
+    pub fn places(self) -> Places {
+        let page = |bytes: usize| bytes.next_multiple_of(4096);
+        let (slots, units, ring) = (self.slots as usize, self.units as usize, self.ring as usize);
+        let desks = page(size_of::<Header>());
+        let hints = desks + page(SEATS * size_of::<Desk>());
+        let units_at = hints + page(slots / 64 * 8);
+        let rings = units_at + page(units * size_of::<Unit>());
+        let slots_at = rings + page(SEATS * ring * 8);
+        Places { desks, hints, units: units_at, rings, slots: slots_at, len: slots_at + page(slots * size_of::<Slot>()) }
+    }
+}

@@ -1,0 +1,292 @@
+//! A process's private account of what it has leased: slots to make objects of, and room in the arena.
+//!
+//! ```text
+//!   slots:  nobody's ──lease, some dozens at once──▶ mine ──▶ objects ──freed by me──▶ mine ──too many──▶ nobody's
+//!   arena:  │ object │ object │ object │ free … │        one open lease, filled from the start
+//! ```
+//!
+//! Nothing here is shared, so that making an object needs neither a lock nor a round trip, and a process that dies leaves no
+//! half-changed list: what it had leased is found by looking at the slots and units that name it.
+
+use super::layout::CLOSED;
+use super::seat::Seat;
+use super::segment::Segment;
+use super::word::{Flags, State, Step, Word};
+use super::{Id, Run};
+use crate::sync::Ordering;
+use std::sync::Arc;
+
+/// Slots that a process keeps at most, and how many of them it keeps when it has more.
+const SLOTS_KEPT_MAX: usize = 8192;
+const SLOTS_KEPT: usize = 4096;
+
+/// Units of the largest lease that is taken for more than one object.
+const LEASE_UNITS_MAX: u32 = 4;
+
+/// Objects begin at multiples of this many bytes: a cache line, and enough for any vector type.
+pub const ALIGNMENT: u64 = 64;
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// All slots are in use.
+    Slots,
+    /// There are not as many units in a row.
+    Units(u32),
+}
+
+/// Room in the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes from the arena's start.
+    pub offset: u64,
+    /// The lease it is in.
+    pub home: u32,
+    /// The lease, if it was taken just now: its pages may have to be made.
+    pub fresh: Option<Run>,
+    /// A lease that was closed for it: nothing more will be laid there.
+    pub closed: Option<Run>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    run: Run,
+    used: u64,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct Party {
+    /// The tables.
+    pub segment: Arc<Segment>,
+    /// Who this is.
+    pub seat: Seat,
+    free: Vec<u32>,
+    lease: Option<Lease>,
+    /// How many units the next lease for small objects shall have.
+    units_next: u32,
+    slots_next: u32,
+}
+
+impl Party {
+    /// A process that has nothing yet.
+    pub fn new(segment: Arc<Segment>, seat: Seat) -> Party {
+        Party { segment, seat, free: Vec::new(), lease: None, units_next: 1, slots_next: 16 }
+    }
+
+    /// A slot to make an object of.
+    ///
+    /// # Errors
+    /// [`NoRoom::Slots`].
+    pub fn slot(&mut self) -> Result<u32, NoRoom> {
+        if self.free.is_empty() {
+            self.lease_slots();
+        }
+        self.free.pop().ok_or(NoRoom::Slots)
+    }
+
+    /// Takes back a slot that is free and names this process.
+    pub fn keep_slot(&mut self, index: u32) {
+        self.free.push(index);
+        if self.free.len() > SLOTS_KEPT_MAX {
+            // The oldest go: the others are in this processor's caches.
+            let given: Vec<u32> = self.free.drain(..SLOTS_KEPT_MAX - SLOTS_KEPT).collect();
+            given.into_iter().for_each(|index| self.return_slot(index));
+        }
+    }
+
+    fn return_slot(&self, index: u32) {
+        let slot = self.segment.slot(index);
+        let word = slot.word();
+        if let Some(free) = word.after(Step::Return { by: self.seat })
+            && slot.swap(word, free).is_ok()
+        {
+            self.segment.offer_slot(index);
+        }
+    }
+
+    fn lease_slots(&mut self) {
+        let count = self.slots_next;
+        self.slots_next = (count * 2).min(512);
+        let segment = Arc::clone(&self.segment);
+        let mut take = |index: u32| {
+            let slot = segment.slot(index);
+            let word = slot.word();
+            if let Some(mine) = word.after(Step::Lease { by: self.seat })
+                && slot.swap(word, mine).is_ok()
+            {
+                self.free.push(index);
+            }
+        };
+        segment.find_slots(count, &mut take);
+        // So that the first is given first.
+        self.free.reverse();
+    }
+
+    /// Room for `bytes` bytes. It counts as an object of its lease from now on; [`Segment::leave`] ends that.
+    ///
+    /// # Errors
+    /// [`NoRoom::Units`].
+    pub fn space(&mut self, bytes: u64) -> Result<Space, NoRoom> {
+        let unit_bytes = self.segment.unit_bytes().max(1);
+        let bytes = bytes.max(1).checked_next_multiple_of(ALIGNMENT).ok_or(NoRoom::Units(u32::MAX))?;
+        if let Some(lease) = &mut self.lease {
+            let unit = self.segment.unit(lease.run.first);
+            if unit.state().live() == 0 {
+                lease.used = 0;
+            }
+            if bytes <= u64::from(lease.run.len) * unit_bytes - lease.used {
+                unit.settle_in();
+                let offset = u64::from(lease.run.first) * unit_bytes + lease.used;
+                lease.used += bytes;
+                return Ok(Space { offset, home: lease.run.first, fresh: None, closed: None });
+            }
+        }
+        let needed = u32::try_from(bytes.div_ceil(unit_bytes)).map_err(|_| NoRoom::Units(u32::MAX))?;
+        let wished = needed.max(self.units_next);
+        let run = self.segment.lease(self.seat, wished).or_else(|| self.segment.lease(self.seat, needed));
+        let run = run.or_else(|| {
+            // What is left of the open lease may be what is missing.
+            self.close_lease();
+            self.segment.lease(self.seat, needed)
+        });
+        let run = run.ok_or(NoRoom::Units(needed))?;
+        self.segment.unit(run.first).settle_in();
+        let space = |closed| Space {
+            offset: u64::from(run.first) * unit_bytes,
+            home: run.first,
+            fresh: Some(run),
+            closed,
+        };
+        let left = u64::from(run.len) * unit_bytes - bytes;
+        let left_before = self.lease.as_ref().map_or(0, |lease| u64::from(lease.run.len) * unit_bytes - lease.used);
+        if run.len <= LEASE_UNITS_MAX && left > left_before {
+            self.units_next = (self.units_next * 2).min(LEASE_UNITS_MAX);
+            let closed = self.close_lease();
+            self.lease = Some(Lease { run, used: bytes });
+            Ok(space(closed))
+        } else {
+            // A large object has a lease of its own, which ends with it.
+            self.segment.close(self.seat, run.first);
+            Ok(space(Some(run)))
+        }
+    }
+
+    /// Lays nothing more into the open lease.
+    pub fn close_lease(&mut self) -> Option<Run> {
+        let lease = self.lease.take()?;
+        self.segment.close(self.seat, lease.run.first);
+        Some(lease.run)
+    }
+
+    /// The arena is another one; what was leased of the old one is gone with it.
+    pub fn forget_lease(&mut self) {
+        self.lease = None;
+    }
+
+    /// This process takes the place of the one that it was a copy of: what that one had leased since is not known here.
+    pub fn begin_anew(&mut self) {
+        self.free.clear();
+        self.lease = None;
+    }
+
+    /// Whether the lease is the one that is open.
+    pub fn is_open(&self, home: u32) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.run.first == home)
+    }
+
+    /// From here until [`Party::moved`], counts and what they count may disagree.
+    pub fn moves(&self) {
+        self.turn_busy();
+    }
+
+    /// They agree again.
+    pub fn moved(&self) {
+        self.turn_busy();
+    }
+
+    fn turn_busy(&self) {
+        // One writer: this process, under its client's lock. AcqRel: nothing moves out of the section, in either direction.
+        self.segment.desk(self.seat).busy.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether nothing is leased to this process but these many slots.
+    #[cfg(test)]
+    pub fn slots_kept(&self) -> usize {
+        self.free.len()
+    }
+}
+
+impl Segment {
+    /// A slot that nobody has, with its bit set so that it is found.
+    pub fn offer_slot(&self, index: u32) {
+        let bit = 1 << (index % 64);
+        if self.hint(index / 64).fetch_or(bit, Ordering::AcqRel) & bit == 0 {
+            self.header().slots_loose.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Shows `take` about `count` slots that nobody has: used ones first, because their pages exist, then fresh ones.
+    fn find_slots(&self, count: u32, take: &mut impl FnMut(u32)) {
+        let header = self.header();
+        let words = self.limits().slots.div_ceil(64);
+        let mut left = count;
+        if header.slots_loose.load(Ordering::Relaxed) > 0 {
+            let start = header.slots_hint.load(Ordering::Relaxed);
+            for step in 0..words {
+                let place = (start + step) % words;
+                let hint = self.hint(place);
+                // Only bits are taken; who has the slot is decided by its word.
+                let bits = if hint.load(Ordering::Relaxed) == 0 { 0 } else { hint.swap(0, Ordering::AcqRel) };
+                if bits != 0 {
+                    (0..64).filter(|bit| bits >> bit & 1 == 1).for_each(|bit| take(place * 64 + bit));
+                    header.slots_loose.fetch_sub(bits.count_ones(), Ordering::Relaxed);
+                    left = left.saturating_sub(bits.count_ones());
+                    if left == 0 {
+                        header.slots_hint.store(place, Ordering::Relaxed);
+                        return;
+                    }
+                }
+            }
+        }
+        let first = header.slots_fresh.fetch_add(left, Ordering::AcqRel);
+        let end = first.saturating_add(left).min(self.limits().slots);
+        if end < first.saturating_add(left) {
+            // All have been used: stay at the end.
+            header.slots_fresh.store(self.limits().slots, Ordering::Relaxed);
+        }
+        (first..end).for_each(take);
+    }
+
+    /// Slots that have ever been used are below this one.
+    pub fn slots_used(&self) -> u32 {
+        self.header().slots_fresh.load(Ordering::Acquire).min(self.limits().slots)
+    }
+
+    /// Makes an empty slot of `by` an object whose bytes are where `flags` says. Its content has been written.
+    pub fn seal(&self, by: Seat, index: u32, flags: Flags) -> Option<Id> {
+        let slot = self.slot(index);
+        let word = slot.word();
+        slot.deps.store(CLOSED, Ordering::Relaxed);
+        slot.refs.begin_with(by);
+        slot.touched.store(self.header().clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        let sealed = word.after(Step::Seal { by, flags })?;
+        slot.swap(word, sealed).ok()?;
+        Some(Id::new(index, sealed.generation()))
+    }
+
+    /// One step of a slot that nobody else changes at the moment.
+    pub fn step(&self, index: u32, after: impl FnOnce(Word, Seat) -> Option<Word>, by: Seat) {
+        let slot = self.slot(index);
+        let word = slot.word();
+        if let Some(next) = after(word, by) {
+            let _ = slot.swap(word, next);
+        }
+    }
+
+    /// Whether the id names an object or a task that exists.
+    pub fn exists(&self, id: Id) -> bool {
+        let word = self.slot(id.slot()).word();
+        word.generation() == id.generation() && word.state() != State::Free
+    }
+}

@@ -1,0 +1,212 @@
+//! The control segment, mapped: the only file that makes references into it.
+//!
+//! ```text
+//!   Segment::create ─▶ memfd, sealed ──descriptor──▶ Segment::open in every process
+//!   Segment::stand_in ─▶ the same tables on the heap, for tests and model checkers
+//! ```
+
+#![allow(unsafe_code)]
+
+use super::lists::Lists;
+use super::layout::{Desk, Header, LAYOUT_VERSION, Limits, MAGIC, Places, Slot, Unit};
+use super::seat::Seat;
+#[cfg(any(test, loom))]
+use super::seat::SEATS;
+use crate::sync::{AtomicU64, Ordering};
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use rustix::fs::{MemfdFlags, SealFlags};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What keeps the tables where they are.
+enum Memory {
+    /// Shared with the other processes.
+    Mapped { map: MmapRaw, file: OwnedFd },
+    /// This process's own.
+    #[cfg(any(test, loom))]
+    Heap { _tables: Box<(Header, Vec<Desk>, Vec<AtomicU64>, Vec<Unit>, Vec<AtomicU64>, Vec<Slot>)> },
+}
+
+/// The shared tables of one runtime.
+pub struct Segment {
+    header: *const Header,
+    desks: *const Desk,
+    hints: *const AtomicU64,
+    units: *const Unit,
+    rings: *const AtomicU64,
+    slots: *const Slot,
+    limits: Limits,
+    lists: Lists,
+    memory: Memory,
+}
+
+// SAFETY: the pointers are to atomics, which any number of threads may use, in memory that lives as long as `self`.
+unsafe impl Send for Segment {}
+// SAFETY: as above.
+unsafe impl Sync for Segment {}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Segment({:?})", self.limits)
+    }
+}
+
+impl Segment {
+    /// Makes a segment of these sizes.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn create(limits: Limits) -> std::io::Result<Segment> {
+        let len = limits.places().len;
+        let file = rustix::fs::memfd_create("mobula-control", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        rustix::fs::ftruncate(&file, len as u64)?;
+        // A process that could shrink it could end all others with SIGBUS.
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+        let segment = Segment::map(file, limits)?;
+        segment.header().version.store(LAYOUT_VERSION, Ordering::Relaxed);
+        // Slot 0 is never used, so that 0 is the id of nothing.
+        segment.header().slots_fresh.store(64, Ordering::Relaxed);
+        segment.header().magic.store(MAGIC, Ordering::Release);
+        Ok(segment)
+    }
+
+    /// Maps a segment that another process has made.
+    ///
+    /// # Errors
+    /// What the system said, or that it is no such segment.
+    pub fn open(file: OwnedFd, limits: Limits) -> std::io::Result<Segment> {
+        let segment = Segment::map(file, limits)?;
+        let header = segment.header();
+        if header.magic.load(Ordering::Acquire) != MAGIC
+            || header.version.load(Ordering::Relaxed) != LAYOUT_VERSION
+        {
+            return Err(std::io::Error::other("it is not a control segment of this version"));
+        }
+        Ok(segment)
+    }
+
+    fn map(file: OwnedFd, limits: Limits) -> std::io::Result<Segment> {
+        let Places { desks, hints, units, rings, slots, len } = limits.places();
+        if rustix::fs::fstat(&file)?.st_size as u64 != len as u64 || !limits.ring.is_power_of_two() {
+            return Err(std::io::Error::other("the control segment has another size than it should"));
+        }
+        let map = MmapOptions::new().len(len).map_raw(&file)?;
+        let base = map.as_ptr();
+        Ok(Segment {
+            header: base.cast(),
+            desks: base.wrapping_add(desks).cast(),
+            hints: base.wrapping_add(hints).cast(),
+            units: base.wrapping_add(units).cast(),
+            rings: base.wrapping_add(rings).cast(),
+            slots: base.wrapping_add(slots).cast(),
+            limits,
+            lists: Lists::default(),
+            memory: Memory::Mapped { map, file },
+        })
+    }
+
+    /// The same tables in this process's own memory.
+    #[cfg(any(test, loom))]
+    pub fn stand_in(limits: Limits) -> Segment {
+        fn many<T: Default>(count: usize) -> Vec<T> {
+            (0..count).map(|_| T::default()).collect()
+        }
+        let (slots, units, ring) = (limits.slots as usize, limits.units as usize, limits.ring as usize);
+        let tables = Box::new((
+            Header::default(),
+            many(SEATS),
+            many(slots.div_ceil(64)),
+            many(units),
+            many(SEATS * ring),
+            many(slots),
+        ));
+        tables.0.slots_fresh.store(1, Ordering::Relaxed);
+        Segment {
+            header: &raw const tables.0,
+            desks: tables.1.as_ptr(),
+            hints: tables.2.as_ptr(),
+            units: tables.3.as_ptr(),
+            rings: tables.4.as_ptr(),
+            slots: tables.5.as_ptr(),
+            limits,
+            lists: Lists::default(),
+            memory: Memory::Heap { _tables: tables },
+        }
+    }
+
+    /// Its descriptor, for other processes; `None` for a stand-in.
+    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+        match &self.memory {
+            Memory::Mapped { file, .. } => Some(file.as_fd()),
+            #[cfg(any(test, loom))]
+            Memory::Heap { .. } => None,
+        }
+    }
+
+    /// What this process forks from now on does not have the segment. Not for a cell host, whose twin must have it.
+    pub fn keep_from_children(&self) {
+        match &self.memory {
+            Memory::Mapped { map, .. } => drop(map.advise(Advice::DontFork)),
+            #[cfg(any(test, loom))]
+            Memory::Heap { .. } => {}
+        }
+    }
+
+    /// Where this process reads long lists.
+    pub(super) fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// The sizes of its tables.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The runtime as a whole.
+    pub fn header(&self) -> &Header {
+        // SAFETY:
+        // - In bounds, aligned, alive: `map` and `stand_in` laid it out so, for as long as `memory` lives.
+        // - Initialised: any pattern of bits is a value of an atomic.
+        // - Aliasing: others write here at any moment, but only through atomics; nobody forms `&mut`.
+        unsafe { &*self.header }
+    }
+
+    /// A process's desk.
+    pub fn desk(&self, seat: Seat) -> &Desk {
+        // SAFETY: as in `header`; an index is below `SEATS`, of which there are that many.
+        unsafe { &*self.desks.add(seat.index()) }
+    }
+
+    /// One bit a slot: it may be that nobody has it.
+    pub fn hint(&self, index: u32) -> &AtomicU64 {
+        let index = index as usize % (self.limits.slots as usize).div_ceil(64);
+        // SAFETY: as in `header`; in bounds by the line above.
+        unsafe { &*self.hints.add(index) }
+    }
+
+    /// A unit of the arena; numbers that come out of shared memory may be nonsense, so what is too large gives the last one.
+    pub fn unit(&self, index: u32) -> &Unit {
+        let index = index.min(self.limits.units - 1) as usize;
+        // SAFETY: as in `header`; in bounds by the line above.
+        unsafe { &*self.units.add(index) }
+    }
+
+    /// An entry of a ring.
+    pub fn entry(&self, seat: Seat, position: u64) -> &AtomicU64 {
+        let ring = self.limits.ring as usize;
+        let index = seat.index() * ring + (position as usize & (ring - 1));
+        // SAFETY: as in `header`; there are `SEATS` rings of `ring` entries, and `ring` is a power of two.
+        unsafe { &*self.rings.add(index) }
+    }
+
+    /// A slot; numbers that come out of shared memory may be nonsense, so what is too large gives slot 0, which is never used.
+    pub fn slot(&self, index: u32) -> &Slot {
+        let index = if index < self.limits.slots { index as usize } else { 0 };
+        // SAFETY: as in `header`; in bounds by the line above.
+        unsafe { &*self.slots.add(index) }
+    }
+
+    /// Where a slot's own bytes lie, for whoever sees to it that it stays an object while they are read.
+    pub fn inline_bytes(&self, index: u32) -> *const u8 {
+        (&raw const self.slot(index).inline).cast()
+    }
+}

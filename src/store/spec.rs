@@ -1,0 +1,182 @@
+//! A task as it is described in its slot: what to call, for which cell, with what.
+//!
+//! ```text
+//!   word 0   function (32) │ arguments (8)
+//!   word 1   cell
+//!   word 2   for each argument a byte: 0xff an object, else how many bytes
+//!   word 3…  the arguments: an object's id, or bytes, rounded up to whole words
+//! ```
+//!
+//! What does not fit becomes an object of its own, of which the id always fits. A task's result is written elsewhere in the slot, so a
+//! result that is half-written when its worker dies has not damaged the description.
+
+use super::layout::SPEC_WORDS;
+use super::segment::Segment;
+use super::Id;
+use crate::sync::Ordering;
+
+/// How many arguments a task can have.
+pub const ARGS_MAX: usize = 8;
+
+const FIRST: usize = 3;
+const IS_OBJECT: u8 = 0xff;
+
+/// One argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arg<'a> {
+    /// An object.
+    Object(Id),
+    /// A value.
+    Bytes(&'a [u8]),
+}
+
+/// A task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The function, as the head has numbered it.
+    pub function: u32,
+    /// The cell that started it; 0 outside a session.
+    pub cell: u64,
+    words: [u64; SPEC_WORDS],
+    used: usize,
+    count: usize,
+}
+
+impl Spec {
+    /// A task without arguments.
+    pub fn new(function: u32, cell: u64) -> Spec {
+        Spec { function, cell, words: [0; SPEC_WORDS], used: FIRST, count: 0 }
+    }
+
+    /// Adds an argument; `left` more will follow. False, and nothing is added, when its bytes would not leave room for those.
+    pub fn push(&mut self, arg: Arg<'_>, left: usize) -> bool {
+        let needed = match arg {
+            Arg::Object(_) => 1,
+            Arg::Bytes(bytes) => bytes.len().div_ceil(8),
+        };
+        if self.count == ARGS_MAX || self.used + needed + left > SPEC_WORDS {
+            return false;
+        }
+        let kind = match arg {
+            Arg::Object(id) => {
+                self.words[self.used] = id.0;
+                IS_OBJECT
+            }
+            Arg::Bytes(bytes) => {
+                for (word, part) in self.words[self.used..].iter_mut().zip(bytes.chunks(8)) {
+                    let mut whole = [0; 8];
+                    whole[..part.len()].copy_from_slice(part);
+                    *word = u64::from_ne_bytes(whole);
+                }
+                bytes.len() as u8
+            }
+        };
+        self.words[2] |= u64::from(kind) << (8 * self.count);
+        self.used += needed;
+        self.count += 1;
+        true
+    }
+
+    /// The objects among the arguments.
+    pub fn objects(&self) -> impl Iterator<Item = Id> {
+        self.args().filter_map(|arg| if let Arg::Object(id) = arg { Some(id) } else { None })
+    }
+
+    /// How many arguments.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The arguments.
+    pub fn args(&self) -> impl Iterator<Item = Arg<'_>> {
+        let mut at = FIRST;
+        (0..self.count).map(move |index| match (self.words[2] >> (8 * index)) as u8 {
+            IS_OBJECT => {
+                let id = self.words[at.min(SPEC_WORDS - 1)];
+                at += 1;
+                Arg::Object(Id(id))
+            }
+            len => {
+                let bytes: &[u8] = bytemuck::cast_slice(&self.words[at.min(SPEC_WORDS)..]);
+                at += usize::from(len).div_ceil(8);
+                Arg::Bytes(&bytes[..usize::from(len).min(bytes.len())])
+            }
+        })
+    }
+}
+
+impl Segment {
+    /// Writes the description into an empty slot of this process's.
+    pub fn write_spec(&self, index: u32, spec: &Spec) {
+        let places = &self.slot(index).spec;
+        places[0].store(u64::from(spec.function) | (spec.count as u64) << 32, Ordering::Relaxed);
+        places[1].store(spec.cell, Ordering::Relaxed);
+        for (place, word) in places.iter().zip(&spec.words).take(spec.used).skip(2) {
+            place.store(*word, Ordering::Relaxed);
+        }
+    }
+
+    /// Reads a description. What another process has written may be nonsense; reading that gives another task, and no harm.
+    pub fn read_spec(&self, index: u32) -> Spec {
+        let places = &self.slot(index).spec;
+        let first = places[0].load(Ordering::Relaxed);
+        let count = ((first >> 32) as usize & 0xff).min(ARGS_MAX);
+        let mut spec = Spec::new(first as u32, places[1].load(Ordering::Relaxed));
+        spec.count = count;
+        spec.words[2] = places[2].load(Ordering::Relaxed);
+        for index in 0..count {
+            spec.used += match (spec.words[2] >> (8 * index)) as u8 {
+                IS_OBJECT => 1,
+                len => usize::from(len).div_ceil(8),
+            };
+        }
+        spec.used = spec.used.min(SPEC_WORDS);
+        for (word, place) in spec.words.iter_mut().zip(places).take(spec.used).skip(FIRST) {
+            *word = place.load(Ordering::Relaxed);
+        }
+        spec
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::store::layout::Limits;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
+        let mut spec = Spec::new(7, 3);
+        assert!(spec.push(Arg::Bytes(b"nine chars"), 2));
+        assert!(spec.push(Arg::Object(Id(1 << 40 | 9)), 1));
+        assert!(spec.push(Arg::Bytes(b""), 0));
+        segment.write_spec(5, &spec);
+        let read = segment.read_spec(5);
+        assert_eq!((read.function, read.cell), (7, 3));
+        let args: Vec<Arg<'_>> = read.args().collect();
+        assert_eq!(args, [Arg::Bytes(b"nine chars"), Arg::Object(Id(1 << 40 | 9)), Arg::Bytes(b"")]);
+    }
+
+    #[test]
+    fn bytes_that_would_crowd_out_a_later_argument_are_refused() {
+        let mut spec = Spec::new(0, 0);
+        assert!(spec.push(Arg::Bytes(&[1; 48]), 7));
+        assert!(!spec.push(Arg::Bytes(&[1; 16]), 6));
+        for left in (0..7).rev() {
+            assert!(spec.push(Arg::Object(Id(left)), left as usize));
+        }
+        assert!(!spec.push(Arg::Bytes(b""), 0), "there are no more than eight");
+    }
+
+    #[test]
+    fn nonsense_in_shared_memory_is_a_task_like_any_other() {
+        let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
+        for seed in 0..2000_u64 {
+            for (index, place) in segment.slot(1).spec.iter().enumerate() {
+                place.store((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(index as u32 * 7), Ordering::Relaxed);
+            }
+            let spec = segment.read_spec(1);
+            assert!(spec.args().count() <= ARGS_MAX && spec.objects().count() <= ARGS_MAX);
+        }
+    }
+}

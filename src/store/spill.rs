@@ -1,0 +1,198 @@
+//! Objects on disk: where bytes go when memory runs short and nobody reads them.
+//!
+//! ```text
+//!   the oldest object that nobody reads ─▶ copied into the file ─▶ Dying, nobody pinned it ─▶ Sealed, on disk ─▶ its room is free
+//!   somebody wants it ─▶ room ─▶ copied back ─▶ Dying ─▶ Sealed, in the arena
+//! ```
+//!
+//! Few large files, written from front to back, without names: whatever ends the head ends them. A file goes when nothing in it is
+//! wanted any more.
+//!
+//! # Invariants
+//! - An object's bytes are copied while it is sealed and so do not change; if it was freed meanwhile, its generation says so and the
+//!   copy is thrown away.
+
+use super::objects::Body;
+use super::seat::Seat;
+use super::segment::Segment;
+use super::word::{Flags, State, Step};
+use super::{Id, Space};
+use crate::sync::{Ordering, fence};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+/// A file is ended when it has this many bytes.
+const FILE_BYTES: u64 = 256 << 20;
+
+#[derive(Debug)]
+struct Piece {
+    file: File,
+    used: u64,
+    wanted: u64,
+}
+
+/// The files.
+#[derive(Debug)]
+pub struct Spill {
+    folder: PathBuf,
+    /// By the position of their first byte among all bytes that were ever spilled.
+    pieces: BTreeMap<u64, Piece>,
+    end: u64,
+}
+
+impl Spill {
+    /// Files in this folder, of which there are none yet.
+    pub fn new(folder: PathBuf) -> Spill {
+        Spill { folder, pieces: BTreeMap::new(), end: 0 }
+    }
+
+    /// Where the files lie.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// Bytes on disk that somebody wants.
+    pub fn bytes(&self) -> u64 {
+        self.pieces.values().map(|piece| piece.wanted).sum()
+    }
+
+    /// Writes bytes; gives their position.
+    ///
+    /// # Errors
+    /// What the system said; `ENOSPC` among others.
+    pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
+        let len = bytes.len() as u64;
+        let open = self.pieces.last_key_value().is_some_and(|(_, piece)| piece.used + len <= FILE_BYTES);
+        if !open {
+            std::fs::create_dir_all(&self.folder)?;
+            let file = tempfile::tempfile_in(&self.folder)?;
+            // Two files never touch, so that a position is in one file only.
+            self.end += 1;
+            self.pieces.insert(self.end, Piece { file, used: 0, wanted: 0 });
+        }
+        let (&start, _) = self.pieces.last_key_value().ok_or(std::io::ErrorKind::NotFound)?;
+        let piece = self.pieces.get_mut(&start).ok_or(std::io::ErrorKind::NotFound)?;
+        let at = piece.used;
+        if let Err(error) = piece.file.write_all_at(bytes, at) {
+            // What was written of it is not wanted.
+            let _ = piece.file.set_len(at);
+            if piece.wanted == 0 {
+                self.pieces.remove(&start);
+            }
+            return Err(error);
+        }
+        piece.used += len;
+        piece.wanted += len;
+        self.end = self.end.max(start + piece.used);
+        Ok(start + at)
+    }
+
+    /// Reads bytes back.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn read(&self, position: u64, into: &mut [u8]) -> std::io::Result<()> {
+        let (start, piece) = self.pieces.range(..=position).next_back().ok_or(std::io::ErrorKind::NotFound)?;
+        piece.file.read_exact_at(into, position - start)
+    }
+
+    /// Nobody wants these bytes any more.
+    pub fn forget(&mut self, position: u64, len: u64) {
+        let Some((&start, piece)) = self.pieces.range_mut(..=position).next_back() else { return };
+        piece.wanted = piece.wanted.saturating_sub(len);
+        if piece.wanted == 0 {
+            self.pieces.remove(&start);
+        }
+    }
+}
+
+/// An object that could be moved to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub id: Id,
+    /// Bytes from the arena's start.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl Segment {
+    /// The objects in the arena that nobody reads, those first that were used least recently.
+    pub fn spillable(&self) -> Vec<Candidate> {
+        let now = self.header().clock.load(Ordering::Relaxed);
+        let mut found: Vec<(u32, Candidate)> = (1..self.slots_used())
+            .filter_map(|index| {
+                let slot = self.slot(index);
+                let word = slot.word();
+                if !word.is_sealed() || !word.flags().has(Flags::ARENA) || !slot.pins.is_empty() {
+                    return None;
+                }
+                let id = Id::new(index, word.generation());
+                let Some(Body::Arena { offset, len }) = self.body(id) else { return None };
+                Some((now.wrapping_sub(slot.touched.load(Ordering::Relaxed)), Candidate { id, offset, len }))
+            })
+            .collect();
+        found.sort_by_key(|(age, candidate)| (std::cmp::Reverse(*age), candidate.id));
+        found.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// The head has copied an object's bytes to somewhere else: from now on they are there. False when somebody reads them where they
+    /// are, or the object is gone; then nothing has changed.
+    pub fn move_bytes(&self, id: Id, to: Body, home: Option<Space>) -> bool {
+        let slot = self.slot(id.slot());
+        let word = slot.word();
+        let Some(dying) = word.after(Step::Condemn { by: Seat::HEAD }) else { return false };
+        if word.generation() != id.generation() || word.state() != State::Sealed || slot.swap(word, dying).is_err() {
+            return false;
+        }
+        // Pairs with the fence in `settled`: who pins is seen here, or waits until this is over.
+        fence(Ordering::SeqCst);
+        if !slot.pins.is_empty() {
+            self.spare(id, Seat::HEAD);
+            return false;
+        }
+        let (offset, place) = match to {
+            Body::Arena { offset, .. } => (offset, Flags::ARENA),
+            Body::Spilled { offset, .. } => (offset, Flags::SPILLED),
+            Body::Inline { .. } | Body::Failed => {
+                self.spare(id, Seat::HEAD);
+                return false;
+            }
+        };
+        let left = word.flags().has(Flags::ARENA).then(|| slot.home.load(Ordering::Relaxed));
+        slot.offset.store(offset, Ordering::Relaxed);
+        if let Some(space) = home {
+            slot.home.store(space.home, Ordering::Relaxed);
+        }
+        let flags = word.flags().without(Flags::ARENA).without(Flags::SPILLED).with(place);
+        let moved = dying.after(Step::Move { by: Seat::HEAD, flags }).is_some_and(|moved| slot.swap(dying, moved).is_ok());
+        if let (Some(home), true) = (left, moved) {
+            self.leave(Seat::HEAD, home);
+        }
+        moved
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_a_file_goes_with_its_last_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spill = Spill::new(folder.path().join("spill"));
+        let (first, second) = (spill.write(b"one").unwrap(), spill.write(b"three").unwrap());
+        let mut read = [0; 5];
+        spill.read(second, &mut read).unwrap();
+        assert_eq!(&read, b"three");
+        spill.forget(first, 3);
+        assert_eq!((spill.bytes(), spill.pieces.len()), (5, 1));
+        spill.forget(second, 5);
+        assert!(spill.pieces.is_empty());
+        assert!(spill.write(b"again").unwrap() > second, "positions are not used twice");
+        assert_eq!(std::fs::read_dir(spill.folder()).unwrap().count(), 0, "files have no names");
+    }
+}

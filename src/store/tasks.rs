@@ -1,0 +1,194 @@
+//! Tasks in shared memory: from their submission to their result, without anybody in between.
+//!
+//! ```text
+//!   submit ──all arguments there──▶ Pending, in my ring ──claim──▶ Running(worker) ──finish──▶ Sealed
+//!      └────one is missing──▶ Waiting, in that one's list ──who seals it: wake──▶ Pending, in the sealer's ring
+//! ```
+//!
+//! A slot is its task's record and its result's at once. Workers claim in the slot's word first and then help the ring's head forward,
+//! so that one who dies in between strands nothing. A task that waits is in the list of one object only, the first of its arguments that
+//! is missing; when that is there it moves on to the next.
+//!
+//! # Invariants
+//! - A pending task is in the ring of its owner or about to be put there by it; if the owner dies, the head puts it into its own.
+//! - A list is closed after its object is sealed: who comes too late sees that, and who came before is taken out by the one who closed.
+//! - One process writes into a ring: its owner, under its client's lock.
+
+use super::layout::CLOSED;
+use super::party::Party;
+use super::seat::Seat;
+use super::segment::Segment;
+use super::spec::Spec;
+use super::word::{Flags, Step};
+use super::Id;
+use crate::sync::{Ordering, fence};
+
+/// What became of a task that was to wait for its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// All are there.
+    Ready,
+    /// It is in the list of one that is not.
+    Listed,
+}
+
+impl Segment {
+    /// Puts a task into the ring of `by`. False when the ring is full.
+    pub fn push(&self, by: Seat, id: Id) -> bool {
+        let desk = self.desk(by);
+        let tail = desk.tail.load(Ordering::Relaxed);
+        if tail.wrapping_sub(desk.head.load(Ordering::Acquire)) >= u64::from(self.limits().ring) {
+            return false;
+        }
+        self.entry(by, tail).store(id.0, Ordering::Relaxed);
+        // Release pairs with the Acquire of `tail` in `claim`.
+        desk.tail.store(tail.wrapping_add(1), Ordering::Release);
+        // Pairs with the fence in `quiet`: either the bit is seen here to be missing, or the task there.
+        fence(Ordering::SeqCst);
+        if !self.header().rings.has(by) {
+            self.header().rings.add(by);
+        }
+        true
+    }
+
+    /// Whether the ring has room for one more.
+    pub fn has_room(&self, by: Seat) -> bool {
+        let desk = self.desk(by);
+        let used = desk.tail.load(Ordering::Relaxed).wrapping_sub(desk.head.load(Ordering::Acquire));
+        used < u64::from(self.limits().ring)
+    }
+
+    /// Whether there is anything in the ring.
+    pub fn has_entries(&self, of: Seat) -> bool {
+        let desk = self.desk(of);
+        desk.head.load(Ordering::Acquire) != desk.tail.load(Ordering::Acquire)
+    }
+
+    /// Takes a task out of the ring of `of`, for `by` to run.
+    pub fn claim(&self, of: Seat, by: Seat) -> Option<Id> {
+        let desk = self.desk(of);
+        loop {
+            let head = desk.head.load(Ordering::Acquire);
+            if head == desk.tail.load(Ordering::Acquire) {
+                return None;
+            }
+            let id = Id(self.entry(of, head).load(Ordering::Relaxed));
+            let slot = self.slot(id.slot());
+            let word = slot.word();
+            let claimed = word.generation() == id.generation()
+                && word.after(Step::Claim { by }).is_some_and(|running| slot.swap(word, running).is_ok());
+            // Claimed by us or by somebody else, it is not to be looked at again. Anybody may do this for anybody.
+            let _ = desk.head.compare_exchange(head, head.wrapping_add(1), Ordering::AcqRel, Ordering::Acquire);
+            if claimed {
+                return Some(id);
+            }
+        }
+    }
+
+    /// A task from any ring, beginning with one's own.
+    pub fn claim_any(&self, by: Seat) -> Option<Id> {
+        if let Some(id) = self.claim(by, by) {
+            return Some(id);
+        }
+        self.header().rings.iter().find_map(|of| self.claim(of, by))
+    }
+
+    /// Takes the bits of empty rings away, so that those who look for work have less to look at. True when all are empty: whatever is
+    /// pushed from now on sets a bit again.
+    pub fn quiet(&self) -> bool {
+        for of in self.header().rings.iter() {
+            if self.has_entries(of) {
+                return false;
+            }
+            self.header().rings.remove(of);
+            // Pairs with the fence in `push`.
+            fence(Ordering::SeqCst);
+            if self.has_entries(of) {
+                self.header().rings.add(of);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Makes an empty slot of this process's a task. Its objects are held, and its description is written. Gives its id, and whether
+    /// somebody may claim it; if not, it will be put into a ring when its arguments are there.
+    pub fn submit(&self, party: &Party, index: u32, spec: &Spec) -> Option<(Id, Readiness)> {
+        let slot = self.slot(index);
+        let word = slot.word();
+        slot.deps.store(0, Ordering::Relaxed);
+        slot.refs.begin_with(party.seat);
+        let flags = if spec.objects().next().is_some() { Flags::ARGS } else { Flags::NONE };
+        let waits = spec.objects().any(|id| self.slot(id.slot()).word().is_task());
+        let task = word.after(Step::Submit { by: party.seat, flags, waits })?;
+        slot.swap(word, task).ok()?;
+        let id = Id::new(index, task.generation());
+        if !waits {
+            return Some((id, Readiness::Ready));
+        }
+        Some((id, self.ready_or_listed(id, spec, party.seat)))
+    }
+
+    /// Makes a waiting task pending if its arguments are there, else puts it into the list of the first that is missing. In the first
+    /// case the caller puts it into its ring. Between [`Party::moves`] and [`Party::moved`] when the task is another's: then the head,
+    /// which looks at all waiting tasks after a death, does not wake it in the same moment.
+    pub fn ready_or_listed(&self, task: Id, spec: &Spec, by: Seat) -> Readiness {
+        for missing in spec.objects() {
+            if self.list_behind(missing, task) {
+                return Readiness::Listed;
+            }
+        }
+        let slot = self.slot(task.slot());
+        let word = slot.word();
+        let woken = word.generation() == task.generation()
+            && word.after(Step::Wake { by }).is_some_and(|pending| slot.swap(word, pending).is_ok());
+        // Somebody else has woken it: after a death the head looks at all waiting tasks.
+        if woken { Readiness::Ready } else { Readiness::Listed }
+    }
+
+    /// Puts a task into an object's list. False when the object is there already, or gone.
+    fn list_behind(&self, object: Id, task: Id) -> bool {
+        let slot = self.slot(object.slot());
+        let word = slot.word();
+        if word.generation() != object.generation() || !word.is_task() {
+            return false;
+        }
+        let mine = self.slot(task.slot());
+        let mut first = slot.deps.load(Ordering::Acquire);
+        loop {
+            if first == CLOSED {
+                return false;
+            }
+            mine.next.store(first, Ordering::Relaxed);
+            // Release pairs with the swap in `close_list`.
+            match slot.deps.compare_exchange(first, task.0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(other) => first = other,
+            }
+        }
+    }
+
+    /// The object is sealed: closes its list and gives the tasks that were in it, those first that came first.
+    pub fn close_list(&self, object: u32) -> Vec<Id> {
+        let slot = self.slot(object);
+        // Most have none, and nobody comes to a sealed object's list any more once it is closed.
+        let mut next = slot.deps.swap(CLOSED, Ordering::AcqRel);
+        let mut tasks = Vec::new();
+        while next != 0 && next != CLOSED && tasks.len() <= self.limits().slots as usize {
+            let task = Id(next);
+            tasks.push(task);
+            next = self.slot(task.slot()).next.load(Ordering::Relaxed);
+        }
+        tasks.reverse();
+        tasks
+    }
+
+    /// Seals the result of a task that `by` runs; its bytes, and what they contain, have been written. False when it is not running there.
+    pub fn finish(&self, by: Seat, id: Id, flags: Flags) -> bool {
+        let slot = self.slot(id.slot());
+        let word = slot.word();
+        slot.touched.store(self.header().clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        word.generation() == id.generation()
+            && word.after(Step::Finish { by, flags }).is_some_and(|sealed| slot.swap(word, sealed).is_ok())
+    }
+}

@@ -1,0 +1,312 @@
+//! The arena's units, and the leases in which objects lie.
+//!
+//! ```text
+//!   Free ──take──▶ Taken(by) ──▶ Open(by, live) ──close──▶ Closed(live) ──live = 0──▶ Taken(by) ──▶ Free
+//!                     └────────▶ Part of the lease that begins before it ───────────────────────────┘
+//! ```
+//!
+//! A process leases a run of units and lays objects into it one behind the other. Nothing is ever freed inside a lease: it counts what
+//! lives in it, and when nothing does, it is used again from the start, or given back as a whole. So nothing about free space is
+//! shared but one word a unit, and a stray write or a death in the middle cannot corrupt a free list, because there is none. An object
+//! that keeps a lease alive which is otherwise empty is moved away, to disk, when the room is wanted.
+//!
+//! # Invariants
+//! - `live` goes up only by the owner of an open lease, and by nobody in a closed one.
+//! - A lease's first unit is taken last and freed last, so that parts are never anybody's without it.
+//! - Who dies between two steps leaves `live` too high, never too low; `recover.rs` counts anew.
+
+use super::layout::Unit;
+use super::seat::Seat;
+use super::segment::Segment;
+use crate::sync::{Ordering, fence};
+
+/// What a unit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitState {
+    /// Nobody's.
+    Free,
+    /// Somebody is making it part of a lease, or ending the lease that begins here.
+    Taken(Seat),
+    /// Part of a lease that begins before it.
+    Part,
+    /// The first of a lease into which its owner lays objects.
+    Open(Seat),
+    /// The first of a lease into which nobody lays anything.
+    Closed,
+}
+
+/// `state:4 | owner:12 | moves:24 | live:24`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnitWord(pub u64);
+
+const LIVE: u64 = 0xff_ffff;
+/// One more move; see `recover.rs` for what that is good for.
+const MOVE: u64 = 1 << 24;
+const MOVES: u64 = LIVE << 24;
+
+impl UnitWord {
+    fn new(state: UnitState, live: u64) -> UnitWord {
+        let (number, owner) = match state {
+            UnitState::Free => (0, Seat(0)),
+            UnitState::Taken(by) => (1, by),
+            UnitState::Part => (2, Seat(0)),
+            UnitState::Open(by) => (3, by),
+            UnitState::Closed => (4, Seat(0)),
+        };
+        UnitWord(number << 60 | u64::from(owner.0) << 48 | live & LIVE)
+    }
+
+    /// What the unit is.
+    pub fn state(self) -> UnitState {
+        let owner = Seat((self.0 >> 48 & 0xfff) as u16);
+        match self.0 >> 60 {
+            0 => UnitState::Free,
+            1 => UnitState::Taken(owner),
+            2 => UnitState::Part,
+            3 => UnitState::Open(owner),
+            _ => UnitState::Closed,
+        }
+    }
+
+    /// How many objects and drafts are in the lease.
+    pub fn live(self) -> u64 {
+        self.0 & LIVE
+    }
+
+    /// The same with another number of objects.
+    pub fn with_live(self, live: u64) -> UnitWord {
+        UnitWord(self.0 & !LIVE | live & LIVE)
+    }
+
+    fn closed(self) -> UnitWord {
+        UnitWord(UnitWord::new(UnitState::Closed, self.live()).0 | self.0 & MOVES)
+    }
+}
+
+impl Unit {
+    /// What it is now.
+    pub fn state(&self) -> UnitWord {
+        UnitWord(self.word.load(Ordering::Acquire))
+    }
+
+    fn swap(&self, from: UnitWord, to: UnitWord) -> bool {
+        self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Corrects the number of objects, if nothing has happened since `seen` was read.
+    pub fn correct(&self, seen: UnitWord, live: u64) -> bool {
+        self.swap(seen, seen.with_live(live))
+    }
+
+    /// One object more, by the owner of the open lease.
+    pub fn settle_in(&self) {
+        self.word.fetch_add(MOVE | 1, Ordering::AcqRel);
+    }
+
+    /// An object has another slot now.
+    pub fn move_within(&self) {
+        self.word.fetch_add(MOVE, Ordering::AcqRel);
+    }
+
+    /// A unit of an arena that was made just now.
+    pub fn clear(&self) {
+        if self.word.load(Ordering::Relaxed) != 0 || self.backed.load(Ordering::Relaxed) != 0 {
+            self.backed.store(0, Ordering::Relaxed);
+            self.word.store(0, Ordering::Release);
+        }
+    }
+
+    fn set(&self, state: UnitState) {
+        self.word.store(UnitWord::new(state, 0).0, Ordering::Release);
+    }
+}
+
+/// A run of units that belongs to one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first unit.
+    pub first: u32,
+    /// How many.
+    pub len: u32,
+}
+
+impl Segment {
+    /// Units that the arena has.
+    pub fn units(&self) -> u32 {
+        self.header().units.load(Ordering::Relaxed).min(self.limits().units)
+    }
+
+    /// Bytes of a unit.
+    pub fn unit_bytes(&self) -> u64 {
+        u64::from(self.header().unit_bytes.load(Ordering::Relaxed))
+    }
+
+    /// Takes `len` units that follow each other, if there are as many; they are an open lease of `by`, with nothing in it.
+    pub fn lease(&self, by: Seat, len: u32) -> Option<Run> {
+        let (units, start) = (self.units(), self.header().units_hint.load(Ordering::Relaxed));
+        if len == 0 || len > units {
+            return None;
+        }
+        // From the hint to the end, then from the beginning: a run does not go around.
+        let run = self.take_run(by, start.min(units), units, len).or_else(|| self.take_run(by, 0, units, len))?;
+        for index in run.first + 1..run.first + run.len {
+            let unit = self.unit(index);
+            unit.home.store(run.first, Ordering::Relaxed);
+            unit.set(UnitState::Part);
+        }
+        let first = self.unit(run.first);
+        first.len.store(run.len, Ordering::Relaxed);
+        first.set(UnitState::Open(by));
+        self.header().clock.fetch_add(1, Ordering::Relaxed);
+        Some(run)
+    }
+
+    fn take_run(&self, by: Seat, from: u32, to: u32, len: u32) -> Option<Run> {
+        let (free, taken) = (UnitWord::new(UnitState::Free, 0), UnitWord::new(UnitState::Taken(by), 0));
+        let mut first = from;
+        'search: while first.checked_add(len)? <= to {
+            // From the back: what is found there to be somebody's is jumped over.
+            for index in (first..first + len).rev() {
+                if self.unit(index).state() != free {
+                    first = index + 1;
+                    continue 'search;
+                }
+            }
+            for index in first..first + len {
+                if !self.unit(index).swap(free, taken) {
+                    (first..index).for_each(|mine| self.unit(mine).set(UnitState::Free));
+                    first = index + 1;
+                    continue 'search;
+                }
+            }
+            return Some(Run { first, len });
+        }
+        None
+    }
+
+    /// Lays nothing more into the lease. Gives it back if it is empty.
+    pub fn close(&self, by: Seat, first: u32) {
+        let unit = self.unit(first);
+        let mut seen = unit.state();
+        while seen.state() == UnitState::Open(by) {
+            if unit.swap(seen, seen.closed()) {
+                if seen.live() == 0 {
+                    self.end_lease(by, first);
+                }
+                return;
+            }
+            seen = unit.state();
+        }
+    }
+
+    /// An object in the lease has another slot now: what was a draft is a task's result, say.
+    pub fn move_within(&self, first: u32) {
+        self.unit(first).move_within();
+    }
+
+    /// One object less in the lease. The last one of a closed lease gives it back.
+    pub fn leave(&self, by: Seat, first: u32) {
+        let unit = self.unit(first);
+        let mut seen = unit.state();
+        // Not a subtraction: nonsense in shared memory must not make it fewer than none.
+        while seen.live() > 0 {
+            let fewer = seen.with_live(seen.live() - 1);
+            if unit.swap(seen, fewer) {
+                if fewer.live() == 0 && fewer.state() == UnitState::Closed {
+                    self.end_lease(by, first);
+                }
+                return;
+            }
+            seen = unit.state();
+        }
+    }
+
+    /// Gives a closed lease back in which nothing is. Does nothing if somebody else does.
+    pub fn end_lease(&self, by: Seat, first: u32) {
+        let unit = self.unit(first);
+        let seen = unit.state();
+        if seen.state() == UnitState::Closed
+            && seen.live() == 0
+            && unit.swap(seen, UnitWord::new(UnitState::Taken(by), 0))
+        {
+            self.free_taken(first);
+        }
+    }
+
+    /// Frees a unit that is `Taken`, after the parts of the lease that began there.
+    pub fn free_taken(&self, first: u32) {
+        let len = self.unit(first).len.load(Ordering::Relaxed).min(self.units().saturating_sub(first));
+        for index in first + 1..first + len {
+            let part = self.unit(index);
+            if part.state().state() == UnitState::Part && part.home.load(Ordering::Relaxed) == first {
+                part.set(UnitState::Free);
+            }
+        }
+        self.unit(first).len.store(0, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.unit(first).set(UnitState::Free);
+        // What was used last is warm.
+        self.header().units_hint.store(first, Ordering::Relaxed);
+    }
+
+    /// How many units are nobody's.
+    pub fn units_free(&self) -> u32 {
+        (0..self.units()).filter(|index| self.unit(*index).state().state() == UnitState::Free).count() as u32
+    }
+
+    /// The longest run of units that are nobody's.
+    pub fn longest_free_run(&self) -> u32 {
+        let (mut longest, mut run) = (0, 0);
+        for index in 0..self.units() {
+            run = if self.unit(index).state().state() == UnitState::Free { run + 1 } else { 0 };
+            longest = longest.max(run);
+        }
+        longest
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::store::layout::Limits;
+
+    const ALICE: Seat = Seat(1);
+
+    fn arena(units: u32) -> Segment {
+        let segment = Segment::stand_in(Limits { slots: 64, units, ring: 2 });
+        segment.header().units.store(units, Ordering::Relaxed);
+        segment
+    }
+
+    #[test]
+    fn a_lease_is_given_back_when_it_is_closed_and_nothing_is_in_it() {
+        let segment = arena(8);
+        let run = segment.lease(ALICE, 3).unwrap();
+        segment.unit(run.first).settle_in();
+        segment.close(ALICE, run.first);
+        assert_eq!(segment.units_free(), 5);
+        segment.leave(Seat(2), run.first);
+        assert_eq!(segment.units_free(), 8);
+    }
+
+    #[test]
+    fn a_run_is_found_between_others_and_never_given_twice() {
+        let segment = arena(8);
+        let runs = [2, 3, 3].map(|len| segment.lease(ALICE, len).unwrap());
+        assert!(segment.lease(ALICE, 1).is_none());
+        segment.close(ALICE, runs[1].first);
+        assert_eq!(segment.longest_free_run(), 3);
+        assert_eq!(segment.lease(Seat(2), 3), Some(runs[1]));
+    }
+
+    #[test]
+    fn a_unit_that_was_given_to_somebody_else_is_not_freed_with_its_old_lease() {
+        let segment = arena(4);
+        let run = segment.lease(ALICE, 4).unwrap();
+        segment.close(ALICE, run.first);
+        let other = segment.lease(Seat(2), 2).unwrap();
+        // As if the process that ended the old lease had died, and the head finished for it.
+        segment.end_lease(Seat::HEAD, run.first);
+        assert_eq!((segment.units_free(), segment.unit(other.first).state().state()), (2, UnitState::Open(Seat(2))));
+    }
+}

@@ -1,0 +1,283 @@
+//! The one word in which the whole truth about a slot lies, and every way in which it may change.
+//!
+//! ```text
+//!            Lease               Seal
+//!   Free(–) ───────▶ Free(by) ─────────────────────────────────▶ Sealed ──Condemn──▶ Dying(by) ──Free──▶ Free(by), next generation
+//!            Return     │ Submit                Finish │ Fail       ▲                    │ Strip: what it kept is let go
+//!                       ├──────▶ Pending(by) ──Claim──▶ Running(by) ┘                    │
+//!                       └──────▶ Waiting(by) ──Wake──▶ Pending                           └──Spare, Move──▶ Sealed
+//! ```
+//!
+//! Every change of hands is one compare-and-swap on this word, so a process may die between any two instructions and leave the
+//! table readable. The atomic operations, the recovery after a death and the tests share the one function [`Word::after`].
+//!
+//! # Invariants
+//! - The generation goes up exactly when a slot becomes free, so an id (slot, generation) never means two objects.
+//! - A slot is changed by the process named in its word, except: anybody claims what is pending and condemns what is sealed, and
+//!   the head acts for the dead.
+
+use super::seat::Seat;
+use std::fmt;
+
+/// What a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// No object. With an owner, it is that process's to use.
+    Free = 0,
+    /// A task whose arguments are not all there.
+    Waiting = 1,
+    /// A task that can be run, in the ring of its owner.
+    Pending = 2,
+    /// A task that its owner runs.
+    Running = 3,
+    /// An object. It never changes.
+    Sealed = 4,
+    /// Its owner looks whether it can go.
+    Dying = 5,
+}
+
+/// What else there is to know.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// Nothing.
+    pub const NONE: Flags = Flags(0);
+    /// The bytes are in the arena, not in the slot. On a free slot: somebody is writing them.
+    pub const ARENA: Flags = Flags(1);
+    /// The bytes are on disk.
+    pub const SPILLED: Flags = Flags(2);
+    /// The task failed; the head knows why.
+    pub const ERROR: Flags = Flags(4);
+    /// The task keeps its arguments.
+    pub const ARGS: Flags = Flags(8);
+    /// The bytes refer to other objects, and it keeps those.
+    pub const CONTAINS: Flags = Flags(16);
+
+    /// Whether all of `other` are set.
+    pub fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both.
+    pub fn with(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// This without `other`.
+    pub fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+}
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:05b}", self.0)
+    }
+}
+
+/// A step that a slot can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Somebody takes a slot that nobody has.
+    Lease { by: Seat },
+    /// Its owner, or the head for a dead owner, gives it to nobody.
+    Return { by: Seat },
+    /// Its owner is going to write bytes into the arena for it.
+    Draft { by: Seat },
+    /// It is not going to, after all.
+    Discard { by: Seat },
+    /// Its owner makes it an object.
+    Seal { by: Seat, flags: Flags },
+    /// Its owner makes it a task, which waits for others or does not.
+    Submit { by: Seat, flags: Flags, waits: bool },
+    /// What the task waited for is there; it is in the ring of `by` now.
+    Wake { by: Seat },
+    /// The ring that it was in is gone; it is in the ring of `by` now.
+    Adopt { by: Seat },
+    /// Somebody runs it.
+    Claim { by: Seat },
+    /// Who runs it has the result.
+    Finish { by: Seat, flags: Flags },
+    /// The head says that there will be none.
+    Fail,
+    /// Somebody thinks that nobody has the object any more.
+    Condemn { by: Seat },
+    /// Somebody has it.
+    Spare { by: Seat },
+    /// Nobody has it. What it kept is let go from here on.
+    Strip { by: Seat },
+    /// It is gone.
+    Free { by: Seat },
+    /// Its bytes are somewhere else.
+    Move { by: Seat, flags: Flags },
+}
+
+/// See the head of this file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Word(pub u64);
+
+const FLAGS: u32 = 4;
+const VERSION: u32 = 12;
+const OWNER: u32 = 20;
+const GENERATION: u32 = 32;
+
+impl Word {
+    /// A word of these parts.
+    pub fn new(generation: u32, owner: Option<Seat>, state: State, flags: Flags) -> Word {
+        let owner = owner.map_or(0, |seat| u64::from(seat.0) + 1);
+        Word(u64::from(generation) << GENERATION | owner << OWNER | u64::from(flags.0) << FLAGS | state as u64)
+    }
+
+    /// What the slot is.
+    pub fn state(self) -> State {
+        match self.0 & 0xf {
+            1 => State::Waiting,
+            2 => State::Pending,
+            3 => State::Running,
+            4 => State::Sealed,
+            5 => State::Dying,
+            // Zero, or nonsense that some process has written over it: nobody can use that.
+            _ => State::Free,
+        }
+    }
+
+    /// What else there is to know.
+    pub fn flags(self) -> Flags {
+        Flags((self.0 >> FLAGS) as u8)
+    }
+
+    /// How often its bytes have moved, to the last eight bits.
+    pub fn version(self) -> u8 {
+        (self.0 >> VERSION) as u8
+    }
+
+    /// The process that has it; for a sealed object, the one that made it.
+    pub fn owner(self) -> Option<Seat> {
+        ((self.0 >> OWNER & 0xfff) as u16).checked_sub(1).map(Seat)
+    }
+
+    /// Which of the slot's objects it is.
+    pub fn generation(self) -> u32 {
+        (self.0 >> GENERATION) as u32
+    }
+
+    /// Whether there is an object whose bytes, or whose failure, can be had.
+    pub fn is_sealed(self) -> bool {
+        self.state() == State::Sealed
+    }
+
+    /// Whether a task will make the object.
+    pub fn is_task(self) -> bool {
+        matches!(self.state(), State::Waiting | State::Pending | State::Running)
+    }
+
+    fn to(self, owner: Seat, state: State, flags: Flags) -> Word {
+        let word = Word::new(self.generation(), Some(owner), state, flags);
+        Word(word.0 | u64::from(self.version()) << VERSION)
+    }
+
+    fn moved(self) -> Word {
+        let version = u64::from(self.version().wrapping_add(1));
+        Word(self.0 & !(0xff << VERSION) | version << VERSION)
+    }
+
+    /// The word after `step`, or `None` if the step is not allowed here.
+    pub fn after(self, step: Step) -> Option<Word> {
+        let (state, owner, flags) = (self.state(), self.owner(), self.flags());
+        let is = |wanted: State, by: Seat| state == wanted && owner == Some(by);
+        let next = match step {
+            Step::Lease { by } if state == State::Free && owner.is_none() => self.to(by, State::Free, Flags::NONE),
+            Step::Return { by } if is(State::Free, by) => {
+                Word::new(self.generation(), None, State::Free, Flags::NONE)
+            }
+            Step::Draft { by } if is(State::Free, by) => self.to(by, State::Free, Flags::ARENA),
+            Step::Discard { by } if is(State::Free, by) => self.to(by, State::Free, Flags::NONE),
+            Step::Seal { by, flags } if is(State::Free, by) => self.to(by, State::Sealed, flags),
+            Step::Submit { by, flags, waits } if is(State::Free, by) => {
+                self.to(by, if waits { State::Waiting } else { State::Pending }, flags)
+            }
+            Step::Wake { by } if state == State::Waiting => self.to(by, State::Pending, flags),
+            Step::Adopt { by } if state == State::Pending => self.to(by, State::Pending, flags),
+            Step::Claim { by } if state == State::Pending => self.to(by, State::Running, flags),
+            Step::Finish { by, flags: result } if is(State::Running, by) => self.to(by, State::Sealed, result),
+            Step::Fail if self.is_task() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
+            Step::Condemn { by } if state == State::Sealed => self.to(by, State::Dying, flags),
+            Step::Spare { by } if is(State::Dying, by) => self.to(by, State::Sealed, flags),
+            Step::Strip { by } if is(State::Dying, by) => self.to(by, State::Dying, Flags::NONE),
+            Step::Free { by } if is(State::Dying, by) => {
+                Word::new(self.generation().wrapping_add(1), Some(by), State::Free, Flags::NONE)
+            }
+            Step::Move { by, flags } if is(State::Dying, by) => self.to(by, State::Sealed, flags).moved(),
+            _ => return None,
+        };
+        Some(next)
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({:?}) {:?} generation {}", self.state(), self.owner(), self.flags(), self.generation())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const ALICE: Seat = Seat(1);
+    const BOB: Seat = Seat(2);
+
+    fn walk(steps: &[Step]) -> Option<Word> {
+        steps.iter().try_fold(Word(0), |word, step| word.after(*step))
+    }
+
+    #[test]
+    fn fresh_memory_is_a_slot_that_nobody_has() {
+        assert_eq!((Word(0).state(), Word(0).owner()), (State::Free, None));
+    }
+
+    #[test]
+    fn only_its_owner_makes_a_slot_an_object() {
+        let mine = walk(&[Step::Lease { by: ALICE }]).unwrap();
+        assert!(mine.after(Step::Seal { by: ALICE, flags: Flags::NONE }).is_some());
+        assert!(mine.after(Step::Seal { by: BOB, flags: Flags::NONE }).is_none());
+        assert!(mine.after(Step::Lease { by: BOB }).is_none());
+    }
+
+    #[test]
+    fn a_task_has_one_result_from_the_one_who_claimed_it() {
+        let submit = Step::Submit { by: ALICE, flags: Flags::ARGS, waits: true };
+        let running =
+            walk(&[Step::Lease { by: ALICE }, submit, Step::Wake { by: BOB }, Step::Claim { by: BOB }]).unwrap();
+        assert!(running.flags().has(Flags::ARGS) && running.after(Step::Claim { by: ALICE }).is_none());
+        assert!(running.after(Step::Finish { by: ALICE, flags: Flags::NONE }).is_none());
+        let sealed = running.after(Step::Finish { by: BOB, flags: Flags::NONE }).unwrap();
+        assert!(sealed.is_sealed() && sealed.flags() == Flags::NONE);
+        assert!(sealed.after(Step::Fail).is_none(), "a result is not taken back");
+    }
+
+    #[test]
+    fn a_freed_slot_has_another_generation_and_a_spared_one_has_not() {
+        let seal = Step::Seal { by: ALICE, flags: Flags::ARENA };
+        let dying = walk(&[Step::Lease { by: ALICE }, seal, Step::Condemn { by: BOB }]).unwrap();
+        let spared = dying.after(Step::Spare { by: BOB }).unwrap();
+        assert_eq!((spared.generation(), spared.flags()), (0, Flags::ARENA));
+        let freed = dying.after(Step::Strip { by: BOB }).unwrap().after(Step::Free { by: BOB }).unwrap();
+        assert_eq!((freed.generation(), freed.owner(), freed.state()), (1, Some(BOB), State::Free));
+    }
+
+    #[test]
+    fn bytes_that_move_and_come_back_are_not_taken_for_those_that_never_moved() {
+        let seal = Step::Seal { by: ALICE, flags: Flags::ARENA };
+        let before = walk(&[Step::Lease { by: ALICE }, seal]).unwrap();
+        let there = before.after(Step::Condemn { by: Seat::HEAD }).unwrap();
+        let there = there.after(Step::Move { by: Seat::HEAD, flags: Flags::SPILLED }).unwrap();
+        let back = there.after(Step::Condemn { by: Seat::HEAD }).unwrap();
+        let back = back.after(Step::Move { by: Seat::HEAD, flags: Flags::ARENA }).unwrap();
+        assert_ne!(before.version(), back.version());
+        assert_eq!((before.generation(), before.flags()), (back.generation(), back.flags()));
+    }
+}
