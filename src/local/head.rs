@@ -31,7 +31,7 @@ use super::{Observer, RuntimeEvent};
 use crate::abi::{Cause, Failure};
 use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
-use crate::store::{Arena, Desk, Party, Region, SEATS, Seat, Segment, Spill};
+use crate::store::{Arena, Desk, Keep, Party, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -340,8 +340,11 @@ impl Head {
         let Some(client) = self.clients.get(&id) else { return };
         let (pid, driver) = (client.pid, client.seat.filter(|_| client.role == Some(Role::Driver)));
         if let Some(seat) = driver {
+            // What it had half-made is gone; what it referred to stands until somebody says what became of it.
             self.orphans.insert(id, Orphan { pid, seat });
             self.remove_connection(id);
+            let estate = self.segment.bury(seat, Keep::Had);
+            self.settle(estate, pid, None);
         } else {
             self.remove_client(id, pid, None);
         }
@@ -354,7 +357,7 @@ impl Head {
         let orphan = self.orphans.remove(&id).map(|orphan| orphan.seat);
         let seat = self.remove_connection(id).or(orphan);
         if let Some(seat) = seat {
-            let estate = self.segment.bury(seat, None);
+            let estate = self.segment.bury(seat, Keep::Nothing);
             self.segment.header().taken.remove(seat);
             self.settle(estate, pid, cause);
         }

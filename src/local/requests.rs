@@ -2,10 +2,11 @@
 
 use super::head::Head;
 use crate::protocol::{
-    ArenaInfo, ClientId, Held, PROTOCOL_VERSION, Request, Role, ToClient, ToHead,
+    ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, ToClient, ToHead,
 };
 use crate::scheduler::Event;
-use crate::store::{Kept, Kind, Seat};
+use crate::store::{Keep, Kind, Seat};
+use std::collections::HashMap;
 use crate::sync::Ordering;
 use std::os::fd::OwnedFd;
 
@@ -136,8 +137,8 @@ impl Head {
             self.orphans.remove(&id);
             self.remove_connection(id);
             let kind = |held: &Held| if held.pinned { Kind::Pin } else { Kind::Ref };
-            let kept: Kept = held.iter().map(|held| (held.id, kind(held))).collect();
-            let estate = self.segment.bury(seat, Some(&kept));
+            let kept: HashMap<ObjectId, Kind> = held.iter().map(|held| (held.id, kind(held))).collect();
+            let estate = self.segment.bury(seat, Keep::These(&kept));
             self.settle(estate, pid, None);
         }
         Ok(seat)

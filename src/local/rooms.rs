@@ -68,6 +68,7 @@ impl Head {
             return true;
         }
         self.party.close_lease();
+        self.segment.take_empty_leases(self.party.seat);
         if self.unaudited {
             self.audit();
         }

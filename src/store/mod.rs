@@ -42,7 +42,7 @@ pub use bells::now_us;
 pub use layout::{CLOSED, CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
 pub use objects::{Body, Kind, Leftovers};
 pub use party::{NoRoom, Party, Space};
-pub use recover::{Estate, Kept};
+pub use recover::{Estate, Keep};
 pub use region::{Region, RegionError};
 pub use seat::{SEATS, Seat, Seats};
 pub use segment::Segment;

@@ -130,17 +130,8 @@ impl Party {
     pub fn space(&mut self, bytes: u64) -> Result<Space, NoRoom> {
         let unit_bytes = self.segment.unit_bytes().max(1);
         let bytes = bytes.max(1).checked_next_multiple_of(ALIGNMENT).ok_or(NoRoom::Units(u32::MAX))?;
-        if let Some(lease) = &mut self.lease {
-            let unit = self.segment.unit(lease.run.first);
-            if unit.state().live() == 0 {
-                lease.used = 0;
-            }
-            if bytes <= u64::from(lease.run.len) * unit_bytes - lease.used {
-                unit.settle_in();
-                let offset = u64::from(lease.run.first) * unit_bytes + lease.used;
-                lease.used += bytes;
-                return Ok(Space { offset, home: lease.run.first, fresh: None, closed: None });
-            }
+        if let Some(space) = self.space_in_lease(bytes, unit_bytes) {
+            return Ok(space);
         }
         let needed = u32::try_from(bytes.div_ceil(unit_bytes)).map_err(|_| NoRoom::Units(u32::MAX))?;
         let wished = needed.max(self.units_next);
@@ -151,7 +142,7 @@ impl Party {
             self.segment.lease(self.seat, needed)
         });
         let run = run.ok_or(NoRoom::Units(needed))?;
-        self.segment.unit(run.first).settle_in();
+        self.segment.unit(run.first).settle_in(self.seat).ok_or(NoRoom::Units(needed))?;
         let space = |closed| Space {
             offset: u64::from(run.first) * unit_bytes,
             home: run.first,
@@ -170,6 +161,27 @@ impl Party {
             self.segment.close(self.seat, run.first);
             Ok(space(Some(run)))
         }
+    }
+
+    fn space_in_lease(&mut self, bytes: u64, unit_bytes: u64) -> Option<Space> {
+        let lease = self.lease.as_mut()?;
+        let (first, room) = (lease.run.first, u64::from(lease.run.len) * unit_bytes);
+        let unit = self.segment.unit(first);
+        let is_empty = unit.state().live() == 0;
+        if bytes > if is_empty { room } else { room - lease.used } {
+            return None;
+        }
+        let Some(before) = unit.settle_in(self.seat) else {
+            self.lease = None;
+            return None;
+        };
+        // Only this process adds to it, so what was empty above is empty still, or was taken back.
+        if is_empty && before == 0 {
+            lease.used = 0;
+        }
+        let offset = u64::from(first) * unit_bytes + lease.used;
+        lease.used += bytes;
+        Some(Space { offset, home: first, fresh: None, closed: None })
     }
 
     /// Lays nothing more into the open lease.

@@ -39,16 +39,35 @@ pub struct Estate {
     pub loose: Vec<Id>,
 }
 
-/// What a process that takes a dead one's place still has.
-pub type Kept = HashMap<Id, Kind>;
+/// What is not cleared away of what a dead process had.
+#[derive(Clone, Copy, Debug)]
+pub enum Keep<'a> {
+    /// Nothing.
+    Nothing,
+    /// All that it referred to and read: somebody may still take its place.
+    Had,
+    /// What the process has that takes its place.
+    These(&'a HashMap<Id, Kind>),
+}
+
+impl Keep<'_> {
+    /// Whether the object is still referred to, and whether it is still read.
+    fn of(self, id: Id) -> (bool, bool) {
+        match self {
+            Keep::Nothing => (false, false),
+            Keep::Had => (true, true),
+            Keep::These(these) => these.get(&id).map_or((false, false), |kind| (true, *kind == Kind::Pin)),
+        }
+    }
+}
 
 impl Segment {
-    /// Clears away what the process in this seat has left. With `kept`, another process takes its place, and has these.
-    pub fn bury(&self, dead: Seat, kept: Option<&Kept>) -> Estate {
+    /// Clears away what the process in this seat has left, but for what is to be kept.
+    pub fn bury(&self, dead: Seat, keep: Keep<'_>) -> Estate {
         let mut estate = Estate::default();
         self.bury_leases(dead);
         for index in 1..self.slots_used() {
-            self.bury_in_slot(index, dead, kept, &mut estate);
+            self.bury_in_slot(index, dead, keep, &mut estate);
         }
         // Its ring's tasks are pending, and were found as such.
         let desk = self.desk(dead);
@@ -78,7 +97,7 @@ impl Segment {
         }
     }
 
-    fn bury_in_slot(&self, index: u32, dead: Seat, kept: Option<&Kept>, estate: &mut Estate) {
+    fn bury_in_slot(&self, index: u32, dead: Seat, keep: Keep<'_>, estate: &mut Estate) {
         let slot = self.slot(index);
         let word = slot.word();
         let id = Id::new(index, word.generation());
@@ -108,9 +127,9 @@ impl Segment {
             }
             _ => {}
         }
-        let has = kept.and_then(|kept| kept.get(&id));
-        let unpinned = has != Some(&Kind::Pin) && slot.pins.remove(dead);
-        let unreferenced = has.is_none() && slot.refs.remove(dead);
+        let (is_kept, is_pin_kept) = keep.of(id);
+        let unpinned = !is_pin_kept && slot.pins.remove(dead);
+        let unreferenced = !is_kept && slot.refs.remove(dead);
         slot.waiters.remove(dead);
         if unpinned || unreferenced {
             estate.loose.push(id);

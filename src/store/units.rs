@@ -98,9 +98,17 @@ impl Unit {
         self.swap(seen, seen.with_live(live))
     }
 
-    /// One object more, by the owner of the open lease.
-    pub fn settle_in(&self) {
-        self.word.fetch_add(MOVE | 1, Ordering::AcqRel);
+    /// One object more in the open lease of `by`. Gives how many were in it before; `None` when it is not the lease of `by` any more,
+    /// because the head has taken it back while it was empty.
+    pub fn settle_in(&self, by: Seat) -> Option<u64> {
+        let mut seen = self.state();
+        while seen.state() == UnitState::Open(by) {
+            if self.swap(seen, UnitWord(seen.0.wrapping_add(MOVE | 1))) {
+                return Some(seen.live());
+            }
+            seen = self.state();
+        }
+        None
     }
 
     /// An object has another slot now.
@@ -249,6 +257,20 @@ impl Segment {
         self.header().units_hint.store(first, Ordering::Relaxed);
     }
 
+    /// Takes back the open leases in which nothing is, whoever has them: their owners find out when they next want room.
+    pub fn take_empty_leases(&self, by: Seat) {
+        for index in 0..self.units() {
+            let unit = self.unit(index);
+            let seen = unit.state();
+            if matches!(seen.state(), UnitState::Open(_))
+                && seen.live() == 0
+                && unit.swap(seen, UnitWord::new(UnitState::Taken(by), 0))
+            {
+                self.free_taken(index);
+            }
+        }
+    }
+
     /// How many units are nobody's.
     pub fn units_free(&self) -> u32 {
         (0..self.units()).filter(|index| self.unit(*index).state().state() == UnitState::Free).count() as u32
@@ -282,11 +304,22 @@ mod tests {
     fn a_lease_is_given_back_when_it_is_closed_and_nothing_is_in_it() {
         let segment = arena(8);
         let run = segment.lease(ALICE, 3).unwrap();
-        segment.unit(run.first).settle_in();
+        assert_eq!(segment.unit(run.first).settle_in(ALICE), Some(0));
         segment.close(ALICE, run.first);
         assert_eq!(segment.units_free(), 5);
         segment.leave(Seat(2), run.first);
         assert_eq!(segment.units_free(), 8);
+    }
+
+    #[test]
+    fn an_empty_lease_can_be_taken_back_and_one_that_is_not_cannot() {
+        let segment = arena(8);
+        let [empty, used] = [2, 3].map(|len| segment.lease(ALICE, len).unwrap());
+        segment.unit(used.first).settle_in(ALICE).unwrap();
+        segment.take_empty_leases(Seat::HEAD);
+        assert_eq!(segment.units_free(), 5);
+        assert_eq!(segment.unit(empty.first).settle_in(ALICE), None);
+        assert_eq!(segment.unit(used.first).settle_in(ALICE), Some(1));
     }
 
     #[test]

@@ -6,11 +6,15 @@ use crate::front::{Front, until};
 use crate::task;
 use crate::tasks::{number, until_there};
 use mobula::abi::{Answer, Fault, InitOptions, ObjectState, Question};
-use mobula::local::Config;
+use mobula::local::{Config, client};
+use mobula::store::{Body, Seat};
 
 pub const ALL: &[Scenario] = &[
     ("a_hundred_mebibytes_are_read_where_they_lie", a_hundred_mebibytes_are_read_where_they_lie),
     ("a_full_store_says_how_full_it_is", a_full_store_says_how_full_it_is),
+    ("what_nobody_reads_goes_to_disk_and_comes_back", what_nobody_reads_goes_to_disk_and_comes_back),
+    ("what_was_used_least_recently_goes_first", what_was_used_least_recently_goes_first),
+    ("a_put_waits_for_room_that_somebody_makes", a_put_waits_for_room_that_somebody_makes),
     ("dropped_objects_make_room", dropped_objects_make_room),
     ("a_view_keeps_its_bytes", a_view_keeps_its_bytes),
     ("nested_references_keep_their_targets", nested_references_keep_their_targets),
@@ -68,11 +72,61 @@ fn a_hundred_mebibytes_are_read_where_they_lie() {
 
 fn a_full_store_says_how_full_it_is() {
     let _front = with_store(8 * MIB);
-    let _kept = put(&vec![1; 6 * MIB]).unwrap();
+    let kept = put(&vec![1; 6 * MIB]).unwrap();
+    // As long as somebody reads it, it stays in memory.
+    let seen = get(&kept).unwrap();
     let Err(fault) = put(&vec![2; 4 * MIB]) else { panic!("there was no room") };
-    let Fault::StoreFull { needed, used, limit, .. } = fault else { panic!("{fault:?}") };
+    let Fault::StoreFull { needed, used, limit, detail } = fault else { panic!("{fault:?}") };
     assert_eq!((needed, used, limit), (4 * MIB as u64, 6 * MIB as u64, 8 * MIB as u64));
+    assert!(detail.contains(&format!("read by {}", std::process::id())), "the holder is named: {detail}");
     put(&vec![3; MIB]).unwrap();
+    drop(seen);
+}
+
+fn what_nobody_reads_goes_to_disk_and_comes_back() {
+    let front = with_store(8 * MIB);
+    let objects: Vec<Ref> = (0..10_u8).map(|byte| put(&vec![byte; 3 * MIB]).unwrap()).collect();
+    for _ in 0..2 {
+        for (byte, object) in (0..10_u8).zip(&objects) {
+            assert!(get(object).unwrap().iter().all(|seen| *seen == byte));
+        }
+    }
+    // As arguments, and read by a worker.
+    let sums: Vec<Ref> = objects.iter().map(|object| submit("sum_of_bytes", sum_of_bytes, &[Arg::Of(object)]).unwrap()).collect();
+    for (byte, sum) in (0..10_u64).zip(&sums) {
+        assert_eq!(number(&get(sum).unwrap()), byte * 3 * MIB as u64);
+    }
+    let spill = front.local.session_dir().join("spill");
+    assert_eq!(std::fs::read_dir(&spill).unwrap().count(), 0, "the files have no names");
+    drop(objects);
+    put(&vec![1; 8 * MIB]).unwrap();
+}
+
+fn what_was_used_least_recently_goes_first() {
+    let _front = with_store(8 * MIB);
+    let [old, used] = [1, 2].map(|byte| put(&vec![byte; 3 * MIB]).unwrap());
+    drop(get(&old).unwrap());
+    drop(get(&used).unwrap());
+    drop(put(&vec![0; MIB]).unwrap());
+    drop(get(&old).unwrap());
+    let _third = put(&vec![3; 4 * MIB]).unwrap();
+    let body = |object: &Ref| client::current().unwrap().segment().body(mobula::protocol::ObjectId(object.0)).unwrap();
+    assert!(matches!(body(&used), Body::Spilled { .. }), "{:?}", body(&used));
+    assert!(matches!(body(&old), Body::Arena { .. }), "{:?}", body(&old));
+}
+
+fn a_put_waits_for_room_that_somebody_makes() {
+    let _front = with_store(8 * MIB);
+    let object = put(&vec![1; 6 * MIB]).unwrap();
+    let seen = get(&object).unwrap();
+    drop(object);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| put(&vec![2; 6 * MIB]).map(drop));
+        let client = client::current().unwrap();
+        until("it waits", || client.segment().desk(Seat::HEAD).pid.load(std::sync::atomic::Ordering::Relaxed) != 0);
+        drop(seen);
+        waiting.join().unwrap().unwrap();
+    });
 }
 
 fn dropped_objects_make_room() {

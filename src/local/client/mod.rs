@@ -80,6 +80,12 @@ impl Client {
         }
     }
 
+    /// The shared tables. For tests that look at what is left.
+    #[doc(hidden)]
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
     /// For a fork.
     pub(super) fn hold_still(&'static self) -> Still {
         Still { _state: self.state() }
