@@ -9,6 +9,18 @@ pub(crate) use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fe
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 
+/// A `SeqCst` fence behind an atomic read-modify-write of this thread's, with nothing but loads between the two.
+///
+/// On x86-64 such an instruction orders everything before it with everything after it already, and a second one would cost as much again
+/// on the fast paths; only the compiler must be told. Elsewhere it is a fence like any other.
+#[inline]
+pub(crate) fn fence_after_rmw() {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    fence(Ordering::SeqCst);
+}
+
 /// Says to the processor, or to the model checker, that this thread waits for another one.
 #[cfg(not(loom))]
 pub(crate) fn pause() {

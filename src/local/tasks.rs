@@ -84,26 +84,23 @@ impl Head {
     /// Gives the tasks that waited for it.
     fn seal_failed(&mut self, task: ObjectId, failure: Failure) -> Vec<ObjectId> {
         let segment = self.segment.clone();
-        let slot = segment.slot(task.slot());
         let Some(word) = self.word(task).filter(|word| word.is_task()) else { return Vec::new() };
         let spec = segment.read_spec(task.slot());
         // Before it can be seen that it failed.
         self.blames.insert(task, failure, |id| segment.exists(id));
-        let Some(sealed) = word.after(Step::Fail) else { return Vec::new() };
         self.party.moves();
         let mut loose = Vec::new();
         let mut waiting = Vec::new();
-        if slot.swap(word, sealed).is_ok() {
+        if segment.take_step(task, Step::Fail) {
+            segment.tell_waiters(task.slot());
+            waiting = segment.take_list(task.slot());
             if word.flags().has(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
-            waiting = segment.close_list(task.slot());
-        }
-        self.party.moved();
-        segment.tell_waiters(task.slot());
-        if slot.refs.is_empty() {
+            // Nobody may want it any more.
             loose.push(task);
         }
+        self.party.moved();
         self.collect(loose);
         waiting
     }
@@ -167,7 +164,9 @@ impl Head {
         let segment = self.segment.clone();
         for task in std::mem::take(&mut self.watched) {
             let spec = segment.read_spec(task.slot());
-            let Some(word) = self.word(task).filter(|word| word.state() == State::Waiting) else { continue };
+            if self.word(task).is_none_or(|word| word.state() != State::Waiting) {
+                continue;
+            }
             let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
             if let Some(object) = failed {
                 self.carry_failure(task, object);
@@ -178,9 +177,7 @@ impl Head {
                 self.watched.push(task);
                 continue;
             }
-            if let Some(pending) = word.after(Step::Wake { by: self.party.seat })
-                && segment.slot(task.slot()).swap(word, pending).is_ok()
-            {
+            if segment.take_step(task, Step::Wake { by: self.party.seat }) {
                 self.push(task);
             }
         }
@@ -195,10 +192,10 @@ impl Head {
     /// Puts tasks into the ring as far as there is room.
     pub(super) fn push_stranded(&mut self) {
         let mut pushed = false;
-        while self.segment.has_room(self.party.seat)
+        while self.segment.has_room(&self.party)
             && let Some(task) = self.stranded.pop_front()
         {
-            pushed |= self.segment.push(self.party.seat, task);
+            pushed |= self.segment.push(&self.party, task);
         }
         if pushed {
             self.segment.work_came();

@@ -17,7 +17,7 @@ use super::layout::Desk;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::Id;
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 use std::time::Duration;
 
 impl Segment {
@@ -26,7 +26,7 @@ impl Segment {
         let slot = self.slot(id.slot());
         slot.waiters.add(by);
         // Pairs with the fence in `tell_waiters`: the sealer sees the bit, or we see that it is sealed.
-        fence(Ordering::SeqCst);
+        fence_after_rmw();
         let word = slot.word();
         if word.generation() == id.generation() && word.is_task() {
             return false;
@@ -39,11 +39,11 @@ impl Segment {
         self.slot(id.slot()).waiters.remove(by);
     }
 
-    /// The object has just been sealed: whoever waits for it counts it. Gives whether the head is among them.
+    /// The object was sealed by this thread's last instruction but loads: whoever waits for it counts it. Gives whether the head is among them.
     pub fn tell_waiters(&self, index: u32) -> bool {
         let slot = self.slot(index);
         // Pairs with the fence in `arm`.
-        fence(Ordering::SeqCst);
+        fence_after_rmw();
         let mut head = false;
         for seat in slot.waiters.iter() {
             if !slot.waiters.remove(seat) {
@@ -64,7 +64,7 @@ impl Segment {
         let desk = self.desk(seat);
         desk.bell.fetch_add(1, Ordering::AcqRel);
         // Pairs with the fence in `sleep`: either it is seen to sleep, or it sees the new number.
-        fence(Ordering::SeqCst);
+        fence_after_rmw();
         if desk.asleep.load(Ordering::Relaxed) > 0 {
             desk.rung.store(now_us(), Ordering::Relaxed);
             wake(&desk.bell);
@@ -113,7 +113,7 @@ impl Desk {
     pub fn sleep(&self, seen: u32, timeout: Option<Duration>) {
         self.asleep.fetch_add(1, Ordering::AcqRel);
         // Pairs with the fence in `ring`.
-        fence(Ordering::SeqCst);
+        fence_after_rmw();
         if self.bell.load(Ordering::Acquire) == seen {
             wait(&self.bell, seen, timeout);
         }

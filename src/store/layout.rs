@@ -31,9 +31,6 @@ pub const SPEC_WORDS: usize = 16;
 /// An object that refers to at most this many others names them in its slot.
 pub const CONTAINED_INLINE: usize = 8;
 
-/// No more tasks can be added to a list: the object that they would wait for is there.
-pub const CLOSED: u64 = u64::MAX;
-
 /// The runtime as a whole.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
@@ -140,11 +137,11 @@ pub struct Slot {
     word: AtomicU64,
     /// Where its bytes begin: in the arena, or in the spill file.
     pub offset: AtomicU64,
-    /// How many bytes.
+    /// How many bytes, if they are not in the slot.
     pub len: AtomicU64,
-    /// Tasks and objects that keep it: `holds.rs`.
+    /// Tasks and objects that keep it: `objects.rs`.
     pub holds: AtomicU64,
-    /// The first of the tasks that wait for it: `deps.rs`.
+    /// The first of the tasks that wait for it: `tasks.rs`.
     pub deps: AtomicU64,
     /// The next task that waits for what this one waits for.
     pub next: AtomicU64,
@@ -232,9 +229,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A million objects, an arena of up to 2 TiB, 131,072 tasks that no worker has taken yet, for each process that submits some.
+    /// 16 million objects, an arena of up to 2 TiB, 131,072 tasks that no worker has taken yet, for each process that submits some.
     fn default() -> Limits {
-        Limits { slots: 1 << 20, units: 1 << 20, ring: 1 << 17 }
+        Limits { slots: 1 << 24, units: 1 << 20, ring: 1 << 17 }
     }
 }
 

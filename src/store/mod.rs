@@ -39,7 +39,7 @@ use crate::protocol::ObjectId as Id;
 
 pub use arena::Arena;
 pub use bells::now_us;
-pub use layout::{CLOSED, CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
+pub use layout::{CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
 pub use objects::{Body, Kind, Leftovers};
 pub use party::{NoRoom, Party, Space};
 pub use recover::{Estate, Keep};

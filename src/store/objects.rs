@@ -24,7 +24,7 @@ use super::seat::{Seat, Seats};
 use super::segment::Segment;
 use super::word::{Flags, State, Step, Word};
 use super::{Id, Space};
-use crate::sync::{Ordering, fence, pause};
+use crate::sync::{Ordering, fence, fence_after_rmw, pause};
 
 /// The high half of the counter of holds: it goes up with each hold, so that a change and its reverse do not look like nothing.
 pub const HOLD: u64 = 1 << 32 | 1;
@@ -91,8 +91,8 @@ impl Segment {
     /// object any more.
     fn settled(&self, id: Id) -> Option<Word> {
         let slot = self.slot(id.slot());
-        // Pairs with the fence in `condemn`: one of us sees what the other one did.
-        fence(Ordering::SeqCst);
+        // Pairs with the fence in `condemn`: one of us sees what the other one did. What was added was added by one instruction.
+        fence_after_rmw();
         let mut turns = 0_u32;
         loop {
             let word = slot.word();
@@ -146,6 +146,8 @@ impl Segment {
         let slot = self.slot(id.slot());
         if slot.word().generation() == id.generation() {
             slot.holders(kind).remove(by);
+            // Of two who let go in the same moment, one sees that the other one has: it frees.
+            fence_after_rmw();
         }
     }
 
@@ -169,7 +171,11 @@ impl Segment {
         // Not a subtraction: after a repair, one too many must not make it fewer than none.
         while seen & HOLDS > 0 {
             match slot.holds.compare_exchange(seen, seen - 1, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return seen & HOLDS == 1,
+                Ok(_) => {
+                    // As in `remove`.
+                    fence_after_rmw();
+                    return seen & HOLDS == 1;
+                }
                 Err(other) => seen = other,
             }
         }
@@ -195,21 +201,24 @@ impl Segment {
     }
 
     fn body_of(&self, slot: &Slot, word: Word) -> Body {
-        let (offset, len) = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
+        let place = || (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
         let flags = word.flags();
         if flags.has(Flags::ERROR) {
             Body::Failed
         } else if flags.has(Flags::ARENA) {
+            let (offset, len) = place();
             Body::Arena { offset, len }
         } else if flags.has(Flags::SPILLED) {
+            let (offset, len) = place();
             Body::Spilled { offset, len }
         } else {
-            Body::Inline { len: len.min(super::layout::INLINE_BYTES as u64) }
+            Body::Inline { len: u64::from(word.version()).min(super::layout::INLINE_BYTES as u64) }
         }
     }
 
     /// Begins to free an object: nobody can add anything to it until `condemn`'s caller has ended what it begins. Gives the word, which
-    /// is `Dying(by)`. `None` when somebody has it, or somebody else frees it.
+    /// is `Dying(by)`. `None` when somebody has it, or somebody else frees it; a task that is not done is marked, so that whoever seals
+    /// its result frees it.
     pub fn condemn(&self, id: Id, by: Seat) -> Option<Word> {
         let slot = self.slot(id.slot());
         loop {
@@ -217,12 +226,20 @@ impl Segment {
             if word.generation() != id.generation() || !slot.is_unused() {
                 return None;
             }
+            if word.is_task() {
+                let abandoned = word.after(Step::Abandon)?;
+                match slot.swap(word, abandoned) {
+                    Ok(()) => return None,
+                    // It was claimed, or sealed, in this moment.
+                    Err(_) => continue,
+                }
+            }
             let dying = word.after(Step::Condemn { by })?;
             if slot.swap(word, dying).is_err() {
                 continue;
             }
             // Pairs with the fence in `settled`.
-            fence(Ordering::SeqCst);
+            fence_after_rmw();
             if slot.is_unused() {
                 return Some(dying);
             }
@@ -344,17 +361,14 @@ impl Segment {
             last[..rest.len()].copy_from_slice(rest);
             place.store(u64::from_ne_bytes(last), Ordering::Relaxed);
         }
-        slot.len.store(bytes.len() as u64, Ordering::Relaxed);
     }
 
-    /// A copy of a small object's bytes; `into` has room for all that a slot can have. Gives how many there are.
-    pub fn read_inline(&self, index: u32, into: &mut [u8; super::layout::INLINE_BYTES]) -> usize {
+    /// A copy of `len` bytes of a small object; `into` has room for all that a slot can have.
+    pub fn read_inline(&self, index: u32, len: usize, into: &mut [u8; super::layout::INLINE_BYTES]) {
         let slot = self.slot(index);
-        let len = (slot.len.load(Ordering::Relaxed) as usize).min(into.len());
         for (place, word) in into.as_chunks_mut::<8>().0.iter_mut().zip(&slot.inline).take(len.div_ceil(8)) {
             *place = word.load(Ordering::Relaxed).to_ne_bytes();
         }
-        len
     }
 }
 

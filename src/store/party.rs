@@ -8,7 +8,6 @@
 //! Nothing here is shared, so that making an object needs neither a lock nor a round trip, and a process that dies leaves no
 //! half-changed list: what it had leased is found by looking at the slots and units that name it.
 
-use super::layout::CLOSED;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::word::{Flags, State, Step, Word};
@@ -66,12 +65,14 @@ pub struct Party {
     /// How many units the next lease for small objects shall have.
     units_next: u32,
     slots_next: u32,
+    /// Where the head of this process's ring was when it was last looked at: it only goes forward.
+    pub(super) head_seen: std::cell::Cell<u64>,
 }
 
 impl Party {
     /// A process that has nothing yet.
     pub fn new(segment: Arc<Segment>, seat: Seat) -> Party {
-        Party { segment, seat, free: Vec::new(), lease: None, units_next: 1, slots_next: 16 }
+        Party { segment, seat, free: Vec::new(), lease: None, units_next: 1, slots_next: 16, head_seen: Default::default() }
     }
 
     /// A slot to make an object of.
@@ -200,6 +201,7 @@ impl Party {
     pub fn begin_anew(&mut self) {
         self.free.clear();
         self.lease = None;
+        self.head_seen.set(0);
     }
 
     /// Whether the lease is the one that is open.
@@ -275,14 +277,13 @@ impl Segment {
         self.header().slots_fresh.load(Ordering::Acquire).min(self.limits().slots)
     }
 
-    /// Makes an empty slot of `by` an object whose bytes are where `flags` says. Its content has been written.
-    pub fn seal(&self, by: Seat, index: u32, flags: Flags) -> Option<Id> {
+    /// Makes an empty slot of `by` an object whose bytes are where `flags` says; those in the slot are `len`. Its content has been written.
+    pub fn seal(&self, by: Seat, index: u32, flags: Flags, len: u8) -> Option<Id> {
         let slot = self.slot(index);
         let word = slot.word();
-        slot.deps.store(CLOSED, Ordering::Relaxed);
         slot.refs.begin_with(by);
         slot.touched.store(self.header().clock.load(Ordering::Relaxed), Ordering::Relaxed);
-        let sealed = word.after(Step::Seal { by, flags })?;
+        let sealed = word.after(Step::Seal { by, flags, len })?;
         slot.swap(word, sealed).ok()?;
         Some(Id::new(index, sealed.generation()))
     }

@@ -14,7 +14,6 @@
 //! # Invariants
 //! - Only the head calls this, and only for a process that runs no more.
 
-use super::layout::CLOSED;
 use super::objects::{HOLD, HOLDS, Kind, Leftovers};
 use super::party::Party;
 use super::seat::Seat;
@@ -140,13 +139,13 @@ impl Segment {
         }
     }
 
-    /// Tasks that waited for an object whose list somebody was about to close when it died.
+    /// Tasks that waited for an object whose list somebody was about to take when it died.
     pub fn unclosed(&self) -> Vec<Id> {
         let mut tasks = Vec::new();
         for index in 1..self.slots_used() {
             let slot = self.slot(index);
-            if slot.word().is_sealed() && !matches!(slot.deps.load(Ordering::Acquire), 0 | CLOSED) {
-                tasks.extend(self.close_list(index));
+            if slot.word().is_sealed() && slot.deps.load(Ordering::Acquire) != 0 {
+                tasks.extend(self.take_list(index));
             }
         }
         tasks

@@ -11,17 +11,17 @@
 //!
 //! # Invariants
 //! - A pending task is in the ring of its owner or about to be put there by it; if the owner dies, the head puts it into its own.
-//! - A list is closed after its object is sealed: who comes too late sees that, and who came before is taken out by the one who closed.
+//! - Who seals an object takes its list; who adds to the list of one that was sealed meanwhile takes it itself. One of them sees the
+//!   other.
 //! - One process writes into a ring: its owner, under its client's lock.
 
-use super::layout::CLOSED;
 use super::party::Party;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::spec::Spec;
 use super::word::{Flags, Step};
 use super::Id;
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, fence_after_rmw};
 
 /// What became of a task that was to wait for its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +34,13 @@ pub enum Readiness {
 
 impl Segment {
     /// Puts a task into the ring of `by`. False when the ring is full.
-    pub fn push(&self, by: Seat, id: Id) -> bool {
-        let desk = self.desk(by);
-        let tail = desk.tail.load(Ordering::Relaxed);
-        if tail.wrapping_sub(desk.head.load(Ordering::Acquire)) >= u64::from(self.limits().ring) {
+    pub fn push(&self, party: &Party, id: Id) -> bool {
+        let by = party.seat;
+        if !self.has_room(party) {
             return false;
         }
+        let desk = self.desk(by);
+        let tail = desk.tail.load(Ordering::Relaxed);
         self.entry(by, tail).store(id.0, Ordering::Relaxed);
         // Release pairs with the Acquire of `tail` in `claim`.
         desk.tail.store(tail.wrapping_add(1), Ordering::Release);
@@ -51,11 +52,16 @@ impl Segment {
         true
     }
 
-    /// Whether the ring has room for one more.
-    pub fn has_room(&self, by: Seat) -> bool {
-        let desk = self.desk(by);
-        let used = desk.tail.load(Ordering::Relaxed).wrapping_sub(desk.head.load(Ordering::Acquire));
-        used < u64::from(self.limits().ring)
+    /// Whether the process's ring has room for one more.
+    pub fn has_room(&self, party: &Party) -> bool {
+        let (desk, ring) = (self.desk(party.seat), u64::from(self.limits().ring));
+        let tail = desk.tail.load(Ordering::Relaxed);
+        if tail.wrapping_sub(party.head_seen.get()) < ring {
+            return true;
+        }
+        // Workers write the head all the time: it is looked at only when it must be.
+        party.head_seen.set(desk.head.load(Ordering::Acquire));
+        tail.wrapping_sub(party.head_seen.get()) < ring
     }
 
     /// Whether there is anything in the ring.
@@ -73,10 +79,7 @@ impl Segment {
                 return None;
             }
             let id = Id(self.entry(of, head).load(Ordering::Relaxed));
-            let slot = self.slot(id.slot());
-            let word = slot.word();
-            let claimed = word.generation() == id.generation()
-                && word.after(Step::Claim { by }).is_some_and(|running| slot.swap(word, running).is_ok());
+            let claimed = self.take_step(id, Step::Claim { by });
             // Claimed by us or by somebody else, it is not to be looked at again. Anybody may do this for anybody.
             let _ = desk.head.compare_exchange(head, head.wrapping_add(1), Ordering::AcqRel, Ordering::Acquire);
             if claimed {
@@ -113,7 +116,7 @@ impl Segment {
 
     /// Makes an empty slot of this process's a task. Its objects are held, and its description is written. Gives its id, and whether
     /// somebody may claim it; if not, it will be put into a ring when its arguments are there.
-    pub fn submit(&self, party: &Party, index: u32, spec: &Spec) -> Option<(Id, Readiness)> {
+    pub fn submit(&self, party: &Party, index: u32, spec: &Spec, late: &mut Vec<Id>) -> Option<(Id, Readiness)> {
         let slot = self.slot(index);
         let word = slot.word();
         slot.deps.store(0, Ordering::Relaxed);
@@ -126,28 +129,40 @@ impl Segment {
         if !waits {
             return Some((id, Readiness::Ready));
         }
-        Some((id, self.ready_or_listed(id, spec, party.seat)))
+        Some((id, self.ready_or_listed(id, spec, party.seat, late)))
+    }
+
+    /// A step of an object's slot that may meet another one: whether it was taken.
+    pub fn take_step(&self, id: Id, step: Step) -> bool {
+        let slot = self.slot(id.slot());
+        loop {
+            let word = slot.word();
+            let Some(next) = word.after(step).filter(|_| word.generation() == id.generation()) else { return false };
+            if slot.swap(word, next).is_ok() {
+                return true;
+            }
+        }
     }
 
     /// Makes a waiting task pending if its arguments are there, else puts it into the list of the first that is missing. In the first
     /// case the caller puts it into its ring. Between [`Party::moves`] and [`Party::moved`] when the task is another's: then the head,
     /// which looks at all waiting tasks after a death, does not wake it in the same moment.
-    pub fn ready_or_listed(&self, task: Id, spec: &Spec, by: Seat) -> Readiness {
+    ///
+    /// `late` gets tasks that this call has taken out of a list, because their object was sealed in the same moment; they are to be treated
+    /// likewise.
+    pub fn ready_or_listed(&self, task: Id, spec: &Spec, by: Seat, late: &mut Vec<Id>) -> Readiness {
         for missing in spec.objects() {
-            if self.list_behind(missing, task) {
+            if self.list_behind(missing, task, late) {
                 return Readiness::Listed;
             }
         }
-        let slot = self.slot(task.slot());
-        let word = slot.word();
-        let woken = word.generation() == task.generation()
-            && word.after(Step::Wake { by }).is_some_and(|pending| slot.swap(word, pending).is_ok());
+        let woken = self.take_step(task, Step::Wake { by });
         // Somebody else has woken it: after a death the head looks at all waiting tasks.
         if woken { Readiness::Ready } else { Readiness::Listed }
     }
 
     /// Puts a task into an object's list. False when the object is there already, or gone.
-    fn list_behind(&self, object: Id, task: Id) -> bool {
+    fn list_behind(&self, object: Id, task: Id, late: &mut Vec<Id>) -> bool {
         let slot = self.slot(object.slot());
         let word = slot.word();
         if word.generation() != object.generation() || !word.is_task() {
@@ -156,25 +171,33 @@ impl Segment {
         let mine = self.slot(task.slot());
         let mut first = slot.deps.load(Ordering::Acquire);
         loop {
-            if first == CLOSED {
-                return false;
-            }
             mine.next.store(first, Ordering::Relaxed);
-            // Release pairs with the swap in `close_list`.
+            // Release pairs with the swap in `take_list`.
             match slot.deps.compare_exchange(first, task.0, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
+                Ok(_) => break,
                 Err(other) => first = other,
             }
         }
+        // Pairs with the fence in `take_list`: the one who seals sees the list, or this sees that it is sealed.
+        fence_after_rmw();
+        if !slot.word().is_task() {
+            late.extend(self.take_list(object.slot()));
+        }
+        true
     }
 
-    /// The object is sealed: closes its list and gives the tasks that were in it, those first that came first.
-    pub fn close_list(&self, object: u32) -> Vec<Id> {
+    /// The object was sealed by this thread's last instruction but loads: takes the tasks that wait for it, those first that came first.
+    pub fn take_list(&self, object: u32) -> Vec<Id> {
         let slot = self.slot(object);
-        // Most have none, and nobody comes to a sealed object's list any more once it is closed.
-        let mut next = slot.deps.swap(CLOSED, Ordering::AcqRel);
+        // Pairs with the fence in `list_behind`.
+        fence_after_rmw();
+        if slot.deps.load(Ordering::Acquire) == 0 {
+            // Most have none, and the line stays with whoever polls the word beside it.
+            return Vec::new();
+        }
+        let mut next = slot.deps.swap(0, Ordering::AcqRel);
         let mut tasks = Vec::new();
-        while next != 0 && next != CLOSED && tasks.len() <= self.limits().slots as usize {
+        while next != 0 && tasks.len() <= self.limits().slots as usize {
             let task = Id(next);
             tasks.push(task);
             next = self.slot(task.slot()).next.load(Ordering::Relaxed);
@@ -183,12 +206,23 @@ impl Segment {
         tasks
     }
 
-    /// Seals the result of a task that `by` runs; its bytes, and what they contain, have been written. False when it is not running there.
-    pub fn finish(&self, by: Seat, id: Id, flags: Flags) -> bool {
+    /// Seals the result of a task that `by` runs; its bytes, and what they contain, have been written, those in the slot are `len`. Gives
+    /// whether anybody refers to it as far as is known; `None` when it is not running there.
+    pub fn finish(&self, by: Seat, id: Id, flags: Flags, len: u8) -> Option<bool> {
         let slot = self.slot(id.slot());
-        let word = slot.word();
-        slot.touched.store(self.header().clock.load(Ordering::Relaxed), Ordering::Relaxed);
-        word.generation() == id.generation()
-            && word.after(Step::Finish { by, flags }).is_some_and(|sealed| slot.swap(word, sealed).is_ok())
+        if flags.has(Flags::ARENA) {
+            slot.touched.store(self.header().clock.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        loop {
+            let word = slot.word();
+            if word.generation() != id.generation() {
+                return None;
+            }
+            let sealed = word.after(Step::Finish { by, flags, len })?;
+            if slot.swap(word, sealed).is_ok() {
+                return Some(!word.flags().has(Flags::ABANDONED));
+            }
+            // Somebody has let go of it in this moment.
+        }
     }
 }

@@ -4,7 +4,7 @@
 //!            Lease               Seal
 //!   Free(–) ───────▶ Free(by) ─────────────────────────────────▶ Sealed ──Condemn──▶ Dying(by) ──Free──▶ Free(by), next generation
 //!            Return     │ Submit                Finish │ Fail       ▲                    │ Strip: what it kept is let go
-//!                       ├──────▶ Pending(by) ──Claim──▶ Running(by) ┘                    │
+//!                       ├──────▶ Pending(by) ──Claim──▶ Running(by) ┘                    │        (a task: also Abandon, which only marks it)
 //!                       └──────▶ Waiting(by) ──Wake──▶ Pending                           └──Spare, Move──▶ Sealed
 //! ```
 //!
@@ -54,6 +54,8 @@ impl Flags {
     pub const ARGS: Flags = Flags(8);
     /// The bytes refer to other objects, and it keeps those.
     pub const CONTAINS: Flags = Flags(16);
+    /// Nobody refers to the task's result any more: whoever seals it looks whether it can go at once.
+    pub const ABANDONED: Flags = Flags(32);
 
     /// Whether all of `other` are set.
     pub fn has(self, other: Flags) -> bool {
@@ -73,7 +75,7 @@ impl Flags {
 
 impl fmt::Debug for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:05b}", self.0)
+        write!(f, "{:06b}", self.0)
     }
 }
 
@@ -88,8 +90,8 @@ pub enum Step {
     Draft { by: Seat },
     /// It is not going to, after all.
     Discard { by: Seat },
-    /// Its owner makes it an object.
-    Seal { by: Seat, flags: Flags },
+    /// Its owner makes it an object; one whose bytes are in the slot has `len` of them.
+    Seal { by: Seat, flags: Flags, len: u8 },
     /// Its owner makes it a task, which waits for others or does not.
     Submit { by: Seat, flags: Flags, waits: bool },
     /// What the task waited for is there; it is in the ring of `by` now.
@@ -98,8 +100,10 @@ pub enum Step {
     Adopt { by: Seat },
     /// Somebody runs it.
     Claim { by: Seat },
-    /// Who runs it has the result.
-    Finish { by: Seat, flags: Flags },
+    /// The last one who referred to the task's result does not any longer.
+    Abandon,
+    /// Who runs it has the result; see `Seal`.
+    Finish { by: Seat, flags: Flags, len: u8 },
     /// The head says that there will be none.
     Fail,
     /// Somebody thinks that nobody has the object any more.
@@ -149,7 +153,8 @@ impl Word {
         Flags((self.0 >> FLAGS) as u8)
     }
 
-    /// How often its bytes have moved, to the last eight bits.
+    /// For bytes in the slot, how many; for others, how often they have moved, to the last eight bits. So a reader of a small object
+    /// needs nothing but the word.
     pub fn version(self) -> u8 {
         (self.0 >> VERSION) as u8
     }
@@ -179,9 +184,12 @@ impl Word {
         Word(word.0 | u64::from(self.version()) << VERSION)
     }
 
+    fn with(self, version: u8) -> Word {
+        Word(self.0 & !(0xff << VERSION) | u64::from(version) << VERSION)
+    }
+
     fn moved(self) -> Word {
-        let version = u64::from(self.version().wrapping_add(1));
-        Word(self.0 & !(0xff << VERSION) | version << VERSION)
+        self.with(self.version().wrapping_add(1))
     }
 
     /// The word after `step`, or `None` if the step is not allowed here.
@@ -195,14 +203,15 @@ impl Word {
             }
             Step::Draft { by } if is(State::Free, by) => self.to(by, State::Free, Flags::ARENA),
             Step::Discard { by } if is(State::Free, by) => self.to(by, State::Free, Flags::NONE),
-            Step::Seal { by, flags } if is(State::Free, by) => self.to(by, State::Sealed, flags),
+            Step::Seal { by, flags, len } if is(State::Free, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Submit { by, flags, waits } if is(State::Free, by) => {
                 self.to(by, if waits { State::Waiting } else { State::Pending }, flags)
             }
             Step::Wake { by } if state == State::Waiting => self.to(by, State::Pending, flags),
             Step::Adopt { by } if state == State::Pending => self.to(by, State::Pending, flags),
             Step::Claim { by } if state == State::Pending => self.to(by, State::Running, flags),
-            Step::Finish { by, flags: result } if is(State::Running, by) => self.to(by, State::Sealed, result),
+            Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.0) << FLAGS),
+            Step::Finish { by, flags, len } if is(State::Running, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Fail if self.is_task() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
             Step::Condemn { by } if state == State::Sealed => self.to(by, State::Dying, flags),
             Step::Spare { by } if is(State::Dying, by) => self.to(by, State::Sealed, flags),
@@ -242,8 +251,8 @@ mod tests {
     #[test]
     fn only_its_owner_makes_a_slot_an_object() {
         let mine = walk(&[Step::Lease { by: ALICE }]).unwrap();
-        assert!(mine.after(Step::Seal { by: ALICE, flags: Flags::NONE }).is_some());
-        assert!(mine.after(Step::Seal { by: BOB, flags: Flags::NONE }).is_none());
+        assert!(mine.after(Step::Seal { by: ALICE, flags: Flags::NONE, len: 8 }).is_some());
+        assert!(mine.after(Step::Seal { by: BOB, flags: Flags::NONE, len: 8 }).is_none());
         assert!(mine.after(Step::Lease { by: BOB }).is_none());
     }
 
@@ -253,15 +262,15 @@ mod tests {
         let running =
             walk(&[Step::Lease { by: ALICE }, submit, Step::Wake { by: BOB }, Step::Claim { by: BOB }]).unwrap();
         assert!(running.flags().has(Flags::ARGS) && running.after(Step::Claim { by: ALICE }).is_none());
-        assert!(running.after(Step::Finish { by: ALICE, flags: Flags::NONE }).is_none());
-        let sealed = running.after(Step::Finish { by: BOB, flags: Flags::NONE }).unwrap();
-        assert!(sealed.is_sealed() && sealed.flags() == Flags::NONE);
+        assert!(running.after(Step::Finish { by: ALICE, flags: Flags::NONE, len: 8 }).is_none());
+        let sealed = running.after(Step::Finish { by: BOB, flags: Flags::NONE, len: 8 }).unwrap();
+        assert!(sealed.is_sealed() && sealed.flags() == Flags::NONE && sealed.version() == 8);
         assert!(sealed.after(Step::Fail).is_none(), "a result is not taken back");
     }
 
     #[test]
     fn a_freed_slot_has_another_generation_and_a_spared_one_has_not() {
-        let seal = Step::Seal { by: ALICE, flags: Flags::ARENA };
+        let seal = Step::Seal { by: ALICE, flags: Flags::ARENA, len: 0 };
         let dying = walk(&[Step::Lease { by: ALICE }, seal, Step::Condemn { by: BOB }]).unwrap();
         let spared = dying.after(Step::Spare { by: BOB }).unwrap();
         assert_eq!((spared.generation(), spared.flags()), (0, Flags::ARENA));
@@ -271,7 +280,7 @@ mod tests {
 
     #[test]
     fn bytes_that_move_and_come_back_are_not_taken_for_those_that_never_moved() {
-        let seal = Step::Seal { by: ALICE, flags: Flags::ARENA };
+        let seal = Step::Seal { by: ALICE, flags: Flags::ARENA, len: 0 };
         let before = walk(&[Step::Lease { by: ALICE }, seal]).unwrap();
         let there = before.after(Step::Condemn { by: Seat::HEAD }).unwrap();
         let there = there.after(Step::Move { by: Seat::HEAD, flags: Flags::SPILLED }).unwrap();

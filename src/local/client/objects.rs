@@ -269,8 +269,9 @@ impl State {
             }
             Draft::Shared { slot, space, .. } => (*slot, Flags::ARENA, Some(space.home)),
         };
+        let len = if let Draft::Private(private) = &draft { private.bytes().len() as u8 } else { 0 };
         if contains.is_empty() {
-            let sealed = segment.seal(self.party.seat, slot, flags);
+            let sealed = segment.seal(self.party.seat, slot, flags, len);
             return Ok(self.sealed(sealed, draft, home));
         }
         self.party.moves();
@@ -278,7 +279,7 @@ impl State {
             segment.hold(*id);
         }
         segment.set_contained(slot, contains, list.map(|(_, space)| space));
-        let sealed = segment.seal(self.party.seat, slot, flags.with(Flags::CONTAINS));
+        let sealed = segment.seal(self.party.seat, slot, flags.with(Flags::CONTAINS), len);
         self.give_list_away(list);
         self.party.moved();
         Ok(self.sealed(sealed, draft, home))

@@ -138,11 +138,11 @@ impl Client {
             match self.segment.body(id) {
                 None => return Err(gone()),
                 Some(Body::Failed) => return Err(Unfit::Carry(id)),
-                Some(Body::Inline { .. }) => {
+                Some(Body::Inline { len }) => {
                     // The task keeps it, so it does not change while it is copied; and then nobody needs to know of the copy.
                     let mut bytes = [0; crate::store::INLINE_BYTES];
-                    let len = self.segment.read_inline(id.slot(), &mut bytes);
-                    views.push(state.view_copy(&bytes[..len]));
+                    self.segment.read_inline(id.slot(), len as usize, &mut bytes);
+                    views.push(state.view_copy(&bytes[..len as usize]));
                 }
                 Some(Body::Arena { .. } | Body::Spilled { .. }) => {
                     drop(state);
@@ -263,13 +263,16 @@ impl State {
         let index = task.slot();
         let mut flags = Flags::NONE;
         self.party.moves();
-        let mut from = None;
+        let (mut from, mut len) = (None, 0);
         match &draft {
-            Draft::Private(private) => segment.write_inline(index, private.bytes()),
-            Draft::Shared { slot, space, len } => {
+            Draft::Private(private) => {
+                segment.write_inline(index, private.bytes());
+                len = private.bytes().len() as u8;
+            }
+            Draft::Shared { slot, space, len: bytes } => {
                 let shown = segment.slot(index);
                 shown.offset.store(space.offset, Ordering::Relaxed);
-                shown.len.store(*len, Ordering::Relaxed);
+                shown.len.store(*bytes, Ordering::Relaxed);
                 shown.home.store(space.home, Ordering::Relaxed);
                 flags = flags.with(Flags::ARENA);
                 from = Some((*slot, *space));
@@ -282,7 +285,11 @@ impl State {
             segment.set_contained(index, contains, list.map(|(_, space)| space));
             flags = flags.with(Flags::CONTAINS);
         }
-        let sealed = segment.finish(seat, task, flags);
+        let is_wanted = segment.finish(seat, task, flags, len);
+        let sealed = is_wanted.is_some();
+        // Right behind the sealing: nobody waits for what follows.
+        let tells_head = segment.tell_waiters(index);
+        let waiting = segment.take_list(index);
         let mut written = None;
         let mut loose = Vec::new();
         if sealed {
@@ -294,16 +301,13 @@ impl State {
                 written = self.written(space.home);
             }
             self.give_list_away(list);
-            for waiting in segment.close_list(index) {
-                self.go_on(waiting, seat);
-            }
+            self.go_on(waiting, seat);
             loose.extend(claimed.spec.objects().filter(|id| segment.unhold(*id)));
         } else {
             // Not possible while this process lives.
             loose.extend(contains.iter().copied().filter(|id| segment.unhold(*id)));
         }
         self.party.moved();
-        let tells_head = segment.tell_waiters(index);
         match draft {
             Draft::Private(private) => self.spares.give(private),
             shared if !sealed => written = self.discard(shared),
@@ -313,8 +317,7 @@ impl State {
         for id in contains {
             said.extend(self.release(*id));
         }
-        if segment.slot(index).refs.is_empty() {
-            // Nobody wants it.
+        if is_wanted == Some(false) {
             loose.push(task);
         }
         if !loose.is_empty() {
@@ -323,15 +326,19 @@ impl State {
         (said, written, tells_head)
     }
 
-    /// What a task waited for is there.
-    fn go_on(&mut self, task: ObjectId, seat: Seat) {
+    /// What these tasks waited for is there.
+    pub(super) fn go_on(&mut self, mut tasks: Vec<ObjectId>, seat: Seat) {
         let segment = self.segment();
-        let spec = segment.read_spec(task.slot());
-        if segment.slot(task.slot()).word().generation() != task.generation() {
-            return;
-        }
-        if segment.ready_or_listed(task, &spec, seat) == Readiness::Ready && !segment.push(seat, task) {
-            self.stranded.push(task);
+        let mut index = 0;
+        while let Some(task) = tasks.get(index).copied() {
+            index += 1;
+            let spec = segment.read_spec(task.slot());
+            if segment.slot(task.slot()).word().generation() == task.generation()
+                && segment.ready_or_listed(task, &spec, seat, &mut tasks) == Readiness::Ready
+                && !segment.push(&self.party, task)
+            {
+                self.stranded.push(task);
+            }
         }
     }
 

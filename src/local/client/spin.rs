@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn nobody_spins_when_all_processors_are_taken() {
         let segment = machine(2);
-        [Seat(1), Seat(2)].map(|seat| segment.header().active.add(seat));
+        assert!([Seat(1), Seat(2)].into_iter().all(|seat| segment.header().active.add(seat)));
         let mut looks = 0;
         let found: Option<()> = Spin::default().look(&segment, Seat(3), || {
             looks += 1;

@@ -73,7 +73,7 @@ impl Client {
         }
         let header = self.segment.header();
         let mut state = self.state();
-        while !self.segment.has_room(self.seat) {
+        while !self.segment.has_room(&state.party) {
             drop(state);
             self.wait_for_ring()?;
             state = self.state();
@@ -87,12 +87,14 @@ impl Client {
         for id in anonymous {
             said.extend(state.release(id));
         }
+        let stranded = !state.stranded.is_empty();
+        said.extend(state.stranded.drain(..).map(|task| ToHead::Strand { task }));
         let arena = (!written.is_empty()).then(|| state.arena.1.clone());
         drop(state);
         if let Some(arena) = arena {
             written.into_iter().for_each(|run| arena.lock(run));
         }
-        if is_ready {
+        if is_ready || stranded {
             self.segment.work_came();
         }
         said.iter().for_each(|message| self.tell(message));
@@ -163,17 +165,21 @@ impl State {
         let segment = self.segment();
         segment.write_spec(slot, &spec);
         let holds = spec.objects().next().is_some();
+        let mut late = Vec::new();
         if holds {
             self.party.moves();
             for id in spec.objects() {
                 segment.hold(id);
             }
         }
-        let submitted = segment.submit(&self.party, slot, &spec);
+        let submitted = segment.submit(&self.party, slot, &spec, &mut late);
         let is_ready = match submitted {
-            Some((task, Readiness::Ready)) => segment.push(self.party.seat, task),
+            Some((task, Readiness::Ready)) => segment.push(&self.party, task),
             _ => false,
         };
+        if !late.is_empty() {
+            self.go_on(late, self.party.seat);
+        }
         if holds {
             self.party.moved();
         }

@@ -108,7 +108,10 @@ impl Waiter<'_> {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return false;
         }
-        client.segment.header().active.add(client.seat);
+        let active = &client.segment.header().active;
+        if !active.has(client.seat) {
+            active.add(client.seat);
+        }
         if self.wanted == self.missing.len() as u64 {
             // `swap_remove` at the front then walks from the back; so that is where the first ones are.
             self.missing.reverse();
