@@ -416,6 +416,10 @@ pub struct InitOptions {
     pub object_store_memory: Option<u64>,
     /// Where the store's memory comes from, instead of `/dev/shm`.
     pub store_directory: Option<String>,
+    /// Whether the store is to lie in huge pages; without a wish, where that costs nothing.
+    pub huge_pages: Option<bool>,
+    /// How long a `put` waits for room, in milliseconds.
+    pub store_wait_ms: Option<u64>,
     /// Joining something that runs already, instead of starting it.
     pub address: Option<String>,
     /// Do not refuse a second `init`.

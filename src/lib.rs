@@ -62,6 +62,8 @@ pub use api::{
     init_with, put, wait,
 };
 pub use array::{Array, Buffer};
+#[cfg(feature = "arrow")]
+pub use array::RecordBatch;
 pub use cell::mobula_attach;
 pub use display::display;
 pub use error::{ErrorInfo, Errors, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
@@ -70,6 +72,8 @@ pub use object::{ObjectId, ObjectRef};
 pub use remote::Value;
 
 // What a cell needs to name, so that it gets the versions that this crate's traits are implemented for.
+#[cfg(feature = "arrow")]
+pub use {arrow_array, arrow_schema};
 pub use ndarray;
 pub use serde;
 

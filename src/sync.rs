@@ -3,17 +3,24 @@
 //! Handshakes of the form "I write mine, then look at yours" use [`fence`] with `SeqCst` between the two. A `SeqCst` *access* would
 //! do on the machine, but loom treats it as `AcqRel` and would report deadlocks that cannot happen.
 
+#[cfg(loom)]
+mod loomed;
+
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use {
+    loom::{cell, model, thread},
+    loomed::{AtomicI64, AtomicU32, AtomicU64, Ordering, fence, mortal, without_fences},
+};
 
 /// A `SeqCst` fence behind an atomic read-modify-write of this thread's, with nothing but loads between the two.
 ///
 /// On x86-64 such an instruction orders everything before it with everything after it already, and a second one would cost as much again
 /// on the fast paths; only the compiler must be told. Elsewhere it is a fence like any other.
 #[inline]
+#[cfg_attr(loom, track_caller)] // For its models, which leave the fences of one file out.
 pub(crate) fn fence_after_rmw() {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);

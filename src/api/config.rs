@@ -98,6 +98,21 @@ impl Config {
         self
     }
 
+    /// Whether the store lies in huge pages. Not said: where the kernel makes them without being asked for anything else. `true` also
+    /// uses huge pages that were set aside for programs (`vm.nr_hugepages`), and says so when there are none to be had; a folder on
+    /// hugetlbfs can be given as [`Config::store_directory`]. `false` leaves them alone.
+    pub fn huge_pages(mut self, huge: bool) -> Config {
+        self.0.huge_pages = Some(huge);
+        self
+    }
+
+    /// How long a `put` waits for room before it fails, when memory is full of objects that are being read and the disk takes no more.
+    /// Default: 3 seconds.
+    pub fn store_wait(mut self, wait: std::time::Duration) -> Config {
+        self.0.store_wait_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
     /// When a runtime runs already, take it as it is instead of failing.
     pub fn ignore_reinit(mut self) -> Config {
         self.0.ignore_reinit = true;
@@ -114,7 +129,8 @@ impl Config {
         if let Some((name, amount)) = amounts.iter().find(|(_, amount)| !amount.is_finite() || *amount < 0.0) {
             return bad(name, format!("an amount is a number from 0 up, not {amount}"));
         }
-        if let Some(address) = options.address.as_ref().filter(|_| !amounts.is_empty()) {
+        let shapes_store = options.object_store_memory.is_some() || options.store_directory.is_some() || options.huge_pages.is_some();
+        if let Some(address) = options.address.as_ref().filter(|_| !amounts.is_empty() || shapes_store) {
             return bad(
                 "address",
                 format!("the runtime at `{address}` has its own resources; leave those options out to join it"),

@@ -348,10 +348,9 @@ fn refused(why: &str) -> ArrowError {
     ArrowError::InvalidArgumentError(why.into())
 }
 
-/// Memory of arrow's as a buffer of ours. A copy: as yet nothing but a vector and an object can be what a buffer
-/// shares.
+/// Memory of arrow's as a buffer of ours, which keeps it.
 fn buffer(memory: Memory) -> Buffer<u8> {
-    Buffer::from(memory.as_slice())
+    Buffer::sharing(memory.into())
 }
 
 /// A buffer of ours as memory of arrow's, which keeps the buffer.

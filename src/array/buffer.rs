@@ -21,6 +21,14 @@ use std::ops::Deref;
 #[derive(Clone)]
 pub struct Buffer<T>(Shared<T>);
 
+#[cfg(feature = "arrow")]
+impl<T> Buffer<T> {
+    /// A buffer of memory that somebody else made.
+    pub(super) fn sharing(memory: Shared<T>) -> Buffer<T> {
+        Buffer(memory)
+    }
+}
+
 impl<T> Deref for Buffer<T> {
     type Target = [T];
 

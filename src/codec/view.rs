@@ -43,6 +43,16 @@ impl From<Hold> for Shared<u8> {
     }
 }
 
+#[cfg(feature = "arrow")]
+impl From<arrow_buffer::Buffer> for Shared<u8> {
+    fn from(buffer: arrow_buffer::Buffer) -> Shared<u8> {
+        // The invariant: arrow gives its memory away mutably only to whoever has the one reference to it, and this one is kept; the memory
+        // lies outside of the `Buffer` that is moved into the `Arc`.
+        let (ptr, len) = (NonNull::from(buffer.as_slice()).cast(), buffer.len());
+        Shared { ptr, len, owner: Arc::new(buffer) }
+    }
+}
+
 impl<T> Deref for Shared<T> {
     type Target = [T];
 

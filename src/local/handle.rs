@@ -37,10 +37,10 @@ impl Local {
     pub fn start(zygote: Zygote, config: Config, observer: Arc<dyn Observer>) -> Result<Local, StartError> {
         config.amounts()?;
         let folder = Folder::create()?;
-        let (region, notice) = Region::create(config.object_store_memory, config.store_directory.as_deref())?;
+        let (region, notice) = Region::create(config.object_store_memory, config.store_directory.as_deref(), config.huge_pages)?;
         let limits = Limits { slots: config.objects_max(), ..Limits::default() };
         let segment = Segment::create(limits).map_err(StartError::system("make its tables"))?;
-        let arena = map(&region).map_err(StartError::system("map its memory"))?;
+        let arena = map(&region, &config).map_err(StartError::system("map its memory"))?;
         lay_out(&segment, &region);
         segment.set_arena(Arc::clone(&arena));
         let header = segment.header();
@@ -91,6 +91,8 @@ impl Local {
         head.prepare().map_err(StartError::system("watch its descriptors"))?;
         head.introduce_folder().map_err(StartError::system("reach its zygote"))?;
         notice.into_iter().for_each(|text| head.observer.event(RuntimeEvent::Notice(text)));
+        let wishes = head.settings.config.clone();
+        head.try_huge_pages(&wishes);
         let thread = std::thread::Builder::new().name("mobula-head".into()).spawn(move || head.run());
         let thread = thread.map_err(StartError::system("start its thread"))?;
         Ok(Local { wake, thread: Some(thread), socket, session_dir })

@@ -105,7 +105,7 @@ impl Incoming {
     /// A sentence.
     pub fn map(&mut self, info: &ArenaInfo) -> Result<Arc<Arena>, String> {
         let (file, reader) = (self.descriptor()?, self.descriptor()?);
-        let arena = Arena::open(file, reader, info.len, info.unit_bytes);
+        let arena = Arena::open(file, reader, info.len, info.unit_bytes, info.huge);
         arena.map(Arc::new).map_err(|error| format!("the store's {} bytes cannot be mapped: {error}", info.len))
     }
 }

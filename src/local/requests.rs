@@ -146,7 +146,8 @@ impl Head {
 
     pub(super) fn arena_info(&self) -> ArenaInfo {
         let generation = self.segment.header().arena.load(Ordering::Acquire);
-        ArenaInfo { generation, len: self.region.len(), unit_bytes: self.region.unit_bytes() }
+        let huge = self.settings.config.huge_pages != Some(false);
+        ArenaInfo { generation, len: self.region.len(), unit_bytes: self.region.unit_bytes(), huge }
     }
 
     fn arena_descriptors(&self) -> Result<Vec<OwnedFd>, Nonsense> {

@@ -62,7 +62,7 @@ impl Head {
         if let Err(error) = config.amounts() {
             return refuse(error.to_string());
         }
-        let memory = |config: &Config| (config.object_store_memory, config.store_directory.clone());
+        let memory = |config: &Config| (config.object_store_memory, config.store_directory.clone(), config.huge_pages);
         if memory(&config) != memory(&self.settings.config) {
             self.replace_store(&config)?;
         }
@@ -78,11 +78,12 @@ impl Head {
                 "the store holds {objects} objects, so its memory cannot be changed: call init before anything is put or submitted"
             ));
         }
-        let (region, notice) = match Region::create(config.object_store_memory, config.store_directory.as_deref()) {
+        let folder = config.store_directory.as_deref();
+        let (region, notice) = match Region::create(config.object_store_memory, folder, config.huge_pages) {
             Ok(made) => made,
             Err(error) => return refuse(sentence(&error)),
         };
-        let arena = match map(&region) {
+        let arena = match map(&region, config) {
             Ok(arena) => arena,
             Err(error) => return refuse(format!("the store's {} bytes cannot be mapped: {error}", region.len())),
         };
@@ -90,10 +91,34 @@ impl Head {
         lay_out(&self.segment, &region);
         self.segment.set_arena(Arc::clone(&arena));
         (self.region, self.arena) = (region, arena);
+        self.try_huge_pages(config);
         // Clients follow when they next want room in it.
         self.segment.header().arena.fetch_add(1, Ordering::AcqRel);
         notice.into_iter().for_each(|text| self.notice(text));
         Ok(())
+    }
+
+    /// Says so when huge pages were asked for and are not to be had.
+    pub(super) fn try_huge_pages(&mut self, config: &Config) {
+        if config.huge_pages != Some(true) || self.region.place().contains("huge") {
+            return;
+        }
+        // The first unit shows whether it works.
+        let works = match self.segment.lease(self.party.seat, 1) {
+            Some(run) => {
+                let unlocked = self.arena.unlock(&self.segment, run);
+                self.segment.close(self.party.seat, run.first);
+                unlocked.is_ok() && self.arena.is_huge()
+            }
+            None => false,
+        };
+        if !works {
+            self.notice(
+                "huge pages are not to be had: none are set aside (vm.nr_hugepages), and the kernel does not make any of shared memory \
+                 (MADV_COLLAPSE, Linux 6.1); the store uses ordinary pages"
+                    .into(),
+            );
+        }
     }
 
     /// Objects, unfinished tasks and drafts.
@@ -115,9 +140,9 @@ impl Head {
 }
 
 /// Maps an arena for the process of the head.
-pub(super) fn map(region: &Region) -> std::io::Result<Arc<Arena>> {
-    let file = region.file().try_clone_to_owned()?;
-    Arena::open(file, region.reader()?, region.len(), region.unit_bytes()).map(Arc::new)
+pub(super) fn map(region: &Region, config: &Config) -> std::io::Result<Arc<Arena>> {
+    let (file, huge) = (region.file().try_clone_to_owned()?, config.huge_pages != Some(false));
+    Arena::open(file, region.reader()?, region.len(), region.unit_bytes(), huge).map(Arc::new)
 }
 
 /// Says in the tables which units there are. Nothing lies in any.

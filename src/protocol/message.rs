@@ -25,6 +25,8 @@ pub struct ArenaInfo {
     pub len: u64,
     /// Bytes of one of its units.
     pub unit_bytes: u64,
+    /// Whether units become huge pages where the kernel does that.
+    pub huge: bool,
 }
 
 /// A function that tasks run.

@@ -50,15 +50,16 @@ unsafe impl Send for Arena {}
 unsafe impl Sync for Arena {}
 
 impl Arena {
-    /// Maps `len` bytes of a file: through `file` to write, through `reader` to read.
+    /// Maps `len` bytes of a file: through `file` to write, through `reader` to read. With `huge`, units become huge pages where the
+    /// kernel does that.
     ///
     /// # Errors
     /// What the system said.
-    pub fn open(file: OwnedFd, reader: OwnedFd, len: u64, unit_bytes: u64) -> std::io::Result<Arena> {
+    pub fn open(file: OwnedFd, reader: OwnedFd, len: u64, unit_bytes: u64, huge: bool) -> std::io::Result<Arena> {
         let len = usize::try_from(len).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let read = map_aligned(reader, len, ProtFlags::READ)?;
         let write = map_aligned(&file, len, ProtFlags::READ)?;
-        Ok(Arena { read, write, len, unit_bytes, file, huge: AtomicU32::new(Huge::Try as u32) })
+        Ok(Arena { read, write, len, unit_bytes, file, huge: AtomicU32::new(if huge { Huge::Try } else { Huge::No } as u32) })
     }
 
     /// Its length in bytes.
@@ -237,12 +238,12 @@ mod tests {
     use crate::store::seat::Seat;
 
     fn arena(bytes: u64) -> (Segment, Arena) {
-        let (region, _) = Region::create(Some(bytes), None).unwrap();
+        let (region, _) = Region::create(Some(bytes), None, None).unwrap();
         let segment = Segment::stand_in(Limits { slots: 64, units: region.units(), ring: 2 });
         segment.header().units.store(region.units(), Ordering::Relaxed);
         segment.header().unit_bytes.store(region.unit_bytes() as u32, Ordering::Relaxed);
         let file = region.file().try_clone_to_owned().unwrap();
-        let arena = Arena::open(file, region.reader().unwrap(), region.len(), region.unit_bytes()).unwrap();
+        let arena = Arena::open(file, region.reader().unwrap(), region.len(), region.unit_bytes(), true).unwrap();
         (segment, arena)
     }
 

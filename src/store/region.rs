@@ -79,7 +79,19 @@ impl Region {
     ///
     /// # Errors
     /// Only a folder that was named is an error when it does not do.
-    pub fn create(wanted: Option<u64>, folder: Option<&Path>) -> Result<(Region, Option<String>), RegionError> {
+    ///
+    /// With `huge`, memory that was set aside for huge pages comes first, if there is enough of it.
+    pub fn create(
+        wanted: Option<u64>,
+        folder: Option<&Path>,
+        huge: Option<bool>,
+    ) -> Result<(Region, Option<String>), RegionError> {
+        if huge == Some(true)
+            && folder.is_none()
+            && let Some(region) = Region::set_aside(whole(wanted.unwrap_or_else(default_bytes)))
+        {
+            return Ok((region, None));
+        }
         match folder {
             Some(folder) => {
                 let free = free_bytes(folder).map_err(|source| in_folder(folder, source))?;
@@ -119,6 +131,21 @@ impl Region {
         // Ask now whether this file system can reserve space at all, rather than at the first `put`.
         reserve(file.as_fd(), 0, 4096.min(len.max(1)))?;
         Ok(Region { file: file.into(), len, place: folder.display().to_string() })
+    }
+
+    /// Memory of huge pages that the machine has set aside, if there is enough.
+    fn set_aside(len: u64) -> Option<Region> {
+        let free = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| huge_free(&text))?;
+        if unit_bytes(len) < UNIT_BYTES_MAX || free < len {
+            return None;
+        }
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
+        let file = rustix::fs::memfd_create("mobula-store", flags).ok()?;
+        rustix::fs::ftruncate(&file, len).ok()?;
+        // Whoever else wants them has them from here on, so that no unit is missing later.
+        reserve(file.as_fd(), 0, len).ok()?;
+        rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).ok()?;
+        Some(Region { file, len, place: "memfd (huge pages)".into() })
     }
 
     fn memfd(len: u64) -> std::io::Result<Region> {
@@ -207,6 +234,16 @@ fn default_bytes() -> u64 {
     whole(memory / 10 * 3)
 }
 
+/// Bytes of huge pages of 2 MiB that were set aside and that nobody uses.
+fn huge_free(meminfo: &str) -> Option<u64> {
+    let number = |name: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()
+    };
+    let unreserved = number("HugePages_Free:")?.saturating_sub(number("HugePages_Rsvd:").unwrap_or(0));
+    (number("Hugepagesize:")? << 10 == UNIT_BYTES_MAX).then_some(unreserved * UNIT_BYTES_MAX)
+}
+
 fn memory_total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
@@ -219,7 +256,7 @@ mod tests {
     #[test]
     fn memory_without_a_wish_is_a_share_of_the_machines() {
         assert_eq!(memory_total("MemTotal:       24576 kB\nMemFree: 1 kB\n"), Some(24576 << 10));
-        let (region, _) = Region::create(None, None).unwrap();
+        let (region, _) = Region::create(None, None, None).unwrap();
         assert!(!region.is_empty() && region.len().is_multiple_of(region.unit_bytes()));
     }
 
@@ -233,11 +270,18 @@ mod tests {
 
     #[test]
     fn a_folder_that_does_not_exist_or_is_too_small_is_named() {
-        let error = Region::create(Some(4096), Some(Path::new("/nowhere"))).unwrap_err();
+        let error = Region::create(Some(4096), Some(Path::new("/nowhere")), None).unwrap_err();
         assert!(error.to_string().contains("/nowhere"));
         let folder = tempfile::tempdir().unwrap();
-        let error = Region::create(Some(u64::MAX / 2), Some(folder.path())).unwrap_err();
+        let error = Region::create(Some(u64::MAX / 2), Some(folder.path()), None).unwrap_err();
         assert!(matches!(error, RegionError::Room { .. }));
+    }
+
+    #[test]
+    fn huge_pages_that_somebody_has_reserved_are_not_free() {
+        let text = "HugePages_Total:      10\nHugePages_Free:        6\nHugePages_Rsvd:        2\nHugepagesize:       2048 kB\n";
+        assert_eq!(huge_free(text), Some(4 * UNIT_BYTES_MAX));
+        assert_eq!(huge_free(&text.replace("2048", "1048576")), None, "others are not ours");
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! loom's atomics, with two things more: a thread that dies between any two of its writes, and fences that can be left out.
+//!
+//! ```text
+//!   mortal(3, || …)       the thread writes three times and is gone before the fourth; nothing is tidied up but what unwinding tidies
+//!   without_fences(file)  this file's fences do nothing: whatever they are for must then go wrong somewhere
+//! ```
+//!
+//! A death between two loads, or between a write and a load, is for everybody else the same as one before the next write, so only writes
+//! are counted. loom runs all threads of a model on one thread of the machine, so what is said here lies in thread-locals of the machine's.
+
+pub(crate) use loom::sync::atomic::Ordering;
+use loom::thread::ThreadId;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+
+thread_local! {
+    /// The thread that will die, and how many more times it writes.
+    static MORTAL: Cell<Option<(ThreadId, u32)>> = const { Cell::new(None) };
+    /// The file whose fences are left out.
+    static FENCELESS: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// What a dying thread unwinds with; not a panic, so nothing is printed.
+struct Death;
+
+/// Runs `life` until it has written `writes` times and is about to write again. `None` when that came before its end.
+pub(crate) fn mortal<T>(writes: u32, life: impl FnOnce() -> T) -> Option<T> {
+    MORTAL.set(Some((loom::thread::current().id(), writes)));
+    let lived = catch_unwind(AssertUnwindSafe(life));
+    MORTAL.set(None);
+    match lived {
+        Ok(value) => Some(value),
+        Err(end) if end.is::<Death>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// From here on, on this thread of the machine, the `SeqCst` fences in files whose name ends so do nothing.
+pub(crate) fn without_fences(file: Option<&'static str>) {
+    FENCELESS.set(file);
+    // A model that failed with a mortal thread in it has left that behind.
+    MORTAL.set(None);
+}
+
+#[track_caller]
+fn write() {
+    let Some((thread, left)) = MORTAL.get() else { return };
+    if loom::thread::current().id() != thread {
+        return;
+    }
+    if left == 0 {
+        MORTAL.set(None);
+        resume_unwind(Box::new(Death));
+    }
+    MORTAL.set(Some((thread, left - 1)));
+}
+
+#[track_caller]
+pub(crate) fn fence(order: Ordering) {
+    let is_out = FENCELESS.get().is_some_and(|file| Location::caller().file().ends_with(file));
+    if !(is_out && order == Ordering::SeqCst) {
+        loom::sync::atomic::fence(order);
+    }
+}
+
+macro_rules! atomic {
+    ($name:ident, $number:ty, $($change:ident),*) => {
+        #[derive(Debug, Default)]
+        pub struct $name(loom::sync::atomic::$name);
+
+        #[allow(dead_code)] // Each has all that any of them needs.
+        impl $name {
+            #[track_caller]
+            pub fn new(value: $number) -> $name {
+                $name(loom::sync::atomic::$name::new(value))
+            }
+
+            #[track_caller]
+            pub fn load(&self, order: Ordering) -> $number {
+                self.0.load(order)
+            }
+
+            #[track_caller]
+            pub fn store(&self, value: $number, order: Ordering) {
+                write();
+                self.0.store(value, order);
+            }
+
+            #[track_caller]
+            pub fn compare_exchange(
+                &self,
+                from: $number,
+                to: $number,
+                done: Ordering,
+                failed: Ordering,
+            ) -> Result<$number, $number> {
+                write();
+                self.0.compare_exchange(from, to, done, failed)
+            }
+
+            $(
+                #[track_caller]
+                pub fn $change(&self, value: $number, order: Ordering) -> $number {
+                    write();
+                    self.0.$change(value, order)
+                }
+            )*
+        }
+    };
+}
+
+atomic!(AtomicU32, u32, swap, fetch_add, fetch_sub, fetch_or, fetch_and);
+atomic!(AtomicU64, u64, swap, fetch_add, fetch_sub, fetch_or, fetch_and);
+atomic!(AtomicI64, i64, swap, fetch_add, fetch_sub);
