@@ -1,7 +1,9 @@
 //! What the machine itself can do, measured in the same run as Mobula: the floors that its times stand on.
 //!
 //! ```text
-//! futex_ping_pong      one sleep and one wake-up each way between two processes: no task round trip can cost less
+//! spin_ping_pong       one word each way between two processes that spin: no task round trip can cost less
+//! futex_ping_pong      the same, one sleep and one wake-up each way: no task round trip can cost less when nobody may spin
+//! futex_ping_pong_busy the same while as many threads as there are processors want them
 //! pipe_ping_pong       the same through two pipes
 //! memcpy_…             copying that much memory, warm: no copy into the store can cost less
 //! rustc_empty_cdylib   the compiler on an empty library: no cell can cost less
@@ -20,7 +22,8 @@ use std::hint::black_box;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -30,6 +33,7 @@ const ROUND_TRIPS: u32 = 2_000;
 
 /// What the second process of a ping-pong is started with.
 const ECHO_FUTEX: &str = "--echo-futex";
+const ECHO_SPIN: &str = "--echo-spin";
 const ECHO_PIPE: &str = "--echo-pipe";
 
 /// The number that ends a futex ping-pong.
@@ -37,7 +41,8 @@ const END: u32 = u32::MAX;
 
 fn main() -> Result<()> {
     match std::env::args().nth(1).as_deref() {
-        Some(ECHO_FUTEX) => echo_futex(),
+        Some(ECHO_FUTEX) => echo_word(await_change, true),
+        Some(ECHO_SPIN) => echo_word(spin_for_change, false),
         Some(ECHO_PIPE) => echo_pipe(),
         _ => measure(),
     }
@@ -46,7 +51,12 @@ fn main() -> Result<()> {
 /// Measures every floor.
 fn measure() -> Result<()> {
     let repeats = std::env::var("MOBULA_BENCH_REPEATS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
-    futex_ping_pong(repeats)?;
+    ping_pong("spin_ping_pong", ECHO_SPIN, spin_for_change, repeats)?;
+    ping_pong("futex_ping_pong", ECHO_FUTEX, await_change, repeats)?;
+    {
+        let _hogs = Hogs::start();
+        ping_pong("futex_ping_pong_busy", ECHO_FUTEX, await_change, repeats)?;
+    }
     pipe_ping_pong(repeats)?;
     for (label, bytes) in [("1KiB", 1 << 10), ("1MiB", 1 << 20), ("100MiB", 100 << 20)] {
         memcpy(label, bytes, repeats)?;
@@ -68,30 +78,50 @@ fn us(begin: Instant, each: u32) -> f64 {
     begin.elapsed().as_secs_f64() * 1e6 / f64::from(each)
 }
 
-fn futex_ping_pong(repeats: usize) -> Result<()> {
+/// Threads that use up all processors, until this is dropped.
+struct Hogs(Arc<AtomicBool>);
+
+impl Hogs {
+    fn start() -> Hogs {
+        let go_on = Arc::new(AtomicBool::new(true));
+        for _ in 0..std::thread::available_parallelism().map_or(1, |cpus| cpus.get()) {
+            let go_on = Arc::clone(&go_on);
+            std::thread::spawn(move || while go_on.load(Ordering::Relaxed) {});
+        }
+        Hogs(go_on)
+    }
+}
+
+impl Drop for Hogs {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn ping_pong(name: &str, role: &str, await_change: fn(&AtomicU32, u32), repeats: usize) -> Result<()> {
     let file = File::from(memfd_create("mobula-bench", MemfdFlags::CLOEXEC)?);
     ftruncate(&file, 4096)?;
     let map = MmapRaw::map_raw(&file)?;
     let (ping, pong) = (shared_word(&map, 0), shared_word(&map, 64));
     // The other process gets the memory as its standard input.
-    let mut other = echo(ECHO_FUTEX, Stdio::from(file), Stdio::null())?;
-    let mut turn = 0;
-    row("futex_ping_pong", "us", repeats, || {
+    let mut other = echo(role, Stdio::from(file), Stdio::null())?;
+    let (mut turn, sleeps) = (0, role == ECHO_FUTEX);
+    row(name, "us", repeats, || {
         let begin = Instant::now();
         for _ in 0..ROUND_TRIPS {
             turn += 1;
-            say(ping, turn);
+            say(ping, turn, sleeps);
             await_change(pong, turn - 1);
         }
         Ok(us(begin, ROUND_TRIPS))
     })?;
-    say(ping, END);
+    say(ping, END, sleeps);
     other.wait()?;
     Ok(())
 }
 
 /// The other side: answers each number with the same number.
-fn echo_futex() -> Result<()> {
+fn echo_word(await_change: fn(&AtomicU32, u32), sleeps: bool) -> Result<()> {
     let map = MmapRaw::map_raw(&std::io::stdin().as_fd().try_clone_to_owned().map(File::from)?)?;
     let (ping, pong) = (shared_word(&map, 0), shared_word(&map, 64));
     let mut seen = 0;
@@ -101,14 +131,17 @@ fn echo_futex() -> Result<()> {
         if seen == END {
             return Ok(());
         }
-        say(pong, seen);
+        say(pong, seen, sleeps);
     }
 }
 
-/// Stores `value` and wakes whoever sleeps on `word`.
-fn say(word: &AtomicU32, value: u32) {
+/// Stores `value` and, where the other side sleeps, wakes whoever sleeps on `word`.
+fn say(word: &AtomicU32, value: u32, sleeps: bool) {
     // Release: pairs with the Acquire load in `await_change` of the other process.
     word.store(value, Ordering::Release);
+    if !sleeps {
+        return;
+    }
     // Nobody asleep is an expected outcome.
     let _ = futex::wake(word, futex::Flags::empty(), 1);
 }
@@ -118,6 +151,13 @@ fn await_change(word: &AtomicU32, old: u32) {
     while word.load(Ordering::Acquire) == old {
         // Woken, interrupted or no need to sleep: the loop looks again.
         let _ = futex::wait(word, futex::Flags::empty(), old, None);
+    }
+}
+
+/// Looks at `word` until it no longer holds `old`.
+fn spin_for_change(word: &AtomicU32, old: u32) {
+    while word.load(Ordering::Acquire) == old {
+        std::hint::spin_loop();
     }
 }
 

@@ -48,6 +48,26 @@ fn chain(links: i64) -> Outcome<()> {
     Ok(())
 }
 
+/// Threads that use up all processors while something is measured.
+fn with_hogs<T>(work: impl FnOnce() -> T) -> T {
+    let go_on = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, |cpus| cpus.get()) {
+            scope.spawn(|| while go_on.load(std::sync::atomic::Ordering::Relaxed) {});
+        }
+        let done = work();
+        go_on.store(false, std::sync::atomic::Ordering::Relaxed);
+        done
+    })
+}
+
+fn round_trips(count: usize) -> Outcome<()> {
+    for _ in 0..count {
+        get(&nop.remote())?;
+    }
+    Ok(())
+}
+
 fn measure() -> Outcome<()> {
     const US: f64 = 1e6;
     const MS: f64 = 1e3;
@@ -58,12 +78,8 @@ fn measure() -> Outcome<()> {
     row("first_task", "ms", MS, 1, 1, || Ok(drop(get(&nop.remote())?)))?;
     fan_out(100)?;
 
-    row("task_round_trip", "us", US, 200, samples, || {
-        for _ in 0..200 {
-            get(&nop.remote())?;
-        }
-        Ok(())
-    })?;
+    row("task_round_trip", "us", US, 10_000, samples, || round_trips(10_000))?;
+    with_hogs(|| row("task_round_trip_busy", "us", US, 2_000, samples, || round_trips(2_000)))?;
     row("task_throughput", "us/task", US, 1000, samples, || fan_out(1000))?;
     row("fan_out_10k", "ms", MS, 1, samples, || fan_out(10_000))?;
     row("chain_100", "us/task", US, 100, samples, || chain(100))?;
@@ -75,25 +91,59 @@ fn measure() -> Outcome<()> {
         }
         Ok(())
     })?;
-    row("put_small", "us", US, 300, samples, || {
-        for _ in 0..300 {
+    row("put_small", "us", US, 1000, samples, || {
+        for _ in 0..1000 {
             put(&1i64)?;
         }
         Ok(())
     })?;
     for (label, bytes) in [("1KiB", 1usize << 10), ("1MiB", 1 << 20), ("100MiB", 100 << 20)] {
         let array: Array<f64> = Array::from(vec![1.0; bytes / 8]);
-        row(&format!("put_{label}"), "us", US, 1, samples, || Ok(drop(put(&array)?)))?;
-        let stored = put(&array)?;
-        row(&format!("get_{label}"), "us", US, 1, samples, || Ok(drop(get(&stored)?)))?;
+        // Small ones are quicker than a look at the clock.
+        let each = ((4 << 20) / bytes).clamp(1, 1000);
         if bytes == 100 << 20 {
-            row("task_with_100MiB_ref", "us", US, 1, samples, || Ok(drop(get(&first.remote(&stored))?)))?;
+            // Each into memory that nothing was in before: all are kept until the row is done.
+            let mut kept = Vec::new();
+            row("put_100MiB_cold", "us", US, 1, samples, || Ok(kept.push(put(&array)?)))?;
+        }
+        row(&format!("put_{label}"), "us", US, each, samples, || {
+            for _ in 0..each {
+                put(&array)?;
+            }
+            Ok(())
+        })?;
+        let stored = put(&array)?;
+        row(&format!("get_{label}"), "us", US, 100, samples, || {
+            for _ in 0..100 {
+                get(&stored)?;
+            }
+            Ok(())
+        })?;
+        if bytes == 100 << 20 {
+            row("task_with_100MiB_ref", "us", US, 100, samples, || {
+                for _ in 0..100 {
+                    get(&first.remote(&stored))?;
+                }
+                Ok(())
+            })?;
         }
     }
+    let stored = put(&Array::from(vec![1.0_f64; 1 << 27]))?;
+    row("get_1GiB", "us", US, 100, samples, || {
+        for _ in 0..100 {
+            get(&stored)?;
+        }
+        Ok(())
+    })?;
+    drop(stored);
 
     let done: Vec<ObjectRef<i64>> = (0..1000).map(|_| nop.remote()).collect();
     wait(&done).num_returns(1000).run()?;
-    row("wait_1000_done", "us", US, 1, samples, || Ok(drop(wait(&done).num_returns(1000).run()?)))
+    // What comes back is dropped outside of the clock.
+    let mut kept = Vec::new();
+    row("wait_1000_done", "us", US, 1, samples, || Ok(kept.push(wait(&done).num_returns(1000).run()?)))?;
+    row("wait_first_of_1000", "us", US, 1, samples, || Ok(kept.push(wait(&done).num_returns(1).run()?)))?;
+    Ok(())
 }
 
 measure()?;

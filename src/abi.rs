@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
 /// The version of everything in this file. A library and a loader that differ refuse each other with a sentence.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -212,8 +212,8 @@ pub struct Table {
     pub open: unsafe extern "C" fn(id: u64, view: *mut View, fault: *mut Blob) -> Status,
     /// Gives a view back.
     pub close: unsafe extern "C" fn(hold: u64),
-    /// Takes one more reference to an object.
-    pub retain: unsafe extern "C" fn(id: u64),
+    /// Takes one more reference to each of these objects.
+    pub retain: unsafe extern "C" fn(ids: *const u64, ids_len: u64),
     /// Gives one reference back.
     pub release: unsafe extern "C" fn(id: u64),
     /// A task's result number `index`; ends the draft.

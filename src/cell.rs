@@ -322,11 +322,11 @@ pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64, ready: &mut
     })
 }
 
-/// Takes one more reference to an object.
-pub(crate) fn retain(id: u64) {
+/// Takes one more reference to each of these objects.
+pub(crate) fn retain(ids: &[u64]) {
     if let Ok(table) = table() {
-        // SAFETY: takes a plain number; an unknown one is the runtime's to refuse.
-        unsafe { (table.retain)(id) };
+        // SAFETY: `ids` is readable for its length during the call; an unknown id is the runtime's to refuse.
+        unsafe { (table.retain)(ids.as_ptr(), ids.len() as u64) };
     }
 }
 

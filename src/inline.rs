@@ -374,8 +374,11 @@ unsafe extern "C" fn close(hold: u64) {
     store().holds.remove(&hold);
 }
 
-unsafe extern "C" fn retain(id: u64) {
-    store().retain(id);
+unsafe extern "C" fn retain(ids: *const u64, ids_len: u64) {
+    // SAFETY: readable by the table's contract.
+    let ids = unsafe { list(ids, ids_len) };
+    let mut store = store();
+    ids.iter().for_each(|id| store.retain(*id));
 }
 
 unsafe extern "C" fn release(id: u64) {

@@ -42,7 +42,7 @@ impl Handle {
 
     /// Counts a new reference.
     pub(crate) fn retain(id: u64) -> Handle {
-        cell::retain(id);
+        cell::retain(&[id]);
         Handle(id)
     }
 

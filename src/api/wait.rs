@@ -1,6 +1,7 @@
 //! `wait`: which of these are ready?
 
 use super::nanoseconds;
+use crate::object::Handle;
 use crate::{ObjectId, ObjectRef, WaitError, cell};
 use std::time::Duration;
 
@@ -71,11 +72,14 @@ impl<T> Wait<'_, T> {
         let ids: Vec<u64> = refs.iter().map(|object| object.id().0).collect();
         let mut marks = vec![0; ids.len()];
         cell::wait(&ids, num_returns, nanoseconds(timeout), &mut marks).map_err(WaitError::from_fault)?;
+        // One reference more to each, taken together: it is what costs the most here.
+        cell::retain(&ids);
         let (mut ready, mut rest) = (Vec::with_capacity(num_returns), Vec::with_capacity(refs.len() - num_returns));
-        for (object, mark) in refs.iter().zip(marks) {
+        for (id, mark) in ids.into_iter().zip(marks) {
+            let object = ObjectRef::new(Handle::adopt(id));
             // The runtime may know of more than were asked for; those stay in the rest, where the next wait finds them.
             let list = if mark != 0 && ready.len() < num_returns { &mut ready } else { &mut rest };
-            list.push(object.clone());
+            list.push(object);
         }
         Ok((ready, rest))
     }

@@ -223,9 +223,10 @@ unsafe extern "C" fn close(hold: u64) {
     }
 }
 
-unsafe extern "C" fn retain(id: u64) {
+unsafe extern "C" fn retain(ids: *const u64, ids_len: u64) {
     if let Some(client) = client::current() {
-        client.retain(ObjectId(id));
+        // SAFETY: the caller gives `ids_len` ids.
+        client.retain(unsafe { slice(ids, ids_len) });
     }
 }
 

@@ -23,13 +23,13 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 pub const LAYOUT_VERSION: u32 = 1;
 
 /// Results and values of up to this many bytes lie in their slot.
-pub const INLINE_BYTES: usize = 128;
+pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
 
 /// Words of a task's description, the first of which are not arguments (see `spec.rs`).
-pub const SPEC_WORDS: usize = 16;
+pub const SPEC_WORDS: usize = if cfg!(loom) { 5 } else { 16 };
 
 /// An object that refers to at most this many others names them in its slot.
-pub const CONTAINED_INLINE: usize = 8;
+pub const CONTAINED_INLINE: usize = if cfg!(loom) { 1 } else { 8 };
 
 /// The runtime as a whole.
 #[derive(Debug, Default)]

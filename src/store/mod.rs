@@ -23,6 +23,8 @@ mod arena;
 mod bells;
 mod layout;
 mod lists;
+#[cfg(loom)]
+mod models;
 mod objects;
 mod party;
 mod recover;
@@ -32,6 +34,8 @@ mod segment;
 mod spec;
 mod spill;
 mod tasks;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod units;
 mod word;
 

@@ -6,7 +6,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 /// How many processes a runtime can have at once, the head among them.
-pub const SEATS: usize = if cfg!(loom) { 8 } else { 256 };
+pub const SEATS: usize = if cfg!(loom) { 4 } else { 256 };
 
 const WORDS: usize = SEATS.div_ceil(64);
 

@@ -63,27 +63,53 @@ pub(crate) fn fence(order: Ordering) {
     }
 }
 
+/// Whose turn it is to use an atomic.
+///
+/// loom tries another order of two threads only where it sees that they use the same thing and one of them writes, and it looks only at
+/// the last use before (loom 0.7.3, `last_dependent_access`): if bob loads and then writes what alice has loaded, the last use before his
+/// write is his own, and that he may write before she loads is never tried. So each use writes something here, in no order with anything.
+#[derive(Debug, Default)]
+struct Turn(loom::sync::atomic::AtomicU32);
+
+impl Turn {
+    #[track_caller]
+    fn comes(&self) {
+        self.0.fetch_add(0, Ordering::Relaxed);
+    }
+}
+
 macro_rules! atomic {
     ($name:ident, $number:ty, $($change:ident),*) => {
-        #[derive(Debug, Default)]
-        pub struct $name(loom::sync::atomic::$name);
+        #[derive(Debug)]
+        pub struct $name {
+            value: loom::sync::atomic::$name,
+            turn: Turn,
+        }
+
+        impl Default for $name {
+            fn default() -> $name {
+                $name::new(0)
+            }
+        }
 
         #[allow(dead_code)] // Each has all that any of them needs.
         impl $name {
             #[track_caller]
             pub fn new(value: $number) -> $name {
-                $name(loom::sync::atomic::$name::new(value))
+                $name { value: loom::sync::atomic::$name::new(value), turn: Turn::default() }
             }
 
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $number {
-                self.0.load(order)
+                self.turn.comes();
+                self.value.load(order)
             }
 
             #[track_caller]
             pub fn store(&self, value: $number, order: Ordering) {
                 write();
-                self.0.store(value, order);
+                self.turn.comes();
+                self.value.store(value, order);
             }
 
             #[track_caller]
@@ -95,14 +121,16 @@ macro_rules! atomic {
                 failed: Ordering,
             ) -> Result<$number, $number> {
                 write();
-                self.0.compare_exchange(from, to, done, failed)
+                self.turn.comes();
+                self.value.compare_exchange(from, to, done, failed)
             }
 
             $(
                 #[track_caller]
                 pub fn $change(&self, value: $number, order: Ordering) -> $number {
                     write();
-                    self.0.$change(value, order)
+                    self.turn.comes();
+                    self.value.$change(value, order)
                 }
             )*
         }

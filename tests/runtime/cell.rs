@@ -39,7 +39,7 @@ impl Ref {
     /// Takes a reference of its own.
     pub fn to(id: u64) -> Ref {
         // SAFETY: the table's functions may be called with any id.
-        unsafe { (table().retain)(id) };
+        unsafe { (table().retain)(&raw const id, 1) };
         Ref(id)
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! benches/floors.rs   what the machine can do ─┐
+//! benches/start.rs    starting, and being idle ─┤
 //! benches/tasks.rs    tasks and objects, a cell ├─▶ rows ─▶ table with ratios, target/bench/mobula.json
 //! benches/cells.py    cells, through Jupyter   ─┘
 //! ```
 //!
-//! All three print the same lines of JSON. The rows have the names that the peers' scripts give to the same work, so that
+//! All of them print the same lines of JSON. The rows have the names that the peers' scripts give to the same work, so that
 //! `benches/compare` can divide one by the other.
 
 use crate::tree::Tree;
@@ -47,16 +48,18 @@ struct Row {
 
 /// A row of ours, what it stands on, and how often the floor's work is in one unit of the row.
 const FLOORS: &[(&str, &[&str], f64)] = &[
-    ("task_round_trip", &["futex_ping_pong", "pipe_ping_pong"], 1.0),
-    ("task_throughput", &["futex_ping_pong"], 1.0),
-    ("fan_out_10k", &["futex_ping_pong", "pipe_ping_pong"], 10_000.0),
-    ("chain_100", &["futex_ping_pong"], 1.0),
+    ("task_round_trip", &["spin_ping_pong", "futex_ping_pong"], 1.0),
+    ("task_round_trip_busy", &["futex_ping_pong_busy"], 1.0),
+    ("task_throughput", &["spin_ping_pong"], 1.0),
+    ("fan_out_10k", &["spin_ping_pong"], 10_000.0),
+    ("chain_100", &["spin_ping_pong"], 1.0),
     ("put_1KiB", &["memcpy_1KiB"], 1.0),
     ("put_1MiB", &["memcpy_1MiB"], 1.0),
+    ("put_100MiB_cold", &["memcpy_100MiB"], 1.0),
     ("put_100MiB", &["memcpy_100MiB"], 1.0),
     ("get_1MiB", &["memcpy_1MiB"], 1.0),
     ("get_100MiB", &["memcpy_100MiB"], 1.0),
-    ("task_with_100MiB_ref", &["futex_ping_pong"], 1.0),
+    ("task_with_100MiB_ref", &["spin_ping_pong"], 1.0),
     ("let", &["rustc_empty_cdylib"], 1.0),
     ("call", &["rustc_empty_cdylib"], 1.0),
     ("steady", &["rustc_empty_cdylib"], 1.0),
@@ -85,6 +88,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     let floors = measure(&mut command(cargo, &["bench", "--quiet", "--locked", "--bench", "floors"]))?;
     let mut ours = Vec::new();
     if wants(Subject::Tasks) {
+        ours.extend(measure(&mut command(cargo, &["bench", "--quiet", "--locked", "--bench", "start"]))?);
         ours.extend(measure(&mut command(&tree.mobula(), &["run", "benches/tasks.rs"]))?);
     }
     if wants(Subject::Cells) {

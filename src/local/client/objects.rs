@@ -168,9 +168,12 @@ impl Client {
         said.iter().for_each(|message| self.tell(message));
     }
 
-    /// One more reference.
-    pub fn retain(&self, id: ObjectId) {
-        self.state().retain(id);
+    /// One more reference to each.
+    pub fn retain(&self, ids: &[u64]) {
+        let mut state = self.state();
+        for id in ids {
+            state.retain(ObjectId(*id));
+        }
     }
 
     /// One reference less.

@@ -1,0 +1,479 @@
+//! Random histories of several processes over one segment, which die between any two steps, against a plain model.
+//!
+//! ```text
+//!   world.rs    the tables, the model of what must be in them, and what is checked after every step
+//!   process.rs  what a client does, as futures: each `await` is a place to die at
+//!   head.rs     what the head does about it
+//! ```
+//!
+//! All in one thread: a history says who does his next step. What the model does not know (who is free to take which slot, which units
+//! are whose) is read from the tables and must make sense; what it knows must be exactly so.
+
+mod head;
+mod process;
+mod world;
+
+use super::*;
+use crate::sync::Ordering;
+use head::Head;
+use process::{Me, Size, Work};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use world::{Argument, LIMITS, Message, Place, World, Wrong};
+
+/// What a process begins to do. Numbers pick from what it has.
+#[derive(Clone, Debug)]
+enum Act {
+    Put { size: Size, contains: Vec<u8> },
+    ThinkBetter { size: Size },
+    Add(u8),
+    Release(u8),
+    Pin(u8),
+    Unpin(u8),
+    Suspect(u8),
+    Submit { args: Vec<Option<u8>>, anonymous: Option<Size> },
+    Work { size: Size, contains: usize, fails: bool },
+    Wait { ids: Vec<u8>, wanted: u8 },
+    Quiet,
+    WantRoom(u32),
+    LeaseAndDie { units: u32, parts: u32 },
+    LookForSlotsAndDie { fresh: bool },
+}
+
+#[derive(Clone, Debug)]
+enum Happens {
+    /// A process begins something, in single steps or not, and does so many steps of it.
+    Begins { who: u8, act: Act, slow: bool, steps: u8 },
+    /// It does so many steps more.
+    GoesOn { who: u8, steps: u8 },
+    /// It dies where it is.
+    Dies { who: u8 },
+    /// The head does so many steps, of whatever it has to do.
+    HeadGoesOn { steps: u8 },
+    /// The head is told something.
+    Told(Message),
+    /// Another process comes.
+    Comes,
+    /// Everybody does what he is doing to its end.
+    Rest,
+}
+
+/// A process that lives.
+struct Process {
+    me: Me,
+    work: Option<Work>,
+    is_driver: bool,
+}
+
+struct Runtime {
+    world: Rc<World>,
+    head: Rc<Head>,
+    head_work: Option<Work>,
+    processes: Vec<Process>,
+    /// Dead drivers whose place somebody may take.
+    orphans: Vec<Seat>,
+}
+
+type Verdict = Result<(), String>;
+
+/// How many processes there are at most.
+const PROCESSES_MAX: usize = 4;
+
+fn poll(work: &mut Option<Work>) {
+    if let Some(doing) = work
+        && let Poll::Ready(()) = doing.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    {
+        *work = None;
+    }
+}
+
+fn pick<T: Copy>(from: &BTreeSet<T>, number: u8) -> Option<T> {
+    (!from.is_empty()).then(|| *from.iter().nth(usize::from(number) % from.len()).unwrap())
+}
+
+impl Runtime {
+    fn new(wrong: Option<Wrong>) -> Runtime {
+        let world = World::new(wrong);
+        let head = Head::new(&world);
+        let mut runtime = Runtime { world, head, head_work: None, processes: Vec::new(), orphans: Vec::new() };
+        runtime.comes(true);
+        runtime.comes(false);
+        runtime.comes(false);
+        runtime
+    }
+
+    fn comes(&mut self, is_driver: bool) {
+        let taken = &self.world.segment.header().taken;
+        let seat = (1..SEATS as u16).map(Seat).find(|seat| !taken.has(*seat)).unwrap();
+        self.processes.push(Process { me: Me::new(&self.world, seat), work: None, is_driver });
+    }
+
+    /// One step of a process, after which everything must be as it must be.
+    fn step(&mut self, place: usize) -> Verdict {
+        poll(&mut self.processes[place].work);
+        self.world.check()
+    }
+
+    fn head_step(&mut self) -> Verdict {
+        if self.head_work.is_none() {
+            let message = self.world.inbox.borrow_mut().pop_front();
+            self.head_work = match message {
+                Some(message) => Some(Box::pin(Rc::clone(&self.head).handle(message))),
+                None if self.head.is_unsettled() => Some(Box::pin(Rc::clone(&self.head).tick())),
+                None => None,
+            };
+        }
+        poll(&mut self.head_work);
+        self.world.check()
+    }
+
+    fn dies(&mut self, place: usize) {
+        let Process { me, work, is_driver } = self.processes.remove(place);
+        drop(work);
+        let seat = me.seat;
+        {
+            let mut model = self.world.model.borrow_mut();
+            model.deaths += 1;
+            model.unburied.insert(seat);
+            model.asleep.remove(&seat);
+            model.in_hand.retain(|_, holder| *holder != seat);
+            if !is_driver {
+                model.has.remove(&seat);
+            }
+        }
+        if is_driver {
+            self.orphans.push(seat);
+        }
+        self.world.tell(Message::Died { seat, is_driver });
+    }
+
+    /// A dead driver's twin comes, with some of what it had, or there is none.
+    fn twin(&mut self, number: u8) {
+        let Some(seat) = self.orphans.pop() else { return };
+        if number % 3 == 0 {
+            self.world.tell(Message::Settled { seat, twin: None });
+            return;
+        }
+        let refs = self.world.model.borrow_mut().has(seat).refs.clone();
+        let kept = refs.into_iter().enumerate().filter(|(place, _)| number >> (place % 8) & 1 == 1).map(|(_, id)| id);
+        self.world.tell(Message::Settled { seat, twin: Some(kept.collect()) });
+        self.orphans_settled();
+        self.processes.push(Process { me: Me::new(&self.world, seat), work: None, is_driver: true });
+    }
+
+    /// Until the head knows who takes a dead driver's place.
+    fn orphans_settled(&mut self) {
+        for _ in 0..10_000 {
+            if self.head_work.is_none() && self.world.inbox.borrow().is_empty() {
+                return;
+            }
+            if self.head_step().is_err() {
+                return;
+            }
+        }
+    }
+
+    fn work(&self, place: usize, act: Act, slow: bool) -> Option<Work> {
+        let mut me = self.processes[place].me.clone();
+        me.slow = slow;
+        let has = me.has();
+        let picked = |numbers: &[u8]| numbers.iter().filter_map(|number| pick(&has.refs, *number)).collect::<Vec<Id>>();
+        Some(match act {
+            Act::Put { size, contains } => Box::pin(me.put(size, picked(&contains))),
+            Act::ThinkBetter { size } => Box::pin(me.think_better(size)),
+            Act::Add(number) => {
+                let id = pick(&self.world.model.borrow().reachable(), number)?;
+                Box::pin(me.add(id))
+            }
+            Act::Release(number) => Box::pin(me.release(pick(&has.refs, number)?)),
+            Act::Pin(number) => Box::pin(me.pin(pick(&has.refs, number)?)),
+            Act::Unpin(number) => Box::pin(me.unpin(pick(&has.pins, number)?)),
+            Act::Suspect(number) => {
+                let all = self.world.model.borrow().objects.keys().copied().collect();
+                Box::pin(me.suspect(pick(&all, number)?))
+            }
+            Act::Submit { args, anonymous } => {
+                let argument = |arg: Option<u8>| match arg {
+                    Some(number) => pick(&has.refs, number).map(Argument::Object),
+                    None => Some(Argument::Value(self.world.model.borrow_mut().new_tag())),
+                };
+                Box::pin(me.submit(args.into_iter().filter_map(argument).collect(), anonymous))
+            }
+            Act::Work { size, contains, fails } => Box::pin(me.work(size, contains, fails)),
+            Act::Wait { ids, wanted } => {
+                let ids: Vec<Id> = picked(&ids).into_iter().collect::<BTreeSet<Id>>().into_iter().collect();
+                let wanted = usize::from(wanted) % (ids.len() + 1);
+                Box::pin(me.wait(ids, wanted))
+            }
+            Act::Quiet => Box::pin(me.quiet()),
+            Act::WantRoom(units) => Box::pin(me.want_room(units)),
+            Act::LeaseAndDie { units, parts } => Box::pin(me.lease_and_die(units, parts)),
+            Act::LookForSlotsAndDie { fresh } => Box::pin(me.look_for_slots_and_die(fresh)),
+        })
+    }
+
+    fn happens(&mut self, happens: Happens) -> Verdict {
+        let count = self.processes.len();
+        let place = |who: u8| (count > 0).then(|| usize::from(who) % count);
+        match happens {
+            Happens::Begins { who, act, slow, steps } => {
+                let Some(place) = place(who) else { return Ok(()) };
+                for _ in 0..100 {
+                    if self.processes[place].work.is_none() {
+                        break;
+                    }
+                    self.step(place)?;
+                }
+                if self.processes[place].work.is_some() {
+                    return Ok(());
+                }
+                let is_fatal = matches!(act, Act::LeaseAndDie { .. } | Act::LookForSlotsAndDie { .. });
+                self.processes[place].work = self.work(place, act, slow);
+                for _ in 0..steps {
+                    self.step(place)?;
+                }
+                if is_fatal {
+                    poll(&mut self.processes[place].work);
+                    self.dies(place);
+                }
+                Ok(())
+            }
+            Happens::GoesOn { who, steps } => match place(who) {
+                Some(place) => (0..steps).try_for_each(|_| self.step(place)),
+                None => Ok(()),
+            },
+            Happens::Dies { who } => {
+                place(who).into_iter().for_each(|place| self.dies(place));
+                self.world.check()
+            }
+            Happens::HeadGoesOn { steps } => (0..steps).try_for_each(|_| self.head_step()),
+            Happens::Told(Message::Settled { .. }) => {
+                self.twin(7);
+                self.world.check()
+            }
+            Happens::Told(message) => {
+                self.world.tell(message);
+                Ok(())
+            }
+            Happens::Comes => {
+                if count < PROCESSES_MAX {
+                    self.comes(false);
+                }
+                Ok(())
+            }
+            Happens::Rest => self.rest(),
+        }
+    }
+
+    /// Whether a process is doing nothing, or sleeps.
+    fn is_at_rest(&self, process: &Process) -> bool {
+        process.work.is_none() || self.world.model.borrow().asleep.contains_key(&process.me.seat)
+    }
+
+    /// Everybody does what he is doing to its end, and the head all that it has to do.
+    fn rest(&mut self) -> Verdict {
+        for _ in 0..2000 {
+            let is_over = self.head_work.is_none()
+                && self.world.inbox.borrow().is_empty()
+                && !self.head.is_unsettled()
+                && self.processes.iter().all(|process| self.is_at_rest(process));
+            if is_over {
+                return self.world.check_at_rest();
+            }
+            for place in 0..self.processes.len() {
+                for _ in 0..8 {
+                    self.step(place)?;
+                }
+            }
+            (0..8).try_for_each(|_| self.head_step())?;
+        }
+        Err("nobody comes to rest".into())
+    }
+
+    /// All tasks are run, all references are given back, and nothing is left.
+    fn ends(&mut self) -> Verdict {
+        while !self.orphans.is_empty() {
+            self.twin(0);
+        }
+        self.rest()?;
+        loop {
+            let is_done = {
+                let model = self.world.model.borrow();
+                !model.objects.values().any(|object| matches!(object.place, Place::Task { .. }))
+            };
+            if is_done {
+                break;
+            }
+            let claimed = self.world.model.borrow().claimed.len();
+            let worker = match self.processes.iter().position(|process| process.work.is_none()) {
+                Some(place) => place,
+                None => {
+                    self.comes(false);
+                    self.processes.len() - 1
+                }
+            };
+            self.processes[worker].work = self.work(worker, Act::Work { size: Size::Inline, contains: 0, fails: false }, true);
+            self.rest()?;
+            if self.world.model.borrow().claimed.len() == claimed {
+                let model = self.world.model.borrow();
+                let left = model.objects.iter().find(|(_, object)| matches!(object.place, Place::Task { .. }));
+                if let Some((id, object)) = left {
+                    return Err(format!("nobody ever runs {id}: {object:?}"));
+                }
+            }
+        }
+        self.rest()?;
+        if let Some(seat) = self.world.model.borrow().asleep.keys().next() {
+            return Err(format!("{seat:?} sleeps, and everything is there"));
+        }
+        for place in 0..self.processes.len() {
+            let has = self.processes[place].me.has();
+            for id in has.pins {
+                self.processes[place].work = Some(Box::pin(self.processes[place].me.clone().unpin(id)));
+                self.rest()?;
+            }
+            for id in has.refs {
+                self.processes[place].work = Some(Box::pin(self.processes[place].me.clone().release(id)));
+                self.rest()?;
+            }
+        }
+        self.world.tell(Message::Audit);
+        self.rest()?;
+        self.nothing_is_left()
+    }
+
+    fn nothing_is_left(&mut self) -> Verdict {
+        let segment = &self.world.segment;
+        let leaks = segment.leaks();
+        if !leaks.is_empty() {
+            return Err(format!("left: {leaks:?}"));
+        }
+        {
+            let model = self.world.model.borrow();
+            if model.disk.len() as u64 > model.disk_lost {
+                return Err(format!("{:?} are on disk, and {} were lost", model.disk, model.disk_lost));
+            }
+        }
+        // Empty leases are all that the living still have of the arena.
+        self.head.me.party.borrow_mut().close_lease();
+        segment.take_empty_leases(Seat::HEAD);
+        if segment.units_free() != LIMITS.units {
+            return Err(format!("{} units are free", segment.units_free()));
+        }
+        while !self.processes.is_empty() {
+            self.dies(0);
+        }
+        while !self.orphans.is_empty() {
+            self.twin(0);
+        }
+        self.rest()?;
+        // The head keeps what it has freed.
+        let kept = self.head.me.party.borrow().slots_kept();
+        let mut last = Party::new(self.world.segment.clone(), Seat(1));
+        let slots = std::iter::from_fn(|| last.slot().ok()).count();
+        if slots + kept != LIMITS.slots as usize - 1 {
+            return Err(format!("{slots} slots can be had, and the head has {kept}"));
+        }
+        Ok(())
+    }
+}
+
+fn play(history: Vec<Happens>, wrong: Option<Wrong>) -> Verdict {
+    let mut runtime = Runtime::new(wrong);
+    for happens in history {
+        runtime.happens(happens)?;
+    }
+    runtime.ends()
+}
+
+fn size() -> impl Strategy<Value = Size> {
+    prop_oneof![
+        3 => Just(Size::Inline),
+        3 => (130..500_u64).prop_map(Size::Bytes),
+        1 => (1..5_u64).prop_map(|units| Size::Bytes(units * (64 << 10) - 100)),
+        1 => Just(Size::Bytes(300 << 10)),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let contains = || prop_oneof![6 => prop::collection::vec(any::<u8>(), 0..3), 1 => prop::collection::vec(any::<u8>(), 9..12)];
+    let args = prop::collection::vec(prop::option::weighted(0.8, any::<u8>()), 0..4);
+    prop_oneof![
+        5 => (size(), contains()).prop_map(|(size, contains)| Act::Put { size, contains }),
+        1 => size().prop_map(|size| Act::ThinkBetter { size }),
+        4 => any::<u8>().prop_map(Act::Add),
+        5 => any::<u8>().prop_map(Act::Release),
+        2 => any::<u8>().prop_map(Act::Pin),
+        2 => any::<u8>().prop_map(Act::Unpin),
+        1 => any::<u8>().prop_map(Act::Suspect),
+        6 => (args, prop::option::weighted(0.2, size())).prop_map(|(args, anonymous)| Act::Submit { args, anonymous }),
+        6 => (size(), prop_oneof![4 => 0..3_usize, 1 => 9..11_usize], prop::bool::weighted(0.2))
+            .prop_map(|(size, contains, fails)| Act::Work { size, contains, fails }),
+        1 => (prop::collection::vec(any::<u8>(), 1..4), any::<u8>()).prop_map(|(ids, wanted)| Act::Wait { ids, wanted }),
+        1 => Just(Act::Quiet),
+        1 => (1..9_u32).prop_map(Act::WantRoom),
+    ]
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let few = || prop_oneof![3 => 0..12_u8, 1 => Just(60)];
+    let fatal = prop_oneof![
+        (1..6_u32, 0..6_u32).prop_map(|(units, parts)| Act::LeaseAndDie { units, parts }),
+        any::<bool>().prop_map(|fresh| Act::LookForSlotsAndDie { fresh }),
+    ];
+    let told = prop_oneof![
+        any::<u8>().prop_map(|number| Message::Spill { number }),
+        Just(Message::Look),
+        Just(Message::Audit),
+        Just(Message::Settled { seat: Seat::HEAD, twin: None }),
+    ];
+    prop_oneof![
+        14 => (any::<u8>(), act(), any::<bool>(), few())
+            .prop_map(|(who, act, slow, steps)| Happens::Begins { who, act, slow, steps }),
+        6 => (any::<u8>(), few()).prop_map(|(who, steps)| Happens::GoesOn { who, steps }),
+        2 => any::<u8>().prop_map(|who| Happens::Dies { who }),
+        1 => (any::<u8>(), fatal).prop_map(|(who, act)| Happens::Begins { who, act, slow: true, steps: 0 }),
+        4 => few().prop_map(|steps| Happens::HeadGoesOn { steps }),
+        2 => told.prop_map(Happens::Told),
+        2 => Just(Happens::Comes),
+        1 => Just(Happens::Rest),
+    ]
+}
+
+fn history() -> impl Strategy<Value = Vec<Happens>> {
+    prop::collection::vec(happens(), 0..100)
+}
+
+proptest! {
+    #[test]
+    fn whatever_dies_when_what_is_held_stays_and_what_is_not_goes(history in history()) {
+        play(history, None).map_err(TestCaseError::fail)?;
+    }
+}
+
+#[test]
+fn every_wrong_step_is_found() {
+    let wrongs = [
+        Wrong::NeverHolds,
+        Wrong::UnholdsFirst,
+        Wrong::FreesUnseen,
+        Wrong::ShowsDraftLate,
+        Wrong::ReleasesFirst,
+        Wrong::TellsNobody,
+        Wrong::ForgetsList,
+        Wrong::NeverRevives,
+        Wrong::NeverAudits,
+        Wrong::MovesPinned,
+    ];
+    for wrong in wrongs {
+        let config = Config { cases: 5000, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+        let found = TestRunner::new(config).run(&history(), |history| play(history, Some(wrong)).map_err(TestCaseError::fail));
+        match found {
+            Err(TestError::Fail(why, _)) => println!("{wrong:?}: {why}"),
+            other => panic!("{wrong:?} is not found: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! The shared tables under test, and the plain model of what must be in them.
+
+use crate::store::layout::Slot;
+use crate::store::{Arena, Body, Flags, Id, Limits, Region, Seat, Segment, Spec, State};
+use crate::sync::Ordering;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Few of everything, so that everything runs out.
+pub const LIMITS: Limits = Limits { slots: 64, units: 16, ring: 4 };
+
+/// Bytes of the arena: as many units of the smallest kind.
+const ARENA_BYTES: u64 = 1 << 20;
+
+/// A step that is deliberately wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// A holder is shown before what it holds is held; in fact, it never is.
+    NeverHolds,
+    /// What a holder holds is let go before the holder is hidden.
+    UnholdsFirst,
+    /// An object is freed without a second look whether somebody has it.
+    FreesUnseen,
+    /// Room is counted, and the draft in it is shown only after its writer has said that it is through.
+    ShowsDraftLate,
+    /// A result's writer gives its references to what it contains back before the result holds them.
+    ReleasesFirst,
+    /// The sealer tells nobody.
+    TellsNobody,
+    /// The sealer does not close its list.
+    ForgetsList,
+    /// A slot is offered to others while an object is in it.
+    ReusesEarly,
+    /// The head does not look for tasks that nobody will wake.
+    NeverRevives,
+    /// The head does not count anew after a death.
+    NeverAudits,
+    /// The head moves bytes that somebody reads.
+    MovesPinned,
+    /// The head fails tasks that are in somebody's list.
+    FailsListed,
+}
+
+/// What clients tell the head, and what the head gets to know.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// A task has failed at its worker.
+    Failed { task: Id },
+    /// A task's argument has failed.
+    Carry { task: Id, object: Id },
+    /// A task's waker had no room in its ring.
+    Strand { task: Id },
+    /// Something is sealed for which the head waits.
+    Poke,
+    /// Bytes on disk are not wanted.
+    Forget { position: u64 },
+    /// An object is wanted in memory; the answer is whether to look again.
+    Restore { id: Id, answer: Rc<RefCell<Option<bool>>> },
+    /// Units in a row are wanted.
+    Room { units: u32 },
+    /// A process has died; somebody may take its place.
+    Died { seat: Seat, is_driver: bool },
+    /// A dead driver's twin has only these, or there is no twin.
+    Settled { seat: Seat, twin: Option<BTreeSet<Id>> },
+    /// Memory is short: something goes to disk.
+    Spill { number: u8 },
+    /// It is time to look at tasks that wait.
+    Look,
+    /// It is time to count.
+    Audit,
+}
+
+/// Where an object's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A task has yet to make it.
+    Task { args: Vec<Argument>, by: Option<Seat> },
+    /// In its slot.
+    Inline,
+    /// In the arena.
+    Arena { offset: u64, len: u64 },
+    /// On disk.
+    Disk { position: u64, len: u64 },
+    /// Nowhere.
+    Failed,
+}
+
+/// An argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    Object(Id),
+    Value(u64),
+}
+
+/// An object as it must be.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub place: Place,
+    /// Its first eight bytes, which no other object has.
+    pub tag: u64,
+    pub contains: Vec<Id>,
+}
+
+/// What a process has.
+#[derive(Clone, Debug, Default)]
+pub struct Has {
+    pub refs: BTreeSet<Id>,
+    pub pins: BTreeSet<Id>,
+}
+
+/// A process that sleeps until so many of these are there.
+#[derive(Clone, Debug)]
+pub struct Sleep {
+    pub bell: u32,
+    pub ids: Vec<Id>,
+    pub wanted: usize,
+}
+
+/// What must be so.
+#[derive(Debug, Default)]
+pub struct Model {
+    pub objects: BTreeMap<Id, Object>,
+    /// What the living have, and the dead whose place somebody may take.
+    pub has: BTreeMap<Seat, Has>,
+    /// Slots that the living have taken from their accounts and have not made anything of yet.
+    pub in_hand: BTreeMap<u32, Seat>,
+    /// What is on disk: the tag by the position.
+    pub disk: BTreeMap<u64, u64>,
+    /// Bytes on disk of which only a dead process knew that nobody wants them.
+    pub disk_lost: u64,
+    /// Tasks that somebody has run.
+    pub claimed: BTreeSet<Id>,
+    pub asleep: BTreeMap<Seat, Sleep>,
+    /// Died, and not buried.
+    pub unburied: BTreeSet<Seat>,
+    /// Whether anybody ever died.
+    pub deaths: u32,
+    tags: u64,
+    /// The first thing that was not as it must be.
+    pub trouble: Option<String>,
+}
+
+impl Model {
+    /// What no other object has.
+    pub fn new_tag(&mut self) -> u64 {
+        self.tags += 1;
+        self.tags
+    }
+
+    /// Something is not as it must be.
+    pub fn complain(&mut self, text: String) {
+        self.trouble.get_or_insert(text);
+    }
+
+    /// What a process has.
+    pub fn has(&mut self, seat: Seat) -> &mut Has {
+        self.has.entry(seat).or_default()
+    }
+
+    /// The objects that must exist: what a living process has, what tasks will use, and what those contain.
+    pub fn reachable(&self) -> BTreeSet<Id> {
+        let had = self.has.values().flat_map(|has| has.refs.iter().chain(&has.pins)).copied();
+        let tasks = self.objects.iter().filter(|(_, object)| matches!(object.place, Place::Task { .. }));
+        let mut open: Vec<Id> = had.chain(tasks.map(|(id, _)| *id)).collect();
+        let mut found = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            if !found.insert(id) {
+                continue;
+            }
+            let Some(object) = self.objects.get(&id) else { continue };
+            open.extend(&object.contains);
+            if let Place::Task { args, .. } = &object.place {
+                open.extend(args.iter().filter_map(|arg| if let Argument::Object(id) = arg { Some(*id) } else { None }));
+            }
+        }
+        found
+    }
+
+    /// Whether there is a value, or the failure to make one.
+    pub fn is_finished(&self, id: Id) -> bool {
+        !matches!(self.objects.get(&id), Some(Object { place: Place::Task { .. }, .. }))
+    }
+}
+
+/// See the head of this file.
+pub struct World {
+    pub segment: Arc<Segment>,
+    pub arena: Arc<Arena>,
+    pub model: RefCell<Model>,
+    pub inbox: RefCell<VecDeque<Message>>,
+    pub wrong: Option<Wrong>,
+}
+
+thread_local! {
+    /// Mapped once: what lies in it from earlier histories is nobody's.
+    static ARENA: (Region, Arc<Arena>) = {
+        let (region, _) = Region::create(Some(ARENA_BYTES), None).unwrap();
+        assert_eq!(region.units(), LIMITS.units);
+        let file = region.file().try_clone_to_owned().unwrap();
+        let arena = Arena::open(file, region.reader().unwrap(), region.len(), region.unit_bytes()).unwrap();
+        (region, Arc::new(arena))
+    };
+}
+
+impl World {
+    pub fn new(wrong: Option<Wrong>) -> Rc<World> {
+        let segment = Segment::stand_in(LIMITS);
+        let (arena, unit_bytes) = ARENA.with(|(region, arena)| (Arc::clone(arena), region.unit_bytes()));
+        segment.header().units.store(LIMITS.units, Ordering::Relaxed);
+        segment.header().unit_bytes.store(unit_bytes as u32, Ordering::Relaxed);
+        segment.set_arena(Arc::clone(&arena));
+        // Seats far from each other, in other words of a set.
+        segment.header().taken.add(Seat::HEAD);
+        (3..64).for_each(|seat| drop(segment.header().taken.add(Seat(seat))));
+        Rc::new(World {
+            segment: Arc::new(segment),
+            arena,
+            model: RefCell::default(),
+            inbox: RefCell::default(),
+            wrong,
+        })
+    }
+
+    /// Something is not as it must be.
+    pub fn complain(&self, text: String) {
+        self.model.borrow_mut().complain(text);
+    }
+
+    /// Whether this step is to be done wrong.
+    pub fn does(&self, wrong: Wrong) -> bool {
+        self.wrong == Some(wrong)
+    }
+
+    /// Tells the head.
+    pub fn tell(&self, message: Message) {
+        self.inbox.borrow_mut().push_back(message);
+    }
+
+    /// Whether nobody is in the middle of moving counts, dead or alive.
+    pub fn is_quiet(&self) -> bool {
+        let header = self.segment.header();
+        header
+            .taken
+            .iter()
+            .filter(|seat| *seat != Seat::HEAD)
+            .all(|seat| self.segment.desk(seat).busy.load(Ordering::Relaxed) % 2 == 0)
+    }
+
+    /// Everything that must be so after every single step.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(trouble) = &self.model.borrow().trouble {
+            return Err(trouble.clone());
+        }
+        self.check_objects()?;
+        self.check_holds()?;
+        self.check_rooms()
+    }
+
+    /// What must exist exists, is what it was, and shows who has it.
+    fn check_objects(&self) -> Result<(), String> {
+        let model = self.model.borrow();
+        for id in model.reachable() {
+            let Some(object) = model.objects.get(&id) else { return Err(format!("{id} was never made")) };
+            self.check_object(id, object)?;
+        }
+        for (seat, has) in &model.has {
+            for (ids, kind) in [(&has.refs, "refers to"), (&has.pins, "reads")] {
+                for id in ids {
+                    let slot = self.segment.slot(id.slot());
+                    let seats = if kind == "reads" { &slot.pins } else { &slot.refs };
+                    if !seats.has(*seat) {
+                        return Err(format!("{seat:?} {kind} {id}, and nobody sees it"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_object(&self, id: Id, object: &Object) -> Result<(), String> {
+        let slot = self.segment.slot(id.slot());
+        let word = slot.word();
+        if word.generation() != id.generation() {
+            return Err(format!("{id} was freed, and somebody has it: {word:?}"));
+        }
+        let wanted = match &object.place {
+            Place::Task { args, by } => {
+                let spec = self.segment.read_spec(id.slot());
+                if arguments(&spec) != *args {
+                    return Err(format!("task {id} has other arguments: {spec:?}"));
+                }
+                let fits = match word.state() {
+                    State::Waiting | State::Pending => by.is_none(),
+                    State::Running => by.is_some() && word.owner() == *by,
+                    _ => false,
+                };
+                return if fits { Ok(()) } else { Err(format!("task {id} is {word:?} and not run by {by:?}")) };
+            }
+            Place::Inline => Body::Inline { len: 8 },
+            Place::Arena { offset, len } => Body::Arena { offset: *offset, len: *len },
+            Place::Disk { position, len } => Body::Spilled { offset: *position, len: *len },
+            Place::Failed => Body::Failed,
+        };
+        match word.state() {
+            // Somebody looks whether it can go.
+            State::Dying => {}
+            State::Sealed => {
+                let body = self.segment.body(id);
+                if body != Some(wanted) {
+                    return Err(format!("{id} is {body:?} and not {wanted:?}"));
+                }
+            }
+            _ => return Err(format!("{id} is no object: {word:?}")),
+        }
+        if object.place != Place::Failed && self.tag_of(slot, id, wanted) != Some(object.tag) {
+            return Err(format!("{id} has other bytes"));
+        }
+        let contained = if word.flags().has(Flags::CONTAINS) { self.segment.contained(slot) } else { Vec::new() };
+        if contained != object.contains {
+            return Err(format!("{id} contains {contained:?} and not {:?}", object.contains));
+        }
+        Ok(())
+    }
+
+    fn tag_of(&self, slot: &Slot, id: Id, body: Body) -> Option<u64> {
+        match body {
+            Body::Inline { .. } => {
+                let mut bytes = [0; crate::store::INLINE_BYTES];
+                let len = self.segment.read_inline(id.slot(), &mut bytes);
+                bytes[..len].first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+            }
+            // In `Dying`, the fields may be on their way elsewhere; the head is at it, which does that in one step here.
+            Body::Arena { .. } => Some(self.arena.ids(slot.offset.load(Ordering::Relaxed), 1)?[0].0),
+            Body::Spilled { offset, .. } => self.model.borrow().disk.get(&offset).copied(),
+            Body::Failed => None,
+        }
+    }
+
+    /// Holds are not fewer than what can be seen to hold.
+    fn check_holds(&self) -> Result<(), String> {
+        let segment = &self.segment;
+        let mut seen: BTreeMap<Id, u64> = BTreeMap::new();
+        for index in 1..segment.slots_used() {
+            let slot = segment.slot(index);
+            let word = slot.word();
+            if word.is_task() && word.flags().has(Flags::ARGS) {
+                segment.read_spec(index).objects().for_each(|id| *seen.entry(id).or_default() += 1);
+            }
+            if word.flags().has(Flags::CONTAINS) {
+                segment.contained(slot).into_iter().for_each(|id| *seen.entry(id).or_default() += 1);
+            }
+        }
+        for (id, seen) in seen {
+            let slot = segment.slot(id.slot());
+            let holds = slot.holds.load(Ordering::Relaxed) & u64::from(u32::MAX);
+            if slot.word().generation() != id.generation() {
+                return Err(format!("{id} was freed, and something holds it"));
+            }
+            if holds < seen {
+                return Err(format!("{id} has {holds} holds, and {seen} can be seen"));
+            }
+        }
+        Ok(())
+    }
+
+    /// No byte of the arena is in two objects, and no lease counts fewer than are in it.
+    fn check_rooms(&self) -> Result<(), String> {
+        use crate::store::UnitState;
+        let segment = &self.segment;
+        // By where it begins: a result and the draft that it was are the same bytes for a moment.
+        let mut rooms: BTreeMap<u64, (u64, u32)> = BTreeMap::new();
+        for index in 1..segment.slots_used() {
+            let slot = segment.slot(index);
+            let flags = slot.word().flags();
+            let mut here = Vec::new();
+            if flags.has(Flags::ARENA) {
+                let at = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
+                here.push((at, slot.home.load(Ordering::Relaxed)));
+            }
+            let count = u64::from(slot.contained.load(Ordering::Relaxed));
+            if flags.has(Flags::CONTAINS) && count > crate::store::CONTAINED_INLINE as u64 {
+                here.push(((slot.list.load(Ordering::Relaxed), count * 8), slot.list_home.load(Ordering::Relaxed)));
+            }
+            for ((offset, len), home) in here {
+                if let Some(other) = rooms.insert(offset, (len, home))
+                    && other != (len, home)
+                {
+                    return Err(format!("slot {index} begins where another object does"));
+                }
+            }
+        }
+        let mut end = 0;
+        let mut live: BTreeMap<u32, u64> = BTreeMap::new();
+        for (offset, (len, home)) in &rooms {
+            if *offset < end {
+                return Err(format!("two objects are at {offset}"));
+            }
+            end = offset + len;
+            *live.entry(*home).or_default() += 1;
+            let (unit, unit_bytes) = (segment.unit(*home), segment.unit_bytes());
+            let first = u64::from(*home) * unit_bytes;
+            let behind = first + u64::from(unit.len.load(Ordering::Relaxed)) * unit_bytes;
+            if !matches!(unit.state().state(), UnitState::Open(_) | UnitState::Closed) || *offset < first || end > behind {
+                return Err(format!("what is at {offset} is not in its lease, unit {home}: {:?}", unit.state()));
+            }
+        }
+        for (home, found) in live {
+            let state = segment.unit(home).state();
+            if state.live() < found {
+                return Err(format!("{found} are in unit {home}: {state:?}"));
+            }
+        }
+        let torn = !self.model.borrow().unburied.is_empty();
+        for index in (0..segment.units()).filter(|_| !torn) {
+            let unit = segment.unit(index);
+            let home = unit.home.load(Ordering::Relaxed);
+            let covers = home < index && index - home < segment.unit(home).len.load(Ordering::Relaxed);
+            let is_lease = matches!(segment.unit(home).state().state(), UnitState::Open(_) | UnitState::Closed);
+            if unit.state().state() == UnitState::Part && !(covers && is_lease) {
+                return Err(format!("unit {index} is part of no lease"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What must be so when nobody is in the middle of anything and the head has nothing left to do.
+    pub fn check_at_rest(&self) -> Result<(), String> {
+        let (segment, model) = (&self.segment, self.model.borrow());
+        for (id, object) in &model.objects {
+            let Place::Task { args, by } = &object.place else { continue };
+            let word = segment.slot(id.slot()).word();
+            let missing = args.iter().any(|arg| matches!(arg, Argument::Object(id) if !model.is_finished(*id)));
+            if by.is_some() || missing == (word.state() == State::Pending) {
+                return Err(format!("task {id} is {word:?} with {args:?}, and is run by {by:?}"));
+            }
+        }
+        for (seat, sleep) in &model.asleep {
+            let there = sleep.ids.iter().filter(|id| model.is_finished(**id)).count();
+            let desk = segment.desk(*seat);
+            let rung = desk.bell.load(Ordering::Relaxed) != sleep.bell || desk.countdown.load(Ordering::Relaxed) <= 0;
+            if there >= sleep.wanted && !rung {
+                return Err(format!("{seat:?} sleeps, and what it waits for is there"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A task's arguments as the model has them.
+pub fn arguments(spec: &Spec) -> Vec<Argument> {
+    let argument = |arg| match arg {
+        crate::store::Arg::Object(id) => Argument::Object(id),
+        crate::store::Arg::Bytes(bytes) => Argument::Value(bytes.first_chunk().map_or(0, |tag| u64::from_ne_bytes(*tag))),
+    };
+    spec.args().map(argument).collect()
+}

@@ -1,0 +1,301 @@
+//! Workers that are killed after so many instructions, from the moment in which a task wakes them until they sleep again.
+//!
+//! ```text
+//!   the worker sleeps ─▶ seized ─▶ one step, which is its sleep ─▶ a task is submitted, somebody waits for it ─▶ it wakes: step, step, step
+//! ```
+
+use crate::cell::{Arg, Ref, put, submit, wait};
+use crate::front::sigkill;
+use crate::series::{Outcome, Series, kills, spread};
+use crate::trace::{Stop, Tracee};
+use crate::victims::echo;
+use crate::witness::{ARENA_BYTES, Client, Witness, got, me, patience, segment, within_patience, worker};
+use crate::{lies, task};
+use mobula::abi::{Cause, Fault};
+use mobula::protocol::ObjectId;
+use mobula::store::State;
+use std::sync::atomic::Ordering;
+
+/// A load for a worker.
+pub struct Load {
+    pub name: &'static str,
+    submit: fn() -> Submitted,
+    expected: &'static [Outcome],
+}
+
+/// Tasks, what comes of them when nobody dies, and objects that they use.
+#[derive(Default)]
+struct Submitted {
+    tasks: Vec<(Ref, Vec<u8>)>,
+    /// For tasks that return refs: what these refer to.
+    inner: Option<Vec<u8>>,
+    objects: Vec<(Ref, Vec<u8>)>,
+}
+
+task!(
+    /// So many bytes as its argument says.
+    bytes = |args| Ok((vec![5; usize::from(args[0][0])], vec![]))
+);
+
+task!(
+    /// Puts as many objects as its argument says, and returns their ids.
+    wrapped = |args| {
+        let inner: Vec<Ref> = (0..args[0][0]).map(|index| put(&vec![2; if index % 2 == 0 { 40 } else { ARENA_BYTES }]).unwrap()).collect();
+        Ok((inner.iter().flat_map(|object| object.0.to_le_bytes()).collect(), inner))
+    }
+);
+
+task!(refused = |_| Err(Cause::Error { message: "no".into() }));
+
+const ENDS: &[Outcome] = &[Outcome::Sealed, Outcome::Error];
+
+pub const ALL: &[Load] = &[
+    Load {
+        name: "a task with an inline result",
+        submit: || one(submit("bytes", bytes, &[Arg::Value(&[100])]).unwrap(), vec![5; 100]),
+        expected: ENDS,
+    },
+    Load {
+        name: "a task with a result in the arena",
+        submit: || one(submit("bytes", bytes, &[Arg::Value(&[200])]).unwrap(), vec![5; 200]),
+        expected: ENDS,
+    },
+    Load {
+        name: "a task with ref arguments",
+        submit: || {
+            let objects = vec![(put(&[1; 40]).unwrap(), vec![1; 40]), (put(&[3; 300]).unwrap(), vec![3; 300])];
+            let task = submit("echo", echo, &[Arg::Of(&objects[0].0), Arg::Of(&objects[1].0)]).unwrap();
+            Submitted { objects, ..one(task, [vec![1; 40], vec![3; 300]].concat()) }
+        },
+        expected: ENDS,
+    },
+    Load {
+        name: "a task whose arguments only it keeps",
+        submit: || {
+            let (small, large) = (put(&[1; 40]).unwrap(), put(&[3; 300]).unwrap());
+            let task = submit("echo", echo, &[Arg::Of(&small), Arg::Of(&large), Arg::Value(&[4; 130])]).unwrap();
+            one(task, [vec![1; 40], vec![3; 300], vec![4; 130]].concat())
+        },
+        expected: ENDS,
+    },
+    Load {
+        name: "a task for which others wait",
+        submit: || {
+            let first = submit("bytes", bytes, &[Arg::Value(&[100])]).unwrap();
+            let second = submit("echo", echo, &[Arg::Of(&first), Arg::Value(&[1])]).unwrap();
+            let third = submit("echo", echo, &[Arg::Of(&first), Arg::Of(&second)]).unwrap();
+            let (of_first, of_second) = (vec![5; 100], [vec![5; 100], vec![1]].concat());
+            let of_third = [of_first.clone(), of_second.clone()].concat();
+            Submitted { tasks: vec![(first, of_first), (second, of_second), (third, of_third)], ..Submitted::default() }
+        },
+        expected: ENDS,
+    },
+    Load {
+        name: "a task that returns refs",
+        submit: || Submitted {
+            inner: Some(vec![2; 40]),
+            ..one(submit("wrapped", wrapped, &[Arg::Value(&[3])]).unwrap(), vec![])
+        },
+        expected: ENDS,
+    },
+    Load {
+        name: "a task that returns many refs",
+        submit: || Submitted {
+            inner: Some(vec![2; 40]),
+            ..one(submit("wrapped", wrapped, &[Arg::Value(&[12])]).unwrap(), vec![])
+        },
+        expected: ENDS,
+    },
+    Load {
+        name: "a task whose result nobody wants",
+        submit: || {
+            drop(submit("wrapped", wrapped, &[Arg::Value(&[12])]).unwrap());
+            Submitted::default()
+        },
+        expected: &[Outcome::Gone],
+    },
+    Load {
+        name: "a task that fails",
+        submit: || one(submit("refused", refused, &[]).unwrap(), vec![]),
+        expected: &[Outcome::Error],
+    },
+];
+
+fn one(task: Ref, result: Vec<u8>) -> Submitted {
+    Submitted { tasks: vec![(task, result)], ..Submitted::default() }
+}
+
+/// A worker that somebody steps.
+struct Stepped {
+    tracee: Tracee,
+    client: Client,
+    done: usize,
+}
+
+impl Stepped {
+    /// Takes the worker while it sleeps, and lets it sleep on.
+    fn asleep() -> Stepped {
+        let client = worker();
+        let mut tracee = Tracee::seize(client.pid);
+        tracee.interrupt();
+        tracee.step();
+        Stepped { tracee, client, done: 0 }
+    }
+
+    /// Waits until it has done the instruction at which it is.
+    fn wait(&mut self) {
+        match self.tracee.wait() {
+            Stop::Stepped => self.done += 1,
+            other => panic!("the worker has stopped for another reason: {other:?}"),
+        }
+    }
+
+    /// Lets it go on until it has done so many instructions, or `is_far_enough`, or is about to sleep.
+    fn go_on(&mut self, steps: usize, mut is_far_enough: impl FnMut(Client) -> bool) {
+        while self.done < steps && !is_far_enough(self.client) && !is_asleep(self.client) {
+            self.tracee.step();
+            self.wait();
+        }
+    }
+}
+
+fn is_asleep(worker: Client) -> bool {
+    segment().desk(worker.seat).asleep.load(Ordering::Acquire) > 0
+}
+
+fn has_task(worker: Client) -> bool {
+    segment().desk(worker.seat).current.load(Ordering::Acquire) != 0
+}
+
+fn is_idle(worker: Client) -> bool {
+    segment().header().idle.has(worker.seat)
+}
+
+/// Kills workers in the middle of a load, again and again.
+pub fn kill_in(load: &Load) {
+    let witness = Witness::start(8 << 20, true);
+    // The first worker learns the functions, the others ask anew: that belongs to what is interrupted.
+    let (_, working, length) = kill_after(&witness, load, usize::MAX);
+    // Most of what follows its work is looking for more, again and again.
+    let late = kills().div_ceil(5);
+    let mut points = spread(0, working, kills() - late);
+    points.extend(spread(working, length, late + 1).into_iter().skip(1));
+    let mut series = Series::at_points(load.name, length, points);
+    for steps in series.points() {
+        series.kill(steps, || kill_after(&witness, load, steps).0);
+    }
+    witness.end();
+    series.finish(load.expected);
+}
+
+/// Kills the worker after so many instructions. Gives what came of the tasks, after how many instructions it had no task any more, and how
+/// many it did in all.
+fn kill_after(witness: &Witness, load: &Load, steps: usize) -> (Vec<Outcome>, usize, usize) {
+    let mut stepped = Stepped::asleep();
+    let dead = stepped.client;
+    let submitted = (load.submit)();
+    let ids: Vec<&Ref> = submitted.tasks.iter().map(|(task, _)| task).collect();
+    // Somebody sleeps until all of it is there; nobody but a sealer, or the head, wakes them.
+    let (idle, done) = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait(&ids, ids.len(), Some(patience())).unwrap());
+        within_patience("somebody waits", || ids.is_empty() || is_asleep(me()));
+        stepped.wait();
+        stepped.done = 0;
+        // For how many instructions it has had nothing to do.
+        let mut idle = 0;
+        stepped.go_on(steps, |worker| {
+            idle = if has_task(worker) { 0 } else { idle + 1 };
+            false
+        });
+        stepped.tracee.kill();
+        let ready = waiting.join().unwrap();
+        assert!(ready.iter().all(|ready| *ready), "whoever waits is not woken: {ready:?}");
+        (idle.min(stepped.done), stepped.done)
+    });
+    let outcomes = outcomes(&submitted, dead);
+    for (object, bytes) in &submitted.objects {
+        assert!(*got(object).unwrap() == **bytes, "an argument is not what it was");
+    }
+    drop(submitted);
+    witness.survives(dead);
+    (outcomes, done - idle, done)
+}
+
+/// What came of the tasks: what they would have given, or an error that says who died.
+fn outcomes(submitted: &Submitted, dead: Client) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for (task, expected) in &submitted.tasks {
+        outcomes.push(match got(task) {
+            Ok(result) => {
+                match &submitted.inner {
+                    None => assert!(*result == **expected, "the result is another one"),
+                    Some(inner) => {
+                        let ids = result.as_chunks::<8>().0.iter().map(|id| Ref::to(u64::from_le_bytes(*id)));
+                        assert!(ids.map(|object| got(&object).unwrap().starts_with(inner)).all(|is_right| is_right));
+                    }
+                }
+                Outcome::Sealed
+            }
+            Err(Fault::Task(failure)) => {
+                let died = failure.cause == sigkill() && failure.pid == dead.pid;
+                let failed = matches!(&failure.cause, Cause::Error { message } if message == "no");
+                assert!(died || failed, "nobody but the worker was killed: {failure:?}");
+                assert!(!lies::is("cause"), "it failed because of {:?}", failure.cause);
+                Outcome::Error
+            }
+            Err(fault) => panic!("{fault:?}"),
+        });
+    }
+    if outcomes.is_empty() {
+        outcomes.push(Outcome::Gone);
+    }
+    outcomes
+}
+
+/// A task comes while its worker goes to sleep, and the worker is killed shortly after: somebody else must run it.
+pub fn kill_on_the_way_to_sleep() {
+    let witness = Witness::start(8 << 20, true);
+    let length = submit_and_kill(&witness, usize::MAX, 0).1;
+    let pairs: Vec<(usize, usize)> = if crate::series::is_full() {
+        (0..length).flat_map(|at| [1, 2, 4, 7, 11, 20, 40].map(|later| (at, later))).collect()
+    } else {
+        spread(0, length - 1, kills() * 3).into_iter().map(|at| (at, 11)).collect()
+    };
+    let mut series = Series::at_points("a task that comes on the way to sleep", length, vec![]);
+    for (at, later) in pairs {
+        series.kill(at, || vec![submit_and_kill(&witness, at, later).0]);
+    }
+    witness.end();
+    series.finish(&[Outcome::Sealed, Outcome::Error]);
+}
+
+/// Submits a task when the worker has done so many instructions since it is idle, and kills it after so many more. Gives how many there are
+/// until it sleeps.
+fn submit_and_kill(witness: &Witness, at: usize, later: usize) -> (Outcome, usize) {
+    let mut stepped = Stepped::asleep();
+    let dead = stepped.client;
+    let first = submit("bytes", bytes, &[Arg::Value(&[1])]).unwrap();
+    stepped.wait();
+    stepped.go_on(usize::MAX, has_task);
+    stepped.go_on(usize::MAX, |worker| !has_task(worker));
+    stepped.go_on(usize::MAX, is_idle);
+    stepped.done = 0;
+    stepped.go_on(at, |_| false);
+    let length = stepped.done;
+    let second = submit("bytes", bytes, &[Arg::Value(&[2])]).unwrap();
+    stepped.go_on(length + later, |_| false);
+    let has_begun = segment().slot(ObjectId(second.0).slot()).word().state() == State::Running;
+    stepped.tracee.kill();
+    assert_eq!(got(&first).map(|result| result.to_vec()), Ok(vec![5; 1]));
+    let outcome = match got(&second).map(|result| result.to_vec()) {
+        Ok(result) => {
+            assert_eq!(result, [5; 2]);
+            Outcome::Sealed
+        }
+        Err(Fault::Task(failure)) if failure.cause == sigkill() && has_begun => Outcome::Error,
+        Err(fault) => panic!("nobody had begun to run it: {fault:?}"),
+    };
+    drop((first, second));
+    witness.survives(dead);
+    (outcome, length)
+}
