@@ -71,6 +71,18 @@ impl Handles {
         *self.entry(id) = Entry { generation: id.generation(), count: 1, since, ..Entry::default() };
     }
 
+    /// One reference more to an object to which this process has one already. False, and nothing is counted, when it has none.
+    #[inline]
+    pub fn retain_known(&mut self, id: ObjectId) -> bool {
+        match self.entries.get_mut(id.slot() as usize) {
+            Some(entry) if entry.generation == id.generation() && entry.count > 0 => {
+                entry.count += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// One reference more.
     pub fn retain(&mut self, id: ObjectId) -> News {
         let since = self.period;

@@ -102,7 +102,7 @@ impl Segment {
     pub fn work_came(&self) {
         // The fence of `push` lies between the push and this look; a worker that goes to sleep adds itself to the idle ones, then looks
         // at the rings.
-        if self.header().seeking.is_empty() && !self.header().idle.is_empty() {
+        if !self.header().idle.is_empty() && self.header().seeking.is_empty() {
             self.wake_idle();
         }
     }
@@ -144,13 +144,22 @@ fn wait(bell: &AtomicU32, seen: u32, timeout: Option<Duration>) {
     let _ = futex::wait(bell, futex::Flags::empty(), seen, timeout.as_ref());
 }
 
+/// The low half of a bell is its number here, and the high half counts who was woken, as nobody but the kernel does otherwise.
 #[cfg(loom)]
-fn wake(_bell: &AtomicU32) {}
+fn wake(bell: &AtomicU32) {
+    bell.fetch_add(1 << 16, Ordering::AcqRel);
+}
 
-/// A model of a sleeper yields until the number has changed; a lost ring is then a deadlock that loom reports.
+/// As the kernel does it: whoever finds another number than `seen` does not sleep, and who sleeps must be woken. One whom nobody wakes
+/// any more yields for ever, which loom reports.
 #[cfg(loom)]
 fn wait(bell: &AtomicU32, seen: u32, _timeout: Option<Duration>) {
-    while bell.load(Ordering::Acquire) == seen {
+    let mut now = bell.load(Ordering::Acquire);
+    if now != seen {
+        return;
+    }
+    while now >> 16 == seen >> 16 {
         crate::sync::pause();
+        now = bell.load(Ordering::Acquire);
     }
 }

@@ -81,7 +81,8 @@ impl Slot {
         }
     }
 
-    fn is_unused(&self) -> bool {
+    /// Whether nobody has it.
+    pub(super) fn is_unused(&self) -> bool {
         self.holds.load(Ordering::Acquire) & HOLDS == 0 && self.refs.is_empty() && self.pins.is_empty()
     }
 }

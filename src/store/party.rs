@@ -113,11 +113,12 @@ impl Party {
         let mut take = |index: u32| {
             let slot = segment.slot(index);
             let word = slot.word();
-            if let Some(mine) = word.after(Step::Lease { by: self.seat })
-                && slot.swap(word, mine).is_ok()
-            {
+            let mine = word.after(Step::Lease { by: self.seat });
+            let taken = mine.is_some_and(|mine| slot.swap(word, mine).is_ok());
+            if taken {
                 self.free.push(index);
             }
+            taken
         };
         segment.find_slots(count, &mut take);
         // So that the first is given first.
@@ -240,8 +241,8 @@ impl Segment {
         }
     }
 
-    /// Shows `take` about `count` slots that nobody has: used ones first, because their pages exist, then fresh ones.
-    fn find_slots(&self, count: u32, take: &mut impl FnMut(u32)) {
+    /// Shows `take` slots that nobody has, until it has taken about `count`: used ones first, because their pages exist, then fresh ones.
+    fn find_slots(&self, count: u32, take: &mut impl FnMut(u32) -> bool) {
         let header = self.header();
         let words = self.limits().slots.div_ceil(64);
         let mut left = count;
@@ -253,9 +254,12 @@ impl Segment {
                 // Only bits are taken; who has the slot is decided by its word.
                 let bits = if hint.load(Ordering::Relaxed) == 0 { 0 } else { hint.swap(0, Ordering::AcqRel) };
                 if bits != 0 {
-                    (0..64).filter(|bit| bits >> bit & 1 == 1).for_each(|bit| take(place * 64 + bit));
+                    // A bit may be stale, or nonsense: slot 0 is never used.
+                    let slots = (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| place * 64 + bit);
+                    let slots = slots.filter(|index| (1..self.limits().slots).contains(index));
+                    let taken = slots.filter(|index| take(*index)).count();
                     header.slots_loose.fetch_sub(bits.count_ones(), Ordering::Relaxed);
-                    left = left.saturating_sub(bits.count_ones());
+                    left = left.saturating_sub(taken as u32);
                     if left == 0 {
                         header.slots_hint.store(place, Ordering::Relaxed);
                         return;
@@ -269,7 +273,7 @@ impl Segment {
             // All have been used: stay at the end.
             header.slots_fresh.store(self.limits().slots, Ordering::Relaxed);
         }
-        (first..end).for_each(take);
+        (first.max(1)..end).for_each(|index| _ = take(index));
     }
 
     /// Slots that have ever been used are below this one.

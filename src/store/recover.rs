@@ -103,6 +103,8 @@ impl Segment {
         let owned = word.owner() == Some(dead);
         match word.state() {
             State::Free if owned => {
+                // It may have been about to make an object of it, to which it refers.
+                slot.refs.remove(dead);
                 if let Some(loose) = word.after(Step::Return { by: dead })
                     && slot.swap(word, loose).is_ok()
                 {
@@ -110,7 +112,13 @@ impl Segment {
                 }
                 return;
             }
-            State::Free => return,
+            State::Free => {
+                // Whoever takes bits away looks at their slots. If that was the dead one, nobody would look at this one again.
+                if word.owner().is_none() && self.hint(index / 64).load(Ordering::Relaxed) >> (index % 64) & 1 == 0 {
+                    self.offer_slot(index);
+                }
+                return;
+            }
             State::Pending if owned => {
                 if let Some(adopted) = word.after(Step::Adopt { by: Seat::HEAD })
                     && slot.swap(word, adopted).is_ok()
@@ -130,7 +138,8 @@ impl Segment {
         let unpinned = !is_pin_kept && slot.pins.remove(dead);
         let unreferenced = !is_kept && slot.refs.remove(dead);
         slot.waiters.remove(dead);
-        if unpinned || unreferenced {
+        // Or it had let go of it already and was about to free it.
+        if unpinned || unreferenced || slot.is_unused() {
             estate.loose.push(id);
         }
         if word.is_sealed() && !slot.waiters.is_empty() {

@@ -14,7 +14,6 @@ mod process;
 mod world;
 
 use super::*;
-use crate::sync::Ordering;
 use head::Head;
 use process::{Me, Size, Work};
 use proptest::prelude::*;

@@ -35,10 +35,14 @@ pub(crate) fn mortal<T>(writes: u32, life: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// From here on, on this thread of the machine, the `SeqCst` fences in files whose name ends so do nothing.
-pub(crate) fn without_fences(file: Option<&'static str>) {
-    FENCELESS.set(file);
-    // A model that failed with a mortal thread in it has left that behind.
+/// From here on the `SeqCst` fences in files whose name ends so do nothing.
+pub(crate) fn without_fences(file: &'static str) {
+    FENCELESS.set(Some(file));
+}
+
+/// From here on all fences are there. A model that failed may have left some out, and a mortal thread in it.
+pub(crate) fn with_fences() {
+    FENCELESS.set(None);
     MORTAL.set(None);
 }
 

@@ -48,8 +48,8 @@ pub fn flush_cells() {
 pub(super) struct Libraries {
     opened: HashMap<String, usize>,
     list: Vec<Library>,
-    /// Functions by their numbers.
-    functions: HashMap<u32, (usize, Trampoline)>,
+    /// Functions by their numbers, which are given out one after the other.
+    functions: Vec<Option<(usize, Trampoline)>>,
 }
 
 struct Library {
@@ -69,7 +69,7 @@ pub(super) struct Entry {
 impl Libraries {
     /// Whether the function of this number was learnt.
     pub fn knows(&self, number: u32) -> bool {
-        self.functions.contains_key(&number)
+        matches!(self.functions.get(number as usize), Some(Some(_)))
     }
 
     /// The function of this number is at `offset` of the library. An empty path is the executable itself.
@@ -92,7 +92,9 @@ impl Libraries {
         // SAFETY: the address is in the library, where the submitter, which has the same file open, has a trampoline.
         // Function and data pointers are the same on Linux.
         let trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(address) };
-        self.functions.insert(number, (place, trampoline));
+        let number = number as usize;
+        self.functions.resize(self.functions.len().max(number + 1), None);
+        self.functions[number] = Some((place, trampoline));
         Ok(())
     }
 
@@ -101,7 +103,8 @@ impl Libraries {
     /// # Errors
     /// A sentence.
     pub fn entry(&mut self, number: u32, cell: u64) -> Result<Entry, String> {
-        let (place, trampoline) = *self.functions.get(&number).ok_or("the function is not known")?;
+        let known = self.functions.get(number as usize).copied().flatten();
+        let (place, trampoline) = known.ok_or("the function is not known")?;
         let library = &mut self.list[place];
         if library.cell != Some(cell) {
             // SAFETY: the function is the library's attach function, and the library is never closed.

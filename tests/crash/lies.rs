@@ -1,5 +1,6 @@
 //! Proof that this program can fail: it is run again with an expectation that is wrong on purpose, and must say so.
 
+use crate::witness::PATIENCE_MS;
 use std::process::Command;
 
 /// Names the expectation that is wrong. Only this program looks at it.
@@ -28,7 +29,7 @@ pub fn is_any() -> bool {
 pub fn each_wrong_expectation_is_found() {
     for (lie, scenario, said) in ALL {
         let program = std::env::current_exe().expect("this program has a path");
-        let output = Command::new(program).args(["--scenario", scenario]).env(LIE, lie).output().expect("this program runs");
+        let output = Command::new(program).args(["--scenario", scenario]).env(LIE, lie).env(PATIENCE_MS, "500").output().expect("this program runs");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "`{scenario}` does not find that `{lie}` is wrong");
         assert!(text.contains(said), "`{scenario}` fails for another reason than that `{lie}` is wrong:\n{text}");

@@ -106,7 +106,6 @@ struct Load {
 pub fn kill_at_random() {
     let seed = std::env::var("MOBULA_CRASH_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 ^ u64::from(mobula::store::now_us()));
-    going_on(format!("a storm with MOBULA_CRASH_SEED={seed}"));
     let front = Front::start(Config {
         num_cpus: Some(3.0),
         object_store_memory: Some(64 << 20),

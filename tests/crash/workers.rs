@@ -130,6 +130,8 @@ struct Stepped {
     tracee: Tracee,
     client: Client,
     done: usize,
+    /// It was, since it was taken; from then on its sleep is the end.
+    was_awake: bool,
 }
 
 impl Stepped {
@@ -139,7 +141,7 @@ impl Stepped {
         let mut tracee = Tracee::seize(client.pid);
         tracee.interrupt();
         tracee.step();
-        Stepped { tracee, client, done: 0 }
+        Stepped { tracee, client, done: 0, was_awake: false }
     }
 
     /// Waits until it has done the instruction at which it is.
@@ -152,9 +154,10 @@ impl Stepped {
 
     /// Lets it go on until it has done so many instructions, or `is_far_enough`, or is about to sleep.
     fn go_on(&mut self, steps: usize, mut is_far_enough: impl FnMut(Client) -> bool) {
-        while self.done < steps && !is_far_enough(self.client) && !is_asleep(self.client) {
+        while self.done < steps && !is_far_enough(self.client) && !(self.was_awake && is_asleep(self.client)) {
             self.tracee.step();
             self.wait();
+            self.was_awake |= !is_asleep(self.client);
         }
     }
 }

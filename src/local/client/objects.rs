@@ -66,7 +66,7 @@ impl Client {
                         let unlocked = state.unlock(space);
                         let segment = state.segment();
                         drop(state);
-                        return match unlocked.map_or(Ok(()), |run| arena.unlock(&segment, run)) {
+                        return match unlocked.map_or(Ok(()), |run| arena.unlock(segment, run)) {
                             Ok(()) => Ok((slot, space)),
                             Err(error) => {
                                 let discarded = self.state().discard(Draft::Shared { slot, space, len });
@@ -172,7 +172,9 @@ impl Client {
     pub fn retain(&self, ids: &[u64]) {
         let mut state = self.state();
         for id in ids {
-            state.retain(ObjectId(*id));
+            if !state.handles.retain_known(ObjectId(*id)) {
+                state.retain(ObjectId(*id));
+            }
         }
     }
 

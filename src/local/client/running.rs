@@ -84,9 +84,7 @@ impl Client {
     fn begin(&self, task: ObjectId) -> Claimed {
         let desk = self.segment.desk(self.seat);
         desk.current.store(task.0, Ordering::Release);
-        if !self.segment.header().active.has(self.seat) {
-            self.segment.header().active.add(self.seat);
-        }
+        self.be_active();
         if desk.wrote.load(Ordering::Relaxed) == 1 {
             desk.wrote.store(0, Ordering::Relaxed);
         }

@@ -43,20 +43,23 @@ impl Spin {
             return None;
         }
         let budget = Duration::from_micros(self.budget.load(Ordering::Relaxed).into());
-        let mut begun = Instant::now();
+        // What comes at once comes before the clock is looked at.
+        let mut begun: Option<Instant> = None;
         loop {
             for _ in 0..TURNS {
                 match look() {
                     Look::Found(found) => {
-                        self.misses.store(0, Ordering::Relaxed);
+                        if self.misses.load(Ordering::Relaxed) != 0 {
+                            self.misses.store(0, Ordering::Relaxed);
+                        }
                         return Some(found);
                     }
-                    Look::Progress => begun = Instant::now(),
+                    Look::Progress => begun = None,
                     Look::Nothing => pause(),
                     Look::GiveUp => return None,
                 }
             }
-            if begun.elapsed() > budget {
+            if begun.get_or_insert_with(Instant::now).elapsed() > budget {
                 self.misses.fetch_add(1, Ordering::Relaxed);
                 return None;
             }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(super) struct State {
     pub handles: Handles,
     pub party: Party,
+    /// The tables of `party`. They stay mapped for as long as the process lives, as the client itself does.
+    segment: &'static Segment,
     pub drafts: Tokens<Draft>,
     pub spares: Spares,
     /// Small arguments that a task reads.
@@ -74,6 +76,7 @@ impl State {
     pub fn new(party: Party, arena: (ArenaInfo, Arc<Arena>)) -> State {
         State {
             handles: Handles::default(),
+            segment: Box::leak(Box::new(Arc::clone(&party.segment))),
             party,
             drafts: Tokens::default(),
             spares: Spares::default(),
@@ -91,8 +94,8 @@ impl State {
         }
     }
 
-    pub fn segment(&self) -> Arc<Segment> {
-        Arc::clone(&self.party.segment)
+    pub fn segment(&self) -> &'static Segment {
+        self.segment
     }
 
     /// One reference more. False when there is no such object.
@@ -117,7 +120,12 @@ impl State {
     pub fn let_go(&mut self, id: ObjectId) -> Vec<ToHead> {
         let segment = self.segment();
         segment.remove(id, Kind::Ref, self.party.seat);
-        self.collect(vec![id])
+        let (mut loose, mut leftovers) = (Vec::new(), Leftovers::default());
+        segment.collect_one(&mut self.party, id, &mut loose, &mut leftovers);
+        if !loose.is_empty() {
+            segment.collect(&mut self.party, loose, &mut leftovers);
+        }
+        forgotten(leftovers)
     }
 
     /// The bytes are read once less.
@@ -132,7 +140,7 @@ impl State {
     pub fn collect(&mut self, loose: Vec<ObjectId>) -> Vec<ToHead> {
         let (segment, mut leftovers) = (self.segment(), Leftovers::default());
         segment.collect(&mut self.party, loose, &mut leftovers);
-        leftovers.spilled.into_iter().map(|(position, len)| ToHead::Forget { position, len }).collect()
+        forgotten(leftovers)
     }
 
     /// Throws a draft away.
@@ -166,4 +174,9 @@ impl State {
         }
         Some(self.unlocked.swap_remove(place).run)
     }
+}
+
+/// What the head must hear of what objects left.
+fn forgotten(leftovers: Leftovers) -> Vec<ToHead> {
+    leftovers.spilled.into_iter().map(|(position, len)| ToHead::Forget { position, len }).collect()
 }

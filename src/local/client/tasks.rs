@@ -78,9 +78,7 @@ impl Client {
             self.wait_for_ring()?;
             state = self.state();
         }
-        if !header.active.has(self.seat) {
-            header.active.add(self.seat);
-        }
+        self.be_active();
         let tried = state.try_submit(function, args, &mut lists)?;
         let Try::Submitted { task, is_ready, anonymous, written } = tried else { return Err(self.no_slots()) };
         let mut said = Vec::new();

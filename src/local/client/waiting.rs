@@ -25,6 +25,13 @@ impl Client {
         if num_returns > ids.len() as u64 {
             return Err(refused(format!("{num_returns} of {} objects can never be ready", ids.len())));
         }
+        if let (&[id], [ready], None) = (ids, &mut *ready, timeout)
+            && num_returns == 1
+            && self.spin_for(ObjectId(id))
+        {
+            *ready = 1;
+            return Ok(());
+        }
         let mut missing = Vec::new();
         let mut found = 0;
         for (place, (id, ready)) in (0..).zip(ids.iter().zip(ready.iter_mut())) {
@@ -46,6 +53,24 @@ impl Client {
         }
         ready.iter_mut().for_each(|ready| *ready = (*ready != 2).into());
         came
+    }
+
+    /// Spins for one object, which is what most calls wait for. True when it is there.
+    fn spin_for(&self, id: ObjectId) -> bool {
+        if self.is_finished(id) {
+            return true;
+        }
+        self.be_active();
+        let look = || if self.is_finished(id) { Look::Found(()) } else { Look::Nothing };
+        self.spin.look(&self.segment, self.seat, look).is_some()
+    }
+
+    /// This process uses a processor.
+    pub(super) fn be_active(&self) {
+        let active = &self.segment.header().active;
+        if !active.has(self.seat) {
+            active.add(self.seat);
+        }
     }
 
     pub(super) fn is_finished(&self, id: ObjectId) -> bool {
@@ -108,10 +133,7 @@ impl Waiter<'_> {
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return false;
         }
-        let active = &client.segment.header().active;
-        if !active.has(client.seat) {
-            active.add(client.seat);
-        }
+        client.be_active();
         if self.wanted == self.missing.len() as u64 {
             // `swap_remove` at the front then walks from the back; so that is where the first ones are.
             self.missing.reverse();

@@ -5,16 +5,18 @@
 //!                    └▶ must_fail the same with one thing left out or done wrong    some execution must fail, and say how
 //! ```
 //!
-//! A process is a thread here, and its death is the end of a thread between two of its writes (see `sync/loomed.rs`): `explore_deaths`
-//! lets it die before each of them in turn. Who joins a thread knows that it is dead, as the head does from the kernel.
+//! A process is a thread here, and its death is the end of a thread between two of its writes (see `sync/loomed.rs`): a model with
+//! a mortal thread is explored once for each of them. Who joins a thread knows that it is dead, as the head does from the kernel.
 //!
 //! # Invariants
 //! - Nothing here is a copy of the store's code but what is deliberately wrong.
 
 mod claim;
+mod idle;
+mod wait;
 
 use super::*;
-use crate::sync::{model, mortal, without_fences};
+use crate::sync::{model, mortal, with_fences, without_fences};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -27,9 +29,16 @@ const ALICE: Seat = Seat(1);
 const BOB: Seat = Seat(2);
 const CAROL: Seat = Seat(3);
 
-/// What the executions of a model come to. Its atomics are not loom's: they are about all executions, not in any of them.
+/// What loom says when somebody sleeps whom nobody wakes any more.
+const ASLEEP: &str = "exceeded maximum number of branches";
+
+/// What the executions of a model come to.
+#[derive(Clone, Debug, Default)]
+struct Seen(Arc<Tally>);
+
+/// Not loom's atomics: this is about all executions, and not in any of them.
 #[derive(Debug, Default)]
-struct Seen {
+struct Tally {
     outcomes: Mutex<BTreeMap<&'static str, u64>>,
     executions: AtomicU64,
     /// After how many writes the mortal thread dies.
@@ -40,14 +49,38 @@ struct Seen {
 impl Seen {
     /// This execution came to this.
     fn note(&self, outcome: &'static str) {
-        *self.outcomes.lock().unwrap().entry(outcome).or_default() += 1;
+        *self.0.outcomes.lock().unwrap().entry(outcome).or_default() += 1;
     }
 
     /// Lives until death comes; at most one thread of a model.
     fn mortal<T>(&self, life: impl FnOnce() -> T) -> Option<T> {
-        let lived = mortal(self.writes.load(Relaxed), life);
-        self.deaths.fetch_add(lived.is_none().into(), Relaxed);
+        let lived = mortal(self.0.writes.load(Relaxed), life);
+        self.0.deaths.fetch_add(lived.is_none().into(), Relaxed);
         lived
+    }
+
+    /// Explores the model; when one of its threads is mortal, it dies before its first write, before its second, and so on until it
+    /// lives to its end.
+    fn of(&self, depth: Depth, model: impl Fn(&Seen) + Send + Sync + 'static) {
+        let model = Arc::new(model);
+        loop {
+            let deaths = self.0.deaths.load(Relaxed);
+            let mut builder = model::Builder::new();
+            builder.max_branches = BRANCHES_MAX;
+            builder.preemption_bound = match depth {
+                Depth::Full => None,
+                Depth::Switches(count) => Some(count),
+            };
+            let (seen, model) = (self.clone(), Arc::clone(&model));
+            builder.check(move || {
+                seen.0.executions.fetch_add(1, Relaxed);
+                model(&seen);
+            });
+            if self.0.deaths.load(Relaxed) == deaths {
+                return;
+            }
+            self.0.writes.fetch_add(1, Relaxed);
+        }
     }
 }
 
@@ -60,90 +93,38 @@ enum Depth {
     Switches(usize),
 }
 
-fn check(depth: Depth, seen: &Arc<Seen>, model: &Arc<impl Fn(&Arc<Seen>) + Send + Sync + 'static>) {
-    let mut builder = model::Builder::new();
-    builder.max_branches = 10_000;
-    builder.preemption_bound = match depth {
-        Depth::Full => None,
-        Depth::Switches(count) => Some(count),
-    };
-    let (seen, model) = (Arc::clone(seen), Arc::clone(model));
-    builder.check(move || {
-        seen.executions.fetch_add(1, Relaxed);
-        model(&seen);
-    });
-}
+/// More steps than any execution has in which nobody waits in vain.
+const BRANCHES_MAX: usize = 5000;
 
-/// Explores a model. Each of `outcomes` must come, or the model does not show what it is for.
-fn explore(depth: Depth, outcomes: &[&'static str], model: impl Fn(&Arc<Seen>) + Send + Sync + 'static) {
-    without_fences(None);
-    let (seen, began) = (Arc::new(Seen::default()), Instant::now());
-    check(depth, &seen, &Arc::new(model));
-    report(&seen, began, outcomes, "");
-}
-
-/// Explores a model of which one thread dies: before its first write, before its second, and so on until it lives to its end.
-fn explore_deaths(depth: Depth, outcomes: &[&'static str], model: impl Fn(&Arc<Seen>) + Send + Sync + 'static) {
-    without_fences(None);
-    let (seen, began, model) = (Arc::new(Seen::default()), Instant::now(), Arc::new(model));
-    let mut deaths = 0;
-    loop {
-        check(depth, &seen, &model);
-        if seen.deaths.load(Relaxed) == deaths {
-            break;
-        }
-        deaths = seen.deaths.load(Relaxed);
-        seen.writes.fetch_add(1, Relaxed);
-    }
-    report(&seen, began, outcomes, &format!(", death before each of {} writes", seen.writes.load(Relaxed)));
-}
-
-fn report(seen: &Seen, began: Instant, outcomes: &[&str], more: &str) {
+/// Explores a model. Each of `outcomes` must come, or it does not show what it is for.
+fn explore(depth: Depth, outcomes: &[&str], model: impl Fn(&Seen) + Send + Sync + 'static) {
+    let (seen, began) = (Seen::default(), Instant::now());
+    with_fences();
+    seen.of(depth, model);
     let name = std::thread::current().name().unwrap_or("?").rsplit("::").next().unwrap_or("?").replace('_', " ");
-    let (count, came) = (seen.executions.load(Relaxed), seen.outcomes.lock().unwrap().clone());
-    println!("{name}: {count} executions in {:.2} s{more}\n    {came:?}", began.elapsed().as_secs_f64());
-    let missing: Vec<_> = outcomes.iter().filter(|outcome| !came.contains_key(*outcome)).collect();
+    let tally = &seen.0;
+    let (count, came) = (tally.executions.load(Relaxed), tally.outcomes.lock().unwrap().clone());
+    let deaths = match tally.writes.load(Relaxed) {
+        0 => String::new(),
+        writes => format!(", with a death before each of {writes} writes"),
+    };
+    println!("{name}: {count} executions in {:.1} s{deaths}\n    {came:?}", began.elapsed().as_secs_f64());
+    let missing: Vec<_> = outcomes.iter().filter(|outcome| !came.contains_key(**outcome)).collect();
     assert!(missing.is_empty(), "{missing:?} never came: the model does not show what it is for");
 }
 
-/// What is left out of a model that must fail.
-#[derive(Clone, Copy, Debug)]
-enum Without {
-    /// The `SeqCst` fences of this file.
-    Fences(&'static str),
-    /// Nothing: the model itself does something wrong.
-    Care,
-}
-
-/// Explores a model that is wrong, until an execution fails and says `complaint`.
-fn must_fail(
-    depth: Depth,
-    without: Without,
-    complaint: &str,
-    model: impl Fn(&Arc<Seen>) + Send + Sync + 'static,
-) {
-    without_fences(match without {
-        Without::Fences(file) => Some(file),
-        Without::Care => None,
-    });
-    let (seen, model) = (Arc::new(Seen::default()), Arc::new(model));
-    let failed = quietly(|| {
-        let mut deaths = 0;
-        loop {
-            check(depth, &seen, &model);
-            if seen.deaths.load(Relaxed) == deaths {
-                break;
-            }
-            deaths = seen.deaths.load(Relaxed);
-            seen.writes.fetch_add(1, Relaxed);
-        }
-    });
-    without_fences(None);
-    let count = seen.executions.load(Relaxed);
-    let Err(panic) = failed else { panic!("{count} executions without {without:?}, and none failed") };
+/// Explores a model that lacks something, until an execution fails and says `complaint`.
+fn must_fail(depth: Depth, without: &str, complaint: &str, model: impl Fn(&Seen) + Send + Sync + 'static) {
+    let (seen, began) = (Seen::default(), Instant::now());
+    with_fences();
+    let failed = quietly(|| seen.of(depth, model));
+    with_fences();
+    let count = seen.0.executions.load(Relaxed);
+    let Err(panic) = failed else { panic!("without {without}, none of {count} executions failed") };
     let said = message(&*panic);
-    assert!(said.contains(complaint), "it failed for another reason: {said}");
-    println!("    without {without:?}: execution {count} fails: {}", said.lines().next().unwrap_or_default());
+    let said = said.lines().next().unwrap_or_default();
+    assert!(said.contains(complaint), "without {without}, it failed for another reason: {said}");
+    println!("    without {without}: execution {count} failed after {:.1} s: {said}", began.elapsed().as_secs_f64());
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -189,4 +170,11 @@ fn submit(party: &mut Party, objects: &[Id], late: &mut Vec<Id>) -> (Id, Readine
 /// A task that can be run at once.
 fn ready_task(party: &mut Party) -> Id {
     submit(party, &[], &mut Vec::new()).0
+}
+
+/// A task of `party`'s that `by` runs.
+fn running_task(party: &mut Party, by: Seat) -> Id {
+    let task = ready_task(party);
+    assert!(party.segment.take_step(task, Step::Claim { by }));
+    task
 }

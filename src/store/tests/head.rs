@@ -39,7 +39,7 @@ impl Head {
 
     /// Whether there is something that it would try again after a while.
     pub fn is_unsettled(&self) -> bool {
-        let has_room = self.world().segment.has_room(Seat::HEAD);
+        let has_room = self.world().segment.has_room(&self.me.party.borrow());
         self.unaudited.get() || self.retry.get() || has_room && !self.stranded.borrow().is_empty()
     }
 
@@ -151,28 +151,26 @@ impl Head {
 
     async fn seal_failed(&self, task: Id) -> Vec<Id> {
         let segment = &self.world().segment;
-        let slot = segment.slot(task.slot());
         let Some(word) = self.word(task).filter(|word| word.is_task()) else { return Vec::new() };
         let spec = segment.read_spec(task.slot());
-        let Some(sealed) = word.after(Step::Fail) else { return Vec::new() };
         here().await;
         self.me.moves();
         let (mut loose, mut waiting) = (Vec::new(), Vec::new());
-        if slot.swap(word, sealed).is_ok() {
+        if segment.take_step(task, Step::Fail) {
             if let Some(object) = self.world().model.borrow_mut().objects.get_mut(&task) {
                 object.place = Place::Failed;
             }
             here().await;
+            segment.tell_waiters(task.slot());
+            here().await;
+            waiting = segment.take_list(task.slot());
+            here().await;
             if word.flags().has(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
-            waiting = segment.close_list(task.slot());
-        }
-        self.me.moved();
-        segment.tell_waiters(task.slot());
-        if slot.refs.is_empty() {
             loose.push(task);
         }
+        self.me.moved();
         self.me.collect(loose).await;
         waiting
     }
@@ -202,7 +200,9 @@ impl Head {
         let segment = &self.world().segment;
         for task in self.watched.take() {
             let spec = segment.read_spec(task.slot());
-            let Some(word) = self.word(task).filter(|word| word.state() == State::Waiting) else { continue };
+            if self.word(task).is_none_or(|word| word.state() != State::Waiting) {
+                continue;
+            }
             let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
             if let Some(object) = failed {
                 self.carry_failure(task, object).await;
@@ -214,9 +214,7 @@ impl Head {
                 continue;
             }
             here().await;
-            if let Some(pending) = word.after(Step::Wake { by: Seat::HEAD })
-                && segment.slot(task.slot()).swap(word, pending).is_ok()
-            {
+            if segment.take_step(task, Step::Wake { by: Seat::HEAD }) {
                 self.push(task);
             }
         }
@@ -238,10 +236,10 @@ impl Head {
 
     fn push_stranded(&self) {
         let segment = &self.world().segment;
-        while segment.has_room(Seat::HEAD)
+        while segment.has_room(&self.me.party.borrow())
             && let Some(task) = self.stranded.borrow_mut().pop_front()
         {
-            segment.push(Seat::HEAD, task);
+            segment.push(&self.me.party.borrow(), task);
         }
     }
 
@@ -288,11 +286,11 @@ impl Head {
         let slot = self.world().segment.slot(id.slot());
         let pins: Vec<Seat> = slot.pins.iter().collect();
         if self.world().does(Wrong::MovesPinned) {
-            pins.iter().for_each(|seat| drop(slot.pins.remove(*seat)));
+            assert!(pins.iter().all(|seat| slot.pins.remove(*seat)));
         }
         let moved = self.world().segment.move_bytes(id, Body::Spilled { offset: position, len }, None);
         if self.world().does(Wrong::MovesPinned) {
-            pins.iter().for_each(|seat| drop(slot.pins.add(*seat)));
+            assert!(pins.iter().all(|seat| slot.pins.add(*seat)));
         }
         if moved {
             let mut model = self.world().model.borrow_mut();

@@ -1,7 +1,6 @@
 //! What a client does, in the steps between which it can die: the order is that of `local/client`.
 
 use super::world::{Argument, Has, LIMITS, Message, Object, Place, Sleep, World, Wrong, arguments};
-use crate::store::layout::CLOSED;
 use crate::store::objects::HOLDS;
 use crate::store::{
     Arg, Body, CONTAINED_INLINE, Flags, Id, Kind, Leftovers, Party, Readiness, Seat, Space, Spec, State, Step, Word,
@@ -35,6 +34,11 @@ pub enum Size {
 enum Draft {
     Private { tag: u64 },
     Shared { slot: u32, space: Space, len: u64, tag: u64 },
+}
+
+/// How many bytes of it are in the slot.
+fn inline_len(place: &Place) -> u8 {
+    if *place == Place::Inline { 8 } else { 0 }
 }
 
 /// A process.
@@ -250,11 +254,10 @@ impl Me {
         }
         if self.slow {
             // How `Segment::seal` begins.
-            segment.slot(slot).deps.store(CLOSED, Ordering::Relaxed);
             segment.slot(slot).refs.begin_with(self.seat);
             here().await;
         }
-        let sealed = segment.seal(self.seat, slot, flags);
+        let sealed = segment.seal(self.seat, slot, flags, inline_len(&place));
         let Some(id) = sealed else {
             self.complain(format!("slot {slot} was {:?}'s and could not be sealed", self.seat));
             return None;
@@ -395,6 +398,13 @@ impl Me {
             }
             mistaken = false;
             here().await;
+            if word.is_task() {
+                let abandoned = word.after(Step::Abandon)?;
+                if slot.swap(word, abandoned).is_ok() {
+                    return None;
+                }
+                continue;
+            }
             let dying = word.after(Step::Condemn { by: self.seat })?;
             if slot.swap(word, dying).is_err() {
                 continue;
@@ -480,7 +490,7 @@ impl Me {
     /// Submits a task; what is no object of its own yet becomes one that only the task keeps.
     pub async fn submit(self, args: Vec<Argument>, anonymous: Option<Size>) {
         let segment = &self.world.segment;
-        if !segment.has_room(self.seat) {
+        if !segment.has_room(&self.party.borrow()) {
             return;
         }
         let mut spec = Spec::new(7, 3);
@@ -524,6 +534,7 @@ impl Me {
                 model.has(self.seat).refs.insert(id);
             });
         };
+        let mut late = Vec::new();
         let readiness = if self.slow {
             // `Segment::submit` in its steps.
             let slot = segment.slot(index);
@@ -541,10 +552,10 @@ impl Me {
             let id = Id::new(index, task.generation());
             shown(id);
             here().await;
-            let readiness = if waits { segment.ready_or_listed(id, spec, self.seat) } else { Readiness::Ready };
+            let readiness = if waits { segment.ready_or_listed(id, spec, self.seat, &mut late) } else { Readiness::Ready };
             (id, readiness)
         } else {
-            let Some((id, readiness)) = segment.submit(&self.party.borrow(), index, spec) else {
+            let Some((id, readiness)) = segment.submit(&self.party.borrow(), index, spec, &mut late) else {
                 return self.complain(format!("slot {index} was {:?}'s and could not be a task", self.seat));
             };
             shown(id);
@@ -552,14 +563,17 @@ impl Me {
         };
         here().await;
         if let (task, Readiness::Ready) = readiness
-            && !segment.push(self.seat, task)
+            && !segment.push(&self.party.borrow(), task)
         {
             self.complain(format!("{task} was not pushed: there was room"));
         }
         here().await;
+        let mut stranded = Vec::new();
+        self.go_on(late, &mut stranded).await;
         if holds {
             self.moved();
         }
+        stranded.into_iter().for_each(|task| self.world.tell(Message::Strand { task }));
     }
 
     async fn claim(&self) -> Option<Id> {
@@ -646,7 +660,9 @@ impl Me {
         }
         let Some(draft) = self.draft(size).await else { return self.say_failed(task).await };
         // What its result refers to: its arguments, and what it has besides.
-        let candidates: Vec<Id> = spec.objects().chain(self.has().refs).collect();
+        // Nothing that keeps the task itself: a circle would never go, and in a program none can be made.
+        let keeps_task = |id: &Id| self.world.model.borrow().reachable_from(vec![*id]).contains(&task);
+        let candidates: Vec<Id> = spec.objects().chain(self.has().refs).filter(|id| !keeps_task(id)).collect();
         let mut inner: Vec<Id> = Vec::new();
         if !candidates.is_empty() {
             for id in candidates.iter().cycle().take(contains) {
@@ -708,12 +724,18 @@ impl Me {
             flags = flags.with(Flags::CONTAINS);
             here().await;
         }
-        if !segment.finish(self.seat, task, flags) {
+        let Some(is_wanted) = segment.finish(self.seat, task, flags, inline_len(&place)) else {
             return self.complain(format!("task {task} was {:?}'s and could not be finished", self.seat));
-        }
+        };
         self.model(|model| {
             model.objects.insert(task, Object { place, tag, contains: contains.to_vec() });
         });
+        here().await;
+        if !self.world.does(Wrong::TellsNobody) && segment.tell_waiters(index) {
+            self.world.tell(Message::Poke);
+        }
+        here().await;
+        let waiting = if self.world.does(Wrong::ForgetsList) { Vec::new() } else { segment.take_list(index) };
         here().await;
         if let Some((slot, space)) = from {
             segment.move_within(space.home);
@@ -724,13 +746,7 @@ impl Me {
         }
         self.give_list_away(list).await;
         let mut stranded = Vec::new();
-        if !self.world.does(Wrong::ForgetsList) {
-            for waiting in segment.close_list(index) {
-                here().await;
-                self.go_on(waiting, &mut stranded);
-            }
-        }
-        here().await;
+        self.go_on(waiting, &mut stranded).await;
         let mut loose = Vec::new();
         for id in spec.objects() {
             if segment.unhold(id) {
@@ -740,28 +756,31 @@ impl Me {
         }
         self.moved();
         here().await;
-        if !self.world.does(Wrong::TellsNobody) && segment.tell_waiters(index) {
-            self.world.tell(Message::Poke);
-        }
         stranded.into_iter().for_each(|task| self.world.tell(Message::Strand { task }));
-        here().await;
         for id in contains {
             self.let_go(*id).await;
         }
-        if segment.slot(index).refs.is_empty() {
+        if !is_wanted {
             loose.push(task);
         }
         self.collect(loose).await;
     }
 
-    fn go_on(&self, task: Id, stranded: &mut Vec<Id>) {
+    async fn go_on(&self, mut tasks: Vec<Id>, stranded: &mut Vec<Id>) {
         let segment = &self.world.segment;
-        let spec = segment.read_spec(task.slot());
-        if segment.slot(task.slot()).word().generation() != task.generation() {
-            return;
-        }
-        if segment.ready_or_listed(task, &spec, self.seat) == Readiness::Ready && !segment.push(self.seat, task) {
-            stranded.push(task);
+        let mut index = 0;
+        while let Some(task) = tasks.get(index).copied() {
+            index += 1;
+            let spec = segment.read_spec(task.slot());
+            if segment.slot(task.slot()).word().generation() == task.generation()
+                && segment.ready_or_listed(task, &spec, self.seat, &mut tasks) == Readiness::Ready
+            {
+                here().await;
+                if !segment.push(&self.party.borrow(), task) {
+                    stranded.push(task);
+                }
+            }
+            here().await;
         }
     }
 

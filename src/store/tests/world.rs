@@ -31,8 +31,6 @@ pub enum Wrong {
     TellsNobody,
     /// The sealer does not close its list.
     ForgetsList,
-    /// A slot is offered to others while an object is in it.
-    ReusesEarly,
     /// The head does not look for tasks that nobody will wake.
     NeverRevives,
     /// The head does not count anew after a death.
@@ -163,7 +161,11 @@ impl Model {
     pub fn reachable(&self) -> BTreeSet<Id> {
         let had = self.has.values().flat_map(|has| has.refs.iter().chain(&has.pins)).copied();
         let tasks = self.objects.iter().filter(|(_, object)| matches!(object.place, Place::Task { .. }));
-        let mut open: Vec<Id> = had.chain(tasks.map(|(id, _)| *id)).collect();
+        self.reachable_from(had.chain(tasks.map(|(id, _)| *id)).collect())
+    }
+
+    /// These, and what they keep.
+    pub fn reachable_from(&self, mut open: Vec<Id>) -> BTreeSet<Id> {
         let mut found = BTreeSet::new();
         while let Some(id) = open.pop() {
             if !found.insert(id) {
@@ -196,10 +198,10 @@ pub struct World {
 thread_local! {
     /// Mapped once: what lies in it from earlier histories is nobody's.
     static ARENA: (Region, Arc<Arena>) = {
-        let (region, _) = Region::create(Some(ARENA_BYTES), None).unwrap();
+        let (region, _) = Region::create(Some(ARENA_BYTES), None, None).unwrap();
         assert_eq!(region.units(), LIMITS.units);
         let file = region.file().try_clone_to_owned().unwrap();
-        let arena = Arena::open(file, region.reader().unwrap(), region.len(), region.unit_bytes()).unwrap();
+        let arena = Arena::open(file, region.reader().unwrap(), region.len(), region.unit_bytes(), false).unwrap();
         (region, Arc::new(arena))
     };
 }
@@ -213,7 +215,7 @@ impl World {
         segment.set_arena(Arc::clone(&arena));
         // Seats far from each other, in other words of a set.
         segment.header().taken.add(Seat::HEAD);
-        (3..64).for_each(|seat| drop(segment.header().taken.add(Seat(seat))));
+        assert!((3..64).all(|seat| segment.header().taken.add(Seat(seat))));
         Rc::new(World {
             segment: Arc::new(segment),
             arena,
@@ -328,8 +330,8 @@ impl World {
         match body {
             Body::Inline { .. } => {
                 let mut bytes = [0; crate::store::INLINE_BYTES];
-                let len = self.segment.read_inline(id.slot(), &mut bytes);
-                bytes[..len].first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
+                self.segment.read_inline(id.slot(), 8, &mut bytes);
+                bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
             }
             // In `Dying`, the fields may be on their way elsewhere; the head is at it, which does that in one step here.
             Body::Arena { .. } => Some(self.arena.ids(slot.offset.load(Ordering::Relaxed), 1)?[0].0),

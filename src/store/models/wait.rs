@@ -1,0 +1,145 @@
+//! Waiting for objects that are being made: no ring is lost, and what is counted is counted once.
+
+use super::*;
+use crate::sync::{Ordering, fence_after_rmw, thread};
+
+type Arm = fn(&Segment, Id, Seat) -> bool;
+
+/// How many times a bell was rung.
+fn rings(segment: &Segment, seat: Seat) -> u32 {
+    segment.desk(seat).bell.load(Ordering::Acquire) & 0xffff
+}
+
+/// Waits for `wanted` of the objects, as `local/client/waiting.rs` does. Gives how many the waiter has counted itself.
+fn wait(segment: &Segment, ids: &[Id], wanted: i64, by: Seat, seen: &Seen, arm: Arm) -> usize {
+    let desk = segment.desk(by);
+    let bell = desk.bell.load(Ordering::Acquire);
+    desk.countdown.store(wanted, Ordering::Release);
+    let mut own = 0;
+    for id in ids {
+        if arm(segment, *id, by) {
+            desk.countdown.fetch_sub(1, Ordering::AcqRel);
+            own += 1;
+        }
+    }
+    if desk.countdown.load(Ordering::Acquire) > 0 {
+        seen.note("the waiter went to sleep");
+        desk.sleep(bell, None);
+        assert!(desk.countdown.load(Ordering::Acquire) <= 0, "it was woken too early");
+    }
+    own
+}
+
+/// Alice waits for `wanted` of two tasks, of which bob and carol finish one each.
+fn waits_for_two(seen: &Seen, wanted: i64, arm: Arm) {
+    let segment = tables(4, 1);
+    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let tasks = [BOB, CAROL].map(|by| running_task(&mut alice, by));
+    let workers = [BOB, CAROL].map(|by| {
+        let (segment, id) = (Arc::clone(&segment), tasks[by.index() - BOB.index()]);
+        thread::spawn(move || {
+            segment.write_inline(id.slot(), &[by.0 as u8]);
+            assert_eq!(segment.finish(by, id, Flags::NONE, 1), Some(true));
+            segment.tell_waiters(id.slot());
+        })
+    });
+    let own = wait(&segment, &tasks, wanted, ALICE, seen, arm);
+    seen.note(["the workers counted both", "each counted one", "the waiter counted both"][own]);
+    let mut there = 0;
+    for (id, by) in tasks.iter().zip([BOB, CAROL]) {
+        let mut bytes = [0; INLINE_BYTES];
+        if segment.slot(id.slot()).word().is_sealed() {
+            segment.read_inline(id.slot(), 1, &mut bytes);
+            assert_eq!(bytes[0], by.0 as u8, "what is there is there as a whole");
+            there += 1;
+        } else {
+            segment.disarm(*id, ALICE);
+        }
+    }
+    assert!(there >= wanted, "it was woken for {there} objects");
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    let countdown = segment.desk(ALICE).countdown.load(Ordering::Acquire);
+    if wanted == 2 {
+        assert_eq!(countdown, 0, "each was counted once");
+        assert!(rings(&segment, ALICE) <= 1, "nobody rings before the last one");
+    } else {
+        seen.note(if countdown == 0 { "one was counted" } else { "both were counted" });
+        assert!((-1..=0).contains(&countdown));
+    }
+    assert!(tasks.iter().all(|id| segment.slot(id.slot()).waiters.is_empty()));
+}
+
+/// An `arm` that looks before it registers.
+fn look_first(segment: &Segment, id: Id, by: Seat) -> bool {
+    let slot = segment.slot(id.slot());
+    let is_there = !slot.word().is_task();
+    if !is_there {
+        slot.waiters.add(by);
+        fence_after_rmw();
+    }
+    is_there
+}
+
+/// An `arm` that counts what is there, whoever has taken the bit.
+fn counts_twice(segment: &Segment, id: Id, by: Seat) -> bool {
+    segment.arm(id, by) || !segment.slot(id.slot()).word().is_task()
+}
+
+#[test]
+fn a_wait_for_both_of_two_objects_ends_when_both_are_there_and_not_before() {
+    let outcomes =
+        ["the waiter went to sleep", "the workers counted both", "each counted one", "the waiter counted both"];
+    explore(DEPTH, &outcomes, |seen| waits_for_two(seen, 2, Segment::arm));
+    must_fail(DEPTH, "the fences of bells.rs", ASLEEP, |seen| {
+        without_fences("store/bells.rs");
+        waits_for_two(seen, 2, Segment::arm);
+    });
+    must_fail(DEPTH, "registering before looking", ASLEEP, |seen| waits_for_two(seen, 2, look_first));
+    must_fail(DEPTH, "counting once", "", |seen| waits_for_two(seen, 2, counts_twice));
+}
+
+#[test]
+fn a_wait_for_one_of_two_objects_ends_with_the_first() {
+    let outcomes = [
+        "the waiter went to sleep",
+        "the workers counted both",
+        "each counted one",
+        "the waiter counted both",
+        "one was counted",
+        "both were counted",
+    ];
+    explore(DEPTH, &outcomes, |seen| waits_for_two(seen, 1, Segment::arm));
+    must_fail(DEPTH, "the fences of bells.rs", ASLEEP, |seen| {
+        without_fences("store/bells.rs");
+        waits_for_two(seen, 1, Segment::arm);
+    });
+    must_fail(DEPTH, "registering before looking", ASLEEP, |seen| waits_for_two(seen, 1, look_first));
+}
+
+const DEPTH: Depth = Depth::Switches(3);
+
+/// Alice sleeps unless bob has rung.
+fn rings_once(seen: &Seen, sleep: fn(&Segment, u32)) {
+    let segment = tables(1, 1);
+    let bell = segment.desk(ALICE).bell.load(Ordering::Acquire);
+    let bob = {
+        let segment = Arc::clone(&segment);
+        thread::spawn(move || segment.ring(ALICE))
+    };
+    sleep(&segment, bell);
+    bob.join().unwrap();
+    assert_eq!(rings(&segment, ALICE), 1);
+    let was_woken = segment.desk(ALICE).bell.load(Ordering::Acquire) > 1;
+    seen.note(if was_woken { "the sleeper was woken" } else { "the kernel was not asked" });
+}
+
+#[test]
+fn a_bell_wakes_its_sleeper_or_is_heard_before() {
+    let outcomes = ["the sleeper was woken", "the kernel was not asked"];
+    let sleep = |segment: &Segment, bell| segment.desk(ALICE).sleep(bell, None);
+    explore(Depth::Full, &outcomes, move |seen| rings_once(seen, sleep));
+    must_fail(Depth::Full, "the fences of bells.rs", ASLEEP, move |seen| {
+        without_fences("store/bells.rs");
+        rings_once(seen, sleep);
+    });
+}
