@@ -157,23 +157,64 @@ impl<T: Element + fmt::Display, D: Dimension> fmt::Display for Array<T, D> {
 
 /// An array inside an object: its elements are in buffer number `buffer`.
 #[derive(Serialize, Deserialize)]
-struct OutOfBand {
+struct OutOfBand<S> {
     buffer: u32,
     kind: u8,
-    shape: Vec<usize>,
+    shape: S,
 }
 
 /// An array anywhere else.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Array")]
-struct InFull<E> {
-    shape: Vec<usize>,
+struct InFull<S, E> {
+    shape: S,
     data: E,
+}
+
+/// A shape that was read. The usual ones need no memory of their own: getting an array is quicker than a few allocations.
+struct Shape {
+    few: [usize; 4],
+    count: usize,
+    /// Those of a shape with more axes.
+    many: Vec<usize>,
+}
+
+impl Shape {
+    fn lens(&self) -> &[usize] {
+        if self.many.is_empty() { &self.few[..self.count] } else { &self.many }
+    }
+}
+
+impl<'de> Deserialize<'de> for Shape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Shape, D::Error> {
+        struct Lens;
+        impl<'de> serde::de::Visitor<'de> for Lens {
+            type Value = Shape;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the lengths of an array's axes")
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut lens: A) -> Result<Shape, A::Error> {
+                let mut shape = Shape { few: [0; 4], count: 0, many: Vec::new() };
+                while let Some(len) = lens.next_element()? {
+                    match shape.few.get_mut(shape.count) {
+                        Some(place) => *place = len,
+                        None if shape.many.is_empty() => shape.many.extend(shape.few.into_iter().chain([len])),
+                        None => shape.many.push(len),
+                    }
+                    shape.count += 1;
+                }
+                Ok(shape)
+            }
+        }
+        deserializer.deserialize_seq(Lens)
+    }
 }
 
 impl<T: Element, D: Dimension> Serialize for Array<T, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let shape = self.shape().to_vec();
+        let shape = self.shape();
         match context::put_buffer(serializer.is_human_readable(), || self.data.bytes()) {
             Some(buffer) => OutOfBand { buffer, kind: T::KIND, shape }.serialize(serializer),
             None => InFull { shape, data: &*self.data }.serialize(serializer),
@@ -191,11 +232,11 @@ impl<'de, T: Element, D: Dimension> Deserialize<'de> for Array<T, D> {
             let bytes = context::buffer(buffer).ok_or_else(|| context::de_error("the array's elements are missing"))?;
             (shape, T::from_bytes(&bytes).map_err(context::de_error)?)
         } else {
-            let InFull { shape, data } = InFull::<Vec<T>>::deserialize(deserializer)?;
+            let InFull { shape, data } = InFull::<Shape, Vec<T>>::deserialize(deserializer)?;
             (shape, Shared::from(data))
         };
         let dim =
-            dimension::<D>(&shape).ok_or_else(|| context::de_error("the array has another number of dimensions"))?;
+            dimension::<D>(shape.lens()).ok_or_else(|| context::de_error("the array has another number of dimensions"))?;
         Array::new(data, dim).ok_or_else(|| context::de_error("the array's shape and its number of elements differ"))
     }
 }
@@ -256,7 +297,11 @@ mod tests {
         assert_eq!(json, r#"{"shape":[1,2],"data":[1.5,2.0]}"#);
         assert_eq!(serde_json::from_str::<Array<f64, Ix2>>(&json).unwrap(), array);
         assert_eq!(serde_json::from_str::<Array<f64, IxDyn>>(&json).unwrap().shape(), [1, 2]);
-        assert!(serde_json::from_str::<Array<f64, Ix1>>(&json).is_err());
+        let deep = Array::from(ndarray::Array::<f64, IxDyn>::zeros(&[1, 2, 1, 2, 1, 2][..]));
+        let json = serde_json::to_string(&deep).unwrap();
+        assert_eq!(serde_json::from_str::<Array<f64, IxDyn>>(&json).unwrap(), deep, "also with many axes");
+        let json = r#"{"shape":[1,2],"data":[1.5,2.0]}"#;
+        assert!(serde_json::from_str::<Array<f64, Ix1>>(json).is_err());
         let huge = r#"{"shape":[18446744073709551615,2],"data":[1.5,2.0]}"#;
         assert!(serde_json::from_str::<Array<f64, Ix2>>(huge).is_err());
     }

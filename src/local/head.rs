@@ -141,6 +141,12 @@ impl Drop for Head {
         // Whoever sleeps in this memory learns that nothing will come any more.
         self.segment.header().closed.store(1, Ordering::Release);
         self.segment.ring_all();
+        // A plain program lives on, with what it has mapped. What nobody reads need not stay in memory for that.
+        let read = self.segment.read_leases();
+        for run in self.segment.leases().filter(|run| !read.contains(&run.first)) {
+            let unit = self.region.unit_bytes();
+            self.region.discard(u64::from(run.first) * unit, u64::from(run.len) * unit);
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use super::{RuntimeEvent, Stream, fds, watch};
 use crate::abi::Cause;
 use crate::protocol::{ClientId, ObjectId, WorkerId};
 use crate::scheduler::Event;
+use crate::store::SEATS;
 use crate::sync::Ordering;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::fs::OFlags;
@@ -110,6 +111,16 @@ impl Pool {
         self.workers.get(&worker).map_or(0, |worker| worker.pid)
     }
 
+    /// A process could not be taken in.
+    pub fn no_seat(&mut self) {
+        let workers = self.workers.len();
+        self.trouble = format!(
+            "a runtime has at most {} processes, and {workers} workers are all that it can have; tasks that wait for tasks that wait for \
+             tasks need one each",
+            SEATS - 1
+        );
+    }
+
     /// What last went wrong with starting workers.
     pub fn last_trouble(&self) -> &str {
         if self.trouble.is_empty() { "they end before they are ready" } else { &self.trouble }
@@ -198,6 +209,8 @@ impl Head {
             // It asks after every task.
             desk.wrote.store(2, Ordering::Release);
         }
+        let unserved = self.scheduler.cpus() == 0;
+        self.segment.header().unserved.store(unserved.into(), Ordering::Release);
         self.tell(Event::WorkerReady(worker));
     }
 

@@ -74,7 +74,9 @@ impl Head {
             ToHead::Parked => self.tell(Event::Parked(worker?)),
             ToHead::Strand { task } => self.push(task),
             ToHead::Poke => self.look_at_watched(),
-            ToHead::Infeasible { function } => self.warn_infeasible(function),
+            ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_infeasible(function),
+            // One more chance for starting a worker; if there is none, the task is refused like those before it.
+            ToHead::Unserved { .. } => self.tell(Event::Demanded),
         }
         Ok(())
     }
@@ -103,7 +105,13 @@ impl Head {
         }
         let seat = match takeover {
             Some((seat, held)) => self.take_over(seat, held)?,
-            None => self.free_seat().ok_or("there is no seat left")?,
+            None => match self.free_seat() {
+                Some(seat) => seat,
+                None => {
+                    self.pool.no_seat();
+                    return Err("all seats are taken");
+                }
+            },
         };
         let client = self.clients.get_mut(&from).ok_or("it is gone")?;
         (client.role, client.pid, client.seat) = (Some(role), pid, Some(seat));

@@ -36,9 +36,14 @@ impl Head {
         self.serve_rooms();
     }
 
+    fn show_rooms(&self) {
+        self.segment.header().rooms.store(self.rooms.len() as u32, Ordering::Release);
+    }
+
     /// It does not any longer.
     pub(super) fn forget_room(&mut self, client: ClientId, req: Option<Request>) {
         self.rooms.retain(|room| room.client != client || req.is_some_and(|req| req != room.req));
+        self.show_rooms();
     }
 
     /// When to look again at those who wait.
@@ -60,6 +65,7 @@ impl Head {
             };
             self.send(room.client, &answer);
         }
+        self.show_rooms();
     }
 
     /// Frees so many units in a row, if that is possible.

@@ -27,8 +27,8 @@ impl Head {
         if let Ok(total) = self.settings.config.amounts() {
             let pool = self.settings.config.workers();
             self.tell(Event::Configured { total, pool });
-            let infeasible = self.scheduler.cpus() == 0;
-            self.segment.header().infeasible.store(infeasible.into(), Ordering::Release);
+            let unserved = self.scheduler.cpus() == 0;
+            self.segment.header().unserved.store(unserved.into(), Ordering::Release);
         }
     }
 

@@ -92,7 +92,8 @@ impl Head {
         let mut loose = Vec::new();
         let mut waiting = Vec::new();
         if segment.take_step(task, Step::Fail) {
-            segment.tell_waiters(task.slot());
+            // What the head itself waits for is looked at soon; not here, in the middle of other failures.
+            self.retry |= segment.tell_waiters(task.slot());
             waiting = segment.take_list(task.slot());
             if word.flags().has(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
@@ -107,6 +108,7 @@ impl Head {
 
     /// No worker can be started: no task that is ready will ever run.
     pub(super) fn refuse_tasks(&mut self) {
+        self.segment.header().unserved.store(1, Ordering::Release);
         let message = format!("no worker process can be started: {}", self.pool.last_trouble());
         let segment = self.segment.clone();
         for index in 1..segment.slots_used() {

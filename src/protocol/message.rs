@@ -160,8 +160,8 @@ pub enum ToHead {
     },
     /// An object is sealed for which the head waits.
     Poke,
-    /// A task that needs more CPUs than there are was submitted.
-    Infeasible {
+    /// A task was submitted while none can run.
+    Unserved {
         /// Its function.
         function: u32,
     },

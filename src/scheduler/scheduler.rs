@@ -50,7 +50,7 @@ pub enum Event {
     Unblocked(WorkerId),
     /// A worker whose lease was recalled has no task any more.
     Parked(WorkerId),
-    /// Somebody has submitted a task although no worker could be started for a while.
+    /// Somebody has submitted a task although no worker could be started the last times.
     Demanded,
     /// Time has passed; see [`Scheduler::deadline`].
     Tick,
@@ -194,13 +194,14 @@ impl Scheduler {
 
     /// Keeps as many workers as the pool shall have, and one for each CPU that nobody could use otherwise.
     fn size_pool(&mut self, actions: &mut Vec<Action>) {
+        let blocked = self.count(|state| matches!(state, Worker::Blocked { .. }));
         if self.failed_starts >= self.failed_starts_max() {
-            if self.workers.is_empty() {
+            // Those that wait may wait for what nobody will run; there may be none at all.
+            if self.workers.len() == blocked {
                 actions.push(Action::Refuse);
             }
             return;
         }
-        let blocked = self.count(|state| matches!(state, Worker::Blocked { .. }));
         let wanted = (self.pool as usize).max(self.cpus().min(self.pool as usize) + blocked);
         for _ in self.workers.len()..wanted {
             let worker = WorkerId(self.worker_next);

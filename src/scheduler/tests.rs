@@ -125,6 +125,19 @@ fn workers_that_never_come_up_end_in_a_refusal_and_not_in_a_loop() {
 }
 
 #[test]
+fn when_all_workers_wait_and_no_other_can_be_started_tasks_are_refused() {
+    let mut runtime = Runtime::new(1.0, 1);
+    runtime.start_all();
+    let only = runtime.leased()[0];
+    runtime.tell(Event::Blocked(only));
+    for _ in 0..100 {
+        let Some(worker) = runtime.starting.pop() else { break };
+        runtime.tell(Event::WorkerExited(worker));
+    }
+    assert!(runtime.refused, "what it waits for would never run");
+}
+
+#[test]
 fn less_than_one_cpu_runs_nothing() {
     let mut runtime = Runtime::new(0.5, 1);
     runtime.start_all();

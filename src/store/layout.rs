@@ -57,9 +57,11 @@ pub struct Header {
     pub cpus: AtomicU32,
     /// Set when the runtime has ended.
     pub closed: AtomicU32,
-    /// Set while no task that needs a CPU can ever run.
-    pub infeasible: AtomicU32,
-    _pad: [u64; 1],
+    /// Set while no task can run, because there is less than one CPU or no worker can be started: whoever submits one says so to the head.
+    pub unserved: AtomicU32,
+    /// How many processes wait for room in the arena.
+    pub rooms: AtomicU32,
+    _pad: AtomicU32,
     /// Workers that sleep because there is nothing to do.
     pub idle: Line<Seats>,
     /// Workers that look for something to do and do not sleep yet.

@@ -25,6 +25,7 @@ use super::segment::Segment;
 use super::word::{Flags, State, Step, Word};
 use super::{Id, Space};
 use crate::sync::{Ordering, fence, fence_after_rmw, pause};
+use std::collections::HashSet;
 
 /// The high half of the counter of holds: it goes up with each hold, so that a change and its reverse do not look like nothing.
 pub const HOLD: u64 = 1 << 32 | 1;
@@ -325,6 +326,12 @@ impl Segment {
             }
         }
         party.moved();
+    }
+
+    /// The leases in which there is an object that somebody reads.
+    pub fn read_leases(&self) -> HashSet<u32> {
+        let slots = (1..self.slots_used()).map(|index| self.slot(index));
+        slots.filter(|slot| !slot.pins.is_empty()).map(|slot| slot.home.load(Ordering::Relaxed)).collect()
     }
 
     /// The ids that an object's bytes refer to, as it names them in its slot. A longer list is in the arena, which the reader of

@@ -210,7 +210,8 @@ impl Segment {
             }
         }
         for (index, (noted, found)) in (0..).zip(units.iter().zip(&live)) {
-            if noted.state() == UnitState::Closed && noted.live() > *found {
+            // Of an open lease, too: whoever frees an object in it may have died over that. Its owner counts as it settles in.
+            if matches!(noted.state(), UnitState::Closed | UnitState::Open(_)) && noted.live() > *found {
                 self.unit(index).correct(*noted, *found);
             }
             // Also one that was empty when its last leaver died.

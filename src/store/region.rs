@@ -175,6 +175,14 @@ impl Region {
         u32::try_from(self.len / self.unit_bytes()).unwrap_or(u32::MAX)
     }
 
+    /// Gives these bytes' memory back; they are zero when somebody looks.
+    pub fn discard(&self, start: u64, len: u64) {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if let Err(error) = rustix::fs::fallocate(&self.file, flags, start, len) {
+            tracing::debug!(%error, "memory not given back");
+        }
+    }
+
     /// A descriptor through which nobody can write, nor make a mapping that can.
     ///
     /// # Errors

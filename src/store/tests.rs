@@ -269,7 +269,7 @@ impl Runtime {
 
     /// Whether a process is doing nothing, or sleeps.
     fn is_at_rest(&self, process: &Process) -> bool {
-        process.work.is_none() || self.world.model.borrow().asleep.contains_key(&process.me.seat)
+        process.work.is_none() || self.world.sleeps(process.me.seat)
     }
 
     /// Everybody does what he is doing to its end, and the head all that it has to do.
@@ -325,8 +325,8 @@ impl Runtime {
             }
         }
         self.rest()?;
-        if let Some(seat) = self.world.model.borrow().asleep.keys().next() {
-            return Err(format!("{seat:?} sleeps, and everything is there"));
+        if let Some(sleeper) = self.processes.iter().find(|process| process.work.is_some()) {
+            return Err(format!("{:?} sleeps, and everything is there", sleeper.me.seat));
         }
         for place in 0..self.processes.len() {
             let has = self.processes[place].me.has();
@@ -359,9 +359,11 @@ impl Runtime {
         // Empty leases are all that the living still have of the arena.
         self.head.me.party.borrow_mut().close_lease();
         segment.take_empty_leases(Seat::HEAD);
-        if segment.units_free() != LIMITS.units {
-            return Err(format!("{} units are free", segment.units_free()));
-        }
+        // All of them in a row, and then nobody's again.
+        let Some(all) = segment.lease(Seat::HEAD, LIMITS.units) else {
+            return Err(format!("{} units are free, and cannot be had", segment.units_free()));
+        };
+        segment.close(Seat::HEAD, all.first);
         while !self.processes.is_empty() {
             self.dies(0);
         }

@@ -78,6 +78,11 @@ impl UnitWord {
         UnitWord(self.0 & !LIVE | live & LIVE)
     }
 
+    /// The same after one move more. The count of moves begins anew when there are too many, and its neighbours stay as they are.
+    fn moved(self) -> UnitWord {
+        UnitWord(self.0 & !MOVES | self.0.wrapping_add(MOVE) & MOVES)
+    }
+
     fn closed(self) -> UnitWord {
         UnitWord(UnitWord::new(UnitState::Closed, self.live()).0 | self.0 & MOVES)
     }
@@ -103,7 +108,7 @@ impl Unit {
     pub fn settle_in(&self, by: Seat) -> Option<u64> {
         let mut seen = self.state();
         while seen.state() == UnitState::Open(by) {
-            if self.swap(seen, UnitWord(seen.0.wrapping_add(MOVE | 1))) {
+            if self.swap(seen, seen.moved().with_live(seen.live() + 1)) {
                 return Some(seen.live());
             }
             seen = self.state();
@@ -111,9 +116,13 @@ impl Unit {
         None
     }
 
-    /// An object has another slot now.
+    /// An object has another slot now. Does nothing to a unit where no lease begins any more: who sees the object in its new slot may free
+    /// it, or move it elsewhere, before this is called.
     pub fn move_within(&self) {
-        self.word.fetch_add(MOVE, Ordering::AcqRel);
+        let mut seen = self.state();
+        while matches!(seen.state(), UnitState::Open(_) | UnitState::Closed) && !self.swap(seen, seen.moved()) {
+            seen = self.state();
+        }
     }
 
     /// A unit of an arena that was made just now.
@@ -157,13 +166,14 @@ impl Segment {
         }
         // From the hint to the end, then from the beginning: a run does not go around.
         let run = self.take_run(by, start.min(units), units, len).or_else(|| self.take_run(by, 0, units, len))?;
+        let first = self.unit(run.first);
+        // Before there are parts, so that they are found if this process dies.
+        first.len.store(run.len, Ordering::Relaxed);
         for index in run.first + 1..run.first + run.len {
             let unit = self.unit(index);
             unit.home.store(run.first, Ordering::Relaxed);
             unit.set(UnitState::Part);
         }
-        let first = self.unit(run.first);
-        first.len.store(run.len, Ordering::Relaxed);
         first.set(UnitState::Open(by));
         self.header().clock.fetch_add(1, Ordering::Relaxed);
         Some(run)
@@ -269,6 +279,17 @@ impl Segment {
                 self.free_taken(index);
             }
         }
+    }
+
+    /// Every unit as it stands: leases whole, those that are nobody's one by one.
+    pub fn leases(&self) -> impl Iterator<Item = Run> {
+        (0..self.units()).filter_map(|first| match self.unit(first).state().state() {
+            UnitState::Part => None,
+            UnitState::Free | UnitState::Taken(_) => Some(Run { first, len: 1 }),
+            UnitState::Open(_) | UnitState::Closed => {
+                Some(Run { first, len: self.unit(first).len.load(Ordering::Relaxed).clamp(1, self.units() - first) })
+            }
+        })
     }
 
     /// How many units are nobody's.

@@ -7,7 +7,8 @@ use crate::task;
 use crate::tasks::{number, until_there};
 use mobula::abi::{Answer, Fault, InitOptions, ObjectState, Question};
 use mobula::local::{Config, client};
-use mobula::store::{Body, Seat};
+use mobula::store::Body;
+use std::sync::atomic::Ordering;
 
 pub const ALL: &[Scenario] = &[
     ("a_hundred_mebibytes_are_read_where_they_lie", a_hundred_mebibytes_are_read_where_they_lie),
@@ -123,7 +124,7 @@ fn a_put_waits_for_room_that_somebody_makes() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| put(&vec![2; 6 * MIB]).map(drop));
         let client = client::current().unwrap();
-        until("it waits", || client.segment().desk(Seat::HEAD).pid.load(std::sync::atomic::Ordering::Relaxed) != 0);
+        until("it waits", || client.segment().header().rooms.load(Ordering::Acquire) == 1);
         drop(seen);
         waiting.join().unwrap().unwrap();
     });

@@ -5,7 +5,8 @@ use crate::cell::{Arg, Ref, Seen, ask, get, open, put, submit, wait};
 use crate::front::{Front, is_alive, kill, sigkill, until};
 use crate::task;
 use mobula::abi::{Answer, Call, Cause, Fault, InitOptions, ObjectState, Place, Question};
-use mobula::local::{Config, RuntimeEvent, Stream};
+use mobula::local::{Config, RuntimeEvent, Stream, client};
+use std::sync::atomic::Ordering;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub const ALL: &[Scenario] = &[
     ("what_a_task_wrote_is_there_before_its_result", what_a_task_wrote_is_there_before_its_result),
     ("much_output_does_not_stop_a_task", much_output_does_not_stop_a_task),
     ("wait_says_what_is_ready_and_gives_up_in_time", wait_says_what_is_ready_and_gives_up_in_time),
+    ("waiting_for_a_thousand_tasks_is_one_sleep", waiting_for_a_thousand_tasks_is_one_sleep),
     ("a_second_init_is_refused_and_a_first_one_counts", a_second_init_is_refused_and_a_first_one_counts),
 ];
 
@@ -271,6 +273,36 @@ fn wait_says_what_is_ready_and_gives_up_in_time() {
     assert!(matches!(wait(&[&slow], 2, None), Err(Fault::Refused { .. })));
     std::fs::write(&path, "").unwrap();
     assert_eq!(wait(&[&slow, &slow, &quick], 3, None).unwrap(), [true, true, true], "the same twice is no problem");
+}
+
+/// How often this thread has gone to sleep.
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
+fn waiting_for_a_thousand_tasks_is_one_sleep() {
+    let _front = Front::with_cpus(2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("go").to_str().unwrap().to_owned();
+    // Nothing is ready before it is waited for.
+    let mut gates: Vec<Ref> = Vec::new();
+    for _ in 0..2 {
+        gates.push(submit("until_there", until_there, &[Arg::Value(path.as_bytes())]).unwrap());
+    }
+    let tasks: Vec<Ref> = (0..1000).map(|_| submit("add", add, &[]).unwrap()).collect();
+    let opener = std::thread::spawn(move || {
+        let client = client::current().unwrap();
+        until("somebody sleeps", || client.segment().desk(client.seat()).asleep.load(Ordering::Acquire) > 0);
+        std::fs::write(&path, "").unwrap();
+    });
+    let before = sleeps();
+    wait(&tasks.iter().collect::<Vec<_>>(), tasks.len(), None).unwrap();
+    let slept = sleeps() - before;
+    opener.join().unwrap();
+    // The kernel may give the processor to somebody else in a system call; that is not one sleep for each task.
+    assert!(slept <= 5, "{slept} sleeps");
 }
 
 fn a_second_init_is_refused_and_a_first_one_counts() {

@@ -86,6 +86,12 @@ impl Client {
         &self.segment
     }
 
+    /// Where this process sits. For the same tests.
+    #[doc(hidden)]
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
     /// For a fork.
     pub(super) fn hold_still(&'static self) -> Still {
         Still { _state: self.state() }

@@ -96,8 +96,8 @@ impl Client {
             self.segment.work_came();
         }
         said.iter().for_each(|message| self.tell(message));
-        if header.infeasible.load(Ordering::Relaxed) != 0 {
-            self.tell(&ToHead::Infeasible { function });
+        if header.unserved.load(Ordering::Relaxed) != 0 {
+            self.tell(&ToHead::Unserved { function });
         }
         Ok(task)
     }

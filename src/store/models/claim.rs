@@ -129,7 +129,7 @@ fn claim_head_first(segment: &Segment, of: Seat, by: Seat) -> Option<Id> {
 #[test]
 fn a_worker_that_dies_while_it_claims_strands_no_task_and_its_own_is_reported() {
     let outcomes = ["bob lived", "bob died with nothing", "bob died with a task", "bob died with two tasks"];
-    explore_deaths(Depth::Switches(2), &outcomes, |seen| a_worker_dies(seen, Segment::claim));
+    explore(Depth::Switches(2), &outcomes, |seen| a_worker_dies(seen, Segment::claim));
     must_fail(Depth::Switches(2), "a claim that moves the head first", "was taken by []", |seen| {
         a_worker_dies(seen, claim_head_first);
     });
@@ -181,7 +181,7 @@ fn a_submitter_dies(seen: &Seen, buries: bool) {
 fn a_process_that_dies_while_it_submits_strands_no_task() {
     let outcomes =
         ["alice lived", "alice left nothing to do", "alice left a task", "alice left two tasks", "bob saw none", "bob took some"];
-    explore_deaths(Depth::Switches(2), &outcomes, |seen| a_submitter_dies(seen, true));
+    explore(Depth::Switches(2), &outcomes, |seen| a_submitter_dies(seen, true));
     must_fail(Depth::Switches(2), "a head that adopts what the dead left", "is in no ring", |seen| {
         a_submitter_dies(seen, false);
     });

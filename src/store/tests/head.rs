@@ -116,7 +116,9 @@ impl Head {
     }
 
     fn buried(&self, seat: Seat) {
-        self.world().model.borrow_mut().unburied.remove(&seat);
+        let mut model = self.world().model.borrow_mut();
+        model.unburied.remove(&seat);
+        model.given_away.retain(|_, of| *of != seat);
     }
 
     async fn settle(&self, estate: Estate) {
@@ -161,7 +163,7 @@ impl Head {
                 object.place = Place::Failed;
             }
             here().await;
-            segment.tell_waiters(task.slot());
+            self.retry.set(self.retry.get() | segment.tell_waiters(task.slot()));
             here().await;
             waiting = segment.take_list(task.slot());
             here().await;

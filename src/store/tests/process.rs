@@ -202,12 +202,14 @@ impl Me {
         Ok(Some((slot, space)))
     }
 
-    async fn give_list_away(&self, list: Option<(u32, Space)>) {
-        let Some((slot, space)) = list else { return };
+    /// The draft's room is the object's now; the draft goes.
+    async fn give_away(&self, draft: Option<(u32, Space)>) {
+        let Some((slot, space)) = draft else { return };
         let segment = &self.world.segment;
         segment.move_within(space.home);
         here().await;
         segment.step(slot, |word, by| word.after(Step::Discard { by }), self.seat);
+        self.model(|model| model.given_away.remove(&slot));
         here().await;
         self.keep_slot(slot);
     }
@@ -266,10 +268,11 @@ impl Me {
         self.model(|model| {
             model.objects.insert(id, Object { place, tag, contains: contains.to_vec() });
             model.has(self.seat).refs.insert(id);
+            model.given_away.extend(list.map(|(slot, _)| (slot, self.seat)));
         });
         here().await;
         if !contains.is_empty() {
-            self.give_list_away(list).await;
+            self.give_away(list).await;
             self.moved();
         }
         Some(id)
@@ -660,9 +663,11 @@ impl Me {
         }
         let Some(draft) = self.draft(size).await else { return self.say_failed(task).await };
         // What its result refers to: its arguments, and what it has besides.
-        // Nothing that keeps the task itself: a circle would never go, and in a program none can be made.
-        let keeps_task = |id: &Id| self.world.model.borrow().reachable_from(vec![*id]).contains(&task);
-        let candidates: Vec<Id> = spec.objects().chain(self.has().refs).filter(|id| !keeps_task(id)).collect();
+        let mut candidates: Vec<Id> = spec.objects().chain(self.has().refs).collect();
+        self.model(|model| {
+            candidates.retain(|id| !model.will_keep(*id, task));
+            model.plans.insert(task, candidates.clone());
+        });
         let mut inner: Vec<Id> = Vec::new();
         if !candidates.is_empty() {
             for id in candidates.iter().cycle().take(contains) {
@@ -729,6 +734,7 @@ impl Me {
         };
         self.model(|model| {
             model.objects.insert(task, Object { place, tag, contains: contains.to_vec() });
+            model.given_away.extend(from.iter().chain(&list).map(|(slot, _)| (*slot, self.seat)));
         });
         here().await;
         if !self.world.does(Wrong::TellsNobody) && segment.tell_waiters(index) {
@@ -737,14 +743,8 @@ impl Me {
         here().await;
         let waiting = if self.world.does(Wrong::ForgetsList) { Vec::new() } else { segment.take_list(index) };
         here().await;
-        if let Some((slot, space)) = from {
-            segment.move_within(space.home);
-            here().await;
-            segment.step(slot, |word, by| word.after(Step::Discard { by }), self.seat);
-            here().await;
-            self.keep_slot(slot);
-        }
-        self.give_list_away(list).await;
+        self.give_away(from).await;
+        self.give_away(list).await;
         let mut stranded = Vec::new();
         self.go_on(waiting, &mut stranded).await;
         let mut loose = Vec::new();

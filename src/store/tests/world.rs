@@ -124,6 +124,10 @@ pub struct Model {
     pub has: BTreeMap<Seat, Has>,
     /// Slots that the living have taken from their accounts and have not made anything of yet.
     pub in_hand: BTreeMap<u32, Seat>,
+    /// What tasks that run are going to return references to.
+    pub plans: BTreeMap<Id, Vec<Id>>,
+    /// Drafts whose room is an object's by now, and who has yet to hide them.
+    pub given_away: BTreeMap<u32, Seat>,
     /// What is on disk: the tag by the position.
     pub disk: BTreeMap<u64, u64>,
     /// Bytes on disk of which only a dead process knew that nobody wants them.
@@ -178,6 +182,20 @@ impl Model {
             }
         }
         found
+    }
+
+    /// Whether an object keeps a task, or will. In a program none that the task could return does: such a circle would never go.
+    pub fn will_keep(&self, id: Id, task: Id) -> bool {
+        let mut found = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            for id in self.reachable_from(vec![id]) {
+                if found.insert(id) {
+                    open.extend(self.plans.get(&id).into_iter().flatten());
+                }
+            }
+        }
+        found.contains(&task)
     }
 
     /// Whether there is a value, or the failure to make one.
@@ -371,9 +389,13 @@ impl World {
     fn check_rooms(&self) -> Result<(), String> {
         use crate::store::UnitState;
         let segment = &self.segment;
-        // By where it begins: a result and the draft that it was are the same bytes for a moment.
+        // By where it begins.
         let mut rooms: BTreeMap<u64, (u64, u32)> = BTreeMap::new();
         for index in 1..segment.slots_used() {
+            if self.model.borrow().given_away.contains_key(&index) {
+                // The object in it may be gone, and its room somebody else's.
+                continue;
+            }
             let slot = segment.slot(index);
             let flags = slot.word().flags();
             let mut here = Vec::new();
@@ -386,9 +408,7 @@ impl World {
                 here.push(((slot.list.load(Ordering::Relaxed), count * 8), slot.list_home.load(Ordering::Relaxed)));
             }
             for ((offset, len), home) in here {
-                if let Some(other) = rooms.insert(offset, (len, home))
-                    && other != (len, home)
-                {
+                if rooms.insert(offset, (len, home)).is_some() {
                     return Err(format!("slot {index} begins where another object does"));
                 }
             }
@@ -440,13 +460,19 @@ impl World {
         }
         for (seat, sleep) in &model.asleep {
             let there = sleep.ids.iter().filter(|id| model.is_finished(**id)).count();
-            let desk = segment.desk(*seat);
-            let rung = desk.bell.load(Ordering::Relaxed) != sleep.bell || desk.countdown.load(Ordering::Relaxed) <= 0;
-            if there >= sleep.wanted && !rung {
+            if there >= sleep.wanted && self.sleeps(*seat) {
                 return Err(format!("{seat:?} sleeps, and what it waits for is there"));
             }
         }
         Ok(())
+    }
+
+    /// Whether a process sleeps, and nobody has rung.
+    pub fn sleeps(&self, seat: Seat) -> bool {
+        let (model, desk) = (self.model.borrow(), self.segment.desk(seat));
+        model.asleep.get(&seat).is_some_and(|sleep| {
+            desk.bell.load(Ordering::Relaxed) == sleep.bell && desk.countdown.load(Ordering::Relaxed) > 0
+        })
     }
 }
 
