@@ -29,7 +29,9 @@ fn main() -> Result<()> {
         Some(STARTED) => started(begin),
         Some(IDLE) => idle(),
         // A zygote that is started again is this program, too.
-        _ if std::env::args().len() > 1 && !std::env::args().any(|arg| arg == "--bench") => Ok(mobula::worker::role_from_env()),
+        _ if std::env::args().len() > 1 && !std::env::args().any(|arg| arg == "--bench") => {
+            Ok(mobula::worker::role_from_env())
+        }
         _ => measure(),
     }
 }

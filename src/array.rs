@@ -235,8 +235,8 @@ impl<'de, T: Element, D: Dimension> Deserialize<'de> for Array<T, D> {
             let InFull { shape, data } = InFull::<Shape, Vec<T>>::deserialize(deserializer)?;
             (shape, Shared::from(data))
         };
-        let dim =
-            dimension::<D>(shape.lens()).ok_or_else(|| context::de_error("the array has another number of dimensions"))?;
+        let dim = dimension::<D>(shape.lens())
+            .ok_or_else(|| context::de_error("the array has another number of dimensions"))?;
         Array::new(data, dim).ok_or_else(|| context::de_error("the array's shape and its number of elements differ"))
     }
 }

@@ -61,9 +61,9 @@ pub use api::{
     Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib, init,
     init_with, put, wait,
 };
-pub use array::{Array, Buffer};
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;
+pub use array::{Array, Buffer};
 pub use cell::mobula_attach;
 pub use display::display;
 pub use error::{ErrorInfo, Errors, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
@@ -72,10 +72,10 @@ pub use object::{ObjectId, ObjectRef};
 pub use remote::Value;
 
 // What a cell needs to name, so that it gets the versions that this crate's traits are implemented for.
-#[cfg(feature = "arrow")]
-pub use {arrow_array, arrow_schema};
 pub use ndarray;
 pub use serde;
+#[cfg(feature = "arrow")]
+pub use {arrow_array, arrow_schema};
 
 /// What generated code calls. Not for people, and free to change.
 #[doc(hidden)]

@@ -129,7 +129,8 @@ impl Config {
         if let Some((name, amount)) = amounts.iter().find(|(_, amount)| !amount.is_finite() || *amount < 0.0) {
             return bad(name, format!("an amount is a number from 0 up, not {amount}"));
         }
-        let shapes_store = options.object_store_memory.is_some() || options.store_directory.is_some() || options.huge_pages.is_some();
+        let shapes_store =
+            options.object_store_memory.is_some() || options.store_directory.is_some() || options.huge_pages.is_some();
         if let Some(address) = options.address.as_ref().filter(|_| !amounts.is_empty() || shapes_store) {
             return bad(
                 "address",

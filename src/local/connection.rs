@@ -69,7 +69,8 @@ impl Connection {
     /// It is too long for a frame.
     pub fn queue(&mut self, message: &ToClient, fds: Vec<OwnedFd>) -> Result<(), FrameError> {
         // Bytes never pass a descriptor: it must arrive with its own message.
-        let open = self.out.back().is_some_and(|last| fds.is_empty() && last.sent == 0 && last.bytes.len() < READ_BYTES);
+        let open =
+            self.out.back().is_some_and(|last| fds.is_empty() && last.sent == 0 && last.bytes.len() < READ_BYTES);
         if !open {
             self.out.push_back(Chunk { bytes: Vec::new(), sent: 0, fds });
         }

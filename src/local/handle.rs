@@ -37,7 +37,8 @@ impl Local {
     pub fn start(zygote: Zygote, config: Config, observer: Arc<dyn Observer>) -> Result<Local, StartError> {
         config.amounts()?;
         let folder = Folder::create()?;
-        let (region, notice) = Region::create(config.object_store_memory, config.store_directory.as_deref(), config.huge_pages)?;
+        let (region, notice) =
+            Region::create(config.object_store_memory, config.store_directory.as_deref(), config.huge_pages)?;
         let limits = Limits { slots: config.objects_max(), ..Limits::default() };
         let segment = Segment::create(limits).map_err(StartError::system("make its tables"))?;
         let arena = map(&region, &config).map_err(StartError::system("map its memory"))?;

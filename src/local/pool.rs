@@ -66,12 +66,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub fn new(zygote: Zygote) -> Pool {
-        Pool {
-            zygote: Some(zygote),
-            workers: HashMap::new(),
-            pipes: HashMap::new(),
-            trouble: String::new(),
-        }
+        Pool { zygote: Some(zygote), workers: HashMap::new(), pipes: HashMap::new(), trouble: String::new() }
     }
 
     /// What epoll says when something is on a client's socket.

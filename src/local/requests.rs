@@ -1,13 +1,11 @@
 //! What clients say, and what the head answers.
 
 use super::head::Head;
-use crate::protocol::{
-    ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, ToClient, ToHead,
-};
+use crate::protocol::{ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, ToClient, ToHead};
 use crate::scheduler::Event;
 use crate::store::{Keep, Kind, Seat};
-use std::collections::HashMap;
 use crate::sync::Ordering;
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 /// Why a client is not worth listening to any longer.
@@ -116,8 +114,7 @@ impl Head {
         let client = self.clients.get_mut(&from).ok_or("it is gone")?;
         (client.role, client.pid, client.seat) = (Some(role), pid, Some(seat));
         self.segment.desk(seat).pid.store(pid, Ordering::Relaxed);
-        let welcome =
-            ToClient::Welcome { client: from, seat, limits: self.segment.limits(), arena: self.arena_info() };
+        let welcome = ToClient::Welcome { client: from, seat, limits: self.segment.limits(), arena: self.arena_info() };
         let control = self.segment.file().and_then(|file| file.try_clone_to_owned().ok());
         let mut fds = vec![control.ok_or("there is no descriptor for it")?];
         fds.extend(self.arena_descriptors()?);

@@ -143,7 +143,8 @@ impl Head {
             }
         };
         let copied = self.copy_back(position, len, space);
-        let moved = copied.is_ok() && self.segment.move_bytes(id, Body::Arena { offset: space.offset, len }, Some(space));
+        let moved =
+            copied.is_ok() && self.segment.move_bytes(id, Body::Arena { offset: space.offset, len }, Some(space));
         if moved {
             self.spill.forget(position, len);
             let clock = self.segment.header().clock.load(Ordering::Relaxed);

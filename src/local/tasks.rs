@@ -234,7 +234,8 @@ impl Head {
         workers
             .filter(|worker| {
                 let desk = self.desk(worker.client());
-                desk.is_some_and(|desk| desk.current.load(Ordering::Acquire) != 0) && !self.scheduler.is_blocked(*worker)
+                desk.is_some_and(|desk| desk.current.load(Ordering::Acquire) != 0)
+                    && !self.scheduler.is_blocked(*worker)
             })
             .count()
     }

@@ -74,11 +74,15 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Worker {
     Starting,
-    Parked { since: Instant },
+    Parked {
+        since: Instant,
+    },
     Leased,
     /// It may not take another task; whether it has one is not known here.
     Recalled,
-    Blocked { is_recalled: bool },
+    Blocked {
+        is_recalled: bool,
+    },
 }
 
 /// All that is decided about the workers of one runtime.

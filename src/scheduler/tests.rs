@@ -1,3 +1,5 @@
+//! The scheduler against a plain model of what workers do.
+
 use super::*;
 use crate::protocol::WorkerId;
 use proptest::prelude::*;

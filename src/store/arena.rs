@@ -59,7 +59,14 @@ impl Arena {
         let len = usize::try_from(len).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         let read = map_aligned(reader, len, ProtFlags::READ)?;
         let write = map_aligned(&file, len, ProtFlags::READ)?;
-        Ok(Arena { read, write, len, unit_bytes, file, huge: AtomicU32::new(if huge { Huge::Try } else { Huge::No } as u32) })
+        Ok(Arena {
+            read,
+            write,
+            len,
+            unit_bytes,
+            file,
+            huge: AtomicU32::new(if huge { Huge::Try } else { Huge::No } as u32),
+        })
     }
 
     /// Its length in bytes.

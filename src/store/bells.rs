@@ -13,10 +13,10 @@
 //! - A bell's number changes before its sleeper is woken, and a sleeper reads it before it looks: no ring is lost.
 //! - Who dies between sealing and ringing is noticed by the head, which rings all bells; everybody looks again after every ring.
 
+use super::Id;
 use super::layout::Desk;
 use super::seat::Seat;
 use super::segment::Segment;
-use super::Id;
 use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 use std::time::Duration;
 

@@ -258,6 +258,13 @@ impl Limits {
         let units_at = hints + page(slots / 64 * 8);
         let rings = units_at + page(units * size_of::<Unit>());
         let slots_at = rings + page(SEATS * ring * 8);
-        Places { desks, hints, units: units_at, rings, slots: slots_at, len: slots_at + page(slots * size_of::<Slot>()) }
+        Places {
+            desks,
+            hints,
+            units: units_at,
+            rings,
+            slots: slots_at,
+            len: slots_at + page(slots * size_of::<Slot>()),
+        }
     }
 }

@@ -72,7 +72,15 @@ pub struct Party {
 impl Party {
     /// A process that has nothing yet.
     pub fn new(segment: Arc<Segment>, seat: Seat) -> Party {
-        Party { segment, seat, free: Vec::new(), lease: None, units_next: 1, slots_next: 16, head_seen: Default::default() }
+        Party {
+            segment,
+            seat,
+            free: Vec::new(),
+            lease: None,
+            units_next: 1,
+            slots_next: 16,
+            head_seen: Default::default(),
+        }
     }
 
     /// A slot to make an object of.
@@ -145,12 +153,8 @@ impl Party {
         });
         let run = run.ok_or(NoRoom::Units(needed))?;
         self.segment.unit(run.first).settle_in(self.seat).ok_or(NoRoom::Units(needed))?;
-        let space = |closed| Space {
-            offset: u64::from(run.first) * unit_bytes,
-            home: run.first,
-            fresh: Some(run),
-            closed,
-        };
+        let space =
+            |closed| Space { offset: u64::from(run.first) * unit_bytes, home: run.first, fresh: Some(run), closed };
         let left = u64::from(run.len) * unit_bytes - bytes;
         let left_before = self.lease.as_ref().map_or(0, |lease| u64::from(lease.run.len) * unit_bytes - lease.used);
         if run.len <= LEASE_UNITS_MAX && left > left_before {

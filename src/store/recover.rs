@@ -14,13 +14,13 @@
 //! # Invariants
 //! - Only the head calls this, and only for a process that runs no more.
 
+use super::Id;
 use super::objects::{HOLD, HOLDS, Kind, Leftovers};
 use super::party::Party;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::units::{UnitState, UnitWord};
 use super::word::{Flags, State, Step};
-use super::Id;
 use crate::sync::{Ordering, pause};
 use std::collections::HashMap;
 

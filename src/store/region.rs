@@ -109,7 +109,11 @@ impl Region {
         let free = free_bytes(shm).unwrap_or(0);
         let needed = whole(wanted.unwrap_or_else(default_bytes));
         // Without a wish, a /dev/shm that has half of it decides how much it is.
-        let len = if wanted.is_none() && free >= needed / 2 { needed.min(free / UNIT_BYTES_MAX * UNIT_BYTES_MAX) } else { needed };
+        let len = if wanted.is_none() && free >= needed / 2 {
+            needed.min(free / UNIT_BYTES_MAX * UNIT_BYTES_MAX)
+        } else {
+            needed
+        };
         if len <= free
             && let Ok(region) = Region::in_folder(shm, len)
         {

@@ -7,11 +7,11 @@
 
 #![allow(unsafe_code)]
 
-use super::lists::Lists;
 use super::layout::{Desk, Header, LAYOUT_VERSION, Limits, MAGIC, Places, Slot, Unit};
-use super::seat::Seat;
+use super::lists::Lists;
 #[cfg(any(test, loom))]
 use super::seat::SEATS;
+use super::seat::Seat;
 use crate::sync::{AtomicU64, Ordering};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -76,9 +76,7 @@ impl Segment {
     pub fn open(file: OwnedFd, limits: Limits) -> std::io::Result<Segment> {
         let segment = Segment::map(file, limits)?;
         let header = segment.header();
-        if header.magic.load(Ordering::Acquire) != MAGIC
-            || header.version.load(Ordering::Relaxed) != LAYOUT_VERSION
-        {
+        if header.magic.load(Ordering::Acquire) != MAGIC || header.version.load(Ordering::Relaxed) != LAYOUT_VERSION {
             return Err(std::io::Error::other("it is not a control segment of this version"));
         }
         Ok(segment)

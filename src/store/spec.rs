@@ -10,9 +10,9 @@
 //! What does not fit becomes an object of its own, of which the id always fits. A task's result is written elsewhere in the slot, so a
 //! result that is half-written when its worker dies has not damaged the description.
 
+use super::Id;
 use super::layout::SPEC_WORDS;
 use super::segment::Segment;
-use super::Id;
 use crate::sync::Ordering;
 
 /// How many arguments a task can have.
@@ -173,7 +173,10 @@ mod tests {
         let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
         for seed in 0..2000_u64 {
             for (index, place) in segment.slot(1).spec.iter().enumerate() {
-                place.store((seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(index as u32 * 7), Ordering::Relaxed);
+                place.store(
+                    (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(index as u32 * 7),
+                    Ordering::Relaxed,
+                );
             }
             let spec = segment.read_spec(1);
             assert!(spec.args().count() <= ARGS_MAX && spec.objects().count() <= ARGS_MAX);

@@ -168,7 +168,8 @@ impl Segment {
             slot.home.store(space.home, Ordering::Relaxed);
         }
         let flags = word.flags().without(Flags::ARENA).without(Flags::SPILLED).with(place);
-        let moved = dying.after(Step::Move { by: Seat::HEAD, flags }).is_some_and(|moved| slot.swap(dying, moved).is_ok());
+        let moved =
+            dying.after(Step::Move { by: Seat::HEAD, flags }).is_some_and(|moved| slot.swap(dying, moved).is_ok());
         if let (Some(home), true) = (left, moved) {
             self.leave(Seat::HEAD, home);
         }

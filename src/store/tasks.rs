@@ -15,12 +15,12 @@
 //!   other.
 //! - One process writes into a ring: its owner, under its client's lock.
 
+use super::Id;
 use super::party::Party;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::spec::Spec;
 use super::word::{Flags, Step};
-use super::Id;
 use crate::sync::{Ordering, fence, fence_after_rmw};
 
 /// What became of a task that was to wait for its arguments.

@@ -198,9 +198,7 @@ impl Word {
         let is = |wanted: State, by: Seat| state == wanted && owner == Some(by);
         let next = match step {
             Step::Lease { by } if state == State::Free && owner.is_none() => self.to(by, State::Free, Flags::NONE),
-            Step::Return { by } if is(State::Free, by) => {
-                Word::new(self.generation(), None, State::Free, Flags::NONE)
-            }
+            Step::Return { by } if is(State::Free, by) => Word::new(self.generation(), None, State::Free, Flags::NONE),
             Step::Draft { by } if is(State::Free, by) => self.to(by, State::Free, Flags::ARENA),
             Step::Discard { by } if is(State::Free, by) => self.to(by, State::Free, Flags::NONE),
             Step::Seal { by, flags, len } if is(State::Free, by) => self.to(by, State::Sealed, flags).with(len),

@@ -67,13 +67,8 @@ fn call(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &m
             return Err(unfit);
         }
     };
-    let call = Call {
-        call: claimed.task.0,
-        args: views.as_ptr(),
-        args_len: views.len() as u64,
-        returns: 1,
-        reserved: 0,
-    };
+    let call =
+        Call { call: claimed.task.0, args: views.as_ptr(), args_len: views.len() as u64, returns: 1, reserved: 0 };
     entry.call(&call);
     entry.flush();
     Ok(())

@@ -93,7 +93,8 @@ fn what_nobody_reads_goes_to_disk_and_comes_back() {
         }
     }
     // As arguments, and read by a worker.
-    let sums: Vec<Ref> = objects.iter().map(|object| submit("sum_of_bytes", sum_of_bytes, &[Arg::Of(object)]).unwrap()).collect();
+    let sums: Vec<Ref> =
+        objects.iter().map(|object| submit("sum_of_bytes", sum_of_bytes, &[Arg::Of(object)]).unwrap()).collect();
     for (byte, sum) in (0..10_u64).zip(&sums) {
         assert_eq!(number(&get(sum).unwrap()), byte * 3 * MIB as u64);
     }

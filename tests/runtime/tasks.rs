@@ -6,8 +6,8 @@ use crate::front::{Front, is_alive, kill, sigkill, until};
 use crate::task;
 use mobula::abi::{Answer, Call, Cause, Fault, InitOptions, ObjectState, Place, Question};
 use mobula::local::{Config, RuntimeEvent, Stream, client};
-use std::sync::atomic::Ordering;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub const ALL: &[Scenario] = &[

@@ -6,9 +6,7 @@ use crate::abi::{Fault, ObjectState, View};
 use crate::local::handles::News;
 use crate::local::memory::Draft;
 use crate::protocol::{ObjectId, ToClient, ToHead};
-use crate::store::{
-    Body, CONTAINED_INLINE, Flags, INLINE_BYTES, Kind, NoRoom, Run, Space, State as SlotState, Step,
-};
+use crate::store::{Body, CONTAINED_INLINE, Flags, INLINE_BYTES, Kind, NoRoom, Run, Space, State as SlotState, Step};
 use crate::sync::Ordering;
 
 /// Marks in a view's number; a slot's number has no such bits.
@@ -240,7 +238,8 @@ impl State {
             && space.fresh.is_none_or(|fresh| fresh.first != closed.first)
         {
             // Nothing more will come there; if nothing is being written either, nobody may write.
-            let idle = self.unlocked.iter().position(|unlocked| unlocked.run.first == closed.first && unlocked.drafts == 0);
+            let idle =
+                self.unlocked.iter().position(|unlocked| unlocked.run.first == closed.first && unlocked.drafts == 0);
             if let Some(place) = idle {
                 self.unlocked.swap_remove(place);
                 self.arena.1.lock(closed);

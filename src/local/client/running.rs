@@ -130,9 +130,11 @@ impl Client {
                 }
                 Arg::Object(id) => id,
             };
-            let gone = || Unfit::Refused(format!(
-                "its argument, object {id}, is gone: keep an ObjectRef to it until the task is submitted"
-            ));
+            let gone = || {
+                Unfit::Refused(format!(
+                    "its argument, object {id}, is gone: keep an ObjectRef to it until the task is submitted"
+                ))
+            };
             match self.segment.body(id) {
                 None => return Err(gone()),
                 Some(Body::Failed) => return Err(Unfit::Carry(id)),
@@ -348,8 +350,6 @@ impl State {
         }
         contains.iter().flat_map(|id| self.release(*id)).collect()
     }
-
-
 }
 
 /// No message of a failure is longer than this many bytes.

@@ -1,7 +1,7 @@
 //! Submitting tasks.
 
 use super::state::State;
-use super::{Client, Fallible, ended, nonsense, no_draft, refused};
+use super::{Client, Fallible, ended, no_draft, nonsense, refused};
 use crate::abi::Fault;
 use crate::local::memory::Draft;
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
@@ -125,7 +125,8 @@ impl State {
     ) -> Fallible<Try> {
         let mut spec = Spec::new(function, self.cell);
         let (mut anonymous, mut written) = (Vec::new(), Vec::new());
-        let is_missing = |state: &State, arg: &Input| matches!(arg, Input::Draft(draft, _) if !state.drafts.has(*draft));
+        let is_missing =
+            |state: &State, arg: &Input| matches!(arg, Input::Draft(draft, _) if !state.drafts.has(*draft));
         if args.iter().any(|arg| is_missing(self, arg)) {
             return Err(no_draft());
         }
