@@ -156,6 +156,7 @@ impl Head {
     /// Wakes those of the watched tasks whose arguments are there, and watches the others.
     pub(super) fn look_at_watched(&mut self) {
         if self.watched.is_empty() {
+            self.retry = false;
             return;
         }
         // Whoever is about to wake one of them does so first.

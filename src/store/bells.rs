@@ -88,8 +88,11 @@ impl Segment {
         }
     }
 
-    /// This process goes to sleep, or has taken one of several tasks: if there are tasks left in rings, a worker is to look at them.
+    /// This process goes to sleep, or has taken one of several tasks: if there are tasks left in rings, a worker is to look at them. Right
+    /// after it has taken itself out of those who seek, or who are active.
     pub fn work_left(&self) {
+        // Pairs with the fences in `push`: whoever pushes sees that nobody seeks any more, or this sees what was pushed.
+        fence_after_rmw();
         if !self.header().idle.is_empty()
             && self.header().seeking.is_empty()
             && self.header().rings.iter().any(|of| self.has_entries(of))

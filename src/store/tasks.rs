@@ -48,6 +48,8 @@ impl Segment {
         fence(Ordering::SeqCst);
         if !self.header().rings.has(by) {
             self.header().rings.add(by);
+            // Pairs with the first fence in `quiet`: who goes to sleep sees the bit, or is seen to be idle in `work_came`.
+            fence_after_rmw();
         }
         true
     }
@@ -99,6 +101,8 @@ impl Segment {
     /// Takes the bits of empty rings away, so that those who look for work have less to look at. True when all are empty: whatever is
     /// pushed from now on sets a bit again.
     pub fn quiet(&self) -> bool {
+        // Pairs with the fences in `push`: whoever pushes sees that the caller is idle, or this sees what was pushed.
+        fence(Ordering::SeqCst);
         for of in self.header().rings.iter() {
             if self.has_entries(of) {
                 return false;

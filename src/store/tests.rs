@@ -289,7 +289,9 @@ impl Runtime {
             }
             (0..8).try_for_each(|_| self.head_step())?;
         }
-        Err("nobody comes to rest".into())
+        let busy = self.processes.iter().filter(|process| !self.is_at_rest(process));
+        let busy: Vec<Seat> = busy.map(|process| process.me.seat).collect();
+        Err(format!("nobody comes to rest: busy are {busy:?}, the head {}", self.head_work.is_some()))
     }
 
     /// All tasks are run, all references are given back, and nothing is left.

@@ -40,6 +40,7 @@ impl Tracee {
     /// Begins to trace a process, which goes on running.
     pub fn seize(pid: u32) -> Tracee {
         let tracee = Tracee { pid: pid as i32, signal: 0, is_gone: false };
+        tracee.stay_together();
         tracee.request(libc::PTRACE_SEIZE, libc::PTRACE_O_EXITKILL as usize);
         tracee
     }
@@ -89,6 +90,17 @@ impl Tracee {
             unsafe { libc::kill(self.pid, libc::SIGKILL) };
             while libc::WIFSTOPPED(wait(self.pid)) {}
         }
+    }
+
+    /// Keeps it and this thread on one processor: handing over to each other takes a tenth of the time that waking another one takes.
+    fn stay_together(&self) {
+        use rustix::process::Pid;
+        use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+        let mut here = CpuSet::new();
+        here.set(sched_getcpu());
+        // A machine on which this is not allowed is only slower.
+        let _ = sched_setaffinity(None, &here);
+        let _ = sched_setaffinity(Pid::from_raw(self.pid), &here);
     }
 
     fn request(&self, request: libc::c_uint, data: usize) {

@@ -9,7 +9,7 @@ use crate::front::sigkill;
 use crate::series::{Outcome, Series, kills, spread};
 use crate::trace::{Stop, Tracee};
 use crate::victims::echo;
-use crate::witness::{ARENA_BYTES, Client, Witness, got, me, patience, segment, within_patience, worker};
+use crate::witness::{ARENA_BYTES, Client, Witness, got, me, patience, segment, traces, within_patience, worker};
 use crate::{lies, task};
 use mobula::abi::{Cause, Fault};
 use mobula::protocol::ObjectId;
@@ -21,6 +21,8 @@ pub struct Load {
     pub name: &'static str,
     submit: fn() -> Submitted,
     expected: &'static [Outcome],
+    /// Whether the worker runs it for the first time, and first has to learn of its functions.
+    is_first: bool,
 }
 
 /// Tasks, what comes of them when nobody dies, and objects that they use.
@@ -51,14 +53,22 @@ const ENDS: &[Outcome] = &[Outcome::Sealed, Outcome::Error];
 
 pub const ALL: &[Load] = &[
     Load {
+        name: "the first task of a worker",
+        submit: || one(submit("bytes", bytes, &[Arg::Value(&[200])]).unwrap(), vec![5; 200]),
+        expected: ENDS,
+        is_first: true,
+    },
+    Load {
         name: "a task with an inline result",
         submit: || one(submit("bytes", bytes, &[Arg::Value(&[100])]).unwrap(), vec![5; 100]),
         expected: ENDS,
+        is_first: false,
     },
     Load {
         name: "a task with a result in the arena",
         submit: || one(submit("bytes", bytes, &[Arg::Value(&[200])]).unwrap(), vec![5; 200]),
         expected: ENDS,
+        is_first: false,
     },
     Load {
         name: "a task with ref arguments",
@@ -68,6 +78,7 @@ pub const ALL: &[Load] = &[
             Submitted { objects, ..one(task, [vec![1; 40], vec![3; 300]].concat()) }
         },
         expected: ENDS,
+        is_first: false,
     },
     Load {
         name: "a task whose arguments only it keeps",
@@ -77,6 +88,7 @@ pub const ALL: &[Load] = &[
             one(task, [vec![1; 40], vec![3; 300], vec![4; 130]].concat())
         },
         expected: ENDS,
+        is_first: false,
     },
     Load {
         name: "a task for which others wait",
@@ -89,6 +101,7 @@ pub const ALL: &[Load] = &[
             Submitted { tasks: vec![(first, of_first), (second, of_second), (third, of_third)], ..Submitted::default() }
         },
         expected: ENDS,
+        is_first: false,
     },
     Load {
         name: "a task that returns refs",
@@ -97,6 +110,7 @@ pub const ALL: &[Load] = &[
             ..one(submit("wrapped", wrapped, &[Arg::Value(&[3])]).unwrap(), vec![])
         },
         expected: ENDS,
+        is_first: false,
     },
     Load {
         name: "a task that returns many refs",
@@ -105,6 +119,7 @@ pub const ALL: &[Load] = &[
             ..one(submit("wrapped", wrapped, &[Arg::Value(&[12])]).unwrap(), vec![])
         },
         expected: ENDS,
+        is_first: false,
     },
     Load {
         name: "a task whose result nobody wants",
@@ -113,11 +128,13 @@ pub const ALL: &[Load] = &[
             Submitted::default()
         },
         expected: &[Outcome::Gone],
+        is_first: false,
     },
     Load {
         name: "a task that fails",
         submit: || one(submit("refused", refused, &[]).unwrap(), vec![]),
         expected: &[Outcome::Error],
+        is_first: false,
     },
 ];
 
@@ -177,7 +194,6 @@ fn is_idle(worker: Client) -> bool {
 /// Kills workers in the middle of a load, again and again.
 pub fn kill_in(load: &Load) {
     let witness = Witness::start(8 << 20, true);
-    // The first worker learns the functions, the others ask anew: that belongs to what is interrupted.
     let (_, working, length) = kill_after(&witness, load, usize::MAX);
     // Most of what follows its work is looking for more, again and again.
     let late = kills().div_ceil(5);
@@ -194,6 +210,10 @@ pub fn kill_in(load: &Load) {
 /// Kills the worker after so many instructions. Gives what came of the tasks, after how many instructions it had no task any more, and how
 /// many it did in all.
 fn kill_after(witness: &Witness, load: &Load, steps: usize) -> (Vec<Outcome>, usize, usize) {
+    if !load.is_first {
+        let warm = (load.submit)();
+        warm.tasks.iter().for_each(|(task, _)| drop(got(task)));
+    }
     let mut stepped = Stepped::asleep();
     let dead = stepped.client;
     let submitted = (load.submit)();
@@ -212,7 +232,8 @@ fn kill_after(witness: &Witness, load: &Load, steps: usize) -> (Vec<Outcome>, us
         });
         stepped.tracee.kill();
         let ready = waiting.join().unwrap();
-        assert!(ready.iter().all(|ready| *ready), "whoever waits is not woken: {ready:?}");
+        let words = || ids.iter().map(|task| segment().slot(ObjectId(task.0).slot()).word()).collect::<Vec<_>>();
+        assert!(ready.iter().all(|ready| *ready), "whoever waits is not woken: {:?} {ready:?} {:?} dead {dead:?}", words(), traces());
         (idle.min(stepped.done), stepped.done)
     });
     let outcomes = outcomes(&submitted, dead);

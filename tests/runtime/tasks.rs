@@ -27,6 +27,10 @@ pub const ALL: &[Scenario] = &[
     ("what_a_task_wrote_is_there_before_its_result", what_a_task_wrote_is_there_before_its_result),
     ("much_output_does_not_stop_a_task", much_output_does_not_stop_a_task),
     ("wait_says_what_is_ready_and_gives_up_in_time", wait_says_what_is_ready_and_gives_up_in_time),
+    (
+        "a_task_can_submit_more_tasks_than_its_ring_holds_with_one_cpu",
+        a_task_can_submit_more_tasks_than_its_ring_holds_with_one_cpu,
+    ),
     ("waiting_for_a_thousand_tasks_is_one_sleep", waiting_for_a_thousand_tasks_is_one_sleep),
     ("a_second_init_is_refused_and_a_first_one_counts", a_second_init_is_refused_and_a_first_one_counts),
 ];
@@ -44,6 +48,16 @@ task!(
             left => number(&get(&submit("depth", depth, &[Arg::Value(&words(left - 1))]).unwrap()).unwrap()),
         };
         Ok((words(below + 1).to_vec(), vec![]))
+    }
+);
+
+task!(
+    /// Submits as many tasks as it is told and adds their results.
+    spread = |args| {
+        let tasks: Vec<Ref> = (0..number(&args[0])).map(|_| submit("add", add, &[Arg::Value(&words(1))]).unwrap()).collect();
+        wait(&tasks.iter().collect::<Vec<_>>(), tasks.len(), None).unwrap();
+        let sum = tasks.iter().map(|task| number(&open(task).unwrap().unwrap())).sum::<u64>();
+        Ok((words(sum).to_vec(), vec![]))
     }
 );
 
@@ -170,6 +184,13 @@ fn tasks_that_wait_for_tasks_get_by_with_one_cpu() {
     let _front = Front::with_cpus(1);
     let outer = submit("depth", depth, &[Arg::Value(&words(20))]).unwrap();
     assert_eq!(number(&get(&outer).unwrap()), 21);
+}
+
+fn a_task_can_submit_more_tasks_than_its_ring_holds_with_one_cpu() {
+    const TASKS: u64 = 140_000;
+    let _front = Front::with_cpus(1);
+    let all = submit("spread", spread, &[Arg::Value(&words(TASKS))]).unwrap();
+    assert_eq!(number(&get(&all).unwrap()), TASKS);
 }
 
 fn two_tasks_run_at_once_on_two_cpus() {

@@ -89,7 +89,11 @@ impl Client {
     pub fn seal(&self, draft: u64, contains: Vec<ObjectId>) -> Fallible<ObjectId> {
         let list = self.list_space(&contains)?;
         let mut state = self.state();
-        let draft = state.drafts.remove(draft).ok_or_else(no_draft)?;
+        let Some(draft) = state.drafts.remove(draft) else {
+            drop(state);
+            list.into_iter().for_each(|list| self.discard_list(list));
+            return Err(no_draft());
+        };
         let sealed = state.seal(draft, &contains, list);
         let arena = state.arena.1.clone();
         drop(state);
@@ -112,6 +116,15 @@ impl Client {
         let arena = self.state().arena.1.clone();
         arena.write_ids(space.offset, contains).ok_or_else(nonsense)?;
         Ok(Some((slot, space)))
+    }
+
+    /// Throws a list away that was made for an object which does not come to be.
+    pub(super) fn discard_list(&self, (slot, space): (u32, Space)) {
+        let mut state = self.state();
+        let written = state.discard(Draft::Shared { slot, space, len: 0 });
+        let arena = state.arena.1.clone();
+        drop(state);
+        written.into_iter().for_each(|run| arena.lock(run));
     }
 
     /// Throws a draft away.

@@ -7,6 +7,7 @@ use crate::local::memory::Draft;
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
 use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, Space, Spec};
 use crate::sync::Ordering;
+use std::time::Duration;
 
 /// An argument of a task that is being submitted.
 #[derive(Clone, Debug)]
@@ -16,6 +17,9 @@ pub enum Input {
     /// A draft, and the objects that it refers to.
     Draft(u64, Vec<ObjectId>),
 }
+
+/// How often somebody looks whose ring is full.
+const RING_LOOK: Duration = Duration::from_micros(100);
 
 /// What trying to submit comes to.
 enum Try {
@@ -64,6 +68,18 @@ impl Client {
         }
         // Long lists of what arguments refer to need room of their own, which may have to be waited for.
         let mut lists: [Option<(u32, Space)>; ARGS_MAX] = [None; ARGS_MAX];
+        let submitted = self.submit_with(function, args, &mut lists);
+        // Those that no object has taken over.
+        lists.into_iter().flatten().for_each(|list| self.discard_list(list));
+        submitted
+    }
+
+    fn submit_with(
+        &self,
+        function: u32,
+        args: &[Input],
+        lists: &mut [Option<(u32, Space)>; ARGS_MAX],
+    ) -> Fallible<ObjectId> {
         for (list, arg) in lists.iter_mut().zip(args) {
             if let Input::Draft(_, refs) = arg
                 && refs.len() > CONTAINED_INLINE
@@ -73,13 +89,13 @@ impl Client {
         }
         let header = self.segment.header();
         let mut state = self.state();
-        while !self.segment.has_room(&state.party) {
+        if !self.segment.has_room(&state.party) {
             drop(state);
             self.wait_for_ring()?;
             state = self.state();
         }
         self.be_active();
-        let tried = state.try_submit(function, args, &mut lists)?;
+        let tried = state.try_submit(function, args, lists)?;
         let Try::Submitted { task, is_ready, anonymous, written } = tried else { return Err(self.no_slots()) };
         let mut said = Vec::new();
         for id in anonymous {
@@ -102,17 +118,29 @@ impl Client {
         Ok(task)
     }
 
-    /// The ring is full: waits until workers have taken something out of it.
+    /// The ring is full: waits until workers have taken something out of it. A task that waits so lends its CPU to one of them.
     fn wait_for_ring(&self) -> Fallible<()> {
-        if self.is_interrupted() {
-            return Err(Fault::Interrupted.into());
+        let blocks = self.is_worker() && self.segment.desk(self.seat).current.load(Ordering::Relaxed) != 0;
+        if blocks {
+            self.tell(&ToHead::Blocked);
         }
-        if self.segment.header().closed.load(Ordering::Relaxed) != 0 {
-            return Err(ended());
+        let come = loop {
+            if self.is_interrupted() {
+                break Err(Fault::Interrupted.into());
+            }
+            if self.segment.header().closed.load(Ordering::Relaxed) != 0 {
+                break Err(ended());
+            }
+            if self.segment.has_room(&self.state().party) {
+                break Ok(());
+            }
+            self.segment.work_came();
+            std::thread::sleep(RING_LOOK);
+        };
+        if blocks {
+            self.tell(&ToHead::Unblocked);
         }
-        self.segment.work_came();
-        std::thread::sleep(std::time::Duration::from_micros(100));
-        Ok(())
+        come
     }
 }
 

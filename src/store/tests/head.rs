@@ -192,6 +192,7 @@ impl Head {
 
     async fn look_at_watched(&self) {
         if self.watched.borrow().is_empty() {
+            self.retry.set(false);
             return;
         }
         self.retry.set(!self.is_quiet());
