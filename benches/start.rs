@@ -25,13 +25,11 @@ const LOOK: Duration = Duration::from_secs(3);
 
 fn main() -> Result<()> {
     let begin = Instant::now();
+    // A zygote that was killed is replaced by this program.
+    mobula::worker::role_from_env();
     match std::env::args().nth(1).as_deref() {
         Some(STARTED) => started(begin),
         Some(IDLE) => idle(),
-        // A zygote that is started again is this program, too.
-        _ if std::env::args().len() > 1 && !std::env::args().any(|arg| arg == "--bench") => {
-            Ok(mobula::worker::role_from_env())
-        }
         _ => measure(),
     }
 }

@@ -5,6 +5,7 @@
 //!                                └▶ nothing more can go ─▶ wait, for something to be freed ─▶ Done │ too long: Refused, with sizes
 //! ```
 
+use super::client::Fallible;
 use super::head::Head;
 use crate::abi::Fault;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient};
@@ -111,15 +112,15 @@ impl Head {
     pub(super) fn restore(&mut self, client: ClientId, req: Request, id: ObjectId) {
         let answer = match self.try_restore(id) {
             Ok(()) => ToClient::Done { req },
-            Err(fault) => ToClient::Refused { req, fault },
+            Err(fault) => ToClient::Refused { req, fault: *fault },
         };
         self.send(client, &answer);
     }
 
-    fn try_restore(&mut self, id: ObjectId) -> Result<(), Fault> {
+    fn try_restore(&mut self, id: ObjectId) -> Fallible<()> {
         // The client refers to it. While the head does, too, it is not freed under its hands.
         if !self.segment.add(id, Kind::Ref, self.party.seat) {
-            return Err(Fault::Unknown { id: id.0 });
+            return Err(Fault::Unknown { id: id.0 }.into());
         }
         let restored = self.restore_held(id);
         self.segment.remove(id, Kind::Ref, self.party.seat);
@@ -127,7 +128,7 @@ impl Head {
         restored
     }
 
-    fn restore_held(&mut self, id: ObjectId) -> Result<(), Fault> {
+    fn restore_held(&mut self, id: ObjectId) -> Fallible<()> {
         let Some(Body::Spilled { offset: position, len }) = self.segment.body(id) else { return Ok(()) };
         let unit_bytes = self.segment.unit_bytes().max(1);
         let space = match self.party.space(len) {
@@ -138,7 +139,7 @@ impl Head {
                 match self.party.space(len) {
                     Ok(space) if made => space,
                     Ok(space) => space,
-                    Err(_) => return Err(self.store_full(len)),
+                    Err(_) => return Err(self.store_full(len).into()),
                 }
             }
         };
@@ -152,8 +153,9 @@ impl Head {
         } else {
             self.segment.leave(self.party.seat, space.home);
         }
-        copied.map_err(|error| Fault::Refused {
-            message: format!("object {id} cannot be read back from {}: {error}", self.spill.folder().display()),
+        copied.map_err(|error| {
+            let message = format!("object {id} cannot be read back from {}: {error}", self.spill.folder().display());
+            Fault::Refused { message }.into()
         })
     }
 

@@ -145,11 +145,10 @@ impl Head {
 
     /// Finds tasks that wait and that nobody will wake any more.
     pub(super) fn revive(&mut self) {
-        let mut waiting = self.segment.unclosed();
-        waiting.extend(self.segment.waiting());
-        waiting.sort_unstable();
-        waiting.dedup();
-        self.watched.extend(waiting);
+        self.watched.extend(self.segment.unclosed());
+        self.watched.extend(self.segment.waiting());
+        self.watched.sort_unstable();
+        self.watched.dedup();
         self.look_at_watched();
     }
 

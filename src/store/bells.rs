@@ -147,22 +147,12 @@ fn wait(bell: &AtomicU32, seen: u32, timeout: Option<Duration>) {
     let _ = futex::wait(bell, futex::Flags::empty(), seen, timeout.as_ref());
 }
 
-/// The low half of a bell is its number here, and the high half counts who was woken, as nobody but the kernel does otherwise.
 #[cfg(loom)]
 fn wake(bell: &AtomicU32) {
-    bell.fetch_add(1 << 16, Ordering::AcqRel);
+    crate::sync::futex_wake(bell);
 }
 
-/// As the kernel does it: whoever finds another number than `seen` does not sleep, and who sleeps must be woken. One whom nobody wakes
-/// any more yields for ever, which loom reports.
 #[cfg(loom)]
 fn wait(bell: &AtomicU32, seen: u32, _timeout: Option<Duration>) {
-    let mut now = bell.load(Ordering::Acquire);
-    if now != seen {
-        return;
-    }
-    while now >> 16 == seen >> 16 {
-        crate::sync::pause();
-        now = bell.load(Ordering::Acquire);
-    }
+    crate::sync::futex_wait(bell, seen);
 }

@@ -174,7 +174,7 @@ impl Segment {
         self.header().taken.iter().filter(|seat| *seat != Seat::HEAD).all(|seat| {
             let desk = self.desk(seat);
             let begun = desk.busy.load(Ordering::Acquire);
-            begun % 2 == 0
+            begun.is_multiple_of(2)
                 || (0..TURNS_MAX).any(|_| {
                     pause();
                     desk.busy.load(Ordering::Acquire) != begun

@@ -23,8 +23,12 @@ enum Memory {
     Mapped { map: MmapRaw, file: OwnedFd },
     /// This process's own.
     #[cfg(any(test, loom))]
-    Heap { _tables: Box<(Header, Vec<Desk>, Vec<AtomicU64>, Vec<Unit>, Vec<AtomicU64>, Vec<Slot>)> },
+    Heap { _tables: Box<Heap> },
 }
+
+/// Header, desks, hints, units, rings and slots.
+#[cfg(any(test, loom))]
+type Heap = (Header, Vec<Desk>, Vec<AtomicU64>, Vec<Unit>, Vec<AtomicU64>, Vec<Slot>);
 
 /// The shared tables of one runtime.
 pub struct Segment {

@@ -82,11 +82,6 @@ impl Spec {
         self.args().filter_map(|arg| if let Arg::Object(id) = arg { Some(id) } else { None })
     }
 
-    /// How many arguments.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
     /// The arguments.
     pub fn args(&self) -> impl Iterator<Item = Arg<'_>> {
         let mut at = FIRST;

@@ -421,7 +421,18 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn happens() -> impl Strategy<Value = Happens> {
+/// Tasks that wait for tasks, some of which fail.
+fn act_of_tasks() -> impl Strategy<Value = Act> {
+    let args = prop::collection::vec(any::<u8>().prop_map(Some), 0..3);
+    prop_oneof![
+        4 => args.prop_map(|args| Act::Submit { args, anonymous: None }),
+        1 => any::<u8>().prop_map(Act::Add),
+        3 => any::<u8>().prop_map(Act::Release),
+        4 => prop::bool::weighted(0.4).prop_map(|fails| Act::Work { size: Size::Inline, contains: 0, fails }),
+    ]
+}
+
+fn happens(act: impl Strategy<Value = Act>) -> impl Strategy<Value = Happens> {
     let few = || prop_oneof![3 => 0..12_u8, 1 => Just(60)];
     let fatal = prop_oneof![
         (1..6_u32, 0..6_u32).prop_map(|(units, parts)| Act::LeaseAndDie { units, parts }),
@@ -434,7 +445,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         Just(Message::Settled { seat: Seat::HEAD, twin: None }),
     ];
     prop_oneof![
-        14 => (any::<u8>(), act(), any::<bool>(), few())
+        14 => (any::<u8>(), act, any::<bool>(), few())
             .prop_map(|(who, act, slow, steps)| Happens::Begins { who, act, slow, steps }),
         6 => (any::<u8>(), few()).prop_map(|(who, steps)| Happens::GoesOn { who, steps }),
         2 => any::<u8>().prop_map(|who| Happens::Dies { who }),
@@ -446,13 +457,18 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
-fn history() -> impl Strategy<Value = Vec<Happens>> {
-    prop::collection::vec(happens(), 0..100)
+fn history(act: impl Strategy<Value = Act>) -> impl Strategy<Value = Vec<Happens>> {
+    prop::collection::vec(happens(act), 0..100)
 }
 
 proptest! {
     #[test]
-    fn whatever_dies_when_what_is_held_stays_and_what_is_not_goes(history in history()) {
+    fn whatever_dies_when_what_is_held_stays_and_what_is_not_goes(history in history(act())) {
+        play(history, None).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn whatever_dies_when_every_task_is_run_once_or_fails(history in history(act_of_tasks())) {
         play(history, None).map_err(TestCaseError::fail)?;
     }
 }
@@ -473,10 +489,46 @@ fn every_wrong_step_is_found() {
     ];
     for wrong in wrongs {
         let config = Config { cases: 5000, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
-        let found = TestRunner::new(config).run(&history(), |history| play(history, Some(wrong)).map_err(TestCaseError::fail));
+        let found = TestRunner::new(config).run(&history(act()), |history| play(history, Some(wrong)).map_err(TestCaseError::fail));
         match found {
             Err(TestError::Fail(why, _)) => println!("{wrong:?}: {why}"),
             other => panic!("{wrong:?} is not found: {other:?}"),
         }
     }
+}
+
+/// Runs to its end what process `who` begins.
+fn does(who: u8, act: Act) -> Happens {
+    Happens::Begins { who, act, slow: false, steps: 100 }
+}
+
+fn submits(who: u8, args: &[u8]) -> Happens {
+    does(who, Act::Submit { args: args.iter().map(|arg| Some(*arg)).collect(), anonymous: None })
+}
+
+#[test]
+fn a_task_that_fails_while_it_waits_for_another_does_not_take_that_ones_list_along() {
+    let work = |fails| Act::Work { size: Size::Inline, contains: 0, fails };
+    let history = vec![
+        // 0 is what they wait for, 1 will fail, 2 waits, and so does 3, which will fail, too, because of 1.
+        submits(0, &[]),
+        submits(0, &[]),
+        submits(0, &[0]),
+        submits(0, &[0, 1]),
+        // 4 is never run until the end.
+        submits(0, &[]),
+        Happens::Begins { who: 1, act: work(false), slow: false, steps: 2 },
+        Happens::Begins { who: 2, act: work(true), slow: false, steps: 20 },
+        Happens::HeadGoesOn { steps: 20 },
+        // Somebody dies, and the head looks at all that wait.
+        Happens::Comes,
+        Happens::Dies { who: 3 },
+        Happens::HeadGoesOn { steps: 100 },
+        // The slot of 3 is used again by a task that waits for another one.
+        does(0, Act::Release(3)),
+        submits(0, &[3]),
+        Happens::GoesOn { who: 1, steps: 100 },
+        Happens::Rest,
+    ];
+    play(history, None).unwrap();
 }

@@ -182,20 +182,16 @@ impl Segment {
     fn take_run(&self, by: Seat, from: u32, to: u32, len: u32) -> Option<Run> {
         let (free, taken) = (UnitWord::new(UnitState::Free, 0), UnitWord::new(UnitState::Taken(by), 0));
         let mut first = from;
-        'search: while first.checked_add(len)? <= to {
+        while first.checked_add(len)? <= to {
             // From the back: what is found there to be somebody's is jumped over.
-            for index in (first..first + len).rev() {
-                if self.unit(index).state() != free {
-                    first = index + 1;
-                    continue 'search;
-                }
+            if let Some(index) = (first..first + len).rev().find(|index| self.unit(*index).state() != free) {
+                first = index + 1;
+                continue;
             }
-            for index in first..first + len {
-                if !self.unit(index).swap(free, taken) {
-                    (first..index).for_each(|mine| self.unit(mine).set(UnitState::Free));
-                    first = index + 1;
-                    continue 'search;
-                }
+            if let Some(index) = (first..first + len).find(|index| !self.unit(*index).swap(free, taken)) {
+                (first..index).for_each(|mine| self.unit(mine).set(UnitState::Free));
+                first = index + 1;
+                continue;
             }
             return Some(Run { first, len });
         }

@@ -1,16 +1,17 @@
-//! loom's atomics, with two things more: a thread that dies between any two of its writes, and fences that can be left out.
+//! loom's atomics, with three things more: threads that die between two of their writes, fences that can be left out, and futexes.
 //!
 //! ```text
 //!   mortal(3, || …)       the thread writes three times and is gone before the fourth; nothing is tidied up but what unwinding tidies
 //!   without_fences(file)  this file's fences do nothing: whatever they are for must then go wrong somewhere
+//!   futex_wait, _wake     sleeping as in the kernel: nobody polls, and a wake-up that is lost is a deadlock
 //! ```
 //!
 //! A death between two loads, or between a write and a load, is for everybody else the same as one before the next write, so only writes
 //! are counted. loom runs all threads of a model on one thread of the machine, so what is said here lies in thread-locals of the machine's.
 
 pub(crate) use loom::sync::atomic::Ordering;
-use loom::thread::ThreadId;
-use std::cell::Cell;
+use loom::thread::{Thread, ThreadId};
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 thread_local! {
@@ -18,6 +19,8 @@ thread_local! {
     static MORTAL: Cell<Option<(ThreadId, u32)>> = const { Cell::new(None) };
     /// The file whose fences are left out.
     static FENCELESS: Cell<Option<&'static str>> = const { Cell::new(None) };
+    /// Who sleeps on what.
+    static ASLEEP: RefCell<Vec<(usize, Thread)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What a dying thread unwinds with; not a panic, so nothing is printed.
@@ -40,10 +43,37 @@ pub(crate) fn without_fences(file: &'static str) {
     FENCELESS.set(Some(file));
 }
 
-/// From here on all fences are there. A model that failed may have left some out, and a mortal thread in it.
-pub(crate) fn with_fences() {
+/// An execution begins: all fences are there. One that failed may have left some out, a mortal thread, and sleepers.
+pub(crate) fn begin() {
     FENCELESS.set(None);
     MORTAL.set(None);
+    ASLEEP.take();
+}
+
+/// One more who was woken; the low half is what the program counts.
+const WOKEN: u32 = 1 << 16;
+
+/// Does for loom what the kernel does for a futex: who finds another number than `seen` does not sleep, and who sleeps must be woken. One
+/// whom nobody wakes any more is a deadlock, which loom reports.
+pub(crate) fn futex_wait(bell: &AtomicU32, seen: u32) {
+    if bell.load(Ordering::Acquire) != seen {
+        return;
+    }
+    let key = std::ptr::from_ref(bell).addr();
+    // The kernel looks and falls asleep under a lock, so no wake-up comes between the two; here it is one step, because loom switches
+    // threads only before it touches an atomic.
+    while bell.fetch_or(0, Ordering::AcqRel) / WOKEN == seen / WOKEN {
+        ASLEEP.with_borrow_mut(|asleep| asleep.push((key, loom::thread::current())));
+        loom::thread::park();
+    }
+}
+
+/// Wakes all that sleep on it.
+pub(crate) fn futex_wake(bell: &AtomicU32) {
+    bell.fetch_add(WOKEN, Ordering::AcqRel);
+    let key = std::ptr::from_ref(bell).addr();
+    let woken = ASLEEP.with_borrow_mut(|asleep| asleep.extract_if(.., |(at, _)| *at == key).collect::<Vec<_>>());
+    woken.into_iter().for_each(|(_, thread)| thread.unpark());
 }
 
 #[track_caller]

@@ -71,7 +71,7 @@ impl Spin {
 
     fn is_worth_it(&self, segment: &Segment, seat: Seat) -> bool {
         let misses = self.misses.load(Ordering::Relaxed);
-        if misses >= MISSES_MAX && misses % TRIED_OF != 0 {
+        if misses >= MISSES_MAX && !misses.is_multiple_of(TRIED_OF) {
             self.misses.fetch_add(1, Ordering::Relaxed);
             return false;
         }

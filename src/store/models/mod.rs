@@ -16,7 +16,7 @@ mod idle;
 mod wait;
 
 use super::*;
-use crate::sync::{model, mortal, with_fences, without_fences};
+use crate::sync::{begin, model, mortal, without_fences};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ const BOB: Seat = Seat(2);
 const CAROL: Seat = Seat(3);
 
 /// What loom says when somebody sleeps whom nobody wakes any more.
-const ASLEEP: &str = "exceeded maximum number of branches";
+const ASLEEP: &str = "deadlock";
 
 /// What the executions of a model come to.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +73,7 @@ impl Seen {
             };
             let (seen, model) = (self.clone(), Arc::clone(&model));
             builder.check(move || {
+                begin();
                 seen.0.executions.fetch_add(1, Relaxed);
                 model(&seen);
             });
@@ -99,7 +100,6 @@ const BRANCHES_MAX: usize = 5000;
 /// Explores a model. Each of `outcomes` must come, or it does not show what it is for.
 fn explore(depth: Depth, outcomes: &[&str], model: impl Fn(&Seen) + Send + Sync + 'static) {
     let (seen, began) = (Seen::default(), Instant::now());
-    with_fences();
     seen.of(depth, model);
     let name = std::thread::current().name().unwrap_or("?").rsplit("::").next().unwrap_or("?").replace('_', " ");
     let tally = &seen.0;
@@ -116,9 +116,7 @@ fn explore(depth: Depth, outcomes: &[&str], model: impl Fn(&Seen) + Send + Sync 
 /// Explores a model that lacks something, until an execution fails and says `complaint`.
 fn must_fail(depth: Depth, without: &str, complaint: &str, model: impl Fn(&Seen) + Send + Sync + 'static) {
     let (seen, began) = (Seen::default(), Instant::now());
-    with_fences();
     let failed = quietly(|| seen.of(depth, model));
-    with_fences();
     let count = seen.0.executions.load(Relaxed);
     let Err(panic) = failed else { panic!("without {without}, none of {count} executions failed") };
     let said = message(&*panic);

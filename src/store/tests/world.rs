@@ -265,7 +265,7 @@ impl World {
             .taken
             .iter()
             .filter(|seat| *seat != Seat::HEAD)
-            .all(|seat| self.segment.desk(seat).busy.load(Ordering::Relaxed) % 2 == 0)
+            .all(|seat| self.segment.desk(seat).busy.load(Ordering::Relaxed).is_multiple_of(2))
     }
 
     /// Everything that must be so after every single step.
