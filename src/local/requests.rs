@@ -3,7 +3,7 @@
 use super::head::Head;
 use crate::protocol::{ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, ToClient, ToHead};
 use crate::scheduler::Event;
-use crate::store::{Keep, Kind, Seat};
+use crate::store::{Keep, Kind, Seat, State};
 use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -58,14 +58,19 @@ impl Head {
             }
             ToHead::Failed { req, task, cause } => {
                 let worker = worker?;
-                if self.word(task).and_then(|word| word.owner()) != self.seat(from) {
+                if !self.runs(from, task) {
                     return Err("it ends a task that it does not run");
                 }
                 self.end_output(worker);
                 self.fail_at_origin(task, cause, self.pool.pid(worker));
                 self.done(from, req);
             }
-            ToHead::Carry { task, object } => self.carry_failure(task, object),
+            ToHead::Carry { task, object } => {
+                if !self.runs(from, task) {
+                    return Err("it ends a task that it does not run");
+                }
+                self.carry_failure(task, object);
+            }
             ToHead::Ready => self.worker_ready(worker?),
             ToHead::Blocked => self.tell(Event::Blocked(worker?)),
             ToHead::Unblocked => self.tell(Event::Unblocked(worker?)),
@@ -77,6 +82,12 @@ impl Head {
             ToHead::Unserved { .. } => self.tell(Event::Demanded),
         }
         Ok(())
+    }
+
+    /// Whether it is this client that runs the task. A task that waits is in somebody's list and must not end before it is taken out.
+    fn runs(&self, client: ClientId, task: ObjectId) -> bool {
+        let word = self.word(task).filter(|word| word.state() == State::Running);
+        word.is_some_and(|word| word.owner() == self.seat(client))
     }
 
     fn done(&mut self, to: ClientId, req: Request) {

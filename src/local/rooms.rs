@@ -9,7 +9,7 @@ use super::client::Fallible;
 use super::head::Head;
 use crate::abi::Fault;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient};
-use crate::store::{Body, Candidate, Flags, Kind, Run, Space};
+use crate::store::{Body, Candidate, Flags, Run, Space};
 use crate::sync::Ordering;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,10 @@ impl Head {
         if self.segment.longest_free_run() >= units {
             return true;
         }
+        if units > self.segment.units() {
+            // Nothing that could go would help.
+            return false;
+        }
         self.party.close_lease();
         self.segment.take_empty_leases(self.party.seat);
         if self.unaudited {
@@ -118,18 +122,21 @@ impl Head {
     }
 
     fn try_restore(&mut self, id: ObjectId) -> Fallible<()> {
-        // The client refers to it. While the head does, too, it is not freed under its hands.
-        if !self.segment.add(id, Kind::Ref, self.party.seat) {
+        if !self.segment.exists(id) {
             return Err(Fault::Unknown { id: id.0 }.into());
         }
-        let restored = self.restore_held(id);
-        self.segment.remove(id, Kind::Ref, self.party.seat);
+        // The client refers to it. The head does not: should it be freed meanwhile, its bytes cannot be moved any more, and until the head
+        // hears of that they are on disk.
+        let restored = self.copy_and_move_back(id);
+        // Whoever has let go of it in this moment found it busy.
         self.collect(vec![id]);
         restored
     }
 
-    fn restore_held(&mut self, id: ObjectId) -> Fallible<()> {
-        let Some(Body::Spilled { offset: position, len }) = self.segment.body(id) else { return Ok(()) };
+    fn copy_and_move_back(&mut self, id: ObjectId) -> Fallible<()> {
+        // Also when somebody looks whether it can go: the client waits for that itself, and asks again. The head must not, because that one
+        // may be dead, and it is the head that has to find out.
+        let Some(Body::Spilled { offset: position, len }) = self.segment.body_now(id) else { return Ok(()) };
         let unit_bytes = self.segment.unit_bytes().max(1);
         let space = match self.party.space(len) {
             Ok(space) => space,

@@ -138,6 +138,7 @@ impl Head {
             self.push(task);
         }
         self.collect(estate.loose);
+        self.spill.keep_what_is_had(&self.segment);
         self.revive();
         self.audit();
         self.segment.ring_all();
@@ -152,34 +153,33 @@ impl Head {
         self.look_at_watched();
     }
 
-    /// Wakes those of the watched tasks whose arguments are there, and watches the others.
+    /// Wakes those of the watched tasks whose arguments are there, and watches the others: also those of which an argument has failed,
+    /// because they are in the list of the one that is missing, and their slots must not be used for anything else before that is taken.
     pub(super) fn look_at_watched(&mut self) {
-        if self.watched.is_empty() {
-            self.retry = false;
-            return;
-        }
-        // Whoever is about to wake one of them does so first.
-        self.retry = !self.segment.let_finish();
-        if self.retry {
-            return;
-        }
         let segment = self.segment.clone();
+        let mut ready = Vec::new();
         for task in std::mem::take(&mut self.watched) {
-            let spec = segment.read_spec(task.slot());
             if self.word(task).is_none_or(|word| word.state() != State::Waiting) {
                 continue;
             }
+            let spec = segment.read_spec(task.slot());
+            let is_missing = spec.objects().any(|id| !segment.arm(id, self.party.seat) && self.is_task(id));
+            if is_missing { self.watched.push(task) } else { ready.push(task) }
+        }
+        // Whoever goes through a list in which one of them is, or is about to wake one, does so first. After that nobody will.
+        self.retry = !ready.is_empty() && !segment.let_finish();
+        if self.retry {
+            return self.watched.extend(ready);
+        }
+        for task in ready {
+            if self.word(task).is_none_or(|word| word.state() != State::Waiting) {
+                continue;
+            }
+            let spec = segment.read_spec(task.slot());
             let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
             if let Some(object) = failed {
                 self.carry_failure(task, object);
-                continue;
-            }
-            let missing = spec.objects().find(|id| !segment.arm(*id, self.party.seat) && self.is_task(*id));
-            if missing.is_some() {
-                self.watched.push(task);
-                continue;
-            }
-            if segment.take_step(task, Step::Wake { by: self.party.seat }) {
+            } else if segment.take_step(task, Step::Wake { by: self.party.seat }) {
                 self.push(task);
             }
         }

@@ -104,10 +104,23 @@ impl Segment {
             if word.state() != State::Dying {
                 return Some(word);
             }
-            // A few instructions, unless the one who looks was stopped; if it died, the head finishes for it.
-            turns += 1;
-            if turns < 1000 { pause() } else { nap() }
+            if !self.waits_for(word, &mut turns) && slot.word() == word {
+                return None;
+            }
         }
+    }
+
+    /// Waits a little for the one who looks whether an object can go: a few instructions, unless it was stopped; if it died, the head
+    /// finishes for it. So the head itself never waits here. False when nobody will: the word is nonsense, unless it is another one by now.
+    fn waits_for(&self, word: Word, turns: &mut u32) -> bool {
+        *turns = turns.saturating_add(1);
+        if *turns < 1000 {
+            pause();
+            return true;
+        }
+        nap();
+        // Who died has its seat until the head has finished for it.
+        word.owner().is_some_and(|by| self.header().taken.has(by))
     }
 
     /// This process has the object from now on. False when there is no such object. It must not be freed meanwhile: the caller has it in
@@ -184,21 +197,37 @@ impl Segment {
         true
     }
 
-    /// Where the bytes of a sealed object are.
+    /// Where the bytes of a sealed object are. Waits while somebody looks whether it can go.
     pub fn body(&self, id: Id) -> Option<Body> {
         let slot = self.slot(id.slot());
+        let mut turns = 0;
         loop {
             let word = slot.word();
             if word.generation() != id.generation() || !(word.is_sealed() || word.state() == State::Dying) {
                 return None;
             }
+            let body = self.body_now(id);
+            if body.is_some() || !self.waits_for(word, &mut turns) && slot.word() == word {
+                return body;
+            }
+        }
+    }
+
+    /// Where the bytes of a sealed object are, if nobody is about to free or move it. For the head, for which nobody finishes what the
+    /// dead have begun.
+    pub fn body_now(&self, id: Id) -> Option<Body> {
+        let slot = self.slot(id.slot());
+        loop {
+            let word = slot.word();
+            if word.generation() != id.generation() || !word.is_sealed() {
+                return None;
+            }
             let body = self.body_of(slot, word);
             fence(Ordering::Acquire);
             // The same word before and after, so the fields in between belong to it.
-            if slot.word() == word && word.is_sealed() {
+            if slot.word() == word {
                 return Some(body);
             }
-            pause();
         }
     }
 

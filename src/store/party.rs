@@ -245,13 +245,22 @@ impl Segment {
         }
     }
 
+    /// Counts anew how many slots are offered, after a death between a bit and its count. Somebody who is between the two in this moment can
+    /// make it wrong again; until the next time, all that comes of it is a look in vain, or one that is not taken as long as there are fresh
+    /// slots.
+    pub(super) fn recount_slots(&self) {
+        let words = self.slots_used().div_ceil(64);
+        let offered = (0..words).map(|place| self.hint(place).load(Ordering::Relaxed).count_ones()).sum();
+        self.header().slots_loose.store(offered, Ordering::Relaxed);
+    }
+
     /// Shows `take` slots that nobody has, until it has taken about `count`: used ones first, because their pages exist, then fresh ones.
     fn find_slots(&self, count: u32, take: &mut impl FnMut(u32) -> bool) {
         let header = self.header();
         let words = self.limits().slots.div_ceil(64);
         let mut left = count;
-        if header.slots_loose.load(Ordering::Relaxed) > 0 {
-            let start = header.slots_hint.load(Ordering::Relaxed);
+        if header.slots_loose.load(Ordering::Relaxed) > 0 || self.slots_used() == self.limits().slots {
+            let start = header.slots_hint.load(Ordering::Relaxed) % words;
             for step in 0..words {
                 let place = (start + step) % words;
                 let hint = self.hint(place);
@@ -262,7 +271,9 @@ impl Segment {
                     let slots = (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| place * 64 + bit);
                     let slots = slots.filter(|index| (1..self.limits().slots).contains(index));
                     let taken = slots.filter(|index| take(*index)).count();
-                    header.slots_loose.fetch_sub(bits.count_ones(), Ordering::Relaxed);
+                    // Not a plain subtraction: the count may be wrong, and must not become fewer than none.
+                    let fewer = |loose: u32| Some(loose.saturating_sub(bits.count_ones()));
+                    let _ = header.slots_loose.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
                     left = left.saturating_sub(taken as u32);
                     if left == 0 {
                         header.slots_hint.store(place, Ordering::Relaxed);

@@ -68,12 +68,17 @@ impl Segment {
         for index in 1..self.slots_used() {
             self.bury_in_slot(index, dead, keep, &mut estate);
         }
+        self.recount_slots();
         // Its ring's tasks are pending, and were found as such.
         let desk = self.desk(dead);
         desk.head.store(desk.tail.load(Ordering::Acquire), Ordering::Release);
         let header = self.header();
         for set in [&header.idle, &header.seeking, &header.active, &header.rings] {
             set.remove(dead);
+        }
+        // It may have been about to say again that there is something in a ring; see `quiet`.
+        for of in header.taken.iter().filter(|of| *of != dead && self.has_entries(*of)) {
+            header.rings.add(of);
         }
         for flag in [&desk.leased, &desk.wrote, &desk.asleep] {
             flag.store(0, Ordering::Release);

@@ -18,7 +18,7 @@ use super::segment::Segment;
 use super::word::{Flags, State, Step};
 use super::{Id, Space};
 use crate::sync::{Ordering, fence};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -39,13 +39,15 @@ pub struct Spill {
     folder: PathBuf,
     /// By the position of their first byte among all bytes that were ever spilled.
     pieces: BTreeMap<u64, Piece>,
+    /// How many bytes begin at each position that is wanted.
+    wanted: BTreeMap<u64, u64>,
     end: u64,
 }
 
 impl Spill {
     /// Files in this folder, of which there are none yet.
     pub fn new(folder: PathBuf) -> Spill {
-        Spill { folder, pieces: BTreeMap::new(), end: 0 }
+        Spill { folder, pieces: BTreeMap::new(), wanted: BTreeMap::new(), end: 0 }
     }
 
     /// Where the files lie.
@@ -85,6 +87,7 @@ impl Spill {
         }
         piece.used += len;
         piece.wanted += len;
+        self.wanted.insert(start + at, len);
         self.end = self.end.max(start + piece.used);
         Ok(start + at)
     }
@@ -98,13 +101,28 @@ impl Spill {
         piece.file.read_exact_at(into, position - start)
     }
 
-    /// Nobody wants these bytes any more.
+    /// Nobody wants these bytes any more. Said twice, it counts once.
     pub fn forget(&mut self, position: u64, len: u64) {
+        if self.wanted.get(&position) != Some(&len) {
+            return;
+        }
+        self.wanted.remove(&position);
         let Some((&start, piece)) = self.pieces.range_mut(..=position).next_back() else { return };
         piece.wanted = piece.wanted.saturating_sub(len);
         if piece.wanted == 0 {
             self.pieces.remove(&start);
         }
+    }
+
+    /// Forgets what no object has any more: whoever freed it may have died before it said so.
+    pub fn keep_what_is_had(&mut self, segment: &Segment) {
+        if self.wanted.is_empty() {
+            return;
+        }
+        let had = segment.spilled();
+        let lost: Vec<(u64, u64)> =
+            self.wanted.iter().map(|(at, len)| (*at, *len)).filter(|(at, _)| !had.contains(at)).collect();
+        lost.into_iter().for_each(|(position, len)| self.forget(position, len));
     }
 }
 
@@ -120,6 +138,13 @@ pub struct Candidate {
 }
 
 impl Segment {
+    /// Where the bytes of the objects lie that are on disk.
+    fn spilled(&self) -> HashSet<u64> {
+        let slots = (1..self.slots_used()).map(|index| self.slot(index));
+        let spilled = slots.filter(|slot| slot.word().flags().has(Flags::SPILLED));
+        spilled.map(|slot| slot.offset.load(Ordering::Relaxed)).collect()
+    }
+
     /// The objects in the arena that nobody reads, those first that were used least recently.
     pub fn spillable(&self) -> Vec<Candidate> {
         let now = self.header().clock.load(Ordering::Relaxed);
@@ -131,7 +156,7 @@ impl Segment {
                     return None;
                 }
                 let id = Id::new(index, word.generation());
-                let Some(Body::Arena { offset, len }) = self.body(id) else { return None };
+                let Some(Body::Arena { offset, len }) = self.body_now(id) else { return None };
                 Some((now.wrapping_sub(slot.touched.load(Ordering::Relaxed)), Candidate { id, offset, len }))
             })
             .collect();
@@ -193,6 +218,7 @@ mod tests {
         assert_eq!((spill.bytes(), spill.pieces.len()), (5, 1));
         spill.forget(second, 5);
         assert!(spill.pieces.is_empty());
+        spill.forget(second, 5);
         assert!(spill.write(b"again").unwrap() > second, "positions are not used twice");
         assert_eq!(std::fs::read_dir(spill.folder()).unwrap().count(), 0, "files have no names");
     }

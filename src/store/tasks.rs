@@ -68,18 +68,30 @@ impl Segment {
 
     /// Whether there is anything in the ring.
     pub fn has_entries(&self, of: Seat) -> bool {
+        self.first_entry(of).is_some()
+    }
+
+    /// The first entry of the ring, if there is one. None, too, where the two ends make no sense: then somebody has written over them.
+    fn first_entry(&self, of: Seat) -> Option<u64> {
         let desk = self.desk(of);
-        desk.head.load(Ordering::Acquire) != desk.tail.load(Ordering::Acquire)
+        loop {
+            let head = desk.head.load(Ordering::Acquire);
+            let count = desk.tail.load(Ordering::Acquire).wrapping_sub(head);
+            if count <= u64::from(self.limits().ring) {
+                return (count > 0).then_some(head);
+            }
+            // More than there can be, unless the head went on in between.
+            if desk.head.load(Ordering::Acquire) == head {
+                return None;
+            }
+        }
     }
 
     /// Takes a task out of the ring of `of`, for `by` to run.
     pub fn claim(&self, of: Seat, by: Seat) -> Option<Id> {
         let desk = self.desk(of);
         loop {
-            let head = desk.head.load(Ordering::Acquire);
-            if head == desk.tail.load(Ordering::Acquire) {
-                return None;
-            }
+            let head = self.first_entry(of)?;
             let id = Id(self.entry(of, head).load(Ordering::Relaxed));
             let claimed = self.take_step(id, Step::Claim { by });
             // Claimed by us or by somebody else, it is not to be looked at again. Anybody may do this for anybody.

@@ -250,7 +250,7 @@ impl Segment {
     /// Frees a unit that is `Taken`, after the parts of the lease that began there.
     pub fn free_taken(&self, first: u32) {
         let len = self.unit(first).len.load(Ordering::Relaxed).min(self.units().saturating_sub(first));
-        for index in first + 1..first + len {
+        for index in (first..first.saturating_add(len)).skip(1) {
             let part = self.unit(index);
             if part.state().state() == UnitState::Part && part.home.load(Ordering::Relaxed) == first {
                 part.set(UnitState::Free);

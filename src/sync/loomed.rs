@@ -161,6 +161,22 @@ macro_rules! atomic {
                 self.value.compare_exchange(from, to, done, failed)
             }
 
+            pub fn fetch_update(
+                &self,
+                done: Ordering,
+                failed: Ordering,
+                update: impl Fn($number) -> Option<$number>,
+            ) -> Result<$number, $number> {
+                let mut seen = self.load(failed);
+                while let Some(next) = update(seen) {
+                    match self.compare_exchange(seen, next, done, failed) {
+                        Ok(before) => return Ok(before),
+                        Err(other) => seen = other,
+                    }
+                }
+                Err(seen)
+            }
+
             $(
                 #[track_caller]
                 pub fn $change(&self, value: $number, order: Ordering) -> $number {

@@ -1,8 +1,8 @@
 //! Clients that are killed after so many instructions of what they do.
 
-use crate::series::{Outcome, Series};
+use crate::series::{Course, Outcome, Series};
 use crate::victims::{Effect, Operation, Victim};
-use crate::witness::{Client, Witness, got, segment};
+use crate::witness::{Client, Witness, fingerprint, got, segment};
 use mobula::store::{State, UnitState};
 
 /// How many objects and tasks there are, how many units are leased, and what the victim reads.
@@ -55,24 +55,49 @@ fn expected(operation: &Operation) -> &'static [Outcome] {
 pub fn kill_in(operation: &Operation) {
     let on_disk = operation.name.ends_with("on disk");
     let witness = Witness::start(8 << 20, !on_disk);
-    let length = kill_after(&witness, operation, usize::MAX).1;
-    let mut series = Series::of(operation.name, length, operation.each);
+    // The first victim finds a store in which nobody has died yet, which the others do not.
+    let course = [(); 2].map(|()| run_through(&witness, operation))[1].clone();
+    let mut series = Series::of(operation.name, &course, operation.each);
     for steps in series.points() {
-        series.kill(steps, || vec![kill_after(&witness, operation, steps).0]);
+        series.kill(steps, || vec![kill_after(&witness, operation, steps)]);
     }
     witness.end();
     series.finish(expected(operation));
 }
 
-/// Kills a client after so many instructions, or at the end of its operation. Gives how far it had come, and how many it did.
-fn kill_after(witness: &Witness, operation: &Operation, steps: usize) -> (Outcome, usize) {
+/// Looks at an operation from its beginning to its end, and kills the client then.
+fn run_through(witness: &Witness, operation: &Operation) -> Course {
     let mut victim = Victim::start(witness, operation);
     let before = look(victim.client);
-    let mut done = 0;
-    while done < steps && victim.step() {
-        done += 1;
+    let mut course = Course::default();
+    let mut last = (fingerprint(victim.client), outcome(operation.effect, before, before));
+    while victim.step() {
+        course.length += 1;
+        let now = (fingerprint(victim.client), outcome(operation.effect, before, look(victim.client)));
+        if now.0 != last.0 {
+            course.changes.push(course.length);
+        }
+        if now.1 != last.1 {
+            course.turns.push(course.length);
+        }
+        last = now;
     }
+    finish(witness, victim);
+    course
+}
+
+/// Kills a client after so many instructions of its operation, or at the end of it. Gives how far it had come.
+fn kill_after(witness: &Witness, operation: &Operation, steps: usize) -> Outcome {
+    let mut victim = Victim::start(witness, operation);
+    let before = look(victim.client);
+    let _ = (0..steps).all(|_| victim.step());
     let outcome = outcome(operation.effect, before, look(victim.client));
+    finish(witness, victim);
+    outcome
+}
+
+/// Kills a client, and looks whether everything is as it should be.
+fn finish(witness: &Witness, victim: Victim) {
     let dead = victim.client;
     let kept = victim.kill();
     for (object, bytes) in &kept {
@@ -80,5 +105,4 @@ fn kill_after(witness: &Witness, operation: &Operation, steps: usize) -> (Outcom
     }
     drop(kept);
     witness.survives(dead);
-    (outcome, done)
 }

@@ -70,7 +70,8 @@ type Scenario = (&'static str, Box<dyn Fn()>);
 fn all() -> Vec<Scenario> {
     let clients = victims::ALL.iter().map(|operation| -> Scenario { (operation.name, Box::new(|| clients::kill_in(operation))) });
     let workers = workers::ALL.iter().map(|load| -> Scenario { (load.name, Box::new(|| workers::kill_in(load))) });
-    let others: [Scenario; 3] = [
+    let others: [Scenario; 4] = [
+        ("a task that fails early is in no list", Box::new(workers::a_task_that_fails_early_is_in_no_list)),
         ("a task that comes on the way to sleep", Box::new(workers::kill_on_the_way_to_sleep)),
         ("storm", Box::new(storm::kill_at_random)),
         ("each wrong expectation is found", Box::new(lies::each_wrong_expectation_is_found)),

@@ -228,10 +228,10 @@ impl Load {
     /// Waits for the oldest and looks whether it is right.
     fn look_at_first(&mut self, killed: &Mutex<HashSet<u32>>) {
         let Some(mut open) = self.open.pop_front() else { return };
-        if lies::is("sum") && self.counts.right == 40 {
+        if lies::is("sum") && self.counts.right >= 40 && !open.scatters {
             open.expected[0] ^= 1;
         }
-        if lies::is("lost") && self.counts.right == 40 {
+        if lies::is("lost") && self.counts.right >= 40 {
             // As if the worker had ended without anybody noticing: a task that nobody will run.
             open.object = submit("never", never, &[]).unwrap();
         }

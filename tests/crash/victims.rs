@@ -65,7 +65,18 @@ pub struct Given {
 }
 
 /// Tasks that wait for it go on when it is dropped.
-pub struct Gate(pub tempfile::TempDir);
+pub struct Gate(tempfile::TempDir);
+
+impl Gate {
+    pub fn closed() -> Gate {
+        Gate(tempfile::tempdir().unwrap())
+    }
+
+    /// A task that gives 40 nines when the gate is open.
+    pub fn task(&self) -> Ref {
+        submit("gated", gated, &[Arg::Value(self.0.path().to_str().unwrap().as_bytes())]).unwrap()
+    }
+}
 
 task!(
     /// Ends when the folder that its argument names is gone.
@@ -102,6 +113,13 @@ fn container(count: usize) -> Ref {
     let inner: Vec<Ref> = (0..count).map(|index| if index % 3 == 2 { in_arena() } else { small() }).collect();
     let ids: Vec<u64> = inner.iter().map(|object| object.0).collect();
     put_with(&[6; ARENA_BYTES], &ids).unwrap()
+}
+
+/// An object whose bytes are the id of another one, which only it keeps.
+fn envelope() -> (Ref, Vec<u8>) {
+    let inner = in_arena();
+    let bytes = inner.0.to_le_bytes().to_vec();
+    (put_with(&bytes, &[inner.0]).unwrap(), bytes)
 }
 
 /// Leases slots and a unit, so that what follows finds both.
@@ -246,6 +264,20 @@ pub const ALL: &[Operation] = &[
         act: |given| Box::new(move || drop((opened(&given[0]), keep(given)))),
     },
     Operation {
+        name: "taking a reference out of an object",
+        effect: Effect::Reads,
+        each: false,
+        given: || Given { kept: vec![envelope()], ..Given::default() },
+        act: |given| {
+            Box::new(move || {
+                let id = u64::from_le_bytes((*opened(&given[0])).try_into().unwrap());
+                let inner = Ref::to(id);
+                assert!(*opened(&inner) == [8; ARENA_BYTES]);
+                keep(given);
+            })
+        },
+    },
+    Operation {
         name: "release of one's own, inline",
         effect: Effect::Frees,
         each: true,
@@ -376,10 +408,8 @@ pub const ALL: &[Operation] = &[
         effect: Effect::Makes,
         each: false,
         given: || {
-            let gate = Gate(tempfile::tempdir().unwrap());
-            let path = gate.0.path().to_str().unwrap().to_owned();
-            let slow = submit("gated", gated, &[Arg::Value(path.as_bytes())]).unwrap();
-            Given { kept: vec![(slow, vec![9; 40])], gate: Some(gate), ..give(vec![small()]) }
+            let gate = Gate::closed();
+            Given { kept: vec![(gate.task(), vec![9; 40])], gate: Some(gate), ..give(vec![small()]) }
         },
         act: |given| {
             settle();

@@ -12,7 +12,7 @@ use crate::{lies, task};
 use mobula::abi::{Fault, Question};
 use mobula::local::{Config, client};
 use mobula::protocol::ObjectId;
-use mobula::store::{Seat, Seats, Segment, State};
+use mobula::store::{SEATS, Seat, Seats, Segment, State};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -190,6 +190,58 @@ fn sleeps(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
 }
 
+/// While this lives, all processors are said to be taken, so nobody spins before sleeping: a loop of thousands of instructions, all alike.
+pub struct Busy(Vec<Seat>);
+
+pub fn busy() -> Busy {
+    let header = segment().header();
+    let cpus = header.cpus.load(Ordering::Relaxed) as usize;
+    let seats: Vec<Seat> = (SEATS - cpus..SEATS).map(|seat| Seat(seat as u16)).collect();
+    seats.iter().for_each(|seat| _ = header.active.add(*seat));
+    Busy(seats)
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|seat| _ = segment().header().active.remove(*seat));
+    }
+}
+
+/// A number for everything in shared memory from which the head learns what a dead process was doing: another one after every change.
+pub fn fingerprint(of: Client) -> u64 {
+    let segment = segment();
+    let (header, desk) = (segment.header(), segment.desk(of.seat));
+    let mut sum = 0_u64;
+    let mut note = |word: u64| sum = (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let seats = |seats: &Seats| seats.iter().fold(0, |sum: u64, seat| (sum ^ u64::from(seat.0 + 1)).wrapping_mul(257));
+    for word in [&header.slots_fresh, &header.slots_loose, &desk.asleep, &desk.leased, &desk.wrote] {
+        note(word.load(Ordering::Acquire).into());
+    }
+    for word in [&desk.current, &desk.busy, &desk.tail.0, &desk.head.0] {
+        note(word.load(Ordering::Acquire));
+    }
+    for set in [&header.idle, &header.seeking, &header.active, &header.rings] {
+        note(seats(set));
+    }
+    (0..segment.slots_used().div_ceil(64)).for_each(|place| note(segment.hint(place).load(Ordering::Acquire)));
+    for unit in (0..segment.units()).map(|index| segment.unit(index)) {
+        note(unit.state().0);
+        [&unit.len, &unit.home, &unit.backed].into_iter().for_each(|word| note(word.load(Ordering::Acquire).into()));
+    }
+    for slot in (1..segment.slots_used()).map(|index| segment.slot(index)) {
+        note(slot.word().0);
+        for word in [&slot.offset, &slot.len, &slot.holds, &slot.deps, &slot.next, &slot.list] {
+            note(word.load(Ordering::Acquire));
+        }
+        for word in [&slot.home, &slot.contained, &slot.list_home] {
+            note(word.load(Ordering::Acquire).into());
+        }
+        [&slot.refs, &slot.pins, &slot.waiters].into_iter().for_each(|set| note(seats(set)));
+        slot.contains.iter().chain(&slot.spec).for_each(|word| note(word.load(Ordering::Acquire)));
+    }
+    sum
+}
+
 /// Where the process of this number sits.
 pub fn seated(pid: u32) -> Client {
     let segment = segment();
@@ -263,6 +315,7 @@ pub fn traces() -> Vec<String> {
     if counted != loose {
         traces.push(format!("{loose} slots are nobody's, and {counted} are said to be"));
     }
+    traces.extend((1..segment.slots_used()).filter_map(broken_list));
     for seat in header.taken.iter() {
         if segment.has_entries(seat) && !header.rings.has(seat) {
             traces.push(format!("nobody will look into the ring of {seat:?}"));
@@ -272,6 +325,24 @@ pub fn traces() -> Vec<String> {
         }
     }
     traces
+}
+
+/// What is wrong with the list of tasks that wait for what is in a slot.
+fn broken_list(index: u32) -> Option<String> {
+    let segment = segment();
+    let mut next = segment.slot(index).deps.load(Ordering::Acquire);
+    for _ in 0..=segment.slots_used() {
+        if next == 0 {
+            return None;
+        }
+        let task = ObjectId(next);
+        let slot = segment.slot(task.slot());
+        if slot.word().generation() != task.generation() || slot.word().state() != State::Waiting {
+            return Some(format!("slot {index}: task {next:#x} is in its list and does not wait: {:?}", slot.word()));
+        }
+        next = slot.next.load(Ordering::Acquire);
+    }
+    Some(format!("slot {index}: its list has no end"))
 }
 
 /// Files in which objects lie that are on disk. The head is in this process, so they are this process's.

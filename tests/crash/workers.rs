@@ -6,10 +6,12 @@
 
 use crate::cell::{Arg, Ref, put, submit, wait};
 use crate::front::sigkill;
-use crate::series::{Outcome, Series, kills, spread};
+use crate::series::{Course, KILLS, Outcome, Series, is_full, spread};
 use crate::trace::{Stop, Tracee};
-use crate::victims::echo;
-use crate::witness::{ARENA_BYTES, Client, Witness, got, me, patience, segment, traces, within_patience, worker};
+use crate::victims::{Gate, echo};
+use crate::witness::{
+    ARENA_BYTES, Client, Witness, busy, fingerprint, got, me, patience, segment, traces, until_same, within_patience, worker,
+};
 use crate::{lies, task};
 use mobula::abi::{Cause, Fault};
 use mobula::protocol::ObjectId;
@@ -21,7 +23,8 @@ pub struct Load {
     pub name: &'static str,
     submit: fn() -> Submitted,
     expected: &'static [Outcome],
-    /// Whether the worker runs it for the first time, and first has to learn of its functions.
+    /// Whether the worker runs it for the first time, and first has to learn of its functions; and whether it looks for another task for a
+    /// while before it sleeps.
     is_first: bool,
 }
 
@@ -116,7 +119,7 @@ pub const ALL: &[Load] = &[
         name: "a task that returns many refs",
         submit: || Submitted {
             inner: Some(vec![2; 40]),
-            ..one(submit("wrapped", wrapped, &[Arg::Value(&[12])]).unwrap(), vec![])
+            ..one(submit("wrapped", wrapped, &[Arg::Value(&[9])]).unwrap(), vec![])
         },
         expected: ENDS,
         is_first: false,
@@ -124,7 +127,7 @@ pub const ALL: &[Load] = &[
     Load {
         name: "a task whose result nobody wants",
         submit: || {
-            drop(submit("wrapped", wrapped, &[Arg::Value(&[12])]).unwrap());
+            drop(submit("wrapped", wrapped, &[Arg::Value(&[9])]).unwrap());
             Submitted::default()
         },
         expected: &[Outcome::Gone],
@@ -194,22 +197,26 @@ fn is_idle(worker: Client) -> bool {
 /// Kills workers in the middle of a load, again and again.
 pub fn kill_in(load: &Load) {
     let witness = Witness::start(8 << 20, true);
-    let (_, working, length) = kill_after(&witness, load, usize::MAX);
-    // Most of what follows its work is looking for more, again and again.
-    let late = kills().div_ceil(5);
-    let mut points = spread(0, working, kills() - late);
-    points.extend(spread(working, length, late + 1).into_iter().skip(1));
-    let mut series = Series::at_points(load.name, length, points);
+    let mut course = Course::default();
+    let mut last = 0;
+    kill_after(&witness, load, usize::MAX, |worker| {
+        let now = fingerprint(worker);
+        if std::mem::replace(&mut last, now) != now && course.length > 0 {
+            course.changes.push(course.length);
+        }
+        course.length += 1;
+    });
+    let mut series = Series::of(load.name, &course, false);
     for steps in series.points() {
-        series.kill(steps, || kill_after(&witness, load, steps).0);
+        series.kill(steps, || kill_after(&witness, load, steps, |_| {}));
     }
     witness.end();
     series.finish(load.expected);
 }
 
-/// Kills the worker after so many instructions. Gives what came of the tasks, after how many instructions it had no task any more, and how
-/// many it did in all.
-fn kill_after(witness: &Witness, load: &Load, steps: usize) -> (Vec<Outcome>, usize, usize) {
+/// Kills the worker after so many instructions, or when it is about to sleep; `look` is called before each. Gives what came of the tasks.
+fn kill_after(witness: &Witness, load: &Load, steps: usize, mut look: impl FnMut(Client)) -> Vec<Outcome> {
+    let busy = (!load.is_first).then(busy);
     if !load.is_first {
         let warm = (load.submit)();
         warm.tasks.iter().for_each(|(task, _)| drop(got(task)));
@@ -219,30 +226,27 @@ fn kill_after(witness: &Witness, load: &Load, steps: usize) -> (Vec<Outcome>, us
     let submitted = (load.submit)();
     let ids: Vec<&Ref> = submitted.tasks.iter().map(|(task, _)| task).collect();
     // Somebody sleeps until all of it is there; nobody but a sealer, or the head, wakes them.
-    let (idle, done) = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let waiting = scope.spawn(|| wait(&ids, ids.len(), Some(patience())).unwrap());
         within_patience("somebody waits", || ids.is_empty() || is_asleep(me()));
         stepped.wait();
         stepped.done = 0;
-        // For how many instructions it has had nothing to do.
-        let mut idle = 0;
         stepped.go_on(steps, |worker| {
-            idle = if has_task(worker) { 0 } else { idle + 1 };
+            look(worker);
             false
         });
         stepped.tracee.kill();
         let ready = waiting.join().unwrap();
         let words = || ids.iter().map(|task| segment().slot(ObjectId(task.0).slot()).word()).collect::<Vec<_>>();
-        assert!(ready.iter().all(|ready| *ready), "whoever waits is not woken: {:?} {ready:?} {:?} dead {dead:?}", words(), traces());
-        (idle.min(stepped.done), stepped.done)
+        assert!(ready.iter().all(|ready| *ready), "whoever waits is not woken: {ready:?}, tasks are {:?}", words());
     });
     let outcomes = outcomes(&submitted, dead);
     for (object, bytes) in &submitted.objects {
         assert!(*got(object).unwrap() == **bytes, "an argument is not what it was");
     }
-    drop(submitted);
+    drop((submitted, busy));
     witness.survives(dead);
-    (outcomes, done - idle, done)
+    outcomes
 }
 
 /// What came of the tasks: what they would have given, or an error that says who died.
@@ -255,7 +259,7 @@ fn outcomes(submitted: &Submitted, dead: Client) -> Vec<Outcome> {
                     None => assert!(*result == **expected, "the result is another one"),
                     Some(inner) => {
                         let ids = result.as_chunks::<8>().0.iter().map(|id| Ref::to(u64::from_le_bytes(*id)));
-                        assert!(ids.map(|object| got(&object).unwrap().starts_with(inner)).all(|is_right| is_right));
+                        assert!(ids.into_iter().all(|object| got(&object).unwrap().starts_with(inner)));
                     }
                 }
                 Outcome::Sealed
@@ -280,38 +284,38 @@ fn outcomes(submitted: &Submitted, dead: Client) -> Vec<Outcome> {
 pub fn kill_on_the_way_to_sleep() {
     let witness = Witness::start(8 << 20, true);
     let length = submit_and_kill(&witness, usize::MAX, 0).1;
-    let pairs: Vec<(usize, usize)> = if crate::series::is_full() {
-        (0..length).flat_map(|at| [1, 2, 4, 7, 11, 20, 40].map(|later| (at, later))).collect()
-    } else {
-        spread(0, length - 1, kills() * 3).into_iter().map(|at| (at, 11)).collect()
-    };
-    let mut series = Series::at_points("a task that comes on the way to sleep", length, vec![]);
-    for (at, later) in pairs {
-        series.kill(at, || vec![submit_and_kill(&witness, at, later).0]);
+    let later: &[usize] = if is_full() { &[1, 2, 4, 7, 11, 20, 40, 400] } else { &[11] };
+    let at = if is_full() { (0..length).collect() } else { spread(0, length - 1, KILLS * 3) };
+    let mut series = Series::at_points("a task that comes on the way to sleep", length, at);
+    for at in series.points() {
+        for later in later {
+            series.kill(at, || vec![submit_and_kill(&witness, at, *later).0]);
+        }
     }
     witness.end();
-    series.finish(&[Outcome::Sealed, Outcome::Error]);
+    series.finish(if is_full() { ENDS } else { &[Outcome::Sealed] });
 }
 
 /// Submits a task when the worker has done so many instructions since it is idle, and kills it after so many more. Gives how many there are
 /// until it sleeps.
 fn submit_and_kill(witness: &Witness, at: usize, later: usize) -> (Outcome, usize) {
+    let busy = busy();
     let mut stepped = Stepped::asleep();
     let dead = stepped.client;
-    let first = submit("bytes", bytes, &[Arg::Value(&[1])]).unwrap();
+    // As if others had emptied this ring: who goes to sleep takes its bit away.
+    segment().header().rings.add(me().seat);
+    segment().ring(dead.seat);
     stepped.wait();
-    stepped.go_on(usize::MAX, has_task);
-    stepped.go_on(usize::MAX, |worker| !has_task(worker));
+    stepped.go_on(usize::MAX, |worker| !is_idle(worker));
     stepped.go_on(usize::MAX, is_idle);
     stepped.done = 0;
     stepped.go_on(at, |_| false);
     let length = stepped.done;
-    let second = submit("bytes", bytes, &[Arg::Value(&[2])]).unwrap();
+    let task = submit("bytes", bytes, &[Arg::Value(&[2])]).unwrap();
     stepped.go_on(length + later, |_| false);
-    let has_begun = segment().slot(ObjectId(second.0).slot()).word().state() == State::Running;
+    let has_begun = segment().slot(ObjectId(task.0).slot()).word().state() == State::Running;
     stepped.tracee.kill();
-    assert_eq!(got(&first).map(|result| result.to_vec()), Ok(vec![5; 1]));
-    let outcome = match got(&second).map(|result| result.to_vec()) {
+    let outcome = match got(&task).map(|result| result.to_vec()) {
         Ok(result) => {
             assert_eq!(result, [5; 2]);
             Outcome::Sealed
@@ -319,7 +323,34 @@ fn submit_and_kill(witness: &Witness, at: usize, later: usize) -> (Outcome, usiz
         Err(Fault::Task(failure)) if failure.cause == sigkill() && has_begun => Outcome::Error,
         Err(fault) => panic!("nobody had begun to run it: {fault:?}"),
     };
-    drop((first, second));
+    drop((task, busy));
     witness.survives(dead);
     (outcome, length)
+}
+
+/// A task of which one argument fails with its worker and another one is still to come: it fails, and whoever waits for that other one waits on.
+pub fn a_task_that_fails_early_is_in_no_list() {
+    let witness = Witness::start(8 << 20, true);
+    for _ in 0..KILLS {
+        let mut stepped = Stepped::asleep();
+        let dead = stepped.client;
+        let lost = submit("bytes", bytes, &[Arg::Value(&[1])]).unwrap();
+        stepped.wait();
+        stepped.go_on(usize::MAX, has_task);
+        let gate = Gate::closed();
+        let late = gate.task();
+        let both = submit("echo", echo, &[Arg::Of(&late), Arg::Of(&lost)]).unwrap();
+        let waits = submit("echo", echo, &[Arg::Of(&late)]).unwrap();
+        stepped.tracee.kill();
+        assert!(matches!(got(&lost), Err(Fault::Task(failure)) if failure.cause == sigkill()));
+        // Whether it fails now or when the gate is open is not promised; but as long as it is in a list, its slot is nobody else's.
+        witness.buried(dead);
+        drop(both);
+        until_same("what the dead have left", &[], traces);
+        drop(gate);
+        assert!(*got(&waits).unwrap() == [9; 40]);
+        drop((lost, late, waits));
+        witness.survives(dead);
+    }
+    witness.end();
 }

@@ -5,9 +5,13 @@
 //!      ─▶ test    setup, tidy, build, every test, format, clippy: what continuous integration runs
 //!      ─▶ tidy    the rules of the tree that no compiler checks
 //!      ─▶ bench   the table of times, beside what the machine itself can do
+//!      ─▶ loom    models of the handshakes in shared memory
+//!      ─▶ crash   processes that die at every instruction
 //! ```
 
 mod bench;
+mod crash;
+mod loom;
 mod setup;
 mod shell;
 mod test;
@@ -40,6 +44,12 @@ enum Chore {
     /// Measures Mobula beside the machine's own limits and prints a table with ratios.
     #[command(after_help = "Example: cargo xtask bench\n         cargo xtask bench --only tasks --repeats 9")]
     Bench(bench::Options),
+    /// Checks the models of the handshakes in shared memory, in all orders in which they can happen.
+    #[command(after_help = "Example: cargo xtask loom\n         cargo xtask loom wait")]
+    Loom(loom::Options),
+    /// Kills processes at every instruction of what they do to shared memory, and workers at random under load.
+    #[command(after_help = "Example: cargo xtask crash\n         cargo xtask crash --full")]
+    Crash(crash::Options),
 }
 
 fn main() -> Result<()> {
@@ -49,6 +59,8 @@ fn main() -> Result<()> {
         Chore::Setup => setup::run(&tree).map(drop),
         Chore::Tidy => tidy::run(&tree),
         Chore::Bench(options) => bench::run(&tree, &options),
+        Chore::Loom(options) => loom::run(&tree, &options),
+        Chore::Crash(options) => crash::run(&tree, &options),
     }
 }
 

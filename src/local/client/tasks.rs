@@ -22,9 +22,13 @@ pub enum Input {
 const RING_LOOK: Duration = Duration::from_micros(100);
 
 /// What trying to submit comes to.
-enum Try {
-    Submitted { task: ObjectId, is_ready: bool, anonymous: Vec<ObjectId>, written: Vec<Run> },
-    NoSlots,
+struct Try {
+    /// The task, and whether a worker can take it now. `None` when there was no slot.
+    submitted: Option<(ObjectId, bool)>,
+    /// Objects that were made for arguments, and that this process refers to until the task keeps them, or there is none.
+    anonymous: Vec<ObjectId>,
+    /// Leases in which nothing is written any more.
+    written: Vec<Run>,
 }
 
 impl Client {
@@ -89,14 +93,15 @@ impl Client {
         }
         let header = self.segment.header();
         let mut state = self.state();
-        if !self.segment.has_room(&state.party) {
+        // Again when it is locked: another thread may have been faster.
+        while !self.segment.has_room(&state.party) {
             drop(state);
             self.wait_for_ring()?;
             state = self.state();
         }
         self.be_active();
         let tried = state.try_submit(function, args, lists)?;
-        let Try::Submitted { task, is_ready, anonymous, written } = tried else { return Err(self.no_slots()) };
+        let Try { submitted, anonymous, written } = tried;
         let mut said = Vec::new();
         for id in anonymous {
             said.extend(state.release(id));
@@ -108,10 +113,11 @@ impl Client {
         if let Some(arena) = arena {
             written.into_iter().for_each(|run| arena.lock(run));
         }
-        if is_ready || stranded {
+        if stranded || submitted.is_some_and(|(_, is_ready)| is_ready) {
             self.segment.work_came();
         }
         said.iter().for_each(|message| self.tell(message));
+        let Some((task, _)) = submitted else { return Err(self.no_slots()) };
         if header.unserved.load(Ordering::Relaxed) != 0 {
             self.tell(&ToHead::Unserved { function });
         }
@@ -182,12 +188,12 @@ impl State {
                     written.extend(run);
                     spec.push(Arg::Object(id), left);
                 }
-                Err(_) => return Ok(Try::NoSlots),
+                Err(_) => return Ok(Try { submitted: None, anonymous, written }),
             }
         }
         let slot = match self.party.slot() {
             Ok(slot) => slot,
-            Err(NoRoom::Slots | NoRoom::Units(_)) => return Ok(Try::NoSlots),
+            Err(NoRoom::Slots | NoRoom::Units(_)) => return Ok(Try { submitted: None, anonymous, written }),
         };
         let segment = self.segment();
         segment.write_spec(slot, &spec);
@@ -212,7 +218,7 @@ impl State {
         }
         let Some((task, _)) = submitted else { return Err(nonsense()) };
         self.handles.insert(task);
-        Ok(Try::Submitted { task, is_ready, anonymous, written })
+        Ok(Try { submitted: Some((task, is_ready)), anonymous, written })
     }
 
     fn written_private(&mut self, draft: Draft) {

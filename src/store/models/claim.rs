@@ -1,7 +1,6 @@
 //! Taking tasks from a ring: each is run once and none is lost, whoever dies.
 
 use super::*;
-use crate::sync::{Ordering, thread};
 
 type Push = fn(&Segment, &Party, Id) -> bool;
 type Claim = fn(&Segment, Seat, Seat) -> Option<Id>;

@@ -1,20 +1,15 @@
 //! Going to sleep for want of work, against work that comes.
 
 use super::*;
-use crate::sync::{Ordering, thread};
 
-/// A worker's life until it has one task, as `local/client/running.rs` lives it.
-fn next_task(segment: &Segment, by: Seat, seen: &Seen) -> Id {
+/// A worker's life until it has one task, as `local/client/running.rs` lives it, but that there it looks once before it says so.
+fn next_task(segment: &Segment, by: Seat, seen: &Seen, left: fn(&Segment)) -> Id {
     let (header, desk) = (segment.header(), segment.desk(by));
     loop {
-        let mut task = segment.claim_any(by);
-        if task.is_none() {
-            header.seeking.add(by);
-            task = segment.claim_any(by);
-        }
-        if let Some(task) = task {
+        header.seeking.add(by);
+        if let Some(task) = segment.claim_any(by) {
             header.seeking.remove(by);
-            segment.work_left();
+            left(segment);
             return task;
         }
         let bell = desk.bell.load(Ordering::Acquire);
@@ -31,7 +26,7 @@ fn next_task(segment: &Segment, by: Seat, seen: &Seen) -> Id {
 }
 
 /// Alice submits a task for each of the workers.
-fn work_comes(seen: &Seen, workers: &[Seat], came: fn(&Segment)) {
+fn work_comes(seen: &Seen, workers: &[Seat], came: fn(&Segment), left: fn(&Segment)) {
     let segment = tables(4, 1);
     let mut alice = Party::new(Arc::clone(&segment), ALICE);
     let tasks: Vec<Id> = workers.iter().map(|_| ready_task(&mut alice)).collect();
@@ -39,7 +34,7 @@ fn work_comes(seen: &Seen, workers: &[Seat], came: fn(&Segment)) {
         .iter()
         .map(|by| {
             let (segment, seen, by) = (Arc::clone(&segment), seen.clone(), *by);
-            thread::spawn(move || next_task(&segment, by, &seen))
+            thread::spawn(move || next_task(&segment, by, &seen, left))
         })
         .collect();
     for task in &tasks {
@@ -54,16 +49,31 @@ fn work_comes(seen: &Seen, workers: &[Seat], came: fn(&Segment)) {
 #[test]
 fn a_worker_that_goes_to_sleep_is_woken_by_work_that_comes() {
     let outcomes = ["a worker went to sleep", "a worker saw work in the last moment"];
-    explore(Depth::Switches(3), &outcomes, |seen| work_comes(seen, &[BOB], Segment::work_came));
+    explore(Depth::Switches(3), &outcomes, |seen| work_comes(seen, &[BOB], Segment::work_came, Segment::work_left));
     must_fail(Depth::Switches(3), "the fences of tasks.rs", ASLEEP, |seen| {
         without_fences("store/tasks.rs");
-        work_comes(seen, &[BOB], Segment::work_came);
+        work_comes(seen, &[BOB], Segment::work_came, Segment::work_left);
     });
-    must_fail(Depth::Switches(3), "a look at who is idle", ASLEEP, |seen| work_comes(seen, &[BOB], |_| ()));
+    must_fail(Depth::Switches(3), "a look at who is idle", ASLEEP, |seen| work_comes(seen, &[BOB], |_| (), Segment::work_left));
+}
+
+/// A look for tasks that are left, by one who may not have seen them yet.
+fn work_left_without_fence(segment: &Segment) {
+    let header = segment.header();
+    if !header.idle.is_empty() && header.seeking.is_empty() && header.rings.iter().any(|of| segment.has_entries(of)) {
+        segment.wake_idle();
+    }
 }
 
 #[test]
 fn two_workers_that_go_to_sleep_are_both_woken_by_two_tasks() {
     let outcomes = ["a worker went to sleep", "a worker saw work in the last moment"];
-    explore(Depth::Switches(2), &outcomes, |seen| work_comes(seen, &[BOB, CAROL], Segment::work_came));
+    let two = [BOB, CAROL];
+    explore(Depth::Switches(2), &outcomes, move |seen| work_comes(seen, &two, Segment::work_came, Segment::work_left));
+    must_fail(Depth::Switches(2), "the fence of the one who seeks no more", ASLEEP, move |seen| {
+        work_comes(seen, &two, Segment::work_came, work_left_without_fence);
+    });
+    must_fail(Depth::Switches(2), "a look at what is left", ASLEEP, move |seen| {
+        work_comes(seen, &two, Segment::work_came, |_| ());
+    });
 }

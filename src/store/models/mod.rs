@@ -12,11 +12,15 @@
 //! - Nothing here is a copy of the store's code but what is deliberately wrong.
 
 mod claim;
+mod deps;
 mod idle;
+mod leases;
+mod objects;
+mod slots;
 mod wait;
 
 use super::*;
-use crate::sync::{begin, model, mortal, without_fences};
+use crate::sync::{Ordering, begin, cell::UnsafeCell, model, mortal, thread, without_fences};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -148,9 +152,25 @@ fn quietly<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     ran
 }
 
-/// Tables of a few slots, and rings of two.
+/// Tables of a few slots and units, and rings of two. A unit has room for two small objects.
 fn tables(slots: u32, units: u32) -> Arc<Segment> {
-    Arc::new(Segment::stand_in(Limits { slots, units, ring: 2 }))
+    let segment = Segment::stand_in(Limits { slots, units, ring: 2 });
+    let header = segment.header();
+    header.units.store(units, Ordering::Relaxed);
+    header.unit_bytes.store(128, Ordering::Relaxed);
+    [Seat::HEAD, ALICE, BOB, CAROL].into_iter().for_each(|seat| _ = header.taken.add(seat));
+    Arc::new(segment)
+}
+
+/// A process with these slots, none of which anybody has yet.
+fn party(segment: &Arc<Segment>, seat: Seat, slots: std::ops::Range<u32>) -> Party {
+    let mut party = Party::new(Arc::clone(segment), seat);
+    segment.header().slots_fresh.store(slots.end, Ordering::Relaxed);
+    for index in slots.rev() {
+        segment.step(index, |word, by| word.after(Step::Lease { by }), seat);
+        party.keep_slot(index);
+    }
+    party
 }
 
 /// A task in a slot of `party`'s that needs `objects`.
@@ -175,4 +195,18 @@ fn running_task(party: &mut Party, by: Seat) -> Id {
     let task = ready_task(party);
     assert!(party.segment.take_step(task, Step::Claim { by }));
     task
+}
+
+/// Bytes somewhere in the arena: loom tells when somebody writes them while somebody else may read or write them.
+#[derive(Debug, Default)]
+struct Bytes(UnsafeCell<()>);
+
+impl Bytes {
+    fn read(&self) {
+        self.0.with(|_| ());
+    }
+
+    fn write(&self) {
+        self.0.with_mut(|_| ());
+    }
 }

@@ -1,7 +1,7 @@
 //! Waiting for objects that are being made: no ring is lost, and what is counted is counted once.
 
 use super::*;
-use crate::sync::{Ordering, fence_after_rmw, thread};
+use crate::sync::fence_after_rmw;
 
 type Arm = fn(&Segment, Id, Seat) -> bool;
 

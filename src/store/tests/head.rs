@@ -1,7 +1,7 @@
 //! What the head does, in its steps: as `local/tasks.rs`, `local/rooms.rs` and `local/head.rs` have it. It never dies.
 
 use super::process::{Me, here};
-use super::world::{Message, Place, World, Wrong};
+use super::world::{Message, Object, Place, World, Wrong};
 use crate::store::{Body, Candidate, Estate, Flags, Id, Keep, Kind, Leftovers, Seat, State, Step, Word};
 use crate::sync::Ordering;
 use std::cell::{Cell, RefCell};
@@ -70,7 +70,7 @@ impl Head {
             Message::Died { seat, is_driver } => self.bury(seat, is_driver).await,
             Message::Settled { seat, twin } => self.settle_driver(seat, twin).await,
             Message::Spill { number } => {
-                let candidates = self.world().segment.spillable();
+                let candidates = self.candidates();
                 if !candidates.is_empty() {
                     self.spill_one(candidates[usize::from(number) % candidates.len()]).await;
                 }
@@ -191,33 +191,38 @@ impl Head {
     }
 
     async fn look_at_watched(&self) {
-        if self.watched.borrow().is_empty() {
-            self.retry.set(false);
-            return;
-        }
-        self.retry.set(!self.is_quiet());
-        if self.retry.get() {
-            return;
-        }
-        here().await;
         let segment = &self.world().segment;
+        let is_waiting = |task: Id| self.word(task).is_some_and(|word| word.state() == State::Waiting);
+        let mut ready = Vec::new();
         for task in self.watched.take() {
+            if !is_waiting(task) {
+                continue;
+            }
             let spec = segment.read_spec(task.slot());
-            if self.word(task).is_none_or(|word| word.state() != State::Waiting) {
-                continue;
-            }
-            let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
-            if let Some(object) = failed {
-                self.carry_failure(task, object).await;
-                continue;
-            }
-            let missing = spec.objects().find(|id| !segment.arm(*id, Seat::HEAD) && self.is_task(*id));
-            if missing.is_some() {
+            let failed = spec.objects().any(|id| self.word(id).is_some_and(|word| word.flags().has(Flags::ERROR)));
+            let is_missing = spec.objects().any(|id| !segment.arm(id, Seat::HEAD) && self.is_task(id));
+            if is_missing && !(failed && self.world().does(Wrong::FailsListed)) {
                 self.watched.borrow_mut().push(task);
-                continue;
+            } else {
+                ready.push(task);
             }
             here().await;
-            if segment.take_step(task, Step::Wake { by: Seat::HEAD }) {
+        }
+        self.retry.set(!ready.is_empty() && !self.is_quiet() && !self.world().does(Wrong::WakesListed));
+        if self.retry.get() {
+            return self.watched.borrow_mut().extend(ready);
+        }
+        here().await;
+        for task in ready {
+            if !is_waiting(task) {
+                continue;
+            }
+            let spec = segment.read_spec(task.slot());
+            let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
+            here().await;
+            if let Some(object) = failed {
+                self.carry_failure(task, object).await;
+            } else if segment.take_step(task, Step::Wake { by: Seat::HEAD }) {
                 self.push(task);
             }
         }
@@ -279,6 +284,19 @@ impl Head {
         }
     }
 
+    /// What could go to disk.
+    fn candidates(&self) -> Vec<Candidate> {
+        if !self.world().does(Wrong::MovesPinned) {
+            return self.world().segment.spillable();
+        }
+        let model = self.world().model.borrow();
+        let candidate = |(id, object): (&Id, &Object)| match object.place {
+            Place::Arena { offset, len } => Some(Candidate { id: *id, offset, len }),
+            _ => None,
+        };
+        model.objects.iter().filter_map(candidate).collect()
+    }
+
     async fn spill_one(&self, candidate: Candidate) {
         let Candidate { id, offset, len } = candidate;
         let Some(bytes) = self.world().arena.ids(offset, 1) else { return };
@@ -311,22 +329,19 @@ impl Head {
     }
 
     async fn restore(&self, id: Id) -> bool {
-        self.me.until_settled(id).await;
-        if !self.world().segment.add(id, Kind::Ref, Seat::HEAD) {
+        if !self.world().segment.exists(id) {
             return false;
         }
         here().await;
-        let restored = self.restore_held(id).await;
-        self.world().segment.remove(id, Kind::Ref, Seat::HEAD);
+        let restored = self.copy_and_move_back(id).await;
         here().await;
         self.me.collect(vec![id]).await;
         restored
     }
 
-    async fn restore_held(&self, id: Id) -> bool {
+    async fn copy_and_move_back(&self, id: Id) -> bool {
         let segment = &self.world().segment;
-        self.me.until_settled(id).await;
-        let Some(Body::Spilled { offset: position, len }) = segment.body(id) else { return true };
+        let Some(Body::Spilled { offset: position, len }) = segment.body_now(id) else { return true };
         let mut space = self.me.party.borrow_mut().space(len).ok();
         if space.is_none() {
             self.make_room(u32::try_from(len.div_ceil(segment.unit_bytes())).unwrap()).await;

@@ -37,8 +37,10 @@ pub enum Wrong {
     NeverAudits,
     /// The head moves bytes that somebody reads.
     MovesPinned,
-    /// The head fails tasks that are in somebody's list.
+    /// The head fails tasks that are in the list of an object that is missing.
     FailsListed,
+    /// The head wakes tasks that somebody is about to take out of a list.
+    WakesListed,
 }
 
 /// What clients tell the head, and what the head gets to know.
@@ -275,6 +277,7 @@ impl World {
         }
         self.check_objects()?;
         self.check_holds()?;
+        self.check_lists()?;
         self.check_rooms()
     }
 
@@ -380,6 +383,28 @@ impl World {
             }
             if holds < seen {
                 return Err(format!("{id} has {holds} holds, and {seen} can be seen"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever is in an object's list waits, for that object among others, and is in no other list: its slot is not used for anything else
+    /// before somebody has gone through the list.
+    fn check_lists(&self) -> Result<(), String> {
+        let segment = &self.segment;
+        let mut listed = BTreeSet::new();
+        for index in 1..segment.slots_used() {
+            let slot = segment.slot(index);
+            let word = slot.word();
+            let mut next = if word.state() == State::Free { 0 } else { slot.deps.load(Ordering::Relaxed) };
+            while next != 0 {
+                let (task, object) = (Id(next), Id::new(index, word.generation()));
+                let waiting = segment.slot(task.slot());
+                let waits = waiting.word().state() == State::Waiting && waiting.word().generation() == task.generation();
+                if !waits || !segment.read_spec(task.slot()).objects().any(|id| id == object) || !listed.insert(task) {
+                    return Err(format!("{task} is in the list of {object}, and is {:?}", waiting.word()));
+                }
+                next = waiting.next.load(Ordering::Relaxed);
             }
         }
         Ok(())

@@ -1,0 +1,190 @@
+//! Tasks that wait for others: each is woken once, whoever comes first and whoever dies.
+
+use super::*;
+
+type Go = fn(&Party, Vec<Id>) -> Vec<Id>;
+
+/// What these tasks waited for is there: as `local/client/running.rs` goes on. Gives those that can be run now.
+fn go_on(party: &Party, mut tasks: Vec<Id>) -> Vec<Id> {
+    let segment = Arc::clone(&party.segment);
+    let (mut ready, mut at) = (Vec::new(), 0);
+    while let Some(task) = tasks.get(at).copied() {
+        at += 1;
+        let spec = segment.read_spec(task.slot());
+        if segment.slot(task.slot()).word().generation() == task.generation()
+            && segment.ready_or_listed(task, &spec, party.seat, &mut tasks) == Readiness::Ready
+        {
+            ready.push(task);
+        }
+    }
+    ready
+}
+
+/// Ends a task, and gives those that can be run now because of it.
+fn finish(party: &Party, id: Id) -> Vec<Id> {
+    party.moves();
+    assert!(party.segment.finish(party.seat, id, Flags::NONE, 0).is_some());
+    let ready = go_on(party, party.segment.take_list(id.slot()));
+    party.moved();
+    ready
+}
+
+/// Looks at the list before the object is there.
+fn finish_last(party: &Party, id: Id) -> Vec<Id> {
+    let waiting = party.segment.take_list(id.slot());
+    assert!(party.segment.finish(party.seat, id, Flags::NONE, 0).is_some());
+    go_on(party, waiting)
+}
+
+/// Submits a task that needs these objects, and gives those that can be run now because of it.
+fn submit_behind(party: &mut Party, objects: &[Id], go: Go) -> (Id, Vec<Id>) {
+    party.moves();
+    let mut late = Vec::new();
+    let (task, readiness) = submit(party, objects, &mut late);
+    let mut ready = go(party, late);
+    if readiness == Readiness::Ready {
+        ready.push(task);
+    }
+    party.moved();
+    (task, ready)
+}
+
+/// Alice submits one task behind bob's and carol's, or two of them submit one behind the third one's.
+fn chain(seen: &Seen, submitters: usize, ends: fn(&Party, Id) -> Vec<Id>, go: Go) {
+    let segment = tables(5, 1);
+    let mut alice = party(&segment, ALICE, 1..4);
+    let awaited: Vec<Id> = [CAROL, BOB][submitters - 1..].iter().map(|by| running_task(&mut alice, *by)).collect();
+    let threads: Vec<_> = [CAROL, BOB]
+        .into_iter()
+        .map(|by| {
+            let own = awaited.iter().copied().find(|id| segment.slot(id.slot()).word().owner() == Some(by));
+            let mut party = party(&segment, by, if own.is_none() { 4..5 } else { 4..4 });
+            let awaited = awaited.clone();
+            thread::spawn(move || {
+                match own {
+                    Some(own) => (None, ends(&party, own)),
+                    None => {
+                        let (task, ready) = submit_behind(&mut party, &awaited, go);
+                        (Some(task), ready)
+                    }
+                }
+            })
+        })
+        .collect();
+    let (task, mut ready) = submit_behind(&mut alice, &awaited, go);
+    let mut tasks = vec![task];
+    seen.note(if ready.contains(&task) { "alice's was ready at once" } else { "alice's had to wait" });
+    for thread in threads {
+        let (task, woken) = thread.join().unwrap();
+        tasks.extend(task);
+        seen.note(match (task, woken.len()) {
+            (None, 0) => "nobody waited for it",
+            (None, 1) => "whoever finished woke one",
+            (None, _) => "whoever finished woke two",
+            (Some(task), _) if woken.iter().any(|woken| *woken != task) => "who came too late took another one along",
+            (Some(_), _) => "another one submitted",
+        });
+        ready.extend(woken);
+    }
+    for task in &tasks {
+        assert_eq!(ready.iter().filter(|ready| *ready == task).count(), 1, "a task is woken once");
+        assert_eq!(segment.slot(task.slot()).word().state(), State::Pending);
+    }
+    assert_eq!(ready.len(), tasks.len());
+    assert!(segment.unclosed().is_empty() && segment.waiting().is_empty());
+}
+
+#[test]
+fn a_task_that_waits_for_two_others_is_woken_once() {
+    let outcomes = ["alice's was ready at once", "alice's had to wait", "nobody waited for it", "whoever finished woke one"];
+    explore(Depth::Switches(3), &outcomes, |seen| chain(seen, 1, finish, go_on));
+    must_fail(Depth::Switches(3), "the fences of tasks.rs", "a task is woken once", |seen| {
+        without_fences("store/tasks.rs");
+        chain(seen, 1, finish, go_on);
+    });
+    must_fail(Depth::Switches(3), "sealing before looking at the list", "a task is woken once", |seen| {
+        chain(seen, 1, finish_last, go_on);
+    });
+    must_fail(Depth::Switches(3), "looking after tasks that came too late", "a task is woken once", |seen| {
+        chain(seen, 1, finish, |party, tasks| if tasks.contains(&Id(0)) { go_on(party, tasks) } else { Vec::new() });
+    });
+}
+
+#[test]
+fn two_tasks_that_wait_for_the_same_one_are_both_woken_once() {
+    let outcomes = [
+        "alice's was ready at once",
+        "alice's had to wait",
+        "whoever finished woke one",
+        "whoever finished woke two",
+        "who came too late took another one along",
+    ];
+    explore(Depth::Switches(3), &outcomes, |seen| chain(seen, 2, finish, go_on));
+}
+
+/// Bob dies while he ends the task that alice's waits for. The head finds what has become of it as `local/tasks.rs` does.
+fn the_finisher_dies(seen: &Seen, revives: bool) {
+    let segment = tables(3, 1);
+    let mut alice = party(&segment, ALICE, 1..3);
+    let awaited = running_task(&mut alice, BOB);
+    let bob = {
+        let (segment, seen) = (Arc::clone(&segment), seen.clone());
+        thread::spawn(move || {
+            let party = Party::new(segment, BOB);
+            seen.mortal(|| finish(&party, awaited).len())
+        })
+    };
+    let alice = thread::spawn(move || submit_behind(&mut alice, &[awaited], go_on));
+    let lived = bob.join().unwrap();
+    let head = Party::new(Arc::clone(&segment), Seat::HEAD);
+    let mut woken = lived.unwrap_or(0);
+    if lived.is_none() {
+        let estate = segment.bury(BOB, Keep::Nothing);
+        for lost in &estate.lost {
+            assert!(segment.take_step(*lost, Step::Fail));
+            woken += go_on(&head, segment.take_list(lost.slot())).len();
+        }
+        // Bob has made it ready, and it is the head's now.
+        woken += estate.pending.len();
+        seen.note(if estate.lost.is_empty() { "bob died with his task done" } else { "bob died with his task" });
+        seen.note(if estate.pending.is_empty() { "bob had woken nobody" } else { "bob had woken alice's" });
+    }
+    let (task, ready) = {
+        let watched = if lived.is_none() && revives {
+            let mut watched = segment.unclosed();
+            watched.extend(segment.waiting());
+            watched.sort();
+            watched.dedup();
+            watched
+        } else {
+            Vec::new()
+        };
+        // Whoever is about to wake one of them does so first.
+        assert!(segment.let_finish());
+        for task in watched {
+            if !segment.slot(awaited.slot()).word().is_task() && segment.take_step(task, Step::Wake { by: Seat::HEAD }) {
+                seen.note("the head woke alice's");
+                woken += 1;
+            }
+        }
+        alice.join().unwrap()
+    };
+    woken += ready.len();
+    assert_eq!(segment.slot(task.slot()).word().state(), State::Pending, "a task is woken");
+    assert_eq!(woken, 1, "a task is woken once");
+}
+
+#[test]
+fn a_task_is_woken_once_though_the_one_who_was_to_wake_it_dies() {
+    let outcomes = [
+        "bob died with his task",
+        "bob died with his task done",
+        "bob had woken nobody",
+        "bob had woken alice's",
+        "the head woke alice's",
+    ];
+    explore(Depth::Switches(3), &outcomes, |seen| the_finisher_dies(seen, true));
+    must_fail(Depth::Switches(3), "a head that looks for tasks that nobody will wake", "a task is woken", |seen| {
+        the_finisher_dies(seen, false);
+    });
+}

@@ -1,0 +1,176 @@
+//! Room in the arena: no two have the same, and none of it is lost.
+
+use super::*;
+
+/// The arena's bytes, in pieces as large as a small object.
+struct Arena(Vec<Bytes>);
+
+impl Arena {
+    fn new(segment: &Segment) -> Arc<Arena> {
+        Arc::new(Arena((0..segment.units() * 2).map(|_| Bytes::default()).collect()))
+    }
+
+    fn at(&self, space: Space) -> &Bytes {
+        &self.0[space.offset as usize / 64]
+    }
+}
+
+/// Lays an object into the arena, and frees it.
+fn use_room(party: &mut Party, arena: &Arena) -> Option<Space> {
+    let space = party.space(64).ok()?;
+    arena.at(space).write();
+    party.segment.leave(party.seat, space.home);
+    Some(space)
+}
+
+/// Bob frees alice's object, the head takes empty leases back, and alice lays the next one.
+fn an_empty_lease_is_taken_back(seen: &Seen, take: fn(&Segment, Seat)) {
+    let segment = tables(1, 2);
+    let arena = Arena::new(&segment);
+    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let first = alice.space(64).unwrap();
+    arena.at(first).write();
+    let bob = {
+        let (segment, arena) = (Arc::clone(&segment), Arc::clone(&arena));
+        thread::spawn(move || {
+            arena.at(first).read();
+            segment.leave(BOB, first.home);
+        })
+    };
+    let head = {
+        let (segment, arena) = (Arc::clone(&segment), Arc::clone(&arena));
+        thread::spawn(move || {
+            take(&segment, Seat::HEAD);
+            use_room(&mut Party::new(segment, Seat::HEAD), &arena)
+        })
+    };
+    let second = alice.space(64).unwrap();
+    arena.at(second).write();
+    seen.note(match () {
+        () if second.offset == first.offset && second.fresh.is_none() => "she began anew in her empty lease",
+        () if second.home == first.home && second.fresh.is_none() => "she went on in her lease",
+        () if second.home == first.home => "she had lost the lease and got it again",
+        () => "she had lost the lease",
+    });
+    bob.join().unwrap();
+    let heads = head.join().unwrap();
+    seen.note(match heads {
+        Some(space) if space.home == first.home => "the head had the lease after her",
+        Some(_) => "the head had another one",
+        None => "there was no room for the head",
+    });
+    segment.leave(ALICE, second.home);
+    alice.close_lease();
+    // The head's own, which is open and empty.
+    take(&segment, Seat::HEAD);
+    assert_eq!(segment.units_free(), 2, "no unit is lost");
+}
+
+/// Takes back what is empty as far as it saw a moment ago.
+fn takes_without_looking(segment: &Segment, by: Seat) {
+    for index in 0..segment.units() {
+        let unit = segment.unit(index);
+        if matches!(unit.state().state(), UnitState::Open(_)) && unit.state().live() == 0 {
+            segment.free_taken(index);
+        }
+    }
+    let _ = by;
+}
+
+#[test]
+fn an_empty_lease_is_taken_back_or_used_again_but_not_both() {
+    let outcomes = [
+        "she began anew in her empty lease",
+        "she went on in her lease",
+        "she had lost the lease",
+        "the head had the lease after her",
+        "the head had another one",
+    ];
+    explore(Depth::Switches(2), &outcomes, |seen| an_empty_lease_is_taken_back(seen, Segment::take_empty_leases));
+    must_fail(Depth::Switches(2), "one step from empty to taken", "", |seen| {
+        an_empty_lease_is_taken_back(seen, takes_without_looking);
+    });
+}
+
+/// Alice and bob take what they can of two units, which carol has made a lease of and ends.
+fn leases_meet(seen: &Seen, lens: [u32; 2]) {
+    let segment = tables(1, 2);
+    let units: Arc<Vec<Bytes>> = Arc::new((0..2).map(|_| Bytes::default()).collect());
+    let whole = segment.lease(CAROL, 2).unwrap();
+    let users: Vec<_> = [(ALICE, lens[0]), (BOB, lens[1])]
+        .into_iter()
+        .map(|(by, len)| {
+            let (segment, units) = (Arc::clone(&segment), Arc::clone(&units));
+            thread::spawn(move || {
+                let run = segment.lease(by, len)?;
+                units[run.first as usize..][..run.len as usize].iter().for_each(Bytes::write);
+                segment.close(by, run.first);
+                Some(run)
+            })
+        })
+        .collect();
+    units.iter().for_each(Bytes::write);
+    segment.close(CAROL, whole.first);
+    let had: Vec<_> = users.into_iter().filter_map(|user| user.join().unwrap()).collect();
+    seen.note(match had[..] {
+        [] => "nobody had room",
+        [_] => "one had room",
+        [one, other] if one.first.max(other.first) < (one.first + one.len).min(other.first + other.len) => "one had it after the other",
+        _ => "both had room",
+    });
+    assert_eq!(segment.units_free(), 2, "no unit is lost");
+}
+
+#[test]
+fn no_unit_is_in_two_leases_and_none_is_lost() {
+    let outcomes = ["nobody had room", "one had room", "one had it after the other", "both had room"];
+    explore(Depth::Switches(1), &outcomes, |seen| leases_meet(seen, [2, 1]));
+}
+
+/// Alice dies between taking room and giving it back; bob takes what there is meanwhile.
+fn the_tenant_dies(seen: &Seen, buries: bool) {
+    let segment = tables(2, 3);
+    let arena = Arena::new(&segment);
+    let alice = {
+        let (segment, arena, seen) = (Arc::clone(&segment), Arc::clone(&arena), seen.clone());
+        thread::spawn(move || {
+            seen.mortal(|| {
+                let mut alice = Party::new(segment, ALICE);
+                use_room(&mut alice, &arena).unwrap();
+                // A lease of two units, which ends with its only object.
+                let large = alice.space(256);
+                large.into_iter().for_each(|space| alice.segment.leave(ALICE, space.home));
+                alice.close_lease();
+            })
+        })
+    };
+    let bob = {
+        let (segment, arena) = (Arc::clone(&segment), Arc::clone(&arena));
+        thread::spawn(move || {
+            let mut bob = Party::new(segment, BOB);
+            let had = use_room(&mut bob, &arena).is_some();
+            bob.close_lease();
+            had
+        })
+    };
+    let lived = alice.join().unwrap().is_some();
+    if !lived && buries {
+        segment.bury(ALICE, Keep::Nothing);
+    }
+    let had = bob.join().unwrap();
+    seen.note(match (lived, had) {
+        (true, _) => "alice lived",
+        (false, true) => "alice died and bob had room",
+        (false, false) => "alice died and bob had no room",
+    });
+    let mut head = Party::new(Arc::clone(&segment), Seat::HEAD);
+    assert!(segment.audit(&mut head, &mut Leftovers::default()));
+    assert_eq!(segment.units_free(), 3, "no unit is lost");
+}
+
+#[test]
+fn room_that_a_dead_process_had_is_nobodys() {
+    let outcomes = ["alice lived", "alice died and bob had room"];
+    explore(Depth::Switches(1), &outcomes, |seen| the_tenant_dies(seen, true));
+    must_fail(Depth::Switches(1), "a head that buries her", "no unit is lost", |seen| the_tenant_dies(seen, false));
+}

@@ -1,0 +1,291 @@
+//! Having an object against freeing it and moving it: what somebody has stays, and what nobody has goes, once.
+
+use super::*;
+
+type Condemn = fn(&Segment, Id, Seat) -> Option<Word>;
+
+/// An object of alice's in the arena, in its first 64 bytes.
+fn object(segment: &Arc<Segment>) -> (Party, Id) {
+    let mut alice = Party::new(Arc::clone(segment), ALICE);
+    let (index, space) = (alice.slot().unwrap(), alice.space(64).unwrap());
+    let slot = segment.slot(index);
+    slot.offset.store(space.offset, Ordering::Relaxed);
+    slot.len.store(64, Ordering::Relaxed);
+    slot.home.store(space.home, Ordering::Relaxed);
+    let id = segment.seal(ALICE, index, Flags::ARENA, 0).unwrap();
+    alice.close_lease();
+    (alice, id)
+}
+
+/// Whether there is this object.
+fn exists(segment: &Segment, id: Id) -> bool {
+    segment.exists(id)
+}
+
+/// Frees an object if nobody has it, as [`Segment::collect`] does. True when this call has freed it.
+fn collect(party: &mut Party, id: Id, condemn: Condemn) -> bool {
+    let segment = Arc::clone(&party.segment);
+    let Some(word) = condemn(&segment, id, party.seat) else { return false };
+    let kept = party.slots_kept();
+    segment.free_dying(party, segment.slot(id.slot()), word, id, &mut Vec::new(), &mut Leftovers::default());
+    assert_eq!(party.slots_kept(), kept + 1);
+    true
+}
+
+/// The process does not refer to it any longer. True when that has freed it.
+fn release(party: &mut Party, id: Id, condemn: Condemn) -> bool {
+    party.segment.remove(id, Kind::Ref, party.seat);
+    collect(party, id, condemn)
+}
+
+const ON_DISK: Body = Body::Spilled { offset: 1000, len: 64 };
+const IN_ARENA: Body = Body::Arena { offset: 0, len: 64 };
+
+/// Bob reads an object that the head moves to disk, and looks where it is.
+fn read_and_spilled(seen: &Seen, spill: fn(&Segment, Id) -> bool) {
+    let segment = tables(2, 1);
+    let (_alice, id) = object(&segment);
+    let bytes = Arc::new(Bytes::default());
+    let bob = {
+        let (segment, bytes, seen) = (Arc::clone(&segment), Arc::clone(&bytes), seen.clone());
+        thread::spawn(move || {
+            assert!(segment.add(id, Kind::Ref, BOB));
+            match segment.pin(id, BOB) {
+                Ok(place) => {
+                    assert_eq!(place, (0, 64));
+                    bytes.read();
+                    assert_eq!(segment.body(id), Some(IN_ARENA), "what is read does not move");
+                    bytes.read();
+                    segment.remove(id, Kind::Pin, BOB);
+                    seen.note("bob read it");
+                }
+                Err(body) => {
+                    assert_eq!(body, Some(ON_DISK));
+                    assert!(segment.slot(id.slot()).pins.is_empty());
+                    seen.note("bob found it on disk");
+                }
+            }
+        })
+    };
+    let moved = spill(&segment, id);
+    if moved {
+        // Somebody else's from here on.
+        bytes.write();
+    }
+    seen.note(if moved { "the head moved it" } else { "the head left it" });
+    let body = segment.body(id);
+    assert_eq!(body, Some(if moved { ON_DISK } else { IN_ARENA }));
+    bob.join().unwrap();
+    assert_eq!(segment.units_free(), u32::from(moved));
+}
+
+fn spill(segment: &Segment, id: Id) -> bool {
+    segment.move_bytes(id, ON_DISK, None)
+}
+
+/// Looks whether somebody reads it before it stops them, and not again.
+fn spill_looking_first(segment: &Segment, id: Id) -> bool {
+    let slot = segment.slot(id.slot());
+    if !slot.pins.is_empty() || !segment.take_step(id, Step::Condemn { by: Seat::HEAD }) {
+        return false;
+    }
+    slot.offset.store(1000, Ordering::Relaxed);
+    assert!(segment.take_step(id, Step::Move { by: Seat::HEAD, flags: Flags::SPILLED }));
+    segment.leave(Seat::HEAD, slot.home.load(Ordering::Relaxed));
+    true
+}
+
+#[test]
+fn an_object_that_is_read_is_not_moved() {
+    let outcomes = ["bob read it", "bob found it on disk", "the head moved it", "the head left it"];
+    explore(Depth::Switches(3), &outcomes, |seen| read_and_spilled(seen, spill));
+    must_fail(Depth::Switches(3), "the head's fence", "", |seen| {
+        without_fences("store/spill.rs");
+        read_and_spilled(seen, spill);
+    });
+    must_fail(Depth::Switches(3), "the reader's fence", "", |seen| {
+        without_fences("store/objects.rs");
+        read_and_spilled(seen, spill);
+    });
+    must_fail(Depth::Switches(3), "a look behind stopping the readers", "", |seen| {
+        read_and_spilled(seen, spill_looking_first);
+    });
+}
+
+/// Bob looks, without having it, where an object is that the head moves.
+fn looked_at_and_spilled(seen: &Seen) {
+    let segment = tables(2, 1);
+    let (_alice, id) = object(&segment);
+    let bob = {
+        let segment = Arc::clone(&segment);
+        thread::spawn(move || segment.body(id))
+    };
+    assert!(spill(&segment, id));
+    seen.note(match bob.join().unwrap() {
+        Some(IN_ARENA) => "bob saw it in the arena",
+        Some(ON_DISK) => "bob saw it on disk",
+        other => panic!("bob saw it at {other:?}, where it never was"),
+    });
+}
+
+#[test]
+fn where_an_object_is_is_never_half_true() {
+    explore(Depth::Full, &["bob saw it in the arena", "bob saw it on disk"], looked_at_and_spilled);
+    must_fail(Depth::Full, "the head's fence", "where it never was", |seen| {
+        without_fences("store/spill.rs");
+        looked_at_and_spilled(seen);
+    });
+}
+
+/// Alice and bob let go of an object in the same moment; bob has read it, and keeps his pin for longer than his reference.
+fn both_let_go(seen: &Seen, condemn: Condemn) {
+    let segment = tables(2, 1);
+    let (mut alice, id) = object(&segment);
+    let bytes = Arc::new(Bytes::default());
+    assert!(segment.add(id, Kind::Ref, BOB));
+    let bob = {
+        let (segment, bytes) = (Arc::clone(&segment), Arc::clone(&bytes));
+        thread::spawn(move || {
+            let mut bob = Party::new(Arc::clone(&segment), BOB);
+            assert_eq!(segment.pin(id, BOB), Ok((0, 64)));
+            let freed = release(&mut bob, id, condemn);
+            bytes.read();
+            assert!(!freed && exists(&segment, id), "what is read is not freed");
+            segment.remove(id, Kind::Pin, BOB);
+            let freed = collect(&mut bob, id, condemn);
+            if freed {
+                bytes.write();
+            }
+            freed
+        })
+    };
+    let alices = release(&mut alice, id, condemn);
+    if alices {
+        bytes.write();
+    }
+    let bobs = bob.join().unwrap();
+    assert!(alices || bobs, "nobody has freed it");
+    assert!(!(alices && bobs) && !exists(&segment, id));
+    seen.note(if alices { "alice freed it" } else { "bob freed it" });
+    assert_eq!(segment.units_free(), 1);
+}
+
+#[test]
+fn what_nobody_has_any_more_is_freed_once_and_not_while_it_is_read() {
+    explore(Depth::Switches(3), &["alice freed it", "bob freed it"], |seen| both_let_go(seen, Segment::condemn));
+    must_fail(Depth::Switches(3), "the fences of objects.rs", "nobody has freed it", |seen| {
+        without_fences("store/objects.rs");
+        both_let_go(seen, Segment::condemn);
+    });
+}
+
+/// Bob has an object through a task, refers to it, has it through another object, and lets go; carol tries to free it all the while.
+fn moves_on(seen: &Seen, condemn: Condemn) {
+    let segment = tables(2, 1);
+    let (mut alice, id) = object(&segment);
+    let bytes = Arc::new(Bytes::default());
+    assert!(segment.hold(id) && !release(&mut alice, id, condemn));
+    let carol = {
+        let (segment, bytes) = (Arc::clone(&segment), Arc::clone(&bytes));
+        thread::spawn(move || {
+            let mut carol = Party::new(segment, CAROL);
+            let freed = collect(&mut carol, id, condemn);
+            if freed {
+                bytes.write();
+            }
+            freed
+        })
+    };
+    let mut bob = Party::new(Arc::clone(&segment), BOB);
+    assert!(segment.add(id, Kind::Ref, BOB), "it was freed while a task kept it");
+    assert!(segment.unhold(id) && !collect(&mut bob, id, condemn), "it was freed while bob referred to it");
+    bytes.read();
+    assert!(segment.hold(id), "it was freed while bob referred to it");
+    assert!(!release(&mut bob, id, condemn), "it was freed while an object kept it");
+    bytes.read();
+    assert!(segment.unhold(id));
+    let bobs = collect(&mut bob, id, condemn);
+    if bobs {
+        bytes.write();
+    }
+    let carols = carol.join().unwrap();
+    assert!(carols || bobs, "nobody has freed it");
+    assert!(!(carols && bobs) && !exists(&segment, id));
+    seen.note(if carols { "carol freed it" } else { "bob freed it" });
+}
+
+/// Looks whether somebody has it before it stops them, and not again.
+fn condemn_looking_once(segment: &Segment, id: Id, by: Seat) -> Option<Word> {
+    let slot = segment.slot(id.slot());
+    let word = slot.word();
+    if word.generation() != id.generation() || !slot.is_unused() {
+        return None;
+    }
+    let dying = word.after(Step::Condemn { by })?;
+    slot.swap(word, dying).ok().map(|()| dying)
+}
+
+#[test]
+fn a_reference_that_moves_between_a_task_a_process_and_an_object_keeps_what_it_refers_to() {
+    explore(Depth::Switches(2), &["carol freed it", "bob freed it"], |seen| moves_on(seen, Segment::condemn));
+    must_fail(Depth::Switches(2), "the fences of objects.rs", "", |seen| {
+        without_fences("store/objects.rs");
+        moves_on(seen, Segment::condemn);
+    });
+    must_fail(Depth::Switches(2), "a second look", "", |seen| moves_on(seen, condemn_looking_once));
+}
+
+/// Carol dies while she frees what she had; alice, who had it through her, takes it over or comes too late.
+fn the_one_who_frees_dies(seen: &Seen, buries: bool) {
+    let segment = tables(3, 1);
+    let (mut alice, inner) = object(&segment);
+    // Carol has an object that keeps alice's.
+    let mut carol = Party::new(Arc::clone(&segment), CAROL);
+    let index = carol.slot().unwrap();
+    assert!(segment.hold(inner));
+    segment.set_contained(index, &[inner], None);
+    let outer = segment.seal(CAROL, index, Flags::CONTAINS, 0).unwrap();
+    let carol = {
+        let (segment, seen) = (Arc::clone(&segment), seen.clone());
+        thread::spawn(move || {
+            seen.mortal(|| {
+                segment.remove(outer, Kind::Ref, CAROL);
+                segment.collect(&mut carol, vec![outer], &mut Leftovers::default());
+            })
+        })
+    };
+    let alice = thread::spawn(move || {
+        // She does not refer to it any more, and does again.
+        let segment = Arc::clone(&alice.segment);
+        let freed = release(&mut alice, inner, Segment::condemn);
+        freed || {
+            let has = segment.add(inner, Kind::Pin, ALICE);
+            segment.remove(inner, Kind::Pin, ALICE);
+            segment.collect(&mut alice, vec![inner], &mut Leftovers::default());
+            !has
+        }
+    });
+    let lived = carol.join().unwrap().is_some();
+    let mut head = Party::new(Arc::clone(&segment), Seat::HEAD);
+    if !lived && buries {
+        let estate = segment.bury(CAROL, Keep::Nothing);
+        segment.collect(&mut head, estate.loose, &mut Leftovers::default());
+    }
+    let gone = alice.join().unwrap();
+    seen.note(match (lived, gone) {
+        (true, _) => "carol lived",
+        (false, true) => "carol died and it was gone",
+        (false, false) => "carol died and alice had it",
+    });
+    assert!(segment.audit(&mut head, &mut Leftovers::default()));
+    assert!(!exists(&segment, outer) && !exists(&segment, inner), "nobody has freed it");
+    assert_eq!(segment.units_free(), 1);
+    assert!(segment.leaks().is_empty(), "{:?}", segment.leaks());
+}
+
+#[test]
+fn what_somebody_was_freeing_who_dies_is_freed_by_the_head() {
+    let outcomes = ["carol lived", "carol died and it was gone", "carol died and alice had it"];
+    explore(Depth::Switches(2), &outcomes, |seen| the_one_who_frees_dies(seen, true));
+    must_fail(Depth::Switches(2), "a head that buries carol", "", |seen| the_one_who_frees_dies(seen, false));
+}
