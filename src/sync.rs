@@ -12,9 +12,7 @@ pub(crate) use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering, fe
 #[cfg(loom)]
 pub(crate) use {
     loom::{cell, model, thread},
-    loomed::{
-        AtomicI64, AtomicU32, AtomicU64, Ordering, begin, fence, futex_wait, futex_wake, mortal, without_fences,
-    },
+    loomed::{AtomicI64, AtomicU32, AtomicU64, Ordering, begin, fence, futex_wait, futex_wake, mortal, without_fences},
 };
 
 /// A `SeqCst` fence behind an atomic read-modify-write of this thread's, with nothing but loads between the two.

@@ -21,6 +21,8 @@
 
 mod arena;
 mod bells;
+#[cfg(all(test, not(loom)))]
+mod fuzz_tests;
 mod layout;
 mod lists;
 #[cfg(loom)]

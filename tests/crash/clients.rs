@@ -34,7 +34,9 @@ fn outcome(effect: Effect, before: Seen, now: Seen) -> Outcome {
         Effect::Reads => now.reads,
     };
     match (effect, changed) {
-        (Effect::Makes, false) | (Effect::Frees, true) | (Effect::Leases, false) | (Effect::Returns, true) => Outcome::Gone,
+        (Effect::Makes, false) | (Effect::Frees, true) | (Effect::Leases, false) | (Effect::Returns, true) => {
+            Outcome::Gone
+        }
         (Effect::Makes, true) | (Effect::Frees, false) | (Effect::Reads, false) => Outcome::Sealed,
         (Effect::Leases, true) | (Effect::Returns, false) | (Effect::Reads, true) => Outcome::Held,
     }

@@ -29,7 +29,12 @@ pub fn is_any() -> bool {
 pub fn each_wrong_expectation_is_found() {
     for (lie, scenario, said) in ALL {
         let program = std::env::current_exe().expect("this program has a path");
-        let output = Command::new(program).args(["--scenario", scenario]).env(LIE, lie).env(PATIENCE_MS, "500").output().expect("this program runs");
+        let output = Command::new(program)
+            .args(["--scenario", scenario])
+            .env(LIE, lie)
+            .env(PATIENCE_MS, "500")
+            .output()
+            .expect("this program runs");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "`{scenario}` does not find that `{lie}` is wrong");
         assert!(text.contains(said), "`{scenario}` fails for another reason than that `{lie}` is wrong:\n{text}");

@@ -68,7 +68,8 @@ fn main() -> ExitCode {
 type Scenario = (&'static str, Box<dyn Fn()>);
 
 fn all() -> Vec<Scenario> {
-    let clients = victims::ALL.iter().map(|operation| -> Scenario { (operation.name, Box::new(|| clients::kill_in(operation))) });
+    let clients =
+        victims::ALL.iter().map(|operation| -> Scenario { (operation.name, Box::new(|| clients::kill_in(operation))) });
     let workers = workers::ALL.iter().map(|load| -> Scenario { (load.name, Box::new(|| workers::kill_in(load))) });
     let others: [Scenario; 4] = [
         ("a task that fails early is in no list", Box::new(workers::a_task_that_fails_early_is_in_no_list)),
@@ -102,7 +103,10 @@ fn run(words: &[&str]) -> ExitCode {
         failed += 1;
         println!("there were {kills} kills after a counted instruction, and should be {wanted}");
     }
-    println!("\n{kills} kills after a counted instruction, in {:.1} s\n{passed} passed, {failed} failed", begun.elapsed().as_secs_f64());
+    println!(
+        "\n{kills} kills after a counted instruction, in {:.1} s\n{passed} passed, {failed} failed",
+        begun.elapsed().as_secs_f64()
+    );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -106,11 +106,7 @@ struct Load {
 pub fn kill_at_random() {
     let seed = std::env::var("MOBULA_CRASH_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 ^ u64::from(mobula::store::now_us()));
-    let front = Front::start(Config {
-        num_cpus: Some(3.0),
-        object_store_memory: Some(64 << 20),
-        ..Config::default()
-    });
+    let front = Front::start(Config { num_cpus: Some(3.0), object_store_memory: Some(64 << 20), ..Config::default() });
     let zygote = front::children(std::process::id()).into_iter().find(|(_, name)| name == "mobula-zygote").unwrap().0;
     let (kills, killed, is_over) = (AtomicUsize::new(0), Mutex::new(HashSet::new()), AtomicBool::new(false));
     let mut load = Load { dice: Dice(seed), open: VecDeque::new(), counts: Counts::default() };
@@ -255,7 +251,10 @@ impl Load {
             Err(Fault::Task(failure)) => {
                 let died = failure.cause == sigkill() && killed.lock().unwrap().contains(&failure.pid);
                 assert!(died, "nobody but workers was killed: {failure:?}");
-                assert!(failure.carried_by.len() < open.depth.max(1), "more tasks carry it than there are: {failure:?}");
+                assert!(
+                    failure.carried_by.len() < open.depth.max(1),
+                    "more tasks carry it than there are: {failure:?}"
+                );
                 if failure.carried_by.is_empty() {
                     self.counts.died += 1;
                 } else {

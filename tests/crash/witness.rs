@@ -61,8 +61,7 @@ impl Witness {
     /// A runtime with one worker and a store of so many bytes. Objects in the arena survive too, if `in_arena` says so; where the store
     /// runs short on purpose they would go to disk.
     pub fn start(store_bytes: u64, in_arena: bool) -> Witness {
-        let config =
-            Config { num_cpus: Some(1.0), object_store_memory: Some(store_bytes), ..Config::default() };
+        let config = Config { num_cpus: Some(1.0), object_store_memory: Some(store_bytes), ..Config::default() };
         let front = Front::start(config);
         let small: Vec<Ref> = (0..12_u8).map(|byte| put(&[byte; 40]).unwrap()).collect();
         let mut survivors: Vec<(Ref, Vec<u8>)> = small.into_iter().zip((0..12_u8).map(|byte| vec![byte; 40])).collect();
@@ -148,7 +147,9 @@ pub fn ends(front: Front) {
     assert!(!folder.exists(), "the session's folder is there still");
     assert_eq!(children(std::process::id()), [], "a process is there still");
     let pids = std::fs::read_dir("/proc").unwrap().flatten();
-    for pid in pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| *pid != std::process::id()) {
+    for pid in
+        pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| *pid != std::process::id())
+    {
         let shared: Vec<String> = memory_of(pid).into_iter().filter(|file| memory.contains(file)).collect();
         assert!(shared.is_empty() || !is_alive(pid), "process {pid} has {shared:?} still");
     }
@@ -160,8 +161,9 @@ fn memory_of(pid: u32) -> Vec<String> {
     let shared = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.ends_with('s')));
     // Device and number of the file, then its name.
     let files = shared.map(|line| line.split(' ').skip(3).collect::<Vec<_>>().join(" "));
-    let mut files: Vec<String> =
-        files.filter(|file| file.contains("(deleted)") && (file.contains("/memfd:mobula") || file.contains("/dev/shm/"))).collect();
+    let mut files: Vec<String> = files
+        .filter(|file| file.contains("(deleted)") && (file.contains("/memfd:mobula") || file.contains("/dev/shm/")))
+        .collect();
     files.sort();
     files.dedup();
     files
@@ -175,7 +177,9 @@ pub fn worker() -> Client {
         let header = segment.header();
         found = header.idle.iter().find(|seat| {
             let desk = segment.desk(*seat);
-            header.taken.has(*seat) && desk.asleep.load(Ordering::Acquire) > 0 && desk.current.load(Ordering::Acquire) == 0
+            header.taken.has(*seat)
+                && desk.asleep.load(Ordering::Acquire) > 0
+                && desk.current.load(Ordering::Acquire) == 0
         });
         found = found.filter(|seat| sleeps(segment.desk(*seat).pid.load(Ordering::Acquire)));
         found.is_some()
@@ -285,7 +289,8 @@ pub fn traces() -> Vec<String> {
     let header = segment.header();
     let mut traces = Vec::new();
     let mut check = |name: String, seats: &Seats| {
-        traces.extend(seats.iter().filter(|seat| !header.taken.has(*seat)).map(|seat| format!("{name} names {seat:?}")));
+        traces
+            .extend(seats.iter().filter(|seat| !header.taken.has(*seat)).map(|seat| format!("{name} names {seat:?}")));
     };
     for (name, seats) in
         [("idle", &header.idle), ("seeking", &header.seeking), ("active", &header.active), ("rings", &header.rings)]

@@ -10,7 +10,8 @@ use crate::series::{Course, KILLS, Outcome, Series, is_full, spread};
 use crate::trace::{Stop, Tracee};
 use crate::victims::{Gate, echo};
 use crate::witness::{
-    ARENA_BYTES, Client, Witness, busy, fingerprint, got, me, patience, segment, traces, until_same, within_patience, worker,
+    ARENA_BYTES, Client, Witness, busy, fingerprint, got, me, patience, segment, traces, until_same, within_patience,
+    worker,
 };
 use crate::{lies, task};
 use mobula::abi::{Cause, Fault};

@@ -24,7 +24,16 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["test", "--release", "--locked", "--package", "mobula", "--no-default-features", "--features", "runtime"])
+        .args([
+            "test",
+            "--release",
+            "--locked",
+            "--package",
+            "mobula",
+            "--no-default-features",
+            "--features",
+            "runtime",
+        ])
         .args(["--lib", "--target-dir"])
         .arg(tree.target.join("loom"))
         .args(["--", &models])

@@ -104,7 +104,8 @@ fn a_worker_dies(seen: &Seen, claim: Claim) {
         (None, _) => "bob died with two tasks",
     });
     let all = [(BOB, estate.lost), (BOB, lived.unwrap_or_default()), (CAROL, carol.join().unwrap())];
-    let mut taken: Vec<(Seat, Id)> = all.into_iter().flat_map(|(by, tasks)| tasks.into_iter().map(move |task| (by, task))).collect();
+    let mut taken: Vec<(Seat, Id)> =
+        all.into_iter().flat_map(|(by, tasks)| tasks.into_iter().map(move |task| (by, task))).collect();
     taken.extend(work(&segment, ALICE, Segment::claim).into_iter().map(|task| (ALICE, task)));
     assert_taken_once(&segment, &tasks, &taken);
 }
@@ -178,8 +179,14 @@ fn a_submitter_dies(seen: &Seen, buries: bool) {
 
 #[test]
 fn a_process_that_dies_while_it_submits_strands_no_task() {
-    let outcomes =
-        ["alice lived", "alice left nothing to do", "alice left a task", "alice left two tasks", "bob saw none", "bob took some"];
+    let outcomes = [
+        "alice lived",
+        "alice left nothing to do",
+        "alice left a task",
+        "alice left two tasks",
+        "bob saw none",
+        "bob took some",
+    ];
     explore(Depth::Switches(2), &outcomes, |seen| a_submitter_dies(seen, true));
     must_fail(Depth::Switches(2), "a head that adopts what the dead left", "is in no ring", |seen| {
         a_submitter_dies(seen, false);

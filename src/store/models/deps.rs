@@ -60,13 +60,11 @@ fn chain(seen: &Seen, submitters: usize, ends: fn(&Party, Id) -> Vec<Id>, go: Go
             let own = awaited.iter().copied().find(|id| segment.slot(id.slot()).word().owner() == Some(by));
             let mut party = party(&segment, by, if own.is_none() { 4..5 } else { 4..4 });
             let awaited = awaited.clone();
-            thread::spawn(move || {
-                match own {
-                    Some(own) => (None, ends(&party, own)),
-                    None => {
-                        let (task, ready) = submit_behind(&mut party, &awaited, go);
-                        (Some(task), ready)
-                    }
+            thread::spawn(move || match own {
+                Some(own) => (None, ends(&party, own)),
+                None => {
+                    let (task, ready) = submit_behind(&mut party, &awaited, go);
+                    (Some(task), ready)
                 }
             })
         })
@@ -96,7 +94,8 @@ fn chain(seen: &Seen, submitters: usize, ends: fn(&Party, Id) -> Vec<Id>, go: Go
 
 #[test]
 fn a_task_that_waits_for_two_others_is_woken_once() {
-    let outcomes = ["alice's was ready at once", "alice's had to wait", "nobody waited for it", "whoever finished woke one"];
+    let outcomes =
+        ["alice's was ready at once", "alice's had to wait", "nobody waited for it", "whoever finished woke one"];
     explore(Depth::Switches(3), &outcomes, |seen| chain(seen, 1, finish, go_on));
     must_fail(Depth::Switches(3), "the fences of tasks.rs", "a task is woken once", |seen| {
         without_fences("store/tasks.rs");
@@ -162,7 +161,8 @@ fn the_finisher_dies(seen: &Seen, revives: bool) {
         // Whoever is about to wake one of them does so first.
         assert!(segment.let_finish());
         for task in watched {
-            if !segment.slot(awaited.slot()).word().is_task() && segment.take_step(task, Step::Wake { by: Seat::HEAD }) {
+            if !segment.slot(awaited.slot()).word().is_task() && segment.take_step(task, Step::Wake { by: Seat::HEAD })
+            {
                 seen.note("the head woke alice's");
                 woken += 1;
             }

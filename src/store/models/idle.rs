@@ -54,7 +54,9 @@ fn a_worker_that_goes_to_sleep_is_woken_by_work_that_comes() {
         without_fences("store/tasks.rs");
         work_comes(seen, &[BOB], Segment::work_came, Segment::work_left);
     });
-    must_fail(Depth::Switches(3), "a look at who is idle", ASLEEP, |seen| work_comes(seen, &[BOB], |_| (), Segment::work_left));
+    must_fail(Depth::Switches(3), "a look at who is idle", ASLEEP, |seen| {
+        work_comes(seen, &[BOB], |_| (), Segment::work_left)
+    });
 }
 
 /// A look for tasks that are left, by one who may not have seen them yet.

@@ -92,39 +92,51 @@ fn an_empty_lease_is_taken_back_or_used_again_but_not_both() {
     });
 }
 
-/// Alice and bob take what they can of two units, which carol has made a lease of and ends.
-fn leases_meet(seen: &Seen, lens: [u32; 2]) {
-    let segment = tables(1, 2);
-    let units: Arc<Vec<Bytes>> = Arc::new((0..2).map(|_| Bytes::default()).collect());
-    let whole = segment.lease(CAROL, 2).unwrap();
-    let users: Vec<_> = [(ALICE, lens[0]), (BOB, lens[1])]
-        .into_iter()
-        .map(|(by, len)| {
-            let (segment, units) = (Arc::clone(&segment), Arc::clone(&units));
-            thread::spawn(move || {
-                let run = segment.lease(by, len)?;
-                units[run.first as usize..][..run.len as usize].iter().for_each(Bytes::write);
-                segment.close(by, run.first);
-                Some(run)
-            })
-        })
-        .collect();
-    units.iter().for_each(Bytes::write);
-    segment.close(CAROL, whole.first);
-    let had: Vec<_> = users.into_iter().filter_map(|user| user.join().unwrap()).collect();
-    seen.note(match had[..] {
-        [] => "nobody had room",
-        [_] => "one had room",
-        [one, other] if one.first.max(other.first) < (one.first + one.len).min(other.first + other.len) => "one had it after the other",
-        _ => "both had room",
+/// Takes units, as many as they should be, and ends that lease.
+fn borrow(segment: &Segment, units: &[Bytes], by: Seat, len: u32) -> Option<Run> {
+    let run = segment.lease(by, len)?;
+    units[run.first as usize..][..run.len as usize].iter().for_each(Bytes::write);
+    segment.close(by, run.first);
+    Some(run)
+}
+
+/// Alice wants all three units and bob one of them; some of them are in a lease of carol's, which ends.
+fn leases_meet(seen: &Seen, carols: u32, close: fn(&Segment, Seat, u32)) {
+    let segment = tables(1, 3);
+    let units: Arc<Vec<Bytes>> = Arc::new((0..3).map(|_| Bytes::default()).collect());
+    let carol = segment.lease(CAROL, carols);
+    let bob = {
+        let (segment, units) = (Arc::clone(&segment), Arc::clone(&units));
+        thread::spawn(move || borrow(&segment, &units, BOB, 1))
+    };
+    if let Some(run) = carol {
+        units[..run.len as usize].iter().for_each(Bytes::write);
+        close(&segment, CAROL, run.first);
+    }
+    let alice = borrow(&segment, &units, ALICE, 3);
+    seen.note(match (alice, bob.join().unwrap()) {
+        (Some(_), Some(_)) => "both had room, one after the other",
+        (Some(_), None) => "there was none for bob",
+        (None, Some(_)) => "there was none for alice",
+        (None, None) => "each was in the other's way",
     });
-    assert_eq!(segment.units_free(), 2, "no unit is lost");
+    assert_eq!(segment.units_free(), 3, "no unit is lost");
+}
+
+/// Gives back what somebody else may have by now.
+fn ends_twice(segment: &Segment, by: Seat, first: u32) {
+    segment.close(by, first);
+    segment.unit(first).clear();
 }
 
 #[test]
 fn no_unit_is_in_two_leases_and_none_is_lost() {
-    let outcomes = ["nobody had room", "one had room", "one had it after the other", "both had room"];
-    explore(Depth::Switches(1), &outcomes, |seen| leases_meet(seen, [2, 1]));
+    let outcomes = ["both had room, one after the other", "there was none for bob", "there was none for alice"];
+    explore(Depth::Switches(2), &outcomes, |seen| leases_meet(seen, 0, Segment::close));
+    explore(Depth::Switches(1), &outcomes, |seen| leases_meet(seen, 2, Segment::close));
+    must_fail(Depth::Switches(1), "giving a lease back once", "Causality violation", |seen| {
+        leases_meet(seen, 2, ends_twice);
+    });
 }
 
 /// Alice dies between taking room and giving it back; bob takes what there is meanwhile.
@@ -145,12 +157,11 @@ fn the_tenant_dies(seen: &Seen, buries: bool) {
         })
     };
     let bob = {
-        let (segment, arena) = (Arc::clone(&segment), Arc::clone(&arena));
+        let segment = Arc::clone(&segment);
         thread::spawn(move || {
-            let mut bob = Party::new(segment, BOB);
-            let had = use_room(&mut bob, &arena).is_some();
-            bob.close_lease();
-            had
+            let run = segment.lease(BOB, 1);
+            run.into_iter().for_each(|run| segment.close(BOB, run.first));
+            run.is_some()
         })
     };
     let lived = alice.join().unwrap().is_some();

@@ -45,7 +45,8 @@ fn slots_meet(seen: &Seen, buries: bool) {
     let left = take(&mut Party::new(Arc::clone(&segment), Seat::HEAD), 4);
     let mut all: Vec<u32> = alices.into_iter().chain(bobs.unwrap_or_default()).chain(left).collect();
     // What bob has leased and not used is his, and alice's hers.
-    let kept = (1..5).filter(|index| !all.contains(index) && segment.slot(*index).word().owner().is_some_and(|by| by != CAROL));
+    let kept = (1..5)
+        .filter(|index| !all.contains(index) && segment.slot(*index).word().owner().is_some_and(|by| by != CAROL));
     let kept: Vec<u32> = kept.collect();
     all.extend(kept);
     all.sort();
@@ -54,7 +55,8 @@ fn slots_meet(seen: &Seen, buries: bool) {
 
 #[test]
 fn no_slot_has_two_owners_and_none_is_lost() {
-    let outcomes = ["bob died and alice had none", "bob died and alice had some", "bob had all that there were", "both had some"];
+    let outcomes =
+        ["bob died and alice had none", "bob died and alice had some", "bob had all that there were", "both had some"];
     explore(Depth::Switches(2), &outcomes, |seen| slots_meet(seen, true));
     must_fail(Depth::Switches(2), "a head that buries bob", "none is lost", |seen| slots_meet(seen, false));
 }

@@ -241,7 +241,9 @@ impl Me {
                 segment.write_inline(slot, &tag.to_ne_bytes());
                 (slot, Flags::NONE, tag, Place::Inline)
             }
-            Draft::Shared { slot, space, len, tag } => (slot, Flags::ARENA, tag, Place::Arena { offset: space.offset, len }),
+            Draft::Shared { slot, space, len, tag } => {
+                (slot, Flags::ARENA, tag, Place::Arena { offset: space.offset, len })
+            }
         };
         here().await;
         if !contains.is_empty() {
@@ -555,7 +557,8 @@ impl Me {
             let id = Id::new(index, task.generation());
             shown(id);
             here().await;
-            let readiness = if waits { segment.ready_or_listed(id, spec, self.seat, &mut late) } else { Readiness::Ready };
+            let readiness =
+                if waits { segment.ready_or_listed(id, spec, self.seat, &mut late) } else { Readiness::Ready };
             (id, readiness)
         } else {
             let Some((id, readiness)) = segment.submit(&self.party.borrow(), index, spec, &mut late) else {
@@ -790,7 +793,8 @@ impl Me {
         let desk = segment.desk(seat);
         loop {
             let bell = desk.bell.load(Ordering::Acquire);
-            let missing: Vec<Id> = self.model(|model| ids.iter().copied().filter(|id| !model.is_finished(*id)).collect());
+            let missing: Vec<Id> =
+                self.model(|model| ids.iter().copied().filter(|id| !model.is_finished(*id)).collect());
             let there = ids.len() - missing.len();
             if there >= wanted {
                 break;

@@ -180,7 +180,9 @@ impl Model {
             let Some(object) = self.objects.get(&id) else { continue };
             open.extend(&object.contains);
             if let Place::Task { args, .. } = &object.place {
-                open.extend(args.iter().filter_map(|arg| if let Argument::Object(id) = arg { Some(*id) } else { None }));
+                open.extend(
+                    args.iter().filter_map(|arg| if let Argument::Object(id) = arg { Some(*id) } else { None }),
+                );
             }
         }
         found
@@ -400,7 +402,8 @@ impl World {
             while next != 0 {
                 let (task, object) = (Id(next), Id::new(index, word.generation()));
                 let waiting = segment.slot(task.slot());
-                let waits = waiting.word().state() == State::Waiting && waiting.word().generation() == task.generation();
+                let waits =
+                    waiting.word().state() == State::Waiting && waiting.word().generation() == task.generation();
                 if !waits || !segment.read_spec(task.slot()).objects().any(|id| id == object) || !listed.insert(task) {
                     return Err(format!("{task} is in the list of {object}, and is {:?}", waiting.word()));
                 }
@@ -449,7 +452,10 @@ impl World {
             let (unit, unit_bytes) = (segment.unit(*home), segment.unit_bytes());
             let first = u64::from(*home) * unit_bytes;
             let behind = first + u64::from(unit.len.load(Ordering::Relaxed)) * unit_bytes;
-            if !matches!(unit.state().state(), UnitState::Open(_) | UnitState::Closed) || *offset < first || end > behind {
+            if !matches!(unit.state().state(), UnitState::Open(_) | UnitState::Closed)
+                || *offset < first
+                || end > behind
+            {
                 return Err(format!("what is at {offset} is not in its lease, unit {home}: {:?}", unit.state()));
             }
         }
@@ -505,7 +511,9 @@ impl World {
 pub fn arguments(spec: &Spec) -> Vec<Argument> {
     let argument = |arg| match arg {
         crate::store::Arg::Object(id) => Argument::Object(id),
-        crate::store::Arg::Bytes(bytes) => Argument::Value(bytes.first_chunk().map_or(0, |tag| u64::from_ne_bytes(*tag))),
+        crate::store::Arg::Bytes(bytes) => {
+            Argument::Value(bytes.first_chunk().map_or(0, |tag| u64::from_ne_bytes(*tag)))
+        }
     };
     spec.args().map(argument).collect()
 }

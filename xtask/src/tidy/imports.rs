@@ -25,7 +25,7 @@ struct Part {
     may_use: &'static [&'static str],
 }
 
-/// Files called `tests.rs` are left out. `crate::abi` and `crate::protocol` are the object model here: ids, tasks and failures as plain data.
+/// Files called `tests.rs` or `fuzz_tests.rs`, and folders called `tests`, are left out. `crate::abi` and `crate::protocol` are the object model here: ids, tasks and failures as plain data.
 const PARTS: [Part; 2] = [
     Part { at: "src/scheduler", may_use: &["std", "crate::scheduler", "crate::abi", "crate::protocol", "thiserror"] },
     Part {
@@ -61,7 +61,9 @@ pub fn check(files: &[File]) -> Vec<Complaint> {
                 );
             }
         }
-        let is_test = file.path.file_stem().is_some_and(|name| name == "tests");
+        let is_test = file.path.components().any(|part| {
+            Path::new(part.as_os_str()).file_stem().is_some_and(|name| name == "tests" || name == "fuzz_tests")
+        });
         for part in PARTS.iter().filter(|part| in_part(&file.path, part.at) && !is_test) {
             let own = own_modules(&file.code);
             for (line, path) in uses(&file.code) {

@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/store/segment.rs", "references into memory that processes share"),
     ("src/worker/library.rs", "opens a task's library and calls into it"),
     ("src/worker/output.rs", "a signal handler"),
+    ("tests/crash/trace.rs", "steps and kills other processes"),
     ("tests/runtime/cell.rs", "plays a cell library: calls the table and is called as a trampoline"),
     ("tests/runtime/deaths.rs", "forks a twin as the session does"),
 ];
