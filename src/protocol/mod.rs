@@ -14,6 +14,8 @@
 //! - Messages of one client are handled in the order in which they were written.
 
 mod frame;
+#[cfg(all(test, not(loom)))]
+mod fuzz_tests;
 mod id;
 mod message;
 

@@ -71,10 +71,11 @@ fn all() -> Vec<Scenario> {
     let clients =
         victims::ALL.iter().map(|operation| -> Scenario { (operation.name, Box::new(|| clients::kill_in(operation))) });
     let workers = workers::ALL.iter().map(|load| -> Scenario { (load.name, Box::new(|| workers::kill_in(load))) });
-    let others: [Scenario; 4] = [
+    let others: [Scenario; 5] = [
         ("a task that fails early is in no list", Box::new(workers::a_task_that_fails_early_is_in_no_list)),
         ("a task that comes on the way to sleep", Box::new(workers::kill_on_the_way_to_sleep)),
         ("storm", Box::new(storm::kill_at_random)),
+        ("storm in a small store", Box::new(storm::kill_at_random_in_a_small_store)),
         ("each wrong expectation is found", Box::new(lies::each_wrong_expectation_is_found)),
     ];
     clients.chain(workers).chain(others).collect()
@@ -86,11 +87,12 @@ fn run(words: &[&str]) -> ExitCode {
     let (mut passed, mut failed, mut kills) = (0, 0, 0);
     let begun = Instant::now();
     for (name, _) in all().into_iter().filter(|(name, _)| is_wanted(name)) {
+        let started = Instant::now();
         match scenario(name) {
             Ok(said) => {
                 passed += 1;
                 kills += said_kills(&said);
-                println!("test {name} ... ok\n{said}");
+                println!("test {name} ... ok, {:.1} s\n{said}", started.elapsed().as_secs_f64());
             }
             Err(said) => {
                 failed += 1;

@@ -5,12 +5,14 @@
 //!   killer   any worker, whatever it is doing ─▶ a moment ─▶ any worker …
 //! ```
 //!
+//! Once more in a store that is too small for it, so that objects go to disk and come back meanwhile.
+//!
 //! Every choice comes from one seed, which is printed; what the kills hit also depends on the machine.
 
 use crate::cell::{self, Arg, Ref, put, submit};
 use crate::front::{Front, sigkill};
 use crate::series::{going_on, is_full};
-use crate::witness::{ends, got, me, patience, segment, traces, until_same, within_patience};
+use crate::witness::{ends, got, me, patience, segment, spill_files, traces, until_same, within_patience};
 use crate::{front, lies, task};
 use mobula::abi::Fault;
 use mobula::local::Config;
@@ -20,11 +22,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+/// Kills in the short form.
 const KILLS: usize = 60;
 const KILLS_FULL: usize = 3000;
+const KILLS_FULL_SMALL: usize = 1000;
 
 /// After this the storm ends, with as many kills as there were.
 const TIME: Duration = Duration::from_secs(240);
+
+/// How large results are, in bytes.
+const LENS: [usize; 6] = [8, 100, 129, 1000, 5000, 40_000];
+const LENS_SMALL: [usize; 6] = [8, 129, 5000, 40_000, 200_000, 300_000];
 
 /// Tasks that are looked at later than they are submitted.
 const OPEN: usize = 150;
@@ -97,21 +105,38 @@ struct Counts {
 }
 
 struct Load {
+    lens: [usize; 6],
     dice: Dice,
     open: VecDeque<Open>,
     counts: Counts,
 }
 
-/// See the head of this file.
+/// In a store that is large enough.
 pub fn kill_at_random() {
+    storm(64 << 20, LENS, KILLS_FULL);
+}
+
+/// In one that is not.
+pub fn kill_at_random_in_a_small_store() {
+    storm(8 << 20, LENS_SMALL, KILLS_FULL_SMALL);
+}
+
+fn storm(store_bytes: u64, lens: [usize; 6], kills_full: usize) {
     let seed = std::env::var("MOBULA_CRASH_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 ^ u64::from(mobula::store::now_us()));
-    let front = Front::start(Config { num_cpus: Some(3.0), object_store_memory: Some(64 << 20), ..Config::default() });
-    let zygote = front::children(std::process::id()).into_iter().find(|(_, name)| name == "mobula-zygote").unwrap().0;
+    let front =
+        Front::start(Config { num_cpus: Some(3.0), object_store_memory: Some(store_bytes), ..Config::default() });
+    let mut zygote = None;
+    within_patience("the zygote has its name", || {
+        zygote = front::children(std::process::id()).into_iter().find(|(_, name)| name == "mobula-zygote");
+        zygote.is_some()
+    });
+    let (zygote, _) = zygote.expect("it was waited for");
     let (kills, killed, is_over) = (AtomicUsize::new(0), Mutex::new(HashSet::new()), AtomicBool::new(false));
-    let mut load = Load { dice: Dice(seed), open: VecDeque::new(), counts: Counts::default() };
-    let wanted = if is_full() { KILLS_FULL } else { KILLS };
+    let mut load = Load { lens, dice: Dice(seed), open: VecDeque::new(), counts: Counts::default() };
+    let wanted = if is_full() { kills_full } else { KILLS };
     let begun = Instant::now();
+    let mut was_on_disk = false;
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut dice = Dice(!seed);
@@ -129,6 +154,7 @@ pub fn kill_at_random() {
             let round = kills.load(Ordering::Acquire);
             going_on(format!("after {round} kills of a storm with MOBULA_CRASH_SEED={seed}"));
             load.add();
+            was_on_disk |= round.is_multiple_of(16) && spill_files() > 0;
             if load.open.len() > OPEN {
                 load.look_at_first(&killed);
             }
@@ -148,10 +174,12 @@ pub fn kill_at_random() {
         counts.unread,
     );
     assert!(kills >= KILLS.min(wanted), "so few kills are no storm");
+    assert!(was_on_disk || store_bytes > 8 << 20, "the store was large enough after all");
     assert!(counts.right > 0 && counts.died > 0, "the kills are in the wrong place");
     until_same("what is left when everything was dropped", &[], || segment().leaks());
     within_patience("all workers are idle", || segment().header().idle.count() >= 3);
     until_same("what the dead have left", &[], traces);
+    within_patience("no file is kept for objects that are not on disk", || spill_files() == 0);
     ends(front);
 }
 
@@ -185,8 +213,7 @@ fn any_worker(dice: &mut Dice, zygote: u32) -> Option<u32> {
 impl Load {
     /// Submits something, or puts it.
     fn add(&mut self) {
-        let lens = [8, 100, 129, 1000, 5000, 40_000];
-        let len = (lens[self.dice.below(lens.len())] as u64).to_le_bytes();
+        let len = (self.lens[self.dice.below(self.lens.len())] as u64).to_le_bytes();
         let value = self.dice.next().to_le_bytes();
         let scatters = self.dice.below(12) == 0;
         if !scatters && self.dice.below(12) == 0 {

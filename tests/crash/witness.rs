@@ -351,7 +351,7 @@ fn broken_list(index: u32) -> Option<String> {
 }
 
 /// Files in which objects lie that are on disk. The head is in this process, so they are this process's.
-fn spill_files() -> usize {
+pub fn spill_files() -> usize {
     let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let names = files.filter_map(|entry| std::fs::read_link(entry.path()).ok());
     names.filter(|name| name.to_string_lossy().contains("/spill/")).count()

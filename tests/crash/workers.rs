@@ -128,7 +128,7 @@ pub const ALL: &[Load] = &[
     Load {
         name: "a task whose result nobody wants",
         submit: || {
-            drop(submit("wrapped", wrapped, &[Arg::Value(&[9])]).unwrap());
+            drop(submit("wrapped", wrapped, &[Arg::Value(&[3])]).unwrap());
             Submitted::default()
         },
         expected: &[Outcome::Gone],
