@@ -6,6 +6,7 @@
 //! futex_ping_pong_busy the same while as many threads as there are processors want them
 //! pipe_ping_pong       the same through two pipes
 //! memcpy_…             copying that much memory, warm: no copy into the store can cost less
+//! memcpy_…_cold        the same into memory that nobody had before, whose pages have to be made
 //! rustc_empty_cdylib   the compiler on an empty library: no cell can cost less
 //! ```
 //!
@@ -61,6 +62,7 @@ fn measure() -> Result<()> {
     for (label, bytes) in [("1KiB", 1 << 10), ("1MiB", 1 << 20), ("100MiB", 100 << 20)] {
         memcpy(label, bytes, repeats)?;
     }
+    memcpy_cold("100MiB", 100 << 20, repeats)?;
     rustc_empty_cdylib(repeats)
 }
 
@@ -215,6 +217,17 @@ fn memcpy(label: &str, bytes: usize, repeats: usize) -> Result<()> {
             black_box(&mut to).copy_from_slice(black_box(&from));
         }
         Ok(us(begin, each))
+    })
+}
+
+fn memcpy_cold(label: &str, bytes: usize, repeats: usize) -> Result<()> {
+    let from = vec![1u8; bytes];
+    // All are kept, so that each is new memory.
+    let mut kept = Vec::new();
+    row(&format!("memcpy_{label}_cold"), "us", repeats, || {
+        let begin = Instant::now();
+        kept.push(black_box(&from).clone());
+        Ok(us(begin, 1))
     })
 }
 

@@ -6,7 +6,7 @@ type Condemn = fn(&Segment, Id, Seat) -> Option<Word>;
 
 /// An object of alice's in the arena, in its first 64 bytes.
 fn object(segment: &Arc<Segment>) -> (Party, Id) {
-    let mut alice = Party::new(Arc::clone(segment), ALICE);
+    let mut alice = party(segment, ALICE, 1..2);
     let (index, space) = (alice.slot().unwrap(), alice.space(64).unwrap());
     let slot = segment.slot(index);
     slot.offset.store(space.offset, Ordering::Relaxed);
@@ -240,7 +240,7 @@ fn the_one_who_frees_dies(seen: &Seen, buries: bool) {
     let segment = tables(3, 1);
     let (mut alice, inner) = object(&segment);
     // Carol has an object that keeps alice's.
-    let mut carol = Party::new(Arc::clone(&segment), CAROL);
+    let mut carol = party(&segment, CAROL, 2..3);
     let index = carol.slot().unwrap();
     assert!(segment.hold(inner));
     segment.set_contained(index, &[inner], None);
