@@ -21,6 +21,9 @@ const LIMITS: Limits = Limits { slots: 12, units: 4, ring: 2 };
 /// The highest seat that a good process has.
 const SEATS_USED: u16 = 4;
 
+/// How long anything may take. Only what never ends takes as long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A place in shared memory.
 enum Place<'a> {
     Word(&'a Slot),
@@ -330,7 +333,7 @@ fn ends(work: impl FnOnce() + Send + 'static) -> Result<(), TestCaseError> {
         work();
         let _ = done.send(());
     });
-    match is_done.recv_timeout(Duration::from_secs(20)) {
+    match is_done.recv_timeout(PATIENCE) {
         Ok(()) => Ok(()),
         Err(RecvTimeoutError::Timeout) => Err(TestCaseError::fail("it does not end")),
         Err(RecvTimeoutError::Disconnected) => match thread.join() {
@@ -340,8 +343,14 @@ fn ends(work: impl FnOnce() + Send + 'static) -> Result<(), TestCaseError> {
     }
 }
 
+/// Nobody waits long for the shortest history that does not end.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: 8 * default.cases, max_shrink_time: 60_000, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn whatever_is_written_over_the_tables_everybody_who_reads_them_goes_on(

@@ -79,3 +79,57 @@ fn two_workers_that_go_to_sleep_are_both_woken_by_two_tasks() {
         work_comes(seen, &two, Segment::work_came, |_| ());
     });
 }
+
+/// Bob dies on his way to sleep, or with the task; carol sleeps or is on her way.
+fn one_dies_on_the_way_to_sleep(seen: &Seen, buries: bool) {
+    let segment = tables(3, 1);
+    let mut alice = party(&segment, ALICE, 1..3);
+    let tasks = [(); 2].map(|()| ready_task(&mut alice));
+    // There was something in her ring a moment ago.
+    segment.header().rings.add(ALICE);
+    let bob = {
+        let (segment, seen) = (Arc::clone(&segment), seen.clone());
+        thread::spawn(move || {
+            let header = segment.header();
+            seen.mortal(|| {
+                if segment.claim_any(BOB).is_none() {
+                    header.idle.add(BOB);
+                    segment.quiet();
+                    header.idle.remove(BOB);
+                }
+            })
+        })
+    };
+    let carol = {
+        let (segment, seen) = (Arc::clone(&segment), seen.clone());
+        thread::spawn(move || next_task(&segment, CAROL, &seen, Segment::work_left))
+    };
+    assert!(segment.push(&alice, tasks[0]));
+    segment.work_came();
+    let lived = bob.join().unwrap().is_some();
+    if !lived && buries {
+        segment.bury(BOB, Keep::Nothing);
+        segment.ring_all();
+    }
+    let word = segment.slot(tasks[0].slot()).word();
+    let bobs = word.state() == State::Running && word.owner() == Some(BOB);
+    seen.note(match (lived, bobs) {
+        (true, _) => "bob lived",
+        (false, true) => "bob died with the task",
+        (false, false) => "bob died on his way",
+    });
+    if bobs || lived {
+        // He may have been woken for it, and does nothing.
+        assert!(segment.push(&alice, tasks[1]));
+        segment.ring_all();
+    }
+    let carols = carol.join().unwrap();
+    assert!(!(bobs && carols == tasks[0]));
+}
+
+#[test]
+fn a_worker_that_dies_on_its_way_to_sleep_hides_no_work() {
+    let outcomes = ["bob lived", "bob died with the task", "bob died on his way", "a worker went to sleep"];
+    explore(Depth::Switches(2), &outcomes, |seen| one_dies_on_the_way_to_sleep(seen, true));
+    must_fail(Depth::Switches(2), "a head that buries bob", ASLEEP, |seen| one_dies_on_the_way_to_sleep(seen, false));
+}

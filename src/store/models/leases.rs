@@ -139,41 +139,43 @@ fn no_unit_is_in_two_leases_and_none_is_lost() {
     });
 }
 
+/// Lays an object into a lease for small ones, frees it, and ends the lease.
+fn small(mut party: Party) {
+    if let Ok(space) = party.space(64) {
+        party.segment.leave(party.seat, space.home);
+        party.close_lease();
+    }
+}
+
+/// Lays an object into a lease of its own, which ends with it.
+fn large(mut party: Party) {
+    if let Ok(space) = party.space(256) {
+        party.segment.leave(party.seat, space.home);
+    }
+}
+
 /// Alice dies between taking room and giving it back; bob takes what there is meanwhile.
-fn the_tenant_dies(seen: &Seen, buries: bool) {
+fn the_tenant_dies(seen: &Seen, life: fn(Party), buries: bool) {
     let segment = tables(1, 2);
-    let arena = Arena::new(&segment);
     let alice = {
-        let (segment, arena, seen) = (Arc::clone(&segment), Arc::clone(&arena), seen.clone());
-        thread::spawn(move || {
-            seen.mortal(|| {
-                let mut alice = Party::new(segment, ALICE);
-                use_room(&mut alice, &arena);
-                alice.close_lease();
-                // A lease of two units, which ends with its only object.
-                let large = alice.space(256);
-                large.into_iter().for_each(|space| alice.segment.leave(ALICE, space.home));
-            })
-        })
+        let (segment, seen) = (Arc::clone(&segment), seen.clone());
+        thread::spawn(move || seen.mortal(|| life(Party::new(segment, ALICE))))
     };
     let bob = {
         let segment = Arc::clone(&segment);
-        thread::spawn(move || {
-            let run = segment.lease(BOB, 1);
-            run.into_iter().for_each(|run| segment.close(BOB, run.first));
-            run.is_some()
-        })
+        thread::spawn(move || segment.lease(BOB, 1))
     };
     let lived = alice.join().unwrap().is_some();
     if !lived && buries {
         segment.bury(ALICE, Keep::Nothing);
     }
-    let had = bob.join().unwrap();
-    seen.note(match (lived, had) {
+    let bobs = bob.join().unwrap();
+    seen.note(match (lived, bobs) {
         (true, _) => "alice lived",
-        (false, true) => "alice died and bob had room",
-        (false, false) => "alice died and bob had no room",
+        (false, Some(_)) => "alice died and bob had room",
+        (false, None) => "alice died and bob had none",
     });
+    bobs.into_iter().for_each(|run| segment.close(BOB, run.first));
     let mut head = Party::new(Arc::clone(&segment), Seat::HEAD);
     assert!(segment.audit(&mut head, &mut Leftovers::default()));
     assert_eq!(segment.units_free(), 2, "no unit is lost");
@@ -182,6 +184,9 @@ fn the_tenant_dies(seen: &Seen, buries: bool) {
 #[test]
 fn room_that_a_dead_process_had_is_nobodys() {
     let outcomes = ["alice lived", "alice died and bob had room"];
-    explore(Depth::Switches(1), &outcomes, |seen| the_tenant_dies(seen, true));
-    must_fail(Depth::Switches(1), "a head that buries her", "no unit is lost", |seen| the_tenant_dies(seen, false));
+    explore(Depth::Switches(1), &outcomes, |seen| the_tenant_dies(seen, small, true));
+    explore(Depth::Switches(1), &[&outcomes[..], &["alice died and bob had none"]].concat(), |seen| {
+        the_tenant_dies(seen, large, true);
+    });
+    must_fail(Depth::Switches(1), "a head that buries her", "no unit is lost", |seen| the_tenant_dies(seen, large, false));
 }
