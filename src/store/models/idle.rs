@@ -104,13 +104,20 @@ fn one_dies_on_the_way_to_sleep(seen: &Seen, buries: bool) {
         let (segment, seen) = (Arc::clone(&segment), seen.clone());
         thread::spawn(move || next_task(&segment, CAROL, &seen, Segment::work_left))
     };
-    assert!(segment.push(&alice, tasks[0]));
-    segment.work_came();
+    let alice = {
+        let segment = Arc::clone(&segment);
+        thread::spawn(move || {
+            assert!(segment.push(&alice, tasks[0]));
+            segment.work_came();
+            alice
+        })
+    };
     let lived = bob.join().unwrap().is_some();
     if !lived && buries {
         segment.bury(BOB, Keep::Nothing);
         segment.ring_all();
     }
+    let alice = alice.join().unwrap();
     let word = segment.slot(tasks[0].slot()).word();
     let bobs = word.state() == State::Running && word.owner() == Some(BOB);
     seen.note(match (lived, bobs) {
@@ -130,6 +137,6 @@ fn one_dies_on_the_way_to_sleep(seen: &Seen, buries: bool) {
 #[test]
 fn a_worker_that_dies_on_its_way_to_sleep_hides_no_work() {
     let outcomes = ["bob lived", "bob died with the task", "bob died on his way", "a worker went to sleep"];
-    explore(Depth::Switches(2), &outcomes, |seen| one_dies_on_the_way_to_sleep(seen, true));
-    must_fail(Depth::Switches(2), "a head that buries bob", ASLEEP, |seen| one_dies_on_the_way_to_sleep(seen, false));
+    explore(Depth::Switches(1), &outcomes, |seen| one_dies_on_the_way_to_sleep(seen, true));
+    must_fail(Depth::Switches(1), "a head that buries bob", ASLEEP, |seen| one_dies_on_the_way_to_sleep(seen, false));
 }
