@@ -116,6 +116,7 @@ fn word32(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// An object with an empty body of 8 bytes and buffers of these lengths, and where they are.
     fn object(lens: &[usize]) -> (Vec<u8>, Vec<Range<usize>>) {
@@ -154,6 +155,36 @@ mod tests {
         let mut greedy = object.clone();
         greedy[16..20].copy_from_slice(&u32::MAX.to_ne_bytes());
         assert!(parse(&greedy).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_are_all_parts_lie_inside(
+            lens in prop::collection::vec(0..200_usize, 0..4),
+            writes in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 1..9_usize), 0..6),
+            len in prop::option::weighted(0.3, 0..400_usize),
+        ) {
+            let (mut bytes, places) = object(&lens);
+            for (at, value, len) in &writes {
+                // Most of them where the header and the table are.
+                let at = if len % 2 == 0 { at.index(bytes.len()) } else { at.index(body_at(lens.len())) };
+                let until = (at + len).min(bytes.len());
+                bytes[at..until].copy_from_slice(&value.to_ne_bytes()[..until - at]);
+            }
+            bytes.resize(len.unwrap_or(bytes.len()), 0);
+            let Ok(parts) = parse(&bytes) else { return Ok(()) };
+            prop_assert!(body_at(parts.buffers) <= parts.body.start && parts.body.end <= bytes.len());
+            for number in 0..parts.buffers {
+                let place = parts.buffer(&bytes, number).unwrap();
+                prop_assert!(parts.body.end <= place.start && place.start <= place.end && place.end <= bytes.len());
+                prop_assert!(place.start.is_multiple_of(ALIGN));
+                prop_assert!(!writes.is_empty() || place == places[number]);
+            }
+            prop_assert!(parts.buffer(&bytes, parts.buffers).is_err());
+            // The bytes may become others behind its back.
+            bytes.fill(0xff);
+            prop_assert!((0..parts.buffers).all(|number| parts.buffer(&bytes, number).is_err()));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::object::ObjectRef;
 use crate::{Array, Buffer, inline, put};
 use ndarray::{Ix2, array};
+use proptest::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -165,26 +166,81 @@ fn no_truncation_and_no_changed_byte_does_more_than_fail() {
     assert_eq!(changed, bytes.len() * 8);
 }
 
-#[test]
-fn random_bytes_behind_a_good_start_only_fail() {
-    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-    let mut next = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
-    for round in 0..2000 {
-        let mut bytes = bytes_of(&batch());
-        for _ in 0..1 + round % 8 {
-            let at = next() as usize % bytes.len();
-            let value = next();
-            let until = (at + 1 + value as usize % 8).min(bytes.len());
-            bytes[at..until].copy_from_slice(&value.to_ne_bytes()[..until - at]);
+/// Reads these bytes as a `T`; what can be read must be whole: every element can be looked at.
+fn looks_at<T: DeserializeOwned + std::fmt::Debug>(bytes: &[u8]) {
+    if let Ok(value) = decoded::<T>(bytes) {
+        let _ = format!("{value:?}");
+    }
+}
+
+/// Reads them as everything that the codec treats in a way of its own, and as some of what postcard does.
+fn looks_at_all(bytes: &[u8]) {
+    looks_at::<Batch>(bytes);
+    looks_at::<Array<bool>>(bytes);
+    looks_at::<Array<f64, Ix2>>(bytes);
+    looks_at::<Array<i8, ndarray::IxDyn>>(bytes);
+    looks_at::<Buffer<u16>>(bytes);
+    looks_at::<Vec<Option<Buffer<[u8; 3]>>>>(bytes);
+    looks_at::<BTreeMap<String, Shape>>(bytes);
+    looks_at::<Vec<ObjectRef<i64>>>(bytes);
+    looks_at::<(u8, char, f32, Result<String, ()>)>(bytes);
+}
+
+/// Bytes that begin as an object does, with a body and a table that may be anything.
+fn nearly_an_object() -> impl Strategy<Value = Vec<u8>> {
+    let number = || prop_oneof![4 => 0..300_u64, 2 => (0..8_u64).prop_map(|line| line * 64), 1 => any::<u64>()];
+    let entries = prop::collection::vec((number(), number()), 0..4);
+    let count = prop::option::weighted(0.2, any::<u32>());
+    let body = prop::collection::vec(prop_oneof![any::<u8>(), 0..6_u8], 0..200);
+    (number(), count, entries, body).prop_map(|(len, count, entries, body)| {
+        let count = count.unwrap_or(entries.len() as u32);
+        let mut bytes = layout::header(len as usize, count as usize).to_vec();
+        entries.iter().for_each(|(at, len)| bytes.extend(layout::entry(*at as usize, *len as usize)));
+        bytes.extend(body);
+        bytes
+    })
+}
+
+proptest! {
+    #[test]
+    fn bytes_that_somebody_has_written_over_are_read_whole_or_not_at_all(
+        writes in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 1..9_usize), 0..8),
+        end in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        for good in [bytes_of(&batch()), bytes_of(&Array::from(vec![true; 300])), bytes_of(&vec![Shape::Circle(1.0); 3])] {
+            let mut bytes = good;
+            for (at, value, len) in &writes {
+                let at = at.index(bytes.len());
+                let until = (at + len).min(bytes.len());
+                bytes[at..until].copy_from_slice(&value.to_ne_bytes()[..until - at]);
+            }
+            if let Some(end) = end {
+                bytes.truncate(end.index(bytes.len()));
+            }
+            looks_at_all(&bytes);
         }
-        if let Ok(batch) = decoded::<Batch>(&bytes) {
-            let _ = format!("{batch:?}");
-        }
+    }
+
+    #[test]
+    fn bytes_that_look_like_an_object_are_read_whole_or_not_at_all(bytes in nearly_an_object()) {
+        looks_at_all(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_read_whole_or_not_at_all(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        looks_at_all(&bytes);
+    }
+
+    #[test]
+    fn what_was_written_is_read_again(
+        numbers in prop::collection::vec(any::<f64>(), 0..40),
+        flags in prop::collection::vec(any::<bool>(), 0..40),
+        names in prop::collection::btree_map("\\PC{0,4}", prop::collection::vec(any::<u16>(), 0..9), 0..4),
+    ) {
+        let parts = names.into_iter().map(|(name, numbers)| (name, vec![Buffer::from(numbers)])).collect();
+        let table = ndarray::Array::from_shape_vec((numbers.len(), 1), numbers).unwrap();
+        let batch = Batch { name: "b".into(), table: Array::from(table), parts, mask: Some(Array::from(flags)) };
+        prop_assert_eq!(decoded::<Batch>(&bytes_of(&batch)).unwrap(), batch);
     }
 }
 

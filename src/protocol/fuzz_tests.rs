@@ -1,9 +1,7 @@
 //! Frames of every message, whole, cut anywhere, damaged, and bytes that are none.
 
 use super::*;
-use crate::abi::{
-    AddressInfo, Answer, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question,
-};
+use crate::abi::{AddressInfo, Answer, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question};
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -34,12 +32,21 @@ fn function() -> impl Strategy<Value = Function> {
 }
 
 fn arena() -> impl Strategy<Value = ArenaInfo> {
-    any::<(u32, u64, u64, bool)>().prop_map(|(generation, len, unit_bytes, huge)| ArenaInfo { generation, len, unit_bytes, huge })
+    any::<(u32, u64, u64, bool)>().prop_map(|(generation, len, unit_bytes, huge)| ArenaInfo {
+        generation,
+        len,
+        unit_bytes,
+        huge,
+    })
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    let cell = (any::<(u64, u32, u32)>(), text())
-        .prop_map(|((cell, line, column), text)| CellPlace { cell, line, column, text });
+    let cell = (any::<(u64, u32, u32)>(), text()).prop_map(|((cell, line, column), text)| CellPlace {
+        cell,
+        line,
+        column,
+        text,
+    });
     (text(), any::<(u32, u32)>(), text(), prop::option::of(cell))
         .prop_map(|(file, (line, column), library, cell)| Place { file, line, column, library, cell })
 }
@@ -64,8 +71,12 @@ fn fault() -> impl Strategy<Value = Fault> {
         Just(Fault::Interrupted),
         any::<u64>().prop_map(|id| Fault::NotReady { id }),
         failure().prop_map(Fault::Task),
-        (any::<(u64, u64, u64)>(), text())
-            .prop_map(|((needed, used, limit), detail)| Fault::StoreFull { needed, used, limit, detail }),
+        (any::<(u64, u64, u64)>(), text()).prop_map(|((needed, used, limit), detail)| Fault::StoreFull {
+            needed,
+            used,
+            limit,
+            detail
+        }),
         any::<u64>().prop_map(|id| Fault::Unknown { id }),
         text().prop_map(|reason| Fault::Disconnected { reason }),
         text().prop_map(|message| Fault::Refused { message }),
@@ -77,8 +88,8 @@ fn resources() -> impl Strategy<Value = Vec<(String, f64)>> {
 }
 
 fn question() -> impl Strategy<Value = Question> {
-    let options = (any::<(Option<f64>, Option<u32>, Option<u64>, bool)>(), resources(), prop::option::of(text())).prop_map(
-        |((num_cpus, num_workers, object_store_memory, ignore_reinit), resources, address)| InitOptions {
+    let options = (any::<(Option<f64>, Option<u32>, Option<u64>, bool)>(), resources(), prop::option::of(text()))
+        .prop_map(|((num_cpus, num_workers, object_store_memory, ignore_reinit), resources, address)| InitOptions {
             num_cpus,
             num_workers,
             object_store_memory,
@@ -86,8 +97,7 @@ fn question() -> impl Strategy<Value = Question> {
             resources,
             address,
             ..InitOptions::default()
-        },
-    );
+        });
     prop_oneof![
         options.prop_map(Question::Init),
         Just(Question::Errors),
@@ -133,13 +143,7 @@ fn to_head() -> impl Strategy<Value = ToHead> {
         req().prop_map(|req| ToHead::Wrote { req }),
         (req(), id(), cause()).prop_map(|(req, task, cause)| ToHead::Failed { req, task, cause }),
         (id(), id()).prop_map(|(task, object)| ToHead::Carry { task, object }),
-        prop::sample::select(vec![
-            ToHead::Ready,
-            ToHead::Blocked,
-            ToHead::Unblocked,
-            ToHead::Parked,
-            ToHead::Poke,
-        ]),
+        prop::sample::select(vec![ToHead::Ready, ToHead::Blocked, ToHead::Unblocked, ToHead::Parked, ToHead::Poke,]),
         id().prop_map(|task| ToHead::Strand { task }),
         any::<u32>().prop_map(|function| ToHead::Unserved { function }),
     ];

@@ -387,7 +387,10 @@ impl Runtime {
 }
 
 fn play(history: Vec<Happens>, wrong: Option<Wrong>) -> Verdict {
-    let mut runtime = Runtime::new(wrong);
+    play_in(&mut Runtime::new(wrong), history)
+}
+
+fn play_in(runtime: &mut Runtime, history: Vec<Happens>) -> Verdict {
     for happens in history {
         runtime.happens(happens)?;
     }
@@ -479,10 +482,14 @@ proptest! {
     }
 }
 
-/// The same histories every time: a wrong step that is found is found again.
+/// The same histories every time: what they find once they find again.
+fn runner(cases: u32) -> TestRunner {
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
 fn finds(wrong: Wrong, history: impl Strategy<Value = Vec<Happens>>) -> bool {
-    let config = Config { cases: 5000, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut runner = runner(5000);
     let found = runner.run(&history, |history| play(history, Some(wrong)).map_err(TestCaseError::fail));
     matches!(found, Err(TestError::Fail(..)))
 }
@@ -498,6 +505,42 @@ fn every_wrong_step_is_found() {
     for wrong in [ForgetsList, NeverRevives, FailsListed, WakesListed] {
         assert!(finds(wrong, history(act_of_tasks())), "{wrong:?}");
     }
+}
+
+#[test]
+fn everything_rare_happens() {
+    let reached = std::cell::RefCell::new(BTreeSet::new());
+    let played = runner(1000).run(&history(act()), |history| {
+        let mut runtime = Runtime::new(None);
+        let verdict = play_in(&mut runtime, history);
+        reached.borrow_mut().extend(runtime.world.model.borrow().reached.iter().copied());
+        verdict.map_err(TestCaseError::fail)
+    });
+    played.unwrap();
+    let wanted = [
+        "a list is too long for a slot",
+        "a ring is lost",
+        "a sealer's ring is full",
+        "a sleeper is woken",
+        "a submitter's ring is full",
+        "a task's worker dies",
+        "a twin comes",
+        "all slots are in use",
+        "all units are in use",
+        "an object comes back",
+        "an object goes to disk",
+        "an object is pinned while it is to go to disk",
+        "an object is gone before it has come back",
+        "an object is sealed while a task is put into its list",
+        "an object is spared",
+        "nobody wants a result",
+        "the head cannot count yet",
+        "the head fails a task that waited",
+        "the head wakes a task",
+    ];
+    let reached = reached.into_inner();
+    let missing: Vec<&str> = wanted.into_iter().filter(|what| !reached.contains(what)).collect();
+    assert!(missing.is_empty(), "{missing:?} never happens");
 }
 
 /// Runs to its end what process `who` begins.

@@ -12,7 +12,7 @@ use std::process::Command;
 /// What to check.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Only the models whose name contains this.
+    /// Only the models of this file, or whose names begin with this there: `wait`, say, or `wait::a_bell`.
     filter: Option<String>,
 }
 
@@ -36,7 +36,8 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         ])
         .args(["--lib", "--target-dir"])
         .arg(tree.target.join("loom"))
-        .args(["--", &models])
+        // What each explored, and how its controls failed.
+        .args(["--", "--nocapture", &models])
         .env("RUSTFLAGS", "--cfg loom")
         .env("RUST_TEST_THREADS", "2")
         .current_dir(&tree.root);

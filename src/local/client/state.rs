@@ -100,6 +100,11 @@ impl State {
 
     /// One reference more. False when there is no such object.
     pub fn retain(&mut self, id: ObjectId) -> bool {
+        // Asked first: an id in damaged bytes must not take the place of what is known of the slot's object, or make the list of all that is
+        // known as long as its number says.
+        if !self.party.segment.exists(id) {
+            return false;
+        }
         match self.handles.retain(id) {
             News::Add => self.party.segment.add(id, Kind::Ref, self.party.seat),
             _ => true,

@@ -118,7 +118,7 @@ fn two_tasks_that_wait_for_the_same_one_are_both_woken_once() {
         "whoever finished woke two",
         "who came too late took another one along",
     ];
-    explore(Depth::Switches(3), &outcomes, |seen| chain(seen, 2, finish, go_on));
+    explore(Depth::Switches(2), &outcomes, |seen| chain(seen, 2, finish, go_on));
 }
 
 /// Bob dies while he ends the task that alice's waits for. The head finds what has become of it as `local/tasks.rs` does.
@@ -183,8 +183,8 @@ fn a_task_is_woken_once_though_the_one_who_was_to_wake_it_dies() {
         "bob had woken alice's",
         "the head woke alice's",
     ];
-    explore(Depth::Switches(3), &outcomes, |seen| the_finisher_dies(seen, true));
-    must_fail(Depth::Switches(3), "a head that looks for tasks that nobody will wake", "a task is woken", |seen| {
+    explore(Depth::Switches(2), &outcomes, |seen| the_finisher_dies(seen, true));
+    must_fail(Depth::Switches(2), "a head that looks for tasks that nobody will wake", "a task is woken", |seen| {
         the_finisher_dies(seen, false);
     });
 }

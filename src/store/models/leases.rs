@@ -87,7 +87,7 @@ fn an_empty_lease_is_taken_back_or_used_again_but_not_both() {
         "the head had another one",
     ];
     explore(Depth::Switches(2), &outcomes, |seen| an_empty_lease_is_taken_back(seen, Segment::take_empty_leases));
-    must_fail(Depth::Switches(2), "one step from empty to taken", "", |seen| {
+    must_fail(Depth::Switches(2), "one step from empty to taken", "Causality violation", |seen| {
         an_empty_lease_is_taken_back(seen, takes_without_looking);
     });
 }
@@ -188,5 +188,7 @@ fn room_that_a_dead_process_had_is_nobodys() {
     explore(Depth::Switches(1), &[&outcomes[..], &["alice died and bob had none"]].concat(), |seen| {
         the_tenant_dies(seen, large, true);
     });
-    must_fail(Depth::Switches(1), "a head that buries her", "no unit is lost", |seen| the_tenant_dies(seen, large, false));
+    must_fail(Depth::Switches(1), "a head that buries her", "no unit is lost", |seen| {
+        the_tenant_dies(seen, large, false)
+    });
 }

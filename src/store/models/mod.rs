@@ -81,7 +81,6 @@ impl Seen {
                 seen.0.executions.fetch_add(1, Relaxed);
                 model(&seen);
             });
-            if std::env::var_os("DBG").is_some() { eprintln!("{} {:?} {:?}", self.0.writes.load(Relaxed), self.0.executions.load(Relaxed), self.0.deaths.load(Relaxed)); }
             if self.0.deaths.load(Relaxed) == deaths {
                 return;
             }

@@ -95,7 +95,7 @@ fn a_wait_for_both_of_two_objects_ends_when_both_are_there_and_not_before() {
         waits_for_two(seen, 2, Segment::arm);
     });
     must_fail(DEPTH, "registering before looking", ASLEEP, |seen| waits_for_two(seen, 2, look_first));
-    must_fail(DEPTH, "counting once", "", |seen| waits_for_two(seen, 2, counts_twice));
+    must_fail(DEPTH, "counting once", "it was woken", |seen| waits_for_two(seen, 2, counts_twice));
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Head {
             self.world().model.borrow_mut().has.remove(&seat);
             return self.bury(seat, false).await;
         };
+        self.world().reach("a twin comes");
         let pins = self.world().model.borrow_mut().has(seat).pins.clone();
         let kind = |id: &Id| if pins.contains(id) { Kind::Pin } else { Kind::Ref };
         let these: HashMap<Id, Kind> = kept.iter().map(|id| (*id, kind(id))).collect();
@@ -124,9 +125,11 @@ impl Head {
     async fn settle(&self, estate: Estate) {
         here().await;
         for task in estate.lost {
+            self.world().reach("a task's worker dies");
             self.fail(task).await;
         }
         for task in estate.pending {
+            self.world().reach("a ring is lost");
             self.push(task);
         }
         self.me.collect(estate.loose).await;
@@ -221,8 +224,10 @@ impl Head {
             let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
             here().await;
             if let Some(object) = failed {
+                self.world().reach("the head fails a task that waited");
                 self.carry_failure(task, object).await;
             } else if segment.take_step(task, Step::Wake { by: Seat::HEAD }) {
+                self.world().reach("the head wakes a task");
                 self.push(task);
             }
         }
@@ -258,6 +263,9 @@ impl Head {
         let mut leftovers = Leftovers::default();
         let is_quiet = self.is_quiet();
         self.unaudited.set(!is_quiet);
+        if !is_quiet {
+            self.world().reach("the head cannot count yet");
+        }
         if is_quiet && !self.world().segment.audit(&mut self.me.party.borrow_mut(), &mut leftovers) {
             self.world().complain("everybody was through, and the head could not count".into());
         }
@@ -313,6 +321,7 @@ impl Head {
         if self.world().does(Wrong::MovesPinned) {
             assert!(pins.iter().all(|seat| slot.pins.add(*seat)));
         }
+        self.world().reach(if moved { "an object goes to disk" } else { "an object is pinned while it is to go to disk" });
         if moved {
             let mut model = self.world().model.borrow_mut();
             if model.has.values().any(|has| has.pins.contains(&id)) {
@@ -358,10 +367,12 @@ impl Head {
             if let Some(object) = self.world().model.borrow_mut().objects.get_mut(&id) {
                 object.place = Place::Arena { offset: space.offset, len };
             }
+            self.world().reach("an object comes back");
             self.forget(position);
             let clock = segment.header().clock.load(Ordering::Relaxed);
             segment.slot(id.slot()).touched.store(clock, Ordering::Relaxed);
         } else {
+            self.world().reach("an object is gone before it has come back");
             segment.leave(Seat::HEAD, space.home);
         }
         true

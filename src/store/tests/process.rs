@@ -84,7 +84,10 @@ impl Me {
 
     /// A slot to make something of.
     fn slot(&self) -> Option<u32> {
-        let index = self.party.borrow_mut().slot().ok()?;
+        let Ok(index) = self.party.borrow_mut().slot() else {
+            self.world.reach("all slots are in use");
+            return None;
+        };
         let slot = self.world.segment.slot(index);
         let word = slot.word();
         if word.state() != State::Free || word.owner() != Some(self.seat) || word.flags() != Flags::NONE {
@@ -154,6 +157,7 @@ impl Me {
             self.moved();
         }
         let Ok(space) = space else {
+            self.world.reach("all units are in use");
             self.keep_slot(slot);
             return None;
         };
@@ -198,6 +202,7 @@ impl Me {
         }
         let (slot, space) = self.shared(contains.len() as u64 * 8).await.ok_or(())?;
         self.world.arena.write_ids(space.offset, contains).unwrap();
+        self.world.reach("a list is too long for a slot");
         here().await;
         Ok(Some((slot, space)))
     }
@@ -419,6 +424,7 @@ impl Me {
                 return Some(dying);
             }
             segment.spare(id, self.seat);
+            self.world.reach("an object is spared");
             here().await;
         }
     }
@@ -496,6 +502,7 @@ impl Me {
     pub async fn submit(self, args: Vec<Argument>, anonymous: Option<Size>) {
         let segment = &self.world.segment;
         if !segment.has_room(&self.party.borrow()) {
+            self.world.reach("a submitter's ring is full");
             return;
         }
         let mut spec = Spec::new(7, 3);
@@ -575,6 +582,9 @@ impl Me {
         }
         here().await;
         let mut stranded = Vec::new();
+        if !late.is_empty() {
+            self.world.reach("an object is sealed while a task is put into its list");
+        }
         self.go_on(late, &mut stranded).await;
         if holds {
             self.moved();
@@ -764,6 +774,7 @@ impl Me {
             self.let_go(*id).await;
         }
         if !is_wanted {
+            self.world.reach("nobody wants a result");
             loose.push(task);
         }
         self.collect(loose).await;
@@ -780,6 +791,7 @@ impl Me {
             {
                 here().await;
                 if !segment.push(&self.party.borrow(), task) {
+                    self.world.reach("a sealer's ring is full");
                     stranded.push(task);
                 }
             }
@@ -813,6 +825,7 @@ impl Me {
                 here().await;
             }
             self.model(|model| model.asleep.remove(&seat));
+            self.world.reach("a sleeper is woken");
         }
         for id in ids {
             segment.disarm(id, seat);

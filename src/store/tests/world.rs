@@ -142,6 +142,8 @@ pub struct Model {
     /// Whether anybody ever died.
     pub deaths: u32,
     tags: u64,
+    /// Rare things that have happened.
+    pub reached: BTreeSet<&'static str>,
     /// The first thing that was not as it must be.
     pub trouble: Option<String>,
 }
@@ -250,6 +252,11 @@ impl World {
     /// Something is not as it must be.
     pub fn complain(&self, text: String) {
         self.model.borrow_mut().complain(text);
+    }
+
+    /// Something rare has happened.
+    pub fn reach(&self, what: &'static str) {
+        self.model.borrow_mut().reached.insert(what);
     }
 
     /// Whether this step is to be done wrong.
