@@ -150,7 +150,7 @@ enum Reads {
 fn reads() -> impl Strategy<Value = Reads> {
     let id = || prop_oneof![6 => (0..LIMITS.slots, 0..3_u32).prop_map(|(slot, age)| Id::new(slot, age).0), 1 => any::<u64>()];
     let seat = || 0..SEATS_USED;
-    let index = || prop_oneof![6 => 0..LIMITS.slots, 1 => any::<u32>()];
+    let index = || prop_oneof![6 => 0..LIMITS.slots, 1 => any::<u32>(), 1 => Just(u32::MAX)];
     prop_oneof![
         1 => id().prop_map(Reads::Body),
         1 => (id(), seat()).prop_map(|(id, seat)| Reads::Pin(id, seat)),
@@ -404,6 +404,26 @@ proptest! {
                 assert!(segment.quiet(), "there is nothing left to take");
             }
         })?;
+    }
+
+    #[test]
+    fn whatever_is_said_of_free_slots_nobody_is_given_one_that_is_none(
+        hint in any::<u64>(),
+        header in any::<[u32; 3]>(),
+        fresh in prop_oneof![0..LIMITS.slots + 2, any::<u32>()],
+    ) {
+        let segment = Arc::new(Segment::stand_in(LIMITS));
+        let places = [&segment.header().slots_loose, &segment.header().slots_hint, &segment.header().units_hint];
+        places.into_iter().zip(header).for_each(|(place, value)| place.store(value, Ordering::Relaxed));
+        segment.header().slots_fresh.store(fresh, Ordering::Relaxed);
+        segment.hint(0).store(hint, Ordering::Relaxed);
+        let mut alice = Party::new(Arc::clone(&segment), Seat(1));
+        let mut given: Vec<u32> = std::iter::from_fn(|| alice.slot().ok()).take(2 * LIMITS.slots as usize).collect();
+        prop_assert!(given.iter().all(|index| (1..LIMITS.slots).contains(index)));
+        let count = given.len();
+        given.sort_unstable();
+        given.dedup();
+        prop_assert_eq!(given.len(), count, "none is given twice");
     }
 
     #[test]

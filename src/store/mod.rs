@@ -25,7 +25,7 @@ mod bells;
 mod fuzz_tests;
 mod layout;
 mod lists;
-#[cfg(loom)]
+#[cfg(all(test, loom))]
 mod models;
 mod objects;
 mod party;

@@ -11,7 +11,7 @@ pub const ALL: &[(&str, &str, &str)] = &[
     ("bytes", "put inline", "is not what it was"),
     ("leak", "release of one's own, inline", "what is in the store"),
     ("cause", "a task that fails", "it failed because of"),
-    ("lost", "storm", "never came"),
+    ("lost", "storm", "objects never came"),
     ("sum", "storm", "gave another result"),
 ];
 

@@ -7,7 +7,8 @@
 //!                                           └─▶ all workers ─ killed at random under load: the storm
 //! ```
 //!
-//! `--full` kills ten times as often. A series fails by panicking, like the scenarios of `tests/runtime`, whose cell it borrows.
+//! The long form, `--full`, kills around every change that an operation makes in shared memory; the short one around some.
+//! A series fails by panicking, like the scenarios of `tests/runtime`, whose cell it borrows.
 
 // The waist's own type, as it comes.
 #![allow(clippy::result_large_err)]

@@ -69,9 +69,13 @@ pub struct Series {
 }
 
 impl Series {
-    /// Kills in something that was looked at, `each` says: after each of its instructions.
+    /// Kills around the changes that something makes, in the short form around some of them; with `each`, in the long form, after each of
+    /// its instructions.
     pub fn of(name: &str, course: &Course, each: bool) -> Series {
-        let mut points = course.turns.clone();
+        // It does not always do quite as many instructions, so what comes of a kill is surer halfway to the next turn.
+        let turns = [&[0], course.turns.as_slice(), &[course.length]].concat();
+        let mut points: Vec<usize> = turns.windows(2).map(|turn| turn[0].midpoint(turn[1])).collect();
+        points.extend(&course.turns);
         if is_full() {
             points.extend(course.changes.iter().flat_map(|change| [*change - 1, *change]));
             points.extend(if each { (0..=course.length).collect() } else { vec![0, course.length] });

@@ -221,8 +221,13 @@ pub fn fingerprint(of: Client) -> u64 {
     for word in [&header.slots_fresh, &header.slots_loose, &desk.asleep, &desk.leased, &desk.wrote] {
         note(word.load(Ordering::Acquire).into());
     }
-    for word in [&desk.current, &desk.busy, &desk.tail.0, &desk.head.0] {
+    for word in [&desk.current, &desk.busy] {
         note(word.load(Ordering::Acquire));
+    }
+    for desk in header.taken.iter().map(|seat| segment.desk(seat)) {
+        [&desk.tail.0, &desk.head.0].into_iter().for_each(|word| note(word.load(Ordering::Acquire)));
+        note(desk.bell.load(Ordering::Acquire).into());
+        note(desk.countdown.load(Ordering::Acquire) as u64);
     }
     for set in [&header.idle, &header.seeking, &header.active, &header.rings] {
         note(seats(set));
@@ -262,10 +267,18 @@ pub fn me() -> Client {
 
 /// The object's bytes, or why there are none; whoever has to wait too long for them has found a hang.
 pub fn got(object: &Ref) -> Result<Seen, Fault> {
-    let ready = wait(&[object], 1, Some(patience()))?;
-    let word = || segment().slot(ObjectId(object.0).slot()).word();
-    assert_eq!(ready, [true], "object {:#x} never came: {:?}", object.0, word());
+    all_come(&[object])?;
     Ok(cell::open(object)?.expect("it was waited for"))
+}
+
+/// Waits until all of them are there. That they are there at the end of a sleep that nobody has ended is a hang as well.
+pub fn all_come(objects: &[&Ref]) -> Result<(), Fault> {
+    let begun = Instant::now();
+    let ready = wait(objects, objects.len(), Some(patience()))?;
+    let words = || objects.iter().map(|object| segment().slot(ObjectId(object.0).slot()).word()).collect::<Vec<_>>();
+    assert!(ready.iter().all(|ready| *ready), "objects never came: {ready:?}, {:?}", words());
+    assert!(begun.elapsed() < patience(), "whoever waited was never woken: {:?}", words());
+    Ok(())
 }
 
 pub fn number(bytes: &[u8]) -> u64 {

@@ -4,20 +4,20 @@
 //!   the worker sleeps ─▶ seized ─▶ one step, which is its sleep ─▶ a task is submitted, somebody waits for it ─▶ it wakes: step, step, step
 //! ```
 
-use crate::cell::{Arg, Ref, put, submit, wait};
+use crate::cell::{Arg, Ref, put, submit};
 use crate::front::sigkill;
 use crate::series::{Course, KILLS, Outcome, Series, is_full, spread};
 use crate::trace::{Stop, Tracee};
 use crate::victims::{Gate, echo};
 use crate::witness::{
-    ARENA_BYTES, Client, Witness, busy, fingerprint, got, me, patience, segment, traces, until_same, within_patience,
+    ARENA_BYTES, Client, Witness, all_come, busy, fingerprint, got, me, segment, traces, until_same, within_patience,
     worker,
 };
 use crate::{lies, task};
 use mobula::abi::{Cause, Fault};
 use mobula::protocol::ObjectId;
 use mobula::store::State;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A load for a worker.
 pub struct Load {
@@ -39,9 +39,16 @@ struct Submitted {
 }
 
 task!(
-    /// So many bytes as its argument says.
-    bytes = |args| Ok((vec![5; usize::from(args[0][0])], vec![]))
+    /// So many bytes as its argument's first says, all like its second.
+    bytes = |args| Ok((vec![args[0][1]; usize::from(args[0][0])], vec![]))
 );
+
+/// A task that gives so many bytes, and the bytes: others each time, so that old ones in the same place are not taken for them.
+fn some_bytes(count: u8) -> (Ref, Vec<u8>) {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let byte = NEXT.fetch_add(1, Ordering::Relaxed);
+    (submit("bytes", bytes, &[Arg::Value(&[count, byte])]).unwrap(), vec![byte; count.into()])
+}
 
 task!(
     /// Puts as many objects as its argument says, and returns their ids.
@@ -56,21 +63,11 @@ task!(refused = |_| Err(Cause::Error { message: "no".into() }));
 const ENDS: &[Outcome] = &[Outcome::Sealed, Outcome::Error];
 
 pub const ALL: &[Load] = &[
-    Load {
-        name: "the first task of a worker",
-        submit: || one(submit("bytes", bytes, &[Arg::Value(&[200])]).unwrap(), vec![5; 200]),
-        expected: ENDS,
-        is_first: true,
-    },
-    Load {
-        name: "a task with an inline result",
-        submit: || one(submit("bytes", bytes, &[Arg::Value(&[100])]).unwrap(), vec![5; 100]),
-        expected: ENDS,
-        is_first: false,
-    },
+    Load { name: "the first task of a worker", submit: || one(some_bytes(200)), expected: ENDS, is_first: true },
+    Load { name: "a task with an inline result", submit: || one(some_bytes(100)), expected: ENDS, is_first: false },
     Load {
         name: "a task with a result in the arena",
-        submit: || one(submit("bytes", bytes, &[Arg::Value(&[200])]).unwrap(), vec![5; 200]),
+        submit: || one(some_bytes(200)),
         expected: ENDS,
         is_first: false,
     },
@@ -79,7 +76,7 @@ pub const ALL: &[Load] = &[
         submit: || {
             let objects = vec![(put(&[1; 40]).unwrap(), vec![1; 40]), (put(&[3; 300]).unwrap(), vec![3; 300])];
             let task = submit("echo", echo, &[Arg::Of(&objects[0].0), Arg::Of(&objects[1].0)]).unwrap();
-            Submitted { objects, ..one(task, [vec![1; 40], vec![3; 300]].concat()) }
+            Submitted { objects, ..one((task, [vec![1; 40], vec![3; 300]].concat())) }
         },
         expected: ENDS,
         is_first: false,
@@ -89,7 +86,7 @@ pub const ALL: &[Load] = &[
         submit: || {
             let (small, large) = (put(&[1; 40]).unwrap(), put(&[3; 300]).unwrap());
             let task = submit("echo", echo, &[Arg::Of(&small), Arg::Of(&large), Arg::Value(&[4; 130])]).unwrap();
-            one(task, [vec![1; 40], vec![3; 300], vec![4; 130]].concat())
+            one((task, [vec![1; 40], vec![3; 300], vec![4; 130]].concat()))
         },
         expected: ENDS,
         is_first: false,
@@ -97,10 +94,10 @@ pub const ALL: &[Load] = &[
     Load {
         name: "a task for which others wait",
         submit: || {
-            let first = submit("bytes", bytes, &[Arg::Value(&[100])]).unwrap();
+            let (first, of_first) = some_bytes(100);
             let second = submit("echo", echo, &[Arg::Of(&first), Arg::Value(&[1])]).unwrap();
             let third = submit("echo", echo, &[Arg::Of(&first), Arg::Of(&second)]).unwrap();
-            let (of_first, of_second) = (vec![5; 100], [vec![5; 100], vec![1]].concat());
+            let of_second = [of_first.clone(), vec![1]].concat();
             let of_third = [of_first.clone(), of_second.clone()].concat();
             Submitted { tasks: vec![(first, of_first), (second, of_second), (third, of_third)], ..Submitted::default() }
         },
@@ -111,7 +108,7 @@ pub const ALL: &[Load] = &[
         name: "a task that returns refs",
         submit: || Submitted {
             inner: Some(vec![2; 40]),
-            ..one(submit("wrapped", wrapped, &[Arg::Value(&[3])]).unwrap(), vec![])
+            ..one((submit("wrapped", wrapped, &[Arg::Value(&[3])]).unwrap(), vec![]))
         },
         expected: ENDS,
         is_first: false,
@@ -120,7 +117,7 @@ pub const ALL: &[Load] = &[
         name: "a task that returns many refs",
         submit: || Submitted {
             inner: Some(vec![2; 40]),
-            ..one(submit("wrapped", wrapped, &[Arg::Value(&[9])]).unwrap(), vec![])
+            ..one((submit("wrapped", wrapped, &[Arg::Value(&[9])]).unwrap(), vec![]))
         },
         expected: ENDS,
         is_first: false,
@@ -136,14 +133,14 @@ pub const ALL: &[Load] = &[
     },
     Load {
         name: "a task that fails",
-        submit: || one(submit("refused", refused, &[]).unwrap(), vec![]),
+        submit: || one((submit("refused", refused, &[]).unwrap(), vec![])),
         expected: &[Outcome::Error],
         is_first: false,
     },
 ];
 
-fn one(task: Ref, result: Vec<u8>) -> Submitted {
-    Submitted { tasks: vec![(task, result)], ..Submitted::default() }
+fn one(task: (Ref, Vec<u8>)) -> Submitted {
+    Submitted { tasks: vec![task], ..Submitted::default() }
 }
 
 /// A worker that somebody steps.
@@ -198,6 +195,8 @@ fn is_idle(worker: Client) -> bool {
 /// Kills workers in the middle of a load, again and again.
 pub fn kill_in(load: &Load) {
     let witness = Witness::start(8 << 20, true);
+    // The first worker finds a store in which nobody has died yet, which the others do not.
+    kill_after(&witness, load, usize::MAX, |_| {});
     let mut course = Course::default();
     let mut last = 0;
     kill_after(&witness, load, usize::MAX, |worker| {
@@ -228,7 +227,7 @@ fn kill_after(witness: &Witness, load: &Load, steps: usize, mut look: impl FnMut
     let ids: Vec<&Ref> = submitted.tasks.iter().map(|(task, _)| task).collect();
     // Somebody sleeps until all of it is there; nobody but a sealer, or the head, wakes them.
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| wait(&ids, ids.len(), Some(patience())).unwrap());
+        let waiting = scope.spawn(|| all_come(&ids));
         within_patience("somebody waits", || ids.is_empty() || is_asleep(me()));
         stepped.wait();
         stepped.done = 0;
@@ -237,9 +236,9 @@ fn kill_after(witness: &Witness, load: &Load, steps: usize, mut look: impl FnMut
             false
         });
         stepped.tracee.kill();
-        let ready = waiting.join().unwrap();
-        let words = || ids.iter().map(|task| segment().slot(ObjectId(task.0).slot()).word()).collect::<Vec<_>>();
-        assert!(ready.iter().all(|ready| *ready), "whoever waits is not woken: {ready:?}, tasks are {:?}", words());
+        if let Err(panic) = waiting.join() {
+            std::panic::resume_unwind(panic);
+        }
     });
     let outcomes = outcomes(&submitted, dead);
     for (object, bytes) in &submitted.objects {
@@ -312,13 +311,13 @@ fn submit_and_kill(witness: &Witness, at: usize, later: usize) -> (Outcome, usiz
     stepped.done = 0;
     stepped.go_on(at, |_| false);
     let length = stepped.done;
-    let task = submit("bytes", bytes, &[Arg::Value(&[2])]).unwrap();
+    let (task, expected) = some_bytes(2);
     stepped.go_on(length + later, |_| false);
     let has_begun = segment().slot(ObjectId(task.0).slot()).word().state() == State::Running;
     stepped.tracee.kill();
     let outcome = match got(&task).map(|result| result.to_vec()) {
         Ok(result) => {
-            assert_eq!(result, [5; 2]);
+            assert_eq!(result, expected);
             Outcome::Sealed
         }
         Err(Fault::Task(failure)) if failure.cause == sigkill() && has_begun => Outcome::Error,
@@ -335,7 +334,7 @@ pub fn a_task_that_fails_early_is_in_no_list() {
     for _ in 0..KILLS {
         let mut stepped = Stepped::asleep();
         let dead = stepped.client;
-        let lost = submit("bytes", bytes, &[Arg::Value(&[1])]).unwrap();
+        let (lost, _) = some_bytes(1);
         stepped.wait();
         stepped.go_on(usize::MAX, has_task);
         let gate = Gate::closed();

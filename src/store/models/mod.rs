@@ -5,11 +5,14 @@
 //!                    └▶ must_fail the same with one thing left out or done wrong    some execution must fail, and say how
 //! ```
 //!
-//! A process is a thread here, and its death is the end of a thread between two of its writes (see `sync/loomed.rs`): a model with
-//! a mortal thread is explored once for each of them. Who joins a thread knows that it is dead, as the head does from the kernel.
+//! A process is a thread here, and its death is the end of a thread between two of its writes (see `sync/loomed.rs`): a model with a mortal
+//! thread is explored once for each of them. Who joins a thread knows that it is dead, as the head does from the kernel.
+//!
+//! Most models are explored up to so many switches between threads, because all orders would take days. What a processor may reorder is
+//! tried in full, at no switch's expense: each `SeqCst` fence of the store was left out alone once, and missed by a model at its depth.
 //!
 //! # Invariants
-//! - Nothing here is a copy of the store's code but what is deliberately wrong.
+//! - Nothing here is a copy of the store's code but what is deliberately wrong. How `local` uses it is written once more, in short.
 
 mod claim;
 mod deps;

@@ -321,7 +321,11 @@ impl Head {
         if self.world().does(Wrong::MovesPinned) {
             assert!(pins.iter().all(|seat| slot.pins.add(*seat)));
         }
-        self.world().reach(if moved { "an object goes to disk" } else { "an object is pinned while it is to go to disk" });
+        self.world().reach(if moved {
+            "an object goes to disk"
+        } else {
+            "an object is pinned while it is to go to disk"
+        });
         if moved {
             let mut model = self.world().model.borrow_mut();
             if model.has.values().any(|has| has.pins.contains(&id)) {
@@ -372,7 +376,6 @@ impl Head {
             let clock = segment.header().clock.load(Ordering::Relaxed);
             segment.slot(id.slot()).touched.store(clock, Ordering::Relaxed);
         } else {
-            self.world().reach("an object is gone before it has come back");
             segment.leave(Seat::HEAD, space.home);
         }
         true

@@ -198,3 +198,17 @@ proptest! {
         prop_assert_eq!((word.with_live(live).live(), word.with_live(live).state()), (live, word.state()));
     }
 }
+
+#[test]
+fn what_is_said_to_be_nowhere_is_nobodys_end() {
+    let segment = Segment::stand_in(LIMITS);
+    segment.header().units.store(LIMITS.units, Ordering::Relaxed);
+    let run = segment.lease(Seat(1), 2).unwrap();
+    // What is too large a number gives the last unit.
+    segment.unit(u32::MAX).word.store(4 << 60 | 1, Ordering::Relaxed);
+    segment.leave(Seat(1), u32::MAX);
+    assert_eq!(
+        (segment.unit(run.first).state().state(), segment.units_free()),
+        (UnitState::Open(Seat(1)), LIMITS.units - 2)
+    );
+}

@@ -582,9 +582,6 @@ impl Me {
         }
         here().await;
         let mut stranded = Vec::new();
-        if !late.is_empty() {
-            self.world.reach("an object is sealed while a task is put into its list");
-        }
         self.go_on(late, &mut stranded).await;
         if holds {
             self.moved();

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Few of everything, so that everything runs out.
-pub const LIMITS: Limits = Limits { slots: 64, units: 16, ring: 4 };
+pub const LIMITS: Limits = Limits { slots: 64, units: 16, ring: 2 };
 
 /// Bytes of the arena: as many units of the smallest kind.
 const ARENA_BYTES: u64 = 1 << 20;
