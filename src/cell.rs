@@ -14,6 +14,7 @@
 
 mod block;
 pub(crate) mod hook;
+pub mod variables;
 
 pub use block::cell_error;
 pub(crate) use block::{Json, write_block};

@@ -81,4 +81,5 @@ pub use {arrow_array, arrow_schema};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cell::cell_error;
+    pub use crate::cell::variables::{Failed, Variables, end, ending, run};
 }

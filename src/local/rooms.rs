@@ -26,14 +26,20 @@ pub(super) struct Room {
     req: Request,
     units: u32,
     bytes: u64,
+    /// The object on disk that is to come back there; without one, the client takes the room itself.
+    restores: Option<ObjectId>,
     deadline: Instant,
+}
+
+fn is_full(fault: &Fault) -> bool {
+    matches!(fault, Fault::StoreFull { .. })
 }
 
 impl Head {
     /// A client wants so many units in a row to be free.
     pub(super) fn want_room(&mut self, client: ClientId, req: Request, units: u32, bytes: u64) {
         let deadline = Instant::now() + self.settings.config.store_wait();
-        self.rooms.push(Room { client, req, units, bytes, deadline });
+        self.rooms.push(Room { client, req, units, bytes, restores: None, deadline });
         self.serve_rooms();
     }
 
@@ -56,7 +62,16 @@ impl Head {
     pub(super) fn serve_rooms(&mut self) {
         for room in std::mem::take(&mut self.rooms) {
             let never = room.units > self.segment.units();
-            let answer = if !never && self.make_room(room.units) {
+            let answer = if let Some(id) = room.restores.filter(|_| !never) {
+                match self.try_restore(id) {
+                    Ok(()) => ToClient::Done { req: room.req },
+                    Err(fault) if is_full(&fault) && Instant::now() < room.deadline => {
+                        self.rooms.push(room);
+                        continue;
+                    }
+                    Err(fault) => ToClient::Refused { req: room.req, fault: *fault },
+                }
+            } else if !never && self.make_room(room.units) {
                 ToClient::Done { req: room.req }
             } else if never || Instant::now() >= room.deadline {
                 ToClient::Refused { req: room.req, fault: self.store_full(room.bytes) }
@@ -116,7 +131,16 @@ impl Head {
     pub(super) fn restore(&mut self, client: ClientId, req: Request, id: ObjectId) {
         let answer = match self.try_restore(id) {
             Ok(()) => ToClient::Done { req },
-            Err(fault) => ToClient::Refused { req, fault: *fault },
+            Err(fault) => {
+                // What is in the way may be half made, or of somebody who has just died: it waits like whoever puts.
+                if let Fault::StoreFull { needed: bytes, .. } = *fault {
+                    let units = u32::try_from(bytes.div_ceil(self.segment.unit_bytes().max(1))).unwrap_or(u32::MAX);
+                    let deadline = Instant::now() + self.settings.config.store_wait();
+                    self.rooms.push(Room { client, req, units, bytes, restores: Some(id), deadline });
+                    return self.show_rooms();
+                }
+                ToClient::Refused { req, fault: *fault }
+            }
         };
         self.send(client, &answer);
     }

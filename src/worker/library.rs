@@ -31,7 +31,11 @@ static CELLS: Mutex<Vec<Hooks>> = Mutex::new(Vec::new());
 pub unsafe fn attach_cell(symbol: *mut c_void, cell: u64) -> Result<(), String> {
     // SAFETY: as the caller says.
     let hooks = unsafe { table::attach_address(symbol, Tenant::CELL_HOST, cell)? };
-    CELLS.lock().unwrap_or_else(PoisonError::into_inner).push(hooks);
+    let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Cells that share one copy of the crate share its streams.
+    if !cells.iter().any(|known| std::ptr::fn_addr_eq(known.flush, hooks.flush)) {
+        cells.push(hooks);
+    }
     Ok(())
 }
 

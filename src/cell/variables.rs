@@ -1,0 +1,245 @@
+//! The variables of a session, between two cells: what the code calls that a session generates around a cell.
+//!
+//! ```text
+//!   cell n     let x = vec![1];  ──put──▶ staged ──the cell ends well──▶ kept as "x"
+//!   cell n+1   take ◀── "x" ──▶ a local variable, of which the cell's closure has what it needs ──put back──▶ "x"
+//! ```
+//!
+//! A cell names the type of what it takes; the session knows it from the compiler that compiled the cell which put it. Types are not
+//! told apart by `TypeId` here: the same definition, compiled into another library, has another one and the same layout.
+//!
+//! # Invariants
+//! - A place is either full, and then holds a value of the type it was put with, or its value is on some cell's stack, or it is gone.
+//! - The store is reached by one thread: the one that runs cells.
+#![allow(unsafe_code)] // Values without a type, moved in and out.
+
+use std::alloc::{Layout, dealloc, handle_alloc_error};
+use std::any::Any;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A value's memory. It stays where it is for as long as the variable exists.
+struct Place {
+    memory: *mut u8,
+    layout: Layout,
+    /// Ends the value.
+    drop: unsafe fn(*mut u8),
+    full: bool,
+}
+
+impl Place {
+    fn of<T: 'static>(value: T) -> Place {
+        unsafe fn drop<T>(memory: *mut u8) {
+            // SAFETY: only `Place::drop` calls this, for a full place, which holds a `T`.
+            unsafe { memory.cast::<T>().drop_in_place() }
+        }
+        let layout = Layout::new::<T>();
+        let memory = if layout.size() == 0 {
+            layout.align() as *mut u8
+        } else {
+            // SAFETY: the size is not zero.
+            let memory = unsafe { std::alloc::alloc(layout) };
+            if memory.is_null() {
+                handle_alloc_error(layout);
+            }
+            memory
+        };
+        // SAFETY: the memory has the size and alignment of a `T` and nothing is in it yet.
+        unsafe { memory.cast::<T>().write(value) };
+        Place { memory, layout, drop: drop::<T>, full: true }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (memory, layout) = (self.memory, self.layout);
+        if self.full {
+            self.full = false;
+            // SAFETY: it was full, so it holds a value of the type that `drop` was made for, and it is not used again.
+            let end = || unsafe { (self.drop)(memory) };
+            // A destructor of the person's own may panic; the other variables have to be ended all the same.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(end)) {
+                std::mem::forget(panic);
+            }
+        }
+        if layout.size() > 0 {
+            // SAFETY: it was allocated with this layout and nobody points to it any more.
+            unsafe { dealloc(memory, layout) };
+        }
+    }
+}
+
+/// All variables. Made by the first cell and handed on by the process that runs them.
+#[derive(Default)]
+pub struct Variables {
+    kept: HashMap<&'static str, Place>,
+    staged: Vec<(&'static str, Place)>,
+}
+
+impl Variables {
+    /// What stands behind the process's pointer; a null pointer becomes an empty store.
+    ///
+    /// # Safety
+    /// `store` is null or what this function left there, and nobody else uses it while the reference lives.
+    pub unsafe fn at<'a>(store: *mut *mut c_void) -> &'a mut Variables {
+        // SAFETY: readable and writable by this function's contract.
+        let store = unsafe { &mut *store };
+        if store.is_null() {
+            *store = Box::into_raw(Box::<Variables>::default()).cast();
+        }
+        // SAFETY: made by the line above, now or earlier, and used by nobody else by the contract.
+        unsafe { &mut *store.cast() }
+    }
+
+    /// Moves a variable onto the stack of a cell.
+    ///
+    /// # Panics
+    /// The variable is not there, or is of another size: the session has lost track, which is a bug.
+    ///
+    /// # Safety
+    /// The variable was put as a `T`, or as a type of the same definition.
+    pub unsafe fn take<T: 'static>(&mut self, name: &str) -> T {
+        let place = self.kept.get_mut(name).filter(|place| place.full && place.layout == Layout::new::<T>());
+        let place = place.unwrap_or_else(|| panic!("bug: the variable `{name}` is not in the store"));
+        place.full = false;
+        // SAFETY: the place was full of a value with this layout, which the caller says is a `T`; it counts as empty now.
+        unsafe { place.memory.cast::<T>().read() }
+    }
+
+    /// Puts a variable back where it was taken from.
+    pub fn put_back<T: 'static>(&mut self, name: &'static str, value: T) {
+        match self.kept.get_mut(name).filter(|place| !place.full && place.layout == Layout::new::<T>()) {
+            Some(place) => {
+                // SAFETY: the place has this layout and is empty.
+                unsafe { place.memory.cast::<T>().write(value) };
+                place.full = true;
+            }
+            None => drop(self.kept.insert(name, Place::of(value))),
+        }
+    }
+
+    /// Puts a new variable, which counts when the cell ends well.
+    pub fn put<T: 'static>(&mut self, name: &'static str, value: T) {
+        self.staged.push((name, Place::of(value)));
+    }
+
+    /// The cell has ended well: what it put is what there is.
+    fn commit(&mut self) {
+        for (name, place) in std::mem::take(&mut self.staged) {
+            // The key is of the library that put it first; libraries are never closed.
+            drop(self.kept.insert(name, place));
+        }
+    }
+
+    /// Drops a variable.
+    pub fn forget(&mut self, name: &str) {
+        drop(self.kept.remove(name));
+    }
+}
+
+/// What a cell's `?` turns every error into. It reports the error, and then is nothing.
+pub struct Failed(());
+
+impl<E: Display> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        super::cell_error(&error);
+        Failed(())
+    }
+}
+
+/// The words with which a cell's function ends.
+pub mod ending {
+    /// Well.
+    pub const WELL: u32 = 0;
+    /// It unwound.
+    pub const PANICKED: u32 = 1;
+    /// A `?` met an `Err`.
+    pub const FAILED: u32 = 2;
+}
+
+/// Runs a cell's code.
+pub fn run(body: impl FnOnce() -> Result<(), Failed>) -> Result<(), u32> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Failed(()))) => Err(ending::FAILED),
+        Err(payload) => {
+            forget(payload);
+            Err(ending::PANICKED)
+        }
+    }
+}
+
+fn forget(payload: Box<dyn Any + Send>) {
+    // A payload is any value, and its drop may panic again.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+}
+
+/// Keeps or throws away what the cell put, and says how it ended.
+pub fn end(variables: &mut Variables, result: Result<(), u32>) -> u32 {
+    match result {
+        Ok(()) => {
+            variables.commit();
+            ending::WELL
+        }
+        Err(how) => {
+            variables.staged.clear();
+            how
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    #[test]
+    fn what_a_cell_puts_is_there_for_the_next_if_it_ends_well() {
+        let mut variables = Variables::default();
+        variables.put("x", vec![1]);
+        assert_eq!(end(&mut variables, Ok(())), ending::WELL);
+        variables.put("x", vec![2]);
+        assert_eq!(end(&mut variables, Err(ending::FAILED)), ending::FAILED);
+        // SAFETY: it was put as one.
+        assert_eq!(unsafe { variables.take::<Vec<i32>>("x") }, [1]);
+    }
+
+    #[test]
+    fn a_value_is_dropped_once_wherever_it_is() {
+        let (mut variables, value) = (Variables::default(), Rc::new(()));
+        variables.put("kept", value.clone());
+        variables.put("taken", value.clone());
+        end(&mut variables, Ok(()));
+        // SAFETY: it was put as one.
+        let taken: Rc<()> = unsafe { variables.take("taken") };
+        assert_eq!(Rc::strong_count(&value), 3);
+        variables.put_back("taken", taken);
+        variables.forget("kept");
+        assert_eq!(Rc::strong_count(&value), 2);
+        variables.put("staged", value.clone());
+        drop(variables);
+        assert_eq!(Rc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn a_variable_stays_where_it_is_in_memory() {
+        let mut variables = Variables::default();
+        variables.put("x", [1_u64; 8]);
+        end(&mut variables, Ok(()));
+        let before = variables.kept["x"].memory;
+        // SAFETY: it was put as one.
+        let taken: [u64; 8] = unsafe { variables.take("x") };
+        variables.put_back("x", taken);
+        assert_eq!(variables.kept["x"].memory, before);
+    }
+
+    #[test]
+    fn a_panic_ends_a_cell_and_nothing_else() {
+        assert_eq!(run(|| panic!("x")), Err(ending::PANICKED));
+        assert_eq!(run(|| Ok(())), Ok(()));
+    }
+}
