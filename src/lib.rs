@@ -81,5 +81,12 @@ pub use {arrow_array, arrow_schema};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cell::cell_error;
+    pub use crate::cell::future::block_on;
     pub use crate::cell::variables::{Failed, Variables, end, ending, run};
+
+    /// What a cell has in scope.
+    pub mod prelude {
+        pub use crate::prelude::*;
+        pub use serde::{Deserialize, Serialize};
+    }
 }

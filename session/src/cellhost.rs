@@ -10,7 +10,7 @@
 
 use crate::event::CellId;
 use crate::host::CellRuntime;
-use crate::library::{Library, Variables, forget_role};
+use crate::library::{Entry, Library, Variables, forget_role};
 use crate::link_wire::{FromHost, SOCKET_ENV, ToHost, receive, send};
 use crate::twin::{self, Side, Twin, exit, freeze};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,12 +19,28 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open};
 use std::time::Instant;
 
+/// Set for a process that only pretends to run cells: evcxr wants a child, also where nothing is run.
+pub const IDLE_ENV: &str = "MOBULA_IDLE_CHILD";
+
 /// What evcxr sets for its child.
-const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
+pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
 
 /// Whether this process was started to be the cell host.
 pub fn is_asked_for() -> bool {
     std::env::var_os(CHILD_ENV).is_some() && std::env::var_os(SOCKET_ENV).is_some()
+}
+
+/// Says to everything that it has run, and ends with its input, if this process was started for that; returns otherwise.
+pub fn idle_if_asked() {
+    if std::env::var_os(IDLE_ENV).is_none() || std::env::var_os(CHILD_ENV).is_none() {
+        return;
+    }
+    while read_line(rustix::stdio::stdin()).is_some() {
+        if rustix::io::write(rustix::stdio::stdout(), b"EVCXR_EXECUTION_COMPLETE\n").is_err() {
+            break;
+        }
+    }
+    exit(0)
 }
 
 /// Runs this process as evcxr's child and never returns. To be called before any thread exists.
@@ -85,9 +101,10 @@ impl<'a> Host<'a> {
     fn serve(&mut self) -> ! {
         loop {
             let Some(line) = read_line(&self.commands) else { self.leave() };
-            let mut words = line.split_whitespace();
+            let mut words = line.splitn(3, ' ');
             match (words.next(), words.next(), words.next()) {
-                (Some("LOAD_AND_RUN"), Some(library), Some(function)) => self.cell(library, function),
+                (Some("LOAD_AND_RUN"), Some(library), Some(function)) => self.cell(library, Entry::Evcxr(function)),
+                (Some("RUN"), Some(function), Some(library)) => self.cell(library, Entry::Direct(function)),
                 _ => {
                     eprintln!("mobula: the evaluator asked for something unknown: {line:?}");
                     self.leave()
@@ -96,16 +113,19 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn cell(&mut self, library: &str, function: &str) {
+    fn cell(&mut self, library: &str, entry: Entry<'_>) {
         let answer = self.ask(&FromHost::Load { library: library.to_owned() });
         match answer {
             ToHost::Begin { cell } => {
                 let cell = CellId(cell);
                 self.runtime.cell_began(cell);
-                if let Err(message) = self.load_and_run(library, function, cell) {
-                    self.tell(&FromHost::LoadFailed { message });
-                }
+                let ended = self.load_and_run(library, entry, cell);
                 self.runtime.flush();
+                match ended {
+                    Ok(0) => {}
+                    Ok(how) => self.tell(&FromHost::Ended { how }),
+                    Err(message) => self.tell(&FromHost::LoadFailed { message }),
+                }
                 self.done(cell);
             }
             ToHost::Skip => {}
@@ -113,12 +133,12 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn load_and_run(&mut self, library: &str, function: &str, cell: CellId) -> Result<(), String> {
+    fn load_and_run(&mut self, library: &str, entry: Entry<'_>, cell: CellId) -> Result<u32, String> {
         let library = Library::open(library)?;
         if let Some(symbol) = library.attach_symbol() {
             self.runtime.attach(symbol, cell)?;
         }
-        library.run(function, &mut self.variables)
+        library.run(entry, &mut self.variables)
     }
 
     /// The cell has returned: a twin of the state after it is made before the one from before it is given up, so that at

@@ -4,16 +4,18 @@
 //! is known here only through [`Host`] and [`CellRuntime`].
 //!
 //! ```text
-//! front end ─▶ Session ─▶ backend (evcxr, one thread) ─▶ rustc (wrapper) ─▶ a library
-//!     ▲                      │ commands                                        │
+//! front end ─▶ Session ─▶ direct, or evcxr_engine (one thread) ─▶ rustc ─▶ a library
+//!     ▲           └─────▶ analysis (one thread): completion        │ commands   │
 //!     └── events ── link (one thread) ◀── packets, stdout, stderr ── cell host ◀┘   twin
 //! ```
 
-mod backend;
+mod analysis;
 mod blocks;
 pub mod cellhost;
 pub mod completeness;
+mod direct;
 pub mod evaluator;
+mod evcxr_engine;
 pub mod event;
 pub mod host;
 mod library;
@@ -27,11 +29,12 @@ mod stream;
 mod template;
 pub mod toolchain;
 mod twin;
+mod verdict;
 pub mod wrapper;
 
 pub use completeness::completeness;
 pub use evaluator::Evaluator;
 pub use event::*;
 pub use host::{CellRuntime, EmbeddedFile, Host};
-pub use session::{InputReader, InputRequest, Session, Settings};
+pub use session::{Engine, InputReader, InputRequest, Session, Settings};
 pub use sources::Found;

@@ -6,7 +6,16 @@ use std::ffi::{CStr, CString, c_char, c_void};
 /// The symbol by which a cell library is attached to the runtime; the same word as `mobula::abi::ATTACH_SYMBOL`.
 const ATTACH_SYMBOL: &str = "mobula_attach";
 
-/// The variables of the session: evcxr's store, which cells hand on from one to the next. Null before the first cell
+/// A function of a library, and how it is called.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// As evcxr makes them.
+    Evcxr(&'a str),
+    /// As the direct evaluator makes them.
+    Direct(&'a str),
+}
+
+/// The variables of the session: the evaluator's store, which cells hand on from one to the next. Null before the first cell
 /// that has any.
 #[derive(Debug)]
 pub struct Variables(*mut c_void);
@@ -40,17 +49,28 @@ impl Library {
         self.symbol(ATTACH_SYMBOL)
     }
 
-    /// Runs the function `name` of this library on the session's variables.
+    /// Runs a function of this library on the session's variables, and says how it ended: 0 well, else a word that the session knows.
     ///
     /// # Errors
     /// The library has no such function.
-    pub fn run(&self, name: &str, variables: &mut Variables) -> Result<(), String> {
+    pub fn run(&self, entry: Entry<'_>, variables: &mut Variables) -> Result<u32, String> {
+        let (Entry::Evcxr(name) | Entry::Direct(name)) = entry;
         let symbol = self.symbol(name).ok_or_else(|| format!("the cell's library has no function `{name}`"))?;
-        // SAFETY: evcxr generates every function that it asks its child to run with exactly this type
-        // (`pub extern "C" fn name(store: *mut T) -> *mut T`), and `symbol` is not null.
-        let cell: extern "C" fn(*mut c_void) -> *mut c_void = unsafe { std::mem::transmute(symbol) };
-        variables.0 = cell(variables.0);
-        Ok(())
+        Ok(match entry {
+            Entry::Evcxr(_) => {
+                // SAFETY: evcxr generates every function that it asks its child to run with exactly this type
+                // (`pub extern "C" fn name(store: *mut T) -> *mut T`), and `symbol` is not null.
+                let cell: extern "C" fn(*mut c_void) -> *mut c_void = unsafe { std::mem::transmute(symbol) };
+                variables.0 = cell(variables.0);
+                0
+            }
+            Entry::Direct(_) => {
+                // SAFETY: the direct evaluator generates every function that it asks for with exactly this type, and `symbol` is not null.
+                let cell: unsafe extern "C" fn(*mut *mut c_void) -> u32 = unsafe { std::mem::transmute(symbol) };
+                // SAFETY: the pointer is null or what such a function left there, and this thread is the only one to use it.
+                unsafe { cell(&mut variables.0) }
+            }
+        })
     }
 
     fn symbol(&self, name: &str) -> Option<*mut c_void> {

@@ -35,6 +35,11 @@ pub enum FromHost {
         /// Why.
         message: String,
     },
+    /// The cell's function has not ended well.
+    Ended {
+        /// 1: it unwound; 2: a `?` met an `Err`.
+        how: u32,
+    },
     /// The cell's code has returned, and a new twin holds the state after it.
     Done {
         /// The number of the new twin's checkpoint.

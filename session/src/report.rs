@@ -2,10 +2,10 @@
 //!
 //! Every report comes twice, plain and with ANSI colours; a front end picks one. A place is always `cell N:line:column`.
 
-use crate::event::CellError;
+use crate::event::{CellError, CellId};
 use crate::record::{Death, Panic};
 use crate::sources::Found;
-use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, Source};
+use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, sources};
 use evcxr::CompilationError;
 use std::ops::Range;
 
@@ -21,18 +21,44 @@ pub struct Rendered {
     pub ansi: String,
 }
 
-/// A message with marks in one source text.
+/// A place in a cell, and what to say there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The cell.
+    pub cell: CellId,
+    /// Bytes of its code.
+    pub range: Range<usize>,
+    /// What to say; may be empty.
+    pub label: String,
+}
+
+/// One thing that the compiler has found wrong, whichever evaluator asked it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finding {
+    /// `E0308`.
+    pub code: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// Where; the first is the main place.
+    pub marks: Vec<Mark>,
+    /// What else is to be said.
+    pub notes: Vec<String>,
+    /// What can be done.
+    pub helps: Vec<String>,
+}
+
+/// A message with marks in the code of cells.
 struct Sheet<'a> {
     /// What stands before the colon: `error[E0308]`.
     kind: String,
-    title: String,
-    /// The name of the source: `cell 3`.
-    name: String,
-    source: &'a str,
-    /// Byte ranges of `source` and what to say there; the first is the main one.
-    marks: Vec<(Range<usize>, String)>,
-    notes: Vec<String>,
-    helps: Vec<String>,
+    finding: &'a Finding,
+    /// The cell to speak of where there is no mark.
+    cell: CellId,
+    code_of: &'a dyn Fn(CellId) -> String,
+}
+
+fn name_of(cell: CellId) -> String {
+    format!("cell {cell}")
 }
 
 impl Sheet<'_> {
@@ -41,30 +67,34 @@ impl Sheet<'_> {
     }
 
     fn draw(&self, color: bool) -> String {
-        let at = self.marks.first().map_or(0..0, |(range, _)| range.clone());
+        let Finding { message, marks, notes, helps, .. } = self.finding;
+        let (main, at) = marks.first().map_or((self.cell, 0..0), |mark| (mark.cell, mark.range.clone()));
         let config = Config::default()
             .with_color(color)
             .with_index_type(IndexType::Byte)
             .with_char_set(CharSet::Unicode)
             .with_compact(false);
         let kind = ReportKind::Custom(&self.kind, Color::Red);
-        let mut report = Report::build(kind, (self.name.as_str(), at)).with_config(config).with_message(&self.title);
-        for (number, (range, label)) in self.marks.iter().enumerate() {
+        let mut report = Report::build(kind, (name_of(main), at)).with_config(config).with_message(message);
+        for (number, Mark { cell, range, label }) in marks.iter().enumerate() {
             let color = if number == 0 { Color::Red } else { Color::Blue };
-            let mark = Label::new((self.name.as_str(), range.clone())).with_color(color).with_order(number as i32);
+            let mark = Label::new((name_of(*cell), range.clone())).with_color(color).with_order(number as i32);
             // Without a message, the place would not be marked at all.
             report = report.with_label(mark.with_message(if label.is_empty() { "here" } else { label }));
         }
-        for note in &self.notes {
+        for note in notes {
             report = report.with_note(note);
         }
-        for help in &self.helps {
+        for help in helps {
             report = report.with_help(help);
         }
         let mut out = Vec::new();
+        let mut cells: Vec<CellId> = marks.iter().map(|mark| mark.cell).chain([self.cell]).collect();
+        cells.dedup();
+        let texts: Vec<(String, String)> = cells.iter().map(|cell| (name_of(*cell), (self.code_of)(*cell))).collect();
         // Writing to memory fails for no reason of ours; a report without its source is still a report.
-        if report.finish().write((self.name.as_str(), Source::from(self.source)), &mut out).is_err() {
-            return format!("{}: {}", self.kind, self.title);
+        if report.finish().write(sources(texts), &mut out).is_err() {
+            return format!("{}: {message}", self.kind);
         }
         let text = String::from_utf8_lossy(&out);
         // The head is coloured whatever the configuration says.
@@ -96,20 +126,18 @@ fn join_colours(text: &str) -> String {
     out
 }
 
-/// The report of a cell that did not compile.
-pub fn compile_errors(errors: &[CompilationError], cell: &str, code: &str) -> CellError {
-    let mut reports: Vec<Rendered> = Vec::new();
-    let mut first: Option<(String, String)> = None;
-    for mistake in mistakes(errors, code) {
-        let kind = mistake.code.as_ref().map_or("error".to_owned(), |code| format!("error[{code}]"));
-        let name = mistake.code.unwrap_or_else(|| "CompileError".into());
-        first.get_or_insert_with(|| (name, mistake.title.clone()));
-        let (title, marks, notes, helps) = (mistake.title, mistake.marks, mistake.notes, mistake.helps);
-        reports.push(Sheet { kind, title, name: cell.to_owned(), source: code, marks, notes, helps }.render());
-    }
-    let more = reports.len().saturating_sub(ERRORS_MAX);
-    reports.truncate(ERRORS_MAX);
-    let (name, value) = first.unwrap_or_else(|| ("CompileError".into(), "the cell does not compile".into()));
+/// The report of a cell that did not compile. `code_of` gives the code of a cell.
+pub fn compile_errors(findings: Vec<Finding>, cell: CellId, code_of: &dyn Fn(CellId) -> String) -> CellError {
+    let findings = in_words(findings);
+    let render = |finding: &Finding| {
+        let kind = finding.code.as_ref().map_or("error".to_owned(), |code| format!("error[{code}]"));
+        Sheet { kind, finding, cell, code_of }.render()
+    };
+    let reports: Vec<Rendered> = findings.iter().take(ERRORS_MAX).map(render).collect();
+    let more = findings.len().saturating_sub(ERRORS_MAX);
+    let (name, value) = findings.first().map_or(("CompileError".into(), "the cell does not compile".into()), |first| {
+        (first.code.clone().unwrap_or_else(|| "CompileError".into()), first.message.clone())
+    });
     let mut plain = join(&reports, |report| &report.plain);
     let mut ansi = join(&reports, |report| &report.ansi);
     if more > 0 {
@@ -124,37 +152,48 @@ pub fn compile_errors(errors: &[CompilationError], cell: &str, code: &str) -> Ce
     CellError { name, value, plain, ansi }
 }
 
-/// One thing that is wrong, as a person sees it.
-struct Mistake {
-    code: Option<String>,
-    title: String,
-    marks: Vec<(Range<usize>, String)>,
-    notes: Vec<String>,
-    helps: Vec<String>,
+/// What evcxr was told by rustc, as findings in `cell`.
+pub fn findings(errors: &[CompilationError], cell: CellId, code: &str) -> Vec<Finding> {
+    let errors = errors.iter().filter(|error| error.level() != "warning");
+    errors
+        .map(|error| {
+            let mut helps = error.help();
+            helps.extend(error.evcxr_extra_hint().map(str::to_owned));
+            let marks = marks(error, code).into_iter().map(|(range, label)| Mark { cell, range, label }).collect();
+            Finding {
+                code: error.code().map(str::to_owned),
+                message: error.message(),
+                marks,
+                notes: notes(error),
+                helps,
+            }
+        })
+        .collect()
 }
 
-/// What rustc said, each thing once, in a notebook's words.
-fn mistakes(errors: &[CompilationError], code: &str) -> Vec<Mistake> {
-    let mut found: Vec<Mistake> = Vec::new();
-    for error in errors.iter().filter(|error| error.level() != "warning") {
-        let marks = marks(error, code);
-        let message = error.message();
+/// Each thing once, in a notebook's words.
+fn in_words(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for mut finding in findings {
+        let message = &finding.message;
         // What rustc says about where a failed `const` check was met belongs to the check's own error.
         if message == "erroneous constant encountered" || message.starts_with("the above error was encountered while") {
-            match found.iter_mut().find(|mistake| mistake.code.as_deref() == Some("E0080")) {
-                Some(check) => check.marks.extend(marks),
-                None => found.extend(failed_check(&message, marks)),
+            match found.iter_mut().find(|finding| finding.code.as_deref() == Some("E0080")) {
+                Some(check) => check.marks.extend(finding.marks),
+                None => found.extend(failed_check(message, finding.marks)),
             }
             continue;
         }
-        let error_code = error.code().map(str::to_owned);
-        let mut helps = error.help();
-        helps.extend(error.evcxr_extra_hint().map(str::to_owned));
-        helps.extend(cell_hint(error_code.as_deref(), &message));
-        let title =
+        if message.starts_with("aborting due to") {
+            continue;
+        }
+        finding.helps.extend(cell_hint(finding.code.as_deref(), message));
+        finding.message =
             message.trim_start_matches("evaluation panicked: ").trim_start_matches("error: ").trim_end().to_owned();
-        if !found.iter().any(|mistake| mistake.title == title && mistake.marks == marks) {
-            found.push(Mistake { code: error_code, title, marks, notes: notes(error), helps });
+        finding.notes.retain(|note| is_about_cells(note));
+        finding.notes.truncate(NOTES_MAX);
+        if !found.iter().any(|known| known.message == finding.message && known.marks == finding.marks) {
+            found.push(finding);
         }
     }
     found
@@ -162,9 +201,9 @@ fn mistakes(errors: &[CompilationError], code: &str) -> Vec<Mistake> {
 
 /// A `const` check that failed, of which evcxr passes on only where it was met. The one that people meet is that of
 /// `.remote`: a task's function holds no data.
-fn failed_check(message: &str, marks: Vec<(Range<usize>, String)>) -> Option<Mistake> {
+fn failed_check(message: &str, marks: Vec<Mark>) -> Option<Finding> {
     let what = message.strip_prefix("the above error was encountered while instantiating ")?;
-    let (title, helps) = if what.contains(" as mobula::") && what.contains("::Remote") {
+    let (message, helps) = if what.contains(" as mobula::") && what.contains("::Remote") {
         (
             "this closure captures variables, so it cannot run in another process".to_owned(),
             vec!["pass the captured value as an argument: `(|x, k| x + k).remote(x, k)`".to_owned()],
@@ -172,7 +211,7 @@ fn failed_check(message: &str, marks: Vec<(Range<usize>, String)>) -> Option<Mis
     } else {
         (format!("a check at compile time failed in {what}"), Vec::new())
     };
-    Some(Mistake { code: Some("E0080".into()), title, marks, notes: Vec::new(), helps })
+    Some(Finding { code: Some("E0080".into()), message, marks, notes: Vec::new(), helps })
 }
 
 fn join(reports: &[Rendered], pick: impl Fn(&Rendered) -> &String) -> String {
@@ -197,20 +236,25 @@ fn marks(error: &CompilationError, code: &str) -> Vec<(Range<usize>, String)> {
     marks
 }
 
-/// rustc's notes, without those that speak of generated code.
+/// At most so many notes of one error are shown.
+const NOTES_MAX: usize = 4;
+
 fn notes(error: &CompilationError) -> Vec<String> {
     let children = error.json["children"].as_array().into_iter().flatten();
-    children
-        .filter(|child| child["level"] == "note")
-        .filter_map(|child| child["message"].as_str())
-        .filter(|note| {
-            !note.contains("evcxr")
-                && !note.contains("src/lib.rs")
-                && !note.contains("the full name for the type has been written")
-        })
-        .map(str::to_owned)
-        .take(4)
-        .collect()
+    let notes = children.filter(|child| child["level"] == "note");
+    notes.filter_map(|child| child["message"].as_str()).map(str::to_owned).collect()
+}
+
+/// It does not speak of generated code, or of files that are none of the person's.
+fn is_about_cells(note: &str) -> bool {
+    const STRANGE: [&str; 5] = [
+        "evcxr",
+        "src/lib.rs",
+        "mobula_variables",
+        "the full name for the type has been written",
+        "lint level is defined",
+    ];
+    !STRANGE.iter().any(|word| note.contains(word))
 }
 
 /// A word for errors that a notebook makes where a file would not.
@@ -325,6 +369,11 @@ pub fn interrupted(ended: bool) -> CellError {
         "interrupted; every variable of earlier cells is intact"
     };
     plain_error("Interrupted", value)
+}
+
+/// The error of a cell that was interrupted before it ran.
+pub fn not_compiled() -> CellError {
+    plain_error("Interrupted", "interrupted while it was compiled; nothing of the cell has run")
 }
 
 /// An error that is one text: its first line is the value.

@@ -1,13 +1,15 @@
 //! The session as front ends see it: a handle to the evaluator's thread.
 
-use crate::backend::Backend;
+use crate::analysis::{Analysis, Known};
+use crate::direct::{self, Direct};
 use crate::evaluator::Evaluator;
+use crate::evcxr_engine::Evcxr;
 use crate::event::{Bundle, CellId, Completions, Outcome, Sink};
 use crate::host::Host;
 use crate::link::Link;
 use crate::report;
 use crate::sources::{Found, Sources};
-use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -17,6 +19,33 @@ use std::time::Duration;
 pub struct Settings {
     /// How long an interrupt waits for the cell to stop by itself before its process is ended. Default: 1 s.
     pub interrupt_grace: Option<Duration>,
+    /// Who evaluates the cells.
+    pub engine: Engine,
+}
+
+/// Who evaluates the cells. The same cells have the same results with both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// One call of the compiler for each cell.
+    #[default]
+    Direct,
+    /// evcxr.
+    Evcxr,
+}
+
+/// An evaluator, ready or not.
+enum Backend {
+    Direct(Box<Direct>),
+    Evcxr(Box<Evcxr>),
+}
+
+impl Backend {
+    fn execute(&mut self, cell: CellId, code: &str, input: Option<InputReader>) -> Outcome {
+        match self {
+            Backend::Direct(engine) => engine.execute(cell, code),
+            Backend::Evcxr(engine) => engine.execute(cell, code, input),
+        }
+    }
 }
 
 /// A question that a running cell asks the person.
@@ -45,12 +74,12 @@ struct Inner {
     ready: Arc<OnceLock<Result<(), String>>>,
     readiness: Receiver<()>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    analysis: Analysis,
+    running: direct::Running,
 }
 
 enum Job {
     Execute { cell: CellId, code: String, input: Option<InputReader>, reply: Sender<Outcome> },
-    Complete { code: String, cursor: usize, reply: Sender<Completions> },
-    Inspect { code: String, cursor: usize, reply: Sender<Option<Bundle>> },
     Close,
 }
 
@@ -63,17 +92,25 @@ impl Session {
         let (jobs, inbox) = unbounded();
         let (announce, readiness) = bounded(0);
         let ready = Arc::new(OnceLock::new());
+        let (known, running) = (Known::default(), direct::Running::default());
+        let analysis = Analysis::start(host.clone(), known.clone());
+        let warm = analysis.clone();
         let thread = {
-            let (link, sources, ready) = (link.clone(), sources.clone(), ready.clone());
+            let (link, sources, ready, running) = (link.clone(), sources.clone(), ready.clone(), running.clone());
             std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
                 let made = match link {
-                    Ok(link) => Backend::start(&*host, link, sources, sink),
+                    Ok(link) => match settings.engine {
+                        Engine::Direct => Direct::start(host, link, sources, sink, running, known)
+                            .map(|engine| Backend::Direct(Box::new(engine))),
+                        Engine::Evcxr => Evcxr::start(&*host, link, sources, sink, known)
+                            .map(|engine| Backend::Evcxr(Box::new(engine))),
+                    },
                     Err(error) => Err(format!("the session's socket cannot be made: {error}")),
                 };
                 let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));
                 // Everybody who waits for readiness sees the channel close.
                 drop(announce);
-                serve(made, &inbox);
+                serve(made, &inbox, || warm.warm());
             })
         };
         let inner = Inner {
@@ -84,6 +121,8 @@ impl Session {
             ready,
             readiness,
             thread: Mutex::new(thread.ok()),
+            analysis,
+            running,
         };
         Session { inner: Arc::new(inner) }
     }
@@ -114,18 +153,15 @@ impl Evaluator for Session {
         if let Some(link) = &self.inner.link {
             link.interrupt();
         }
+        self.inner.running.stop();
     }
 
     fn complete(&self, code: &str, cursor: usize) -> Completions {
-        let (reply, answer) = bounded(1);
-        let _ = self.inner.jobs.send(Job::Complete { code: code.to_owned(), cursor, reply });
-        answer.recv().unwrap_or_default()
+        direct::complete_command(code, cursor).unwrap_or_else(|| self.inner.analysis.complete(code, cursor))
     }
 
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
-        let (reply, answer) = bounded(1);
-        let _ = self.inner.jobs.send(Job::Inspect { code: code.to_owned(), cursor, reply });
-        answer.recv().ok().flatten()
+        self.inner.analysis.inspect(code, cursor)
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -157,8 +193,27 @@ impl Drop for Inner {
     }
 }
 
-fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>) {
-    for job in inbox {
+/// Nobody has asked for anything for so long: time to get ready for completions.
+const IDLE: Duration = Duration::from_secs(1);
+
+fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, when_idle: impl FnOnce()) {
+    let mut when_idle = Some(when_idle).filter(|_| backend.is_ok());
+    loop {
+        let next = match when_idle {
+            Some(_) => inbox.recv_timeout(IDLE),
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let job = match (next, when_idle.take()) {
+            (Ok(job), idle) => {
+                when_idle = idle;
+                job
+            }
+            (Err(RecvTimeoutError::Timeout), Some(idle)) => {
+                idle();
+                continue;
+            }
+            (Err(_), _) => break,
+        };
         match (job, &mut backend) {
             (Job::Close, _) => break,
             (Job::Execute { cell, code, input, reply }, Ok(backend)) => {
@@ -168,13 +223,6 @@ fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>) {
                 let result = Err(report::plain_error("SessionError", why));
                 let _ = reply.send(Outcome { cell, result, phases: Vec::new() });
             }
-            (Job::Complete { code, cursor, reply }, Ok(backend)) => {
-                let _ = reply.send(backend.complete(&code, cursor));
-            }
-            (Job::Inspect { code, cursor, reply }, Ok(backend)) => {
-                let _ = reply.send(backend.inspect(&code, cursor));
-            }
-            (Job::Complete { .. } | Job::Inspect { .. }, Err(_)) => {}
         }
     }
 }

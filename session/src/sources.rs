@@ -4,6 +4,7 @@
 //! of that file that is also a line of some cell came from there; where several cells have the same line, the one whose
 //! neighbouring lines agree longest is meant, and of equals the newest.
 
+use crate::direct::edited::Edited;
 use crate::event::CellId;
 use crate::record::Panic;
 use std::collections::HashMap;
@@ -11,6 +12,9 @@ use std::sync::{Mutex, MutexGuard};
 
 /// What evcxr calls the file that it generates; code of libraries has longer names.
 const GENERATED: &str = "src/lib.rs";
+
+/// So many texts of one cell are kept: its statements, its items.
+const TEXTS_MAX: usize = 4;
 
 /// A place in a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ struct Inner {
     generated: Option<std::path::PathBuf>,
     /// Library path to the source it was compiled from.
     libraries: HashMap<String, String>,
+    /// What the compiler was given of each cell.
+    texts: HashMap<u64, Vec<Edited>>,
     /// Cells in order.
     cells: Vec<(CellId, String)>,
 }
@@ -50,6 +56,23 @@ impl Sources {
     /// A cell is about to be compiled.
     pub fn add_cell(&self, cell: CellId, code: &str) {
         self.lock().cells.push((cell, code.to_owned()));
+    }
+
+    /// The code of a cell; empty for one that never was.
+    pub fn code(&self, cell: CellId) -> String {
+        let inner = self.lock();
+        inner.cells.iter().find(|(known, _)| *known == cell).map(|(_, code)| code.clone()).unwrap_or_default()
+    }
+
+    /// A text was made from the code of a cell for the compiler, which calls it `cell N`.
+    pub fn add_text(&self, text: Edited) {
+        let mut inner = self.lock();
+        let texts = inner.texts.entry(text.cell).or_default();
+        // The newest of each kind is enough: all have the lines of the cell.
+        texts.push(text);
+        if texts.len() > TEXTS_MAX {
+            texts.remove(0);
+        }
     }
 
     /// A library was compiled from what is in the generated file now.
@@ -67,10 +90,15 @@ impl Sources {
 
     /// The place in a cell that is meant by a place in `file`, as the compiler of `library` wrote it.
     pub fn find_in(&self, library: Option<&str>, file: &str, line: u32, column: u32) -> Option<Found> {
+        let inner = self.lock();
+        if let Some(cell) = file.strip_prefix("cell ").and_then(|number| number.parse().ok()) {
+            let texts = inner.texts.get(&cell)?;
+            let (line, column, text) = texts.iter().rev().find_map(|text| text.locate(line, column))?;
+            return Some(Found { cell: CellId(cell), line, column, text });
+        }
         if file != GENERATED {
             return None;
         }
-        let inner = self.lock();
         let generated: Vec<&str> = inner.libraries.get(library?)?.lines().collect();
         find(&generated, &inner.cells, line, column)
     }

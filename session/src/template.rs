@@ -3,12 +3,15 @@
 //! ```text
 //! <cache>/mobula/<key>/crate/…   the embedded sources of `mobula`
 //!                     /seed/…    a cell's crate as evcxr lays it out, with everything it depends on compiled
+//!                     /base/…    the library that cells of the direct evaluator are linked against
 //!                     /ready     the seed is complete
 //!                     /lock      held by the process that prepares
 //! ```
 //!
 //! A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
 
+use crate::direct::base::{self, Built};
+use crate::direct::project::Project;
 use crate::host::EmbeddedFile;
 use crate::toolchain::Toolchain;
 use rustix::fs::{FlockOperation, flock};
@@ -87,7 +90,7 @@ impl Template {
     }
 
     fn write_sources(&self, files: &[EmbeddedFile]) -> io::Result<()> {
-        for half in ["crate", "seed"] {
+        for half in ["crate", "seed", "base"] {
             match fs::remove_dir_all(self.dir.join(half)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -131,8 +134,42 @@ impl Template {
         let first = self.cargo(toolchain, true, notice);
         let built = if first.is_ok() { first } else { self.cargo(toolchain, false, notice) };
         built.map_err(|message| format!("the crate that cells are compiled against does not compile:\n{message}"))?;
+        self.build_base(toolchain, notice)?;
         notice(format!("prepared in {:.0} s", begin.elapsed().as_secs_f64()));
         Ok(())
+    }
+
+    /// The library that cells are linked against, from what was compiled for the seed.
+    fn build_base(&self, toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<(), String> {
+        let project = Project {
+            dir: self.dir.join("base"),
+            target_dir: self.seed().join("target"),
+            krate: base::CRATE.into(),
+            deps: self.base_deps(),
+            lock: Some(self.lock()),
+            is_async: false,
+        };
+        let built = project.build(toolchain, true, notice)?;
+        let json = serde_json::to_string(&built).map_err(|error| error.to_string())?;
+        fs::write(self.dir.join("base.json"), json).map_err(|error| error.to_string())
+    }
+
+    /// What cells can use: name, and what Cargo is to be asked for.
+    pub fn base_deps(&self) -> Vec<(String, String)> {
+        let mut deps = vec![("mobula".to_owned(), self.mobula_dep())];
+        deps.extend(CELL_DEPS.map(|(name, requirement)| (name.to_owned(), requirement.to_owned())));
+        deps
+    }
+
+    /// The library that cells are linked against, as it was written down when it was built.
+    ///
+    /// # Errors
+    /// Somebody has damaged the cache.
+    pub fn built(&self) -> Result<Built, String> {
+        let path = self.dir.join("base.json");
+        let read = fs::read(&path).map_err(|error| error.to_string());
+        read.and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string()))
+            .map_err(|error| format!("{} is damaged ({error}); remove its folder", path.display()))
     }
 
     fn cargo(&self, toolchain: &Toolchain, offline: bool, notice: &dyn Fn(String)) -> Result<(), String> {
@@ -182,14 +219,27 @@ impl Template {
     /// # Errors
     /// The folder cannot be written.
     pub fn link_into(&self, dir: &Path) -> io::Result<()> {
+        self.link_target(&dir.join("target"))?;
+        self.restore_lock(dir)
+    }
+
+    /// The versions that were compiled.
+    pub fn lock(&self) -> PathBuf {
+        self.seed().join("Cargo.lock")
+    }
+
+    /// Lays the compiled dependencies into a folder for Cargo to build in.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn link_target(&self, to: &Path) -> io::Result<()> {
         let from = self.seed().join("target");
-        let to = dir.join("target");
         for profile in [PathBuf::from(&self.target).join("debug"), PathBuf::from("debug")] {
             for part in ["deps", ".fingerprint", "build"] {
                 link_tree(&from.join(&profile).join(part), &to.join(&profile).join(part))?;
             }
         }
-        self.restore_lock(dir)
+        Ok(())
     }
 
     /// Puts the lock file with the versions that were compiled into a session's folder.
@@ -197,7 +247,7 @@ impl Template {
     /// # Errors
     /// The folder cannot be written.
     pub fn restore_lock(&self, dir: &Path) -> io::Result<()> {
-        fs::copy(self.seed().join("Cargo.lock"), dir.join("Cargo.lock")).map(drop)
+        fs::copy(self.lock(), dir.join("Cargo.lock")).map(drop)
     }
 }
 
@@ -218,7 +268,7 @@ fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let text = name.to_string_lossy();
-        if text.starts_with("ctx-") || text.starts_with("libctx") {
+        if ["ctx-", "libctx", "mobula_base", "libmobula_base"].iter().any(|own| text.starts_with(own)) {
             continue;
         }
         let target = to.join(&name);
@@ -284,7 +334,7 @@ mod tests {
 
     #[test]
     fn another_source_or_another_compiler_has_another_key() {
-        let toolchain = |version: &str| Toolchain { rustc: "".into(), cargo: "".into(), version: version.into() };
+        let toolchain = |version: &str| Toolchain { version: version.into(), ..Toolchain::default() };
         let one = [EmbeddedFile { path: "src/lib.rs", content: "1" }];
         let two = [EmbeddedFile { path: "src/lib.rs", content: "2" }];
         assert_ne!(key(&one, &toolchain("a")), key(&two, &toolchain("a")));

@@ -5,12 +5,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// A toolchain that can run a session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Toolchain {
     /// The real rustc, not rustup's proxy.
     pub rustc: PathBuf,
     /// The real cargo.
     pub cargo: PathBuf,
+    /// Its folder, with the standard library.
+    pub sysroot: PathBuf,
     /// What `rustc -vV` prints; it names the version, the commit and the target.
     pub version: String,
 }
@@ -38,12 +40,13 @@ impl Toolchain {
             "`rustc -vV` failed: the Rust toolchain is damaged; reinstall it with `rustup toolchain install stable`",
         )?;
         let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"])).unwrap_or_default();
-        if !PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/std").is_dir() {
+        let sysroot = PathBuf::from(sysroot.trim());
+        if !sysroot.join("lib/rustlib/src/rust/library/std").is_dir() {
             return Err("the standard library's source is missing (the types of variables are read from it); \
                         install it with `rustup component add rust-src`"
                 .into());
         }
-        Ok(Toolchain { rustc, cargo, version })
+        Ok(Toolchain { rustc, cargo, sysroot, version })
     }
 
     /// The target triple of this machine.

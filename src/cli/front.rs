@@ -6,7 +6,7 @@ use mobula::abi::{CellPlace, Failure, Place};
 use mobula::local::{self, Local, Observer, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
-use mobula_session::{CellId, EmbeddedFile, Evaluator, Event, Host, Session, Settings, Sink, Stream};
+use mobula_session::{CellId, EmbeddedFile, Engine, Evaluator, Event, Host, Session, Settings, Sink, Stream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -93,11 +93,22 @@ fn starter(zygote: Zygote, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink
             }
         };
         let runtime = Arc::new(Runtime::new(local));
-        let session = Session::start(Settings::default(), runtime.clone(), sink);
+        let session = Session::start(settings(), runtime.clone(), sink);
         let _ = observer.session.set(session.clone());
         let _ = started.set(Front { runtime, session: session.clone() });
         session
     })
+}
+
+/// Chooses the evaluator: `direct`, which is what there is without it, or `evcxr`.
+const EVALUATOR_ENV: &str = "MOBULA_EVALUATOR";
+
+fn settings() -> Settings {
+    let engine = match std::env::var(EVALUATOR_ENV).as_deref() {
+        Ok("evcxr") => Engine::Evcxr,
+        _ => Engine::Direct,
+    };
+    Settings { engine, ..Settings::default() }
 }
 
 /// The local runtime as the session knows it.

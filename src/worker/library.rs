@@ -177,10 +177,23 @@ fn open(path: &str) -> Result<Library, String> {
     if address.is_null() {
         return Err(format!("{path} does not know mobula: it has no symbol {ATTACH_SYMBOL}"));
     }
-    let base = table::base_of(address).ok_or_else(|| format!("nobody knows where {path} is loaded"))?;
+    // Of the library itself: its attach function may be that of a library which it shares with others.
+    let base = base_of(handle).ok_or_else(|| format!("nobody knows where {path} is loaded"))?;
     // SAFETY: what this symbol names in a library is an attach function, by the waist's contract.
     let attach = unsafe { std::mem::transmute::<*mut c_void, Attach>(address) };
     Ok(Library { base, attach, cell: None, hooks: None })
+}
+
+/// Where an open library begins in memory.
+fn base_of(handle: *mut c_void) -> Option<usize> {
+    let mut map: *const usize = std::ptr::null();
+    // SAFETY: the handle is open, and this request writes one pointer, to the loader's entry for the library.
+    let status = unsafe { libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast()) };
+    if status != 0 || map.is_null() {
+        return None;
+    }
+    // SAFETY: the entry lives as long as the library is open, and its first field is the address (`l_addr` in <link.h>).
+    Some(unsafe { *map })
 }
 
 fn loader_error() -> String {

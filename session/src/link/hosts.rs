@@ -187,6 +187,11 @@ impl Hosts {
         match receive::<FromHost>(&host.socket) {
             Ok(Some((FromHost::Load { library }, _))) => self.load(library),
             Ok(Some((FromHost::LoadFailed { message }, _))) => self.shared.lock().record.load_failed = Some(message),
+            Ok(Some((FromHost::Ended { how }, _))) => {
+                let mut state = self.shared.lock();
+                state.record.panicked |= how == 1;
+                state.record.failed |= how == 2;
+            }
             Ok(Some((FromHost::Done { checkpoint, fork_us }, _))) => self.done(checkpoint, fork_us),
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}

@@ -1,0 +1,104 @@
+//! What cells are linked against: one library with the crate `mobula` and everything else that a cell can use, and the options that make
+//! the compiler find it.
+//!
+//! It is a library of its own, and not part of each cell's, for three reasons: linking a cell takes a third of the time, the statics of
+//! a crate exist once in the process that runs the cells, and so do those of the items that cells share.
+
+use crate::toolchain::Toolchain;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The crate's name.
+pub const CRATE: &str = "mobula_base";
+
+/// What was built, as it is written down beside it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Built {
+    /// The library.
+    pub library: PathBuf,
+    /// Crates that a cell can name, and where they are.
+    pub externs: BTreeMap<String, PathBuf>,
+    /// Folders with what those depend on.
+    pub dirs: Vec<PathBuf>,
+}
+
+/// How cells are compiled and linked.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The compiler.
+    pub rustc: PathBuf,
+    /// Its options.
+    pub flags: Vec<OsString>,
+    /// Names of the crates that cells can use.
+    pub crates: Vec<String>,
+    /// Folders in which the running cell finds what it is linked with.
+    found_in: Vec<PathBuf>,
+    /// rustc calls the linker itself, without a C compiler between them.
+    direct: bool,
+}
+
+impl Base {
+    /// For what was built. `stubs` is a folder for empty stand-ins of the system's libraries.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn new(built: &Built, toolchain: &Toolchain, stubs: &Path) -> std::io::Result<Base> {
+        let target = toolchain.target();
+        let linker = toolchain.sysroot.join("lib/rustlib").join(target).join("bin/rust-lld");
+        let direct = linker.is_file() && target.starts_with("x86_64");
+        let mut flags: Vec<OsString> = Vec::new();
+        let mut flag = |name: &str, path: &Path| {
+            let mut word = OsString::from(name);
+            word.push(path);
+            flags.push(word);
+        };
+        if direct {
+            write_stubs(stubs)?;
+            flag("-Lnative=", stubs);
+            flag("-Clinker=", &linker);
+        }
+        flag(&format!("--extern={CRATE}="), &built.library);
+        for (name, path) in &built.externs {
+            flag(&format!("--extern={name}="), path);
+        }
+        for dir in &built.dirs {
+            flag("-Ldependency=", dir);
+        }
+        if direct {
+            flags.extend(["-Zunstable-options".into(), "-Clinker-flavor=gnu-lld".into()]);
+        }
+        let mut found_in =
+            vec![toolchain.sysroot.join("lib"), toolchain.sysroot.join("lib/rustlib").join(target).join("lib")];
+        found_in.extend(built.library.parent().map(Path::to_path_buf));
+        Ok(Base {
+            rustc: toolchain.rustc.clone(),
+            flags,
+            crates: built.externs.keys().cloned().collect(),
+            found_in,
+            direct,
+        })
+    }
+
+    /// Options that write into a library where its libraries are, and those of the folder `units`.
+    pub fn rpath(&self, units: &Path) -> Vec<OsString> {
+        let dirs = self.found_in.iter().map(PathBuf::as_path).chain([units]);
+        dirs.map(|dir| {
+            let mut word = OsString::from(if self.direct { "-Clink-arg=-rpath=" } else { "-Clink-arg=-Wl,-rpath," });
+            word.push(dir);
+            word
+        })
+        .collect()
+    }
+}
+
+/// The system's libraries are in the process already when a cell is opened, so the linker needs no more of them than that they exist; the
+/// C compiler, which would know where they are, takes ten milliseconds to say it.
+fn write_stubs(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    for name in ["gcc_s", "util", "rt", "pthread", "m", "dl", "c"] {
+        std::fs::write(dir.join(format!("lib{name}.so")), "/* in the process already */\n")?;
+    }
+    Ok(())
+}

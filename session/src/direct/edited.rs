@@ -1,0 +1,138 @@
+//! A text made from a cell's code, and the way back from each of its places to the person's own.
+
+use crate::event::CellId;
+use std::ops::Range;
+
+/// What stands in a generated place, where it matters that the compiler complains about it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Glue {
+    /// A variable is taken out of the store, by the name of its type.
+    Take(String),
+    /// A variable of an earlier cell goes back.
+    PutBack(String),
+    /// A new variable is kept.
+    Put(String),
+    /// The compiler says what type a variable has.
+    Type(String),
+}
+
+/// A stretch that was copied.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    at: usize,
+    from: usize,
+    len: usize,
+}
+
+/// The text.
+#[derive(Clone, Debug, Default)]
+pub struct Edited {
+    /// Whose code.
+    pub cell: u64,
+    /// What the compiler reads.
+    pub text: String,
+    code: String,
+    pieces: Vec<Piece>,
+    glue: Vec<(Range<usize>, Glue)>,
+}
+
+impl Edited {
+    /// An empty text for the code of a cell.
+    pub fn new(cell: CellId, code: &str) -> Edited {
+        Edited { cell: cell.0, code: code.to_owned(), ..Edited::default() }
+    }
+
+    /// Adds generated text.
+    pub fn generated(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// Adds generated text that the compiler may have something to say about.
+    pub fn glue(&mut self, glue: Glue, text: &str) {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.glue.push((start..self.text.len(), glue));
+    }
+
+    /// Adds a stretch of the cell's code.
+    pub fn copy(&mut self, range: Range<usize>) {
+        self.pieces.push(Piece { at: self.text.len(), from: range.start, len: range.len() });
+        self.text.push_str(&self.code[range]);
+    }
+
+    /// Adds as many empty lines, and columns, as a stretch of the cell's code has.
+    pub fn blank(&mut self, range: Range<usize>) {
+        self.text.extend(self.code[range].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+    }
+
+    /// The stretch of the cell's code from which a stretch of the text was copied. `None` if it begins elsewhere.
+    pub fn original(&self, range: Range<usize>) -> Option<Range<usize>> {
+        let find = |at: usize| {
+            self.pieces.iter().rev().find(|p| p.at <= at && at <= p.at + p.len).map(|p| p.from + (at - p.at))
+        };
+        let inside = |at: usize| self.pieces.iter().any(|p| p.at <= at && at < p.at + p.len.max(1));
+        if !inside(range.start) {
+            return None;
+        }
+        let start = find(range.start)?;
+        let end = find(range.end).unwrap_or(start);
+        Some(start..end.max(start))
+    }
+
+    /// What glue a stretch of the text lies in.
+    pub fn glue_at(&self, range: &Range<usize>) -> Option<&Glue> {
+        self.glue.iter().find(|(glue, _)| glue.start <= range.start && range.start < glue.end).map(|(_, glue)| glue)
+    }
+
+    /// The place in the cell, from 1, that is meant by a place in the text, from 1, with the line there.
+    pub fn locate(&self, line: u32, column: u32) -> Option<(u32, u32, String)> {
+        let at = byte_at(&self.text, line, column)?;
+        let from = self.original(at..at)?.start;
+        let before = &self.code[..from];
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let text = self.code[start..].lines().next().unwrap_or_default();
+        let number = before.matches('\n').count() as u32 + 1;
+        Some((number, self.code[start..from].chars().count() as u32 + 1, text.to_owned()))
+    }
+}
+
+fn byte_at(text: &str, line: u32, column: u32) -> Option<usize> {
+    let mut start = 0;
+    let mut lines = text.split_inclusive('\n');
+    for _ in 1..line {
+        start += lines.next()?.len();
+    }
+    let inside = lines.next().unwrap_or_default();
+    let column = (column as usize).checked_sub(1)?;
+    Some(start + inside.char_indices().nth(column).map_or(inside.len(), |(at, _)| at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_finds_its_way_back_across_what_was_put_in() {
+        let mut edited = Edited::new(CellId(1), "let ä = 1;\nfn f() {}\nä + 1");
+        edited.generated("prefix ");
+        edited.copy(0..12);
+        edited.blank(12..21);
+        edited.generated("(");
+        edited.copy(21..28);
+        edited.generated(").show()");
+        assert_eq!(edited.text, "prefix let ä = 1;\n         (\nä + 1).show()");
+        assert_eq!(edited.locate(1, 12), Some((1, 5, "let ä = 1;".into())));
+        assert_eq!(edited.locate(3, 3), Some((3, 3, "ä + 1".into())));
+        assert_eq!(edited.locate(3, 9), None, "that was generated");
+        assert_eq!(edited.locate(1, 2), None);
+    }
+
+    #[test]
+    fn glue_is_known_by_its_place() {
+        let mut edited = Edited::new(CellId(1), "x");
+        edited.copy(0..1);
+        edited.glue(Glue::Put("x".into()), "put(x)");
+        assert_eq!(edited.glue_at(&(1..3)), Some(&Glue::Put("x".into())));
+        assert_eq!(edited.glue_at(&(0..1)), None);
+    }
+}

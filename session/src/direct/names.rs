@@ -1,0 +1,55 @@
+//! The words of a piece of code: what it may mention.
+
+use proc_macro2::{TokenStream, TokenTree};
+use std::collections::HashSet;
+
+/// Every word, also those in the braces of a format string. Too many rather than too few: a field, or a word in a text, may be
+/// called like a variable.
+pub fn mentioned(tokens: TokenStream) -> HashSet<String> {
+    let mut names = HashSet::new();
+    collect(tokens, &mut names);
+    names
+}
+
+fn collect(tokens: TokenStream, names: &mut HashSet<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => {
+                let name = ident.to_string();
+                names.insert(name.strip_prefix("r#").map(str::to_owned).unwrap_or(name));
+            }
+            TokenTree::Group(group) => collect(group.stream(), names),
+            TokenTree::Literal(literal) => in_braces(&literal.to_string(), names),
+            TokenTree::Punct(_) => {}
+        }
+    }
+}
+
+/// The words of any text, such as a type's.
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// `{name}`, `{name:?}`, `{0:width$}`.
+fn in_braces(literal: &str, names: &mut HashSet<String>) {
+    let mut rest = literal;
+    while let Some(at) = rest.find('{') {
+        rest = &rest[at + 1..];
+        let inside = &rest[..rest.find('}').unwrap_or(rest.len())];
+        names.extend(words(inside).filter(|word| !word.starts_with(char::is_numeric)).map(str::to_owned));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_macros_and_format_strings_count() {
+        let tokens = r#"println!("{a} {b:?} {0:>c$} {{d", e.f(g!{h}), r#type)"#.parse().unwrap();
+        let names = mentioned(tokens);
+        for name in ["a", "b", "c", "e", "f", "g", "h", "type"] {
+            assert!(names.contains(name), "{name} in {names:?}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The compiler, run once for a cell or a unit: what it is given and what it says.
+
+use super::base::Base;
+use super::diagnosis::{Message, read};
+use crate::event::CellId;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// What kind of library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A cell's statements: one function for the cell host to call.
+    Cell,
+    /// Items that later cells link.
+    Unit,
+}
+
+/// One compilation.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The folder in which the source lies; messages speak of files in it.
+    pub dir: &'a Path,
+    /// The source's name there.
+    pub source: &'a str,
+    /// The crate's name.
+    pub krate: &'a str,
+    pub kind: Kind,
+    /// Where the library goes.
+    pub library: &'a Path,
+    /// Names and libraries of the units that it may speak of.
+    pub units: &'a [(String, PathBuf)],
+    pub opt_level: &'a str,
+    /// Whether messages name types in short; the types of variables are wanted in full.
+    pub brief: bool,
+}
+
+/// A compiler that runs now, for whoever wants to stop it.
+#[derive(Clone, Debug, Default)]
+pub struct Running(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    pid: Option<Pid>,
+    stopped: bool,
+}
+
+impl Running {
+    /// A new cell: nobody has stopped anything yet.
+    pub fn reset(&self) {
+        self.lock().stopped = false;
+    }
+
+    /// Ends the compiler that runs now, and every later one until the next cell.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        state.stopped = true;
+        if let Some(pid) = state.pid {
+            // Its group: the linker is a child of its.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+
+    /// Whether somebody did.
+    pub fn is_stopped(&self) -> bool {
+        self.lock().stopped
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// There is a library.
+    pub is_well: bool,
+    /// Everything it said.
+    pub messages: Vec<Message>,
+    /// What it said that was no message: its own crash, the linker's words.
+    pub rest: String,
+}
+
+/// Compiles.
+///
+/// # Errors
+/// The compiler could not be run.
+pub fn compile(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result<Compiled> {
+    let mut command = command(base, job);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let mut child = {
+        let mut state = running.lock();
+        if state.stopped {
+            return Ok(Compiled { is_well: false, messages: Vec::new(), rest: String::new() });
+        }
+        let child = command.spawn()?;
+        state.pid = Pid::from_raw(child.id() as i32);
+        child
+    };
+    let mut messages = Vec::new();
+    let mut rest = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        let mut lines = BufReader::new(stderr);
+        let mut line = Vec::new();
+        while lines.by_ref().read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+            let text = String::from_utf8_lossy(&line);
+            match read(&text) {
+                Some(message) => messages.push(message),
+                None => rest.push_str(&text),
+            }
+            line.clear();
+        }
+    }
+    // Under the lock, so that nobody stops a process of the same number.
+    let mut state = running.lock();
+    let status = child.wait();
+    state.pid = None;
+    Ok(Compiled { is_well: status.is_ok_and(|status| status.success()), messages, rest })
+}
+
+fn command(base: &Base, job: &Job<'_>) -> Command {
+    let mut command = Command::new(&base.rustc);
+    command.current_dir(job.dir).arg(job.source).arg("-o").arg(job.library);
+    command.args(["--edition=2024", "--error-format=json", "-Awarnings", "-Cprefer-dynamic", "-Cdebug-assertions=on"]);
+    command.args(["-Coverflow-checks=on", "-Cstrip=debuginfo"]);
+    command.arg(format!("--crate-name={}", job.krate)).arg(format!("-Copt-level={}", job.opt_level));
+    command.arg(match job.kind {
+        Kind::Cell => "--crate-type=cdylib",
+        Kind::Unit => "--crate-type=dylib",
+    });
+    if job.kind == Kind::Cell {
+        // How the compiler tells the types of variables; see `diagnosis`.
+        command.arg("--force-warn=trivial_casts");
+    }
+    // The unstable options below change what messages look like, and which linker is called; no language feature is used.
+    command.env("RUSTC_BOOTSTRAP", "1").arg("-Zwrite-long-types-to-disk=no");
+    if !job.brief {
+        command.arg("-Ztrim-diagnostic-paths=no").arg("--diagnostic-width=1000000");
+    }
+    command.args(&base.flags);
+    for (name, library) in job.units {
+        let mut word = std::ffi::OsString::from(format!("--extern={name}="));
+        word.push(library);
+        command.arg(word);
+    }
+    if let Some(dir) = job.library.parent() {
+        let mut word = std::ffi::OsString::from("dependency=");
+        word.push(dir);
+        command.arg("-L").arg(word);
+        command.args(base.rpath(dir));
+    }
+    command
+}
+
+/// The function of a cell that the cell host calls.
+pub fn entry(cell: CellId) -> String {
+    format!("mobula_cell_{cell}")
+}

@@ -1,0 +1,163 @@
+//! The texts that the compiler reads, from the pieces of a cell.
+//!
+//! ```text
+//!   cell 7      prefix │ the cell's lines, without its items │ suffix       one function; the line numbers are the cell's
+//!   cells_3.rs  prefix, include!("cell 5"); include!("cell 7")              a unit
+//!     cell 5      the cell's lines, of which only items are left            the line numbers are the cell's
+//! ```
+
+use super::base::CRATE;
+use super::book::{Source, Standing};
+use super::cut::{Cut, Edit, Part};
+use super::edited::{Edited, Glue};
+use super::plan::Plan;
+use super::rustc::entry;
+use crate::event::CellId;
+
+/// What every cell finds in scope without asking. A glob, so that it gives way to whatever a cell defines or imports.
+const PRELUDE: &str = "use mobula::__private::prelude::*;";
+
+/// The text of a cell's function.
+pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, awaits: Option<&str>) -> Edited {
+    let mut text = Edited::new(number, code);
+    text.generated(&format!("extern crate {CRATE} as _; {PRELUDE} {imports} "));
+    text.generated(&format!(
+        "#[unsafe(no_mangle)] unsafe extern \"C\" fn {}(store: *mut *mut ::core::ffi::c_void) -> u32 {{ \
+         let mobula_variables = unsafe {{ ::mobula::__private::Variables::at(store) }}; ",
+        entry(number)
+    ));
+    for (name, variable) in &plan.takes {
+        let word = if variable.is_mut { "mut " } else { "" };
+        match &variable.standing {
+            Standing::Function(path) => text.glue(Glue::Take(name.clone()), &format!("let {word}{name} = {path}; ")),
+            _ => text.glue(
+                Glue::Take(name.clone()),
+                &format!(
+                    "let {word}{name}: {ty} = unsafe {{ mobula_variables.take::<{ty}>({name:?}) }}; ",
+                    ty = variable.ty
+                ),
+            ),
+        }
+    }
+    text.generated(
+        "let mobula_end = ::mobula::__private::run(|| -> ::core::result::Result<(), ::mobula::__private::Failed> { ",
+    );
+    if let Some(block_on) = awaits {
+        text.generated(&format!("{block_on}(async {{ "));
+    }
+    for (name, variable) in &plan.empty {
+        let word = if variable.is_mut { "mut " } else { "" };
+        text.glue(Glue::Take(name.clone()), &format!("let {word}{name}: {}; ", variable.ty));
+    }
+    statements(&mut text, code, cut);
+    text.generated(" ; ");
+    for name in &plan.puts {
+        text.glue(Glue::Type(name.clone()), &format!("let _ = &{name} as &_; "));
+    }
+    let assigned = plan.empty.iter().filter(|(_, variable)| variable.standing != Standing::Kept).map(|(name, _)| name);
+    for name in plan.puts.iter().chain(assigned) {
+        text.glue(Glue::Put(name.clone()), &format!("mobula_variables.put({name:?}, {name}); "));
+    }
+    text.generated("::core::result::Result::Ok(())");
+    if awaits.is_some() {
+        text.generated(" })");
+    }
+    text.generated(" }); ");
+    for (name, variable) in &plan.takes {
+        if variable.standing == Standing::Kept && !plan.moves.contains(name) {
+            text.glue(Glue::PutBack(name.clone()), &format!("mobula_variables.put_back({name:?}, {name}); "));
+        }
+    }
+    text.generated("::mobula::__private::end(mobula_variables, mobula_end) }\n");
+    text
+}
+
+/// The cell's code without its items; the shown expression is shown.
+fn statements(text: &mut Edited, code: &str, cut: &Cut) {
+    let mut at = 0;
+    let mut holes: Vec<_> = cut.items.iter().map(|item| item.range.clone()).collect();
+    holes.sort_by_key(|hole| hole.start);
+    for hole in holes {
+        text.copy(at..hole.start);
+        text.blank(hole.clone());
+        at = hole.end;
+    }
+    match &cut.shown {
+        Some(shown) => {
+            text.copy(at..shown.start);
+            text.generated("(");
+            text.copy(shown.clone());
+            text.generated(").evcxr_display();");
+            text.copy(shown.end..code.len());
+        }
+        None => {
+            if let Some(end) = cut.open_end {
+                text.copy(at..end);
+                text.generated(";");
+                at = end;
+            }
+            text.copy(at..code.len());
+        }
+    }
+    // The last line may be a comment.
+    text.generated("\n");
+}
+
+/// A cell's code of which only these items are left, visible to other crates.
+pub fn items(source: &Source) -> Edited {
+    let mut text = Edited::new(source.cell, &source.code);
+    let mut parts: Vec<&Part> = source.items.iter().collect();
+    parts.sort_by_key(|part| part.range.start);
+    let mut at = 0;
+    for part in parts {
+        text.blank(at..part.range.start);
+        at = part.range.start;
+        let mut edits: Vec<&Edit> = part.edits.iter().collect();
+        edits.sort_by_key(|edit| edit.range.start);
+        for edit in edits {
+            text.copy(at..edit.range.start);
+            text.generated(edit.text);
+            at = edit.range.end;
+        }
+        text.copy(at..part.range.end);
+        at = part.range.end;
+    }
+    text.blank(at..source.code.len());
+    text.generated("\n");
+    text
+}
+
+/// A unit's root.
+pub fn unit(sources: &[Source], imports: &str) -> String {
+    let mut text = format!("extern crate {CRATE} as _;\n{PRELUDE}\n{imports}\n");
+    for source in sources {
+        text.push_str(&format!("include!({:?});\n", file_name(source.cell)));
+    }
+    text
+}
+
+/// What the compiler calls the source of a cell; what it says in the panics of the cell, too.
+pub fn file_name(cell: CellId) -> String {
+    format!("cell {cell}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cut::cut;
+    use super::*;
+
+    #[test]
+    fn the_lines_of_a_cell_stay_where_they_are() {
+        let code = "let x = 1;\nfn f() -> i64 {\n    1\n}\n// shown:\nf() + x // end";
+        let cut = cut(code).unwrap();
+        let plan = Plan { puts: vec!["x".into()], ..Plan::default() };
+        let text = cell(CellId(7), code, &cut, "", &plan, None).text;
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with("let x = 1;"));
+        assert_eq!(lines[1].trim(), "");
+        assert!(lines[5].starts_with("(f() + x).evcxr_display(); // end"));
+        let source = Source { cell: CellId(7), code: code.into(), items: cut.items, imports: Vec::new() };
+        let text = items(&source).text;
+        assert_eq!(text.lines().nth(1).unwrap(), "pub fn f() -> i64 {");
+    }
+}

@@ -1,0 +1,67 @@
+//! What the run of a cell means, whichever evaluator had it run.
+
+use crate::event::{CellError, CellId, Event, Phase, Sink, Stream};
+use crate::record::Record;
+use crate::report;
+use crate::sources::Sources;
+use std::time::Duration;
+
+/// What a cell's run means, where its process has come to an end of it.
+///
+/// # Errors
+/// The cell failed.
+pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> Result<(), CellError> {
+    if let Some(message) = &record.load_failed {
+        return Err(report::plain_error("SessionError", &format!("the cell could not be run: {message}")));
+    }
+    if let Some(death) = &record.death {
+        return Err(if record.interrupted {
+            report::interrupted(true)
+        } else {
+            report::died(death, &format!("cell {cell}"))
+        });
+    }
+    // Panics that did not end the cell: of threads, or caught.
+    let (ending, others) = match record.panics.split_last() {
+        Some((last, others)) if record.panicked => (Some(last), others),
+        _ => (None, &record.panics[..]),
+    };
+    for panic in others {
+        let place = sources.find_panic(record.library.as_deref(), panic);
+        let text = report::panic(panic, place.as_ref()).plain + "\n";
+        sink(Event::Text { cell, stream: Stream::Stderr, text });
+    }
+    if record.panicked {
+        if record.interrupted && ending.is_none() {
+            return Err(report::interrupted(false));
+        }
+        let place = ending.and_then(|panic| sources.find_panic(record.library.as_deref(), panic));
+        return Err(report::panicked(ending, place.as_ref()));
+    }
+    if record.failed {
+        let text = record.error.as_deref().unwrap_or("the cell ended with an error");
+        return Err(report::plain_error("Error", text));
+    }
+    Ok(())
+}
+
+/// The cell host is gone, and nobody took its place.
+pub fn terminated(record: &Record, why: &str) -> CellError {
+    let death = record.death.as_ref().map_or_else(|| format!("is gone ({why})"), ToString::to_string);
+    let text = format!(
+        "the process that runs the cells {death} and so did its copy: the variables are lost; functions, types, objects and tasks are not"
+    );
+    report::plain_error("Crashed", &text)
+}
+
+/// Where the time of a cell's run went.
+pub fn phases(record: &Record) -> Vec<Phase> {
+    let phase = |name: &str, took: Duration| Phase { name: name.to_owned(), took };
+    match (record.loaded_at, record.done_at) {
+        (Some(loaded), Some(done)) => vec![
+            phase("run", done.saturating_duration_since(loaded)),
+            phase("checkpoint", Duration::from_micros(record.fork_us)),
+        ],
+        _ => Vec::new(),
+    }
+}
