@@ -1,13 +1,15 @@
-"""Times cells on an installed Jupyter kernel: from `execute_request` to `idle`, as a front end sees it.
+"""Times cells on installed Jupyter kernels: from `execute_request` to `idle`, as a front end sees it.
 
-    python benches/cells.py KERNEL --repeats 3
+    python benches/cells.py KERNEL [PEER …] --repeats 3
 
-Prints one line of JSON a row: {"row", "unit", "median", "min", "max"}. `ready` and `first` are counted from the start of the
-kernel's process; the other rows are one cell each, in this order, in a fresh kernel per repeat. `cargo xtask bench` runs it.
+Prints one line of JSON a row: {"row", "unit", "median", "min", "max"}; rows of a peer are called `row@PEER`. The kernels take turns,
+so that they meet the same machine. `ready` and `first` are counted from the start of the kernel's process; the other rows are one
+cell each, in this order, in a fresh kernel per repeat. `cargo xtask bench` runs it.
 """
 
 import argparse
 import json
+import pathlib
 import statistics
 import time
 
@@ -24,9 +26,14 @@ ONE_EACH = {
     "infer": "let s = v.iter().map(|a| a * 2).sum::<i64>();",
     "sum": STEADY,
 }
+REMOTE = "let r = f.remote(1);"  # only where there is such a thing
+SLEEPS = "std::thread::sleep(std::time::Duration::from_millis(1500));"
+COMPLETED = "v.is_em"
 STEADY_CELLS = 5
-ITEM_CELLS = 30
+ITEM_CELLS = 100
+COMPLETIONS = 5
 DEADLINE_S = 120
+WARM_S = 30  # how long a kernel may take until its completion is fast
 
 
 def item_cell(i):
@@ -59,6 +66,39 @@ def time_cell(client, code):
             return milliseconds_since(begin)
 
 
+def complete(client):
+    """Asks for a completion and returns the milliseconds until it is there, and what it was."""
+    begin = time.perf_counter()
+    reply = client.complete(COMPLETED, len(COMPLETED), reply=True, timeout=DEADLINE_S)
+    return milliseconds_since(begin), reply["content"]["matches"]
+
+
+def completions(client, record):
+    """Completion when the kernel has nothing to do, and while a cell runs."""
+    deadline = time.monotonic() + WARM_S
+    while "is_empty" not in complete(client)[1]:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+    for _ in range(COMPLETIONS):
+        record("complete_idle", complete(client)[0])
+    request = client.execute(SLEEPS)
+    begun = False
+    while not begun:
+        message = client.get_iopub_msg(timeout=DEADLINE_S)
+        begun = message["msg_type"] == "execute_input" and message["parent_header"].get("msg_id") == request
+    time.sleep(0.5)  # until the cell is compiled: what is measured is a cell that runs
+    record("complete_busy", complete(client)[0])
+    while message["msg_type"] != "status" or message["content"]["execution_state"] != "idle":
+        message = client.get_iopub_msg(timeout=DEADLINE_S)
+
+
+def mebibytes(pid):
+    """The memory that a process alone is the reason for: its own, and its share of what it shares."""
+    rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+
+
 def one_kernel(name, samples):
     """Starts a kernel, runs every row in it once and ends it."""
 
@@ -79,6 +119,11 @@ def one_kernel(name, samples):
             record(row, time_cell(client, code))
         for _ in range(STEADY_CELLS):
             record("steady", time_cell(client, STEADY))
+        if name.startswith("mobula"):
+            for _ in range(STEADY_CELLS):
+                record("remote_call", time_cell(client, REMOTE))
+        completions(client, record)
+        record("memory_front", mebibytes(manager.provisioner.pid))
         for i in range(ITEM_CELLS):
             time_cell(client, item_cell(i))
         for _ in range(STEADY_CELLS):
@@ -90,15 +135,19 @@ def one_kernel(name, samples):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kernel")
+    parser.add_argument("kernels", nargs="+", metavar="KERNEL")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    samples = {}
+    samples = {name: {} for name in arguments.kernels}
     for _ in range(arguments.repeats):
-        one_kernel(arguments.kernel, samples)
-    for row, values in samples.items():
-        line = {"row": row, "unit": "ms", "median": statistics.median(values), "min": min(values), "max": max(values)}
-        print(json.dumps(line), flush=True)
+        for name in arguments.kernels:
+            one_kernel(name, samples[name])
+    for name, rows in samples.items():
+        for row, values in rows.items():
+            title = row if name == arguments.kernels[0] else f"{row}@{name}"
+            unit = "MiB" if row.startswith("memory") else "ms"
+            median = statistics.median(values)
+            print(json.dumps({"row": title, "unit": unit, "median": median, "min": min(values), "max": max(values)}), flush=True)
 
 
 if __name__ == "__main__":

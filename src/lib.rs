@@ -82,7 +82,7 @@ pub use {arrow_array, arrow_schema};
 pub mod __private {
     pub use crate::cell::cell_error;
     pub use crate::cell::future::block_on;
-    pub use crate::cell::variables::{Failed, Variables, end, ending, run};
+    pub use crate::cell::variables::{Failed, Variables, end, end_moving, ending, run};
 
     /// What a cell has in scope.
     pub mod prelude {

@@ -25,6 +25,9 @@ pub const IDLE_ENV: &str = "MOBULA_IDLE_CHILD";
 /// What evcxr sets for its child.
 pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
 
+/// Beside the word with which a cell's function ends: variables of earlier cells are gone. The same as `ending::LOST` of the cells' crate.
+const LOST: u32 = 4;
+
 /// Whether this process was started to be the cell host.
 pub fn is_asked_for() -> bool {
     std::env::var_os(CHILD_ENV).is_some() && std::env::var_os(SOCKET_ENV).is_some()
@@ -114,22 +117,35 @@ impl<'a> Host<'a> {
     }
 
     fn cell(&mut self, library: &str, entry: Entry<'_>) {
-        let answer = self.ask(&FromHost::Load { library: library.to_owned() });
+        let (answer, fds) = self.ask(&FromHost::Load { library: library.to_owned() });
         match answer {
             ToHost::Begin { cell } => {
+                if let Some(input) = fds.first() {
+                    let _ = rustix::stdio::dup2_stdin(input);
+                }
+                drop(fds);
                 let cell = CellId(cell);
                 self.runtime.cell_began(cell);
                 let ended = self.load_and_run(library, entry, cell);
                 self.runtime.flush();
                 match ended {
                     Ok(0) => {}
-                    Ok(how) => self.tell(&FromHost::Ended { how }),
+                    Ok(how) => self.failed(how),
                     Err(message) => self.tell(&FromHost::LoadFailed { message }),
                 }
                 self.done(cell);
             }
             ToHost::Skip => {}
             _ => self.leave(),
+        }
+    }
+
+    /// The cell has unwound or met an error. If it had moved variables away, the twin from before it has them.
+    fn failed(&mut self, how: u32) {
+        let undone = how & LOST != 0 && self.twin.is_some();
+        self.tell(&FromHost::Ended { how: how & !LOST, undone });
+        if undone {
+            exit(0);
         }
     }
 
@@ -149,7 +165,7 @@ impl<'a> Host<'a> {
         let begin = Instant::now();
         self.freeze();
         let fork_us = begin.elapsed().as_micros() as u64;
-        match self.ask(&FromHost::Done { checkpoint: self.checkpoint, fork_us }) {
+        match self.ask(&FromHost::Done { checkpoint: self.checkpoint, fork_us }).0 {
             ToHost::Commit => {
                 if let Some(twin) = before {
                     twin.end();
@@ -176,7 +192,7 @@ impl<'a> Host<'a> {
         let Ok(socket) = connect(&self.address) else { self.leave() };
         self.socket = socket;
         let pid = getpid().as_raw_nonzero().get();
-        match self.ask(&FromHost::Candidate { pid, checkpoint: self.checkpoint }) {
+        match self.ask(&FromHost::Candidate { pid, checkpoint: self.checkpoint }).0 {
             ToHost::Promote => {
                 self.runtime.took_over();
                 self.tell(&FromHost::Promoted);
@@ -198,10 +214,10 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn ask(&mut self, message: &FromHost) -> ToHost {
+    fn ask(&mut self, message: &FromHost) -> (ToHost, Vec<OwnedFd>) {
         self.tell(message);
         match receive::<ToHost>(&self.socket) {
-            Ok(Some((answer, _))) => answer,
+            Ok(Some(answer)) => answer,
             _ => self.leave(),
         }
     }

@@ -108,7 +108,7 @@ impl Evcxr {
             return Outcome { cell, result: Err(report::plain_error("CommandError", text)), phases: Vec::new() };
         }
         self.sources.add_cell(cell, code);
-        self.link.begin(cell);
+        self.link.begin(cell, input.clone());
         let begin = Instant::now();
         let ask = |prompt, is_password| {
             input.as_ref().and_then(|input| input(InputRequest { prompt, is_password })).unwrap_or_default()

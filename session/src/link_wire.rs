@@ -39,6 +39,8 @@ pub enum FromHost {
     Ended {
         /// 1: it unwound; 2: a `?` met an `Err`.
         how: u32,
+        /// It has lost variables of earlier cells, so this process gives its place to the twin that has them.
+        undone: bool,
     },
     /// The cell's code has returned, and a new twin holds the state after it.
     Done {
@@ -63,7 +65,7 @@ pub enum FromHost {
 pub enum ToHost {
     /// The answer to `Hello`. Carries two descriptors: the new standard output and standard error.
     Welcome,
-    /// Run it.
+    /// Run it. Carries one descriptor: the cell's standard input.
     Begin {
         /// As which cell.
         cell: u64,

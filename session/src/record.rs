@@ -80,6 +80,8 @@ pub struct Record {
     pub failed: bool,
     /// Its text.
     pub error: Option<String>,
+    /// The cell failed, and what it had done to the session's variables was undone.
+    pub undone: bool,
     /// The cell host died under it.
     pub death: Option<Death>,
     /// The person interrupted it.

@@ -269,7 +269,12 @@ fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
         );
     }
     match code? {
-        "E0384" | "E0596" => Some("variables keep their declaration: make it mutable with `let mut x = x;`".into()),
+        "E0384" | "E0594" | "E0596" => {
+            Some("variables keep their declaration: make it mutable with `let mut x = x;`".into())
+        }
+        "E0069" | "E0308" if message.starts_with("`return;`") => {
+            Some("a cell ends after its last line: leave the `return` out".into())
+        }
         "E0434" => Some("a `fn` cannot use a cell's variables: pass what it needs as an argument".into()),
         "E0425" if message.contains("cannot find value") => {
             Some("if it was a variable of an earlier cell, that cell moved it or failed before it was stored".into())

@@ -42,7 +42,7 @@ enum Backend {
 impl Backend {
     fn execute(&mut self, cell: CellId, code: &str, input: Option<InputReader>) -> Outcome {
         match self {
-            Backend::Direct(engine) => engine.execute(cell, code),
+            Backend::Direct(engine) => engine.execute(cell, code, input),
             Backend::Evcxr(engine) => engine.execute(cell, code, input),
         }
     }

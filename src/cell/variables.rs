@@ -157,6 +157,8 @@ pub mod ending {
     pub const PANICKED: u32 = 1;
     /// A `?` met an `Err`.
     pub const FAILED: u32 = 2;
+    /// Beside one of those: variables of earlier cells are gone that the cell has moved.
+    pub const LOST: u32 = 4;
 }
 
 /// Runs a cell's code.
@@ -189,6 +191,14 @@ pub fn end(variables: &mut Variables, result: Result<(), u32>) -> u32 {
             variables.staged.clear();
             how
         }
+    }
+}
+
+/// As [`end`], of a cell that moves variables of earlier cells away: if it fails, they are lost.
+pub fn end_moving(variables: &mut Variables, result: Result<(), u32>) -> u32 {
+    match end(variables, result) {
+        ending::WELL => ending::WELL,
+        how => how | ending::LOST,
     }
 }
 

@@ -19,5 +19,6 @@ mod death;
 mod kernel;
 mod private;
 mod repl;
+mod suite;
 mod tasks;
 mod tour;

@@ -3,7 +3,7 @@
 //! Compared is what a person reads: streams, the plain text of values, errors. Numbers of processes differ from run to run and
 //! are not compared; neither are cells with the tag `skip-output`, whose output depends on the machine.
 
-use crate::support::{Jupyter, Place, finish, joined, without_colours};
+use crate::support::{Jupyter, Place, finish, joined, shown};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -48,38 +48,4 @@ fn shows_what_is_stored(run: &str) {
         }
     }
     assert!(compared > 10, "the stored tour has hardly any output: `mobula run --save notebooks/tour.ipynb` fills it");
-}
-
-/// What a person reads of a cell: kind and text of each output, neighbours of one stream joined.
-fn shown(cell: &Value) -> Vec<(String, String)> {
-    let mut shown: Vec<(String, String)> = Vec::new();
-    for output in cell["outputs"].as_array().into_iter().flatten() {
-        let (kind, text) = match output["output_type"].as_str().unwrap_or_default() {
-            "stream" => (joined(&output["name"]), joined(&output["text"])),
-            "error" => ("error".into(), format!("{}: {}", joined(&output["ename"]), joined(&output["evalue"]))),
-            kind => (kind.to_owned(), joined(&output["data"]["text/plain"])),
-        };
-        let text = steady(&without_colours(&text));
-        match shown.last_mut() {
-            Some((last, before)) if *last == kind && kind.starts_with("std") => before.push_str(&text),
-            _ => shown.push((kind, text)),
-        }
-    }
-    shown
-}
-
-/// `text` with process ids replaced, and the spaces that fill up to their width.
-fn steady(text: &str) -> String {
-    let mut steady = String::new();
-    let mut rest = text;
-    let marks = ["pid=", "pid ", "worker "];
-    while let Some(after) = marks.iter().filter_map(|mark| rest.find(mark).map(|at| at + mark.len())).min() {
-        steady.push_str(&rest[..after]);
-        let digits = rest[after..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - after);
-        if digits > 0 {
-            steady.push('N');
-        }
-        rest = &rest[after + digits..];
-    }
-    steady + rest
 }

@@ -23,6 +23,9 @@ pub struct Options {
     /// Measure only this (may be given several times). The floors are always measured.
     #[arg(long, value_enum)]
     only: Vec<Subject>,
+    /// Measure this installed Jupyter kernel too, in turn with ours (may be given several times).
+    #[arg(long, value_name = "KERNEL")]
+    peer: Vec<String>,
     /// Samples of each row.
     #[arg(long, default_value_t = 5)]
     repeats: u32,
@@ -63,7 +66,8 @@ const FLOORS: &[(&str, &[&str], f64)] = &[
     ("let", &["rustc_empty_cdylib"], 1.0),
     ("call", &["rustc_empty_cdylib"], 1.0),
     ("steady", &["rustc_empty_cdylib"], 1.0),
-    ("steady_after_30_items", &["rustc_empty_cdylib"], 1.0),
+    ("steady_after_100_items", &["rustc_empty_cdylib"], 1.0),
+    ("remote_call", &["rustc_empty_cdylib"], 1.0),
 ];
 
 /// Measures, prints the table and writes it to `target/bench/mobula.json`.
@@ -95,8 +99,12 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         let python = setup::run(tree)?;
         let prefix = folder.join("jupyter");
         shell::run(command(&tree.mobula(), &["kernel", "install", "--prefix"]).arg(&prefix))?;
-        let mut cells = command(&python, &["benches/cells.py", "mobula", "--repeats", &repeats]);
-        ours.extend(measure(cells.env("JUPYTER_PATH", prefix.join("share/jupyter")))?);
+        let mut cells = command(&python, &["benches/cells.py", "--repeats", &repeats, "mobula"]);
+        // Where Jupyter finds peers, it finds them still.
+        let found = std::env::var_os("JUPYTER_PATH").unwrap_or_default();
+        let paths = [prefix.join("share/jupyter")].into_iter().chain(std::env::split_paths(&found));
+        let path = std::env::join_paths(paths).context("a path of Jupyter's has a colon")?;
+        ours.extend(measure(cells.args(&options.peer).env("JUPYTER_PATH", path))?);
     }
     print!("{}", table(&floors, &ours));
     let file = folder.join("mobula.json");
@@ -143,6 +151,8 @@ fn microseconds(row: &Row) -> f64 {
 fn table(floors: &[Row], ours: &[Row]) -> String {
     let mut text = format!("\n{:<26}{:>14} {:<9}{:>28}   floors (ratio)\n", "row", "median", "unit", "min .. max");
     for row in floors.iter().chain(ours) {
+        let peers =
+            ours.iter().filter(|other| other.name.strip_prefix(&row.name).is_some_and(|rest| rest.starts_with('@')));
         let below = FLOORS.iter().filter(|(name, ..)| *name == row.name).flat_map(|(_, names, each)| {
             let of = |name: &&str| floors.iter().find(|floor| floor.name == **name).map(|floor| (floor, *each));
             names.iter().filter_map(of).collect::<Vec<_>>()
@@ -150,7 +160,8 @@ fn table(floors: &[Row], ours: &[Row]) -> String {
         let ratio = |(floor, each): (&Row, f64)| {
             format!("{} ({:.3}x)", floor.name, microseconds(row) / each / microseconds(floor))
         };
-        let ratios = below.map(ratio).collect::<Vec<_>>().join(", ");
+        let beside = |peer: &Row| format!("{} / ours {:.1}x", &peer.name[row.name.len()..], peer.median / row.median);
+        let ratios = below.map(ratio).chain(peers.map(beside)).collect::<Vec<_>>().join(", ");
         let spread = format!("{:.2} .. {:.2}", row.min, row.max);
         text += format!("{:<26}{:>14.2} {:<9}{spread:>28}   {ratios}", row.name, row.median, row.unit).trim_end();
         text.push('\n');

@@ -4,7 +4,7 @@
 //! A *unit* is a library with the items of one cell, or of several that had to be compiled together.
 
 use super::cut::{Cut, Import, Part, Space};
-use super::names::words;
+use super::names::{plain, words};
 use crate::event::CellId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -46,7 +46,7 @@ impl Unit {
     }
 
     fn mentions(&self, names: &HashSet<&str>) -> bool {
-        self.items().any(|item| names.iter().any(|name| item.mentions.contains(*name)))
+        self.items().any(|item| names.iter().any(|name| item.mentions.contains(plain(name))))
     }
 }
 

@@ -22,7 +22,7 @@ const COMMANDS: [(&str, &str, &str); 9] = [
     (":opt", "[LEVEL]", "how cells are optimised: 0 to 3; without a level, as each needs it"),
     (":timing", "", "show after each cell where its time went; again, to stop"),
     (":checkpoint", "", "what the copies that keep your variables safe have cost"),
-    (":clear", "", "forget all variables, items and imports"),
+    (":reset", "", "forget all variables, items and imports"),
     (":help", "", "this list"),
 ];
 
@@ -130,7 +130,7 @@ impl Direct {
                 Ok(())
             }
             (":checkpoint", "") => Ok(self.say(cell, &self.checkpoints())),
-            (":clear", "") => self.forget_everything(),
+            (":reset", "") => self.forget_everything(),
             (":help", "") => Ok(self.say(cell, &help())),
             (":quit" | ":exit", _) => {
                 Err(mistake("`:quit` is for the prompt; a notebook is ended by shutting its kernel down"))
@@ -322,7 +322,8 @@ fn row(name: &str, variable: &Variable) -> [String; 3] {
         Standing::Lost(Lost::Borrowed(cell)) => format!("ended with cell {cell}: it refers to another variable"),
     };
     let name = if variable.is_mut { format!("mut {name}") } else { name.to_owned() };
-    [name, brief(&variable.ty), standing]
+    let ty = if variable.ty.contains("{closure@") { "closure".into() } else { brief(&variable.ty) };
+    [name, ty, standing]
 }
 
 fn help() -> String {

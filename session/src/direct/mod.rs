@@ -35,6 +35,7 @@ use crate::event::{CellError, CellId, Event, Outcome, Phase, Sink};
 use crate::host::Host;
 use crate::link::Link;
 use crate::report::{self, Finding};
+use crate::session::InputReader;
 use crate::sources::Sources;
 use crate::template::Template;
 use crate::toolchain::Toolchain;
@@ -192,11 +193,11 @@ impl Direct {
     }
 
     /// Runs one cell.
-    pub fn execute(&mut self, cell: CellId, code: &str) -> Outcome {
+    pub fn execute(&mut self, cell: CellId, code: &str, input: Option<InputReader>) -> Outcome {
         let begin = Instant::now();
         self.running.reset();
         self.sources.add_cell(cell, code);
-        self.link.begin(cell);
+        self.link.begin(cell, input);
         let mut clock = Clock::default();
         let (commands, code) = commands::apart(code);
         let mut result = commands.iter().try_for_each(|command| self.command(cell, command));
@@ -240,7 +241,7 @@ impl Direct {
             return Err(verdict::terminated(&record, &error));
         }
         let result = verdict::judge(cell, &record, &self.sources, &self.sink);
-        if record.death.is_none() && record.load_failed.is_none() {
+        if record.death.is_none() && record.load_failed.is_none() && !record.undone {
             ready.planned.happened(&mut self.book.variables, cell, result.is_ok());
         }
         result

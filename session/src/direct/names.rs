@@ -15,14 +15,18 @@ fn collect(tokens: TokenStream, names: &mut HashSet<String>) {
     for token in tokens {
         match token {
             TokenTree::Ident(ident) => {
-                let name = ident.to_string();
-                names.insert(name.strip_prefix("r#").map(str::to_owned).unwrap_or(name));
+                names.insert(plain(&ident.to_string()).to_owned());
             }
             TokenTree::Group(group) => collect(group.stream(), names),
             TokenTree::Literal(literal) => in_braces(&literal.to_string(), names),
             TokenTree::Punct(_) => {}
         }
     }
+}
+
+/// A name without the `r#` of a raw identifier.
+pub fn plain(name: &str) -> &str {
+    name.strip_prefix("r#").unwrap_or(name)
 }
 
 /// The words of any text, such as a type's.

@@ -5,6 +5,7 @@ use super::book::{Lost, Standing, Variable};
 use super::cut::{Binding, Cut};
 use super::diagnosis::{Message, Texts};
 use super::edited::Glue;
+use super::names::plain;
 use crate::event::CellId;
 use crate::report::Finding;
 use std::collections::BTreeMap;
@@ -38,7 +39,7 @@ impl Planned {
     pub fn new(cut: &Cut, variables: &BTreeMap<String, Variable>) -> Planned {
         let mut plan =
             Plan { puts: cut.bindings.iter().map(|binding| binding.name.clone()).collect(), ..Plan::default() };
-        for (name, variable) in variables.iter().filter(|(name, _)| cut.mentions.contains(*name)) {
+        for (name, variable) in variables.iter().filter(|(name, _)| cut.mentions.contains(plain(name))) {
             match &variable.standing {
                 Standing::Kept | Standing::Function(_) => drop(plan.takes.insert(name.clone(), variable.clone())),
                 Standing::Lost(Lost::Moved(_)) if !plan.puts.contains(name) => {
@@ -116,7 +117,7 @@ impl Planned {
         self.types.get(name).map(String::as_str)
     }
 
-    /// The cell has run, well or not: what that means for the session's variables.
+    /// The cell has run, well or not: what that means for the session's variables. Not to be called of a cell that was undone.
     pub fn happened(self, variables: &mut BTreeMap<String, Variable>, cell: CellId, well: bool) {
         for name in &self.plan.moves {
             if let Some(variable) = variables.get_mut(name) {

@@ -68,7 +68,8 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, a
             text.glue(Glue::PutBack(name.clone()), &format!("mobula_variables.put_back({name:?}, {name}); "));
         }
     }
-    text.generated("::mobula::__private::end(mobula_variables, mobula_end) }\n");
+    let end = if plan.moves.is_empty() { "end" } else { "end_moving" };
+    text.generated(&format!("::mobula::__private::{end}(mobula_variables, mobula_end) }}\n"));
     text
 }
 

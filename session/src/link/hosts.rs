@@ -1,13 +1,14 @@
 //! The link's thread: who the cell host is, what it says, when it dies, and which twin takes its place.
 
 use super::output::Output;
+use super::stdin::Input;
 use super::{Interrupt, Shared};
 use crate::event::{Event, Sink};
 use crate::host::Host;
 use crate::link_wire::{FromHost, ToHost, receive, send};
 use crate::record::Death;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
@@ -35,6 +36,7 @@ pub struct Hosts {
     sink: Sink,
     listener: OwnedFd,
     output: Output,
+    input: Input,
     /// Connections that have not said who they are.
     strangers: Vec<OwnedFd>,
     present: Option<Present>,
@@ -64,6 +66,7 @@ impl Hosts {
             sink,
             listener,
             output,
+            input: Input::default(),
             strangers: Vec::new(),
             present: None,
             leaving: Vec::new(),
@@ -145,6 +148,13 @@ impl Hosts {
             matches!(waitid(WaitId::PidFd(pidfd.as_fd()), options), Ok(None))
         });
         self.check_deadlines();
+        let pid = self.present.as_ref().filter(|_| self.loaded && self.dead.is_none()).map(|host| host.pid);
+        if pid.is_some_and(|pid| self.input.is_wanted(pid)) {
+            // What the cell has printed before it waits is seen before the question.
+            self.output.read(false);
+            self.output.read(true);
+            self.input.ask(&self.shared);
+        }
         self.is_over()
     }
 
@@ -155,7 +165,7 @@ impl Hosts {
             _ => None,
         };
         let stop = self.shared.lock().stop;
-        takeover.into_iter().chain(interrupt).chain(stop).min()
+        takeover.into_iter().chain(interrupt).chain(stop).chain(self.input.deadline()).min()
     }
 
     fn check_deadlines(&mut self) {
@@ -187,8 +197,9 @@ impl Hosts {
         match receive::<FromHost>(&host.socket) {
             Ok(Some((FromHost::Load { library }, _))) => self.load(library),
             Ok(Some((FromHost::LoadFailed { message }, _))) => self.shared.lock().record.load_failed = Some(message),
-            Ok(Some((FromHost::Ended { how }, _))) => {
+            Ok(Some((FromHost::Ended { how, undone }, _))) => {
                 let mut state = self.shared.lock();
+                state.record.undone = undone;
                 state.record.panicked |= how == 1;
                 state.record.failed |= how == 2;
             }
@@ -214,7 +225,15 @@ impl Hosts {
         state.record.loaded_at.get_or_insert_with(Instant::now);
         drop(state);
         self.loaded = true;
-        self.answer(&if skip { ToHost::Skip } else { ToHost::Begin { cell } });
+        if skip {
+            self.answer(&ToHost::Skip, &[]);
+        } else {
+            let reader = self.shared.lock().input.clone();
+            // Without a pipe the cell reads from the one before, which is at its end.
+            let input = self.input.open(reader).ok();
+            let fds: Vec<_> = input.iter().map(|fd| fd.as_fd()).collect();
+            self.answer(&ToHost::Begin { cell }, &fds);
+        }
         if skip {
             self.shared.lock().record.panicked = true;
             self.finish(true);
@@ -226,13 +245,14 @@ impl Hosts {
             host.checkpoint = checkpoint;
         }
         self.shared.lock().record.fork_us = fork_us;
-        self.answer(&ToHost::Commit);
+        self.answer(&ToHost::Commit, &[]);
         let failed = self.shared.lock().record.load_failed.is_some();
         self.finish(failed);
     }
 
     /// Everything that was written is taken in, then evcxr learns that the library has run, or that it `panicked`.
     fn finish(&mut self, panicked: bool) {
+        self.input.close();
         self.output.drain();
         self.loaded = false;
         self.shared.lock().record.done_at = Some(Instant::now());
@@ -253,9 +273,10 @@ impl Hosts {
             }
         }
     }
-    fn answer(&self, message: &ToHost) {
+
+    fn answer(&self, message: &ToHost, fds: &[BorrowedFd<'_>]) {
         if let Some(host) = &self.present {
-            let _ = send(&host.socket, message, &[]);
+            let _ = send(&host.socket, message, fds);
         }
     }
 
@@ -337,9 +358,11 @@ impl Hosts {
 
     fn note_death(&mut self) -> Option<Death> {
         let (_, death) = self.dead.take()?;
-        if self.loaded {
-            self.shared.lock().record.death = Some(death.clone());
+        let mut state = self.shared.lock();
+        if self.loaded && !state.record.undone {
+            state.record.death = Some(death.clone());
         }
+        drop(state);
         Some(death)
     }
 }

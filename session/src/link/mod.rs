@@ -5,6 +5,7 @@
 //! mod     the handle, and what it shares with the thread
 //! hosts   the thread: who the cell host is, what it says, when it dies
 //! output  its two pipes, made into events
+//! stdin   what it reads
 //! ```
 //!
 //! The thread is the only one that talks to cell hosts and to evcxr's result pipe. Everybody else leaves a wish in
@@ -12,10 +13,12 @@
 
 mod hosts;
 mod output;
+mod stdin;
 
 use crate::event::{CellId, Sink};
 use crate::host::Host;
 use crate::record::Record;
+use crate::session::InputReader;
 use crate::sources::Sources;
 use hosts::Hosts;
 use rustix::event::{EventfdFlags, eventfd};
@@ -42,6 +45,8 @@ struct State {
     /// What is known of the cell so far.
     record: Record,
     interrupt: Interrupt,
+    /// Answers the cell's questions.
+    input: Option<InputReader>,
     sources: Arc<Sources>,
     /// The session is ending: a cell that runs is ended, and no twin takes over.
     closing: bool,
@@ -83,6 +88,7 @@ impl Link {
             running: false,
             record: Record::default(),
             interrupt: Interrupt::None,
+            input: None,
             sources,
             closing: false,
             stop: None,
@@ -103,18 +109,20 @@ impl Link {
     }
 
     /// From here on, what is written belongs to `cell`.
-    pub fn begin(&self, cell: CellId) {
+    pub fn begin(&self, cell: CellId, input: Option<InputReader>) {
         let mut state = self.shared.lock();
         state.cell = cell;
         state.running = true;
         state.interrupt = Interrupt::None;
         state.record = Record::default();
+        state.input = input;
     }
 
     /// The cell is over; what was learnt of it.
     pub fn end(&self) -> Record {
         let mut state = self.shared.lock();
         state.running = false;
+        state.input = None;
         state.record.interrupted |= state.interrupt != Interrupt::None;
         state.interrupt = Interrupt::None;
         std::mem::take(&mut state.record)

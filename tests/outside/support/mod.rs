@@ -6,7 +6,7 @@ mod place;
 mod python;
 mod terminal;
 
-pub use notebook::{Notebook, joined, without_colours};
+pub use notebook::{Notebook, joined, shown};
 pub use patience::{Finished, eventually, finish};
 pub use place::Place;
 pub use python::{Jupyter, python, script};

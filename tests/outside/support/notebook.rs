@@ -24,7 +24,7 @@ impl Notebook {
 
     /// Adds a cell that must fail; the run goes on after it.
     pub fn failing(self, code: &str) -> Notebook {
-        self.tagged(code, &["raises-error"])
+        self.tagged(code, &["raises-error", "raises-exception"])
     }
 
     fn tagged(mut self, code: &str, tags: &[&str]) -> Notebook {
@@ -33,6 +33,18 @@ impl Notebook {
             "execution_count": null, "source": code, "outputs": [],
         }));
         self
+    }
+
+    /// As it is stored.
+    pub fn text(&self) -> String {
+        json!({
+            "cells": self.cells, "nbformat": 4, "nbformat_minor": 5,
+            "metadata": {
+                "kernelspec": { "name": "mobula", "display_name": "Mobula (Rust)", "language": "rust" },
+                "language_info": { "name": "rust" },
+            },
+        })
+        .to_string()
     }
 
     /// Runs it to its end. Panics with what was printed when a cell that must work failed.
@@ -44,14 +56,7 @@ impl Notebook {
     /// Starts running it.
     #[track_caller]
     pub fn start(self, place: &Place) -> Running {
-        let text = json!({
-            "cells": self.cells, "nbformat": 4, "nbformat_minor": 5,
-            "metadata": {
-                "kernelspec": { "name": "mobula", "display_name": "Mobula (Rust)", "language": "rust" },
-                "language_info": { "name": "rust" },
-            },
-        });
-        let text = text.to_string().replace("{here}", &place.folder().display().to_string());
+        let text = self.text().replace("{here}", &place.folder().display().to_string());
         let file = place.write("test.ipynb", &text);
         let mut command = place.mobula();
         command.args(["run", "--save"]).arg(&file).stdin(std::process::Stdio::null());
@@ -91,6 +96,11 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What each cell shows.
+    pub fn shown(&self) -> Vec<Vec<(String, String)>> {
+        self.cells.iter().map(|cell| shown(&cell.0)).collect()
+    }
+
     /// Cell number `n`, from 1.
     #[track_caller]
     pub fn cell(&self, n: usize) -> &Cell {
@@ -149,4 +159,38 @@ pub fn without_colours(text: &str) -> String {
     parts.fold(first, |clean, part| {
         clean + part.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, rest)| rest)
     })
+}
+
+/// What a person reads of a cell: kind and text of each output, neighbours of one stream joined.
+pub fn shown(cell: &Value) -> Vec<(String, String)> {
+    let mut shown: Vec<(String, String)> = Vec::new();
+    for output in cell["outputs"].as_array().into_iter().flatten() {
+        let (kind, text) = match output["output_type"].as_str().unwrap_or_default() {
+            "stream" => (joined(&output["name"]), joined(&output["text"])),
+            "error" => ("error".into(), format!("{}: {}", joined(&output["ename"]), joined(&output["evalue"]))),
+            kind => (kind.to_owned(), joined(&output["data"]["text/plain"])),
+        };
+        let text = steady(&without_colours(&text));
+        match shown.last_mut() {
+            Some((last, before)) if *last == kind && kind.starts_with("std") => before.push_str(&text),
+            _ => shown.push((kind, text)),
+        }
+    }
+    shown
+}
+
+/// `text` with process ids replaced, and the spaces that fill up to their width.
+fn steady(text: &str) -> String {
+    let mut steady = String::new();
+    let mut rest = text;
+    let marks = ["pid=", "pid ", "worker "];
+    while let Some(after) = marks.iter().filter_map(|mark| rest.find(mark).map(|at| at + mark.len())).min() {
+        steady.push_str(&rest[..after]);
+        let digits = rest[after..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - after);
+        if digits > 0 {
+            steady.push('N');
+        }
+        rest = &rest[after + digits..];
+    }
+    steady + rest
 }

@@ -37,6 +37,16 @@ impl Jupyter {
         Jupyter { place }
     }
 
+    /// Writes a file at its place.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        self.place.write(name, text)
+    }
+
+    /// A path at its place.
+    pub fn path(&self, name: &str) -> String {
+        self.place.path(name)
+    }
+
     /// One of our scripts, which finds the kernel.
     pub fn script(&self, name: &str) -> Command {
         let mut command = self.place.command(python());

@@ -50,6 +50,11 @@ impl Terminal {
         self.presses(text)
     }
 
+    /// Pastes a text, which may have several lines.
+    pub fn pastes(&mut self, text: &str) -> &mut Terminal {
+        self.presses(&format!("\u{1b}[200~{text}\u{1b}[201~"))
+    }
+
     pub fn presses_ctrl_c(&mut self) -> &mut Terminal {
         self.presses(CTRL_C)
     }
