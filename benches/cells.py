@@ -76,7 +76,7 @@ def complete(client):
 def completions(client, record):
     """Completion when the kernel has nothing to do, and while a cell runs."""
     deadline = time.monotonic() + WARM_S
-    while "is_empty" not in complete(client)[1]:
+    while not any(match.startswith("is_empty") for match in complete(client)[1]):
         if time.monotonic() > deadline:
             return
         time.sleep(0.1)

@@ -5,11 +5,12 @@
 //!
 //! ```text
 //! front end ─▶ Session ─▶ direct, or evcxr_engine (one thread) ─▶ rustc ─▶ a library
-//!     ▲           └─────▶ analysis (one thread): completion        │ commands   │
+//!     ▲           └─────▶ analysis ─▶ analyst, a process: completion │ commands   │
 //!     └── events ── link (one thread) ◀── packets, stdout, stderr ── cell host ◀┘   twin
 //! ```
 
 mod analysis;
+pub mod analyst;
 mod blocks;
 pub mod cellhost;
 pub mod completeness;

@@ -93,7 +93,7 @@ impl Session {
         let (announce, readiness) = bounded(0);
         let ready = Arc::new(OnceLock::new());
         let (known, running) = (Known::default(), direct::Running::default());
-        let analysis = Analysis::start(host.clone(), known.clone());
+        let analysis = Analysis::start(&*host, known.clone());
         let warm = analysis.clone();
         let thread = {
             let (link, sources, ready, running) = (link.clone(), sources.clone(), ready.clone(), running.clone());

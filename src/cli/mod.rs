@@ -3,6 +3,7 @@
 pub mod cell_host;
 mod doctor;
 mod front;
+pub use front::EMBEDDED_CRATE;
 mod kernel;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
