@@ -13,6 +13,7 @@
 //! without a name; nothing else comes after `&T`. Without it such a cell does not compile, as it would without us.)
 
 mod fold;
+mod grid;
 mod table;
 mod text;
 
@@ -20,8 +21,12 @@ pub(crate) use table::Table;
 
 use crate::abi::Tenant;
 use crate::cell::{Json, role, write_block};
+use base64::Engine as _;
+use grid::Grid;
 use std::any::type_name;
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Gives `.evcxr_display()` to every type that is `Debug`.
 pub trait DisplayDebug {
@@ -32,7 +37,7 @@ pub trait DisplayDebug {
 impl<T: Debug + ?Sized> DisplayDebug for T {
     fn evcxr_display(&self) {
         if type_name::<T>() != "()" {
-            show("result", &text::debug(&self));
+            show("result", &shown(&self), None);
         }
     }
 }
@@ -45,7 +50,7 @@ pub trait DisplayAny {
 
 impl<T: ?Sized> DisplayAny for T {
     fn evcxr_display(&mut self) {
-        show("result", &text::no_debug(type_name::<T>()));
+        show("result", &Forms::plain(text::no_debug(type_name::<T>())), None);
     }
 }
 
@@ -57,7 +62,75 @@ impl<T: ?Sized> DisplayAny for T {
 /// display(&vec![1, 2, 3]);
 /// ```
 pub fn display<T: Debug + ?Sized>(value: &T) {
-    show("display", &text::debug(&value));
+    show("display", &shown(&value), None);
+}
+
+/// Shows data of a MIME type now: `text/html`, `image/svg+xml`, `text/markdown`, or the bytes of `image/png`. A front end that cannot
+/// show it says of what type it is.
+///
+/// ```
+/// # use mobula::prelude::*;
+/// display_as("text/html", "<b>bold</b>");
+/// ```
+pub fn display_as(mime: &str, data: impl AsRef<[u8]>) {
+    show("display", &Forms::of(mime, data.as_ref()), None);
+}
+
+/// Something shown that can be shown anew in the same place, as IPython's `DisplayHandle`.
+///
+/// ```
+/// # use mobula::prelude::*;
+/// let progress = DisplayHandle::show(&0);
+/// for percent in [50, 100] {
+///     progress.update(&percent);
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DisplayHandle {
+    id: String,
+}
+
+impl DisplayHandle {
+    /// Shows a value, as [`display`] does.
+    pub fn show<T: Debug + ?Sized>(value: &T) -> DisplayHandle {
+        DisplayHandle::begin(&shown(&value))
+    }
+
+    /// Shows data of a MIME type, as [`display_as`] does.
+    pub fn show_as(mime: &str, data: impl AsRef<[u8]>) -> DisplayHandle {
+        DisplayHandle::begin(&Forms::of(mime, data.as_ref()))
+    }
+
+    /// Shows another value in its place.
+    pub fn update<T: Debug + ?Sized>(&self, value: &T) {
+        show("update", &shown(&value), Some(&self.id));
+    }
+
+    /// Shows other data in its place.
+    pub fn update_as(&self, mime: &str, data: impl AsRef<[u8]>) {
+        show("update", &Forms::of(mime, data.as_ref()), Some(&self.id));
+    }
+
+    fn begin(forms: &Forms) -> DisplayHandle {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // The time, because the process that runs cells may have been replaced, and counts anew then.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let handle = DisplayHandle { id: format!("mobula-{now:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed)) };
+        show("display", forms, Some(&handle.id));
+        handle
+    }
+}
+
+/// Takes away what the cell has shown so far; with `wait`, when the next output comes. A terminal and a script keep what they have shown.
+///
+/// ```
+/// # use mobula::prelude::*;
+/// clear_output(true);
+/// ```
+pub fn clear_output(wait: bool) {
+    if role() == Tenant::CELL_HOST {
+        write_block("application/vnd.mobula.clear+json", &format!("{{\"wait\":{wait}}}"));
+    }
 }
 
 /// Gives a type the table that its `Display` writes as what a cell shows of it.
@@ -67,7 +140,7 @@ macro_rules! shown_as_its_display {
             /// Shows the table as the result of the cell.
             #[doc(hidden)]
             pub fn evcxr_display(&self) {
-                show("result", &self.to_string());
+                show("result", &Forms::plain(self.to_string()), None);
             }
         })*
     };
@@ -75,17 +148,66 @@ macro_rules! shown_as_its_display {
 
 shown_as_its_display!(crate::Errors, crate::Resources, crate::abi::AddressInfo);
 
-fn show(kind: &str, plain: &str) {
+/// A thing to show, in one or more forms.
+struct Forms {
+    /// MIME types and what they are, as text.
+    data: Vec<(String, String)>,
+}
+
+impl Forms {
+    fn plain(text: String) -> Forms {
+        Forms { data: vec![("text/plain".into(), text)] }
+    }
+
+    fn of(mime: &str, data: &[u8]) -> Forms {
+        let text = match std::str::from_utf8(data) {
+            Ok(text) if !is_binary(mime) => text.to_owned(),
+            // As the Jupyter protocol wants it.
+            _ => base64::prelude::BASE64_STANDARD.encode(data),
+        };
+        let instead = ("text/plain".to_owned(), format!("<{mime}, {} bytes>", data.len()));
+        let form = (mime.to_owned(), text);
+        Forms { data: if mime == "text/plain" { vec![form] } else { vec![form, instead] } }
+    }
+}
+
+fn is_binary(mime: &str) -> bool {
+    let is_text =
+        mime.starts_with("text/") || mime.ends_with("+xml") || mime.ends_with("+json") || mime == "application/json";
+    !is_text && mime != "application/javascript"
+}
+
+/// The longest text that is looked through for rows, in characters.
+const GRID_CHARS_MAX: usize = 200_000;
+
+/// A value in the forms in which it can be read best.
+fn shown(value: &dyn Debug) -> Forms {
+    let plain = text::debug(value);
+    let line = text::line(value, GRID_CHARS_MAX);
+    match line.as_deref().and_then(Grid::read) {
+        Some(grid) if grid.is_map => {
+            Forms { data: vec![("text/plain".into(), plain), ("text/html".into(), grid.html())] }
+        }
+        Some(grid) if grid.rows.len() > 1 => {
+            Forms { data: vec![("text/plain".into(), grid.plain()), ("text/html".into(), grid.html())] }
+        }
+        _ => Forms::plain(plain),
+    }
+}
+
+fn show(kind: &str, forms: &Forms, id: Option<&str>) {
     if role() == Tenant::CELL_HOST {
-        write_block("application/vnd.mobula.display+json", &block(kind, plain));
-    } else {
+        write_block("application/vnd.mobula.display+json", &block(kind, forms, id));
+    } else if let Some((_, plain)) = forms.data.iter().find(|(mime, _)| mime == "text/plain") {
         println!("{plain}");
     }
 }
 
-fn block(kind: &str, plain: &str) -> String {
-    let data = fmt::from_fn(|f| write!(f, "{{\"text/plain\":{}}}", Json(plain)));
-    format!("{{\"kind\":\"{kind}\",\"data\":{data},\"metadata\":{{}},\"display_id\":null}}")
+fn block(kind: &str, forms: &Forms, id: Option<&str>) -> String {
+    let form = |(mime, text): &(String, String)| format!("{}:{}", Json(mime), Json(text));
+    let data = forms.data.iter().map(form).collect::<Vec<_>>().join(",");
+    let id = id.map_or_else(|| "null".into(), |id| Json(id).to_string());
+    format!("{{\"kind\":\"{kind}\",\"data\":{{{data}}},\"metadata\":{{}},\"display_id\":{id}}}")
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub use api::{
 pub use array::RecordBatch;
 pub use array::{Array, Buffer};
 pub use cell::mobula_attach;
-pub use display::display;
+pub use display::{DisplayHandle, clear_output, display, display_as};
 pub use error::{ErrorInfo, Errors, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};

@@ -4,7 +4,7 @@ pub use crate::api::{
     Config, available_resources, cluster_resources, errors, get, get_timeout, gib, init, init_with, put, wait,
 };
 pub use crate::array::{Array, Buffer};
-pub use crate::display::{DisplayAny, DisplayDebug, display};
+pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};
 pub use crate::error::GetError;
 pub use crate::object::ObjectRef;
 pub use crate::remote::{Remote0, Remote1, Remote2, Remote3, Remote4, Remote5, Remote6, Remote7, Remote8};

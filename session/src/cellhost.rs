@@ -16,7 +16,7 @@ use crate::twin::{self, Side, Twin, exit, freeze};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::{PidfdFlags, getpid, getppid, pidfd_open};
+use rustix::process::{PidfdFlags, Resource, getpid, getppid, getrlimit, pidfd_open, setrlimit};
 use std::time::Instant;
 
 /// Set for a process that only pretends to run cells: evcxr wants a child, also where nothing is run.
@@ -119,14 +119,16 @@ impl<'a> Host<'a> {
     fn cell(&mut self, library: &str, entry: Entry<'_>) {
         let (answer, fds) = self.ask(&FromHost::Load { library: library.to_owned() });
         match answer {
-            ToHost::Begin { cell } => {
+            ToHost::Begin { cell, memory } => {
                 if let Some(input) = fds.first() {
                     let _ = rustix::stdio::dup2_stdin(input);
                 }
                 drop(fds);
                 let cell = CellId(cell);
                 self.runtime.cell_began(cell);
+                limit_memory(memory);
                 let ended = self.load_and_run(library, entry, cell);
+                limit_memory(None);
                 self.runtime.flush();
                 match ended {
                     Ok(0) => {}
@@ -228,6 +230,24 @@ impl<'a> Host<'a> {
         }
         twin::exit(0)
     }
+}
+
+/// From here on, this process may take so many bytes more than it has now.
+fn limit_memory(bytes: Option<u64>) {
+    // Pages of private memory that can be written: the sixth number (proc_pid_statm(5)), and what this limit counts.
+    let taken = || {
+        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: u64 = text.split_whitespace().nth(5)?.parse().ok()?;
+        Some(pages * rustix::param::page_size() as u64)
+    };
+    let mut limit = getrlimit(Resource::Data);
+    let soft = bytes.and_then(|bytes| taken()?.checked_add(bytes));
+    if limit.current == soft.or(limit.maximum) {
+        return;
+    }
+    limit.current = soft.or(limit.maximum);
+    // A limit that cannot be set is one that the person has set lower already.
+    let _ = setrlimit(Resource::Data, limit);
 }
 
 fn connect(address: &SocketAddrUnix) -> Result<OwnedFd, Errno> {

@@ -69,6 +69,8 @@ pub enum ToHost {
     Begin {
         /// As which cell.
         cell: u64,
+        /// How many bytes more than before it may take.
+        memory: Option<u64>,
     },
     /// Do not run it (the person interrupted while it was being compiled).
     Skip,

@@ -18,6 +18,8 @@ pub struct Panic {
     pub column: u32,
     /// The thread's name, when it was not the main one.
     pub thread: String,
+    /// Who called it, innermost first, where that is code of cells: function, and `cell 3:2:5`.
+    pub frames: Vec<(String, String)>,
 }
 
 /// How the cell host ended.
@@ -35,6 +37,16 @@ impl Death {
         match status.terminating_signal() {
             Some(signal) => Death::Signal(signal),
             None => Death::Exit(status.exit_status().unwrap_or(0)),
+        }
+    }
+}
+
+impl Death {
+    /// Without what it may mean.
+    pub fn brief(&self) -> String {
+        match self {
+            Death::Signal(signal) => format!("was ended by {}", signal_name(*signal).0),
+            Death::Exit(_) => self.to_string(),
         }
     }
 }
@@ -94,9 +106,31 @@ pub struct Record {
     pub done_at: Option<Instant>,
     /// What the checkpoint cost, in microseconds.
     pub fork_us: u64,
+    /// Why its process ended, as far as that was said.
+    pub reason: Option<&'static str>,
+    /// The last of what it wrote to standard error.
+    last_words: String,
 }
 
+/// So much of standard error is kept, in bytes, because what is looked for may come in pieces.
+const LAST_WORDS_MAX: usize = 100;
+
+/// What the standard library says before it ends a process, and what that means.
+const REASONS: [(&str, &str); 2] =
+    [("bytes failed", "it wanted more memory than it may have"), ("has overflowed its stack", "a stack overflow")];
+
 impl Record {
+    /// Takes note of what the cell wrote to standard error: the standard library says there why it ends a process.
+    pub fn note_stderr(&mut self, text: &str) {
+        self.last_words.push_str(text);
+        if self.reason.is_none() {
+            self.reason = REASONS.iter().find(|(said, _)| self.last_words.contains(said)).map(|(_, means)| *means);
+        }
+        let excess = self.last_words.len().saturating_sub(LAST_WORDS_MAX);
+        let start = (excess..=self.last_words.len()).find(|at| self.last_words.is_char_boundary(*at)).unwrap_or(0);
+        self.last_words.drain(..start);
+    }
+
     /// Takes note of one of evcxr's control lines.
     pub fn note_control(&mut self, line: &str) {
         match line {

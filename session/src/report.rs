@@ -268,6 +268,9 @@ fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
                 .into(),
         );
     }
+    if message.starts_with("in expressions, `_` can only") || message.contains("cannot find value `Out`") {
+        return Some("a cell's value is shown and not kept: give it a name, `let x = …;`".into());
+    }
     match code? {
         "E0384" | "E0594" | "E0596" => {
             Some("variables keep their declaration: make it mutable with `let mut x = x;`".into())
@@ -299,8 +302,20 @@ fn byte_at(code: &str, line: usize, column: usize) -> usize {
     code.len()
 }
 
-/// The report of a panic.
-pub fn panic(panic: &Panic, place: Option<&Found>) -> Rendered {
+/// The report of a panic. `callers`: who called the place, innermost first and the place itself included.
+pub fn panic(panic: &Panic, place: Option<&Found>, callers: &[String]) -> Rendered {
+    let mut rendered = panic_alone(panic, place);
+    // The place itself has been shown.
+    let skipped = usize::from(place.is_some());
+    for caller in callers.iter().skip(skipped) {
+        let line = format!("\n  called from {caller}");
+        rendered.plain.push_str(&line);
+        rendered.ansi.push_str(&line);
+    }
+    rendered
+}
+
+fn panic_alone(panic: &Panic, place: Option<&Found>) -> Rendered {
     let thread = if ["", "main", "<unnamed>"].contains(&panic.thread.as_str()) {
         String::new()
     } else {
@@ -348,15 +363,18 @@ fn same(text: &str) -> Rendered {
 }
 
 /// The error of a cell that panicked.
-pub fn panicked(last: Option<&Panic>, place: Option<&Found>) -> CellError {
+pub fn panicked(last: Option<&Panic>, place: Option<&Found>, callers: &[String]) -> CellError {
     let Some(last) = last else { return plain_error("Panic", "the cell panicked") };
-    let rendered = panic(last, place);
+    let rendered = panic(last, place, callers);
     CellError { name: "Panic".into(), value: last.message.clone(), plain: rendered.plain, ansi: rendered.ansi }
 }
 
 /// The error of a cell whose process died.
-pub fn died(death: &Death, cell: &str) -> CellError {
-    let value = format!("the process of {cell} {death}");
+pub fn died(death: &Death, reason: Option<&str>, cell: &str) -> CellError {
+    let value = match reason {
+        Some(reason) => format!("the process of {cell} {}: {reason}", death.brief()),
+        None => format!("the process of {cell} {death}"),
+    };
     let rest = "every variable is as it was before this cell; objects and tasks are untouched\n  threads that earlier cells had started are gone";
     CellError {
         name: "Crashed".into(),
@@ -403,7 +421,7 @@ mod tests {
     #[test]
     fn a_panic_points_at_its_line_in_the_cell() {
         let panic = Panic { message: "odd".into(), ..Panic::default() };
-        let rendered = super::panic(&panic, Some(&place()));
+        let rendered = super::panic(&panic, Some(&place()), &[]);
         assert_eq!(rendered.plain, "panicked: odd\n  --> cell 3:12:5\n   |\n12 |     odd(1);\n   |     ^");
         assert!(rendered.ansi.contains("\x1b[1;31m^"));
     }
@@ -412,7 +430,7 @@ mod tests {
     fn a_panic_outside_of_cells_names_no_folder_of_this_machine() {
         let file = "/somewhere/registry/src/index-1/rand-0.9.0/src/lib.rs";
         let panic = Panic { message: "m".into(), file: file.into(), line: 3, ..Panic::default() };
-        assert_eq!(super::panic(&panic, None).plain, "panicked: m\n  at rand-0.9.0/src/lib.rs, line 3");
+        assert_eq!(super::panic(&panic, None, &[]).plain, "panicked: m\n  at rand-0.9.0/src/lib.rs, line 3");
     }
 
     #[test]

@@ -88,6 +88,27 @@ impl Sources {
         self.find_in(library, &panic.file, panic.line, panic.column)
     }
 
+    /// Who called what panicked, as lines to read: `cell 3:2:5 in deep`. Neighbours that are equal are told once.
+    pub fn callers(&self, panic: &Panic) -> Vec<String> {
+        let mut lines: Vec<(String, usize)> = Vec::new();
+        for (name, place) in &panic.frames {
+            let mut parts = place.rsplitn(3, ':');
+            let (column, line, file) = (parts.next(), parts.next(), parts.next());
+            let number = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
+            let Some(found) = self.find_in(None, file.unwrap_or_default(), number(line), number(column)) else {
+                continue;
+            };
+            let within = if name.is_empty() { String::new() } else { format!(" in {name}") };
+            let line = format!("cell {}:{}:{}{within}", found.cell, found.line, found.column);
+            match lines.last_mut() {
+                Some((last, times)) if *last == line => *times += 1,
+                _ => lines.push((line, 1)),
+            }
+        }
+        let told = |(line, times): (String, usize)| if times > 1 { format!("{line} ({times} times)") } else { line };
+        lines.into_iter().map(told).collect()
+    }
+
     /// The place in a cell that is meant by a place in `file`, as the compiler of `library` wrote it.
     pub fn find_in(&self, library: Option<&str>, file: &str, line: u32, column: u32) -> Option<Found> {
         let inner = self.lock();

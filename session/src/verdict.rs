@@ -18,7 +18,7 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> R
         return Err(if record.interrupted {
             report::interrupted(true)
         } else {
-            report::died(death, &format!("cell {cell}"))
+            report::died(death, record.reason, &format!("cell {cell}"))
         });
     }
     // Panics that did not end the cell: of threads, or caught.
@@ -28,7 +28,7 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> R
     };
     for panic in others {
         let place = sources.find_panic(record.library.as_deref(), panic);
-        let text = report::panic(panic, place.as_ref()).plain + "\n";
+        let text = report::panic(panic, place.as_ref(), &sources.callers(panic)).plain + "\n";
         sink(Event::Text { cell, stream: Stream::Stderr, text });
     }
     if record.panicked {
@@ -36,7 +36,8 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> R
             return Err(report::interrupted(false));
         }
         let place = ending.and_then(|panic| sources.find_panic(record.library.as_deref(), panic));
-        return Err(report::panicked(ending, place.as_ref()));
+        let callers = ending.map(|panic| sources.callers(panic)).unwrap_or_default();
+        return Err(report::panicked(ending, place.as_ref(), &callers));
     }
     if record.failed {
         let text = record.error.as_deref().unwrap_or("the cell ended with an error");

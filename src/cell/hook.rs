@@ -15,6 +15,7 @@ use super::block::Json;
 use super::{role, write_block};
 use crate::abi::{Place, Tenant};
 use std::any::Any;
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
@@ -140,13 +141,46 @@ fn in_cell_host(info: &PanicHookInfo<'_>) {
         Some(place) => (place.file.as_str(), place.line, place.column),
         None => ("", 0, 0),
     };
+    let frames = frames(&Backtrace::force_capture().to_string());
+    let frame = |(name, place): &(String, String)| format!("[{},{}]", Json(name), Json(place));
     let json = format!(
-        "{{\"message\":{},\"file\":{},\"line\":{line},\"column\":{column},\"thread\":{}}}",
+        "{{\"message\":{},\"file\":{},\"line\":{line},\"column\":{column},\"thread\":{},\"frames\":[{}]}}",
         Json(&panic.message),
         Json(file),
         Json(&thread_name()),
+        frames.iter().map(frame).collect::<Vec<_>>().join(","),
     );
     write_block("application/vnd.mobula.panic+json", &json);
+}
+
+/// At most so many frames are told.
+const FRAMES_MAX: usize = 50;
+
+/// The frames of a backtrace that are code of cells, innermost first: the function's name, and `cell 3:2:5`.
+fn frames(backtrace: &str) -> Vec<(String, String)> {
+    let mut frames = Vec::new();
+    let mut name = "";
+    for line in backtrace.lines().map(str::trim) {
+        if let Some(at) = line.strip_prefix("at ") {
+            let file = at.rsplit('/').next().unwrap_or(at);
+            if file.starts_with("cell ") && frames.len() < FRAMES_MAX {
+                frames.push((plain_name(name), file.to_owned()));
+            }
+        } else if let Some((number, rest)) = line.split_once(": ")
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            name = rest;
+        }
+    }
+    frames
+}
+
+/// `cells_3::Point::norm` is `Point::norm`; what is of the cell itself has no name.
+fn plain_name(name: &str) -> String {
+    match name.split_once("::") {
+        Some((krate, rest)) if krate.starts_with("cells_") => rest.to_owned(),
+        _ => String::new(),
+    }
 }
 
 fn thread_name() -> String {
@@ -181,6 +215,14 @@ mod tests {
         };
         assert_eq!(outcome(caught), "ended");
         assert_eq!(outcome(|| std::panic::resume_unwind(Box::new("silent"))), "silent (false)");
+    }
+
+    #[test]
+    fn the_frames_of_a_backtrace_that_are_of_cells_are_found() {
+        let text = "   0: std::panicking::begin\n             at /rustc/1/library/std/src/panicking.rs:1:2\n   1: cells_3::deep\n             \
+                    at ./cell 37:1:41\n   2: cell_38::mobula_cell_38::{closure#0}\n             at /tmp/x/run/cell 38:1:5\n";
+        let expected = [("deep".to_owned(), "cell 37:1:41".to_owned()), (String::new(), "cell 38:1:5".to_owned())];
+        assert_eq!(frames(text), expected);
     }
 
     #[test]

@@ -95,5 +95,28 @@ fn a_type_without_debug_says_what_it_is() {
 #[test]
 fn a_display_is_one_line_of_json() {
     let expected = r#"{"kind":"result","data":{"text/plain":"\"a\"\n"},"metadata":{},"display_id":null}"#;
-    assert_eq!(super::block("result", "\"a\"\n"), expected);
+    assert_eq!(super::block("result", &super::Forms::plain("\"a\"\n".into()), None), expected);
+}
+
+#[test]
+fn data_of_a_type_is_text_or_base64_beside_a_word_for_those_who_cannot_show_it() {
+    let forms = super::Forms::of("image/png", &[0x89, b'P']);
+    assert_eq!(forms.data, [("image/png".into(), "iVA=".into()), ("text/plain".into(), "<image/png, 2 bytes>".into())]);
+    let forms = super::Forms::of("image/svg+xml", b"<svg/>");
+    assert_eq!(forms.data[0].1, "<svg/>");
+    assert_eq!(super::Forms::of("text/plain", b"x").data.len(), 1);
+}
+
+#[test]
+fn a_list_of_structs_is_a_table_in_both_forms_and_a_map_in_html() {
+    #[derive(Debug)]
+    #[allow(dead_code)]
+    struct P {
+        x: i32,
+    }
+    let forms = super::shown(&vec![P { x: 1 }, P { x: 22 }]);
+    assert_eq!(forms.data[0].1, "x\n──\n1\n22");
+    assert!(forms.data[1].1.starts_with("<table>"));
+    let forms = super::shown(&std::collections::BTreeMap::from([("a", 1)]));
+    assert_eq!((forms.data[0].1.as_str(), forms.data.len()), ("{\"a\": 1}", 2));
 }

@@ -35,6 +35,12 @@ pub(super) fn debug(value: &dyn Debug) -> String {
     format!("{}\n… {about}{left} more characters", shown.trim_end())
 }
 
+/// The value as `{:?}` writes it, if that has no more than so many characters.
+pub(super) fn line(value: &dyn Debug, chars_max: usize) -> Option<String> {
+    let mut line = Cut { text: String::new(), chars: 0, keep: chars_max, give_up: chars_max };
+    write!(line, "{value:?}").is_ok().then_some(line.text)
+}
+
 /// What is said of a value of a type without `Debug`.
 pub(super) fn no_debug(type_name: &str) -> String {
     format!("<value of type {}, which has no Debug>", shorten(type_name))

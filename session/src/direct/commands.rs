@@ -12,14 +12,16 @@ use crate::report::plain_error;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
 /// Name, arguments and meaning of each.
-const COMMANDS: [(&str, &str, &str); 9] = [
+const COMMANDS: [(&str, &str, &str); 10] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`"),
     (":vars", "", "the variables, with their types"),
     (":type", "EXPRESSION", "the type of an expression, which is not run"),
     (":explain", "[CODE]", "the compiler's explanation of its last error, or of a code"),
     (":opt", "[LEVEL]", "how cells are optimised: 0 to 3; without a level, as each needs it"),
+    (":memory", "[SIZE]", "how much more memory a cell may take, such as `4 GiB`; without a size, no limit"),
     (":timing", "", "show after each cell where its time went; again, to stop"),
     (":checkpoint", "", "what the copies that keep your variables safe have cost"),
     (":reset", "", "forget all variables, items and imports"),
@@ -76,7 +78,12 @@ pub struct Habits {
     pub checkpoints: Vec<(CellId, u64)>,
     /// The code of the last compile error.
     pub last_error: Option<String>,
+    /// It was said already that checkpoints are slow.
+    pub warned: bool,
 }
+
+/// A checkpoint that takes longer is worth a word.
+const CHECKPOINT_SLOW: Duration = Duration::from_millis(100);
 
 impl Habits {
     /// A cell has ended.
@@ -125,6 +132,7 @@ impl Direct {
             (":type", argument) => self.type_of(cell, argument),
             (":explain", code) => self.explain_code(cell, code),
             (":opt", level) => self.set_speed(cell, level),
+            (":memory", size) => self.limit_memory(size),
             (":timing", "") => {
                 self.habits.timing = !self.habits.timing;
                 Ok(())
@@ -206,6 +214,17 @@ impl Direct {
             }
             _ => Err(mistake(&format!("`{level}` is no level of optimisation: 0, 1, 2, 3, s or z"))),
         }
+    }
+
+    fn limit_memory(&mut self, size: &str) -> Result<(), CellError> {
+        let bytes = match size {
+            "" => None,
+            size => {
+                Some(bytes_of(size).ok_or_else(|| mistake(&format!("`{size}` is no size; write `:memory 4 GiB`")))?)
+            }
+        };
+        self.link.limit_memory(bytes);
+        Ok(())
     }
 
     fn checkpoints(&self) -> String {
@@ -301,6 +320,15 @@ impl Direct {
     /// After a cell: what its person has asked to be told of each.
     pub(super) fn after(&mut self, cell: CellId, result: &Result<(), CellError>, clock: &Clock) {
         self.habits.note(cell, result, &clock.phases);
+        let slow = clock.phases.iter().find(|phase| phase.name == "checkpoint" && phase.took > CHECKPOINT_SLOW);
+        if let Some(phase) = slow.filter(|_| !std::mem::replace(&mut self.habits.warned, slow.is_some())) {
+            let text = format!(
+                "keeping your variables safe took {:.0} ms after this cell, because they take much memory; what is large belongs in the \
+                 store: `let x = put(&x)?;`",
+                phase.took.as_secs_f64() * 1e3
+            );
+            (self.sink)(Event::Notice { text });
+        }
         if self.habits.timing {
             let phases = clock.phases.iter();
             let words = phases.map(|phase| format!("{} {:.1} ms", phase.name, phase.took.as_secs_f64() * 1e3));
@@ -332,6 +360,21 @@ fn help() -> String {
         let _ = writeln!(text, "  {:<26} {means}", format!("{name} {arguments}"));
     }
     text
+}
+
+/// `200 MiB`, `4GiB`, `1.5 GiB`.
+fn bytes_of(size: &str) -> Option<u64> {
+    let at = size.find(|c: char| c.is_alphabetic())?;
+    let (number, unit) = size.split_at(at);
+    let unit: u64 = match unit.to_ascii_lowercase().as_str() {
+        "kib" | "kb" | "k" => 1 << 10,
+        "mib" | "mb" | "m" => 1 << 20,
+        "gib" | "gb" | "g" => 1 << 30,
+        "tib" | "tb" | "t" => 1 << 40,
+        _ => return None,
+    };
+    let number: f64 = number.trim().parse().ok().filter(|number| *number > 0.0)?;
+    Some((number * unit as f64) as u64)
 }
 
 /// `rand = "0.9"`, `rand`, `rand@0.9`, `mine = { path = "…" }`.
@@ -380,6 +423,15 @@ mod tests {
         assert_eq!(dep("rand@0.9").unwrap(), "rand = \"0.9\"");
         assert_eq!(dep(""), None);
         assert_eq!(dep("a b = \"1\""), None);
+    }
+
+    #[test]
+    fn a_size_has_a_number_and_a_unit() {
+        assert_eq!(bytes_of("200 MiB"), Some(200 << 20));
+        assert_eq!(bytes_of("1.5GiB"), Some(3 << 29));
+        for nonsense in ["", "much", "3", "-1 GiB", "3 cows"] {
+            assert_eq!(bytes_of(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]

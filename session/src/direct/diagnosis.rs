@@ -115,6 +115,14 @@ impl Message {
         found
     }
 
+    /// The stretch of the cell that it is mainly about.
+    pub fn place(&self, texts: &Texts) -> Option<Range<usize>> {
+        match place(self.spans.iter().find(|span| span.is_primary)?, texts) {
+            Place::Cell(_, range) => Some(range),
+            _ => None,
+        }
+    }
+
     /// As something to tell a person.
     pub fn finding(&self, texts: &Texts) -> Finding {
         let mut marks: Vec<Mark> = Vec::new();

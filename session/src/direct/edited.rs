@@ -56,6 +56,9 @@ impl Edited {
 
     /// Adds a stretch of the cell's code.
     pub fn copy(&mut self, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
         self.pieces.push(Piece { at: self.text.len(), from: range.start, len: range.len() });
         self.text.push_str(&self.code[range]);
     }
@@ -65,17 +68,19 @@ impl Edited {
         self.text.extend(self.code[range].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
     }
 
-    /// The stretch of the cell's code from which a stretch of the text was copied. `None` if it begins elsewhere.
+    /// The stretch of the cell's code from which a stretch of the text was copied, or as much of it as was. `None` if none of it was.
     pub fn original(&self, range: Range<usize>) -> Option<Range<usize>> {
-        let find = |at: usize| {
-            self.pieces.iter().rev().find(|p| p.at <= at && at <= p.at + p.len).map(|p| p.from + (at - p.at))
-        };
-        let inside = |at: usize| self.pieces.iter().any(|p| p.at <= at && at < p.at + p.len.max(1));
-        if !inside(range.start) {
-            return None;
+        if range.is_empty() {
+            let piece =
+                self.pieces.iter().find(|piece| piece.at <= range.start && range.start < piece.at + piece.len)?;
+            let at = piece.from + (range.start - piece.at);
+            return Some(at..at);
         }
-        let start = find(range.start)?;
-        let end = find(range.end).unwrap_or(start);
+        let mut covered = self.pieces.iter().filter(|piece| piece.at < range.end && range.start < piece.at + piece.len);
+        let first = covered.next()?;
+        let last = covered.next_back().unwrap_or(first);
+        let start = first.from + range.start.saturating_sub(first.at);
+        let end = last.from + (range.end - last.at).min(last.len);
         Some(start..end.max(start))
     }
 
@@ -102,9 +107,8 @@ fn byte_at(text: &str, line: u32, column: u32) -> Option<usize> {
     for _ in 1..line {
         start += lines.next()?.len();
     }
-    let inside = lines.next().unwrap_or_default();
     let column = (column as usize).checked_sub(1)?;
-    Some(start + inside.char_indices().nth(column).map_or(inside.len(), |(at, _)| at))
+    Some(start + lines.next()?.char_indices().nth(column)?.0)
 }
 
 #[cfg(test)]
@@ -125,6 +129,9 @@ mod tests {
         assert_eq!(edited.locate(3, 3), Some((3, 3, "ä + 1".into())));
         assert_eq!(edited.locate(3, 9), None, "that was generated");
         assert_eq!(edited.locate(1, 2), None);
+        assert_eq!(edited.locate(1, 99), None);
+        let shown = edited.text.find('(').unwrap();
+        assert_eq!(edited.original(shown..shown + 8), Some(21..28), "what was put in around it does not count");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::names::plain;
 use crate::event::CellId;
 use crate::report::Finding;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What is done with the variables of a cell.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Plan {
     pub empty: BTreeMap<String, Variable>,
     /// New variables that are kept.
     pub puts: Vec<String>,
+    /// The last expression never comes to a value, so there is none to show.
+    pub hides: bool,
 }
 
 /// A plan, and what has become known of it.
@@ -29,6 +32,7 @@ pub struct Planned {
     /// The plan.
     pub plan: Plan,
     bindings: Vec<Binding>,
+    shown: Option<Range<usize>>,
     types: BTreeMap<String, String>,
     /// New variables that are not kept, and why.
     lost: BTreeMap<String, Lost>,
@@ -48,7 +52,7 @@ impl Planned {
                 Standing::Lost(_) => {}
             }
         }
-        Planned { plan, bindings: cut.bindings.clone(), ..Planned::default() }
+        Planned { plan, bindings: cut.bindings.clone(), shown: cut.shown.clone(), ..Planned::default() }
     }
 
     /// Changes the plan so that the compiler has less to complain about. `false`: there is nothing that this could mend.
@@ -68,6 +72,12 @@ impl Planned {
                 // What is kept must not borrow from what ends with the cell.
                 (_, _) if kept.is_some() => kept.is_some_and(|name| self.unput(name, Some(Lost::Borrowed(cell)))),
                 (_, Some(Glue::Take(name))) => self.untake(name, cell),
+                // `(exit(0)).evcxr_display()`: nothing has methods that can be found.
+                (Some("E0282"), None) if self.shown.is_some() && message.place(texts) == self.shown => {
+                    self.shown = None;
+                    self.plan.hides = true;
+                    true
+                }
                 _ => false,
             };
         }

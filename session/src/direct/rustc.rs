@@ -126,7 +126,7 @@ fn command(base: &Base, job: &Job<'_>) -> Command {
     let mut command = Command::new(&base.rustc);
     command.current_dir(job.dir).arg(job.source).arg("-o").arg(job.library);
     command.args(["--edition=2024", "--error-format=json", "-Awarnings", "-Cprefer-dynamic", "-Cdebug-assertions=on"]);
-    command.args(["-Coverflow-checks=on", "-Cstrip=debuginfo"]);
+    command.args(["-Coverflow-checks=on", "-Cdebuginfo=line-tables-only"]);
     command.arg(format!("--crate-name={}", job.krate)).arg(format!("-Copt-level={}", job.opt_level));
     command.arg(match job.kind {
         Kind::Cell => "--crate-type=cdylib",

@@ -49,7 +49,7 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, a
         let word = if variable.is_mut { "mut " } else { "" };
         text.glue(Glue::Take(name.clone()), &format!("let {word}{name}: {}; ", variable.ty));
     }
-    statements(&mut text, code, cut);
+    statements(&mut text, code, cut, !plan.hides);
     text.generated(" ; ");
     for name in &plan.puts {
         text.glue(Glue::Type(name.clone()), &format!("let _ = &{name} as &_; "));
@@ -74,7 +74,7 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, a
 }
 
 /// The cell's code without its items; the shown expression is shown.
-fn statements(text: &mut Edited, code: &str, cut: &Cut) {
+fn statements(text: &mut Edited, code: &str, cut: &Cut, shows: bool) {
     let mut at = 0;
     let mut holes: Vec<_> = cut.items.iter().map(|item| item.range.clone()).collect();
     holes.sort_by_key(|hole| hole.start);
@@ -83,7 +83,7 @@ fn statements(text: &mut Edited, code: &str, cut: &Cut) {
         text.blank(hole.clone());
         at = hole.end;
     }
-    match &cut.shown {
+    match cut.shown.as_ref().filter(|_| shows) {
         Some(shown) => {
             text.copy(at..shown.start);
             text.generated("(");

@@ -228,11 +228,14 @@ impl Hosts {
         if skip {
             self.answer(&ToHost::Skip, &[]);
         } else {
-            let reader = self.shared.lock().input.clone();
+            let (reader, memory) = {
+                let state = self.shared.lock();
+                (state.input.clone(), state.memory)
+            };
             // Without a pipe the cell reads from the one before, which is at its end.
             let input = self.input.open(reader).ok();
             let fds: Vec<_> = input.iter().map(|fd| fd.as_fd()).collect();
-            self.answer(&ToHost::Begin { cell }, &fds);
+            self.answer(&ToHost::Begin { cell, memory }, &fds);
         }
         if skip {
             self.shared.lock().record.panicked = true;

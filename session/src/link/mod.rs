@@ -45,6 +45,8 @@ struct State {
     /// What is known of the cell so far.
     record: Record,
     interrupt: Interrupt,
+    /// How many bytes more than before a cell may take.
+    memory: Option<u64>,
     /// Answers the cell's questions.
     input: Option<InputReader>,
     sources: Arc<Sources>,
@@ -88,6 +90,7 @@ impl Link {
             running: false,
             record: Record::default(),
             interrupt: Interrupt::None,
+            memory: None,
             input: None,
             sources,
             closing: false,
@@ -116,6 +119,11 @@ impl Link {
         state.interrupt = Interrupt::None;
         state.record = Record::default();
         state.input = input;
+    }
+
+    /// How much more memory than before each cell may take from here on.
+    pub fn limit_memory(&self, bytes: Option<u64>) {
+        self.shared.lock().memory = bytes;
     }
 
     /// The cell is over; what was learnt of it.

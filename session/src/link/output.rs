@@ -178,8 +178,9 @@ impl Output {
                     return;
                 }
                 let place = state.sources.find_panic(state.record.library.as_deref(), &panic);
+                let callers = state.sources.callers(&panic);
                 drop(state);
-                let text = crate::report::panic(&panic, place.as_ref()).plain;
+                let text = crate::report::panic(&panic, place.as_ref(), &callers).plain;
                 Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") }
             }
             Shown::Error(message) => {
@@ -196,7 +197,11 @@ impl Output {
         let text = String::from_utf8_lossy(&self.err_rest[..whole]).into_owned();
         self.err_rest.drain(..whole);
         if !text.is_empty() {
-            let cell = self.shared.lock().cell;
+            let cell = {
+                let mut state = self.shared.lock();
+                state.record.note_stderr(&text);
+                state.cell
+            };
             (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
         }
     }

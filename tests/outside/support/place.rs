@@ -92,7 +92,7 @@ impl Place {
         // Nobody answers there: what asks cargo for the network fails. A session must not.
         command.env("CARGO_HTTP_PROXY", "127.0.0.1:9");
         command.env("XDG_RUNTIME_DIR", self.path("run")).env("TMPDIR", self.path("tmp"));
-        command.env(MARK, self.folder()).env("NO_COLOR", "1").current_dir(self.folder());
+        command.env(MARK, self.folder()).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE").current_dir(self.folder());
         command
     }
 

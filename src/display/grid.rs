@@ -1,0 +1,200 @@
+//! Rows and columns in what `Debug` writes: lists of structs, and maps.
+//!
+//! The text is read, not the value, because `Debug` is what every type has; a type that writes something else is shown as it writes it.
+
+/// Rows under column heads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Grid<'a> {
+    pub(super) head: Vec<&'a str>,
+    pub(super) rows: Vec<Vec<&'a str>>,
+    /// Of a map: keys and values.
+    pub(super) is_map: bool,
+}
+
+/// Rows beyond these are counted only.
+const ROWS_MAX: usize = 100;
+
+impl<'a> Grid<'a> {
+    /// Reads `[P { x: 1 }, P { x: 2 }]` and `{"a": 1}`, also inside of `Ok(…)` and `Some(…)`. `None`: it is neither.
+    pub(super) fn read(text: &'a str) -> Option<Grid<'a>> {
+        let text = text.trim();
+        let inside = ["Ok(", "Some("].iter().find_map(|word| text.strip_prefix(word)?.strip_suffix(')'));
+        let text = inside.unwrap_or(text);
+        if let Some(list) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+            let rows: Vec<(&str, Vec<(&str, &str)>)> = parts(list)?.into_iter().map(fields).collect::<Option<_>>()?;
+            let (name, first) = rows.first()?;
+            let head: Vec<&str> = first.iter().map(|(field, _)| *field).collect();
+            let same = |row: &(&str, Vec<(&str, &str)>)| {
+                row.0 == *name
+                    && row.1.len() == head.len()
+                    && row.1.iter().zip(&head).all(|(field, head)| field.0 == *head)
+            };
+            let fits = !head.is_empty() && rows.iter().all(same);
+            let rows = rows.iter().map(|(_, fields)| fields.iter().map(|(_, value)| *value).collect()).collect();
+            return fits.then_some(Grid { head, rows, is_map: false });
+        }
+        let map = text.strip_prefix('{')?.strip_suffix('}')?;
+        let rows: Vec<Vec<&str>> = parts(map)?
+            .into_iter()
+            .map(|part| key_and_value(part).map(|(key, value)| vec![key, value]))
+            .collect::<Option<_>>()?;
+        (!rows.is_empty()).then_some(Grid { head: vec!["key", "value"], rows, is_map: true })
+    }
+
+    /// As lines of text.
+    pub(super) fn plain(&self) -> String {
+        let shown = &self.rows[..self.rows.len().min(ROWS_MAX)];
+        let width = |column: usize| {
+            let cells = shown.iter().map(|row| row[column].chars().count());
+            cells.chain([self.head[column].chars().count()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
+        let line = |cells: &[&str]| {
+            let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
+        let mut lines = vec![line(&self.head), rule];
+        lines.extend(shown.iter().map(|row| line(row)));
+        lines.extend(self.more());
+        lines.join("\n")
+    }
+
+    /// As a table of HTML.
+    pub(super) fn html(&self) -> String {
+        let row = |cells: &[&str], tag: &str| {
+            let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+            format!("<tr>{}</tr>", cells.collect::<String>())
+        };
+        let rows: String = self.rows.iter().take(ROWS_MAX).map(|cells| row(cells, "td")).collect();
+        let more = self.more().map(|text| format!("<p>{text}</p>")).unwrap_or_default();
+        format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{more}", row(&self.head, "th"))
+    }
+
+    fn more(&self) -> Option<String> {
+        let more = self.rows.len().saturating_sub(ROWS_MAX);
+        (more > 0).then(|| format!("… {more} more rows"))
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// `P { x: 1, y: [2, 3] }`: the name, and fields with their values.
+fn fields(text: &str) -> Option<(&str, Vec<(&str, &str)>)> {
+    let (name, rest) = text.split_once(" {")?;
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let fields = parts(rest.strip_suffix('}')?)?.into_iter().map(key_and_value).collect::<Option<Vec<_>>>()?;
+    (is_name && !name.is_empty()).then_some((name, fields))
+}
+
+fn key_and_value(text: &str) -> Option<(&str, &str)> {
+    let at =
+        positions(text, ':')?.into_iter().find(|at| !text[at + 1..].starts_with(':') && !text[..*at].ends_with(':'))?;
+    Some((text[..at].trim(), text[at + 1..].trim()))
+}
+
+/// What stands between commas.
+fn parts(text: &str) -> Option<Vec<&str>> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for at in positions(text, ',')? {
+        parts.push(text[start..at].trim());
+        start = at + 1;
+    }
+    parts.push(text[start..].trim());
+    if parts.last() == Some(&"") {
+        parts.pop();
+    }
+    Some(parts)
+}
+
+/// Where a character stands outside of all brackets and quotes. `None`: brackets do not match.
+fn positions(text: &str, wanted: char) -> Option<Vec<usize>> {
+    let mut found = Vec::new();
+    let mut depth = 0_usize;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => loop {
+                match chars.next()?.1 {
+                    '\\' => drop(chars.next()?),
+                    '"' => break,
+                    _ => {}
+                }
+            },
+            // A character, unless it is a lifetime.
+            '\'' => {
+                let rest = &text[at + 1..];
+                let len = match rest.strip_prefix('\\') {
+                    Some(escape) => escape.char_indices().skip(1).find(|(_, c)| *c == '\'').map(|(at, _)| at + 2),
+                    None => rest.char_indices().nth(1).filter(|(_, c)| *c == '\'').map(|(at, _)| at + 1),
+                };
+                if let Some(len) = len {
+                    while chars.next_if(|(next, _)| *next < at + 1 + len).is_some() {}
+                }
+            }
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.checked_sub(1)?,
+            c if c == wanted && depth == 0 => found.push(at),
+            _ => {}
+        }
+    }
+    (depth == 0).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_structs_has_a_column_for_each_field() {
+        let text = r#"[P { x: 1, name: "a, b: }" }, P { x: -2, name: "\"" }]"#;
+        let grid = Grid::read(text).unwrap();
+        assert_eq!(grid.head, ["x", "name"]);
+        assert_eq!(grid.rows, [["1", r#""a, b: }""#], ["-2", r#""\"""#]]);
+        assert_eq!(grid.plain(), "x   name\n─────────────\n1   \"a, b: }\"\n-2  \"\\\"\"");
+        assert!(grid.html().starts_with("<table><thead><tr><th>x</th>"));
+    }
+
+    #[test]
+    fn a_map_has_keys_and_values() {
+        let grid = Grid::read(r#"Ok({"a": [1, 2], 'b': P { x: 1 }})"#).unwrap();
+        assert!(grid.is_map);
+        assert_eq!(grid.rows, [[r#""a""#, "[1, 2]"], ["'b'", "P { x: 1 }"]]);
+    }
+
+    #[test]
+    fn what_is_neither_is_left_alone() {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "[1, 2]",
+            "[P(1)]",
+            "[P { x: 1 }, Q { x: 1 }]",
+            "[P { x: 1 }, P { y: 1 }]",
+            "[P { x: 1 }",
+            "{1, 2}",
+            "P { x: 1 }",
+            "[\"",
+            "[']']",
+        ] {
+            assert_eq!(Grid::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn html_says_what_it_was_given() {
+        assert!(
+            Grid::read("[P { x: \"<b>&\" }, P { x: \"\" }]").unwrap().html().contains("<td>\"&lt;b&gt;&amp;\"</td>")
+        );
+    }
+
+    #[test]
+    fn many_rows_are_counted() {
+        let text = format!("[{}]", vec!["P { x: 1 }"; 150].join(", "));
+        assert!(Grid::read(&text).unwrap().plain().ends_with("… 50 more rows"));
+    }
+}
