@@ -32,3 +32,28 @@ fn a_panic_that_does_not_end_the_cell_is_shown_and_one_in_a_library_points_at_no
     assert_eq!(ran.cell(7).value(), "6");
     place.leaves_nothing();
 }
+
+#[test]
+fn a_crate_can_be_added_and_what_was_made_before_goes_on_with_it() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.folder().join("mine/src")).expect("a folder");
+    place.write("mine/Cargo.toml", "[package]\nname = \"mine\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    place.write("mine/src/lib.rs", "pub fn thrice(x: i64) -> i64 { x * 3 }\npub struct Thing(pub i64);\n");
+    let ran = Notebook::new()
+        .cell("#[derive(Debug, Clone, Serialize, Deserialize)] struct P { x: i64 }\nfn f(p: P) -> i64 { p.x + 1 }\nlet p = P { x: 1 };")
+        .cell(":dep mine = { path = \"{here}/mine\" }\nmine::thrice(f(p.clone()))")
+        .cell("use mine::Thing;\nfn of(thing: &Thing) -> i64 { thing.0 + p_of(P { x: 1 }) }\nfn p_of(p: P) -> i64 { f(p) }")
+        .cell("get(&f.remote(p.clone()))? + of(&Thing(5))")
+        .cell("let thing = Thing(7);")
+        .cell("thing.0")
+        .failing(":dep no-such-crate-anywhere = \"1\"")
+        .cell("thing.0 + p.x")
+        .run(&place);
+    assert_eq!(ran.cell(2).value(), "6");
+    assert_eq!(ran.cell(4).value(), "9");
+    assert_eq!(ran.cell(6).value(), "7");
+    let (name, _, report) = ran.cell(7).error();
+    assert!(name == "DepError" && report.contains("no-such-crate-anywhere"), "{name}: {report}");
+    assert_eq!(ran.cell(8).value(), "8");
+    place.leaves_nothing();
+}

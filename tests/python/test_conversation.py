@@ -73,6 +73,58 @@ class Conversation(unittest.TestCase):
         self.assertEqual(reply["status"], "ok")
         self.assertEqual(messages[1]["content"]["execution_count"], reply["execution_count"])
 
+    def test_a_cell_that_reads_its_input_asks_the_person(self):
+        code = 'let mut line = String::new(); println!("name?"); std::io::stdin().read_line(&mut line)?; line.trim().len()'
+        request = self.client.execute(code, allow_stdin=True)
+        question = self.client.get_stdin_msg(timeout=DEADLINE_S)
+        self.assertEqual(question["msg_type"], "input_request")
+        self.client.input("Ada")
+        self.assertEqual(self.reply(request)["status"], "ok")
+        messages = self.published(request, is_idle)
+        value = next(m["content"]["data"]["text/plain"] for m in messages if kind(m) == "execute_result")
+        self.assertEqual(value, "3")
+
+    def test_where_nobody_can_be_asked_the_input_of_a_cell_is_at_its_end(self):
+        request = self.client.execute("std::io::stdin().lines().count()", allow_stdin=False)
+        self.assertEqual(self.reply(request)["status"], "ok")
+        messages = self.published(request, is_idle)
+        value = next(m["content"]["data"]["text/plain"] for m in messages if kind(m) == "execute_result")
+        self.assertEqual(value, "0")
+
+    def test_an_interrupt_ends_the_compiler_too(self):
+        self.run_cell("let before = 6;")
+        code = "#[allow(long_running_const_eval)] const LONG: u64 = { let mut i = 0u64; while i < u64::MAX / 2 { i += 1 } i };"
+        request = self.client.execute(code)
+        self.published(request, lambda m: kind(m) == "execute_input")
+        self.manager.interrupt_kernel()
+        reply = self.reply(request)
+        self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
+        self.published(request, is_idle)
+        self.assertEqual(self.value_of("before + 1"), "7")
+
+    def test_a_shown_thing_can_be_shown_anew(self):
+        reply, messages = self.run_cell('let handle = DisplayHandle::show(&1); handle.update(&2); display_as("image/png", [1u8, 2]);')
+        self.assertEqual(reply["status"], "ok", reply)
+        first, second, image = [m["content"] for m in messages if "display" in m["msg_type"]]
+        self.assertEqual(first["transient"]["display_id"], second["transient"]["display_id"])
+        self.assertEqual((first["data"]["text/plain"], second["data"]["text/plain"]), ("1", "2"))
+        self.assertEqual(image["data"]["image/png"], "AQI=")
+        # Also from a later cell.
+        _, messages = self.run_cell("handle.update(&3);")
+        self.assertIn("update_display_data", [m["msg_type"] for m in messages])
+
+    def test_a_reply_tells_where_the_time_went(self):
+        request = self.client.execute("1 + 1")
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            message = self.client.get_shell_msg(timeout=DEADLINE_S)
+            if message["parent_header"].get("msg_id") == request:
+                break
+        phases = message["metadata"]["phases"]
+        for phase in ["parse", "compile", "run", "checkpoint", "total"]:
+            self.assertIn(phase, phases)
+        self.published(request, is_idle)
+
     def test_output_arrives_while_the_cell_runs(self):
         request = self.client.execute('println!("so far"); loop { std::thread::park() }')
         self.published(request, lambda m: kind(m) == "stream" and "so far" in m["content"]["text"])

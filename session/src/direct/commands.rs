@@ -123,11 +123,24 @@ pub fn brief(ty: &str) -> String {
 }
 
 impl Direct {
-    pub(super) fn command(&mut self, cell: CellId, line: &str) -> Result<(), CellError> {
-        let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let argument = argument.trim();
+    /// Carries out a cell's commands, in order; the crates of neighbouring `:dep`s are built at once.
+    pub(super) fn commands(&mut self, cell: CellId, lines: &[String]) -> Result<(), CellError> {
+        let mut deps = Vec::new();
+        for line in lines {
+            let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            if name == ":dep" {
+                let mistake = || mistake("write `:dep NAME = REQUIREMENT`, such as `:dep rand = \"0.9\"`");
+                deps.push(dep(argument).ok_or_else(mistake)?);
+            } else {
+                self.add_deps(std::mem::take(&mut deps))?;
+                self.command(cell, name, argument.trim())?;
+            }
+        }
+        self.add_deps(deps)
+    }
+
+    fn command(&mut self, cell: CellId, name: &str, argument: &str) -> Result<(), CellError> {
         match (name, argument) {
-            (":dep", argument) => self.add_dep(argument),
             (":vars", "") => Ok(self.say(cell, &self.variables())),
             (":type", argument) => self.type_of(cell, argument),
             (":explain", code) => self.explain_code(cell, code),
@@ -243,16 +256,13 @@ impl Direct {
         Ok(())
     }
 
-    fn add_dep(&mut self, argument: &str) -> Result<(), CellError> {
-        let (name, requirement) =
-            dep(argument).ok_or_else(|| mistake("write `:dep NAME = REQUIREMENT`, such as `:dep rand = \"0.9\"`"))?;
-        if self.deps.iter().any(|known| *known == (name.clone(), requirement.clone())) {
-            return Ok(());
-        }
+    fn add_deps(&mut self, added: Vec<(String, String)>) -> Result<(), CellError> {
         let mut deps = self.deps.clone();
-        deps.retain(|(known, _)| *known != name);
-        deps.push((name, requirement));
-        self.rebuild(deps)
+        for (name, requirement) in added {
+            deps.retain(|(known, _)| *known != name);
+            deps.push((name, requirement));
+        }
+        if deps == self.deps { Ok(()) } else { self.rebuild(deps) }
     }
 
     /// Builds what cells are linked against anew, with these crates, and the items of the session for it.
@@ -379,6 +389,7 @@ fn bytes_of(size: &str) -> Option<u64> {
 
 /// `rand = "0.9"`, `rand`, `rand@0.9`, `mine = { path = "…" }`.
 fn dep(argument: &str) -> Option<(String, String)> {
+    let argument = argument.trim();
     let (name, requirement) = match argument.split_once('=') {
         Some((name, requirement)) => (name.trim(), requirement.trim().to_owned()),
         None => match argument.split_once('@') {

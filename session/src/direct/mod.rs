@@ -200,7 +200,7 @@ impl Direct {
         self.link.begin(cell, input);
         let mut clock = Clock::default();
         let (commands, code) = commands::apart(code);
-        let mut result = commands.iter().try_for_each(|command| self.command(cell, command));
+        let mut result = self.commands(cell, &commands);
         if result.is_ok() && !code.trim().is_empty() {
             result = self.evaluate(cell, &code, &mut clock);
         } else {
