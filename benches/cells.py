@@ -66,6 +66,15 @@ def time_cell(client, code):
             return milliseconds_since(begin)
 
 
+def phases_of(client, code):
+    """Runs one cell and returns where its time went, as far as its kernel says."""
+    request = client.execute(code)
+    reply = client.get_shell_msg(timeout=DEADLINE_S)
+    while reply["parent_header"].get("msg_id") != request:
+        reply = client.get_shell_msg(timeout=DEADLINE_S)
+    return reply["metadata"].get("phases", {})
+
+
 def complete(client):
     """Asks for a completion and returns the milliseconds until it is there, and what it was."""
     begin = time.perf_counter()
@@ -119,6 +128,8 @@ def one_kernel(name, samples):
             record(row, time_cell(client, code))
         for _ in range(STEADY_CELLS):
             record("steady", time_cell(client, STEADY))
+        for phase, value in phases_of(client, STEADY).items():
+            record(f"steady_phase_{phase}", value)
         if name.startswith("mobula"):
             for _ in range(STEADY_CELLS):
                 record("remote_call", time_cell(client, REMOTE))

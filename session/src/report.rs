@@ -152,6 +152,16 @@ pub fn compile_errors(findings: Vec<Finding>, cell: CellId, code_of: &dyn Fn(Cel
     CellError { name, value, plain, ansi }
 }
 
+/// The report of a warning.
+pub fn warning(finding: &Finding, cell: CellId, code_of: &dyn Fn(CellId) -> String) -> Rendered {
+    let kind = finding.code.as_ref().map_or("warning".to_owned(), |code| format!("warning[{code}]"));
+    let mut finding = finding.clone();
+    finding
+        .notes
+        .retain(|note| is_about_cells(note) && !note.contains("(part of `") && !note.contains("on by default"));
+    Sheet { kind, finding: &finding, cell, code_of }.render()
+}
+
 /// What evcxr was told by rustc, as findings in `cell`.
 pub fn findings(errors: &[CompilationError], cell: CellId, code: &str) -> Vec<Finding> {
     let errors = errors.iter().filter(|error| error.level() != "warning");

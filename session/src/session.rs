@@ -94,14 +94,16 @@ impl Session {
         let ready = Arc::new(OnceLock::new());
         let (known, running) = (Known::default(), direct::Running::default());
         let analysis = Analysis::start(&*host, known.clone());
-        let warm = analysis.clone();
+        let (warm, analysis_of_commands) = (analysis.clone(), analysis.clone());
         let thread = {
             let (link, sources, ready, running) = (link.clone(), sources.clone(), ready.clone(), running.clone());
             std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
                 let made = match link {
                     Ok(link) => match settings.engine {
-                        Engine::Direct => Direct::start(host, link, sources, sink, running, known)
-                            .map(|engine| Backend::Direct(Box::new(engine))),
+                        Engine::Direct => {
+                            Direct::start(host, link, sources, sink, running, known, analysis_of_commands)
+                                .map(|engine| Backend::Direct(Box::new(engine)))
+                        }
                         Engine::Evcxr => Evcxr::start(&*host, link, sources, sink, known)
                             .map(|engine| Backend::Evcxr(Box::new(engine))),
                     },

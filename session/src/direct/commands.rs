@@ -15,10 +15,12 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Name, arguments and meaning of each.
-const COMMANDS: [(&str, &str, &str); 10] = [
+const COMMANDS: [(&str, &str, &str); 12] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`"),
     (":vars", "", "the variables, with their types"),
     (":type", "EXPRESSION", "the type of an expression, which is not run"),
+    (":doc", "NAME", "the documentation of a name"),
+    (":warnings", "", "show the compiler's warnings about your code; again, to stop"),
     (":explain", "[CODE]", "the compiler's explanation of its last error, or of a code"),
     (":opt", "[LEVEL]", "how cells are optimised: 0 to 3; without a level, as each needs it"),
     (":memory", "[SIZE]", "how much more memory a cell may take, such as `4 GiB`; without a size, no limit"),
@@ -72,6 +74,8 @@ pub fn complete(code: &str, cursor: usize) -> Option<Completions> {
 /// What commands change about how the session answers.
 #[derive(Debug, Default)]
 pub struct Habits {
+    /// Show warnings.
+    pub warnings: bool,
     /// Show where the time of each cell went.
     pub timing: bool,
     /// Cells and what their checkpoints cost, in microseconds.
@@ -143,6 +147,11 @@ impl Direct {
         match (name, argument) {
             (":vars", "") => Ok(self.say(cell, &self.variables())),
             (":type", argument) => self.type_of(cell, argument),
+            (":doc", name) if !name.is_empty() => self.document(cell, name),
+            (":warnings", "") => {
+                self.habits.warnings = !self.habits.warnings;
+                Ok(())
+            }
             (":explain", code) => self.explain_code(cell, code),
             (":opt", level) => self.set_speed(cell, level),
             (":memory", size) => self.limit_memory(size),
@@ -195,6 +204,16 @@ impl Direct {
         self.compile_cell(&self.book, cell, &code, &cut, &mut planned, &library)?;
         let ty = planned.type_of(ASKED).map_or_else(|| "unknown".into(), brief);
         self.say(cell, &ty);
+        Ok(())
+    }
+
+    fn document(&self, cell: CellId, name: &str) -> Result<(), CellError> {
+        let found = self.analysis.inspect(name, name.len());
+        let text = found
+            .as_ref()
+            .and_then(|bundle| bundle.plain())
+            .ok_or_else(|| mistake(&format!("nothing is known of `{name}`")))?;
+        self.say(cell, text);
         Ok(())
     }
 

@@ -89,6 +89,11 @@ impl Message {
         self.level.starts_with("error")
     }
 
+    /// It is a warning, and not about what the session has added.
+    pub fn is_warning(&self) -> bool {
+        self.level == "warning" && self.code().is_some_and(|code| code != "trivial_casts")
+    }
+
     /// Its code, such as `E0382`.
     pub fn code(&self) -> Option<&str> {
         self.code.as_ref().map(|code| code.code.as_str())

@@ -30,8 +30,8 @@ pub mod project;
 mod rustc;
 mod write;
 
-use crate::analysis::Known;
-use crate::event::{CellError, CellId, Event, Outcome, Phase, Sink};
+use crate::analysis::{Analysis, Known};
+use crate::event::{CellError, CellId, Event, Outcome, Phase, Sink, Stream};
 use crate::host::Host;
 use crate::link::Link;
 use crate::report::{self, Finding};
@@ -96,6 +96,7 @@ pub struct Direct {
     running: Running,
     habits: Habits,
     known: Known,
+    analysis: Analysis,
 }
 
 /// Where the files of the session's cells are.
@@ -163,6 +164,7 @@ impl Direct {
         sink: Sink,
         running: Running,
         known: Known,
+        analysis: Analysis,
     ) -> Result<Direct, String> {
         let toolchain = Toolchain::find()?;
         let notice = |text: String| sink(Event::Notice { text });
@@ -189,6 +191,7 @@ impl Direct {
             running,
             habits: Habits::default(),
             known,
+            analysis,
         })
     }
 
@@ -313,12 +316,14 @@ impl Direct {
             library: &self.folders.unit(number),
             units: &self.units(units),
             opt_level: self.speed.of_unit(),
+            warns: self.habits.warnings,
             brief: true,
         };
         let compiled = self.compile(&job)?;
         if !compiled.is_well {
             return Err(self.explain(cell, &compiled, &texts, &BTreeMap::new()));
         }
+        self.warn(cell, &compiled.messages, &texts);
         texts.into_values().for_each(|text| self.sources.add_text(text));
         Ok(Unit { number, sources })
     }
@@ -351,6 +356,7 @@ impl Direct {
             library,
             units: &units,
             opt_level: self.speed.of_cell(cut),
+            warns: self.habits.warnings,
             brief: false,
         };
         for _ in 0..ROUNDS_MAX {
@@ -361,6 +367,7 @@ impl Direct {
             let compiled = self.compile(&job)?;
             if compiled.is_well {
                 planned.learn(&compiled.messages, &texts);
+                self.warn(cell, &compiled.messages, &texts);
                 texts.into_values().for_each(|text| self.sources.add_text(text));
                 return Ok(());
             }
@@ -392,6 +399,20 @@ impl Direct {
             format!("::{}::block_on", base::CRATE)
         } else {
             "::mobula::__private::block_on".into()
+        }
+    }
+
+    /// Shows the warnings about the cell's own code, if they are wanted.
+    fn warn(&self, cell: CellId, messages: &[Message], texts: &Texts) {
+        if !self.habits.warnings {
+            return;
+        }
+        for message in messages.iter().filter(|message| message.is_warning()) {
+            let finding = message.finding(texts);
+            if finding.marks.first().is_some_and(|mark| mark.cell == cell) {
+                let text = report::warning(&finding, cell, &|cell| self.sources.code(cell)).plain + "\n";
+                (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
+            }
         }
     }
 
@@ -433,6 +454,7 @@ impl Direct {
                 library: &self.folders.libraries.join("nonsense.so"),
                 units: &[],
                 opt_level: "0",
+                warns: false,
                 brief: true,
             };
             if let Ok(compiled) = self.compile(&job)

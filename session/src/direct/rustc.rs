@@ -34,6 +34,8 @@ pub struct Job<'a> {
     /// Names and libraries of the units that it may speak of.
     pub units: &'a [(String, PathBuf)],
     pub opt_level: &'a str,
+    /// Warnings are wanted.
+    pub warns: bool,
     /// Whether messages name types in short; the types of variables are wanted in full.
     pub brief: bool,
 }
@@ -122,11 +124,23 @@ pub fn compile(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result
     Ok(Compiled { is_well: status.is_ok_and(|status| status.success()), messages, rest })
 }
 
+/// Lints that would only ever speak of what the session does to a cell, not of the cell.
+const QUIET: &[&str] = &[
+    "-Aunused_imports",
+    "-Anon_snake_case",
+    "-Adead_code",
+    "-Ainternal_features",
+    "-Aunreachable_code",
+    "-Aunused_parens",
+    "-Aprivate_interfaces",
+];
+
 fn command(base: &Base, job: &Job<'_>) -> Command {
     let mut command = Command::new(&base.rustc);
     command.current_dir(job.dir).arg(job.source).arg("-o").arg(job.library);
-    command.args(["--edition=2024", "--error-format=json", "-Awarnings", "-Cprefer-dynamic", "-Cdebug-assertions=on"]);
+    command.args(["--edition=2024", "--error-format=json", "-Cprefer-dynamic", "-Cdebug-assertions=on"]);
     command.args(["-Coverflow-checks=on", "-Cdebuginfo=line-tables-only"]);
+    command.args(if job.warns { QUIET } else { &["-Awarnings"] });
     command.arg(format!("--crate-name={}", job.krate)).arg(format!("-Copt-level={}", job.opt_level));
     command.arg(match job.kind {
         Kind::Cell => "--crate-type=cdylib",
