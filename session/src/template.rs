@@ -10,6 +10,7 @@
 //!
 //! A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
 
+use crate::direct::Running;
 use crate::direct::base::{self, Built};
 use crate::direct::project::Project;
 use crate::host::EmbeddedFile;
@@ -149,7 +150,7 @@ impl Template {
             lock: Some(self.lock()),
             is_async: false,
         };
-        let built = project.build(toolchain, true, notice)?;
+        let built = project.build(toolchain, true, &Running::default(), notice)?;
         let json = serde_json::to_string(&built).map_err(|error| error.to_string())?;
         fs::write(self.dir.join("base.json"), json).map_err(|error| error.to_string())
     }

@@ -7,6 +7,7 @@ use super::cut::{Cut, Import, Part, Space};
 use super::names::{plain, words};
 use crate::event::CellId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// The items of one cell that a unit holds.
 #[derive(Clone, Debug)]
@@ -87,7 +88,7 @@ pub struct Variable {
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     /// The units whose items are in scope, by number.
-    pub units: BTreeMap<u32, Unit>,
+    pub units: BTreeMap<u32, Arc<Unit>>,
     /// Name to the unit that defines it.
     names: HashMap<(Space, String), u32>,
     /// Imports of the cells, newest last.
@@ -156,6 +157,12 @@ impl Book {
         }
         sources.sort_by_key(|source| source.cell);
         sources
+    }
+
+    /// The statics in what remains of units that are compiled together with a cell: they begin anew.
+    pub fn statics_of(sources: &[Source]) -> Vec<&str> {
+        let items = sources.iter().flat_map(|source| &source.items).filter(|item| item.is_static);
+        items.flat_map(|item| item.defines.iter().map(|(_, name)| name.as_str())).collect()
     }
 
     fn unit_of(&self, name: &str) -> Option<u32> {
@@ -255,7 +262,7 @@ impl Book {
                 }
             }
         }
-        self.units.insert(unit.number, unit);
+        self.units.insert(unit.number, Arc::new(unit));
     }
 
     /// Takes note of what a cell imported.

@@ -145,7 +145,10 @@ impl Direct {
 
     fn command(&mut self, cell: CellId, name: &str, argument: &str) -> Result<(), CellError> {
         match (name, argument) {
-            (":vars", "") => Ok(self.say(cell, &self.variables())),
+            (":vars", "") => {
+                self.say(cell, &self.variables());
+                Ok(())
+            }
             (":type", argument) => self.type_of(cell, argument),
             (":doc", name) if !name.is_empty() => self.document(cell, name),
             (":warnings", "") => {
@@ -159,9 +162,15 @@ impl Direct {
                 self.habits.timing = !self.habits.timing;
                 Ok(())
             }
-            (":checkpoint", "") => Ok(self.say(cell, &self.checkpoints())),
+            (":checkpoint", "") => {
+                self.say(cell, &self.checkpoints());
+                Ok(())
+            }
             (":reset", "") => self.forget_everything(),
-            (":help", "") => Ok(self.say(cell, &help())),
+            (":help", "") => {
+                self.say(cell, &help());
+                Ok(())
+            }
             (":quit" | ":exit", _) => {
                 Err(mistake("`:quit` is for the prompt; a notebook is ended by shutting its kernel down"))
             }
@@ -307,8 +316,8 @@ impl Direct {
         };
         let notice = |text: String| (self.sink)(Event::Notice { text });
         // What is here already is enough for most; else the network is asked.
-        let built = project.build(&self.toolchain, true, &notice).or_else(|offline| {
-            project.build(&self.toolchain, false, &notice).map_err(|online| {
+        let built = project.build(&self.toolchain, true, &self.running, &notice).or_else(|offline| {
+            project.build(&self.toolchain, false, &self.running, &notice).map_err(|online| {
                 let no_network = online.contains("Could not resolve host") || online.contains("failed to download");
                 if no_network {
                     format!("the network cannot be reached, and what is here already is not enough:\n{offline}")
@@ -317,6 +326,9 @@ impl Direct {
                 }
             })
         });
+        if self.running.is_stopped() {
+            return Err(crate::report::not_compiled());
+        }
         let built = built.map_err(failed)?;
         let stubs = self.host.session_dir().join("cells/stubs");
         let base = Base::new(&built, &self.toolchain, &stubs).map_err(|error| failed(error.to_string()))?;

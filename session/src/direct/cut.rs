@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{Block, Expr, Fields, ImplItem, Item, Pat, Stmt, UseTree, Visibility};
+use syn::{Attribute, Block, Expr, Fields, ImplItem, Item, Pat, Stmt, UseTree, Visibility};
 
 /// What is put in at a place, or in the place of a stretch, of the code.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +93,8 @@ pub struct Cut {
     pub items: Vec<Part>,
     /// What `use` brings in.
     pub imports: Vec<Import>,
+    /// Attributes of the whole cell, `#![…]`.
+    pub attributes: Vec<Range<usize>>,
     /// There is something to run.
     pub runs: bool,
     /// Variables that the cell's statements make; the last of each name.
@@ -111,8 +113,17 @@ pub struct Cut {
 
 /// Cuts a cell. `None` if it is not Rust; the compiler says why better than we could.
 pub fn cut(code: &str) -> Option<Cut> {
-    let parsed = syn::parse::Parser::parse_str(Block::parse_within, code);
-    let cut = parsed.ok().map(|statements| Cutter::default().all(&statements));
+    let whole = |input: syn::parse::ParseStream<'_>| {
+        Ok((input.call(Attribute::parse_inner)?, input.call(Block::parse_within)?))
+    };
+    let parsed = syn::parse::Parser::parse_str(whole, code);
+    let cut = parsed.ok().map(|(attributes, statements)| {
+        let mut cut = Cutter::default().all(&statements);
+        // A comment of the form `//!` is one, too, and of no use to anybody here.
+        let is_comment = |attribute: &&Attribute| !attribute.path().is_ident("doc");
+        cut.attributes = attributes.iter().filter(is_comment).map(|attribute| bytes(attribute.span())).collect();
+        cut
+    });
     // The texts of all cells would be kept otherwise.
     proc_macro2::extra::invalidate_current_thread_spans();
     cut
@@ -562,6 +573,17 @@ mod tests {
         {
             assert!(cut(code).unwrap().is_heavy, "{code}");
         }
+    }
+
+    #[test]
+    fn an_attribute_of_the_whole_cell_is_one_and_a_comment_is_none() {
+        let code = "#![allow(dead_code)]\n//! a comment\nlet x = 1;";
+        let cut = cut(code).unwrap();
+        assert_eq!(
+            cut.attributes.iter().map(|range| &code[range.clone()]).collect::<Vec<_>>(),
+            ["#![allow(dead_code)]"]
+        );
+        assert_eq!(names(&cut), ["x"]);
     }
 
     #[test]

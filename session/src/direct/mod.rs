@@ -271,10 +271,17 @@ impl Direct {
     fn compile_items(&self, book: &mut Book, cell: CellId, code: &str, cut: &Cut) -> Result<(), CellError> {
         let joined = book.joined(cut);
         let mut sources = book.sources_of(&joined, cut);
+        let statics = Book::statics_of(&sources).iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         sources.push(Source { cell, code: code.to_owned(), items: cut.items.clone(), imports: cut.imports.clone() });
         let number = book.number();
         let unit = self.compile_unit(book, number, sources, &joined, cell)?;
         book.add_unit(unit, &joined);
+        if !statics.is_empty() {
+            let text = format!(
+                "{statics}: a static that begins anew, because its cell had to be compiled again together with this one"
+            );
+            (self.sink)(Event::Notice { text });
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Building the library that cells are linked against: a Cargo project with what it is to contain.
 
 use super::base::Built;
+use super::rustc::Running;
 use crate::toolchain::Toolchain;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -79,14 +80,20 @@ impl Project {
     ///
     /// # Errors
     /// What Cargo or the compiler said.
-    pub fn build(&self, toolchain: &Toolchain, offline: bool, notice: &dyn Fn(String)) -> Result<Built, String> {
+    pub fn build(
+        &self,
+        toolchain: &Toolchain,
+        offline: bool,
+        running: &Running,
+        notice: &dyn Fn(String),
+    ) -> Result<Built, String> {
         self.write().map_err(|error| format!("{} cannot be written: {error}", self.dir.display()))?;
         let mut command = Command::new(&toolchain.cargo);
         command.args(["build", "--message-format=json", "--target", toolchain.target()]);
         if offline {
             command.arg("--offline");
         }
-        let mut child = command
+        command
             .current_dir(&self.dir)
             .env("CARGO_TARGET_DIR", &self.target_dir)
             .env("CARGO_BUILD_BUILD_DIR", &self.target_dir)
@@ -95,9 +102,9 @@ impl Project {
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cargo could not be run: {error}"))?;
+            .stderr(Stdio::piped());
+        let started = running.spawn(&mut command).map_err(|error| format!("cargo could not be run: {error}"))?;
+        let mut child = started.ok_or("interrupted")?;
         let lines = child.stdout.take().map(|stdout| std::thread::spawn(move || read_lines(stdout)));
         let mut said = String::new();
         let (mut crates, mut told) = (0, Instant::now());
@@ -119,7 +126,7 @@ impl Project {
             said.push('\n');
         }
         let lines = lines.and_then(|reader| reader.join().ok()).unwrap_or_default();
-        let is_well = child.wait().is_ok_and(|status| status.success());
+        let is_well = running.wait(&mut child);
         if !is_well {
             let rendered =
                 lines.iter().filter_map(|line| line.message.as_ref()?["rendered"].as_str()).collect::<String>();

@@ -3,11 +3,11 @@
 use super::base::Base;
 use super::diagnosis::{Message, read};
 use crate::event::CellId;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// What kind of library.
@@ -66,6 +66,26 @@ impl Running {
         }
     }
 
+    /// Starts a process that [`Running::stop`] ends, in a group of its own. `None`: it was stopped already.
+    pub fn spawn(&self, command: &mut Command) -> std::io::Result<Option<Child>> {
+        let mut state = self.lock();
+        if state.stopped {
+            return Ok(None);
+        }
+        let child = command.process_group(0).spawn()?;
+        state.pid = Pid::from_raw(child.id() as i32);
+        Ok(Some(child))
+    }
+
+    /// Waits for the end of what was started; whether it ended well.
+    pub fn wait(&self, child: &mut Child) -> bool {
+        // Looked at first, so that the lock, under which nobody stops a process that has taken the number, is not held for long.
+        let _ = waitid(WaitId::Pid(Pid::from_child(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        let mut state = self.lock();
+        state.pid = None;
+        child.wait().is_ok_and(|status| status.success())
+    }
+
     /// Whether somebody did.
     pub fn is_stopped(&self) -> bool {
         self.lock().stopped
@@ -93,15 +113,9 @@ pub struct Compiled {
 /// The compiler could not be run.
 pub fn compile(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result<Compiled> {
     let mut command = command(base, job);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
-    let mut child = {
-        let mut state = running.lock();
-        if state.stopped {
-            return Ok(Compiled { is_well: false, messages: Vec::new(), rest: String::new() });
-        }
-        let child = command.spawn()?;
-        state.pid = Pid::from_raw(child.id() as i32);
-        child
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let Some(mut child) = running.spawn(&mut command)? else {
+        return Ok(Compiled { is_well: false, messages: Vec::new(), rest: String::new() });
     };
     let mut messages = Vec::new();
     let mut rest = String::new();
@@ -117,11 +131,7 @@ pub fn compile(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result
             line.clear();
         }
     }
-    // Under the lock, so that nobody stops a process of the same number.
-    let mut state = running.lock();
-    let status = child.wait();
-    state.pid = None;
-    Ok(Compiled { is_well: status.is_ok_and(|status| status.success()), messages, rest })
+    Ok(Compiled { is_well: running.wait(&mut child), messages, rest })
 }
 
 /// Lints that would only ever speak of what the session does to a cell, not of the cell.

@@ -13,6 +13,7 @@ use super::edited::{Edited, Glue};
 use super::plan::Plan;
 use super::rustc::entry;
 use crate::event::CellId;
+use std::ops::Range;
 
 /// What every cell finds in scope without asking. A glob, so that it gives way to whatever a cell defines or imports.
 const PRELUDE: &str = "use mobula::__private::prelude::*;";
@@ -20,6 +21,10 @@ const PRELUDE: &str = "use mobula::__private::prelude::*;";
 /// The text of a cell's function.
 pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, awaits: Option<&str>) -> Edited {
     let mut text = Edited::new(number, code);
+    for attribute in &cut.attributes {
+        text.copy(attribute.clone());
+        text.generated(" ");
+    }
     text.generated(&format!("extern crate {CRATE} as _; {PRELUDE} {imports} "));
     text.generated(&format!(
         "#[unsafe(no_mangle)] unsafe extern \"C\" fn {}(store: *mut *mut ::core::ffi::c_void) -> u32 {{ \
@@ -76,7 +81,9 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, a
 /// The cell's code without its items; the shown expression is shown.
 fn statements(text: &mut Edited, code: &str, cut: &Cut, shows: bool) {
     let mut at = 0;
-    let mut holes: Vec<_> = cut.items.iter().map(|item| item.range.clone()).collect();
+    let mut holes: Vec<_> =
+        cut.items.iter().map(|item| item.range.clone()).chain(cut.attributes.iter().cloned()).collect();
+    holes.extend(inner_comments(code));
     holes.sort_by_key(|hole| hole.start);
     for hole in holes {
         text.copy(at..hole.start);
@@ -102,6 +109,25 @@ fn statements(text: &mut Edited, code: &str, cut: &Cut, shows: bool) {
     }
     // The last line may be a comment.
     text.generated("\n");
+}
+
+/// Comments of the form `//!` at the beginning, which would speak of what they stand in.
+fn inner_comments(code: &str) -> Vec<Range<usize>> {
+    let mut holes = Vec::new();
+    let mut at = 0;
+    for line in code.split_inclusive('\n') {
+        let start = line.len() - line.trim_start().len();
+        if line.trim_start().starts_with("//!") {
+            holes.push(at + start..at + line.trim_end().len());
+        } else if !line.trim().is_empty()
+            && !line.trim_start().starts_with("//")
+            && !line.trim_start().starts_with("#!")
+        {
+            break;
+        }
+        at += line.len();
+    }
+    holes
 }
 
 /// A cell's code of which only these items are left, visible to other crates.
