@@ -37,7 +37,7 @@ pub trait DisplayDebug {
 impl<T: Debug + ?Sized> DisplayDebug for T {
     fn evcxr_display(&self) {
         if type_name::<T>() != "()" {
-            show("result", &shown(&self), None);
+            show_result(&self);
         }
     }
 }
@@ -50,7 +50,7 @@ pub trait DisplayAny {
 
 impl<T: ?Sized> DisplayAny for T {
     fn evcxr_display(&mut self) {
-        show("result", &Forms::plain(text::no_debug(type_name::<T>())), None);
+        show_nameless(type_name::<T>());
     }
 }
 
@@ -62,7 +62,7 @@ impl<T: ?Sized> DisplayAny for T {
 /// display(&vec![1, 2, 3]);
 /// ```
 pub fn display<T: Debug + ?Sized>(value: &T) {
-    show("display", &shown(&value), None);
+    show_now(&value);
 }
 
 /// Shows data of a MIME type now: `text/html`, `image/svg+xml`, `text/markdown`, or the bytes of `image/png`. A front end that cannot
@@ -147,6 +147,23 @@ macro_rules! shown_as_its_display {
 }
 
 shown_as_its_display!(crate::Errors, crate::Resources, crate::abi::AddressInfo);
+
+// What is generic in this file calls one of these, so that a cell has little of it to compile.
+
+#[inline(never)]
+fn show_result(value: &dyn Debug) {
+    show("result", &shown(value), None);
+}
+
+#[inline(never)]
+fn show_nameless(type_name: &str) {
+    show("result", &Forms::plain(text::no_debug(type_name)), None);
+}
+
+#[inline(never)]
+fn show_now(value: &dyn Debug) {
+    show("display", &shown(value), None);
+}
 
 /// A thing to show, in one or more forms.
 struct Forms {

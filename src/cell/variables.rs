@@ -20,45 +20,53 @@ use std::ffi::c_void;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A value's memory. It stays where it is for as long as the variable exists.
-struct Place {
-    memory: *mut u8,
+/// A type without its name: what is to be known of it to keep a value.
+#[derive(Clone, Copy)]
+struct Shape {
     layout: Layout,
-    /// Ends the value.
+    /// Ends a value.
     drop: unsafe fn(*mut u8),
-    full: bool,
 }
 
-impl Place {
-    fn of<T: 'static>(value: T) -> Place {
+impl Shape {
+    fn of<T>() -> Shape {
         unsafe fn drop<T>(memory: *mut u8) {
             // SAFETY: only `Place::drop` calls this, for a full place, which holds a `T`.
             unsafe { memory.cast::<T>().drop_in_place() }
         }
-        let layout = Layout::new::<T>();
-        let memory = if layout.size() == 0 {
-            layout.align() as *mut u8
-        } else {
-            // SAFETY: the size is not zero.
-            let memory = unsafe { std::alloc::alloc(layout) };
-            if memory.is_null() {
-                handle_alloc_error(layout);
-            }
-            memory
-        };
-        // SAFETY: the memory has the size and alignment of a `T` and nothing is in it yet.
-        unsafe { memory.cast::<T>().write(value) };
-        Place { memory, layout, drop: drop::<T>, full: true }
+        Shape { layout: Layout::new::<T>(), drop: drop::<T> }
+    }
+}
+
+/// A value's memory. It stays where it is for as long as the variable exists.
+struct Place {
+    memory: *mut u8,
+    shape: Shape,
+    full: bool,
+}
+
+impl Place {
+    fn empty(shape: Shape) -> Place {
+        let layout = shape.layout;
+        if layout.size() == 0 {
+            return Place { memory: layout.align() as *mut u8, shape, full: false };
+        }
+        // SAFETY: the size is not zero.
+        let memory = unsafe { std::alloc::alloc(layout) };
+        if memory.is_null() {
+            handle_alloc_error(layout);
+        }
+        Place { memory, shape, full: false }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let (memory, layout) = (self.memory, self.layout);
+        let (memory, Shape { layout, drop }) = (self.memory, self.shape);
         if self.full {
             self.full = false;
             // SAFETY: it was full, so it holds a value of the type that `drop` was made for, and it is not used again.
-            let end = || unsafe { (self.drop)(memory) };
+            let end = || unsafe { drop(memory) };
             // A destructor of the person's own may panic; the other variables have to be ended all the same.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(end)) {
                 std::mem::forget(panic);
@@ -72,6 +80,8 @@ impl Drop for Place {
 }
 
 /// All variables. Made by the first cell and handed on by the process that runs them.
+///
+/// What is generic here is a few instructions; each cell compiles those again, and nothing else.
 #[derive(Default)]
 pub struct Variables {
     kept: HashMap<&'static str, Place>,
@@ -83,6 +93,7 @@ impl Variables {
     ///
     /// # Safety
     /// `store` is null or what this function left there, and nobody else uses it while the reference lives.
+    #[inline(never)]
     pub unsafe fn at<'a>(store: *mut *mut c_void) -> &'a mut Variables {
         // SAFETY: readable and writable by this function's contract.
         let store = unsafe { &mut *store };
@@ -100,29 +111,62 @@ impl Variables {
     ///
     /// # Safety
     /// The variable was put as a `T`, or as a type of the same definition.
+    #[inline]
     pub unsafe fn take<T: 'static>(&mut self, name: &str) -> T {
-        let place = self.kept.get_mut(name).filter(|place| place.full && place.layout == Layout::new::<T>());
-        let place = place.unwrap_or_else(|| panic!("bug: the variable `{name}` is not in the store"));
-        place.full = false;
+        let memory = self.empty_place(name, Layout::new::<T>());
         // SAFETY: the place was full of a value with this layout, which the caller says is a `T`; it counts as empty now.
-        unsafe { place.memory.cast::<T>().read() }
+        unsafe { memory.cast::<T>().read() }
     }
 
     /// Puts a variable back where it was taken from.
+    #[inline]
     pub fn put_back<T: 'static>(&mut self, name: &'static str, value: T) {
-        match self.kept.get_mut(name).filter(|place| !place.full && place.layout == Layout::new::<T>()) {
-            Some(place) => {
-                // SAFETY: the place has this layout and is empty.
-                unsafe { place.memory.cast::<T>().write(value) };
-                place.full = true;
-            }
-            None => drop(self.kept.insert(name, Place::of(value))),
-        }
+        let memory = self.fill_again(name, Shape::of::<T>());
+        // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
+        unsafe { memory.cast::<T>().write(value) };
     }
 
     /// Puts a new variable, which counts when the cell ends well.
+    #[inline]
     pub fn put<T: 'static>(&mut self, name: &'static str, value: T) {
-        self.staged.push((name, Place::of(value)));
+        let memory = self.fill_new(name, Shape::of::<T>());
+        // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
+        unsafe { memory.cast::<T>().write(value) };
+    }
+
+    /// The memory of a variable whose value is about to be moved out.
+    #[inline(never)]
+    fn empty_place(&mut self, name: &str, layout: Layout) -> *const u8 {
+        let place = self.kept.get_mut(name).filter(|place| place.full && place.shape.layout == layout);
+        let place = place.unwrap_or_else(|| panic!("bug: the variable `{name}` is not in the store"));
+        place.full = false;
+        place.memory
+    }
+
+    /// The memory of a variable whose value is about to be moved back.
+    #[inline(never)]
+    fn fill_again(&mut self, name: &'static str, shape: Shape) -> *mut u8 {
+        let is_fit = |place: &Place| !place.full && place.shape.layout == shape.layout;
+        if !self.kept.get(name).is_some_and(is_fit) {
+            self.kept.insert(name, Place::empty(shape));
+        }
+        self.kept.get_mut(name).map_or(std::ptr::null_mut(), |place| {
+            place.full = true;
+            place.memory
+        })
+    }
+
+    /// The memory of a new variable.
+    #[inline(never)]
+    fn fill_new(&mut self, name: &'static str, shape: Shape) -> *mut u8 {
+        let place = {
+            let mut place = Place::empty(shape);
+            place.full = true;
+            place
+        };
+        let memory = place.memory;
+        self.staged.push((name, place));
+        memory
     }
 
     /// The cell has ended well: what it put is what there is.
@@ -131,11 +175,6 @@ impl Variables {
             // The key is of the library that put it first; libraries are never closed.
             drop(self.kept.insert(name, place));
         }
-    }
-
-    /// Drops a variable.
-    pub fn forget(&mut self, name: &str) {
-        drop(self.kept.remove(name));
     }
 }
 
@@ -162,7 +201,17 @@ pub mod ending {
 }
 
 /// Runs a cell's code.
-pub fn run(body: impl FnOnce() -> Result<(), Failed>) -> Result<(), u32> {
+#[inline]
+pub fn run<B: FnOnce() -> Result<(), Failed>>(body: B) -> Result<(), u32> {
+    let mut body = Some(body);
+    run_it(&mut || match body.take() {
+        Some(body) => body(),
+        None => Ok(()),
+    })
+}
+
+#[inline(never)]
+fn run_it(body: &mut dyn FnMut() -> Result<(), Failed>) -> Result<(), u32> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Failed(()))) => Err(ending::FAILED),
@@ -181,6 +230,7 @@ fn forget(payload: Box<dyn Any + Send>) {
 }
 
 /// Keeps or throws away what the cell put, and says how it ended.
+#[inline(never)]
 pub fn end(variables: &mut Variables, result: Result<(), u32>) -> u32 {
     match result {
         Ok(()) => {
@@ -195,6 +245,7 @@ pub fn end(variables: &mut Variables, result: Result<(), u32>) -> u32 {
 }
 
 /// As [`end`], of a cell that moves variables of earlier cells away: if it fails, they are lost.
+#[inline(never)]
 pub fn end_moving(variables: &mut Variables, result: Result<(), u32>) -> u32 {
     match end(variables, result) {
         ending::WELL => ending::WELL,
@@ -228,9 +279,8 @@ mod tests {
         let taken: Rc<()> = unsafe { variables.take("taken") };
         assert_eq!(Rc::strong_count(&value), 3);
         variables.put_back("taken", taken);
-        variables.forget("kept");
-        assert_eq!(Rc::strong_count(&value), 2);
         variables.put("staged", value.clone());
+        assert_eq!(Rc::strong_count(&value), 4);
         drop(variables);
         assert_eq!(Rc::strong_count(&value), 1);
     }

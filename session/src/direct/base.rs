@@ -68,6 +68,8 @@ impl Base {
         }
         if direct {
             flags.extend(["-Zunstable-options".into(), "-Clinker-flavor=gnu-lld".into()]);
+            // Fewer mappings for each library: they are what a fork, and so each checkpoint, goes through.
+            flags.extend(["-Clink-arg=--no-rosegment".into(), "-Crelro-level=off".into()]);
         }
         let mut found_in =
             vec![toolchain.sysroot.join("lib"), toolchain.sysroot.join("lib/rustlib").join(target).join("lib")];
