@@ -4,13 +4,13 @@
 //! It is given, as if somebody had typed it, what the session has made so far (items as they are, variables with their types) and then
 //! what is being typed. So nothing is evaluated for it, and nothing inferred that the compiler has told already.
 
+use crate::base::Template;
 use crate::cellhost::IDLE_ENV;
-use crate::evcxr_engine::{describe, only_folder};
+use crate::evcxr_context;
 use crate::event::{Bundle, Completion, Completions};
 use crate::host::EmbeddedFile;
-use crate::template::{CELL_DEPS, Template};
 use crate::toolchain::Toolchain;
-use evcxr::{CommandContext, EvalContext};
+use evcxr::CommandContext;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,25 +104,12 @@ impl Analyst {
         let template = Template::prepare(files, &toolchain, &|_| ())?;
         let _ = std::fs::remove_dir_all(base);
         std::fs::create_dir_all(base).map_err(|error| error.to_string())?;
-        // evcxr makes its folder where temporary folders are made; here that is the session's own.
-        let _ = tempfile::env::override_temp_dir(base);
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
         command.env(IDLE_ENV, "1");
-        let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| describe(&error))?;
-        for receiver in [outputs.stdout, outputs.stderr] {
-            std::thread::spawn(move || receiver.iter().for_each(drop));
-        }
-        let dir = only_folder(base).ok_or("the analysis made no folder")?;
-        template.link_into(&dir).map_err(|error| error.to_string())?;
-        let mut analyst = Analyst { context: CommandContext::with_eval_context(context), deps: Vec::new() };
-        let mut setup = format!(":offline 1\n:dep mobula = {}\n", template.mobula_dep());
-        for (name, requirement) in CELL_DEPS {
-            setup.push_str(&format!(":dep {name} = {requirement}\n"));
-        }
-        analyst.context.execute(&setup).map_err(|error| describe(&error))?;
-        template.restore_lock(&dir).map_err(|error| error.to_string())?;
-        Ok(analyst)
+        let (mut context, dir) = evcxr_context::open(command, base, &template)?;
+        evcxr_context::set_up(&mut context, ":offline 1\n".into(), &dir, &template)?;
+        Ok(Analyst { context, deps: Vec::new() })
     }
 
     fn answer(&mut self, ask: &Ask) -> Answer {

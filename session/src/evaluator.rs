@@ -1,7 +1,7 @@
 //! What a front end needs of whoever runs the cells. [`crate::Session`] is it; tests have one of their own.
 
+use crate::event::InputReader;
 use crate::event::{Bundle, CellId, Completions, Outcome};
-use crate::session::InputReader;
 
 /// Runs cells and answers questions about code. What cells show goes to the [`crate::Sink`] that it was made with.
 pub trait Evaluator: Send + Sync + 'static {

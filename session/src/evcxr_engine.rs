@@ -1,19 +1,19 @@
 //! The evaluator that is evcxr: makes it ready, gives it cells, turns what comes back into outcomes. One setting away from the direct one.
 
 use crate::analysis::Known;
-use crate::event::{Bundle, CellError, CellId, Event, Outcome, Phase, Sink};
+use crate::base::{OPT_LEVEL, Template};
+use crate::evcxr_context::{self, describe};
+use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase, Sink};
 use crate::host::Host;
 use crate::link::Link;
 use crate::link_wire::SOCKET_ENV;
 use crate::record::Record;
 use crate::report;
 use crate::sources::Sources;
-use crate::template::{CELL_DEPS, OPT_LEVEL, Template};
 use crate::toolchain::Toolchain;
 use crate::verdict;
 use crate::wrapper::WRAPPER_ENV;
-use crate::{InputReader, InputRequest};
-use evcxr::{CommandContext, Error, EvalCallbacks, EvalContext, EvalOutputs};
+use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,31 +55,12 @@ impl Evcxr {
 
         let base = host.session_dir().join("cells");
         std::fs::create_dir_all(&base).map_err(|error| format!("the session's folder cannot be written: {error}"))?;
-        // evcxr makes its folder where temporary folders are made; here that is the session's own.
-        let _ = tempfile::env::override_temp_dir(&base);
-
         let program = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
         let mut command = Command::new(&program);
         command.envs(host.cell_host_env()).env(SOCKET_ENV, link.socket());
-        let (context, outputs) = EvalContext::with_subprocess_command(command).map_err(|error| error.to_string())?;
-        // evcxr waits until these are drained; everything worth reading goes another way.
-        for receiver in [outputs.stdout, outputs.stderr] {
-            std::thread::spawn(move || receiver.iter().for_each(drop));
-        }
-
-        let dir = only_folder(&base).ok_or("the evaluator made no folder")?;
+        let (context, dir) = evcxr_context::open(command, &base, &template)?;
         sources.set_generated(dir.join("src/lib.rs"));
-        template.link_into(&dir).map_err(|error| format!("the prepared crate cannot be linked: {error}"))?;
-        let mut engine = Evcxr {
-            context: CommandContext::with_eval_context(context),
-            dir,
-            template,
-            sources,
-            link,
-            sink,
-            known,
-            made: String::new(),
-        };
+        let mut engine = Evcxr { context, dir, template, sources, link, sink, known, made: String::new() };
         engine.add_crates(&program)?;
         Ok(engine)
     }
@@ -89,13 +70,7 @@ impl Evcxr {
         let mut setup = format!(":opt {OPT_LEVEL}\n:offline 1\n");
         setup.push_str(&format!(":build_env RUSTC_WORKSPACE_WRAPPER={}\n", program.display()));
         setup.push_str(&format!(":build_env {WRAPPER_ENV}=1\n"));
-        setup.push_str(&format!(":dep mobula = {}\n", self.template.mobula_dep()));
-        for (name, requirement) in CELL_DEPS {
-            setup.push_str(&format!(":dep {name} = {requirement}\n"));
-        }
-        self.context.execute(&setup).map_err(|error| describe(&error))?;
-        // Each `:dep` was tried alone and left the lock file with its own crates only.
-        self.template.restore_lock(&self.dir).map_err(|error| error.to_string())?;
+        evcxr_context::set_up(&mut self.context, setup, &self.dir, &self.template)?;
         self.context.execute(PRELUDE).map_err(|error| describe(&error))?;
         Ok(())
     }
@@ -168,22 +143,9 @@ impl Evcxr {
     }
 }
 
-/// The error's own words.
-pub fn describe(error: &Error) -> String {
-    match error {
-        Error::CompilationErrors(errors) => errors.iter().map(|error| error.message()).collect::<Vec<_>>().join("\n"),
-        other => other.to_string(),
-    }
-}
-
 fn phases(begin: Instant, record: &Record) -> Vec<Phase> {
     let total = Phase { name: "total".into(), took: begin.elapsed() };
     let compile =
         record.loaded_at.map(|loaded| Phase { name: "compile".into(), took: loaded.saturating_duration_since(begin) });
     compile.into_iter().chain(verdict::phases(record)).chain([total]).collect()
-}
-
-/// The one folder in `dir`.
-pub fn only_folder(dir: &Path) -> Option<PathBuf> {
-    std::fs::read_dir(dir).ok()?.filter_map(Result::ok).map(|entry| entry.path()).find(|path| path.is_dir())
 }

@@ -169,3 +169,15 @@ pub struct Completion {
     /// What to show, when it differs from `code`.
     pub label: String,
 }
+
+/// A question that a running cell asks the person.
+#[derive(Clone, Debug)]
+pub struct InputRequest {
+    /// What to show.
+    pub prompt: String,
+    /// Whether to hide what is typed.
+    pub is_password: bool,
+}
+
+/// Answers questions of a running cell; `None` when nobody can answer.
+pub type InputReader = Arc<dyn Fn(InputRequest) -> Option<String> + Send + Sync>;

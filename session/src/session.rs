@@ -4,10 +4,11 @@ use crate::analysis::{Analysis, Known};
 use crate::direct::{self, Direct};
 use crate::evaluator::Evaluator;
 use crate::evcxr_engine::Evcxr;
-use crate::event::{Bundle, CellId, Completions, Outcome, Sink};
+use crate::event::{Bundle, CellId, Completions, InputReader, Outcome, Sink};
 use crate::host::Host;
 use crate::link::Link;
 use crate::report;
+use crate::running::Running;
 use crate::sources::{Found, Sources};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,18 +49,6 @@ impl Backend {
     }
 }
 
-/// A question that a running cell asks the person.
-#[derive(Clone, Debug)]
-pub struct InputRequest {
-    /// What to show.
-    pub prompt: String,
-    /// Whether to hide what is typed.
-    pub is_password: bool,
-}
-
-/// Answers questions of a running cell; `None` when nobody can answer.
-pub type InputReader = Arc<dyn Fn(InputRequest) -> Option<String> + Send + Sync>;
-
 /// An evaluator of cells. Cheap to clone; all clones are the same session.
 #[derive(Clone)]
 pub struct Session {
@@ -75,7 +64,7 @@ struct Inner {
     readiness: Receiver<()>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     analysis: Analysis,
-    running: direct::Running,
+    running: Running,
 }
 
 enum Job {
@@ -92,7 +81,7 @@ impl Session {
         let (jobs, inbox) = unbounded();
         let (announce, readiness) = bounded(0);
         let ready = Arc::new(OnceLock::new());
-        let (known, running) = (Known::default(), direct::Running::default());
+        let (known, running) = (Known::default(), Running::default());
         let analysis = Analysis::start(&*host, known.clone());
         let (warm, analysis_of_commands) = (analysis.clone(), analysis.clone());
         let thread = {

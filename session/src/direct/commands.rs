@@ -1,12 +1,11 @@
 //! The lines of a cell that begin with `:`.
 
-use super::base::{self, Base};
 use super::book::{Lost, Standing, Variable};
 use super::child::Child;
 use super::cut::cut;
 use super::plan::Planned;
-use super::project::Project;
 use super::{Clock, Direct};
+use crate::base::{self, Base, Project};
 use crate::event::{CellError, CellId, Completion, Completions, Event, Phase, Stream};
 use crate::report::plain_error;
 use std::collections::BTreeSet;

@@ -11,13 +11,12 @@
 //! neither Cargo nor a C compiler stands between, and a cell loads only what it mentions.
 //!
 //! ```text
-//! cut, names     a cell's code, in pieces          base, project   what cells are linked against
-//! book           what the session has made         rustc           the compiler
-//! write, edited  what the compiler reads           diagnosis       what it says
-//! plan           what a cell does with variables   child           the cell host's process
+//! cut, names     a cell's code, in pieces          rustc           the compiler
+//! book           what the session has made         diagnosis       what it says
+//! write, edited  what the compiler reads           child           the cell host's process
+//! plan           what a cell does with variables   commands        lines that begin with `:`
 //! ```
 
-pub mod base;
 mod book;
 mod child;
 mod commands;
@@ -26,21 +25,19 @@ mod diagnosis;
 pub mod edited;
 mod names;
 mod plan;
-pub mod project;
 mod rustc;
 mod write;
 
 use crate::analysis::{Analysis, Known};
-use crate::event::{CellError, CellId, Event, Outcome, Phase, Sink, Stream};
+use crate::base::{self, Base, Template};
+use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Sink, Stream};
 use crate::host::Host;
 use crate::link::Link;
 use crate::report::{self, Finding};
-use crate::session::InputReader;
+use crate::running::Running;
 use crate::sources::Sources;
-use crate::template::Template;
 use crate::toolchain::Toolchain;
 use crate::verdict;
-use base::Base;
 use book::{Book, Source, Standing, Unit};
 use child::Child;
 use commands::Habits;
@@ -48,7 +45,6 @@ pub use commands::complete as complete_command;
 use cut::{Cut, cut};
 use diagnosis::{Message, Texts};
 use plan::Planned;
-pub use rustc::Running;
 use rustc::{Compiled, Job, Kind, compile, entry};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};

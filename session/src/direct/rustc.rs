@@ -1,14 +1,12 @@
 //! The compiler, run once for a cell or a unit: what it is given and what it says.
 
-use super::base::Base;
 use super::diagnosis::{Message, read};
+use crate::base::Base;
 use crate::event::CellId;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use crate::running::Running;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 
 /// What kind of library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,62 +36,6 @@ pub struct Job<'a> {
     pub warns: bool,
     /// Whether messages name types in short; the types of variables are wanted in full.
     pub brief: bool,
-}
-
-/// A compiler that runs now, for whoever wants to stop it.
-#[derive(Clone, Debug, Default)]
-pub struct Running(Arc<Mutex<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    pid: Option<Pid>,
-    stopped: bool,
-}
-
-impl Running {
-    /// A new cell: nobody has stopped anything yet.
-    pub fn reset(&self) {
-        self.lock().stopped = false;
-    }
-
-    /// Ends the compiler that runs now, and every later one until the next cell.
-    pub fn stop(&self) {
-        let mut state = self.lock();
-        state.stopped = true;
-        if let Some(pid) = state.pid {
-            // Its group: the linker is a child of its.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
-    }
-
-    /// Starts a process that [`Running::stop`] ends, in a group of its own. `None`: it was stopped already.
-    pub fn spawn(&self, command: &mut Command) -> std::io::Result<Option<Child>> {
-        let mut state = self.lock();
-        if state.stopped {
-            return Ok(None);
-        }
-        let child = command.process_group(0).spawn()?;
-        state.pid = Pid::from_raw(child.id() as i32);
-        Ok(Some(child))
-    }
-
-    /// Waits for the end of what was started; whether it ended well.
-    pub fn wait(&self, child: &mut Child) -> bool {
-        // Looked at first, so that the lock, under which nobody stops a process that has taken the number, is not held for long.
-        let _ = waitid(WaitId::Pid(Pid::from_child(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-        let mut state = self.lock();
-        state.pid = None;
-        child.wait().is_ok_and(|status| status.success())
-    }
-
-    /// Whether somebody did.
-    pub fn is_stopped(&self) -> bool {
-        self.lock().stopped
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
 /// What came of it.

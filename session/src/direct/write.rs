@@ -6,12 +6,12 @@
 //!     cell 5      the cell's lines, of which only items are left            the line numbers are the cell's
 //! ```
 
-use super::base::CRATE;
 use super::book::{Source, Standing};
 use super::cut::{Cut, Edit, Part};
 use super::edited::{Edited, Glue};
 use super::plan::Plan;
 use super::rustc::entry;
+use crate::base::CRATE;
 use crate::event::CellId;
 use std::ops::Range;
 

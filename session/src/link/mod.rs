@@ -15,10 +15,10 @@ mod hosts;
 mod output;
 mod stdin;
 
+use crate::event::InputReader;
 use crate::event::{CellId, Sink};
 use crate::host::Host;
 use crate::record::Record;
-use crate::session::InputReader;
 use crate::sources::Sources;
 use hosts::Hosts;
 use rustix::event::{EventfdFlags, eventfd};

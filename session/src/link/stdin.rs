@@ -5,7 +5,7 @@
 //! cell reads as the end of its input. Its next cell has a new one.
 
 use super::Shared;
-use crate::session::{InputReader, InputRequest};
+use crate::event::{InputReader, InputRequest};
 use crossbeam::channel::{Receiver, bounded};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;

@@ -10,10 +10,9 @@
 //!
 //! A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
 
-use crate::direct::Running;
-use crate::direct::base::{self, Built};
-use crate::direct::project::Project;
+use super::{Built, Project};
 use crate::host::EmbeddedFile;
+use crate::running::Running;
 use crate::toolchain::Toolchain;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
@@ -145,7 +144,7 @@ impl Template {
         let project = Project {
             dir: self.dir.join("base"),
             target_dir: self.seed().join("target"),
-            krate: base::CRATE.into(),
+            krate: super::CRATE.into(),
             deps: self.base_deps(),
             lock: Some(self.lock()),
             is_async: false,

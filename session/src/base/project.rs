@@ -1,7 +1,7 @@
 //! Building the library that cells are linked against: a Cargo project with what it is to contain.
 
-use super::base::Built;
-use super::rustc::Running;
+use super::{Built, template};
+use crate::running::Running;
 use crate::toolchain::Toolchain;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -185,7 +185,7 @@ impl Project {
                  debug-assertions = true\ncodegen-units = 16\npanic = 'unwind'\nincremental = true\noverflow-checks = true\n\n\
                  [dependencies]\n{deps}",
                 self.krate,
-                crate::template::OPT_LEVEL,
+                template::OPT_LEVEL,
             ),
         )?;
         match &self.lock {

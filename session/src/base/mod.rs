@@ -4,6 +4,12 @@
 //! It is a library of its own, and not part of each cell's, for three reasons: linking a cell takes a third of the time, the statics of
 //! a crate exist once in the process that runs the cells, and so do those of the items that cells share.
 
+mod project;
+mod template;
+
+pub use project::Project;
+pub use template::{CELL_DEPS, OPT_LEVEL, Template};
+
 use crate::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
