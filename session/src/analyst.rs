@@ -101,6 +101,7 @@ struct Analyst {
 impl Analyst {
     fn new(files: &[EmbeddedFile], base: &Path) -> Result<Analyst, String> {
         let toolchain = Toolchain::find()?;
+        toolchain.has_source()?;
         let template = Template::prepare(files, &toolchain, &|_| ())?;
         let _ = std::fs::remove_dir_all(base);
         std::fs::create_dir_all(base).map_err(|error| error.to_string())?;

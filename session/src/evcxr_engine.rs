@@ -50,6 +50,7 @@ impl Evcxr {
         known: Known,
     ) -> Result<Evcxr, String> {
         let toolchain = Toolchain::find()?;
+        toolchain.has_source()?;
         let notice = |text: String| sink(Event::Notice { text });
         let template = Template::prepare(host.embedded_crate(), &toolchain, &notice)?;
 

@@ -41,12 +41,20 @@ impl Toolchain {
         )?;
         let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"])).unwrap_or_default();
         let sysroot = PathBuf::from(sysroot.trim());
-        if !sysroot.join("lib/rustlib/src/rust/library/std").is_dir() {
-            return Err("the standard library's source is missing (the types of variables are read from it); \
-                        install it with `rustup component add rust-src`"
-                .into());
-        }
         Ok(Toolchain { rustc, cargo, sysroot, version })
+    }
+
+    /// Whether the standard library's source is there, from which completion, and evcxr, read types.
+    ///
+    /// # Errors
+    /// It is not; a sentence with the command that installs it.
+    pub fn has_source(&self) -> Result<(), String> {
+        if self.sysroot.join("lib/rustlib/src/rust/library/std").is_dir() {
+            return Ok(());
+        }
+        Err("the standard library's source is missing, from which completion knows it; install it with \
+             `rustup component add rust-src`"
+            .into())
     }
 
     /// The target triple of this machine.
@@ -63,7 +71,7 @@ fn tool(name: &str) -> Result<PathBuf, String> {
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file()).ok_or_else(|| {
         format!(
             "no `{name}` was found: cells are compiled with it; install Rust with rustup (see rust-lang.org/tools/install), \
-             then `rustup component add rust-src`"
+             then `rustup component add rust-src` for completion"
         )
     })
 }

@@ -13,8 +13,13 @@ enum Finding {
 
 /// Prints every check; exit code 3 when a session cannot run.
 pub fn main() -> ExitCode {
-    let findings =
-        [("toolchain", toolchain()), ("linker", linker()), ("shared memory", shared_memory()), ("jupyter", jupyter())];
+    let findings = [
+        ("toolchain", toolchain()),
+        ("completion", completion()),
+        ("linker", linker()),
+        ("shared memory", shared_memory()),
+        ("jupyter", jupyter()),
+    ];
     let mut broken = false;
     for (name, finding) in findings {
         let (mark, text) = match finding {
@@ -34,6 +39,13 @@ fn toolchain() -> Finding {
     match Toolchain::find() {
         Ok(found) => Finding::Fine(found.version.lines().next().unwrap_or("rustc").to_owned()),
         Err(message) => Finding::Broken(message),
+    }
+}
+
+fn completion() -> Finding {
+    match Toolchain::find().and_then(|toolchain| toolchain.has_source()) {
+        Ok(()) => Finding::Fine("the standard library's source is there".into()),
+        Err(message) => Finding::Missing(message),
     }
 }
 
