@@ -22,7 +22,7 @@ pub(crate) use table::Table;
 use crate::abi::Tenant;
 use crate::cell::{Json, role, write_block};
 use base64::Engine as _;
-use grid::Grid;
+use grid::{Grid, Kind};
 use std::any::type_name;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -202,7 +202,7 @@ fn shown(value: &dyn Debug) -> Forms {
     let plain = text::debug(value);
     let line = text::line(value, GRID_CHARS_MAX);
     match line.as_deref().and_then(Grid::read) {
-        Some(grid) if grid.is_map => {
+        Some(grid) if grid.kind != Kind::Structs => {
             Forms { data: vec![("text/plain".into(), plain), ("text/html".into(), grid.html())] }
         }
         Some(grid) if grid.rows.len() > 1 => {

@@ -1,26 +1,43 @@
-//! Rows and columns in what `Debug` writes: lists of structs, and maps.
+//! Rows and columns in what `Debug` writes: lists of structs, maps, and lists of lists, which `ndarray` writes too.
 //!
 //! The text is read, not the value, because `Debug` is what every type has; a type that writes something else is shown as it writes it.
+
+use std::borrow::Cow;
 
 /// Rows under column heads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Grid<'a> {
-    pub(super) head: Vec<&'a str>,
+    pub(super) head: Vec<Cow<'a, str>>,
     pub(super) rows: Vec<Vec<&'a str>>,
-    /// Of a map: keys and values.
-    pub(super) is_map: bool,
+    pub(super) kind: Kind,
+}
+
+/// What was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A list of structs.
+    Structs,
+    /// Keys and values.
+    Map,
+    /// Equally long lists in a list.
+    Matrix,
 }
 
 /// Rows beyond these are counted only.
 const ROWS_MAX: usize = 100;
 
 impl<'a> Grid<'a> {
-    /// Reads `[P { x: 1 }, P { x: 2 }]` and `{"a": 1}`, also inside of `Ok(…)` and `Some(…)`. `None`: it is neither.
+    /// Reads `[P { x: 1 }, P { x: 2 }]`, `{"a": 1}` and `[[1, 2], [3, 4]]`, also inside of `Ok(…)` and `Some(…)`. `None`: it is neither.
     pub(super) fn read(text: &'a str) -> Option<Grid<'a>> {
         let text = text.trim();
         let inside = ["Ok(", "Some("].iter().find_map(|word| text.strip_prefix(word)?.strip_suffix(')'));
         let text = inside.unwrap_or(text);
+        // How `ndarray` ends: `, shape=[2, 2], strides=[2, 1], layout=Cc (0x5), const ndim=2`.
+        let text = text.split_once(", shape=[").map_or(text, |(array, _)| array);
         if let Some(list) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+            if list.starts_with('[') {
+                return Grid::matrix(list);
+            }
             let rows: Vec<(&str, Vec<(&str, &str)>)> = parts(list)?.into_iter().map(fields).collect::<Option<_>>()?;
             let (name, first) = rows.first()?;
             let head: Vec<&str> = first.iter().map(|(field, _)| *field).collect();
@@ -31,14 +48,24 @@ impl<'a> Grid<'a> {
             };
             let fits = !head.is_empty() && rows.iter().all(same);
             let rows = rows.iter().map(|(_, fields)| fields.iter().map(|(_, value)| *value).collect()).collect();
-            return fits.then_some(Grid { head, rows, is_map: false });
+            return fits.then_some(Grid { head: named(head), rows, kind: Kind::Structs });
         }
         let map = text.strip_prefix('{')?.strip_suffix('}')?;
         let rows: Vec<Vec<&str>> = parts(map)?
             .into_iter()
             .map(|part| key_and_value(part).map(|(key, value)| vec![key, value]))
             .collect::<Option<_>>()?;
-        (!rows.is_empty()).then_some(Grid { head: vec!["key", "value"], rows, is_map: true })
+        (!rows.is_empty()).then_some(Grid { head: named(vec!["key", "value"]), rows, kind: Kind::Map })
+    }
+
+    fn matrix(list: &'a str) -> Option<Grid<'a>> {
+        let row = |part: &'a str| parts(part.strip_prefix('[')?.strip_suffix(']')?);
+        let rows: Vec<Vec<&str>> = parts(list)?.into_iter().map(row).collect::<Option<_>>()?;
+        let columns = rows.first()?.len();
+        let fits =
+            columns > 0 && rows.iter().all(|row| row.len() == columns && row.iter().all(|cell| !cell.starts_with('[')));
+        let head = (0..columns).map(|column| Cow::Owned(column.to_string())).collect();
+        fits.then_some(Grid { head, rows, kind: Kind::Matrix })
     }
 
     /// As lines of text.
@@ -54,7 +81,7 @@ impl<'a> Grid<'a> {
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
-        let mut lines = vec![line(&self.head), rule];
+        let mut lines = vec![line(&self.heads()), rule];
         lines.extend(shown.iter().map(|row| line(row)));
         lines.extend(self.more());
         lines.join("\n")
@@ -68,13 +95,21 @@ impl<'a> Grid<'a> {
         };
         let rows: String = self.rows.iter().take(ROWS_MAX).map(|cells| row(cells, "td")).collect();
         let more = self.more().map(|text| format!("<p>{text}</p>")).unwrap_or_default();
-        format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{more}", row(&self.head, "th"))
+        format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{more}", row(&self.heads(), "th"))
+    }
+
+    fn heads(&self) -> Vec<&str> {
+        self.head.iter().map(AsRef::as_ref).collect()
     }
 
     fn more(&self) -> Option<String> {
         let more = self.rows.len().saturating_sub(ROWS_MAX);
         (more > 0).then(|| format!("… {more} more rows"))
     }
+}
+
+fn named<'a>(head: Vec<&'a str>) -> Vec<Cow<'a, str>> {
+    head.into_iter().map(Cow::Borrowed).collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -161,8 +196,21 @@ mod tests {
     #[test]
     fn a_map_has_keys_and_values() {
         let grid = Grid::read(r#"Ok({"a": [1, 2], 'b': P { x: 1 }})"#).unwrap();
-        assert!(grid.is_map);
+        assert_eq!(grid.kind, Kind::Map);
         assert_eq!(grid.rows, [[r#""a""#, "[1, 2]"], ["'b'", "P { x: 1 }"]]);
+    }
+
+    #[test]
+    fn lists_in_a_list_are_rows_also_as_ndarray_writes_them() {
+        let array = "[[1.0, 2.0],\n [3.0, 4.0]], shape=[2, 2], strides=[2, 1], layout=Cc (0x5), const ndim=2";
+        for text in [array, "[[1.0, 2.0], [3.0, 4.0]]"] {
+            let grid = Grid::read(text).unwrap();
+            assert_eq!((grid.kind, grid.heads()), (Kind::Matrix, vec!["0", "1"]));
+            assert_eq!(grid.rows, [["1.0", "2.0"], ["3.0", "4.0"]]);
+        }
+        for text in ["[[]]", "[[1], [1, 2]]", "[[[1]]]", "[[1], 2]"] {
+            assert_eq!(Grid::read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub const ALL: &[Scenario] = &[
     ("what_nobody_reads_goes_to_disk_and_comes_back", what_nobody_reads_goes_to_disk_and_comes_back),
     ("what_was_used_least_recently_goes_first", what_was_used_least_recently_goes_first),
     ("a_put_waits_for_room_that_somebody_makes", a_put_waits_for_room_that_somebody_makes),
+    ("what_comes_back_from_disk_waits_for_room_like_a_put", what_comes_back_from_disk_waits_for_room_like_a_put),
     ("dropped_objects_make_room", dropped_objects_make_room),
     ("a_view_keeps_its_bytes", a_view_keeps_its_bytes),
     ("nested_references_keep_their_targets", nested_references_keep_their_targets),
@@ -128,6 +129,22 @@ fn a_put_waits_for_room_that_somebody_makes() {
         until("it waits", || client.segment().header().rooms.load(Ordering::Acquire) == 1);
         drop(seen);
         waiting.join().unwrap().unwrap();
+    });
+}
+
+fn what_comes_back_from_disk_waits_for_room_like_a_put() {
+    let _front = with_store(8 * MIB);
+    let away = put(&vec![1; 6 * MIB]).unwrap();
+    // It goes to disk for this one, which somebody reads.
+    let object = put(&vec![2; 6 * MIB]).unwrap();
+    let seen = get(&object).unwrap();
+    drop(object);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| get(&away).map(|bytes| bytes.iter().all(|byte| *byte == 1)));
+        let client = client::current().unwrap();
+        until("it waits", || client.segment().header().rooms.load(Ordering::Acquire) == 1);
+        drop(seen);
+        assert!(waiting.join().unwrap().unwrap());
     });
 }
 
