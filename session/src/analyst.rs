@@ -164,7 +164,7 @@ impl Analyst {
 
 /// A name of the glue, of no interest to a person.
 fn is_ours(name: &str) -> bool {
-    name.starts_with("evcxr_") || name.starts_with("mobula_private")
+    name.starts_with("evcxr_")
 }
 
 /// Where the name ends that byte `cursor` is in, or behind.

@@ -2,6 +2,7 @@
 //!
 //! The text is read, not the value, because `Debug` is what every type has; a type that writes something else is shown as it writes it.
 
+use super::table::aligned;
 use std::borrow::Cow;
 
 /// Rows under column heads.
@@ -71,20 +72,12 @@ impl<'a> Grid<'a> {
     /// As lines of text.
     pub(super) fn plain(&self) -> String {
         let shown = &self.rows[..self.rows.len().min(ROWS_MAX)];
-        let width = |column: usize| {
-            let cells = shown.iter().map(|row| row[column].chars().count());
-            cells.chain([self.head[column].chars().count()]).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
-        let line = |cells: &[&str]| {
-            let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        };
-        let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
-        let mut lines = vec![line(&self.heads()), rule];
-        lines.extend(shown.iter().map(|row| line(row)));
-        lines.extend(self.more());
-        lines.join("\n")
+        let rows: Vec<&[&str]> = shown.iter().map(Vec::as_slice).collect();
+        let table = aligned(&self.heads(), &rows);
+        match self.more() {
+            Some(more) => format!("{table}\n{more}"),
+            None => table,
+        }
     }
 
     /// As a table of HTML.

@@ -22,24 +22,26 @@ impl<const N: usize> Table<N> {
 
 impl<const N: usize> fmt::Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |column: usize| {
-            let cells = self.rows.iter().map(|row| row[column].chars().count());
-            cells.chain([self.head[column].chars().count()]).max().unwrap_or(0)
-        };
-        let widths: [usize; N] = std::array::from_fn(width);
-        let line = |f: &mut fmt::Formatter<'_>, cells: [&str; N]| {
-            let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            f.write_str(padded.collect::<Vec<_>>().join("  ").trim_end())
-        };
-        line(f, self.head)?;
-        writeln!(f)?;
-        f.write_str(&"─".repeat(widths.iter().sum::<usize>() + 2 * N.saturating_sub(1)))?;
-        for row in &self.rows {
-            writeln!(f)?;
-            line(f, row.each_ref().map(String::as_str))?;
-        }
-        Ok(())
+        let cells: Vec<[&str; N]> = self.rows.iter().map(|row| row.each_ref().map(String::as_str)).collect();
+        let rows: Vec<&[&str]> = cells.iter().map(|row| row.as_slice()).collect();
+        f.write_str(&aligned(&self.head, &rows))
     }
+}
+
+/// Titles, a rule and rows, in columns as wide as their widest cell.
+pub(super) fn aligned(head: &[&str], rows: &[&[&str]]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
+    let lines = [line(head), rule].into_iter().chain(rows.iter().map(|row| line(row)));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

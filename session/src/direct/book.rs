@@ -114,7 +114,7 @@ impl Book {
         for item in cut.items.iter().filter(|item| !item.about.iter().any(|word| own.contains(word.as_str()))) {
             joined.extend(item.about.iter().filter_map(|word| self.names.get(&(Space::Type, word.clone()))));
         }
-        let again: HashSet<&str> = own.iter().copied().filter(|name| self.unit_of(name).is_some()).collect();
+        let again = self.known_of(&own);
         for unit in self.units.values() {
             let others =
                 unit.items().filter(|item| !item.defines.iter().any(|(_, name)| again.contains(name.as_str())));
@@ -143,7 +143,7 @@ impl Book {
     /// What remains of units when a cell's items are compiled together with theirs: all but what the cell defines anew.
     pub fn sources_of(&self, joined: &BTreeSet<u32>, cut: &Cut) -> Vec<Source> {
         let own: HashSet<&str> = defined(&cut.items).collect();
-        let again: HashSet<&str> = own.iter().copied().filter(|name| self.unit_of(name).is_some()).collect();
+        let again = self.known_of(&own);
         let stays = |item: &Part| {
             !item.defines.iter().any(|(_, name)| own.contains(name.as_str()))
                 && !item.about.iter().any(|word| again.contains(word.as_str()))
@@ -163,6 +163,11 @@ impl Book {
     pub fn statics_of(sources: &[Source]) -> Vec<&str> {
         let items = sources.iter().flat_map(|source| &source.items).filter(|item| item.is_static);
         items.flat_map(|item| item.defines.iter().map(|(_, name)| name.as_str())).collect()
+    }
+
+    /// Those of the names that a unit defines already.
+    fn known_of<'a>(&self, names: &HashSet<&'a str>) -> HashSet<&'a str> {
+        names.iter().copied().filter(|name| self.unit_of(name).is_some()).collect()
     }
 
     fn unit_of(&self, name: &str) -> Option<u32> {

@@ -361,7 +361,8 @@ impl Direct {
     pub(super) fn after(&mut self, cell: CellId, result: &Result<(), CellError>, clock: &Clock) {
         self.habits.note(cell, result, &clock.phases);
         let slow = clock.phases.iter().find(|phase| phase.name == "checkpoint" && phase.took > CHECKPOINT_SLOW);
-        if let Some(phase) = slow.filter(|_| !std::mem::replace(&mut self.habits.warned, slow.is_some())) {
+        if let Some(phase) = slow.filter(|_| !self.habits.warned) {
+            self.habits.warned = true;
             let text = format!(
                 "keeping your variables safe took {:.0} ms after this cell, because they take much memory; what is large belongs in the \
                  store: `let x = put(&x)?;`",

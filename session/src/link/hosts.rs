@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::stdin::Input;
-use super::{Interrupt, Shared};
+use super::{Interrupt, Shared, write_all};
 use crate::event::{Event, Sink};
 use crate::host::Host;
 use crate::link_wire::{FromHost, ToHost, receive, send};
@@ -266,14 +266,7 @@ impl Hosts {
         lines.push("EVCXR_EXECUTION_COMPLETE".into());
         let text = lines.join("\n") + "\n";
         if let Some(results) = &self.results {
-            let mut rest = text.as_bytes();
-            while !rest.is_empty() {
-                match rustix::io::write(results, rest) {
-                    Ok(len) => rest = &rest[len..],
-                    Err(Errno::INTR) => {}
-                    Err(_) => break,
-                }
-            }
+            write_all(results, text.as_bytes());
         }
     }
 

@@ -181,6 +181,19 @@ impl Shared {
     }
 }
 
+/// Writes all of it; `false` when nobody is left to read it.
+fn write_all(to: &OwnedFd, bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rustix::io::write(to, rest) {
+            Ok(len) => rest = &rest[len..],
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
 fn listen(path: &Path) -> Result<OwnedFd, Errno> {
     let listener = rustix::net::socket_with(
         AddressFamily::UNIX,

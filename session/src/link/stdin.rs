@@ -4,7 +4,7 @@
 //! a `read` of descriptor 0; then the person is asked for a line. When nobody can be asked, or nobody answers, the pipe is closed, which the
 //! cell reads as the end of its input. Its next cell has a new one.
 
-use super::Shared;
+use super::{Shared, write_all};
 use crate::event::{InputReader, InputRequest};
 use crossbeam::channel::{Receiver, bounded};
 use rustix::fd::OwnedFd;
@@ -82,19 +82,6 @@ impl Input {
             shared.ring();
         });
     }
-}
-
-fn write_all(to: &OwnedFd, bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match rustix::io::write(to, rest) {
-            Ok(len) => rest = &rest[len..],
-            Err(Errno::INTR) => {}
-            // The cell has ended.
-            Err(_) => return false,
-        }
-    }
-    true
 }
 
 /// Whether a thread of the process is in a `read` of its descriptor 0.
