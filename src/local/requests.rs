@@ -75,7 +75,7 @@ impl Head {
             ToHead::Blocked => self.tell(Event::Blocked(worker?)),
             ToHead::Unblocked => self.tell(Event::Unblocked(worker?)),
             ToHead::Parked => self.tell(Event::Parked(worker?)),
-            ToHead::Strand { task } => self.push(task),
+            ToHead::Strand { task } => self.adopt(task),
             ToHead::Poke => self.look_at_watched(),
             ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_infeasible(function),
             // One more chance for starting a worker; if there is none, the task is refused like those before it.

@@ -185,6 +185,13 @@ impl Head {
         }
     }
 
+    /// A task that its waker had no room for, unless the waker has died since and it is the head's already.
+    pub(super) fn adopt(&mut self, task: ObjectId) {
+        if self.segment.take_step(task, Step::Adopt { by: self.party.seat }) {
+            self.push(task);
+        }
+    }
+
     /// Puts a task that is pending into the head's ring, from which all workers take.
     pub(super) fn push(&mut self, task: ObjectId) {
         self.stranded.push_back(task);

@@ -676,3 +676,22 @@ fn who_dies_with_the_bit_of_a_ring_in_its_hands_leaves_no_task_unseen() {
     ];
     play(history, None).unwrap();
 }
+
+#[test]
+fn a_task_that_its_waker_had_no_room_for_is_in_no_ring_twice_when_the_waker_dies() {
+    let work = Act::Work { size: Size::Inline, contains: 0, fails: false };
+    let history = vec![
+        // Three tasks wait for one, and rings have room for two.
+        submits(0, &[]),
+        submits(0, &[0]),
+        submits(0, &[0]),
+        submits(0, &[0]),
+        does(1, work.clone()),
+        does(2, work.clone()),
+        does(2, work),
+        // Two are done. The head hears of the third, and then of its waker's death.
+        Happens::Dies { who: 1 },
+        Happens::Rest,
+    ];
+    play(history, None).unwrap();
+}

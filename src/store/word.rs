@@ -96,7 +96,8 @@ pub enum Step {
     Submit { by: Seat, flags: Flags, waits: bool },
     /// What the task waited for is there; it is in the ring of `by` now.
     Wake { by: Seat },
-    /// The ring that it was in is gone; it is in the ring of `by` now.
+    /// The ring that it was in is gone, or has no room for it: it is in the ring of `by` now, or will be. Only once, so that it is in no
+    /// ring twice.
     Adopt { by: Seat },
     /// Somebody runs it.
     Claim { by: Seat },
@@ -206,7 +207,9 @@ impl Word {
                 self.to(by, if waits { State::Waiting } else { State::Pending }, flags)
             }
             Step::Wake { by } if state == State::Waiting => self.to(by, State::Pending, flags),
-            Step::Adopt { by } if state == State::Pending => self.to(by, State::Pending, flags),
+            Step::Adopt { by } if state == State::Pending && self.owner() != Some(by) => {
+                self.to(by, State::Pending, flags)
+            }
             Step::Claim { by } if state == State::Pending => self.to(by, State::Running, flags),
             Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.0) << FLAGS),
             Step::Finish { by, flags, len } if is(State::Running, by) => self.to(by, State::Sealed, flags).with(len),

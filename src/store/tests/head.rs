@@ -59,7 +59,11 @@ impl Head {
         match message {
             Message::Failed { task } => self.fail(task).await,
             Message::Carry { task, object } => self.carry_failure(task, object).await,
-            Message::Strand { task } => self.push(task),
+            Message::Strand { task } => {
+                if self.world().segment.take_step(task, Step::Adopt { by: Seat::HEAD }) {
+                    self.push(task);
+                }
+            }
             Message::Poke | Message::Look => self.look_at_watched().await,
             Message::Forget { position } => self.forget(position),
             Message::Restore { id, answer } => {

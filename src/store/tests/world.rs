@@ -1,7 +1,7 @@
 //! The shared tables under test, and the plain model of what must be in them.
 
 use crate::store::layout::Slot;
-use crate::store::{Arena, Body, Flags, Id, Limits, Region, Seat, Segment, Spec, State};
+use crate::store::{Arena, Body, Flags, Id, Limits, Region, SEATS, Seat, Segment, Spec, State};
 use crate::sync::Ordering;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -495,6 +495,10 @@ impl World {
             if by.is_some() || missing == (word.state() == State::Pending) {
                 return Err(format!("task {id} is {word:?} with {args:?}, and is run by {by:?}"));
             }
+            let places = self.places_in_rings(*id);
+            if places > 1 {
+                return Err(format!("task {id} is in rings {places} times"));
+            }
         }
         for (seat, sleep) in &model.asleep {
             let there = sleep.ids.iter().filter(|id| model.is_finished(**id)).count();
@@ -503,6 +507,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// How many entries of rings a task has.
+    fn places_in_rings(&self, task: Id) -> usize {
+        let entries = (0..SEATS as u16).map(Seat).flat_map(|of| {
+            let desk = self.segment.desk(of);
+            let (head, tail) = (desk.head.load(Ordering::Relaxed), desk.tail.load(Ordering::Relaxed));
+            (head..tail).map(move |place| (of, place))
+        });
+        entries.filter(|(of, place)| self.segment.entry(*of, *place).load(Ordering::Relaxed) == task.0).count()
     }
 
     /// Whether a process sleeps, and nobody has rung.
