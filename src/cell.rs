@@ -13,6 +13,7 @@
 #![allow(unsafe_code)] // Every raw call of the table is in this file; all other files use the safe names.
 
 mod block;
+pub mod common;
 pub mod future;
 pub(crate) mod hook;
 pub mod variables;

@@ -36,9 +36,7 @@ pub trait DisplayDebug {
 
 impl<T: Debug + ?Sized> DisplayDebug for T {
     fn evcxr_display(&self) {
-        if type_name::<T>() != "()" {
-            show_result(&self);
-        }
+        show_result(&self, type_name::<T>());
     }
 }
 
@@ -151,8 +149,10 @@ shown_as_its_display!(crate::Errors, crate::Resources, crate::abi::AddressInfo);
 // What is generic in this file calls one of these, so that a cell has little of it to compile.
 
 #[inline(never)]
-fn show_result(value: &dyn Debug) {
-    show("result", &shown(value), None);
+fn show_result(value: &dyn Debug, type_name: &str) {
+    if type_name != "()" {
+        show("result", &shown(value), None);
+    }
 }
 
 #[inline(never)]

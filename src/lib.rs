@@ -81,6 +81,7 @@ pub use {arrow_array, arrow_schema};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cell::cell_error;
+    pub use crate::cell::common::common;
     pub use crate::cell::future::block_on;
     pub use crate::cell::variables::{Failed, Variables, end, end_moving, ending, run};
 

@@ -30,6 +30,7 @@ use crate::error::sentence;
 use crate::object::{Handle, ObjectId, ObjectRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::hint::black_box;
 use std::ptr::NonNull;
 
 /// What can be an argument or a result of a task, and what [`put`](crate::put) can store: owned data that serde can write
@@ -348,6 +349,13 @@ impl Args<'_, '_> {
         let message = format!("it came with another number of arguments than it takes ({})", self.taken);
         Box::new(Cause::Refused { message })
     }
+}
+
+/// Mentions what tasks that take or return a `T` have in common, so that it is compiled where this is: see `cell::common`.
+pub(crate) fn made_for<T: Value>() {
+    black_box(sort::<T> as fn(_) -> _);
+    black_box(encode_result::<T> as fn(&_) -> _);
+    black_box(Args::next::<T> as fn(&mut _) -> _);
 }
 
 /// Runs a task's body and delivers how it ended. Never unwinds: the caller is a C function.

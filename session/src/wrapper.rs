@@ -1,6 +1,10 @@
-//! The rustc wrapper: this executable, when cargo runs it in the place of rustc for a cell's crate.
+//! The rustc wrapper: this executable, when Cargo runs it in the place of rustc.
 //!
-//! evcxr makes a `?` that meets an `Err` print the error on standard error, where nobody can tell it from what the cell
+//! For what cells are linked with, it has generic functions shared: what that library has compiled for a type, no cell compiles again.
+//! rustc does so by itself only in code that is not optimised. It is not asked through `RUSTFLAGS`, because then nothing that is compiled
+//! would be what a session finds that evcxr evaluates.
+//!
+//! For the crate of a cell that evcxr evaluates: evcxr makes a `?` that meets an `Err` print the error on standard error, where nobody can tell it from what the cell
 //! printed itself. Here that one generated line is changed, before rustc sees it, into a call that reports the error as
 //! such. Line numbers stay what they are. All other compilations are passed on untouched.
 
@@ -10,6 +14,15 @@ use std::process::Command;
 
 /// Set for this executable when it is to act as rustc.
 pub const WRAPPER_ENV: &str = "MOBULA_RUSTC";
+/// What it is set to when generic functions are to be shared.
+const SHARE: &str = "share";
+
+/// Has Cargo call this executable for rustc, to have generic functions shared.
+pub fn share_generics(cargo: &mut Command) {
+    if let Ok(program) = std::env::current_exe() {
+        cargo.env("RUSTC_WRAPPER", program).env(WRAPPER_ENV, SHARE);
+    }
+}
 
 /// What evcxr generates, and what stands there instead. Neither is code that a person would type.
 const PRINTED: &str =
@@ -22,15 +35,20 @@ const CHANGED_DIR: &str = "mobula-src";
 
 /// Runs as rustc if this process was started to be it; returns otherwise. To be called before any thread exists.
 pub fn run_if_asked() {
-    if std::env::var_os(WRAPPER_ENV).is_none() {
-        return;
-    }
+    let Some(role) = std::env::var_os(WRAPPER_ENV) else { return };
     let mut args = std::env::args_os().skip(1);
     let Some(rustc) = args.next() else { return };
     let args: Vec<_> = args.collect();
     let mut command = Command::new(rustc);
     command.env_remove(WRAPPER_ENV);
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    if role == SHARE {
+        if is_library(&words) {
+            // One option that is not stable; no feature of the language is used.
+            command.arg("-Zshare-generics=y").env("RUSTC_BOOTSTRAP", "1");
+        }
+        become_rustc(command.args(&args));
+    }
     match changed_source(&words) {
         Some(changed) => {
             let args = args.iter().map(|arg| if arg == SOURCE { changed.as_os_str() } else { arg });
@@ -40,12 +58,22 @@ pub fn run_if_asked() {
             restore_dep_info(&words);
             std::process::exit(status.ok().and_then(|status| status.code()).unwrap_or(101));
         }
-        None => {
-            let error = command.args(&args).exec();
-            eprintln!("mobula: rustc could not be run: {error}");
-            std::process::exit(101);
-        }
+        None => become_rustc(command.args(&args)),
     }
+}
+
+fn become_rustc(command: &mut Command) -> ! {
+    let error = command.exec();
+    eprintln!("mobula: rustc could not be run: {error}");
+    std::process::exit(101);
+}
+
+/// Whether it compiles a library that is linked: not a question of Cargo's, not what a build script tries out, nothing that runs in the
+/// compiler.
+fn is_library(args: &[&str]) -> bool {
+    let is_cargos = std::env::var_os("CARGO_CRATE_NAME").is_some() && args.contains(&"--crate-name");
+    let follows = |flag: &str, kinds: &[&str]| args.windows(2).any(|two| two[0] == flag && kinds.contains(&two[1]));
+    is_cargos && follows("--crate-type", &["lib", "rlib", "dylib"])
 }
 
 /// Writes the changed source, if this is a cell's crate with something to change.

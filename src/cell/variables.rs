@@ -81,7 +81,7 @@ impl Drop for Place {
 
 /// All variables. Made by the first cell and handed on by the process that runs them.
 ///
-/// What is generic here is a few instructions; each cell compiles those again, and nothing else.
+/// What is generic here is a few instructions; each cell compiles those again, unless `common` has them, and nothing else.
 #[derive(Default)]
 pub struct Variables {
     kept: HashMap<&'static str, Place>,
@@ -111,7 +111,6 @@ impl Variables {
     ///
     /// # Safety
     /// The variable was put as a `T`, or as a type of the same definition.
-    #[inline]
     pub unsafe fn take<T: 'static>(&mut self, name: &str) -> T {
         let memory = self.empty_place(name, Layout::new::<T>());
         // SAFETY: the place was full of a value with this layout, which the caller says is a `T`; it counts as empty now.
@@ -119,7 +118,6 @@ impl Variables {
     }
 
     /// Puts a variable back where it was taken from.
-    #[inline]
     pub fn put_back<T: 'static>(&mut self, name: &'static str, value: T) {
         let memory = self.fill_again(name, Shape::of::<T>());
         // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
@@ -127,7 +125,6 @@ impl Variables {
     }
 
     /// Puts a new variable, which counts when the cell ends well.
-    #[inline]
     pub fn put<T: 'static>(&mut self, name: &'static str, value: T) {
         let memory = self.fill_new(name, Shape::of::<T>());
         // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.

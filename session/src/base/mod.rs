@@ -4,9 +4,12 @@
 //! It is a library of its own, and not part of each cell's, for three reasons: linking a cell takes a third of the time, the statics of
 //! a crate exist once in the process that runs the cells, and so do those of the items that cells share.
 
+mod cargo;
+mod linker;
 mod project;
 mod template;
 
+pub use linker::Linker;
 pub use project::Project;
 pub use template::{CELL_DEPS, OPT_LEVEL, Template};
 
@@ -28,6 +31,8 @@ pub struct Built {
     pub externs: BTreeMap<String, PathBuf>,
     /// Folders with what those depend on.
     pub dirs: Vec<PathBuf>,
+    /// What links cells; none where rustc has to ask a C compiler.
+    pub linker: Option<Linker>,
 }
 
 /// How cells are compiled and linked.
@@ -41,8 +46,8 @@ pub struct Base {
     pub crates: Vec<String>,
     /// Folders in which the running cell finds what it is linked with.
     found_in: Vec<PathBuf>,
-    /// rustc calls the linker itself, without a C compiler between them.
-    direct: bool,
+    /// What rustc calls itself, without a C compiler between them.
+    pub linker: Option<Linker>,
 }
 
 impl Base {
@@ -52,18 +57,16 @@ impl Base {
     /// The folder cannot be written.
     pub fn new(built: &Built, toolchain: &Toolchain, stubs: &Path) -> std::io::Result<Base> {
         let target = toolchain.target();
-        let linker = toolchain.sysroot.join("lib/rustlib").join(target).join("bin/rust-lld");
-        let direct = linker.is_file() && target.starts_with("x86_64");
         let mut flags: Vec<OsString> = Vec::new();
         let mut flag = |name: &str, path: &Path| {
             let mut word = OsString::from(name);
             word.push(path);
             flags.push(word);
         };
-        if direct {
+        if let Some(linker) = &built.linker {
             write_stubs(stubs)?;
             flag("-Lnative=", stubs);
-            flag("-Clinker=", &linker);
+            flag("-Clinker=", linker.path());
         }
         flag(&format!("--extern={CRATE}="), &built.library);
         for (name, path) in &built.externs {
@@ -72,10 +75,8 @@ impl Base {
         for dir in &built.dirs {
             flag("-Ldependency=", dir);
         }
-        if direct {
-            flags.extend(["-Zunstable-options".into(), "-Clinker-flavor=gnu-lld".into()]);
-            // Fewer mappings for each library: they are what a fork, and so each checkpoint, goes through.
-            flags.extend(["-Clink-arg=--no-rosegment".into(), "-Crelro-level=off".into()]);
+        if let Some(linker) = &built.linker {
+            flags.extend(["-Zunstable-options", "-Crelro-level=off"].iter().chain(linker.flags()).map(OsString::from));
         }
         let mut found_in =
             vec![toolchain.sysroot.join("lib"), toolchain.sysroot.join("lib/rustlib").join(target).join("lib")];
@@ -85,7 +86,7 @@ impl Base {
             flags,
             crates: built.externs.keys().cloned().collect(),
             found_in,
-            direct,
+            linker: built.linker.clone(),
         })
     }
 
@@ -93,7 +94,8 @@ impl Base {
     pub fn rpath(&self, units: &Path) -> Vec<OsString> {
         let dirs = self.found_in.iter().map(PathBuf::as_path).chain([units]);
         dirs.map(|dir| {
-            let mut word = OsString::from(if self.direct { "-Clink-arg=-rpath=" } else { "-Clink-arg=-Wl,-rpath," });
+            let mut word =
+                OsString::from(if self.linker.is_some() { "-Clink-arg=-rpath=" } else { "-Clink-arg=-Wl,-rpath," });
             word.push(dir);
             word
         })

@@ -10,16 +10,15 @@
 //!
 //! A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
 
-use super::{Built, Project};
+use super::{Built, Linker, Project, cargo};
 use crate::host::EmbeddedFile;
 use crate::running::Running;
 use crate::toolchain::Toolchain;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The crates that a cell can use without asking, beside `mobula`: name and Cargo requirement. They are dependencies of
@@ -29,8 +28,8 @@ pub const CELL_DEPS: [(&str, &str); 2] =
 /// How cells and their dependencies are optimised, unless `:opt` says otherwise; evcxr's default.
 pub const OPT_LEVEL: &str = "2";
 
-/// How often the preparation says what it is doing.
-const NOTICE_EVERY: Duration = Duration::from_secs(5);
+/// Changes when something else is to be in a template that the same sources make.
+const EDITION: &str = "generic functions shared, a linker chosen";
 
 /// A template that no session has used for longer makes room.
 const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -104,27 +103,11 @@ impl Template {
         let seed = self.seed();
         fs::create_dir_all(seed.join("src"))?;
         fs::write(seed.join("src/lib.rs"), "pub use mobula as _;\n")?;
-        fs::write(seed.join("Cargo.toml"), self.seed_manifest())?;
+        fs::write(seed.join("Cargo.toml"), cargo::manifest("ctx", "cdylib", &self.base_deps()))?;
         if let Some(lock) = files.iter().find(|file| file.path == "Cargo.lock") {
             fs::write(seed.join("Cargo.lock"), lock.content)?;
         }
         Ok(())
-    }
-
-    /// The manifest that evcxr would write for a cell with these dependencies: its profile decides whether a session can
-    /// use what was compiled here.
-    fn seed_manifest(&self) -> String {
-        let mut deps = format!("mobula = {}\n", self.mobula_dep());
-        for (name, requirement) in CELL_DEPS {
-            deps.push_str(&format!("{name} = {requirement}\n"));
-        }
-        format!(
-            "[workspace]\n\n[package]\nname = \"ctx\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n\
-             [lib]\ncrate-type = [\"cdylib\"]\npath = \"src/lib.rs\"\n\n\
-             [profile.dev]\nopt-level = {OPT_LEVEL}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\n\
-             debug-assertions = true\ncodegen-units = 16\npanic = 'unwind'\nincremental = true\noverflow-checks = true\n\n\
-             [dependencies]\n{deps}"
-        )
     }
 
     fn build(&self, toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<(), String> {
@@ -150,6 +133,8 @@ impl Template {
             is_async: false,
         };
         let built = project.build(toolchain, true, &Running::default(), notice)?;
+        let linker = Linker::fastest(&built, toolchain, &project.dir);
+        let built = Built { linker, ..built };
         let json = serde_json::to_string(&built).map_err(|error| error.to_string())?;
         fs::write(self.dir.join("base.json"), json).map_err(|error| error.to_string())
     }
@@ -173,45 +158,8 @@ impl Template {
     }
 
     fn cargo(&self, toolchain: &Toolchain, offline: bool, notice: &dyn Fn(String)) -> Result<(), String> {
-        let mut command = Command::new(&toolchain.cargo);
-        if offline {
-            command.arg("--offline");
-        }
-        let mut child = command
-            .args(["build", "--target", toolchain.target()])
-            .current_dir(self.seed())
-            .env("CARGO_TARGET_DIR", "target")
-            .env("CARGO_BUILD_BUILD_DIR", "target")
-            .env("RUSTC", &toolchain.rustc)
-            .env("RUSTFLAGS", "-Cprefer-dynamic")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cargo could not be run: {error}"))?;
-        let mut said = String::new();
-        let mut crates = 0;
-        let mut told = Instant::now();
-        if let Some(stderr) = child.stderr.take() {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if let Some(name) = line.trim_start().strip_prefix("Compiling ") {
-                    crates += 1;
-                    if told.elapsed() >= NOTICE_EVERY {
-                        told = Instant::now();
-                        let name = name.split(" (").next().unwrap_or(name);
-                        notice(format!("still preparing: {crates} crates so far, now {name}"));
-                    }
-                }
-                said.push_str(&line);
-                said.push('\n');
-            }
-        }
-        match child.wait() {
-            Ok(status) if status.success() => Ok(()),
-            Ok(_) => Err(said),
-            Err(error) => Err(error.to_string()),
-        }
+        let target = self.seed().join("target");
+        cargo::build(&self.seed(), &target, toolchain, offline, &Running::default(), notice).map(drop)
     }
 
     /// Lays the compiled dependencies into a session's folder, where evcxr's cargo finds them.
@@ -297,6 +245,7 @@ fn key(files: &[EmbeddedFile], toolchain: &Toolchain) -> String {
         hash.update([0]);
     }
     hash.update(toolchain.version.as_bytes());
+    hash.update(EDITION.as_bytes());
     hash.update(OPT_LEVEL.as_bytes());
     for (name, requirement) in CELL_DEPS {
         hash.update(name.as_bytes());

@@ -5,7 +5,7 @@ use super::child::Child;
 use super::cut::cut;
 use super::plan::Planned;
 use super::{Clock, Direct};
-use crate::base::{self, Base, Project};
+use crate::base::{self, Base, Built, Project};
 use crate::event::{CellError, CellId, Completion, Completions, Event, Phase, Stream};
 use crate::report::plain_error;
 use std::collections::BTreeSet;
@@ -328,7 +328,7 @@ impl Direct {
         if self.running.is_stopped() {
             return Err(crate::report::not_compiled());
         }
-        let built = built.map_err(failed)?;
+        let built = Built { linker: self.base.linker.clone(), ..built.map_err(failed)? };
         let stubs = self.host.session_dir().join("cells/stubs");
         let base = Base::new(&built, &self.toolchain, &stubs).map_err(|error| failed(error.to_string()))?;
         let before = std::mem::replace(&mut self.base, base);

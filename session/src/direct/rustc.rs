@@ -98,6 +98,10 @@ fn command(base: &Base, job: &Job<'_>) -> Command {
         Kind::Cell => "--crate-type=cdylib",
         Kind::Unit => "--crate-type=dylib",
     });
+    if job.opt_level == "0" {
+        // A few functions: more than one thread for them costs more than it gives.
+        command.arg("-Ccodegen-units=1");
+    }
     if job.kind == Kind::Cell {
         // How the compiler tells the types of variables; see `diagnosis`.
         command.arg("--force-warn=trivial_casts");

@@ -1,0 +1,120 @@
+//! Cargo, as it is run here: the manifest of a crate that exists for its dependencies, and a build of it that says how far it is.
+
+use super::template::OPT_LEVEL;
+use crate::running::Running;
+use crate::toolchain::Toolchain;
+use crate::wrapper;
+use serde::Deserialize;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How often a long build says what it is doing.
+const NOTICE_EVERY: Duration = Duration::from_secs(5);
+
+/// One line of what Cargo tells programs.
+#[derive(Deserialize)]
+pub struct Line {
+    /// What it is about.
+    pub reason: String,
+    /// What was compiled.
+    #[serde(default)]
+    pub target: Option<Target>,
+    /// Of which package.
+    #[serde(default)]
+    pub package_id: String,
+    /// What came of it.
+    #[serde(default)]
+    pub filenames: Vec<PathBuf>,
+    /// What the compiler says.
+    #[serde(default)]
+    pub message: Option<serde_json::Value>,
+}
+
+/// What was compiled.
+#[derive(Deserialize)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// `lib`, `proc-macro`, and so on.
+    pub kind: Vec<String>,
+}
+
+/// The manifest of a library with these dependencies. The profile is the one that evcxr writes: with another, a session that evcxr
+/// evaluates could not use what is compiled.
+pub fn manifest(name: &str, crate_type: &str, deps: &[(String, String)]) -> String {
+    let deps: String = deps.iter().map(|(name, requirement)| format!("{name} = {requirement}\n")).collect();
+    format!(
+        "[workspace]\n\n[package]\nname = {name:?}\nversion = \"1.0.0\"\nedition = \"2024\"\n\n\
+         [lib]\ncrate-type = [{crate_type:?}]\npath = \"src/lib.rs\"\n\n\
+         [profile.dev]\nopt-level = {OPT_LEVEL}\ndebug = false\nstrip = \"debuginfo\"\nrpath = true\nlto = false\n\
+         debug-assertions = true\ncodegen-units = 16\npanic = 'unwind'\nincremental = true\noverflow-checks = true\n\n\
+         [dependencies]\n{deps}"
+    )
+}
+
+/// Builds the crate in `dir`.
+///
+/// # Errors
+/// What Cargo or the compiler said.
+pub fn build(
+    dir: &Path,
+    target_dir: &Path,
+    toolchain: &Toolchain,
+    offline: bool,
+    running: &Running,
+    notice: &dyn Fn(String),
+) -> Result<Vec<Line>, String> {
+    let mut command = Command::new(&toolchain.cargo);
+    command.args(["build", "--message-format=json", "--target", toolchain.target()]);
+    if offline {
+        command.arg("--offline");
+    }
+    command
+        .current_dir(dir)
+        .env("CARGO_TARGET_DIR", target_dir)
+        .env("CARGO_BUILD_BUILD_DIR", target_dir)
+        .env("RUSTC", &toolchain.rustc)
+        .env("RUSTFLAGS", "-Cprefer-dynamic")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    wrapper::share_generics(&mut command);
+    let started = running.spawn(&mut command).map_err(|error| format!("cargo could not be run: {error}"))?;
+    let mut child = started.ok_or("interrupted")?;
+    let lines = child.stdout.take().map(|stdout| std::thread::spawn(move || read_lines(stdout)));
+    let mut said = String::new();
+    let (mut crates, mut told) = (0, Instant::now());
+    for line in child.stderr.take().into_iter().flat_map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok))
+    {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix("Compiling ") {
+            crates += 1;
+            if told.elapsed() >= NOTICE_EVERY {
+                told = Instant::now();
+                notice(format!("compiling: {crates} crates so far, now {}", name.split(" (").next().unwrap_or(name)));
+            }
+        }
+        said.push_str(line);
+        said.push('\n');
+    }
+    let lines = lines.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    if running.wait(&mut child) {
+        return Ok(lines);
+    }
+    let rendered = lines.iter().filter_map(|line| line.message.as_ref()?["rendered"].as_str()).collect::<String>();
+    Err(format!("{}{}", said_without_progress(&said), rendered).trim().to_owned())
+}
+
+fn read_lines(from: impl std::io::Read) -> Vec<Line> {
+    BufReader::new(from).lines().map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()).collect()
+}
+
+fn said_without_progress(said: &str) -> String {
+    const PROGRESS: [&str; 9] =
+        ["Compiling", "Downloading", "Downloaded", "Updating", "Locking", "Adding", "Finished", "Blocking", "Fresh"];
+    let kept = said.lines().filter(|line| !PROGRESS.iter().any(|word| line.starts_with(word)));
+    kept.map(|line| format!("{line}\n")).collect()
+}

@@ -1,0 +1,55 @@
+//! What cells do with the types that most of them use, compiled once.
+//!
+//! A cell that sends an `i64` to a task needs a hundred functions made for `i64`: to encode, to decode, to keep the variable. The compiler
+//! makes them in every such cell again, unless a library that the cell is linked with has them and was compiled to share them
+//! (`-Zshare-generics`, as the one that cells are linked with is). Nothing here is ever called; that it is mentioned is enough.
+
+use super::variables::Variables;
+use crate::ObjectRef;
+use crate::api::{get, get_timeout, put};
+use crate::display::{DisplayDebug, display};
+use crate::remote::{Value, made_for};
+use std::fmt::Debug;
+use std::hint::black_box;
+
+/// Mentions all of it.
+pub fn common() {
+    // What whole numbers and fractions are when nobody says what they are, what Ray's users have in their first cells, and text.
+    of::<()>();
+    of::<bool>();
+    of::<i32>();
+    of::<i64>();
+    of::<u32>();
+    of::<u64>();
+    of::<usize>();
+    of::<f32>();
+    of::<f64>();
+    of::<String>();
+    of::<Vec<i32>>();
+    of::<Vec<i64>>();
+    of::<Vec<u64>>();
+    of::<Vec<f64>>();
+    of::<Vec<String>>();
+    black_box(<str as DisplayDebug>::evcxr_display as fn(&_));
+    black_box(<&str as DisplayDebug>::evcxr_display as fn(&_));
+}
+
+fn of<T: Value + Debug>() {
+    made_for::<T>();
+    kept::<T>();
+    kept::<ObjectRef<T>>();
+    kept::<Vec<ObjectRef<T>>>();
+    black_box(<T as DisplayDebug>::evcxr_display as fn(&_));
+    black_box(display::<T> as fn(&_));
+    black_box(put::<T> as fn(&_) -> _);
+    black_box(get::<ObjectRef<T>> as fn(_) -> _);
+    black_box(get::<&ObjectRef<T>> as fn(_) -> _);
+    black_box(get::<&Vec<ObjectRef<T>>> as fn(_) -> _);
+    black_box(get_timeout::<&ObjectRef<T>> as fn(_, _) -> _);
+}
+
+fn kept<T: 'static>() {
+    black_box(Variables::put::<T> as fn(&mut Variables, _, _));
+    black_box(Variables::put_back::<T> as fn(&mut Variables, _, _));
+    black_box(Variables::take::<T> as unsafe fn(&mut Variables, _) -> _);
+}
