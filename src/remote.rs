@@ -24,7 +24,7 @@ pub(crate) use name::{shorten, task_name};
 
 use crate::abi::{Call, Cause, Trampoline};
 use crate::cell::hook::{Unwound, guard};
-use crate::cell::{Arg, Hold, Running, submit};
+use crate::cell::{ARGS_MAX, Arg, Hold, Running, submit};
 use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result};
 use crate::error::sentence;
 use crate::object::{Handle, ObjectId, ObjectRef};
@@ -197,7 +197,10 @@ macro_rules! remote {
                 // Here and not in a function of its own, so that the compiler names the line that called `remote`.
                 let () = F::HOLDS_NO_DATA;
                 let name = std::any::type_name::<F>();
-                ObjectRef::new(start(name, $call::<F, $($type,)* R>, &mut [$(sort($arg.into_arg())),*]))
+                #[allow(unused_mut, reason = "a function of no arguments has none to add")]
+                let mut args = Outgoing::none();
+                $(args.add::<$type>($arg.into_arg());)*
+                ObjectRef::new(start(name, $call::<F, $($type,)* R>, args))
             }
         }
 
@@ -210,14 +213,14 @@ macro_rules! remote {
         {
             // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
             let running = unsafe { Running::take(call) };
-            run(running, &mut |args| {
+            run(running, |args| {
                 // SAFETY: the only way to this trampoline is its address, which only `remote` above takes, after it was given
                 // an `F`; it also made sure that an `F` is all code.
                 let function = unsafe { from_type::<F>() };
-                $(let $arg = args.next::<$type>()?;)*
-                args.end()?;
-                let result = function($($arg),*);
-                encode_result(&result)
+                $(let Some($arg) = args.next::<$type>() else { return };)*
+                if args.end() {
+                    args.give::<R>(&function($($arg),*));
+                }
             });
         }
     };
@@ -252,20 +255,22 @@ pub(crate) fn project<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>
     whole: &ObjectRef<T>,
     _part: F,
 ) -> ObjectRef<P> {
-    ObjectRef::new(start(name, call_part::<T, P, F>, &mut [Ok(Arg::Lent(whole.id().0))]))
+    let mut args = Outgoing::none();
+    args.push(Arg::Lent(whole.id().0));
+    ObjectRef::new(start(name, call_part::<T, P, F>, args))
 }
 
 /// The trampoline of [`project`]. An element that is an `Err` is a value like any other: the task that made it succeeded.
 unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>(call: *const Call) {
     // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
     let running = unsafe { Running::take(call) };
-    run(running, &mut |args| {
+    run(running, |args| {
         // SAFETY: only `project` takes this trampoline's address, after it was given an `F` and made sure that it is all code.
         let part = unsafe { from_type::<F>() };
-        let whole = args.next::<T>()?;
-        args.end()?;
-        let element = part(whole);
-        encode_part(&element)
+        let Some(whole) = args.next::<T>() else { return };
+        if args.end() {
+            args.give_part::<P>(&part(whole));
+        }
     });
 }
 
@@ -284,90 +289,162 @@ unsafe fn from_type<F: Standalone>() -> F {
     unsafe { NonNull::<F>::dangling().read() }
 }
 
-/// An argument as it is submitted, or why it cannot be.
-type Sorted = Result<Arg, EncodeError>;
+/// The arguments of a task that is about to be submitted.
+///
+/// What the functions of a person's own have in common goes through this and through [`Args`], with no `?` and no closure on the way: each
+/// cell that calls `remote` compiles what is left, and a `?` is three functions.
+struct Outgoing {
+    args: [Option<Arg>; ARGS_MAX],
+    len: usize,
+    /// The first that cannot be sent, and why.
+    trouble: Option<(usize, EncodeError)>,
+}
 
-fn sort<A: Value>(arg: TaskArg<A>) -> Sorted {
-    match arg {
-        // The value goes at once: the draft has its bytes.
-        TaskArg::Value(value) => encode(&value).map(|encoded| Arg::Draft(Some(encoded.draft), encoded.refs)),
-        TaskArg::Ref(object) => Ok(Arg::Owned(object.into_handle())),
-        TaskArg::Lent(id) => Ok(Arg::Lent(id.0)),
+impl Outgoing {
+    #[inline(never)]
+    fn none() -> Outgoing {
+        Outgoing { args: [const { None }; ARGS_MAX], len: 0, trouble: None }
     }
+
+    fn add<A: Serialize>(&mut self, arg: TaskArg<A>) {
+        match arg {
+            // The value goes at once: the draft has its bytes.
+            TaskArg::Value(value) => self.push_encoded(encode(&value)),
+            TaskArg::Ref(object) => self.push(Arg::Owned(object.into_handle())),
+            TaskArg::Lent(id) => self.push(Arg::Lent(id.0)),
+        }
+    }
+
+    fn push_encoded(&mut self, encoded: Result<Encoded, EncodeError>) {
+        match encoded {
+            Ok(encoded) => self.push(Arg::Draft(Some(encoded.draft), encoded.refs)),
+            Err(error) => {
+                self.len += 1;
+                self.trouble.get_or_insert((self.len, error));
+            }
+        }
+    }
+
+    fn push(&mut self, arg: Arg) {
+        self.args[self.len] = Some(arg);
+        self.len += 1;
+    }
+}
+
+impl Drop for Outgoing {
+    /// Does nothing of its own. A type that has this is dropped by one function, which cells link; one that has not, by code that each of
+    /// them compiles.
+    #[inline(never)]
+    fn drop(&mut self) {}
 }
 
 /// Submits, or panics where the person called `remote`.
 #[track_caller]
-fn start(name: &'static str, trampoline: Trampoline, args: &mut [Sorted]) -> Handle {
-    match try_start(name, trampoline, args) {
+fn start(name: &'static str, trampoline: Trampoline, mut args: Outgoing) -> Handle {
+    match try_start(name, trampoline, &mut args) {
         Ok(id) => Handle::adopt(id),
         Err(reason) => panic!("task `{}` was not submitted: {reason}", task_name(name)),
     }
 }
 
-fn try_start(name: &'static str, trampoline: Trampoline, args: &mut [Sorted]) -> Result<u64, String> {
-    for (index, arg) in args.iter_mut().enumerate() {
-        match arg {
-            Ok(_) => {}
-            Err(EncodeError::Refused(reason)) => {
-                return Err(format!("argument {} cannot be sent: {reason}", index + 1));
-            }
-            Err(EncodeError::NoRoom(fault)) => return Err(sentence(fault.clone())),
+fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) -> Result<u64, String> {
+    match &args.trouble {
+        None => {}
+        Some((number, EncodeError::Refused(reason))) => {
+            return Err(format!("argument {number} cannot be sent: {reason}"));
         }
+        Some((_, EncodeError::NoRoom(fault))) => return Err(sentence(fault.clone())),
     }
-    submit(name, trampoline, args.iter_mut().flatten()).map_err(sentence)
+    submit(name, trampoline, args.args.iter_mut().flatten()).map_err(sentence)
 }
 
-/// The arguments of a task that is being run.
+/// The arguments of a task that is being run, and what becomes of it.
 struct Args<'a, 'call> {
     running: &'a mut Running<'call>,
     taken: usize,
+    /// Its result, or why there is none.
+    outcome: Option<Result<Encoded, Box<Cause>>>,
 }
 
 impl Args<'_, '_> {
-    fn next<A: DeserializeOwned>(&mut self) -> Result<A, Box<Cause>> {
-        let hold = self.next_hold()?;
-        decode(hold).map_err(|error| self.unreadable(&error))
+    /// The next argument. None: it cannot be had, and the outcome says why.
+    fn next<A: DeserializeOwned>(&mut self) -> Option<A> {
+        match decode(self.next_hold()?) {
+            Ok(value) => Some(value),
+            Err(error) => self.unreadable(&error),
+        }
     }
 
-    fn next_hold(&mut self) -> Result<Hold, Box<Cause>> {
+    fn next_hold(&mut self) -> Option<Hold> {
         self.taken += 1;
-        self.running.next_arg().ok_or_else(|| self.miscounted())
+        let hold = self.running.next_arg();
+        if hold.is_none() {
+            self.miscounted();
+        }
+        hold
     }
 
-    fn end(&mut self) -> Result<(), Box<Cause>> {
-        if self.running.next_arg().is_some() { Err(self.miscounted()) } else { Ok(()) }
+    /// Whether there are no more, as it must be.
+    fn end(&mut self) -> bool {
+        let is_end = self.running.next_arg().is_none();
+        if !is_end {
+            self.miscounted();
+        }
+        is_end
+    }
+
+    /// What the function returned; an `Err` is the task's failure.
+    fn give<R: Serialize>(&mut self, result: &R) {
+        self.outcome = Some(encode_result(result));
+    }
+
+    /// A part of what a task returned, in which an `Err` is a value like any other.
+    fn give_part<R: Serialize>(&mut self, part: &R) {
+        self.outcome = Some(encode_part(part));
     }
 
     #[cold]
-    fn unreadable(&self, error: &DecodeError) -> Box<Cause> {
-        Box::new(Cause::Refused { message: format!("argument {} cannot be read: {error}", self.taken) })
+    fn unreadable<A>(&mut self, error: &DecodeError) -> Option<A> {
+        self.refuse(format!("argument {} cannot be read: {error}", self.taken));
+        None
     }
 
     #[cold]
-    fn miscounted(&self) -> Box<Cause> {
-        let message = format!("it came with another number of arguments than it takes ({})", self.taken);
-        Box::new(Cause::Refused { message })
+    fn miscounted(&mut self) {
+        self.refuse(format!("it came with another number of arguments than it takes ({})", self.taken));
+    }
+
+    fn refuse(&mut self, message: String) {
+        self.outcome = Some(Err(Box::new(Cause::Refused { message })));
     }
 }
 
 /// Mentions what tasks that take or return a `T` have in common, so that it is compiled where this is: see `cell::common`.
 pub(crate) fn made_for<T: Value>() {
-    black_box(sort::<T> as fn(_) -> _);
-    black_box(encode_result::<T> as fn(&_) -> _);
+    black_box(Outgoing::add::<T> as fn(&mut _, _));
     black_box(Args::next::<T> as fn(&mut _) -> _);
+    black_box(Args::give::<T> as fn(&mut _, &_));
+    black_box(<T as IntoArg<T>>::into_arg as fn(T) -> _);
+    black_box(<ObjectRef<T> as IntoArg<T>>::into_arg as fn(_) -> _);
+    black_box(<&ObjectRef<T> as IntoArg<T>>::into_arg as fn(_) -> _);
 }
 
 /// Runs a task's body and delivers how it ended. Never unwinds: the caller is a C function.
-fn run(mut running: Running<'_>, body: &mut dyn FnMut(&mut Args<'_, '_>) -> Result<Encoded, Box<Cause>>) {
+fn run(mut running: Running<'_>, body: fn(&mut Args<'_, '_>)) {
     let returns = running.returns();
     if returns != 1 {
         let message = format!("it returns one object, and {returns} are wanted");
         return running.fail(&Cause::Refused { message });
     }
-    match guard(|| body(&mut Args { running: &mut running, taken: 0 })) {
-        Ok(Ok(Encoded { draft, refs })) => running.succeed(draft, &refs),
-        Ok(Err(cause)) => running.fail(&cause),
+    let ended = guard(|| {
+        let mut args = Args { running: &mut running, taken: 0, outcome: None };
+        body(&mut args);
+        args.outcome
+    });
+    match ended {
+        Ok(Some(Ok(Encoded { draft, refs }))) => running.succeed(draft, &refs),
+        Ok(Some(Err(cause))) => running.fail(&cause),
+        Ok(None) => running.fail(&Cause::Refused { message: "bug: it neither returned nor failed".into() }),
         Err(Unwound::Panic(panic)) => running.fail(&Cause::Panic { message: panic.message, place: panic.place }),
         Err(Unwound::Interrupted) => running.fail(&Cause::Refused { message: "it was interrupted".into() }),
     }
