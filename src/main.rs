@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     mobula_session::wrapper::run_if_asked();
-    mobula_session::cellhost::idle_if_asked();
     mobula_session::analyst::run_if_asked(cli::EMBEDDED_CRATE);
     mobula::worker::role_from_env();
     cli::cell_host::run_if_asked();

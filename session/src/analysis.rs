@@ -5,7 +5,6 @@ use crate::analyst::{ANALYST_ENV, Answer, Ask, Snapshot};
 use crate::event::{Bundle, Completions};
 use crate::host::Host;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -20,9 +19,9 @@ const UNUSED_MAX: Duration = Duration::from_secs(15 * 60);
 pub struct Known(Arc<Mutex<Snapshot>>);
 
 impl Known {
-    /// Replaces what is known: code that makes all of it, and the crates that cells have added.
-    pub fn set(&self, code: String, deps: Vec<(String, String)>) {
-        *self.lock() = Snapshot { code, deps };
+    /// Replaces what is known.
+    pub fn set(&self, snapshot: Snapshot) {
+        *self.lock() = snapshot;
     }
 
     fn get(&self) -> Snapshot {
@@ -131,21 +130,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // This process inherits its children, as it does those of a cell host that dies.
-        let orphans = children(self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for orphan in orphans {
-            let _ = kill_process(orphan, Signal::KILL);
-            let _ = waitpid(Some(orphan), WaitOptions::empty());
-        }
     }
-}
-
-fn children(pid: u32) -> Vec<Pid> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let pids =
-        |list: String| list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>();
-    lists.flat_map(pids).collect()
 }

@@ -19,9 +19,6 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{PidfdFlags, Resource, getpid, getppid, getrlimit, pidfd_open, setrlimit};
 use std::time::Instant;
 
-/// Set for a process that only pretends to run cells: evcxr wants a child, also where nothing is run.
-pub const IDLE_ENV: &str = "MOBULA_IDLE_CHILD";
-
 /// What evcxr sets for its child.
 pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
 
@@ -31,19 +28,6 @@ const LOST: u32 = 4;
 /// Whether this process was started to be the cell host.
 pub fn is_asked_for() -> bool {
     std::env::var_os(CHILD_ENV).is_some() && std::env::var_os(SOCKET_ENV).is_some()
-}
-
-/// Says to everything that it has run, and ends with its input, if this process was started for that; returns otherwise.
-pub fn idle_if_asked() {
-    if std::env::var_os(IDLE_ENV).is_none() || std::env::var_os(CHILD_ENV).is_none() {
-        return;
-    }
-    while read_line(rustix::stdio::stdin()).is_some() {
-        if rustix::io::write(rustix::stdio::stdout(), b"EVCXR_EXECUTION_COMPLETE\n").is_err() {
-            break;
-        }
-    }
-    exit(0)
 }
 
 /// Runs this process as evcxr's child and never returns. To be called before any thread exists.

@@ -1,4 +1,4 @@
-//! Starting evcxr, for whoever wants it: to evaluate, or to complete.
+//! Starting evcxr.
 
 use crate::base::{CELL_DEPS, Template};
 use evcxr::{CommandContext, Error, EvalContext};

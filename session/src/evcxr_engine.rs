@@ -1,6 +1,7 @@
 //! The evaluator that is evcxr: makes it ready, gives it cells, turns what comes back into outcomes. One setting away from the direct one.
 
 use crate::analysis::Known;
+use crate::analyst::Snapshot;
 use crate::base::{OPT_LEVEL, Template};
 use crate::evcxr_context::{self, describe};
 use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase, Sink};
@@ -121,7 +122,7 @@ impl Evcxr {
         if result.is_ok() {
             self.made.push_str(code);
             self.made.push_str(";\n");
-            self.known.set(self.made.clone(), Vec::new());
+            self.known.set(Snapshot { variables: self.made.clone(), ..Snapshot::default() });
         }
         Outcome { cell, result, phases }
     }

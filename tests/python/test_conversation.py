@@ -132,6 +132,35 @@ class Conversation(unittest.TestCase):
         self.assertEqual(self.reply(request)["status"], "error")
         self.published(request, is_idle)
 
+    def test_what_was_made_can_be_completed_and_looked_up_while_a_cell_runs(self):
+        made = "/// Makes one.\nfn make_point() -> Point { Point { across: 1, up: 2.0 } }\nlet point = make_point();"
+        reply, _ = self.run_cell("struct Point { across: i64, up: f64 }\n" + made)
+        self.assertEqual(reply["status"], "ok", reply)
+        busy = self.client.execute("std::io::stdin().lines().count()", allow_stdin=True)
+        self.client.get_stdin_msg(timeout=DEADLINE_S)
+        cases = [
+            ("point.", "across"),
+            ("let other = make_point(); other.u", "up"),
+            ("make_", "make_point"),
+            ("vec![1i64].iter().ma", "map_while"),
+            ("make_point.remote().spl", None),
+            ("std::fs::read_t", "read_to_string"),
+        ]
+        for code, expected in cases:
+            found = self.reply(self.client.complete(code, len(code)))
+            if expected is None:
+                self.assertEqual(found["matches"], [])
+            else:
+                self.assertIn(expected, found["matches"], code)
+                self.assertEqual(found["cursor_end"], len(code))
+        looked_up = self.reply(self.client.inspect("make_point()", 4))
+        self.assertTrue(looked_up["found"])
+        self.assertIn("fn make_point() -> Point", looked_up["data"]["text/plain"])
+        self.assertIn("Makes one.", looked_up["data"]["text/html"])
+        self.manager.interrupt_kernel()
+        self.published(busy, is_idle)
+        self.assertEqual(self.value_of("point.across"), "1")
+
     def test_an_error_has_its_parts_and_stops_what_waits_in_the_queue(self):
         slow = self.client.execute('println!("begun"); panic!("as asked");')
         waiting = self.client.execute('println!("never");')

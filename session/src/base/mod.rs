@@ -9,6 +9,7 @@ mod linker;
 mod project;
 mod template;
 
+pub use cargo::manifest;
 pub use linker::Linker;
 pub use project::Project;
 pub use template::{CELL_DEPS, OPT_LEVEL, Template};

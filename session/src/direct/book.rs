@@ -281,8 +281,8 @@ impl Book {
         }
     }
 
-    /// Code that makes all of this, for the analysis: it is read and never run.
-    pub fn as_code(&self) -> String {
+    /// The items and imports as code, for the analysis: it is read and never run.
+    pub fn items_as_code(&self) -> String {
         let mut code = String::new();
         for import in &self.imports {
             code.push_str(&import.text());
@@ -294,6 +294,12 @@ impl Book {
                 code.push('\n');
             }
         }
+        code
+    }
+
+    /// Statements that make the variables, for the analysis.
+    pub fn variables_as_code(&self) -> String {
+        let mut code = String::new();
         for (name, variable) in &self.variables {
             let word = if variable.is_mut { "mut " } else { "" };
             match &variable.standing {

@@ -10,6 +10,7 @@ use crate::event::{CellError, CellId, Completion, Completions, Event, Phase, Str
 use crate::report::plain_error;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -295,18 +296,18 @@ impl Direct {
     /// Builds what cells are linked against anew, with these crates, and the items of the session for it.
     fn rebuild(&mut self, deps: Vec<(String, String)>) -> Result<(), CellError> {
         let failed = |text: String| plain_error("DepError", &text);
-        let cells = self.host.session_dir().join("cells").join("deps");
-        let target = cells.join("target");
+        let dir = self.deps_dir();
+        let target = dir.join("target");
         if self.bases == 0 {
             self.template.link_target(&target).map_err(|error| failed(format!("the session's folder: {error}")))?;
         }
-        let lock = cells.join("project/Cargo.lock");
+        let lock = self.project_lock();
         let mut all = self.template.base_deps();
         all.retain(|(known, _)| !deps.iter().any(|(name, _)| name == known));
         all.extend(deps.clone());
         let is_async = deps.iter().any(|(name, _)| name == "tokio");
         let project = Project {
-            dir: cells.join("project"),
+            dir: dir.join("project"),
             target_dir: target,
             krate: format!("{}_{}", base::CRATE, self.bases + 1),
             deps: all,
@@ -339,6 +340,15 @@ impl Direct {
         }
         self.deps = deps;
         Ok(())
+    }
+
+    /// The versions of the crates that cells have added, once there are any.
+    pub(super) fn project_lock(&self) -> PathBuf {
+        self.deps_dir().join("project/Cargo.lock")
+    }
+
+    fn deps_dir(&self) -> PathBuf {
+        self.host.session_dir().join("cells/deps")
     }
 
     /// All items of the session, compiled together for another base.

@@ -29,6 +29,7 @@ mod rustc;
 mod write;
 
 use crate::analysis::{Analysis, Known};
+use crate::analyst::Snapshot;
 use crate::base::{self, Base, Template};
 use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Sink, Stream};
 use crate::host::Host;
@@ -207,7 +208,12 @@ impl Direct {
         }
         clock.add("total", begin.elapsed());
         self.after(cell, &result, &clock);
-        self.known.set(self.book.as_code(), self.deps.clone());
+        self.known.set(Snapshot {
+            items: self.book.items_as_code(),
+            variables: self.book.variables_as_code(),
+            deps: self.deps.clone(),
+            lock: (!self.deps.is_empty()).then(|| self.project_lock()),
+        });
         Outcome { cell, result, phases: clock.phases }
     }
 

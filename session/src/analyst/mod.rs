@@ -1,21 +1,27 @@
-//! The process that completes and inspects: rust-analyzer, as evcxr brings it, apart from the session. It takes hundreds of MiB and may
-//! die of what is typed; neither is to trouble those who run cells. One JSON message a line on its standard input and output.
+//! The process that completes and inspects: rust-analyzer, apart from the session. It takes hundreds of MiB and may die of what is typed;
+//! neither is to trouble those who run cells. One JSON message a line on its standard input and output.
+//!
+//! ```text
+//!   mod      the process: questions, answers
+//!   typed    the file that is typed in, and what can be asked of it
+//!   library  what is there before: crates, the standard library
+//! ```
 //!
 //! It is given, as if somebody had typed it, what the session has made so far (items as they are, variables with their types) and then
 //! what is being typed. So nothing is evaluated for it, and nothing inferred that the compiler has told already.
 
-use crate::base::Template;
-use crate::cellhost::IDLE_ENV;
-use crate::evcxr_context;
+mod library;
+mod typed;
+
+use crate::base::{Template, manifest};
 use crate::event::{Bundle, Completion, Completions};
 use crate::host::EmbeddedFile;
 use crate::toolchain::Toolchain;
-use evcxr::CommandContext;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use typed::Typed;
 
 /// Names its folder to this process, and that it is to be one of these.
 pub const ANALYST_ENV: &str = "MOBULA_ANALYST";
@@ -23,10 +29,14 @@ pub const ANALYST_ENV: &str = "MOBULA_ANALYST";
 /// What has been made in the session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Code that makes all of it.
-    pub code: String,
+    /// Its items and imports.
+    pub items: String,
+    /// Statements that make its variables.
+    pub variables: String,
     /// The crates that cells have added: name, and what Cargo is asked for.
     pub deps: Vec<(String, String)>,
+    /// The versions of those, once there are any.
+    pub lock: Option<PathBuf>,
 }
 
 /// A question.
@@ -93,8 +103,13 @@ pub fn run_if_asked(files: &[EmbeddedFile]) {
     std::process::exit(0)
 }
 
+/// What every file begins with.
+const PRELUDE: &str = "use mobula::prelude::*;\nuse serde::{Deserialize, Serialize};\n";
+
 struct Analyst {
-    context: CommandContext,
+    template: Template,
+    dir: PathBuf,
+    typed: Typed,
     deps: Vec<(String, String)>,
 }
 
@@ -103,14 +118,8 @@ impl Analyst {
         let toolchain = Toolchain::find()?;
         toolchain.has_source()?;
         let template = Template::prepare(files, &toolchain, &|_| ())?;
-        let _ = std::fs::remove_dir_all(base);
-        std::fs::create_dir_all(base).map_err(|error| error.to_string())?;
-        let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let mut command = Command::new(program);
-        command.env(IDLE_ENV, "1");
-        let (mut context, dir) = evcxr_context::open(command, base, &template)?;
-        evcxr_context::set_up(&mut context, ":offline 1\n".into(), &dir, &template)?;
-        Ok(Analyst { context, deps: Vec::new() })
+        let typed = open(base, &template, &Snapshot::default())?;
+        Ok(Analyst { template, dir: base.to_owned(), typed, deps: Vec::new() })
     }
 
     fn answer(&mut self, ask: &Ask) -> Answer {
@@ -127,44 +136,60 @@ impl Analyst {
         }
     }
 
-    /// What the session has made, before what is typed.
-    fn before(&mut self, snapshot: &Snapshot) -> String {
-        for (name, requirement) in &snapshot.deps {
-            if !self.deps.contains(&(name.clone(), requirement.clone())) {
-                let _ = self.context.execute(&format!(":dep {name} = {requirement}"));
+    /// Puts what is typed behind what the session has made. Gives where it begins.
+    fn set(&mut self, snapshot: &Snapshot, code: &str) -> usize {
+        if self.deps != snapshot.deps {
+            // Without them, at least everything else is known.
+            if let Ok(typed) = open(&self.dir, &self.template, snapshot) {
+                self.typed = typed;
             }
+            self.deps.clone_from(&snapshot.deps);
         }
-        self.deps.clone_from(&snapshot.deps);
-        format!("use mobula::prelude::*; use serde::{{Serialize, Deserialize}};\n{}\n", snapshot.code)
+        // Items stand alone: what is typed is in a function, and so changes nothing of what is known of them.
+        let before = format!("{PRELUDE}{}\nasync fn mobula_session() {{\n{}\n", snapshot.items, snapshot.variables);
+        let begin = before.len();
+        self.typed.set(format!("{before}{code}\n}}\n"));
+        begin
     }
 
     fn complete(&mut self, snapshot: &Snapshot, code: &str, cursor: usize) -> Answer {
-        let before = self.before(snapshot);
-        let whole = format!("{before}{code}");
-        let found = catch_unwind(AssertUnwindSafe(|| self.context.completions(&whole, before.len() + cursor)));
-        let Ok(Ok(found)) = found else { return Answer { place: (cursor, cursor), ..Answer::default() } };
-        let place = |offset: usize| offset.saturating_sub(before.len()).min(code.len());
-        let items = found.completions.into_iter().filter(|item| !is_ours(&item.code));
-        Answer {
-            place: (place(found.start_offset), place(found.end_offset)),
-            items: items.map(|item| (item.code, item.kind.to_owned(), item.label)).collect(),
-            inspected: None,
-        }
+        let begin = self.set(snapshot, code);
+        let found = catch_unwind(AssertUnwindSafe(|| self.typed.complete(begin + cursor)));
+        let Ok(Some(found)) = found else { return Answer { place: (cursor, cursor), ..Answer::default() } };
+        let place = |offset: usize| offset.saturating_sub(begin).min(code.len());
+        let items = found.items.into_iter().filter(|(text, ..)| !is_ours(text));
+        Answer { place: (place(found.place.0), place(found.place.1)), items: items.collect(), inspected: None }
     }
 
     fn inspect(&mut self, snapshot: &Snapshot, code: &str, cursor: usize) -> Option<(String, String)> {
         let end = end_of_name(code, cursor)?;
-        let before = self.before(snapshot);
-        let whole = format!("{before}{code}");
-        let found = catch_unwind(AssertUnwindSafe(|| self.context.hover_at(&whole, before.len() + end)));
-        let (plain, html) = found.ok()?.ok()?;
-        (plain != "No documentation found").then_some((plain, html))
+        let begin = self.set(snapshot, code);
+        let found = catch_unwind(AssertUnwindSafe(|| self.typed.inspect(begin + end)));
+        let (plain, markdown) = found.ok()??;
+        let mut html = String::new();
+        pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new(&markdown));
+        Some((plain, html))
     }
+}
+
+/// Writes a project with the crates of the session into `dir` and reads it.
+fn open(dir: &Path, template: &Template, snapshot: &Snapshot) -> Result<Typed, String> {
+    let mut deps = template.base_deps();
+    deps.retain(|(known, _)| !snapshot.deps.iter().any(|(name, _)| name == known));
+    deps.extend(snapshot.deps.clone());
+    let write = || {
+        std::fs::create_dir_all(dir.join("src"))?;
+        std::fs::write(dir.join("src/lib.rs"), "")?;
+        std::fs::write(dir.join("Cargo.toml"), manifest("session", "lib", &deps))?;
+        std::fs::copy(snapshot.lock.clone().unwrap_or_else(|| template.lock()), dir.join("Cargo.lock")).map(drop)
+    };
+    write().map_err(|error: std::io::Error| format!("{} cannot be written: {error}", dir.display()))?;
+    Typed::open(dir)
 }
 
 /// A name of the glue, of no interest to a person.
 fn is_ours(name: &str) -> bool {
-    name.starts_with("evcxr_")
+    name.starts_with("evcxr_") || name.starts_with("mobula_session")
 }
 
 /// Where the name ends that byte `cursor` is in, or behind.

@@ -1,0 +1,171 @@
+//! Questions about the file that is typed in.
+
+use super::library;
+use ra_ap_hir::{ChangeWithProcMacros, PrefixKind};
+use ra_ap_ide::{
+    AnalysisHost, CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind, FilePosition,
+    FileRange, HoverConfig, HoverDocFormat, RaFixtureConfig, SubstTyLen,
+};
+use ra_ap_ide_db::SymbolKind;
+use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
+use ra_ap_syntax::{TextRange, TextSize};
+use ra_ap_vfs::FileId;
+use std::path::Path;
+
+/// rust-analyzer, with one file that changes.
+pub struct Typed {
+    host: AnalysisHost,
+    file: FileId,
+    text: String,
+}
+
+/// What could stand somewhere.
+pub struct Candidates {
+    /// What of the text they replace, in bytes.
+    pub place: (usize, usize),
+    /// Text, kind, label.
+    pub items: Vec<(String, String, String)>,
+}
+
+impl Typed {
+    /// Reads the Cargo project in `dir`.
+    ///
+    /// # Errors
+    /// What Cargo said.
+    pub fn open(dir: &Path) -> Result<Typed, String> {
+        let (change, file) = library::load(dir)?;
+        let mut host = AnalysisHost::default();
+        host.apply_change(change);
+        Ok(Typed { host, file, text: String::new() })
+    }
+
+    /// What stands in the file.
+    pub fn set(&mut self, text: String) {
+        let mut change = ChangeWithProcMacros::default();
+        change.change_file(self.file, Some(text.clone()));
+        self.host.apply_change(change);
+        self.text = text;
+    }
+
+    /// What could stand at byte `cursor`: names that begin as what is typed there.
+    pub fn complete(&self, cursor: usize) -> Option<Candidates> {
+        let position = FilePosition { file_id: self.file, offset: TextSize::try_from(cursor).ok()? };
+        let found = self.host.analysis().completions(&completion(), position, None).ok()??;
+        let place = found.first().map(|item| item.source_range);
+        let place = place.unwrap_or_else(|| TextRange::empty(position.offset));
+        let typed = &self.text[place];
+        // What wants to change the text elsewhere, too, cannot be offered: a front end puts in one piece.
+        let fits = |item: &&CompletionItem| item.source_range == place && item.lookup().starts_with(typed);
+        let mut items: Vec<&CompletionItem> = found.iter().filter(fits).collect();
+        items.sort_by_key(|item| std::cmp::Reverse(item.relevance.score()));
+        let items = items.into_iter().filter_map(|item| {
+            let mut edits = item.text_edit.iter();
+            let edit = edits.next().filter(|edit| edit.delete == place)?;
+            edits.next().is_none().then(|| (edit.insert.clone(), kind(item.kind).to_owned(), label(item)))
+        });
+        Some(Candidates { place: (place.start().into(), place.end().into()), items: items.collect() })
+    }
+
+    /// What is known of the name that ends at byte `end`: plain text, and Markdown.
+    pub fn inspect(&self, end: usize) -> Option<(String, String)> {
+        // Without a length: of a range, the type would be told.
+        let range = TextRange::empty(TextSize::try_from(end).ok()?);
+        let ask = |format: HoverDocFormat| {
+            let asked = FileRange { file_id: self.file, range };
+            let found = self.host.analysis().hover(&hover(format), asked).ok()??;
+            Some(found.info.markup.as_str().to_owned())
+        };
+        Some((ask(HoverDocFormat::PlainText)?, ask(HoverDocFormat::Markdown)?))
+    }
+}
+
+/// What is offered: names alone, for a front end that puts them in as they are, and nothing that would need another `use`.
+fn completion() -> CompletionConfig<'static> {
+    let imports = InsertUseConfig {
+        granularity: ImportGranularity::Item,
+        enforce_granularity: false,
+        prefix_kind: PrefixKind::ByCrate,
+        group: false,
+        skip_glob_imports: true,
+    };
+    CompletionConfig {
+        callable: None,
+        snippet_cap: None,
+        snippets: Vec::new(),
+        limit: None,
+        insert_use: imports,
+        full_function_signatures: false,
+        fields_to_resolve: CompletionFieldsToResolve::empty(),
+        enable_postfix_completions: false,
+        enable_imports_on_the_fly: false,
+        enable_self_on_the_fly: true,
+        enable_auto_iter: false,
+        enable_auto_await: false,
+        enable_private_editable: true,
+        enable_term_search: false,
+        term_search_fuel: 0,
+        add_colons_to_module: false,
+        add_semicolon_to_unit: false,
+        prefer_no_std: false,
+        prefer_prelude: true,
+        prefer_absolute: false,
+        exclude_flyimport: Vec::new(),
+        exclude_traits: &[],
+        ra_fixture: RaFixtureConfig::default(),
+    }
+}
+
+fn hover(format: HoverDocFormat) -> HoverConfig<'static> {
+    HoverConfig {
+        format,
+        documentation: true,
+        keywords: true,
+        links_in_hover: false,
+        memory_layout: None,
+        max_trait_assoc_items_count: None,
+        max_fields_count: Some(8),
+        max_enum_variants_count: Some(8),
+        max_subst_ty_len: SubstTyLen::Unlimited,
+        show_drop_glue: false,
+        ra_fixture: RaFixtureConfig::default(),
+    }
+}
+
+/// A name with what a person wants to know of it: `push(&mut self, T)`, `x: i64`.
+fn label(item: &CompletionItem) -> String {
+    let name = &item.label.primary;
+    match (item.kind, item.label.detail_right.as_deref()) {
+        (CompletionItemKind::SymbolKind(SymbolKind::Function | SymbolKind::Method), Some(signature)) => {
+            let (_, rest) = signature.split_once("fn(").unwrap_or_default();
+            if rest.is_empty() { name.to_string() } else { format!("{name}({rest}") }
+        }
+        (CompletionItemKind::SymbolKind(SymbolKind::Field | SymbolKind::Local), Some(ty)) => format!("{name}: {ty}"),
+        _ => name.to_string(),
+    }
+}
+
+/// The words that Jupyter's front ends have pictures for.
+fn kind(kind: CompletionItemKind) -> &'static str {
+    let CompletionItemKind::SymbolKind(symbol) = kind else {
+        return if matches!(kind, CompletionItemKind::Keyword) { "keyword" } else { "instance" };
+    };
+    match symbol {
+        SymbolKind::Module | SymbolKind::CrateRoot | SymbolKind::ToolModule => "module",
+        SymbolKind::Struct
+        | SymbolKind::Enum
+        | SymbolKind::Union
+        | SymbolKind::Trait
+        | SymbolKind::TypeAlias
+        | SymbolKind::TypeParam
+        | SymbolKind::SelfType => "class",
+        SymbolKind::Function
+        | SymbolKind::Method
+        | SymbolKind::Macro
+        | SymbolKind::ProcMacro
+        | SymbolKind::Derive
+        | SymbolKind::DeriveHelper
+        | SymbolKind::Attribute
+        | SymbolKind::BuiltinAttr => "function",
+        _ => "instance",
+    }
+}
