@@ -8,6 +8,7 @@
 //! The front process writes to evcxr what evcxr expects of its child, so that a cell counts as done exactly when the front
 //! says so. The module `twin` says what happens when this process dies.
 
+use crate::crash;
 use crate::event::CellId;
 use crate::host::CellRuntime;
 use crate::library::{Entry, Library, Variables, forget_role};
@@ -79,6 +80,7 @@ impl<'a> Host<'a> {
         let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())?;
         rustix::stdio::dup2_stdin(&null)?;
 
+        crash::tell_to(socket.as_fd());
         let mut host =
             Host { runtime, address, socket, commands, front, variables: Variables::NONE, checkpoint: 0, twin: None };
         host.freeze();
@@ -177,6 +179,7 @@ impl<'a> Host<'a> {
         self.twin = Some(own_twin);
         let Ok(socket) = connect(&self.address) else { self.leave() };
         self.socket = socket;
+        crash::tell_to(self.socket.as_fd());
         let pid = getpid().as_raw_nonzero().get();
         match self.ask(&FromHost::Candidate { pid, checkpoint: self.checkpoint }).0 {
             ToHost::Promote => {

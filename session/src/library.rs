@@ -1,4 +1,4 @@
-//! Opening a cell's library and calling into it. One of this crate's two files with `unsafe`.
+//! Opening a cell's library and calling into it. One of this crate's few files with `unsafe`.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_void};

@@ -42,6 +42,11 @@ pub enum FromHost {
         /// It has lost variables of earlier cells, so this process gives its place to the twin that has them.
         undone: bool,
     },
+    /// It is being ended by a signal.
+    Crashed {
+        /// Where: libraries of cells and offsets in them, innermost first.
+        frames: Vec<(String, u64)>,
+    },
     /// The cell's code has returned, and a new twin holds the state after it.
     Done {
         /// The number of the new twin's checkpoint.

@@ -96,6 +96,8 @@ pub struct Record {
     pub undone: bool,
     /// The cell host died under it.
     pub death: Option<Death>,
+    /// Where it was when it died: libraries of cells and offsets in them, innermost first.
+    pub crash: Vec<(String, u64)>,
     /// The person interrupted it.
     pub interrupted: bool,
     /// The library could not be run.

@@ -11,6 +11,8 @@ use std::ops::Range;
 
 /// At most this many compile errors of one cell are shown.
 const ERRORS_MAX: usize = 8;
+/// And this many callers of the place of a crash: a stack overflow has thousands.
+const CALLERS_MAX: usize = 5;
 
 /// A report in both forms.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -379,19 +381,28 @@ pub fn panicked(last: Option<&Panic>, place: Option<&Found>, callers: &[String])
     CellError { name: "Panic".into(), value: last.message.clone(), plain: rendered.plain, ansi: rendered.ansi }
 }
 
-/// The error of a cell whose process died.
-pub fn died(death: &Death, reason: Option<&str>, cell: &str) -> CellError {
+/// The error of a cell whose process died. `places`: where it was, innermost first.
+pub fn died(death: &Death, reason: Option<&str>, cell: CellId, places: &[Found]) -> CellError {
     let value = match reason {
-        Some(reason) => format!("the process of {cell} {}: {reason}", death.brief()),
-        None => format!("the process of {cell} {death}"),
+        Some(reason) => format!("the process of cell {cell} {}: {reason}", death.brief()),
+        None => format!("the process of cell {cell} {death}"),
     };
-    let rest = "every variable is as it was before this cell; objects and tasks are untouched\n  threads that earlier cells had started are gone";
-    CellError {
-        name: "Crashed".into(),
-        plain: format!("{value}\n  {rest}"),
-        ansi: format!("\x1b[1;31m{value}\x1b[0m\n  {rest}"),
-        value,
+    let mut rendered = match places.first() {
+        Some(place) => at_place("crashed", &value, place),
+        None => Rendered { plain: value.clone(), ansi: format!("\x1b[1;31m{value}\x1b[0m") },
+    };
+    let callers = places.iter().skip(1).take(CALLERS_MAX);
+    let callers = callers.map(|place| format!("called from cell {}:{}:{}", place.cell, place.line, place.column));
+    let rest = [
+        "every variable is as it was before this cell; objects and tasks are untouched",
+        "threads that earlier cells had started are gone",
+    ];
+    for line in callers.chain(rest.map(str::to_owned)) {
+        let line = format!("\n  {line}");
+        rendered.plain.push_str(&line);
+        rendered.ansi.push_str(&line);
     }
+    CellError { name: "Crashed".into(), plain: rendered.plain, ansi: rendered.ansi, value }
 }
 
 /// The error of a cell that the person interrupted. `ended`: it did not stop by itself.

@@ -6,6 +6,7 @@
 
 use crate::direct::edited::Edited;
 use crate::event::CellId;
+use crate::frames;
 use crate::record::Panic;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -86,6 +87,17 @@ impl Sources {
     /// Where in a cell a panic happened; `None` when it was in somebody else's code.
     pub fn find_panic(&self, library: Option<&str>, panic: &Panic) -> Option<Found> {
         self.find_in(library, &panic.file, panic.line, panic.column)
+    }
+
+    /// The places in cells that a process was in when it crashed, innermost first, each once.
+    pub fn find_crash(&self, frames: &[(String, u64)]) -> Vec<Found> {
+        let mut places: Vec<Found> = frames
+            .iter()
+            .filter_map(|(library, offset)| frames::place(library, *offset))
+            .filter_map(|(file, line, column)| self.find_in(None, &file, line, column))
+            .collect();
+        places.dedup();
+        places
     }
 
     /// Who called what panicked, as lines to read: `cell 3:2:5 in deep`. Neighbours that are equal are told once.

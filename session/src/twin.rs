@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The twin shares the host's descriptors: evcxr's command pipe (which nobody reads ahead), standard output and error.
-//! It has one thread, whatever the host had. One of this crate's two files with `unsafe`.
+//! It has one thread, whatever the host had. One of this crate's few files with `unsafe`.
 #![allow(unsafe_code)]
 
 use rustix::event::{PollFd, PollFlags, poll};

@@ -3,7 +3,7 @@
 use crate::event::{CellError, CellId, Event, Phase, Sink, Stream};
 use crate::record::Record;
 use crate::report;
-use crate::sources::Sources;
+use crate::sources::{Found, Sources};
 use std::time::Duration;
 
 /// What a cell's run means, where its process has come to an end of it.
@@ -18,7 +18,8 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> R
         return Err(if record.interrupted {
             report::interrupted(true)
         } else {
-            report::died(death, record.reason, &format!("cell {cell}"))
+            let places: Vec<Found> = sources.find_crash(&record.crash);
+            report::died(death, record.reason, cell, &places)
         });
     }
     // Panics that did not end the cell: of threads, or caught.

@@ -119,6 +119,27 @@ fn a_cell_that_crashes_leaves_every_earlier_variable_as_it_was() {
 }
 
 #[test]
+fn a_crash_is_shown_where_it_happened() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell("fn poke(at: usize) {\n    unsafe { std::ptr::write_volatile(at as *mut i32, 1) }\n}")
+        .failing("let at = 8;\npoke(std::hint::black_box(at));")
+        .failing("let x = 1;\nif x == 1 { std::process::abort() }")
+        .failing("println!(\"{}\", 1);\nstd::thread::spawn(|| poke(16)).join().is_ok()")
+        .failing("fn deep(n: u64) -> u64 { let room = std::hint::black_box([n; 64]); room[7] + deep(n + 1) + room[9] }\ndeep(1)")
+        .run(&place);
+    // Cell, where it crashed, and from where that was called.
+    let expected =
+        [(2, "cell 1:2:", "cell 2:2:"), (3, "cell 3:2:", ""), (4, "cell 1:2:", "cell 4:2:"), (5, "cell 5:1:", "")];
+    for (cell, place, caller) in expected {
+        let (name, _, report) = ran.cell(cell).error();
+        assert!(name == "Crashed" && report.contains(&format!("--> {place}")), "cell {cell}: {report}");
+        assert!(caller.is_empty() || report.contains(&format!("called from {caller}")), "cell {cell}: {report}");
+    }
+    place.leaves_nothing();
+}
+
+#[test]
 fn nothing_is_left_of_a_killed_front_process_whose_task_runs() {
     let place = Place::new();
     let mut running = Notebook::new()

@@ -203,6 +203,7 @@ impl Hosts {
                 state.record.panicked |= how == 1;
                 state.record.failed |= how == 2;
             }
+            Ok(Some((FromHost::Crashed { frames }, _))) => self.shared.lock().record.crash = frames,
             Ok(Some((FromHost::Done { checkpoint, fork_us }, _))) => self.done(checkpoint, fork_us),
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}
