@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn a_library_is_told_by_its_name() {
-        assert!(is_of_a_cell("/tmp/x/libraries/cell_7.so") && is_of_a_cell("/tmp/x/libraries/libcells_2.so"));
+        assert!(is_of_a_cell("/tmp/x/libraries/cell_7.so") && is_of_a_cell("/tmp/x/units/libcells_2.so"));
         assert!(!is_of_a_cell("/usr/lib/libc.so.6") && !is_of_a_cell("/tmp/\"/cell_1.so"));
     }
 }

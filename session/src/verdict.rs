@@ -59,10 +59,11 @@ pub fn terminated(record: &Record, why: &str) -> CellError {
 /// Where the time of a cell's run went.
 pub fn phases(record: &Record) -> Vec<Phase> {
     let phase = |name: &str, took: Duration| Phase { name: name.to_owned(), took };
+    let checkpoint = Duration::from_micros(record.fork_us);
     match (record.loaded_at, record.done_at) {
         (Some(loaded), Some(done)) => vec![
-            phase("run", done.saturating_duration_since(loaded)),
-            phase("checkpoint", Duration::from_micros(record.fork_us)),
+            phase("run", done.saturating_duration_since(loaded).saturating_sub(checkpoint)),
+            phase("checkpoint", checkpoint),
         ],
         _ => Vec::new(),
     }

@@ -102,21 +102,24 @@ struct Folders {
     run: PathBuf,
     /// Items.
     items: PathBuf,
-    /// What was compiled.
+    /// What was compiled of statements.
     libraries: PathBuf,
+    /// What was compiled of items. Apart, because the compiler goes through the folder in which it is to find libraries.
+    units: PathBuf,
 }
 
 impl Folders {
     fn make(base: &Path) -> std::io::Result<Folders> {
-        let folders = Folders { run: base.join("run"), items: base.join("items"), libraries: base.join("libraries") };
-        for dir in [&folders.run, &folders.items, &folders.libraries] {
+        let [run, items, libraries, units] = ["run", "items", "libraries", "units"].map(|name| base.join(name));
+        let folders = Folders { run, items, libraries, units };
+        for dir in [&folders.run, &folders.items, &folders.libraries, &folders.units] {
             std::fs::create_dir_all(dir)?;
         }
         Ok(folders)
     }
 
     fn unit(&self, number: u32) -> PathBuf {
-        self.libraries.join(format!("lib{}.so", Unit::krate(number)))
+        self.units.join(format!("lib{}.so", Unit::krate(number)))
     }
 }
 
@@ -324,6 +327,7 @@ impl Direct {
             kind: Kind::Unit,
             library: &self.folders.unit(number),
             units: &self.units(units),
+            units_dir: &self.folders.units,
             opt_level: self.speed.of_unit(),
             warns: self.habits.warnings,
             brief: true,
@@ -364,6 +368,7 @@ impl Direct {
             kind: Kind::Cell,
             library,
             units: &units,
+            units_dir: &self.folders.units,
             opt_level: self.speed.of_cell(cut),
             warns: self.habits.warnings,
             brief: false,
@@ -462,6 +467,7 @@ impl Direct {
                 kind: Kind::Cell,
                 library: &self.folders.libraries.join("nonsense.so"),
                 units: &[],
+                units_dir: &self.folders.units,
                 opt_level: "0",
                 warns: false,
                 brief: true,

@@ -31,6 +31,8 @@ pub struct Job<'a> {
     pub library: &'a Path,
     /// Names and libraries of the units that it may speak of.
     pub units: &'a [(String, PathBuf)],
+    /// Where those, and what they speak of, are.
+    pub units_dir: &'a Path,
     pub opt_level: &'a str,
     /// Warnings are wanted.
     pub warns: bool,
@@ -117,12 +119,9 @@ fn command(base: &Base, job: &Job<'_>) -> Command {
         word.push(library);
         command.arg(word);
     }
-    if let Some(dir) = job.library.parent() {
-        let mut word = std::ffi::OsString::from("dependency=");
-        word.push(dir);
-        command.arg("-L").arg(word);
-        command.args(base.rpath(dir));
-    }
+    let mut word = std::ffi::OsString::from("dependency=");
+    word.push(job.units_dir);
+    command.arg("-L").arg(word).args(base.rpath(job.units_dir));
     command
 }
 
