@@ -16,6 +16,7 @@ mod block;
 pub mod common;
 pub mod future;
 pub(crate) mod hook;
+pub mod sizes;
 pub mod variables;
 
 pub use block::cell_error;

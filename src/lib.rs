@@ -83,6 +83,7 @@ pub mod __private {
     pub use crate::cell::cell_error;
     pub use crate::cell::common::common;
     pub use crate::cell::future::block_on;
+    pub use crate::cell::sizes;
     pub use crate::cell::variables::{Failed, Variables, end, end_moving, ending, run};
 
     /// What a cell has in scope.

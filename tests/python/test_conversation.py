@@ -125,6 +125,20 @@ class Conversation(unittest.TestCase):
             self.assertIn(phase, phases)
         self.published(request, is_idle)
 
+    def test_commands_tell_what_cells_cost_and_what_errors_mean(self):
+        def printed(code):
+            reply, messages = self.run_cell(code)
+            self.assertEqual(reply["status"], "ok", reply)
+            return "".join(m["content"]["text"] for m in messages if kind(m) == "stream")
+
+        self.run_cell("1 + 1")
+        self.assertRegex(printed(":checkpoint"), r"cell \d+.*\d")
+        self.assertIn("moved elsewhere", printed(":explain E0382"))
+        printed(":timing")
+        self.assertRegex(printed("2;"), r"compile.*ms")
+        printed(":timing")
+        self.assertEqual(printed("3;"), "")
+
     def test_output_arrives_while_the_cell_runs(self):
         request = self.client.execute('println!("so far"); loop { std::thread::park() }')
         self.published(request, lambda m: kind(m) == "stream" and "so far" in m["content"]["text"])

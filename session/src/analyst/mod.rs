@@ -166,6 +166,10 @@ impl Analyst {
         let begin = self.set(snapshot, code);
         let found = catch_unwind(AssertUnwindSafe(|| self.typed.inspect(begin + end)));
         let (plain, markdown) = found.ok()??;
+        // Which module it is in, where that is the session itself.
+        let plain = plain.strip_prefix("session\n").map_or(plain.clone(), |rest| rest.trim_start().to_owned());
+        let markdown =
+            markdown.trim_start().strip_prefix("```rust\nsession\n```").map_or(markdown.clone(), str::to_owned);
         let mut html = String::new();
         pulldown_cmark::html::push_html(&mut html, pulldown_cmark::Parser::new(&markdown));
         Some((plain, html))

@@ -120,7 +120,7 @@ impl Book {
                 unit.items().filter(|item| !item.defines.iter().any(|(_, name)| again.contains(name.as_str())));
             // An impl of the type that is defined anew belongs to the old one.
             let mut users = others.filter(|item| !item.about.iter().any(|word| again.contains(word.as_str())));
-            if users.any(|item| again.iter().any(|name| item.mentions.contains(*name))) {
+            if users.any(|item| again.iter().any(|name| item.mentions.contains(plain(name)))) {
                 joined.insert(unit.number);
             }
         }
@@ -191,7 +191,7 @@ impl Book {
         let imported: HashSet<&str> = self.imports.iter().filter_map(|import| import.name.as_deref()).collect();
         let mut uses: BTreeSet<(u32, &str)> = BTreeSet::new();
         for ((_, name), unit) in &self.names {
-            if wanted.contains(name.as_str())
+            if wanted.contains(plain(name))
                 && !own.contains(name.as_str())
                 && !imported.contains(name.as_str())
                 && !except.contains(unit)
@@ -381,6 +381,13 @@ mod tests {
         let book = book(&["fn f() {}", "struct P; fn g() {}", "trait Area {}", "use std::fmt::Debug;"]);
         assert_eq!(prelude(&book, "f()"), "use cells_1::f; use cells_3::Area as _; use std::fmt::Debug;");
         assert_eq!(prelude(&book, "let p = P;"), "use cells_2::P; use cells_3::Area as _; use std::fmt::Debug;");
+    }
+
+    #[test]
+    fn a_name_that_is_a_keyword_is_one_name_however_it_is_written() {
+        let mut book = book(&["fn r#match() {}", "fn of() { r#match() }"]);
+        assert_eq!(prelude(&book, "r#match()"), "use cells_1::r#match;");
+        assert_eq!(add(&mut book, 3, "fn r#match() -> i64 { 1 }"), BTreeSet::from([2]));
     }
 
     #[test]

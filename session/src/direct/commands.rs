@@ -6,7 +6,7 @@ use super::cut::cut;
 use super::plan::Planned;
 use super::{Clock, Direct};
 use crate::base::{self, Base, Built, Project};
-use crate::event::{CellError, CellId, Completion, Completions, Event, Phase, Stream};
+use crate::event::{CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
 use crate::report::plain_error;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Name, arguments and meaning of each.
 const COMMANDS: [(&str, &str, &str); 12] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`"),
-    (":vars", "", "the variables, with their types"),
+    (":vars", "", "the variables, with their types and sizes"),
     (":type", "EXPRESSION", "the type of an expression, which is not run"),
     (":doc", "NAME", "the documentation of a name"),
     (":warnings", "", "show the compiler's warnings about your code; again, to stop"),
@@ -128,7 +128,12 @@ pub fn brief(ty: &str) -> String {
 
 impl Direct {
     /// Carries out a cell's commands, in order; the crates of neighbouring `:dep`s are built at once.
-    pub(super) fn commands(&mut self, cell: CellId, lines: &[String]) -> Result<(), CellError> {
+    pub(super) fn commands(
+        &mut self,
+        cell: CellId,
+        lines: &[String],
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
         let mut deps = Vec::new();
         for line in lines {
             let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -137,18 +142,21 @@ impl Direct {
                 deps.push(dep(argument).ok_or_else(mistake)?);
             } else {
                 self.add_deps(std::mem::take(&mut deps))?;
-                self.command(cell, name, argument.trim())?;
+                self.command(cell, name, argument.trim(), input)?;
             }
         }
         self.add_deps(deps)
     }
 
-    fn command(&mut self, cell: CellId, name: &str, argument: &str) -> Result<(), CellError> {
+    fn command(
+        &mut self,
+        cell: CellId,
+        name: &str,
+        argument: &str,
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
         match (name, argument) {
-            (":vars", "") => {
-                self.say(cell, &self.variables());
-                Ok(())
-            }
+            (":vars", "") => self.show_variables(cell, input),
             (":type", argument) => self.type_of(cell, argument),
             (":doc", name) if !name.is_empty() => self.document(cell, name),
             (":warnings", "") => {
@@ -186,19 +194,20 @@ impl Direct {
         (self.sink)(Event::Text { cell, stream: Stream::Stdout, text: format!("{}\n", text.trim_end()) });
     }
 
-    fn variables(&self) -> String {
+    /// Prints the variables. Only where they are is known how large they are, so this is a cell like any other.
+    fn show_variables(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
         if self.book.variables.is_empty() {
-            return "there are no variables".into();
+            self.say(cell, "there are no variables");
+            return Ok(());
         }
-        let rows: Vec<[String; 3]> = self.book.variables.iter().map(|(name, variable)| row(name, variable)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let (first, second) = (width(0), width(1));
-        let mut text = String::new();
-        for [name, ty, standing] in &rows {
-            let line = format!("{name:<first$}  {ty:<second$}  {standing}");
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-        text
+        let rows: String = self.book.variables.iter().map(|(name, variable)| row(name, variable)).collect();
+        let code = format!(
+            "{{ use ::mobula::__private::sizes::{{Owning as _, Plain as _, Weighed, print_variables}}; print_variables(&[{rows}]) }};"
+        );
+        let result = self.evaluate(cell, &code, &mut Clock::default());
+        // What follows in the cell is a run of its own.
+        self.link.begin(cell, input.cloned());
+        result
     }
 
     fn type_of(&mut self, cell: CellId, expression: &str) -> Result<(), CellError> {
@@ -393,16 +402,21 @@ fn mistake(text: &str) -> CellError {
     plain_error("CommandError", text)
 }
 
-fn row(name: &str, variable: &Variable) -> [String; 3] {
+/// A variable as code that makes a line of the table.
+fn row(name: &str, variable: &Variable) -> String {
     let standing = match &variable.standing {
         Standing::Kept | Standing::Function(_) => String::new(),
         Standing::Lost(Lost::Moved(cell)) => format!("moved in cell {cell}"),
         Standing::Lost(Lost::Nameless(cell, _)) => format!("ended with cell {cell}: its type has no name"),
         Standing::Lost(Lost::Borrowed(cell)) => format!("ended with cell {cell}: it refers to another variable"),
     };
-    let name = if variable.is_mut { format!("mut {name}") } else { name.to_owned() };
+    let shown = if variable.is_mut { format!("mut {name}") } else { name.to_owned() };
     let ty = if variable.ty.contains("{closure@") { "closure".into() } else { brief(&variable.ty) };
-    [name, ty, standing]
+    let size = match variable.standing {
+        Standing::Kept => format!("Some((&Weighed(&{name})).bytes())"),
+        _ => "None".into(),
+    };
+    format!("({shown:?}, {ty:?}, {size}, {standing:?}), ")
 }
 
 fn help() -> String {

@@ -111,13 +111,22 @@ pub struct Cut {
     pub is_heavy: bool,
 }
 
-/// Cuts a cell. `None` if it is not Rust; the compiler says why better than we could.
+/// Cuts a cell. `None` if it is not Rust; the compiler says why better than we could. A `let` or a `use` at its end may do without `;`.
 pub fn cut(code: &str) -> Option<Cut> {
+    // Behind a line's end, because the last line may be a comment. What is generated has a `;` there in any case.
+    parse(code, |_| true).or_else(|| {
+        parse(&format!("{code}\n;"), |last| matches!(last, Some(Stmt::Local(_) | Stmt::Item(Item::Use(_)))))
+    })
+}
+
+/// Cuts a cell whose last statement is as it may be.
+fn parse(code: &str, may_end_with: impl Fn(Option<&Stmt>) -> bool) -> Option<Cut> {
     let whole = |input: syn::parse::ParseStream<'_>| {
         Ok((input.call(Attribute::parse_inner)?, input.call(Block::parse_within)?))
     };
     let parsed = syn::parse::Parser::parse_str(whole, code);
-    let cut = parsed.ok().map(|(attributes, statements)| {
+    let fitting = parsed.ok().filter(|(_, statements)| may_end_with(statements.last()));
+    let cut = fitting.map(|(attributes, statements)| {
         let mut cut = Cutter::default().all(&statements);
         // A comment of the form `//!` is one, too, and of no use to anybody here.
         let is_comment = |attribute: &&Attribute| !attribute.path().is_ident("doc");
@@ -514,6 +523,16 @@ mod tests {
         let mut text = code.to_owned();
         edits.iter().rev().for_each(|edit| text.replace_range(edit.range.clone(), edit.text));
         text
+    }
+
+    #[test]
+    fn a_let_or_a_use_at_the_end_may_do_without_its_semicolon_and_nothing_else_may() {
+        assert_eq!(names(&cut("let x = 1").unwrap()), ["x"]);
+        assert_eq!(names(&cut("let a = 1;\nlet b = a // the last").unwrap()), ["a", "b"]);
+        assert_eq!(cut("use std::fmt::Debug").unwrap().imports.len(), 1);
+        assert!(cut("let a = 1\nlet b = 2;").is_none());
+        assert!(cut("const A: i64 = 1").is_none());
+        assert!(cut("1 + 1").unwrap().shown.is_some());
     }
 
     #[test]

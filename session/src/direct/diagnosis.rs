@@ -171,6 +171,17 @@ impl Message {
     }
 }
 
+/// Where the compiler lists all that could stand in a place, and a `;` is among it, that is mostly what was forgotten.
+pub fn explain_semicolon(finding: &mut Finding) {
+    let Some(rest) = finding.message.strip_prefix("expected one of ") else { return };
+    if let Some((possible, found)) = rest.rsplit_once(", found ")
+        && possible.contains("`;`")
+        && finding.helps.is_empty()
+    {
+        finding.helps.push(format!("perhaps a `;` is missing before {found}"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

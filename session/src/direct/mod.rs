@@ -118,6 +118,12 @@ impl Folders {
         Ok(folders)
     }
 
+    /// A name for a library of a cell's: of a library that was opened before under the same name, the first would be run again.
+    fn unused(&self, cell: CellId) -> PathBuf {
+        let names = std::iter::once(format!("cell_{cell}.so")).chain((2..).map(|run| format!("cell_{cell}_{run}.so")));
+        names.map(|name| self.libraries.join(name)).find(|path| !path.exists()).unwrap_or_default()
+    }
+
     fn unit(&self, number: u32) -> PathBuf {
         self.units.join(format!("lib{}.so", Unit::krate(number)))
     }
@@ -200,10 +206,10 @@ impl Direct {
         let begin = Instant::now();
         self.running.reset();
         self.sources.add_cell(cell, code);
-        self.link.begin(cell, input);
+        self.link.begin(cell, input.clone());
         let mut clock = Clock::default();
         let (commands, code) = commands::apart(code);
-        let mut result = self.commands(cell, &commands);
+        let mut result = self.commands(cell, &commands, input.as_ref());
         if result.is_ok() && !code.trim().is_empty() {
             result = self.evaluate(cell, &code, &mut clock);
         } else {
@@ -263,7 +269,7 @@ impl Direct {
         }
         let mut planned = Planned::new(cut, &book.variables);
         let library = if cut.runs {
-            let library = self.folders.libraries.join(format!("cell_{cell}.so"));
+            let library = self.folders.unused(cell);
             clock.time("compile", || self.compile_cell(&book, cell, code, cut, &mut planned, &library))?;
             Some(library)
         } else {
@@ -446,6 +452,7 @@ impl Direct {
         }
         for finding in &mut findings {
             plan::explain_lost(finding, variables);
+            diagnosis::explain_semicolon(finding);
         }
         if findings.is_empty() {
             let text = format!("the compiler failed:\n{}", compiled.rest.trim());
