@@ -73,11 +73,12 @@ fn has_room() -> bool {
     let mut stack = MaybeUninit::<libc::stack_t>::uninit();
     // SAFETY: writes the description of this thread's stack for handlers.
     let known = unsafe { libc::sigaltstack(std::ptr::null(), stack.as_mut_ptr()) } == 0;
-    // SAFETY: it was written.
-    known && {
-        let stack = unsafe { stack.assume_init() };
-        stack.ss_flags & libc::SS_DISABLE != 0 || stack.ss_size >= STACK_BYTES_MIN
+    if !known {
+        return false;
     }
+    // SAFETY: it was written.
+    let stack = unsafe { stack.assume_init() };
+    stack.ss_flags & libc::SS_DISABLE != 0 || stack.ss_size >= STACK_BYTES_MIN
 }
 
 /// What happens with the signal otherwise.

@@ -72,6 +72,7 @@ mod tests {
     use super::{Owning as _, Plain as _, Weighed};
 
     #[test]
+    #[allow(clippy::needless_borrow, reason = "as the session writes it, of types that it does not know")]
     fn a_value_is_as_large_as_it_is_with_the_memory_that_it_owns() {
         struct Mine(u64);
         assert_eq!((&Weighed(&1_i64)).bytes(), 8);

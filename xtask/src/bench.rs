@@ -4,7 +4,8 @@
 //! benches/floors.rs   what the machine can do ─┐
 //! benches/start.rs    starting, and being idle ─┤
 //! benches/tasks.rs    tasks and objects, a cell ├─▶ rows ─▶ table with ratios, target/bench/mobula.json
-//! benches/cells.py    cells, through Jupyter   ─┘
+//! benches/cells.py    cells, through Jupyter    │
+//! benches/terminal.py cells, at a terminal     ─┘
 //! ```
 //!
 //! All of them print the same lines of JSON. The rows have the names that the peers' scripts give to the same work, so that
@@ -68,6 +69,8 @@ const FLOORS: &[(&str, &[&str], f64)] = &[
     ("steady", &["rustc_empty_cdylib"], 1.0),
     ("steady_after_100_items", &["rustc_empty_cdylib"], 1.0),
     ("remote_call", &["rustc_empty_cdylib"], 1.0),
+    ("repl_steady", &["rustc_empty_cdylib"], 1.0),
+    ("repl_remote_call", &["rustc_empty_cdylib"], 1.0),
 ];
 
 /// Measures, prints the table and writes it to `target/bench/mobula.json`.
@@ -105,6 +108,8 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         let paths = [prefix.join("share/jupyter")].into_iter().chain(std::env::split_paths(&found));
         let path = std::env::join_paths(paths).context("a path of Jupyter's has a colon")?;
         ours.extend(measure(cells.args(&options.peer).env("JUPYTER_PATH", path))?);
+        let mut terminal = command(&python, &["benches/terminal.py", "--repeats", &repeats]);
+        ours.extend(measure(terminal.arg(tree.mobula()))?);
     }
     print!("{}", table(&floors, &ours));
     let file = folder.join("mobula.json");
