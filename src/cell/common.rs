@@ -4,7 +4,7 @@
 //! makes them in every such cell again, unless a library that the cell is linked with has them and was compiled to share them
 //! (`-Zshare-generics`, as the one that cells are linked with is). Nothing here is ever called; that it is mentioned is enough.
 
-use super::variables::Variables;
+use super::variables;
 use crate::ObjectRef;
 use crate::api::{get, get_timeout, put};
 use crate::display::{DisplayDebug, display};
@@ -36,9 +36,9 @@ pub fn common() {
 
 fn of<T: Value + Debug>() {
     made_for::<T>();
-    kept::<T>();
-    kept::<ObjectRef<T>>();
-    kept::<Vec<ObjectRef<T>>>();
+    variables::made_for::<T>();
+    variables::made_for::<ObjectRef<T>>();
+    variables::made_for::<Vec<ObjectRef<T>>>();
     black_box(<T as DisplayDebug>::evcxr_display as fn(&_));
     black_box(display::<T> as fn(&_));
     black_box(put::<T> as fn(&_) -> _);
@@ -46,10 +46,4 @@ fn of<T: Value + Debug>() {
     black_box(get::<&ObjectRef<T>> as fn(_) -> _);
     black_box(get::<&Vec<ObjectRef<T>>> as fn(_) -> _);
     black_box(get_timeout::<&ObjectRef<T>> as fn(_, _) -> _);
-}
-
-fn kept<T: 'static>() {
-    black_box(Variables::put::<T> as fn(&mut Variables, _, _));
-    black_box(Variables::put_back::<T> as fn(&mut Variables, _, _));
-    black_box(Variables::take::<T> as unsafe fn(&mut Variables, _) -> _);
 }

@@ -18,6 +18,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::fmt::Display;
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A type without its name: what is to be known of it to keep a value.
@@ -173,6 +174,13 @@ impl Variables {
             drop(self.kept.insert(name, place));
         }
     }
+}
+
+/// Mentions what keeps a variable of type `T`, so that it is compiled where this is: see `common`.
+pub(super) fn made_for<T: 'static>() {
+    black_box(Variables::put::<T> as fn(&mut Variables, _, _));
+    black_box(Variables::put_back::<T> as fn(&mut Variables, _, _));
+    black_box(Variables::take::<T> as unsafe fn(&mut Variables, _) -> _);
 }
 
 /// What a cell's `?` turns every error into. It reports the error, and then is nothing.

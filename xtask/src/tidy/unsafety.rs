@@ -6,6 +6,7 @@ use super::{Complaint, File};
 /// The files that may hold `unsafe`, each with what it does that safe Rust cannot.
 const ALLOWED: &[(&str, &str)] = &[
     ("benches/floors.rs", "an atomic in memory that two processes share"),
+    ("session/src/crash.rs", "a handler of the signals that a crash has"),
     ("session/src/library.rs", "opens a cell's library and calls into it"),
     ("session/src/twin.rs", "forks the frozen twin"),
     ("src/abi.rs", "the types of the C table's functions"),
