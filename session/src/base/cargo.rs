@@ -1,6 +1,5 @@
 //! Cargo, as it is run here: the manifest of a crate that exists for its dependencies, and a build of it that says how far it is.
 
-use super::template::OPT_LEVEL;
 use crate::running::Running;
 use crate::toolchain::Toolchain;
 use crate::wrapper;
@@ -9,6 +8,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// How cells and their dependencies are optimised, unless `:opt` says otherwise; evcxr's default.
+pub const OPT_LEVEL: &str = "2";
 
 /// How often a long build says what it is doing.
 const NOTICE_EVERY: Duration = Duration::from_secs(5);

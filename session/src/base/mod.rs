@@ -9,10 +9,10 @@ mod linker;
 mod project;
 mod template;
 
-pub use cargo::manifest;
+pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;
 pub use project::Project;
-pub use template::{CELL_DEPS, OPT_LEVEL, Template};
+pub use template::{CELL_DEPS, Template};
 
 use crate::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};

@@ -25,8 +25,6 @@ use std::time::{Duration, Instant, SystemTime};
 /// `mobula`, so they cost nothing more.
 pub const CELL_DEPS: [(&str, &str); 2] =
     [("serde", "{ version = \"1\", features = [\"derive\"] }"), ("ndarray", "\"0.17\"")];
-/// How cells and their dependencies are optimised, unless `:opt` says otherwise; evcxr's default.
-pub const OPT_LEVEL: &str = "2";
 
 /// Changes when something else is to be in a template that the same sources make.
 const EDITION: &str = "generic functions shared, a linker chosen";
@@ -246,7 +244,7 @@ fn key(files: &[EmbeddedFile], toolchain: &Toolchain) -> String {
     }
     hash.update(toolchain.version.as_bytes());
     hash.update(EDITION.as_bytes());
-    hash.update(OPT_LEVEL.as_bytes());
+    hash.update(cargo::OPT_LEVEL.as_bytes());
     for (name, requirement) in CELL_DEPS {
         hash.update(name.as_bytes());
         hash.update(requirement.as_bytes());
