@@ -83,10 +83,12 @@ fn serve(folder: &PathBuf, inbox: &Receiver<(Ask, Sender<Answer>)>) {
         };
         match next {
             Ok((ask, reply)) => {
-                if analyst.is_none() {
+                let mut answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
+                if answer.is_none() {
+                    // There was none, or it had died before it was asked.
                     analyst = Process::start(folder).ok();
+                    answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
                 }
-                let answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
                 if answer.is_none() {
                     // It died of this question; the next one finds a new one.
                     analyst = None;

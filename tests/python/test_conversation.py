@@ -3,7 +3,10 @@
 Every wait has a deadline, and none is a guess at how long something takes.
 """
 
+import os
+import pathlib
 import queue
+import signal
 import time
 import unittest
 
@@ -62,6 +65,15 @@ class Conversation(unittest.TestCase):
         reply, messages = self.run_cell(code)
         self.assertEqual(reply["status"], "ok", reply)
         return next(m["content"]["data"]["text/plain"] for m in messages if kind(m) == "execute_result")
+
+    def analysts(self):
+        """The processes that complete for this kernel."""
+        parent = self.manager.provisioner.pid
+        children = pathlib.Path(f"/proc/{parent}/task").glob("*/children")
+        pids = {int(pid) for file in children for pid in file.read_text().split()}
+        found = [pid for pid in pids if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "mobula-analyst"]
+        self.assertTrue(found)
+        return found
 
     def test_a_cell_is_busy_then_input_then_outputs_then_idle(self):
         reply, messages = self.run_cell('println!("one"); println!("two"); 3')
@@ -167,6 +179,10 @@ class Conversation(unittest.TestCase):
             else:
                 self.assertIn(expected, found["matches"], code)
                 self.assertEqual(found["cursor_end"], len(code))
+        # Whoever ends the process that knows all this ends nothing else.
+        for process in self.analysts():
+            os.kill(process, signal.SIGKILL)
+        self.assertIn("across", self.reply(self.client.complete("point.", 6))["matches"])
         looked_up = self.reply(self.client.inspect("make_point()", 4))
         self.assertTrue(looked_up["found"])
         self.assertIn("fn make_point() -> Point", looked_up["data"]["text/plain"])
