@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
 /// The version of everything in this file. A library and a loader that differ refuse each other with a sentence.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -340,6 +340,25 @@ pub struct Place {
     /// The shared library that was running, when known.
     pub library: String,
     /// The same place as a person knows it, once the session has looked it up.
+    pub cell: Option<CellPlace>,
+    /// From where that was called, innermost first, where it was code of cells.
+    pub callers: Vec<Caller>,
+}
+
+/// A call on the way to a place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The function that has the call; empty for a cell's own statements.
+    pub name: String,
+    /// As in [`Place`].
+    pub file: String,
+    /// As in [`Place`].
+    pub line: u32,
+    /// As in [`Place`].
+    pub column: u32,
+    /// How often in a row.
+    pub times: u32,
+    /// As in [`Place`].
     pub cell: Option<CellPlace>,
 }
 

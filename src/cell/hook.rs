@@ -13,12 +13,13 @@
 
 use super::block::Json;
 use super::{role, write_block};
-use crate::abi::{Place, Tenant};
+use crate::abi::{Caller, Place, Tenant};
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What unwinds a cell that was interrupted. Raised without the hook, so nothing is printed.
 struct Interrupted;
@@ -110,6 +111,7 @@ fn read(info: &PanicHookInfo<'_>) -> Panic {
         column: location.column(),
         library: String::new(), // The loader knows which it was running.
         cell: None,
+        callers: Vec::new(),
     });
     Panic { message: payload_text(info.payload()), place }
 }
@@ -118,9 +120,48 @@ fn read(info: &PanicHookInfo<'_>) -> Panic {
 fn keep(info: &PanicHookInfo<'_>) -> bool {
     let inside = DEPTH.get() > 0;
     if inside {
-        LAST.set(Some(Box::new(read(info))));
+        let mut panic = read(info);
+        if let Some(place) = panic.place.as_mut().filter(|_| role() == Tenant::WORKER && may_look()) {
+            place.callers = callers(place, frames(&Backtrace::force_capture().to_string()));
+        }
+        LAST.set(Some(Box::new(panic)));
     }
     inside
+}
+
+/// Finding the callers takes tens of milliseconds, and a worker may run thousands of tasks a second that fail: they are looked for once
+/// in this while.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+fn may_look() -> bool {
+    static LOOKED: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut looked = LOOKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_due = looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+    if is_due {
+        *looked = Some(Instant::now());
+    }
+    is_due
+}
+
+/// At most so many callers are told.
+const CALLERS_MAX: usize = 8;
+
+/// The frames behind a place, neighbours that are equal as one.
+fn callers(place: &Place, frames: Vec<(String, String)>) -> Vec<Caller> {
+    let mut callers: Vec<Caller> = Vec::new();
+    for (name, at) in frames {
+        let mut parts = at.rsplitn(3, ':');
+        let (column, line, file) = (parts.next(), parts.next(), parts.next().unwrap_or_default());
+        let number = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        let (line, column) = (number(line), number(column));
+        match callers.last_mut() {
+            None if (file, line) == (place.file.as_str(), place.line) => {}
+            Some(last) if (last.file.as_str(), last.line, last.column) == (file, line, column) => last.times += 1,
+            _ => callers.push(Caller { name, file: file.to_owned(), line, column, times: 1, cell: None }),
+        }
+    }
+    callers.truncate(CALLERS_MAX);
+    callers
 }
 
 fn in_worker(info: &PanicHookInfo<'_>) {

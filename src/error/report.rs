@@ -11,7 +11,7 @@
 //! ```
 
 use super::{GetError, InitError, PutError, Room, WaitError, WorkerStatus};
-use crate::abi::{Cause, CellPlace, Failure, Place};
+use crate::abi::{Caller, Cause, CellPlace, Failure, Place};
 use std::fmt::{self, Display, Write};
 
 /// Everything that is known of a failed task, as plain text of several lines without a final line break.
@@ -42,6 +42,7 @@ pub fn report(failure: &Failure) -> String {
         if let Some(cell) = &at.cell {
             let _ = write!(text, "\n  | {}\n  | {}", cell.text, caret(cell));
         }
+        at.callers.iter().for_each(|caller| text.push_str(&called_from(caller)));
     }
     if failure.pid != 0 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. }) {
         let _ = write!(text, "\n  worker pid {}", failure.pid);
@@ -81,6 +82,14 @@ pub(super) fn place(place: &Place) -> String {
         Some(at) => format!("cell {}, line {}, column {}", at.cell, at.line, at.column),
         None => format!("{}:{}:{}", place.file, place.line, place.column),
     }
+}
+
+/// The line about a caller; empty when no cell is known.
+fn called_from(caller: &Caller) -> String {
+    let Some(at) = &caller.cell else { return String::new() };
+    let within = if caller.name.is_empty() { String::new() } else { format!(" in {}", caller.name) };
+    let times = if caller.times > 1 { format!(" ({} times)", caller.times) } else { String::new() };
+    format!("\n  called from cell {}:{}:{}{within}{times}", at.cell, at.line, at.column)
 }
 
 /// A caret below the column, with the line's own tabs so that it stays below it.
@@ -221,7 +230,22 @@ mod tests {
 
     fn panicked(text: &str, column: u32) -> Cause {
         let cell = CellPlace { cell: 1, line: 2, column, text: text.into() };
-        let place = Place { file: "src/lib.rs".into(), line: 9, column, library: String::new(), cell: Some(cell) };
+        let caller = Caller {
+            name: "outer".into(),
+            file: "cell 1".into(),
+            line: 3,
+            column: 2,
+            times: 2,
+            cell: Some(CellPlace { line: 3, ..cell.clone() }),
+        };
+        let place = Place {
+            file: "src/lib.rs".into(),
+            line: 9,
+            column,
+            library: String::new(),
+            cell: Some(cell),
+            callers: vec![caller],
+        };
         Cause::Panic { message: "odd".into(), place: Some(place) }
     }
 
@@ -234,6 +258,7 @@ mod tests {
   at cell 1, line 2, column 13
   | fn half() { panic!(\"odd\") }
   |             ^
+  called from cell 1:3:13 in outer (2 times)
   worker pid 1234
   carried by: `g`, `h`";
         assert_eq!(format!("{error:#}"), expected);

@@ -5,7 +5,7 @@
 
 use super::RuntimeEvent;
 use super::head::{FAILURES_MAX, Head};
-use crate::abi::{Cause, Failure};
+use crate::abi::{Cause, Failure, Place};
 use crate::protocol::ObjectId;
 use crate::store::{Estate, Flags, State, Step, Word};
 use crate::sync::Ordering;
@@ -43,6 +43,17 @@ impl Head {
         self.fail(task, failure);
     }
 
+    /// Finds the callers of a place in the cells; of no other one anything can be told.
+    fn locate_callers(&self, place: &mut Place) {
+        let mut callers = std::mem::take(&mut place.callers);
+        for caller in &mut callers {
+            let at = Place { file: caller.file.clone(), line: caller.line, column: caller.column, ..place.clone() };
+            caller.cell = self.observer.locate(&at);
+        }
+        callers.retain(|caller| caller.cell.is_some());
+        place.callers = callers;
+    }
+
     /// The task has failed here and now.
     pub(super) fn fail_at_origin(&mut self, task: ObjectId, mut cause: Cause, pid: u32) {
         if !self.word(task).is_some_and(Word::is_task) {
@@ -56,6 +67,7 @@ impl Head {
             // The worker's hook knows the line, not the library.
             place.library = function.map(|function| function.library.clone()).unwrap_or_default();
             place.cell = self.observer.locate(place);
+            self.locate_callers(place);
         }
         let name = self.functions.name(spec.function).to_owned();
         let failure = Failure { task: name, pid, cell: spec.cell, cause, carried_by: Vec::new() };

@@ -1,7 +1,9 @@
 //! Frames of every message, whole, cut anywhere, damaged, and bytes that are none.
 
 use super::*;
-use crate::abi::{AddressInfo, Answer, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question};
+use crate::abi::{
+    AddressInfo, Answer, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question,
+};
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -47,8 +49,16 @@ fn place() -> impl Strategy<Value = Place> {
         column,
         text,
     });
-    (text(), any::<(u32, u32)>(), text(), prop::option::of(cell))
-        .prop_map(|(file, (line, column), library, cell)| Place { file, line, column, library, cell })
+    let caller = (text(), any::<(u32, u32, u32)>()).prop_map(|(name, (line, column, times))| Caller {
+        file: name.clone(),
+        name,
+        line,
+        column,
+        times,
+        cell: None,
+    });
+    (text(), any::<(u32, u32)>(), text(), prop::option::of(cell), prop::collection::vec(caller, 0..3))
+        .prop_map(|(file, (line, column), library, cell, callers)| Place { file, line, column, library, cell, callers })
 }
 
 fn cause() -> impl Strategy<Value = Cause> {

@@ -128,3 +128,16 @@ fn arrays_come_back_as_views_of_the_store_and_everything_is_freed_in_the_end() {
     assert_eq!(ran.cell(5).value(), "2000000");
     place.leaves_nothing();
 }
+
+#[test]
+fn a_task_that_panics_names_the_lines_that_called() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell("fn deep(n: i64) -> i64 {\n    assert!(n > 3, \"too small\");\n    n\n}")
+        .cell("#[inline(never)]\nfn outer(n: i64) -> i64 {\n    deep(n) + 1\n}")
+        .failing("get(&outer.remote(1))?")
+        .run(&place);
+    let (_, _, report) = ran.cell(3).error();
+    assert!(report.contains("at cell 1, line 2") && report.contains("called from cell 2:3:"), "{report}");
+    place.leaves_nothing();
+}

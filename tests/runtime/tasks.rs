@@ -111,7 +111,14 @@ task!(broken = |_| Err(Cause::Error { message: "odd".into() }));
 
 task!(
     panicked = |_| {
-        let place = Place { file: "src/lib.rs".into(), line: 3, column: 5, library: String::new(), cell: None };
+        let place = Place {
+            file: "src/lib.rs".into(),
+            line: 3,
+            column: 5,
+            library: String::new(),
+            cell: None,
+            callers: Vec::new(),
+        };
         Err(Cause::Panic { message: "boom".into(), place: Some(place) })
     }
 );
