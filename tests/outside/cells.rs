@@ -57,3 +57,18 @@ fn a_crate_can_be_added_and_what_was_made_before_goes_on_with_it() {
     assert_eq!(ran.cell(8).value(), "8");
     place.leaves_nothing();
 }
+
+#[test]
+fn what_a_cell_starts_on_tokios_runtime_goes_on_in_later_cells_and_a_crash_leaves_a_new_runtime() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell(":dep tokio = { version = \"1\", features = [\"rt-multi-thread\", \"time\", \"sync\"] }")
+        .cell("let (tell, told) = tokio::sync::oneshot::channel::<i64>();\nlet task = tokio::spawn(async move { told.await.unwrap() * 2 });")
+        .cell("tell.send(21).unwrap();\ntask.await?")
+        .failing("std::process::abort();")
+        .cell("tokio::spawn(async { tokio::time::sleep(Duration::from_millis(1)).await; 6 }).await?")
+        .run(&place);
+    assert_eq!(ran.cell(3).value(), "42");
+    assert_eq!(ran.cell(5).value(), "6");
+    place.leaves_nothing();
+}

@@ -11,27 +11,32 @@ use std::path::PathBuf;
 /// Has compiled here what most cells would compile; see `mobula::__private::common`.
 const COMMON: &str = "pub fn common() { mobula::__private::common() }\n";
 
-/// Runs the future of a cell, on one runtime for all cells. A process that has taken over from a dead one starts anew: threads are not
+/// Runs the future of a cell, or lets a cell without one start tasks, on one runtime for all cells. A process that has taken over from a dead one starts anew: threads are not
 /// copied with a process.
 const BLOCK_ON: &str = "
 type Runtime = (u32, &'static tokio::runtime::Runtime);
 
 static RUNTIME: std::sync::Mutex<Option<Runtime>> = std::sync::Mutex::new(None);
 
-pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
-    let runtime = {
-        let mut runtime = RUNTIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match *runtime {
-            Some((pid, runtime)) if pid == std::process::id() => runtime,
-            _ => {
-                let made = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect(\"a runtime for async cells\");
-                let made: &'static tokio::runtime::Runtime = Box::leak(Box::new(made));
-                *runtime = Some((std::process::id(), made));
-                made
-            }
+fn runtime() -> &'static tokio::runtime::Runtime {
+    let mut runtime = RUNTIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    match *runtime {
+        Some((pid, runtime)) if pid == std::process::id() => runtime,
+        _ => {
+            let made = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect(\"a runtime for async cells\");
+            let made: &'static tokio::runtime::Runtime = Box::leak(Box::new(made));
+            *runtime = Some((std::process::id(), made));
+            made
         }
-    };
-    runtime.block_on(future)
+    }
+}
+
+pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    runtime().block_on(future)
+}
+
+pub fn enter() -> tokio::runtime::EnterGuard<'static> {
+    runtime().enter()
 }
 ";
 

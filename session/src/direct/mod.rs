@@ -51,7 +51,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use write::file_name;
+use write::{Within, file_name};
 
 /// How often a cell is compiled again because of what became of its variables.
 const ROUNDS_MAX: usize = 8;
@@ -364,7 +364,7 @@ impl Direct {
                 units.extend(Unit::numbers_in(path));
             }
         }
-        let awaits = cut.awaits.then(|| self.block_on());
+        let within = self.within(cut);
         let (source, krate) = (file_name(cell), format!("cell_{cell}"));
         let units = self.units(units);
         let mut job = Job {
@@ -380,7 +380,7 @@ impl Direct {
             brief: false,
         };
         for _ in 0..ROUNDS_MAX {
-            let text = write::cell(cell, code, cut, &imports, &planned.plan, awaits.as_deref());
+            let text = write::cell(cell, code, cut, &imports, &planned.plan, &within);
             std::fs::write(self.folders.run.join(&source), &text.text)
                 .map_err(|error| report::plain_error("SessionError", &format!("the session's folder: {error}")))?;
             let texts = Texts::from([(source.clone(), text)]);
@@ -413,12 +413,14 @@ impl Direct {
         numbers.into_iter().map(|number| (Unit::krate(number), self.folders.unit(number))).collect()
     }
 
-    /// What runs the future that a cell with `.await` is.
-    fn block_on(&self) -> String {
-        if self.base.crates.iter().any(|name| name == "tokio") {
-            format!("::{}::block_on", base::CRATE)
-        } else {
-            "::mobula::__private::block_on".into()
+    /// What the statements of a cell stand in: where Tokio is among the session's crates, they can start its tasks.
+    fn within(&self, cut: &Cut) -> Within {
+        let has_tokio = self.base.crates.iter().any(|name| name == "tokio");
+        match (cut.awaits, has_tokio) {
+            (true, true) => Within::Future(format!("::{}::block_on", base::CRATE)),
+            (true, false) => Within::Future("::mobula::__private::block_on".into()),
+            (false, true) => Within::Runtime(format!("::{}::enter", base::CRATE)),
+            (false, false) => Within::Nothing,
         }
     }
 
@@ -464,7 +466,7 @@ impl Direct {
     /// The compiler's own words about what is not Rust.
     fn explain_nonsense(&self, cell: CellId, code: &str) -> CellError {
         let cut = Cut { runs: true, ..Cut::default() };
-        let text = write::cell(cell, code, &cut, "", &plan::Plan::default(), None);
+        let text = write::cell(cell, code, &cut, "", &plan::Plan::default(), &Within::Nothing);
         let source = file_name(cell);
         if std::fs::write(self.folders.run.join(&source), &text.text).is_ok() {
             let job = Job {

@@ -18,8 +18,18 @@ use std::ops::Range;
 /// What every cell finds in scope without asking. A glob, so that it gives way to whatever a cell defines or imports.
 const PRELUDE: &str = "use mobula::__private::prelude::*;";
 
+/// What a cell's statements stand in.
+pub enum Within {
+    /// Nothing more.
+    Nothing,
+    /// A runtime for futures, on which they can start some; the function that enters it.
+    Runtime(String),
+    /// A future; the function that runs it.
+    Future(String),
+}
+
 /// The text of a cell's function.
-pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, awaits: Option<&str>) -> Edited {
+pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, within: &Within) -> Edited {
     let mut text = Edited::new(number, code);
     for attribute in &cut.attributes {
         text.copy(attribute.clone());
@@ -47,8 +57,10 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, a
     text.generated(
         "let mobula_end = ::mobula::__private::run(|| -> ::core::result::Result<(), ::mobula::__private::Failed> { ",
     );
-    if let Some(block_on) = awaits {
-        text.generated(&format!("{block_on}(async {{ "));
+    match within {
+        Within::Nothing => {}
+        Within::Runtime(enter) => text.generated(&format!("let _mobula_entered = {enter}(); ")),
+        Within::Future(block_on) => text.generated(&format!("{block_on}(async {{ ")),
     }
     for (name, variable) in &plan.empty {
         let word = if variable.is_mut { "mut " } else { "" };
@@ -64,7 +76,7 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, a
         text.glue(Glue::Put(name.clone()), &format!("mobula_variables.put({name:?}, {name}); "));
     }
     text.generated("::core::result::Result::Ok(())");
-    if awaits.is_some() {
+    if matches!(within, Within::Future(_)) {
         text.generated(" })");
     }
     text.generated(" }); ");
@@ -178,7 +190,7 @@ mod tests {
         let code = "let x = 1;\nfn f() -> i64 {\n    1\n}\n// shown:\nf() + x // end";
         let cut = cut(code).unwrap();
         let plan = Plan { puts: vec!["x".into()], ..Plan::default() };
-        let text = cell(CellId(7), code, &cut, "", &plan, None).text;
+        let text = cell(CellId(7), code, &cut, "", &plan, &Within::Nothing).text;
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("let x = 1;"));
         assert_eq!(lines[1].trim(), "");
