@@ -132,21 +132,24 @@ fn tell() {
     unsafe { _Unwind_Backtrace(note, (&raw mut frames).cast()) };
     let mut text = [0_u8; TOLD_BYTES_MAX];
     let mut rest = &mut text[..];
-    // `FromHost::Crashed`, as serde writes it.
-    let mut is_whole = rest.write_all(b"{\"Crashed\":{\"frames\":[").is_ok();
-    let mut comma = "";
-    for address in &frames.addresses[..frames.len] {
-        is_whole &= frame(&mut rest, comma, *address).is_some_and(|was_told| {
-            comma = if was_told { "," } else { comma };
-            true
-        });
+    if write_told(&mut rest, &frames.addresses[..frames.len]).is_none() {
+        return;
     }
-    is_whole &= rest.write_all(b"]}}").is_ok();
     let len = TOLD_BYTES_MAX - rest.len();
-    if is_whole {
-        // SAFETY: the bytes are readable; the descriptor may be closed by now, which is an error like any other.
-        unsafe { libc::send(FRONT.load(Ordering::Relaxed), text.as_ptr().cast(), len, libc::MSG_NOSIGNAL) };
+    // SAFETY: the bytes are readable; the descriptor may be closed by now, which is an error like any other.
+    unsafe { libc::send(FRONT.load(Ordering::Relaxed), text.as_ptr().cast(), len, libc::MSG_NOSIGNAL) };
+}
+
+/// Writes `FromHost::Crashed`, as serde would. None: there is no room for it.
+fn write_told(out: &mut &mut [u8], addresses: &[usize]) -> Option<()> {
+    out.write_all(b"{\"Crashed\":{\"frames\":[").ok()?;
+    let mut comma = "";
+    for address in addresses {
+        if frame(out, comma, *address)? {
+            comma = ",";
+        }
     }
+    out.write_all(b"]}}").ok()
 }
 
 /// Writes a frame, if it is of a cell's library: whether it was one. None: there is no room left.

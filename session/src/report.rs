@@ -23,6 +23,18 @@ pub struct Rendered {
     pub ansi: String,
 }
 
+impl Rendered {
+    /// Puts lines behind it, which belong to it.
+    fn add(&mut self, lines: impl Iterator<Item = String>) {
+        for line in lines {
+            for text in [&mut self.plain, &mut self.ansi] {
+                text.push_str("\n  ");
+                text.push_str(&line);
+            }
+        }
+    }
+}
+
 /// A place in a cell, and what to say there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -319,11 +331,7 @@ pub fn panic(panic: &Panic, place: Option<&Found>, callers: &[String]) -> Render
     let mut rendered = panic_alone(panic, place);
     // The place itself has been shown.
     let skipped = usize::from(place.is_some());
-    for caller in callers.iter().skip(skipped) {
-        let line = format!("\n  called from {caller}");
-        rendered.plain.push_str(&line);
-        rendered.ansi.push_str(&line);
-    }
+    rendered.add(callers.iter().skip(skipped).map(|caller| format!("called from {caller}")));
     rendered
 }
 
@@ -397,11 +405,7 @@ pub fn died(death: &Death, reason: Option<&str>, cell: CellId, places: &[Found])
         "every variable is as it was before this cell; objects and tasks are untouched",
         "threads that earlier cells had started are gone",
     ];
-    for line in callers.chain(rest.map(str::to_owned)) {
-        let line = format!("\n  {line}");
-        rendered.plain.push_str(&line);
-        rendered.ansi.push_str(&line);
-    }
+    rendered.add(callers.chain(rest.map(str::to_owned)));
     CellError { name: "Crashed".into(), plain: rendered.plain, ansi: rendered.ansi, value }
 }
 

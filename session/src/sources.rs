@@ -91,8 +91,9 @@ impl Sources {
 
     /// The places in cells that a process was in when it crashed, innermost first, each once.
     pub fn find_crash(&self, frames: &[(String, u64)]) -> Vec<Found> {
-        let mut places: Vec<Found> = frames
-            .iter()
+        // A recursion has one frame many times, and for each its library would be read.
+        let each_once = frames.chunk_by(|a, b| a == b).filter_map(|same| same.first());
+        let mut places: Vec<Found> = each_once
             .filter_map(|(library, offset)| frames::place(library, *offset))
             .filter_map(|(file, line, column)| self.find_in(None, &file, line, column))
             .collect();

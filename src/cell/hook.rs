@@ -122,7 +122,7 @@ fn keep(info: &PanicHookInfo<'_>) -> bool {
     if inside {
         let mut panic = read(info);
         if let Some(place) = panic.place.as_mut().filter(|_| role() == Tenant::WORKER && may_look()) {
-            place.callers = callers(place, frames(&Backtrace::force_capture().to_string()));
+            place.callers = callers(place, frames_here());
         }
         LAST.set(Some(Box::new(panic)));
     }
@@ -182,7 +182,7 @@ fn in_cell_host(info: &PanicHookInfo<'_>) {
         Some(place) => (place.file.as_str(), place.line, place.column),
         None => ("", 0, 0),
     };
-    let frames = frames(&Backtrace::force_capture().to_string());
+    let frames = frames_here();
     let frame = |(name, place): &(String, String)| format!("[{},{}]", Json(name), Json(place));
     let json = format!(
         "{{\"message\":{},\"file\":{},\"line\":{line},\"column\":{column},\"thread\":{},\"frames\":[{}]}}",
@@ -196,6 +196,11 @@ fn in_cell_host(info: &PanicHookInfo<'_>) {
 
 /// At most so many frames are told.
 const FRAMES_MAX: usize = 50;
+
+/// The frames that this thread is in.
+fn frames_here() -> Vec<(String, String)> {
+    frames(&Backtrace::force_capture().to_string())
+}
 
 /// The frames of a backtrace that are code of cells, innermost first: the function's name, and `cell 3:2:5`.
 fn frames(backtrace: &str) -> Vec<(String, String)> {

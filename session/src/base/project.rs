@@ -53,8 +53,6 @@ pub struct Project {
     pub deps: Vec<(String, String)>,
     /// Versions that are to stay.
     pub lock: Option<PathBuf>,
-    /// Cells can `.await` on a runtime of Tokio's.
-    pub is_async: bool,
 }
 
 impl Project {
@@ -111,7 +109,7 @@ impl Project {
         let names = self.deps.iter().map(|(name, _)| name.replace('-', "_"));
         let mut source: String = names.map(|name| format!("pub extern crate {name};\n")).collect();
         source.push_str(COMMON);
-        if self.is_async {
+        if self.deps.iter().any(|(name, _)| name == "tokio") {
             source.push_str(BLOCK_ON);
         }
         fs::write(self.dir.join("src/lib.rs"), source)?;

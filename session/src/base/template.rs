@@ -128,7 +128,6 @@ impl Template {
             krate: super::CRATE.into(),
             deps: self.base_deps(),
             lock: Some(self.lock()),
-            is_async: false,
         };
         let built = project.build(toolchain, true, &Running::default(), notice)?;
         let linker = Linker::fastest(&built, toolchain, &project.dir);

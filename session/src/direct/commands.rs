@@ -314,14 +314,12 @@ impl Direct {
         let mut all = self.template.base_deps();
         all.retain(|(known, _)| !deps.iter().any(|(name, _)| name == known));
         all.extend(deps.clone());
-        let is_async = deps.iter().any(|(name, _)| name == "tokio");
         let project = Project {
             dir: dir.join("project"),
             target_dir: target,
             krate: format!("{}_{}", base::CRATE, self.bases + 1),
             deps: all,
             lock: (!lock.is_file()).then(|| self.template.lock()),
-            is_async,
         };
         let notice = |text: String| (self.sink)(Event::Notice { text });
         // What is here already is enough for most; else the network is asked.
