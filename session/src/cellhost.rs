@@ -13,6 +13,7 @@ use crate::event::CellId;
 use crate::host::CellRuntime;
 use crate::library::{Entry, Library, Variables, forget_role};
 use crate::link_wire::{FromHost, SOCKET_ENV, ToHost, receive, send};
+use crate::settle::Settler;
 use crate::twin::{self, Side, Twin, exit, freeze};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -52,6 +53,7 @@ struct Host<'a> {
     /// Readable when the front process is dead.
     front: OwnedFd,
     variables: Variables,
+    settler: Settler,
     checkpoint: u64,
     twin: Option<Twin>,
 }
@@ -81,8 +83,17 @@ impl<'a> Host<'a> {
         rustix::stdio::dup2_stdin(&null)?;
 
         crash::tell_to(socket.as_fd());
-        let mut host =
-            Host { runtime, address, socket, commands, front, variables: Variables::NONE, checkpoint: 0, twin: None };
+        let mut host = Host {
+            runtime,
+            address,
+            socket,
+            commands,
+            front,
+            variables: Variables::NONE,
+            settler: Settler::default(),
+            checkpoint: 0,
+            twin: None,
+        };
         host.freeze();
         Ok(host)
     }
@@ -139,6 +150,7 @@ impl<'a> Host<'a> {
 
     fn load_and_run(&mut self, library: &str, entry: Entry<'_>, cell: CellId) -> Result<u32, String> {
         let library = Library::open(library)?;
+        self.settler.settle();
         if let Some(symbol) = library.attach_symbol() {
             self.runtime.attach(symbol, cell)?;
         }

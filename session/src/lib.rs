@@ -30,6 +30,7 @@ mod record;
 pub mod report;
 mod running;
 mod session;
+mod settle;
 mod sources;
 mod stream;
 pub mod toolchain;

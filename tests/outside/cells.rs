@@ -72,3 +72,20 @@ fn what_a_cell_starts_on_tokios_runtime_goes_on_in_later_cells_and_a_crash_leave
     assert_eq!(ran.cell(5).value(), "6");
     place.leaves_nothing();
 }
+
+#[test]
+fn cells_add_no_mappings_to_their_process_for_a_checkpoint_to_go_through() {
+    let place = Place::new();
+    let notebook = Notebook::new()
+        .cell("fn mappings() -> usize { std::fs::read_to_string(\"/proc/self/maps\").unwrap().lines().count() }")
+        .cell("let before = mappings();");
+    let notebook = (0..20).fold(notebook, |notebook, number| match number % 2 {
+        0 => notebook.cell(&format!(
+            "fn f{number}() -> usize {{ before::<{number}>() }}\nfn before<const N: usize>() -> usize {{ N }}"
+        )),
+        _ => notebook.cell(&format!("f{}()", number - 1)),
+    });
+    let ran = notebook.cell("mappings() - before < 10").cell("f18()").run(&place);
+    assert_eq!([ran.cell(23).value(), ran.cell(24).value()], ["true", "18"]);
+    place.leaves_nothing();
+}
