@@ -60,9 +60,10 @@ fn collect(dir: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
 fn bare_manifest(manifest: &str) -> String {
     format!(
         "[workspace]\nmembers = [\"macros\"]\n\n[package]\nname = \"mobula\"\nversion = {version:?}\nedition = \"2024\"\n\n\
-         [features]\ndefault = []\ncli = []\ninline = []\nruntime = []\n\n\
+         [features]\ndefault = []\ncli = []\ninline = []\nruntime = []\n{arrow}\n\n\
          [dependencies]\nmobula-macros = {{ path = \"macros\" }}\n{deps}",
         version = env!("CARGO_PKG_VERSION"),
+        arrow = section(manifest, "features").lines().find(|line| line.starts_with("arrow =")).unwrap_or_default(),
         deps = deps(manifest, section(manifest, "dependencies")),
     )
 }
@@ -76,14 +77,21 @@ fn macros_manifest(manifest: &str, macros: &str) -> String {
     )
 }
 
-/// The workspace's requirements for the dependencies that are not optional and not of this workspace.
+/// The workspace's requirements for the dependencies that are not of this workspace and not optional, or Arrow's.
 fn deps(manifest: &str, wanted: &str) -> String {
     let mut deps = String::new();
     let known = section(manifest, "workspace.dependencies");
-    let names = wanted.lines().filter_map(|line| line.split_once(".workspace = true")).map(|(name, _)| name);
-    for name in names.filter(|name| !name.starts_with("mobula")) {
-        let requirement = known.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" =")));
-        let _ = writeln!(deps, "{}", requirement.expect("a dependency is declared in the workspace"));
+    let requirement = |name: &str| {
+        let of_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" ="));
+        known.lines().find(of_it).expect("a dependency is declared in the workspace")
+    };
+    for line in wanted.lines() {
+        if let Some((name, _)) = line.split_once(".workspace = true").filter(|(name, _)| !name.starts_with("mobula")) {
+            let _ = writeln!(deps, "{}", requirement(name));
+        } else if let Some((name, _)) = line.split_once(" =").filter(|(name, _)| name.starts_with("arrow-")) {
+            let optional = requirement(name).replacen('{', "{ optional = true,", 1);
+            let _ = writeln!(deps, "{optional}");
+        }
     }
     deps
 }

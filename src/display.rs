@@ -12,8 +12,12 @@
 //! Borrowing, never taking, so that a variable shown can still be used. (The last needs a variable that is `mut`, or a value
 //! without a name; nothing else comes after `&T`. Without it such a cell does not compile, as it would without us.)
 
+#[cfg(feature = "arrow")]
+mod arrow;
+mod boxed;
 mod fold;
 mod grid;
+pub mod known;
 mod table;
 mod text;
 
@@ -23,6 +27,7 @@ use crate::abi::Tenant;
 use crate::cell::{Json, role, write_block};
 use base64::Engine as _;
 use grid::{Grid, Kind};
+use known::Seen;
 use std::any::type_name;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +41,7 @@ pub trait DisplayDebug {
 
 impl<T: Debug + ?Sized> DisplayDebug for T {
     fn evcxr_display(&self) {
-        show_result(&self, type_name::<T>());
+        show_result(&Seen::of(&self), type_name::<T>());
     }
 }
 
@@ -60,7 +65,7 @@ impl<T: ?Sized> DisplayAny for T {
 /// display(&vec![1, 2, 3]);
 /// ```
 pub fn display<T: Debug + ?Sized>(value: &T) {
-    show_now(&value);
+    show_now(&Seen::of(&value));
 }
 
 /// Shows data of a MIME type now: `text/html`, `image/svg+xml`, `text/markdown`, or the bytes of `image/png`. A front end that cannot
@@ -91,7 +96,7 @@ pub struct DisplayHandle {
 impl DisplayHandle {
     /// Shows a value, as [`display`] does.
     pub fn show<T: Debug + ?Sized>(value: &T) -> DisplayHandle {
-        DisplayHandle::begin(&shown(&value))
+        DisplayHandle::begin(&shown(&Seen::of(&value)))
     }
 
     /// Shows data of a MIME type, as [`display_as`] does.
@@ -101,7 +106,7 @@ impl DisplayHandle {
 
     /// Shows another value in its place.
     pub fn update<T: Debug + ?Sized>(&self, value: &T) {
-        show("update", &shown(&value), Some(&self.id));
+        show("update", &shown(&Seen::of(&value)), Some(&self.id));
     }
 
     /// Shows other data in its place.
@@ -149,7 +154,7 @@ shown_as_its_display!(crate::Errors, crate::Resources, crate::abi::AddressInfo);
 // What is generic in this file calls one of these, so that a cell has little of it to compile.
 
 #[inline(never)]
-fn show_result(value: &dyn Debug, type_name: &str) {
+fn show_result(value: &Seen<'_>, type_name: &str) {
     if type_name != "()" {
         show("result", &shown(value), None);
     }
@@ -161,7 +166,7 @@ fn show_nameless(type_name: &str) {
 }
 
 #[inline(never)]
-fn show_now(value: &dyn Debug) {
+fn show_now(value: &Seen<'_>) {
     show("display", &shown(value), None);
 }
 
@@ -177,14 +182,17 @@ impl Forms {
     }
 
     fn of(mime: &str, data: &[u8]) -> Forms {
-        let text = match std::str::from_utf8(data) {
-            Ok(text) if !is_binary(mime) => text.to_owned(),
-            // As the Jupyter protocol wants it.
-            _ => base64::prelude::BASE64_STANDARD.encode(data),
-        };
         let instead = ("text/plain".to_owned(), format!("<{mime}, {} bytes>", data.len()));
-        let form = (mime.to_owned(), text);
+        let form = (mime.to_owned(), Forms::encoded(mime, data));
         Forms { data: if mime == "text/plain" { vec![form] } else { vec![form, instead] } }
+    }
+
+    /// Data as text, as the Jupyter protocol wants it.
+    fn encoded(mime: &str, data: &[u8]) -> String {
+        match std::str::from_utf8(data) {
+            Ok(text) if !is_binary(mime) => text.to_owned(),
+            _ => base64::prelude::BASE64_STANDARD.encode(data),
+        }
     }
 }
 
@@ -198,10 +206,15 @@ fn is_binary(mime: &str) -> bool {
 const GRID_CHARS_MAX: usize = 200_000;
 
 /// A value in the forms in which it can be read best.
-fn shown(value: &dyn Debug) -> Forms {
+fn shown(value: &Seen<'_>) -> Forms {
+    value.drawn().unwrap_or_else(|| read(value.debug()))
+}
+
+/// A value in the forms that can be made of what `Debug` writes.
+fn read(value: &dyn Debug) -> Forms {
     let plain = text::debug(value);
     let line = text::line(value, GRID_CHARS_MAX);
-    match line.as_deref().and_then(Grid::read) {
+    match line.as_deref().and_then(|line| boxed::read(line).or_else(|| Grid::read(line))) {
         Some(grid) if grid.kind != Kind::Structs => {
             Forms { data: vec![("text/plain".into(), plain), ("text/html".into(), grid.html())] }
         }

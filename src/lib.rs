@@ -85,6 +85,7 @@ pub mod __private {
     pub use crate::cell::future::block_on;
     pub use crate::cell::sizes;
     pub use crate::cell::variables::{Failed, Variables, end, end_moving, ending, run};
+    pub use crate::display::known;
 
     /// What a cell has in scope.
     pub mod prelude {

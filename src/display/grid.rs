@@ -11,6 +11,8 @@ pub(super) struct Grid<'a> {
     pub(super) head: Vec<Cow<'a, str>>,
     pub(super) rows: Vec<Vec<&'a str>>,
     pub(super) kind: Kind,
+    /// What is to be said below, besides.
+    pub(super) below: Option<String>,
 }
 
 /// What was read.
@@ -22,10 +24,12 @@ pub(super) enum Kind {
     Map,
     /// Equally long lists in a list.
     Matrix,
+    /// A table already.
+    Drawn,
 }
 
 /// Rows beyond these are counted only.
-const ROWS_MAX: usize = 100;
+pub(super) const ROWS_MAX: usize = 100;
 
 impl<'a> Grid<'a> {
     /// Reads `[P { x: 1 }, P { x: 2 }]`, `{"a": 1}` and `[[1, 2], [3, 4]]`, also inside of `Ok(…)` and `Some(…)`. `None`: it is neither.
@@ -49,14 +53,14 @@ impl<'a> Grid<'a> {
             };
             let fits = !head.is_empty() && rows.iter().all(same);
             let rows = rows.iter().map(|(_, fields)| fields.iter().map(|(_, value)| *value).collect()).collect();
-            return fits.then_some(Grid { head: named(head), rows, kind: Kind::Structs });
+            return fits.then_some(Grid { head: named(head), rows, kind: Kind::Structs, below: None });
         }
         let map = text.strip_prefix('{')?.strip_suffix('}')?;
         let rows: Vec<Vec<&str>> = parts(map)?
             .into_iter()
             .map(|part| key_and_value(part).map(|(key, value)| vec![key, value]))
             .collect::<Option<_>>()?;
-        (!rows.is_empty()).then_some(Grid { head: named(vec!["key", "value"]), rows, kind: Kind::Map })
+        (!rows.is_empty()).then_some(Grid { head: named(vec!["key", "value"]), rows, kind: Kind::Map, below: None })
     }
 
     fn matrix(list: &'a str) -> Option<Grid<'a>> {
@@ -66,7 +70,7 @@ impl<'a> Grid<'a> {
         let fits =
             columns > 0 && rows.iter().all(|row| row.len() == columns && row.iter().all(|cell| !cell.starts_with('[')));
         let head = (0..columns).map(|column| Cow::Owned(column.to_string())).collect();
-        fits.then_some(Grid { head, rows, kind: Kind::Matrix })
+        fits.then_some(Grid { head, rows, kind: Kind::Matrix, below: None })
     }
 
     /// As lines of text.
@@ -74,8 +78,8 @@ impl<'a> Grid<'a> {
         let shown = &self.rows[..self.rows.len().min(ROWS_MAX)];
         let rows: Vec<&[&str]> = shown.iter().map(Vec::as_slice).collect();
         let table = aligned(&self.heads(), &rows);
-        match self.more() {
-            Some(more) => format!("{table}\n{more}"),
+        match self.below() {
+            Some(below) => format!("{table}\n{below}"),
             None => table,
         }
     }
@@ -87,18 +91,23 @@ impl<'a> Grid<'a> {
             format!("<tr>{}</tr>", cells.collect::<String>())
         };
         let rows: String = self.rows.iter().take(ROWS_MAX).map(|cells| row(cells, "td")).collect();
-        let more = self.more().map(|text| format!("<p>{text}</p>")).unwrap_or_default();
-        format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{more}", row(&self.heads(), "th"))
+        let below = self.below().map(|text| format!("<p>{}</p>", escaped(&text))).unwrap_or_default();
+        format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{below}", row(&self.heads(), "th"))
     }
 
     fn heads(&self) -> Vec<&str> {
         self.head.iter().map(AsRef::as_ref).collect()
     }
 
-    fn more(&self) -> Option<String> {
-        let more = self.rows.len().saturating_sub(ROWS_MAX);
-        (more > 0).then(|| format!("… {more} more rows"))
+    fn below(&self) -> Option<String> {
+        self.below.clone().or_else(|| more(self.rows.len()))
     }
+}
+
+/// What is said of rows that are not shown.
+pub(super) fn more(rows: usize) -> Option<String> {
+    let more = rows.saturating_sub(ROWS_MAX);
+    (more > 0).then(|| format!("… {more} more rows"))
 }
 
 fn named<'a>(head: Vec<&'a str>) -> Vec<Cow<'a, str>> {

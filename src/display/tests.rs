@@ -114,9 +114,9 @@ fn a_list_of_structs_is_a_table_in_both_forms_and_a_map_in_html() {
     struct P {
         x: i32,
     }
-    let forms = super::shown(&vec![P { x: 1 }, P { x: 22 }]);
+    let forms = super::read(&vec![P { x: 1 }, P { x: 22 }]);
     assert_eq!(forms.data[0].1, "x\n──\n1\n22");
     assert!(forms.data[1].1.starts_with("<table>"));
-    let forms = super::shown(&std::collections::BTreeMap::from([("a", 1)]));
+    let forms = super::read(&std::collections::BTreeMap::from([("a", 1)]));
     assert_eq!((forms.data[0].1.as_str(), forms.data.len()), ("{\"a\": 1}", 2));
 }

@@ -59,6 +59,43 @@ fn a_crate_can_be_added_and_what_was_made_before_goes_on_with_it() {
 }
 
 #[test]
+fn a_crate_that_one_session_has_compiled_the_next_has_at_once() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.folder().join("slow/src")).expect("a folder");
+    place.write("slow/Cargo.toml", "[package]\nname = \"slow\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    place.write("slow/src/lib.rs", "pub fn one() -> i64 { 1 }\n");
+    // Says each time that it is compiled.
+    place.write(
+        "slow/build.rs",
+        "use std::io::Write as _;\nfn main() {\n    println!(\"cargo::rerun-if-changed=build.rs\");\n    \
+         std::fs::File::options().append(true).create(true).open(\"compiled\").unwrap().write_all(b\"once \").unwrap();\n}\n",
+    );
+    for _ in 0..2 {
+        let ran = Notebook::new().cell(":dep slow = { path = \"{here}/slow\" }\nslow::one()").run(&place);
+        assert_eq!(ran.cell(1).value(), "1");
+    }
+    assert_eq!(std::fs::read_to_string(place.folder().join("slow/compiled")).expect("the file"), "once ");
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_picture_of_the_crate_image_is_shown_as_one() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell(":dep image = { version = \"0.25\", default-features = false, features = [\"png\"] }")
+        .cell("let picture = image::RgbImage::from_fn(4, 3, |x, y| image::Rgb([x as u8 * 60, y as u8 * 80, 0]));\npicture")
+        .cell("image::DynamicImage::from(picture).to_luma8()")
+        .run(&place);
+    for cell in [2, 3] {
+        assert_eq!(ran.cell(cell).value(), "<image, 4 × 3 pixels>");
+        // The first bytes of every PNG file.
+        let png = ran.cell(cell).value_as("image/png");
+        assert!(png.starts_with("iVBORw0KGgo"), "{png}");
+    }
+    place.leaves_nothing();
+}
+
+#[test]
 fn what_a_cell_starts_on_tokios_runtime_goes_on_in_later_cells_and_a_crash_leaves_a_new_runtime() {
     let place = Place::new();
     let ran = Notebook::new()

@@ -47,7 +47,8 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     // The crate as a cell sees it, with a runtime that runs tasks in line. In a folder of its own, because its features
     // are not those of the rest.
     let bare = tree.target.join("bare");
-    let package = ["--package", "mobula", "--no-default-features", "--features", "inline", "--lib", "--target-dir"];
+    let package =
+        ["--package", "mobula", "--no-default-features", "--features", "inline,arrow", "--lib", "--target-dir"];
     shell::run(cargo(&test).args(package).arg(&bare))?;
     // Last: clippy checks every dependency once more, which takes minutes the first time.
     shell::run(&mut cargo(&[

@@ -178,9 +178,7 @@ impl Analyst {
 
 /// Writes a project with the crates of the session into `dir` and reads it.
 fn open(dir: &Path, template: &Template, snapshot: &Snapshot) -> Result<Typed, String> {
-    let mut deps = template.base_deps();
-    deps.retain(|(known, _)| !snapshot.deps.iter().any(|(name, _)| name == known));
-    deps.extend(snapshot.deps.clone());
+    let deps = template.deps_with(&snapshot.deps);
     let write = || {
         std::fs::create_dir_all(dir.join("src"))?;
         std::fs::write(dir.join("src/lib.rs"), "")?;

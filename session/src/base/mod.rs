@@ -7,7 +7,9 @@
 mod cargo;
 mod linker;
 mod project;
+mod source;
 mod template;
+mod tree;
 
 pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;

@@ -2,43 +2,12 @@
 
 use super::Built;
 use super::cargo::{self, Line};
+use super::source;
 use crate::running::Running;
 use crate::toolchain::Toolchain;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-
-/// Has compiled here what most cells would compile; see `mobula::__private::common`.
-const COMMON: &str = "pub fn common() { mobula::__private::common() }\n";
-
-/// Runs the future of a cell, or lets a cell without one start tasks, on one runtime for all cells. A process that has taken over from a dead one starts anew: threads are not
-/// copied with a process.
-const BLOCK_ON: &str = "
-type Runtime = (u32, &'static tokio::runtime::Runtime);
-
-static RUNTIME: std::sync::Mutex<Option<Runtime>> = std::sync::Mutex::new(None);
-
-fn runtime() -> &'static tokio::runtime::Runtime {
-    let mut runtime = RUNTIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    match *runtime {
-        Some((pid, runtime)) if pid == std::process::id() => runtime,
-        _ => {
-            let made = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect(\"a runtime for async cells\");
-            let made: &'static tokio::runtime::Runtime = Box::leak(Box::new(made));
-            *runtime = Some((std::process::id(), made));
-            made
-        }
-    }
-}
-
-pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
-    runtime().block_on(future)
-}
-
-pub fn enter() -> tokio::runtime::EnterGuard<'static> {
-    runtime().enter()
-}
-";
 
 /// The project.
 #[derive(Clone, Debug)]
@@ -67,8 +36,14 @@ impl Project {
         running: &Running,
         notice: &dyn Fn(String),
     ) -> Result<Built, String> {
-        self.write().map_err(|error| format!("{} cannot be written: {error}", self.dir.display()))?;
-        let lines = cargo::build(&self.dir, &self.target_dir, toolchain, offline, running, notice)?;
+        let build = |draws: bool| {
+            self.write(draws).map_err(|error| format!("{} cannot be written: {error}", self.dir.display()))?;
+            cargo::build(&self.dir, &self.target_dir, toolchain, offline, running, notice)
+        };
+        let lines = match build(true) {
+            Err(error) if source::is_about_drawings(&error) => build(false)?,
+            built => built?,
+        };
         self.collect(&lines, toolchain)
     }
 
@@ -103,16 +78,11 @@ impl Project {
         Ok(Built { library, externs, dirs, linker: None })
     }
 
-    fn write(&self) -> std::io::Result<()> {
+    fn write(&self, draws: bool) -> std::io::Result<()> {
         fs::create_dir_all(self.dir.join("src"))?;
-        // All of it goes into the library, used here or not.
-        let names = self.deps.iter().map(|(name, _)| name.replace('-', "_"));
-        let mut source: String = names.map(|name| format!("pub extern crate {name};\n")).collect();
-        source.push_str(COMMON);
-        if self.deps.iter().any(|(name, _)| name == "tokio") {
-            source.push_str(BLOCK_ON);
+        for (name, text) in source::files(&self.deps, draws) {
+            fs::write(self.dir.join("src").join(name), text)?;
         }
-        fs::write(self.dir.join("src/lib.rs"), source)?;
         fs::write(self.dir.join("Cargo.toml"), cargo::manifest(&self.krate, "dylib", &self.deps))?;
         match &self.lock {
             Some(lock) => fs::copy(lock, self.dir.join("Cargo.lock")).map(drop),

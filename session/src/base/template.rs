@@ -4,12 +4,14 @@
 //! <cache>/mobula/<key>/crate/…   the embedded sources of `mobula`
 //!                     /seed/…    a cell's crate as evcxr lays it out, with everything it depends on compiled
 //!                     /base/…    the library that cells of the direct evaluator are linked against
+//!                     /added/…   what `:dep` has compiled in some session, for the next that asks for it
 //!                     /ready     the seed is complete
 //!                     /lock      held by the process that prepares
 //! ```
 //!
 //! A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
 
+use super::tree::{self, link_tree};
 use super::{Built, Linker, Project, cargo};
 use crate::host::EmbeddedFile;
 use crate::running::Running;
@@ -27,10 +29,13 @@ pub const CELL_DEPS: [(&str, &str); 2] =
     [("serde", "{ version = \"1\", features = [\"derive\"] }"), ("ndarray", "\"0.17\"")];
 
 /// Changes when something else is to be in a template that the same sources make.
-const EDITION: &str = "generic functions shared, a linker chosen";
+const EDITION: &str = "generic functions shared, a linker chosen, pictures";
 
 /// A template that no session has used for longer makes room.
 const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What `:dep` has compiled is thrown away when it has become more than so much.
+const ADDED_BYTES_MAX: u64 = 8 << 30;
 
 /// The prepared files.
 #[derive(Clone, Debug)]
@@ -78,8 +83,9 @@ impl Template {
     }
 
     /// Cargo's requirement for the crate `mobula`.
-    pub fn mobula_dep(&self) -> String {
-        format!("{{ path = {:?}, default-features = false }}", self.dir.join("crate").to_string_lossy())
+    pub fn mobula_dep(&self, features: &[&str]) -> String {
+        let path = self.dir.join("crate");
+        format!("{{ path = {:?}, default-features = false, features = {features:?} }}", path.to_string_lossy())
     }
 
     fn seed(&self) -> PathBuf {
@@ -138,8 +144,16 @@ impl Template {
 
     /// What cells can use: name, and what Cargo is to be asked for.
     pub fn base_deps(&self) -> Vec<(String, String)> {
-        let mut deps = vec![("mobula".to_owned(), self.mobula_dep())];
+        self.deps_with(&[])
+    }
+
+    /// The same with crates that a person has added. With Arrow's among them, `mobula` knows its tables.
+    pub fn deps_with(&self, added: &[(String, String)]) -> Vec<(String, String)> {
+        let has_arrow = added.iter().any(|(name, _)| name == "arrow" || name.starts_with("arrow-"));
+        let mut deps = vec![("mobula".to_owned(), self.mobula_dep(if has_arrow { &["arrow"] } else { &[] }))];
         deps.extend(CELL_DEPS.map(|(name, requirement)| (name.to_owned(), requirement.to_owned())));
+        deps.retain(|(known, _)| !added.iter().any(|(name, _)| name == known));
+        deps.extend(added.to_owned());
         deps
     }
 
@@ -173,18 +187,35 @@ impl Template {
         self.seed().join("Cargo.lock")
     }
 
-    /// Lays the compiled dependencies into a folder for Cargo to build in.
+    /// Lays everything that was compiled, here or in earlier sessions, into a folder for Cargo to build in.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn link_target(&self, to: &Path) -> io::Result<()> {
-        let from = self.seed().join("target");
-        for profile in [PathBuf::from(&self.target).join("debug"), PathBuf::from("debug")] {
-            for part in ["deps", ".fingerprint", "build"] {
-                link_tree(&from.join(&profile).join(part), &to.join(&profile).join(part))?;
-            }
+        for from in [self.seed().join("target"), self.added()] {
+            self.parts().try_for_each(|part| link_tree(&from.join(&part), &to.join(&part)))?;
         }
         Ok(())
+    }
+
+    /// Keeps what Cargo has compiled in a session, so that the next one need not. What is not kept is compiled again, so nothing is
+    /// said of a cache that cannot be written.
+    pub fn keep(&self, target: &Path) {
+        let added = self.added();
+        if tree::bytes(&added) > ADDED_BYTES_MAX {
+            let _ = fs::remove_dir_all(&added);
+        }
+        let _ = self.parts().try_for_each(|part| link_tree(&target.join(&part), &added.join(&part)));
+    }
+
+    fn added(&self) -> PathBuf {
+        self.dir.join("added")
+    }
+
+    /// The folders in which Cargo keeps what it has compiled, for the target and for the machine that compiles.
+    fn parts(&self) -> impl Iterator<Item = PathBuf> {
+        let profiles = [PathBuf::from(&self.target).join("debug"), PathBuf::from("debug")];
+        profiles.into_iter().flat_map(|profile| ["deps", ".fingerprint", "build"].map(|part| profile.join(part)))
     }
 
     /// Puts the lock file with the versions that were compiled into a session's folder.
@@ -204,33 +235,6 @@ fn remove_unused(cache: &Path) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-}
-
-/// Hard links where the file system allows them, copies elsewhere. The cell's own crate is left out.
-fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let text = name.to_string_lossy();
-        if ["ctx-", "libctx", "mobula_base", "libmobula_base"].iter().any(|own| text.starts_with(own)) {
-            continue;
-        }
-        let target = to.join(&name);
-        if entry.file_type()?.is_dir() {
-            link_tree(&entry.path(), &target)?;
-        } else if fs::hard_link(entry.path(), &target).is_err() && !target.exists() {
-            copy_keeping_time(&entry.path(), &target)?;
-        }
-    }
-    Ok(())
-}
-
-/// Cargo compares times, so a copy must be as old as the original.
-fn copy_keeping_time(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    let modified = fs::metadata(from)?.modified()?;
-    fs::File::options().write(true).open(to)?.set_modified(modified)
 }
 
 fn key(files: &[EmbeddedFile], toolchain: &Toolchain) -> String {
@@ -264,19 +268,6 @@ fn cache_dir() -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_linked_tree_has_the_same_files_but_not_the_cells_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        fs::create_dir_all(from.join("sub")).unwrap();
-        for name in ["libserde-1.rlib", "sub/x", "ctx-12.d", "libctx.so"] {
-            fs::write(from.join(name), name).unwrap();
-        }
-        link_tree(&from, &to).unwrap();
-        assert!(to.join("libserde-1.rlib").exists() && to.join("sub/x").exists());
-        assert!(!to.join("ctx-12.d").exists() && !to.join("libctx.so").exists());
-    }
 
     #[test]
     fn another_source_or_another_compiler_has_another_key() {

@@ -311,14 +311,11 @@ impl Direct {
             self.template.link_target(&target).map_err(|error| failed(format!("the session's folder: {error}")))?;
         }
         let lock = self.project_lock();
-        let mut all = self.template.base_deps();
-        all.retain(|(known, _)| !deps.iter().any(|(name, _)| name == known));
-        all.extend(deps.clone());
         let project = Project {
             dir: dir.join("project"),
-            target_dir: target,
+            target_dir: target.clone(),
             krate: format!("{}_{}", base::CRATE, self.bases + 1),
-            deps: all,
+            deps: self.template.deps_with(&deps),
             lock: (!lock.is_file()).then(|| self.template.lock()),
         };
         let notice = |text: String| (self.sink)(Event::Notice { text });
@@ -337,6 +334,7 @@ impl Direct {
             return Err(crate::report::not_compiled());
         }
         let built = Built { linker: self.base.linker.clone(), ..built.map_err(failed)? };
+        self.template.keep(&target);
         let stubs = self.host.session_dir().join("cells/stubs");
         let base = Base::new(&built, &self.toolchain, &stubs).map_err(|error| failed(error.to_string()))?;
         let before = std::mem::replace(&mut self.base, base);

@@ -120,7 +120,13 @@ impl Cell {
     /// The plain text of its value.
     #[track_caller]
     pub fn value(&self) -> String {
-        let value = self.outputs("execute_result").next().map(|output| joined(&output["data"]["text/plain"]));
+        self.value_as("text/plain")
+    }
+
+    /// Its value in one of its forms.
+    #[track_caller]
+    pub fn value_as(&self, mime: &str) -> String {
+        let value = self.outputs("execute_result").next().map(|output| joined(&output["data"][mime]));
         value.unwrap_or_else(|| panic!("no value in {:#}", self.0))
     }
 

@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/cli/cell_host.rs", "hands a library that the session opened to the runtime"),
     ("src/codec/copy.rs", "stores past the caches into memory that may be uninitialised"),
     ("src/codec/view.rs", "elements seen in an object's bytes"),
+    ("src/display/known.rs", "a value seen as the type that its id says"),
     ("src/inline.rs", "the table of the runtime that runs tasks in line"),
     ("src/local/table.rs", "the table that cell libraries call"),
     ("src/local/watch.rs", "asks the kernel to signal a worker that writes"),

@@ -1,0 +1,95 @@
+//! What the library that cells are linked against says itself, beside the crates that it contains.
+
+/// Has compiled here what most cells would compile; see `mobula::__private::common`.
+const COMMON: &str = "pub fn common() { mobula::__private::common() }\n";
+
+/// Runs the future of a cell, or lets a cell without one start tasks, on one runtime for all cells. A process that has taken over from a dead one starts anew: threads are not
+/// copied with a process.
+const BLOCK_ON: &str = "
+type Runtime = (u32, &'static tokio::runtime::Runtime);
+
+static RUNTIME: std::sync::Mutex<Option<Runtime>> = std::sync::Mutex::new(None);
+
+fn runtime() -> &'static tokio::runtime::Runtime {
+    let mut runtime = RUNTIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    match *runtime {
+        Some((pid, runtime)) if pid == std::process::id() => runtime,
+        _ => {
+            let made = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect(\"a runtime for async cells\");
+            let made: &'static tokio::runtime::Runtime = Box::leak(Box::new(made));
+            *runtime = Some((std::process::id(), made));
+            made
+        }
+    }
+}
+
+pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    runtime().block_on(future)
+}
+
+pub fn enter() -> tokio::runtime::EnterGuard<'static> {
+    runtime().enter()
+}
+";
+
+/// Draws the pictures of the crate `image`. A file of its own, which is left out where another version of that crate does not understand it.
+const IMAGE: &str = "
+use image::{DynamicImage, EncodableLayout, ImageBuffer, ImageFormat, Pixel, PixelWithColorType};
+use mobula::__private::known::{Drawing, draw_with};
+use std::io::Cursor;
+
+#[used]
+#[unsafe(link_section = \".init_array\")]
+static WHEN_OPENED: extern \"C\" fn() = register;
+
+extern \"C\" fn register() {
+    draw_with::<DynamicImage>(|image| drawn(image.width(), image.height(), |png| image.write_to(png, ImageFormat::Png).is_ok()));
+    draw_with(buffer::<image::Luma<u8>>);
+    draw_with(buffer::<image::LumaA<u8>>);
+    draw_with(buffer::<image::Rgb<u8>>);
+    draw_with(buffer::<image::Rgba<u8>>);
+    draw_with(buffer::<image::Luma<u16>>);
+    draw_with(buffer::<image::Rgb<u16>>);
+    draw_with(buffer::<image::Rgba<u16>>);
+}
+
+fn buffer<P: Pixel + PixelWithColorType>(image: &ImageBuffer<P, Vec<P::Subpixel>>) -> Option<Drawing>
+where
+    [P::Subpixel]: EncodableLayout,
+{
+    drawn(image.width(), image.height(), |png| image.write_to(png, ImageFormat::Png).is_ok())
+}
+
+fn drawn(width: u32, height: u32, write: impl FnOnce(&mut Cursor<Vec<u8>>) -> bool) -> Option<Drawing> {
+    let mut png = Cursor::new(Vec::new());
+    let text = format!(\"<image, {width} × {height} pixels>\");
+    write(&mut png).then(|| vec![(\"image/png\", png.into_inner()), (\"text/plain\", text.into_bytes())])
+}
+";
+
+/// The module of [`IMAGE`].
+const IMAGE_FILE: &str = "image_drawings.rs";
+
+/// Whether this is the compiler's word about code that can be left out.
+pub fn is_about_drawings(error: &str) -> bool {
+    error.contains(IMAGE_FILE)
+}
+
+/// The files of the library with these crates: names and contents. `draws`: with the code that knows types of crates.
+pub fn files(deps: &[(String, String)], draws: bool) -> Vec<(&'static str, String)> {
+    let has = |name: &str| deps.iter().any(|(known, _)| known == name);
+    // All of it goes into the library, used here or not.
+    let names = deps.iter().map(|(name, _)| name.replace('-', "_"));
+    let mut root: String = names.map(|name| format!("pub extern crate {name};\n")).collect();
+    root.push_str(COMMON);
+    if has("tokio") {
+        root.push_str(BLOCK_ON);
+    }
+    let mut files = Vec::new();
+    if draws && has("image") {
+        root.push_str("mod image_drawings;\n");
+        files.push((IMAGE_FILE, IMAGE.to_owned()));
+    }
+    files.push(("lib.rs", root));
+    files
+}
