@@ -75,6 +75,9 @@ impl Routes {
                 }
             }
             Event::Display { cell, bundle } => self.show(cell, |_| Draft::new("display_data", bundle_content(bundle))),
+            Event::Report { cell, report } => {
+                self.show(cell, |_| Draft::new("display_data", bundle_content(report.bundle())))
+            }
             Event::Update { cell, bundle } => {
                 self.show(cell, |_| Draft::new("update_display_data", bundle_content(bundle)))
             }

@@ -29,6 +29,7 @@ impl Recorder {
         match event {
             Event::Text { cell, stream, text } => self.text(*cell, *stream, text),
             Event::Display { cell, bundle } => self.push(*cell, Output::Display(bundle.clone())),
+            Event::Report { cell, report } => self.push(*cell, Output::Display(report.bundle())),
             Event::Result { cell, bundle } => self.push(*cell, Output::Result(bundle.clone())),
             Event::Update { bundle, .. } => self.update(bundle),
             Event::Clear { cell, wait: true } => drop(self.clear_waits.insert(*cell)),

@@ -68,7 +68,9 @@ impl Page {
     pub fn event(&mut self, event: Event, in_place: bool) -> Vec<Ink> {
         let in_place = in_place && self.look.stdout_is_terminal;
         let mut inks = Vec::new();
-        if self.clear_waits && matches!(event, Event::Text { .. } | Event::Display { .. } | Event::Result { .. }) {
+        let is_output =
+            matches!(event, Event::Text { .. } | Event::Display { .. } | Event::Report { .. } | Event::Result { .. });
+        if self.clear_waits && is_output {
             self.clear(in_place, &mut inks);
         }
         match event {
@@ -85,6 +87,7 @@ impl Page {
             Event::Clear { wait: true, .. } => self.clear_waits = true,
             Event::Clear { wait: false, .. } => self.clear(in_place, &mut inks),
             Event::Result { bundle, .. } => self.lines(Stream::Stdout, &plain(&bundle), &mut inks),
+            Event::Report { report, .. } => inks.extend(self.report(&report.plain, &report.ansi)),
             Event::Notice { text } => inks.extend(self.notice(&text)),
         }
         inks
@@ -92,9 +95,12 @@ impl Page {
 
     /// The report of a cell that failed.
     pub fn error(&mut self, error: &CellError) -> Vec<Ink> {
+        self.report(&error.plain, &error.ansi)
+    }
+
+    fn report(&mut self, plain: &str, ansi: &str) -> Vec<Ink> {
         let mut inks = Vec::new();
-        let report = if self.look.stderr_colours { &error.ansi } else { &error.plain };
-        self.lines(Stream::Stderr, report, &mut inks);
+        self.lines(Stream::Stderr, if self.look.stderr_colours { ansi } else { plain }, &mut inks);
         inks
     }
 

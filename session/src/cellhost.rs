@@ -101,10 +101,12 @@ impl<'a> Host<'a> {
     fn serve(&mut self) -> ! {
         loop {
             let Some(line) = read_line(&self.commands) else { self.leave() };
-            let mut words = line.splitn(3, ' ');
-            match (words.next(), words.next(), words.next()) {
-                (Some("LOAD_AND_RUN"), Some(library), Some(function)) => self.cell(library, Entry::Evcxr(function)),
-                (Some("RUN"), Some(function), Some(library)) => self.cell(library, Entry::Direct(function)),
+            let words: Vec<&str> = line.splitn(4, ' ').collect();
+            match words[..] {
+                ["LOAD_AND_RUN", library, function] => self.cell(library, Entry::Evcxr(function)),
+                ["RUN", function, last, library] if let Ok(last) = last.parse() => {
+                    self.cell(library, Entry::Direct(function, last));
+                }
                 _ => {
                     eprintln!("mobula: the evaluator asked for something unknown: {line:?}");
                     self.leave()

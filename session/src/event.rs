@@ -1,5 +1,6 @@
 //! What a session tells a front end, and what a front end asks of it: plain data, no behaviour.
 
+use crate::report::Rendered;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -89,6 +90,13 @@ pub enum Event {
         cell: CellId,
         /// What.
         bundle: Bundle,
+    },
+    /// A report about a cell that goes on: a warning of the compiler's.
+    Report {
+        /// Whose.
+        cell: CellId,
+        /// What.
+        report: Rendered,
     },
     /// A word from the session itself: preparing the crate for the first time, a runtime's notice. One line.
     Notice {

@@ -11,8 +11,8 @@ const ATTACH_SYMBOL: &str = "mobula_attach";
 pub enum Entry<'a> {
     /// As evcxr makes them.
     Evcxr(&'a str),
-    /// As the direct evaluator makes them.
-    Direct(&'a str),
+    /// As the direct evaluator makes them; with what becomes of the value that was shown last.
+    Direct(&'a str, u32),
 }
 
 /// The variables of the session: the evaluator's store, which cells hand on from one to the next. Null before the first cell
@@ -54,7 +54,7 @@ impl Library {
     /// # Errors
     /// The library has no such function.
     pub fn run(&self, entry: Entry<'_>, variables: &mut Variables) -> Result<u32, String> {
-        let (Entry::Evcxr(name) | Entry::Direct(name)) = entry;
+        let (Entry::Evcxr(name) | Entry::Direct(name, _)) = entry;
         let symbol = self.symbol(name).ok_or_else(|| format!("the cell's library has no function `{name}`"))?;
         Ok(match entry {
             Entry::Evcxr(_) => {
@@ -64,11 +64,11 @@ impl Library {
                 variables.0 = cell(variables.0);
                 0
             }
-            Entry::Direct(_) => {
+            Entry::Direct(_, last) => {
                 // SAFETY: the direct evaluator generates every function that it asks for with exactly this type, and `symbol` is not null.
-                let cell: unsafe extern "C" fn(*mut *mut c_void) -> u32 = unsafe { std::mem::transmute(symbol) };
+                let cell: unsafe extern "C" fn(*mut *mut c_void, u32) -> u32 = unsafe { std::mem::transmute(symbol) };
                 // SAFETY: the pointer is null or what such a function left there, and this thread is the only one to use it.
-                unsafe { cell(&mut variables.0) }
+                unsafe { cell(&mut variables.0, last) }
             }
         })
     }

@@ -1,8 +1,8 @@
 //! What a person reads when a cell fails: one renderer for compile errors, panics, `?` and deaths.
 //!
-//! Every report comes twice, plain and with ANSI colours; a front end picks one. A place is always `cell N:line:column`.
+//! Every report comes plain, with ANSI colours and, made of these, as HTML; a front end picks one. A place is always `cell N:line:column`.
 
-use crate::event::{CellError, CellId};
+use crate::event::{Bundle, CellError, CellId};
 use crate::record::{Death, Panic};
 use crate::sources::Found;
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, sources};
@@ -14,7 +14,7 @@ const ERRORS_MAX: usize = 8;
 /// And this many callers of the place of a crash: a stack overflow has thousands.
 const CALLERS_MAX: usize = 5;
 
-/// A report in both forms.
+/// A report, plain and for terminals.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rendered {
     /// Without colours.
@@ -24,6 +24,16 @@ pub struct Rendered {
 }
 
 impl Rendered {
+    /// As a notebook shows it: plain, and in HTML with the terminal's colours.
+    pub fn bundle(&self) -> Bundle {
+        let mut bundle = Bundle::text(self.plain.as_str());
+        // Text that a terminal would not understand either is shown without colours.
+        if let Ok(html) = ansi_to_html::convert(&self.ansi) {
+            bundle.data.insert("text/html".into(), format!("<pre>{html}</pre>").into());
+        }
+        bundle
+    }
+
     /// Puts lines behind it, which belong to it.
     fn add(&mut self, lines: impl Iterator<Item = String>) {
         for line in lines {
@@ -292,8 +302,13 @@ fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
                 .into(),
         );
     }
-    if message.starts_with("in expressions, `_` can only") || message.contains("cannot find value `Out`") {
-        return Some("a cell's value is shown and not kept: give it a name, `let x = …;`".into());
+    if message.starts_with("in expressions, `_` can only") {
+        return Some("here `_` does not stand for the value shown last: give that a name, `let x = …;`".into());
+    }
+    if message.contains("cannot find value `Out`") {
+        return Some(
+            "only the value shown last is kept, as `_`: give one that you want again a name, `let x = …;`".into(),
+        );
     }
     match code? {
         "E0384" | "E0594" | "E0596" => {
@@ -456,6 +471,13 @@ mod tests {
         let file = "/somewhere/registry/src/index-1/rand-0.9.0/src/lib.rs";
         let panic = Panic { message: "m".into(), file: file.into(), line: 3, ..Panic::default() };
         assert_eq!(super::panic(&panic, None, &[]).plain, "panicked: m\n  at rand-0.9.0/src/lib.rs, line 3");
+    }
+
+    #[test]
+    fn a_report_for_a_notebook_has_the_terminals_colours_in_html() {
+        let report = Rendered { plain: "<a>: no".into(), ansi: "\x1b[31m<a>\x1b[0m: no".into() }.bundle();
+        assert_eq!(report.plain(), Some("<a>: no"));
+        assert_eq!(report.data["text/html"], "<pre><span style='color:var(--red,#a00)'>&lt;a&gt;</span>: no</pre>");
     }
 
     #[test]

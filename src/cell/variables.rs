@@ -87,6 +87,8 @@ impl Drop for Place {
 pub struct Variables {
     kept: HashMap<&'static str, Place>,
     staged: Vec<(&'static str, Place)>,
+    /// What becomes of the value that was shown last, if the cell ends well: one of [`last`]'s words.
+    last: u32,
 }
 
 impl Variables {
@@ -95,14 +97,16 @@ impl Variables {
     /// # Safety
     /// `store` is null or what this function left there, and nobody else uses it while the reference lives.
     #[inline(never)]
-    pub unsafe fn at<'a>(store: *mut *mut c_void) -> &'a mut Variables {
+    pub unsafe fn at<'a>(store: *mut *mut c_void, last: u32) -> &'a mut Variables {
         // SAFETY: readable and writable by this function's contract.
         let store = unsafe { &mut *store };
         if store.is_null() {
             *store = Box::into_raw(Box::<Variables>::default()).cast();
         }
         // SAFETY: made by the line above, now or earlier, and used by nobody else by the contract.
-        unsafe { &mut *store.cast() }
+        let variables: &mut Variables = unsafe { &mut *store.cast() };
+        variables.last = last;
+        variables
     }
 
     /// Moves a variable onto the stack of a cell.
@@ -130,6 +134,18 @@ impl Variables {
         let memory = self.fill_new(name, Shape::of::<T>());
         // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
         unsafe { memory.cast::<T>().write(value) };
+    }
+
+    /// Takes the value that the cell has shown, and keeps it, when the cell ends well, if it is to be kept.
+    ///
+    /// # Safety
+    /// If it is to be kept, the value refers to nothing that ends before it: the session knows by its type.
+    pub unsafe fn keep<T>(&mut self, name: &'static str, value: T) {
+        if self.last == last::REPLACED {
+            let memory = self.fill_new(name, Shape::of::<T>());
+            // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
+            unsafe { memory.cast::<T>().write(value) };
+        }
     }
 
     /// The memory of a variable whose value is about to be moved out.
@@ -169,6 +185,9 @@ impl Variables {
 
     /// The cell has ended well: what it put is what there is.
     fn commit(&mut self) {
+        if self.last == last::ENDS {
+            drop(self.kept.remove(last::NAME));
+        }
         for (name, place) in std::mem::take(&mut self.staged) {
             // The key is of the library that put it first; libraries are never closed.
             drop(self.kept.insert(name, place));
@@ -181,6 +200,7 @@ pub(super) fn made_for<T: 'static>() {
     black_box(Variables::put::<T> as fn(&mut Variables, _, _));
     black_box(Variables::put_back::<T> as fn(&mut Variables, _, _));
     black_box(Variables::take::<T> as unsafe fn(&mut Variables, _) -> _);
+    black_box(Variables::keep::<T> as unsafe fn(&mut Variables, _, _));
 }
 
 /// What a cell's `?` turns every error into. It reports the error, and then is nothing.
@@ -191,6 +211,16 @@ impl<E: Display> From<E> for Failed {
         super::cell_error(&error);
         Failed(())
     }
+}
+
+/// What becomes of the value that was shown last: the word with which a cell's function begins.
+pub mod last {
+    /// The variable that it is.
+    pub const NAME: &str = "mobula_last";
+    /// The cell's takes its place.
+    pub const REPLACED: u32 = 1;
+    /// It ends.
+    pub const ENDS: u32 = 2;
 }
 
 /// The words with which a cell's function ends.

@@ -14,9 +14,9 @@ use std::fs;
 use std::path::Path;
 
 /// Files of cells. Each is a session of its own.
-const FILES: [&str; 7] = ["variables", "items", "errors", "shows", "tasks", "deaths", "commands"];
-/// Those that evcxr has other answers to throughout: other commands, statics that begin anew.
-const OURS: [&str; 2] = ["deaths", "commands"];
+const FILES: [&str; 8] = ["variables", "items", "errors", "shows", "last", "tasks", "deaths", "commands"];
+/// Those that evcxr has other answers to throughout: other commands, statics that begin anew, no value shown last.
+const OURS: [&str; 3] = ["deaths", "commands", "last"];
 
 /// One cell and what is expected of it.
 #[derive(Debug, Default)]

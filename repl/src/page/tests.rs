@@ -119,6 +119,8 @@ fn errors_and_notices_are_the_talk() {
     assert_eq!(text_of(&page.notice("n"), Stream::Stderr), "n\n");
     let mut page = Page::new(Look { stderr_colours: true, ..FILE });
     assert_eq!(text_of(&page.error(&error), Stream::Stderr), "ansi\n");
+    let report = mobula_session::report::Rendered { plain: "plain".into(), ansi: "coloured".into() };
+    assert_eq!(text_of(&page.event(Event::Report { cell: CELL, report }, true), Stream::Stderr), "coloured\n");
 }
 
 #[test]

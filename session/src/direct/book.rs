@@ -4,7 +4,8 @@
 //! A *unit* is a library with the items of one cell, or of several that had to be compiled together.
 
 use super::cut::{Cut, Import, Part, Space};
-use super::names::{plain, words};
+use super::last;
+use super::names::{mentioned, plain, words};
 use crate::event::CellId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -95,6 +96,8 @@ pub struct Book {
     imports: Vec<Import>,
     /// Variables by name.
     pub variables: BTreeMap<String, Variable>,
+    /// The words of what was shown last, if `_` stands for those; else it is a variable.
+    pub last_place: Option<String>,
     next_unit: u32,
 }
 
@@ -103,6 +106,16 @@ impl Book {
     pub fn number(&mut self) -> u32 {
         self.next_unit += 1;
         self.next_unit
+    }
+
+    /// Says what `_` stands for in a cell.
+    pub fn resolve(&self, cut: &mut Cut) {
+        if cut.last.is_empty() {
+            return;
+        }
+        cut.last_means = self.last_place.as_ref().map_or_else(|| last::NAME.to_owned(), |place| format!("({place})"));
+        let place: Option<proc_macro2::TokenStream> = cut.last_means.parse().ok();
+        cut.mentions.extend(place.map(mentioned).unwrap_or_default());
     }
 
     /// The units that have to be compiled together with the items of a cell: those of types that it has an `impl` for, those whose
@@ -281,6 +294,11 @@ impl Book {
         }
     }
 
+    /// The variables that a person has named.
+    pub fn named(&self) -> impl Iterator<Item = (&String, &Variable)> {
+        self.variables.iter().filter(|(name, _)| *name != last::NAME)
+    }
+
     /// The items and imports as code, for the analysis: it is read and never run.
     pub fn items_as_code(&self) -> String {
         let mut code = String::new();
@@ -300,7 +318,7 @@ impl Book {
     /// Statements that make the variables, for the analysis.
     pub fn variables_as_code(&self) -> String {
         let mut code = String::new();
-        for (name, variable) in &self.variables {
+        for (name, variable) in self.named() {
             let word = if variable.is_mut { "mut " } else { "" };
             match &variable.standing {
                 Standing::Kept => code.push_str(&format!(

@@ -1,6 +1,7 @@
 //! The cell host's process, as this process's child: commands go into its standard input, and when a library has run, a line comes
 //! back.
 
+use super::last::Fate;
 use crate::cellhost::CHILD_ENV;
 use crate::host::Host;
 use crate::link_wire::SOCKET_ENV;
@@ -38,10 +39,11 @@ impl Child {
     ///
     /// # Errors
     /// The process, and whoever could take its place, is gone.
-    pub fn run(&mut self, library: &Path, function: &str) -> Result<(), String> {
+    pub fn run(&mut self, library: &Path, function: &str, last: Fate) -> Result<(), String> {
         let gone = || "it is gone".to_owned();
         let commands = self.commands.as_mut().ok_or_else(gone)?;
-        writeln!(commands, "RUN {function} {}", library.display()).map_err(|error| error.to_string())?;
+        writeln!(commands, "RUN {function} {} {}", last as u32, library.display())
+            .map_err(|error| error.to_string())?;
         let mut line = String::new();
         loop {
             line.clear();

@@ -6,7 +6,7 @@ use super::cut::cut;
 use super::plan::Planned;
 use super::{Clock, Direct};
 use crate::base::{self, Base, Built, Project};
-use crate::event::{CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
+use crate::event::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
 use crate::report::plain_error;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -196,11 +196,11 @@ impl Direct {
 
     /// Prints the variables. Only where they are is known how large they are, so this is a cell like any other.
     fn show_variables(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
-        if self.book.variables.is_empty() {
+        if self.book.named().next().is_none() {
             self.say(cell, "there are no variables");
             return Ok(());
         }
-        let rows: String = self.book.variables.iter().map(|(name, variable)| row(name, variable)).collect();
+        let rows: String = self.book.named().map(|(name, variable)| row(name, variable)).collect();
         let code = format!(
             "{{ use ::mobula::__private::sizes::{{Owning as _, Plain as _, Weighed, print_variables}}; print_variables(&[{rows}]) }};"
         );
@@ -215,8 +215,10 @@ impl Direct {
             return Err(mistake("write `:type EXPRESSION`"));
         }
         let code = format!("let {ASKED} = {};", expression.trim_end_matches(';'));
-        let cut = cut(&code).ok_or_else(|| mistake(&format!("`{expression}` is not an expression")))?;
+        let mut cut = cut(&code).ok_or_else(|| mistake(&format!("`{expression}` is not an expression")))?;
+        self.book.resolve(&mut cut);
         let mut planned = Planned::new(&cut, &self.book.variables);
+        planned.plan.puts.clear();
         let library = self.folders.libraries.join("asked.so");
         self.sources.add_cell(cell, &code);
         self.compile_cell(&self.book, cell, &code, &cut, &mut planned, &library)?;
@@ -227,11 +229,8 @@ impl Direct {
 
     fn document(&self, cell: CellId, name: &str) -> Result<(), CellError> {
         let found = self.analysis.inspect(name, name.len());
-        let text = found
-            .as_ref()
-            .and_then(|bundle| bundle.plain())
-            .ok_or_else(|| mistake(&format!("nothing is known of `{name}`")))?;
-        self.say(cell, text);
+        let bundle = found.ok_or_else(|| mistake(&format!("nothing is known of `{name}`")))?;
+        (self.sink)(Event::Display { cell, bundle });
         Ok(())
     }
 
@@ -244,7 +243,10 @@ impl Direct {
         let output = Command::new(&self.base.rustc).args(["--explain", &code]).output();
         match output {
             Ok(output) if output.status.success() => {
-                self.say(cell, &String::from_utf8_lossy(&output.stdout));
+                let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+                let mut bundle = Bundle::text(text.as_str());
+                bundle.data.insert("text/markdown".into(), text.into());
+                (self.sink)(Event::Display { cell, bundle });
                 Ok(())
             }
             _ => Err(mistake(&format!("the compiler knows no error `{code}`"))),

@@ -7,6 +7,7 @@
 //!   p.x                             the expression that is shown
 //! ```
 
+use super::last::{Shown, Uses};
 use super::names::mentioned;
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -101,6 +102,12 @@ pub struct Cut {
     pub bindings: Vec<Binding>,
     /// The expression whose value is shown.
     pub shown: Option<Range<usize>>,
+    /// What that is.
+    pub shown_as: Shown,
+    /// Where `_` stands for the last value.
+    pub last: Vec<Range<usize>>,
+    /// What it stands for, in words of the code; see `Book::resolve`.
+    pub last_means: String,
     /// Where the last statement needs a `;` after it.
     pub open_end: Option<usize>,
     /// All words in the statements.
@@ -127,7 +134,7 @@ fn parse(code: &str, may_end_with: impl Fn(Option<&Stmt>) -> bool) -> Option<Cut
     let parsed = syn::parse::Parser::parse_str(whole, code);
     let fitting = parsed.ok().filter(|(_, statements)| may_end_with(statements.last()));
     let cut = fitting.map(|(attributes, statements)| {
-        let mut cut = Cutter::default().all(&statements);
+        let mut cut = Cutter::default().all(&statements, code);
         // A comment of the form `//!` is one, too, and of no use to anybody here.
         let is_comment = |attribute: &&Attribute| !attribute.path().is_ident("doc");
         cut.attributes = attributes.iter().filter(is_comment).map(|attribute| bytes(attribute.span())).collect();
@@ -144,14 +151,14 @@ struct Cutter {
 }
 
 impl Cutter {
-    fn all(mut self, statements: &[Stmt]) -> Cut {
+    fn all(mut self, statements: &[Stmt], code: &str) -> Cut {
         for (number, statement) in statements.iter().enumerate() {
-            self.statement(statement, number + 1 == statements.len());
+            self.statement(statement, number + 1 == statements.len(), code);
         }
         self.cut
     }
 
-    fn statement(&mut self, statement: &Stmt, is_last: bool) {
+    fn statement(&mut self, statement: &Stmt, is_last: bool, code: &str) {
         match statement {
             Stmt::Item(Item::Use(item)) => {
                 self.cut.runs = true;
@@ -167,6 +174,7 @@ impl Cutter {
                 }
                 if is_last && statement.semi_token.is_none() {
                     self.cut.shown = Some(bytes(statement.mac.span()));
+                    self.cut.shown_as = Shown::of_macro(&statement.mac.path);
                 }
             }
             Stmt::Expr(expression, None) if is_last => {
@@ -175,6 +183,7 @@ impl Cutter {
                 if matches!(expression, Expr::While(_) | Expr::ForLoop(_) | Expr::Assign(_)) {
                     self.cut.open_end = Some(range.end);
                 } else {
+                    self.cut.shown_as = Shown::of(expression, &code[range.clone()]);
                     self.cut.shown = Some(range);
                 }
             }
@@ -192,6 +201,9 @@ impl Cutter {
         self.cut.mentions.extend(mentioned(statement.to_token_stream()));
         let mut inside = Inside::default();
         inside.visit_stmt(statement);
+        let mut uses = Uses::default();
+        uses.visit_stmt(statement);
+        self.cut.last.extend(uses.found);
         self.cut.awaits |= inside.awaits;
         self.cut.is_heavy |= inside.is_heavy;
     }

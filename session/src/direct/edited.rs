@@ -63,6 +63,12 @@ impl Edited {
         self.text.push_str(&self.code[range]);
     }
 
+    /// Adds a text in the place of a shorter stretch of the cell's code.
+    pub fn replaced(&mut self, range: Range<usize>, text: &str) {
+        self.pieces.push(Piece { at: self.text.len(), from: range.start, len: range.len() });
+        self.text.push_str(text);
+    }
+
     /// Adds as many empty lines, and columns, as a stretch of the cell's code has.
     pub fn blank(&mut self, range: Range<usize>) {
         self.text.extend(self.code[range].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));

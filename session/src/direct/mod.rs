@@ -12,6 +12,7 @@
 //!
 //! ```text
 //! cut, names     a cell's code, in pieces          rustc           the compiler
+//! last           `_`, the value shown last
 //! book           what the session has made         diagnosis       what it says
 //! write, edited  what the compiler reads           child           the cell host's process
 //! plan           what a cell does with variables   commands        lines that begin with `:`
@@ -23,6 +24,7 @@ mod commands;
 mod cut;
 mod diagnosis;
 pub mod edited;
+mod last;
 mod names;
 mod plan;
 mod rustc;
@@ -31,7 +33,7 @@ mod write;
 use crate::analysis::{Analysis, Known};
 use crate::analyst::Snapshot;
 use crate::base::{self, Base, Template};
-use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Sink, Stream};
+use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Sink};
 use crate::host::Host;
 use crate::link::Link;
 use crate::report::{self, Finding};
@@ -227,7 +229,8 @@ impl Direct {
     }
 
     fn evaluate(&mut self, cell: CellId, code: &str, clock: &mut Clock) -> Result<(), CellError> {
-        let cut = clock.time("parse", || cut(code));
+        let mut cut = clock.time("parse", || cut(code));
+        cut.iter_mut().for_each(|cut| self.book.resolve(cut));
         let ready = match &cut {
             Some(cut) => self.prepare(cell, code, cut, clock),
             None => Err(self.explain_nonsense(cell, code)),
@@ -244,7 +247,7 @@ impl Direct {
             drop(self.link.end());
             return Ok(());
         };
-        let lives = self.child.run(&library, &entry(cell));
+        let lives = self.child.run(&library, &entry(cell), ready.planned.fate());
         let record = self.link.end();
         clock.phases.extend(verdict::phases(&record));
         if let Err(error) = lives {
@@ -256,7 +259,7 @@ impl Direct {
         }
         let result = verdict::judge(cell, &record, &self.sources, &self.sink);
         if record.death.is_none() && record.load_failed.is_none() && !record.undone {
-            ready.planned.happened(&mut self.book.variables, cell, result.is_ok());
+            ready.planned.happened(&mut self.book, cell, result.is_ok());
         }
         result
     }
@@ -432,8 +435,8 @@ impl Direct {
         for message in messages.iter().filter(|message| message.is_warning()) {
             let finding = message.finding(texts);
             if finding.marks.first().is_some_and(|mark| mark.cell == cell) {
-                let text = report::warning(&finding, cell, &|cell| self.sources.code(cell)).plain + "\n";
-                (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
+                let report = report::warning(&finding, cell, &|cell| self.sources.code(cell));
+                (self.sink)(Event::Report { cell, report });
             }
         }
     }
@@ -455,6 +458,7 @@ impl Direct {
         for finding in &mut findings {
             plan::explain_lost(finding, variables);
             diagnosis::explain_semicolon(finding);
+            last::rename(finding);
         }
         if findings.is_empty() {
             let text = format!("the compiler failed:\n{}", compiled.rest.trim());

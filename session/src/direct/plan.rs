@@ -1,10 +1,11 @@
 //! What a cell does with the variables of the session: decided before it is compiled, mended after what the compiler says, and written
 //! into the book when the cell has run.
 
-use super::book::{Lost, Standing, Variable};
+use super::book::{Book, Lost, Standing, Variable};
 use super::cut::{Binding, Cut};
 use super::diagnosis::{Message, Texts};
 use super::edited::Glue;
+use super::last::{self, Fate, Shown, fate};
 use super::names::plain;
 use crate::event::CellId;
 use crate::report::Finding;
@@ -22,8 +23,12 @@ pub struct Plan {
     pub empty: BTreeMap<String, Variable>,
     /// New variables that are kept.
     pub puts: Vec<String>,
+    /// New variables whose types are told.
+    pub types: Vec<String>,
     /// The last expression never comes to a value, so there is none to show.
     pub hides: bool,
+    /// The value that is shown is handed over, to be kept as `_`.
+    pub keeps: bool,
 }
 
 /// A plan, and what has become known of it.
@@ -33,6 +38,7 @@ pub struct Planned {
     pub plan: Plan,
     bindings: Vec<Binding>,
     shown: Option<Range<usize>>,
+    shown_as: Shown,
     types: BTreeMap<String, String>,
     /// New variables that are not kept, and why.
     lost: BTreeMap<String, Lost>,
@@ -41,8 +47,9 @@ pub struct Planned {
 impl Planned {
     /// What a cell will do, as far as its words tell.
     pub fn new(cut: &Cut, variables: &BTreeMap<String, Variable>) -> Planned {
-        let mut plan =
-            Plan { puts: cut.bindings.iter().map(|binding| binding.name.clone()).collect(), ..Plan::default() };
+        let new: Vec<String> = cut.bindings.iter().map(|binding| binding.name.clone()).collect();
+        let keeps = cut.shown.is_some() && cut.shown_as == Shown::Value;
+        let mut plan = Plan { puts: new.clone(), types: new, keeps, ..Plan::default() };
         for (name, variable) in variables.iter().filter(|(name, _)| cut.mentions.contains(plain(name))) {
             match &variable.standing {
                 Standing::Kept | Standing::Function(_) => drop(plan.takes.insert(name.clone(), variable.clone())),
@@ -52,7 +59,13 @@ impl Planned {
                 Standing::Lost(_) => {}
             }
         }
-        Planned { plan, bindings: cut.bindings.clone(), shown: cut.shown.clone(), ..Planned::default() }
+        Planned {
+            plan,
+            bindings: cut.bindings.clone(),
+            shown: cut.shown.clone(),
+            shown_as: cut.shown_as.clone(),
+            ..Planned::default()
+        }
     }
 
     /// Changes the plan so that the compiler has less to complain about. `false`: there is nothing that this could mend.
@@ -66,6 +79,8 @@ impl Planned {
             });
             let main = glue.iter().find(|(_, is_primary)| *is_primary).map(|(glue, _)| *glue);
             mended |= match (message.code(), main) {
+                // `match (exit(0)) { value => … }`: of what never comes there is no type.
+                (Some("E0282"), Some(Glue::Type(name))) if name == last::NAME && !self.plan.hides => self.hide(),
                 (Some("E0382"), Some(Glue::PutBack(name))) => self.moves(name),
                 (Some("E0382"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, Some(Lost::Moved(cell))),
                 (Some("E0381"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, None),
@@ -73,15 +88,18 @@ impl Planned {
                 (_, _) if kept.is_some() => kept.is_some_and(|name| self.unput(name, Some(Lost::Borrowed(cell)))),
                 (_, Some(Glue::Take(name))) => self.untake(name, cell),
                 // `(exit(0)).evcxr_display()`: nothing has methods that can be found.
-                (Some("E0282"), None) if self.shown.is_some() && message.place(texts) == self.shown => {
-                    self.shown = None;
-                    self.plan.hides = true;
-                    true
-                }
+                (Some("E0282"), None) if self.shown.is_some() && message.place(texts) == self.shown => self.hide(),
                 _ => false,
             };
         }
         mended
+    }
+
+    fn hide(&mut self) -> bool {
+        self.shown = None;
+        self.plan.hides = true;
+        self.plan.keeps = false;
+        true
     }
 
     fn moves(&mut self, name: &str) -> bool {
@@ -101,6 +119,10 @@ impl Planned {
             variable.standing = Standing::Kept;
             was_kept
         });
+        // What borrows is there to its end.
+        if !matches!(why, Some(Lost::Borrowed(_))) {
+            self.plan.types.retain(|known| known != name);
+        }
         if let Some(why) = why {
             self.lost.insert(name.to_owned(), why);
         }
@@ -127,8 +149,17 @@ impl Planned {
         self.types.get(name).map(String::as_str)
     }
 
+    /// What becomes of the value before, when the cell ends well.
+    pub fn fate(&self) -> Fate {
+        match self.shown {
+            Some(_) => fate(&self.shown_as, self.type_of(last::NAME)),
+            None => Fate::Stays,
+        }
+    }
+
     /// The cell has run, well or not: what that means for the session's variables. Not to be called of a cell that was undone.
-    pub fn happened(self, variables: &mut BTreeMap<String, Variable>, cell: CellId, well: bool) {
+    pub fn happened(self, book: &mut Book, cell: CellId, well: bool) {
+        let variables = &mut book.variables;
         for name in &self.plan.moves {
             if let Some(variable) = variables.get_mut(name) {
                 variable.standing = Standing::Lost(Lost::Moved(cell));
@@ -136,6 +167,18 @@ impl Planned {
         }
         if !well {
             return;
+        }
+        let (fate, ty) = (self.fate(), self.types.get(last::NAME).cloned().unwrap_or_default());
+        if fate != Fate::Stays {
+            book.last_place = None;
+            let standing = match fate {
+                Fate::Replaced => Standing::Kept,
+                _ => Standing::Lost(last::why_lost(&ty, cell).unwrap_or(Lost::Borrowed(cell))),
+            };
+            variables.insert(last::NAME.to_owned(), Variable { ty, is_mut: true, standing });
+        }
+        if let (Fate::Ends, Shown::Place(words)) = (fate, self.shown_as) {
+            book.last_place = Some(words);
         }
         for binding in self.bindings {
             let name = binding.name;
@@ -174,8 +217,22 @@ fn standing(ty: &str, cell: CellId) -> Standing {
 pub fn explain_lost(finding: &mut Finding, variables: &BTreeMap<String, Variable>) {
     let unknown = matches!(finding.code.as_deref(), Some("E0425" | "E0381" | "E0382"));
     let Some(name) = finding.message.split('`').nth(1).filter(|_| unknown) else { return };
+    if name == last::NAME && !variables.contains_key(name) {
+        finding.message = "`_` is the value that a cell has shown last, and none has shown one yet".into();
+        (finding.helps, finding.notes) = (Vec::new(), Vec::new());
+        return;
+    }
     let Some(Standing::Lost(lost)) = variables.get(name).map(|variable| &variable.standing) else { return };
     let (message, help) = match lost {
+        Lost::Moved(cell) if name == last::NAME => (
+            format!("`_`, the value that was shown last, was moved in cell {cell}"),
+            "use `_.clone()` where it is to be used again, or give it a name: `let x = _;`".to_owned(),
+        ),
+        Lost::Borrowed(cell) | Lost::Nameless(cell, _) if name == last::NAME => (
+            format!("what cell {cell} has shown was not kept: it may refer to another value, or its type has no name"),
+            "show a value of its own (`.clone()`, `.to_owned()`, `.collect::<Vec<_>>()`), or give it a name there: `let x = …;`"
+                .to_owned(),
+        ),
         Lost::Moved(cell) => (
             format!("`{name}` was moved in cell {cell}"),
             format!(

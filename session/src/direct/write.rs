@@ -9,6 +9,7 @@
 use super::book::{Source, Standing};
 use super::cut::{Cut, Edit, Part};
 use super::edited::{Edited, Glue};
+use super::last;
 use super::plan::Plan;
 use super::rustc::entry;
 use crate::base::CRATE;
@@ -37,8 +38,8 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, w
     }
     text.generated(&format!("extern crate {CRATE} as _; {PRELUDE} {imports} "));
     text.generated(&format!(
-        "#[unsafe(no_mangle)] unsafe extern \"C\" fn {}(store: *mut *mut ::core::ffi::c_void) -> u32 {{ \
-         let mobula_variables = unsafe {{ ::mobula::__private::Variables::at(store) }}; ",
+        "#[unsafe(no_mangle)] unsafe extern \"C\" fn {}(store: *mut *mut ::core::ffi::c_void, last: u32) -> u32 {{ \
+         let mobula_variables = unsafe {{ ::mobula::__private::Variables::at(store, last) }}; ",
         entry(number)
     ));
     for (name, variable) in &plan.takes {
@@ -66,9 +67,9 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, w
         let word = if variable.is_mut { "mut " } else { "" };
         text.glue(Glue::Take(name.clone()), &format!("let {word}{name}: {}; ", variable.ty));
     }
-    statements(&mut text, code, cut, !plan.hides);
+    statements(&mut text, code, cut, plan);
     text.generated(" ; ");
-    for name in &plan.puts {
+    for name in &plan.types {
         text.glue(Glue::Type(name.clone()), &format!("let _ = &{name} as &_; "));
     }
     let assigned = plan.empty.iter().filter(|(_, variable)| variable.standing != Standing::Kept).map(|(name, _)| name);
@@ -91,36 +92,57 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, w
 }
 
 /// The cell's code without its items; the shown expression is shown.
-fn statements(text: &mut Edited, code: &str, cut: &Cut, shows: bool) {
+fn statements(text: &mut Edited, code: &str, cut: &Cut, plan: &Plan) {
     let mut at = 0;
     let mut holes: Vec<_> =
         cut.items.iter().map(|item| item.range.clone()).chain(cut.attributes.iter().cloned()).collect();
     holes.extend(inner_comments(code));
     holes.sort_by_key(|hole| hole.start);
     for hole in holes {
-        text.copy(at..hole.start);
+        copy(text, at..hole.start, cut);
         text.blank(hole.clone());
         at = hole.end;
     }
-    match cut.shown.as_ref().filter(|_| shows) {
+    match cut.shown.as_ref().filter(|_| !plan.hides) {
         Some(shown) => {
-            text.copy(at..shown.start);
-            text.generated("(");
-            text.copy(shown.clone());
-            text.generated(").evcxr_display();");
-            text.copy(shown.end..code.len());
+            copy(text, at..shown.start, cut);
+            text.generated(if plan.keeps { "match (" } else { "(" });
+            copy(text, shown.clone(), cut);
+            if plan.keeps {
+                let name = last::NAME;
+                text.generated(") { ");
+                let keep = format!(
+                    "mut {name} => {{ let _ = &{name} as &_; {name}.evcxr_display(); \
+                     unsafe {{ mobula_variables.keep({name:?}, {name}) }} }} }}"
+                );
+                text.glue(Glue::Type(name.into()), &keep);
+            } else {
+                text.generated(").evcxr_display();");
+            }
+            copy(text, shown.end..code.len(), cut);
         }
         None => {
             if let Some(end) = cut.open_end {
-                text.copy(at..end);
+                copy(text, at..end, cut);
                 text.generated(";");
                 at = end;
             }
-            text.copy(at..code.len());
+            copy(text, at..code.len(), cut);
         }
     }
     // The last line may be a comment.
     text.generated("\n");
+}
+
+/// The cell's code, with what `_` stands for in its place.
+fn copy(text: &mut Edited, range: Range<usize>, cut: &Cut) {
+    let mut at = range.start;
+    for last in cut.last.iter().filter(|last| range.start <= last.start && last.end <= range.end) {
+        text.copy(at..last.start);
+        text.replaced(last.clone(), &cut.last_means);
+        at = last.end;
+    }
+    text.copy(at..range.end);
 }
 
 /// Comments of the form `//!` at the beginning, which would speak of what they stand in.
@@ -189,12 +211,12 @@ mod tests {
     fn the_lines_of_a_cell_stay_where_they_are() {
         let code = "let x = 1;\nfn f() -> i64 {\n    1\n}\n// shown:\nf() + x // end";
         let cut = cut(code).unwrap();
-        let plan = Plan { puts: vec!["x".into()], ..Plan::default() };
+        let plan = Plan { puts: vec!["x".into()], types: vec!["x".into()], ..Plan::default() };
         let text = cell(CellId(7), code, &cut, "", &plan, &Within::Nothing).text;
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("let x = 1;"));
         assert_eq!(lines[1].trim(), "");
-        assert!(lines[5].starts_with("(f() + x).evcxr_display(); // end"));
+        assert!(lines[5].starts_with("(f() + x).evcxr_display(); // end"), "{}", lines[5]);
         let source = Source { cell: CellId(7), code: code.into(), items: cut.items, imports: Vec::new() };
         let text = items(&source).text;
         assert_eq!(text.lines().nth(1).unwrap(), "pub fn f() -> i64 {");
