@@ -47,6 +47,16 @@ impl Unit {
         self.sources.iter().flat_map(|source| &source.items)
     }
 
+    /// The same with fewer items. None: nothing is left.
+    fn left(&self, stays: impl Fn(&Part) -> bool) -> Option<Unit> {
+        let left = |source: &Source| {
+            let items: Vec<Part> = source.items.iter().filter(|item| stays(item)).cloned().collect();
+            (!items.is_empty()).then(|| Source { items, ..source.clone() })
+        };
+        let sources: Vec<Source> = self.sources.iter().filter_map(left).collect();
+        (!sources.is_empty()).then_some(Unit { number: self.number, sources })
+    }
+
     fn mentions(&self, names: &HashSet<&str>) -> bool {
         self.items().any(|item| names.iter().any(|name| item.mentions.contains(plain(name))))
     }
@@ -153,12 +163,32 @@ impl Book {
         }
     }
 
-    /// What remains of units when a cell's items are compiled together with theirs: all but what the cell defines anew.
-    pub fn sources_of(&self, joined: &BTreeSet<u32>, cut: &Cut) -> Vec<Source> {
+    /// The statics of units that a cell's items are compiled together with which can stay where they are, with their values: those that
+    /// speak of nothing that is compiled again.
+    pub fn staying(&self, joined: &BTreeSet<u32>, cut: &Cut) -> HashSet<String> {
+        let items = || joined.iter().filter_map(|number| self.units.get(number)).flat_map(|unit| unit.items());
+        let names = |item: &Part| item.defines.iter().map(|(_, name)| name.clone()).collect::<Vec<_>>();
+        let mut again: HashSet<String> = defined(&cut.items).map(str::to_owned).collect();
+        again.extend(items().filter(|item| !item.is_static).flat_map(names));
+        let mut stays: Vec<&Part> = items().filter(|item| item.is_static).collect();
+        loop {
+            let speaks = |item: &&Part| again.iter().any(|name| item.mentions.contains(plain(name)));
+            let (gone, rest): (Vec<&Part>, _) = stays.into_iter().partition(speaks);
+            stays = rest;
+            if gone.is_empty() {
+                return stays.into_iter().flat_map(names).collect();
+            }
+            again.extend(gone.into_iter().flat_map(names));
+        }
+    }
+
+    /// What remains of units when a cell's items are compiled together with theirs: all but what the cell defines anew, and the statics
+    /// that stay.
+    pub fn sources_of(&self, joined: &BTreeSet<u32>, cut: &Cut, staying: &HashSet<String>) -> Vec<Source> {
         let own: HashSet<&str> = defined(&cut.items).collect();
         let again = self.known_of(&own);
         let stays = |item: &Part| {
-            !item.defines.iter().any(|(_, name)| own.contains(name.as_str()))
+            !item.defines.iter().any(|(_, name)| own.contains(name.as_str()) || staying.contains(name))
                 && !item.about.iter().any(|word| again.contains(word.as_str()))
         };
         let mut sources: Vec<Source> = Vec::new();
@@ -176,6 +206,12 @@ impl Book {
     pub fn statics_of(sources: &[Source]) -> Vec<&str> {
         let items = sources.iter().flat_map(|source| &source.items).filter(|item| item.is_static);
         items.flat_map(|item| item.defines.iter().map(|(_, name)| name.as_str())).collect()
+    }
+
+    /// Whether a unit has a static of this name.
+    fn is_static(&self, unit: u32, name: &str) -> bool {
+        let is_it = |item: &Part| item.is_static && item.defines.iter().any(|(_, known)| known == name);
+        self.units.get(&unit).is_some_and(|unit| unit.items().any(is_it))
     }
 
     /// Those of the names that a unit defines already.
@@ -207,7 +243,7 @@ impl Book {
             if wanted.contains(plain(name))
                 && !own.contains(name.as_str())
                 && !imported.contains(name.as_str())
-                && !except.contains(unit)
+                && (!except.contains(unit) || self.is_static(*unit, name))
             {
                 uses.insert((*unit, name));
             }
@@ -255,10 +291,17 @@ impl Book {
 
     /// All but the last `new` sources of the unit were in those that are joined in it.
     fn replace_unit(&mut self, unit: Unit, joined: &BTreeSet<u32>, new: usize) {
+        // What the new unit has not taken over are statics that stay, and what it has defined anew.
+        let taken: HashSet<&str> = unit.items().flat_map(|item| &item.defines).map(|(_, name)| name.as_str()).collect();
         for gone in joined {
-            self.units.remove(gone);
+            let left = self.units.remove(gone).and_then(|unit| {
+                unit.left(|item| item.is_static && item.defines.iter().all(|(_, name)| !taken.contains(name.as_str())))
+            });
+            self.units.extend(left.map(|unit| (*gone, Arc::new(unit))));
         }
-        self.names.retain(|_, unit| !joined.contains(unit));
+        let mut names = std::mem::take(&mut self.names);
+        names.retain(|(_, name), unit| !joined.contains(unit) || self.is_static(*unit, name));
+        self.names = names;
         for (space, name) in unit.items().flat_map(|item| &item.defines) {
             self.names.insert((*space, name.clone()), unit.number);
             self.imports.retain(|import| import.name.as_deref() != Some(name));
@@ -377,7 +420,7 @@ mod tests {
     fn add(book: &mut Book, cell: u64, code: &str) -> BTreeSet<u32> {
         let cut = cut(code).unwrap();
         let joined = book.joined(&cut);
-        let mut sources = book.sources_of(&joined, &cut);
+        let mut sources = book.sources_of(&joined, &cut, &book.staying(&joined, &cut));
         sources.push(Source {
             cell: CellId(cell),
             code: code.into(),
@@ -428,6 +471,17 @@ mod tests {
         assert_eq!(add(&mut book, 3, "fn f() -> i64 { 2 }"), BTreeSet::from([2]));
         assert_eq!(prelude(&book, "g()"), "use cells_3::g;");
         assert_eq!(prelude(&book, "f()"), "use cells_3::f;");
+    }
+
+    #[test]
+    fn a_static_stays_where_it_is_unless_it_speaks_of_what_is_compiled_again() {
+        let mut book = book(&["struct P; static N: u32 = 0; static OF: Option<P> = None; fn f() { N; }"]);
+        add(&mut book, 2, "impl P {}");
+        assert_eq!(prelude(&book, "N; OF; P; f()"), "use cells_1::N; use cells_2::OF; use cells_2::P; use cells_2::f;");
+        add(&mut book, 3, "impl Default for P { fn default() -> P { N; P } }");
+        assert_eq!(prelude(&book, "N; P"), "use cells_1::N; use cells_3::P;");
+        add(&mut book, 4, "static N: u32 = 1;");
+        assert_eq!(prelude(&book, "N; P; f()"), "use cells_4::N; use cells_4::P; use cells_4::f;");
     }
 
     #[test]

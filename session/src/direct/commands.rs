@@ -1,14 +1,14 @@
 //! The lines of a cell that begin with `:`.
 
-use super::book::{Lost, Standing, Variable};
+use super::book::{Book, Lost, Standing, Variable};
 use super::child::Child;
 use super::cut::cut;
 use super::plan::Planned;
-use super::{Clock, Direct};
+use super::{Clock, Direct, listed};
 use crate::base::{self, Base, Built, Project};
 use crate::event::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
 use crate::report::plain_error;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -365,7 +365,14 @@ impl Direct {
             return Ok(());
         }
         let mut book = self.book.clone();
-        let sources = book.sources_of(&joined, &super::Cut::default());
+        let sources = book.sources_of(&joined, &super::Cut::default(), &HashSet::new());
+        let statics = listed(&Book::statics_of(&sources));
+        if !statics.is_empty() {
+            let text = format!(
+                "{statics}: a static that begins anew, because every item was compiled again for the new crates"
+            );
+            (self.sink)(Event::Notice { text });
+        }
         let number = book.number();
         let newest = sources.last().map_or(CellId(0), |source| source.cell);
         let unit = self.compile_unit(&book, number, sources, &joined, newest)?;

@@ -160,6 +160,11 @@ impl Clock {
     }
 }
 
+/// Names as they stand in a sentence.
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 impl Direct {
     /// Makes the evaluator ready.
     ///
@@ -284,8 +289,8 @@ impl Direct {
 
     fn compile_items(&self, book: &mut Book, cell: CellId, code: &str, cut: &Cut) -> Result<(), CellError> {
         let joined = book.joined(cut);
-        let mut sources = book.sources_of(&joined, cut);
-        let statics = Book::statics_of(&sources).iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let mut sources = book.sources_of(&joined, cut, &book.staying(&joined, cut));
+        let statics = listed(&Book::statics_of(&sources));
         sources.push(Source { cell, code: code.to_owned(), items: cut.items.clone(), imports: cut.imports.clone() });
         let number = book.number();
         let unit = self.compile_unit(book, number, sources, &joined, cell)?;
