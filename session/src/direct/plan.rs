@@ -81,6 +81,8 @@ impl Planned {
             mended |= match (message.code(), main) {
                 // `match (exit(0)) { value => … }`: of what never comes there is no type.
                 (Some("E0282"), Some(Glue::Type(name))) if name == last::NAME && !self.plan.hides => self.hide(),
+                // What else is wrong with that, such as a value that draws itself and is gone then, is not wrong without it.
+                (_, Some(Glue::Type(name))) if name == last::NAME => std::mem::take(&mut self.plan.keeps),
                 (Some("E0382"), Some(Glue::PutBack(name))) => self.moves(name),
                 (Some("E0382"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, Some(Lost::Moved(cell))),
                 (Some("E0381"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, None),
