@@ -8,7 +8,6 @@
 
 use crate::colour::{DIM, paint};
 use mobula_session::{Bundle, CellError, Event, Stream};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr;
 
@@ -76,7 +75,7 @@ impl Page {
         match event {
             Event::Text { stream, text, .. } => self.raw(stream, text, &mut inks),
             Event::Display { bundle, .. } => {
-                let text = plain(&bundle);
+                let text = bundle.words();
                 self.lines(Stream::Stdout, &text, &mut inks);
                 if let Some(id) = bundle.display_id {
                     self.changed.remove(&id);
@@ -86,7 +85,7 @@ impl Page {
             Event::Update { bundle, .. } => self.update(bundle, in_place, &mut inks),
             Event::Clear { wait: true, .. } => self.clear_waits = true,
             Event::Clear { wait: false, .. } => self.clear(in_place, &mut inks),
-            Event::Result { bundle, .. } => self.lines(Stream::Stdout, &plain(&bundle), &mut inks),
+            Event::Result { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),
             Event::Report { report, .. } => inks.extend(self.report(&report.plain, &report.ansi)),
             Event::Notice { text } => inks.extend(self.notice(&text)),
         }
@@ -163,7 +162,7 @@ impl Page {
 
     fn update(&mut self, bundle: Bundle, in_place: bool, inks: &mut Vec<Ink>) {
         let Some(id) = bundle.display_id.clone() else { return };
-        let text = plain(&bundle);
+        let text = bundle.words();
         match (self.drawn.take(), self.rows(&text)) {
             (Some((drawn, rows)), Some(rows_now)) if in_place && drawn == id => {
                 inks.push(Ink { stream: Stream::Stdout, text: format!("\x1b[{rows}A\r\x1b[J") });
@@ -264,41 +263,6 @@ fn without_codes(line: &str) -> String {
         }
     }
     text
-}
-
-/// The text of a bundle, or what it is when it has none.
-pub(crate) fn plain(bundle: &Bundle) -> String {
-    if let Some(text) = bundle.plain() {
-        return text.to_owned();
-    }
-    let rank = |mime: &str| match mime {
-        _ if mime.starts_with("image/") => 0,
-        "text/html" => 1,
-        _ if mime.starts_with("text/") => 2,
-        _ => 3,
-    };
-    let richest = bundle.data.iter().min_by_key(|(mime, _)| rank(mime));
-    richest.map_or_else(String::new, |(mime, value)| format!("<{mime}, {}>", size(bytes(mime, value))))
-}
-
-/// The size of a content: that of the image, not of its base64 text.
-fn bytes(mime: &str, value: &Value) -> usize {
-    match value {
-        Value::String(text) if mime.starts_with("image/") && mime != "image/svg+xml" => {
-            let digits = text.bytes().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).count();
-            digits * 3 / 4
-        }
-        Value::String(text) => text.len(),
-        json => json.to_string().len(),
-    }
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
-    }
 }
 
 #[cfg(test)]

@@ -56,11 +56,11 @@ impl Blocks {
 
     /// The cell has ended: an open thing was its result.
     pub fn finish(&mut self) -> Vec<Shown> {
-        self.open.take().map(Shown::Result).into_iter().collect()
+        self.open.take().map(|open| Shown::Result(open.with_words())).into_iter().collect()
     }
 
     fn close(&mut self) -> Option<Shown> {
-        self.open.take().map(Shown::Display)
+        self.open.take().map(|open| Shown::Display(open.with_words()))
     }
 
     fn theirs(&mut self, mime: &str, content: String) -> Vec<Shown> {
@@ -129,7 +129,7 @@ mod tests {
         let shown = blocks.block("text/html", "<b>2</b>".into());
         let [Shown::Display(first)] = &shown[..] else { panic!("{shown:?}") };
         assert_eq!(mimes(first), ["text/html", "text/plain"]);
-        assert!(matches!(&blocks.finish()[..], [Shown::Result(last)] if mimes(last) == ["text/html"]));
+        assert!(matches!(&blocks.finish()[..], [Shown::Result(last)] if mimes(last) == ["text/html", "text/plain"]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{PidfdFlags, Resource, getpid, getppid, getrlimit, pidfd_open, setrlimit};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What evcxr sets for its child.
 pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
@@ -55,6 +55,8 @@ struct Host<'a> {
     variables: Variables,
     settler: Settler,
     checkpoint: u64,
+    /// How long opening the last library took.
+    loading: Duration,
     twin: Option<Twin>,
 }
 
@@ -92,6 +94,7 @@ impl<'a> Host<'a> {
             variables: Variables::NONE,
             settler: Settler::default(),
             checkpoint: 0,
+            loading: Duration::ZERO,
             twin: None,
         };
         host.freeze();
@@ -151,11 +154,13 @@ impl<'a> Host<'a> {
     }
 
     fn load_and_run(&mut self, library: &str, entry: Entry<'_>, cell: CellId) -> Result<u32, String> {
+        let begin = Instant::now();
         let library = Library::open(library)?;
         self.settler.settle();
         if let Some(symbol) = library.attach_symbol() {
             self.runtime.attach(symbol, cell)?;
         }
+        self.loading = begin.elapsed();
         library.run(entry, &mut self.variables)
     }
 
@@ -166,8 +171,8 @@ impl<'a> Host<'a> {
         self.checkpoint += 1;
         let begin = Instant::now();
         self.freeze();
-        let fork_us = begin.elapsed().as_micros() as u64;
-        match self.ask(&FromHost::Done { checkpoint: self.checkpoint, fork_us }).0 {
+        let [load_us, fork_us] = [self.loading, begin.elapsed()].map(|took| took.as_micros() as u64);
+        match self.ask(&FromHost::Done { checkpoint: self.checkpoint, load_us, fork_us }).0 {
             ToHost::Commit => {
                 if let Some(twin) = before {
                     twin.end();

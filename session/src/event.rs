@@ -1,8 +1,8 @@
 //! What a session tells a front end, and what a front end asks of it: plain data, no behaviour.
 
+pub use crate::bundle::Bundle;
 use crate::report::Rendered;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,31 +23,6 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
-}
-
-/// One thing to look at, in one or more forms.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Bundle {
-    /// Content by MIME type; there is always `text/plain`. Text types hold a JSON string, JSON types any JSON.
-    pub data: BTreeMap<String, serde_json::Value>,
-    /// Jupyter's display metadata.
-    pub metadata: serde_json::Map<String, serde_json::Value>,
-    /// The name under which a later event can replace it.
-    pub display_id: Option<String>,
-}
-
-impl Bundle {
-    /// A bundle of one plain text.
-    pub fn text(text: impl Into<String>) -> Bundle {
-        let mut bundle = Bundle::default();
-        bundle.data.insert("text/plain".into(), serde_json::Value::String(text.into()));
-        bundle
-    }
-
-    /// The plain text form, if there is one.
-    pub fn plain(&self) -> Option<&str> {
-        self.data.get("text/plain").and_then(|value| value.as_str())
-    }
 }
 
 /// Something a front end shows. Events of one cell come in the order in which the cell made them. Events of a cell may

@@ -13,6 +13,7 @@ mod analysis;
 pub mod analyst;
 mod base;
 mod blocks;
+mod bundle;
 pub mod cellhost;
 pub mod completeness;
 mod crash;

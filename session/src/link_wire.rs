@@ -51,6 +51,8 @@ pub enum FromHost {
     Done {
         /// The number of the new twin's checkpoint.
         checkpoint: u64,
+        /// How long opening the cell's library took, in microseconds.
+        load_us: u64,
         /// How long making the twin took, in microseconds.
         fork_us: u64,
     },

@@ -104,8 +104,12 @@ pub struct Record {
     pub load_failed: Option<String>,
     /// When the library was about to be run.
     pub loaded_at: Option<Instant>,
-    /// When it had run.
+    /// When it had run, and its checkpoint was made.
+    pub returned_at: Option<Instant>,
+    /// When all that it has shown was passed on.
     pub done_at: Option<Instant>,
+    /// What opening its library took, in microseconds.
+    pub load_us: u64,
     /// What the checkpoint cost, in microseconds.
     pub fork_us: u64,
     /// Why its process ended, as far as that was said.

@@ -59,12 +59,14 @@ pub fn terminated(record: &Record, why: &str) -> CellError {
 /// Where the time of a cell's run went.
 pub fn phases(record: &Record) -> Vec<Phase> {
     let phase = |name: &str, took: Duration| Phase { name: name.to_owned(), took };
-    let checkpoint = Duration::from_micros(record.fork_us);
-    match (record.loaded_at, record.done_at) {
-        (Some(loaded), Some(done)) => vec![
-            phase("run", done.saturating_duration_since(loaded).saturating_sub(checkpoint)),
-            phase("checkpoint", checkpoint),
-        ],
-        _ => Vec::new(),
-    }
+    let [load, checkpoint] = [record.load_us, record.fork_us].map(Duration::from_micros);
+    let (Some(loaded), Some(done)) = (record.loaded_at, record.done_at) else { return Vec::new() };
+    // A cell whose process has ended has not returned.
+    let returned = record.returned_at.unwrap_or(done);
+    vec![
+        phase("load", load),
+        phase("run", returned.saturating_duration_since(loaded).saturating_sub(load + checkpoint)),
+        phase("checkpoint", checkpoint),
+        phase("display", done.saturating_duration_since(returned)),
+    ]
 }

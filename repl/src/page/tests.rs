@@ -103,15 +103,6 @@ fn clearing_takes_back_the_line_or_waits_for_the_next_output() {
 }
 
 #[test]
-fn a_bundle_without_text_says_what_it_is() {
-    let of = |mime: &str, value: Value| Bundle { data: [(mime.to_owned(), value)].into(), ..Bundle::default() };
-    assert_eq!(plain(&of("text/html", "x".repeat(1234).into())), "<text/html, 1.2 kB>");
-    assert_eq!(plain(&of("image/png", "QUJD\n".into())), "<image/png, 3 B>");
-    assert_eq!(plain(&of("application/json", serde_json::json!([1, 2]))), "<application/json, 5 B>");
-    assert_eq!(plain(&Bundle::default()), "");
-}
-
-#[test]
 fn errors_and_notices_are_the_talk() {
     let mut page = Page::new(FILE);
     let error = CellError { name: "Panic".into(), value: "v".into(), plain: "plain".into(), ansi: "ansi".into() };

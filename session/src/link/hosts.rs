@@ -204,7 +204,13 @@ impl Hosts {
                 state.record.failed |= how == 2;
             }
             Ok(Some((FromHost::Crashed { frames }, _))) => self.shared.lock().record.crash = frames,
-            Ok(Some((FromHost::Done { checkpoint, fork_us }, _))) => self.done(checkpoint, fork_us),
+            Ok(Some((FromHost::Done { checkpoint, load_us, fork_us }, _))) => {
+                let mut state = self.shared.lock();
+                state.record.returned_at = Some(Instant::now());
+                (state.record.load_us, state.record.fork_us) = (load_us, fork_us);
+                drop(state);
+                self.done(checkpoint);
+            }
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => {
@@ -244,11 +250,10 @@ impl Hosts {
         }
     }
 
-    fn done(&mut self, checkpoint: u64, fork_us: u64) {
+    fn done(&mut self, checkpoint: u64) {
         if let Some(host) = &mut self.present {
             host.checkpoint = checkpoint;
         }
-        self.shared.lock().record.fork_us = fork_us;
         self.answer(&ToHost::Commit, &[]);
         let failed = self.shared.lock().record.load_failed.is_some();
         self.finish(failed);

@@ -1,0 +1,87 @@
+//! One thing to look at, in several forms.
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One thing to look at, in one or more forms.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bundle {
+    /// Content by MIME type; there is always `text/plain`. Text types hold a JSON string, JSON types any JSON.
+    pub data: BTreeMap<String, Value>,
+    /// Jupyter's display metadata.
+    pub metadata: serde_json::Map<String, Value>,
+    /// The name under which a later event can replace it.
+    pub display_id: Option<String>,
+}
+
+impl Bundle {
+    /// A bundle of one plain text.
+    pub fn text(text: impl Into<String>) -> Bundle {
+        let mut bundle = Bundle::default();
+        bundle.data.insert("text/plain".into(), Value::String(text.into()));
+        bundle
+    }
+
+    /// The plain text form, if there is one.
+    pub fn plain(&self) -> Option<&str> {
+        self.data.get("text/plain").and_then(|value| value.as_str())
+    }
+
+    /// The plain text, or what it is when it has none: of what type, and how large.
+    pub fn words(&self) -> String {
+        if let Some(text) = self.plain() {
+            return text.to_owned();
+        }
+        let rank = |mime: &str| match mime {
+            _ if mime.starts_with("image/") => 0,
+            "text/html" => 1,
+            _ if mime.starts_with("text/") => 2,
+            _ => 3,
+        };
+        let richest = self.data.iter().min_by_key(|(mime, _)| rank(mime));
+        richest.map_or_else(String::new, |(mime, value)| format!("<{mime}, {}>", size(bytes(mime, value))))
+    }
+
+    /// The same with a plain text, for those who can show nothing else.
+    pub fn with_words(mut self) -> Bundle {
+        let words = self.words();
+        self.data.entry("text/plain".into()).or_insert(Value::String(words));
+        self
+    }
+}
+
+/// The size of a content: that of the image, not of its base64 text.
+fn bytes(mime: &str, value: &Value) -> usize {
+    match value {
+        Value::String(text) if mime.starts_with("image/") && mime != "image/svg+xml" => {
+            let digits = text.bytes().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).count();
+            digits * 3 / 4
+        }
+        Value::String(text) => text.len(),
+        json => json.to_string().len(),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_without_text_says_what_it_is() {
+        let of = |mime: &str, value: Value| Bundle { data: [(mime.to_owned(), value)].into(), ..Bundle::default() };
+        assert_eq!(of("text/html", "x".repeat(1234).into()).words(), "<text/html, 1.2 kB>");
+        assert_eq!(of("image/png", "QUJD\n".into()).words(), "<image/png, 3 B>");
+        assert_eq!(of("application/json", serde_json::json!([1, 2])).words(), "<application/json, 5 B>");
+        assert_eq!(Bundle::default().words(), "");
+        assert_eq!(of("image/png", "QUJD".into()).with_words().plain(), Some("<image/png, 3 B>"));
+        assert_eq!(Bundle::text("x").with_words(), Bundle::text("x"));
+    }
+}
