@@ -28,6 +28,7 @@ mod library;
 mod link;
 mod link_wire;
 mod record;
+mod rendered;
 pub mod report;
 mod running;
 mod session;

@@ -2,8 +2,9 @@
 //!
 //! Every report comes plain, with ANSI colours and, made of these, as HTML; a front end picks one. A place is always `cell N:line:column`.
 
-use crate::event::{Bundle, CellError, CellId};
+use crate::event::{CellError, CellId};
 use crate::record::{Death, Panic};
+pub use crate::rendered::Rendered;
 use crate::sources::Found;
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, sources};
 use evcxr::CompilationError;
@@ -13,37 +14,6 @@ use std::ops::Range;
 const ERRORS_MAX: usize = 8;
 /// And this many callers of the place of a crash: a stack overflow has thousands.
 const CALLERS_MAX: usize = 5;
-
-/// A report, plain and for terminals.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rendered {
-    /// Without colours.
-    pub plain: String,
-    /// With ANSI colours.
-    pub ansi: String,
-}
-
-impl Rendered {
-    /// As a notebook shows it: plain, and in HTML with the terminal's colours.
-    pub fn bundle(&self) -> Bundle {
-        let mut bundle = Bundle::text(self.plain.as_str());
-        // Text that a terminal would not understand either is shown without colours.
-        if let Ok(html) = ansi_to_html::convert(&self.ansi) {
-            bundle.data.insert("text/html".into(), format!("<pre>{html}</pre>").into());
-        }
-        bundle
-    }
-
-    /// Puts lines behind it, which belong to it.
-    fn add(&mut self, lines: impl Iterator<Item = String>) {
-        for line in lines {
-            for text in [&mut self.plain, &mut self.ansi] {
-                text.push_str("\n  ");
-                text.push_str(&line);
-            }
-        }
-    }
-}
 
 /// A place in a cell, and what to say there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -471,13 +441,6 @@ mod tests {
         let file = "/somewhere/registry/src/index-1/rand-0.9.0/src/lib.rs";
         let panic = Panic { message: "m".into(), file: file.into(), line: 3, ..Panic::default() };
         assert_eq!(super::panic(&panic, None, &[]).plain, "panicked: m\n  at rand-0.9.0/src/lib.rs, line 3");
-    }
-
-    #[test]
-    fn a_report_for_a_notebook_has_the_terminals_colours_in_html() {
-        let report = Rendered { plain: "<a>: no".into(), ansi: "\x1b[31m<a>\x1b[0m: no".into() }.bundle();
-        assert_eq!(report.plain(), Some("<a>: no"));
-        assert_eq!(report.data["text/html"], "<pre><span style='color:var(--red,#a00)'>&lt;a&gt;</span>: no</pre>");
     }
 
     #[test]

@@ -133,7 +133,7 @@ class Conversation(unittest.TestCase):
             if message["parent_header"].get("msg_id") == request:
                 break
         phases = message["metadata"]["phases"]
-        for phase in ["parse", "compile", "run", "checkpoint", "total"]:
+        for phase in ["parse", "compile", "load", "run", "checkpoint", "display", "total"]:
             self.assertIn(phase, phases)
         self.published(request, is_idle)
 
@@ -145,7 +145,9 @@ class Conversation(unittest.TestCase):
 
         self.run_cell("1 + 1")
         self.assertRegex(printed(":checkpoint"), r"cell \d+.*\d")
-        self.assertIn("moved elsewhere", printed(":explain E0382"))
+        _, messages = self.run_cell(":explain E0382")
+        [explained] = [m["content"]["data"] for m in messages if kind(m) == "display_data"]
+        self.assertIn("moved elsewhere", explained["text/markdown"])
         printed(":timing")
         self.assertRegex(printed("2;"), r"compile.*ms")
         printed(":timing")
@@ -228,6 +230,24 @@ class Conversation(unittest.TestCase):
         self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
         self.published(request, is_idle)
         self.assertEqual(self.value_of("before * 2"), "42")
+
+    def test_an_interrupt_ends_a_deadlock_and_keeps_variables(self):
+        self.run_cell("let both = std::sync::Mutex::new(8i64);")
+        request = self.client.execute('let held = both.lock()?; println!("held"); let never = both.lock()?; println!("{held} {never}");')
+        self.published(request, lambda m: kind(m) == "stream")
+        self.manager.interrupt_kernel()
+        reply = self.reply(request)
+        self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
+        self.published(request, is_idle)
+        self.assertEqual(self.value_of("*both.lock()?"), "8")
+
+    def test_a_warning_is_shown_in_colours(self):
+        self.run_cell(":warnings")
+        _, messages = self.run_cell("let unused = { let mut never_changed = 3; never_changed };")
+        self.run_cell(":warnings")
+        [warning] = [m["content"]["data"] for m in messages if kind(m) == "display_data"]
+        self.assertIn("warning[unused_mut]", warning["text/plain"])
+        self.assertRegex(warning["text/html"], r"<pre>.*<span style=.*warning\[unused_mut\]")
 
     def test_a_silent_cell_publishes_no_input_and_counts_nothing(self):
         before = self.run_cell("0;")[0]["execution_count"]

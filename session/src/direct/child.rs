@@ -1,7 +1,7 @@
 //! The cell host's process, as this process's child: commands go into its standard input, and when a library has run, a line comes
 //! back.
 
-use super::last::Fate;
+use super::fate::Fate;
 use crate::cellhost::CHILD_ENV;
 use crate::host::Host;
 use crate::link_wire::SOCKET_ENV;

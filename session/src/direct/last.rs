@@ -10,8 +10,6 @@
 //! Whether a value borrows its type tells, which only the compiler knows. So each cell with a value to show is compiled to hand it over,
 //! and is told, when it is run, whether to keep it. That costs a cell 1.5 % (0.7 of 50 ms).
 
-use super::book::Lost;
-use crate::event::CellId;
 use crate::report::Finding;
 use std::ops::Range;
 use syn::spanned::Spanned;
@@ -148,34 +146,6 @@ fn last_word(path: &syn::Path) -> String {
     path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
 }
 
-/// What becomes of the value that was kept, when a cell ends well. The numbers are those of `mobula::__private::last`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It stays.
-    Stays = 0,
-    /// The cell's takes its place.
-    Replaced = 1,
-    /// It ends.
-    Ends = 2,
-}
-
-/// What is to be done after a cell that shows this, of this type if the compiler has told it.
-pub fn fate(shown: &Shown, ty: Option<&str>) -> Fate {
-    match (shown, ty) {
-        (Shown::Last, _) | (Shown::Value, Some("()" | "!")) => Fate::Stays,
-        (Shown::Value, Some(ty)) if why_lost(ty, CellId(0)).is_none() => Fate::Replaced,
-        _ => Fate::Ends,
-    }
-}
-
-/// Why a value of this type cannot be kept. A type's text does not say how long what it refers to lives, so nothing that refers is kept.
-pub fn why_lost(ty: &str, cell: CellId) -> Option<Lost> {
-    if ty.is_empty() || ty.contains('{') || ty.contains("impl ") {
-        return Some(Lost::Nameless(cell, ty.to_owned()));
-    }
-    (ty.contains(['&', '\'', '*']) || ty.contains("dyn ")).then_some(Lost::Borrowed(cell))
-}
-
 /// Says `_` where the compiler says what stands in its place.
 pub fn rename(finding: &mut Finding) {
     let texts = finding.notes.iter_mut().chain(&mut finding.helps).chain([&mut finding.message]);
@@ -225,23 +195,5 @@ mod tests {
         for code in ["match x { _ => 1 };", "fn f() { _ = 1; }", "let x: Vec<_> = y.collect::<Vec<_>>();"] {
             assert!(uses(code).is_empty(), "{code}");
         }
-    }
-
-    #[test]
-    fn only_a_value_that_refers_to_nothing_is_kept() {
-        let of = |ty| fate(&Shown::Value, Some(ty));
-        assert_eq!(of("std::vec::Vec<(i64, cells_1::P)>"), Fate::Replaced);
-        for ty in [
-            "&str",
-            "std::option::Option<&i64>",
-            "std::slice::Iter<'_, i64>",
-            "std::boxed::Box<dyn std::ops::Fn()>",
-            "*const u8",
-        ] {
-            assert_eq!((of(ty), why_lost(ty, CellId(1))), (Fate::Ends, Some(Lost::Borrowed(CellId(1)))), "{ty}");
-        }
-        assert_eq!(of("{closure@cell 1:1:2: 1:3}"), Fate::Ends);
-        assert_eq!([of("()"), of("!"), fate(&Shown::Last, None)], [Fate::Stays; 3]);
-        assert_eq!([fate(&Shown::Value, None), fate(&Shown::Part, None)], [Fate::Ends; 2]);
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! cut, names     a cell's code, in pieces          rustc           the compiler
-//! last           `_`, the value shown last
+//! last, fate      `_`, the value shown last
 //! book           what the session has made         diagnosis       what it says
 //! write, edited  what the compiler reads           child           the cell host's process
 //! plan           what a cell does with variables   commands        lines that begin with `:`
@@ -24,6 +24,7 @@ mod commands;
 mod cut;
 mod diagnosis;
 pub mod edited;
+mod fate;
 mod last;
 mod names;
 mod plan;

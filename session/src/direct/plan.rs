@@ -5,7 +5,8 @@ use super::book::{Book, Lost, Standing, Variable};
 use super::cut::{Binding, Cut};
 use super::diagnosis::{Message, Texts};
 use super::edited::Glue;
-use super::last::{self, Fate, Shown, fate};
+use super::fate::{Fate, fate, why_lost};
+use super::last::{self, Shown};
 use super::names::plain;
 use crate::event::CellId;
 use crate::report::Finding;
@@ -175,7 +176,7 @@ impl Planned {
             book.last_place = None;
             let standing = match fate {
                 Fate::Replaced => Standing::Kept,
-                _ => Standing::Lost(last::why_lost(&ty, cell).unwrap_or(Lost::Borrowed(cell))),
+                _ => Standing::Lost(why_lost(&ty, cell).unwrap_or(Lost::Borrowed(cell))),
             };
             variables.insert(last::NAME.to_owned(), Variable { ty, is_mut: true, standing });
         }

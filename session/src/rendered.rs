@@ -1,0 +1,46 @@
+//! A report in the forms in which front ends show it.
+
+use crate::bundle::Bundle;
+
+/// A report, plain and for terminals.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rendered {
+    /// Without colours.
+    pub plain: String,
+    /// With ANSI colours.
+    pub ansi: String,
+}
+
+impl Rendered {
+    /// As a notebook shows it: plain, and in HTML with the terminal's colours.
+    pub fn bundle(&self) -> Bundle {
+        let mut bundle = Bundle::text(self.plain.as_str());
+        // Text that a terminal would not understand either is shown without colours.
+        if let Ok(html) = ansi_to_html::convert(&self.ansi) {
+            bundle.data.insert("text/html".into(), format!("<pre>{html}</pre>").into());
+        }
+        bundle
+    }
+
+    /// Puts lines behind it, which belong to it.
+    pub(crate) fn add(&mut self, lines: impl Iterator<Item = String>) {
+        for line in lines {
+            for text in [&mut self.plain, &mut self.ansi] {
+                text.push_str("\n  ");
+                text.push_str(&line);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_for_a_notebook_has_the_terminals_colours_in_html() {
+        let report = Rendered { plain: "<a>: no".into(), ansi: "\x1b[31m<a>\x1b[0m: no".into() }.bundle();
+        assert_eq!(report.plain(), Some("<a>: no"));
+        assert_eq!(report.data["text/html"], "<pre><span style='color:var(--red,#a00)'>&lt;a&gt;</span>: no</pre>");
+    }
+}
