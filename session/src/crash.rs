@@ -61,7 +61,7 @@ extern "C" fn crashed(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
     if !TOLD.swap(true, Ordering::Relaxed) && has_room() {
         // SAFETY: without a handler of the person's own, the signal ends the process, which is what is wanted.
         unsafe { libc::alarm(TELLING_MAX) };
-        tell();
+        tell(context);
         // SAFETY: as above.
         unsafe { libc::alarm(0) };
     }
@@ -126,10 +126,51 @@ extern "C" fn note(frame: *mut c_void, frames: *mut c_void) -> c_int {
     0
 }
 
-fn tell() {
+/// Who called the instruction at which the thread was stopped, if there is nothing at that address: a call to nowhere, where the
+/// unwinder would look for code, and fall itself. None: something is there.
+#[cfg(target_arch = "x86_64")]
+fn caller_of_nowhere(context: *mut c_void) -> Option<usize> {
+    // SAFETY: the kernel hands a handler of three arguments the context of the thread that it has stopped.
+    let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let at = registers[libc::REG_RIP as usize] as usize;
+    is_nowhere(at).then(|| word_at(registers[libc::REG_RSP as usize] as usize))?
+}
+
+/// As above.
+#[cfg(target_arch = "aarch64")]
+fn caller_of_nowhere(context: *mut c_void) -> Option<usize> {
+    // SAFETY: as above.
+    let machine = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
+    is_nowhere(machine.pc as usize).then_some(machine.regs[30] as usize)
+}
+
+fn is_nowhere(address: usize) -> bool {
+    let mut found = MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: `dladdr` takes any address, and writes what it found, which is not looked at.
+    unsafe { libc::dladdr(address as *const c_void, found.as_mut_ptr()) == 0 }
+}
+
+/// The word in memory at an address, which may be any. Only the kernel can look without falling itself.
+#[cfg(target_arch = "x86_64")]
+fn word_at(address: usize) -> Option<usize> {
+    let mut word = 0_usize;
+    let to = libc::iovec { iov_base: (&raw mut word).cast(), iov_len: size_of::<usize>() };
+    let from = libc::iovec { iov_base: address as *mut c_void, iov_len: size_of::<usize>() };
+    // SAFETY: writes into `word` alone, and no more than it holds; an address where nothing is, is an error.
+    let read = unsafe { libc::process_vm_readv(libc::getpid(), &raw const to, 1, &raw const from, 1, 0) };
+    (read == size_of::<usize>() as isize).then_some(word)
+}
+
+fn tell(context: *mut c_void) {
     let mut frames = Frames { addresses: [0; FRAMES_MAX], len: 0 };
-    // SAFETY: `note` takes what it is given here as what it is, and both live through the call.
-    unsafe { _Unwind_Backtrace(note, (&raw mut frames).cast()) };
+    if let Some(caller) = caller_of_nowhere(context) {
+        // As in `note`.
+        frames.addresses[0] = caller.wrapping_sub(1);
+        frames.len = 1;
+    } else {
+        // SAFETY: `note` takes what it is given here as what it is, and both live through the call.
+        unsafe { _Unwind_Backtrace(note, (&raw mut frames).cast()) };
+    }
     let mut text = [0_u8; TOLD_BYTES_MAX];
     let mut rest = &mut text[..];
     if write_told(&mut rest, &frames.addresses[..frames.len]).is_none() {
