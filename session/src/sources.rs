@@ -4,7 +4,7 @@
 //! of that file that is also a line of some cell came from there; where several cells have the same line, the one whose
 //! neighbouring lines agree longest is meant, and of equals the newest.
 
-use crate::direct::edited::Edited;
+use crate::direct::edited::{Edited, Places};
 use crate::event::CellId;
 use crate::frames;
 use crate::record::Panic;
@@ -42,8 +42,8 @@ struct Inner {
     generated: Option<std::path::PathBuf>,
     /// Library path to the source it was compiled from.
     libraries: HashMap<String, String>,
-    /// What the compiler was given of each cell.
-    texts: HashMap<u64, Vec<Edited>>,
+    /// Where what the compiler was given comes from, cell by cell.
+    texts: HashMap<u64, Vec<Places>>,
     /// Cells in order.
     cells: Vec<(CellId, String)>,
 }
@@ -70,7 +70,7 @@ impl Sources {
         let mut inner = self.lock();
         let texts = inner.texts.entry(text.cell).or_default();
         // The newest of each kind is enough: all have the lines of the cell.
-        texts.push(text);
+        texts.push(text.places());
         if texts.len() > TEXTS_MAX {
             texts.remove(0);
         }

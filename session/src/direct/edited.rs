@@ -95,26 +95,61 @@ impl Edited {
         self.glue.iter().find(|(glue, _)| glue.start <= range.start && range.start < glue.end).map(|(_, glue)| glue)
     }
 
+    /// What is to be known of it when it has been compiled.
+    pub fn places(self) -> Places {
+        let mut stretches = Vec::new();
+        for piece in &self.pieces {
+            let before = &self.text[..piece.at];
+            let mut line = before.matches('\n').count() as u32 + 1;
+            let mut column = before[before.rfind('\n').map_or(0, |at| at + 1)..].chars().count() as u32 + 1;
+            let mut from = piece.from;
+            for part in self.code[piece.from..piece.from + piece.len].split_inclusive('\n') {
+                let chars = part.chars().count() as u32;
+                stretches.push(Stretch { line, column, from: from as u32, chars });
+                from += part.len();
+                (line, column) = (line + 1, 1);
+            }
+        }
+        stretches.shrink_to_fit();
+        Places { code: self.code, stretches }
+    }
+}
+
+/// Where the lines of a text come from: all that is kept of it, because a session may have thousands.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    code: String,
+    stretches: Vec<Stretch>,
+}
+
+/// A part of a line that was copied.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    /// Where it is in the text, from 1.
+    line: u32,
+    /// In characters from 1.
+    column: u32,
+    /// Where it is in the code, in bytes.
+    from: u32,
+    /// How long it is, in characters.
+    chars: u32,
+}
+
+impl Places {
     /// The place in the cell, from 1, that is meant by a place in the text, from 1, with the line there.
     pub fn locate(&self, line: u32, column: u32) -> Option<(u32, u32, String)> {
-        let at = byte_at(&self.text, line, column)?;
-        let from = self.original(at..at)?.start;
+        let is_in = |stretch: &&Stretch| {
+            stretch.line == line && stretch.column <= column && column < stretch.column + stretch.chars
+        };
+        let stretch = self.stretches.iter().find(is_in)?;
+        let copied = &self.code[stretch.from as usize..];
+        let from = stretch.from as usize + copied.char_indices().nth((column - stretch.column) as usize)?.0;
         let before = &self.code[..from];
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         let text = self.code[start..].lines().next().unwrap_or_default();
         let number = before.matches('\n').count() as u32 + 1;
         Some((number, self.code[start..from].chars().count() as u32 + 1, text.to_owned()))
     }
-}
-
-fn byte_at(text: &str, line: u32, column: u32) -> Option<usize> {
-    let mut start = 0;
-    let mut lines = text.split_inclusive('\n');
-    for _ in 1..line {
-        start += lines.next()?.len();
-    }
-    let column = (column as usize).checked_sub(1)?;
-    Some(start + lines.next()?.char_indices().nth(column)?.0)
 }
 
 #[cfg(test)]
@@ -131,13 +166,14 @@ mod tests {
         edited.copy(21..28);
         edited.generated(").show()");
         assert_eq!(edited.text, "prefix let ä = 1;\n         (\nä + 1).show()");
-        assert_eq!(edited.locate(1, 12), Some((1, 5, "let ä = 1;".into())));
-        assert_eq!(edited.locate(3, 3), Some((3, 3, "ä + 1".into())));
-        assert_eq!(edited.locate(3, 9), None, "that was generated");
-        assert_eq!(edited.locate(1, 2), None);
-        assert_eq!(edited.locate(1, 99), None);
         let shown = edited.text.find('(').unwrap();
         assert_eq!(edited.original(shown..shown + 8), Some(21..28), "what was put in around it does not count");
+        let places = edited.places();
+        assert_eq!(places.locate(1, 12), Some((1, 5, "let ä = 1;".into())));
+        assert_eq!(places.locate(3, 3), Some((3, 3, "ä + 1".into())));
+        assert_eq!(places.locate(3, 9), None, "that was generated");
+        assert_eq!(places.locate(1, 2), None);
+        assert_eq!(places.locate(1, 99), None);
     }
 
     #[test]
