@@ -33,6 +33,10 @@ struct Walk {
 impl Settler {
     /// Settles what was opened since it was last called, before anything in there runs.
     pub fn settle(&mut self) {
+        // Elsewhere a processor has to be told of code that was written as data.
+        if !cfg!(target_arch = "x86_64") {
+            return;
+        }
         let mut walk = Walk { seen: self.seen, at: 0 };
         // SAFETY: `each` takes the pointer as what it is here, and the walk outlives the call.
         unsafe { libc::dl_iterate_phdr(Some(each), (&raw mut walk).cast()) };

@@ -204,6 +204,7 @@ impl Cutter {
         let mut uses = Uses::default();
         uses.visit_stmt(statement);
         self.cut.last.extend(uses.found);
+        self.cut.last.sort_by_key(|at| at.start);
         self.cut.awaits |= inside.awaits;
         self.cut.is_heavy |= inside.is_heavy;
     }
