@@ -127,7 +127,7 @@ fn a_crash_is_shown_where_it_happened() {
         .failing("let x = 1;\nif x == 1 { std::process::abort() }")
         .failing("println!(\"{}\", 1);\nstd::thread::spawn(|| poke(16)).join().is_ok()")
         .failing("fn deep(n: u64) -> u64 { let room = std::hint::black_box([n; 64]); room[7] + deep(n + 1) + room[9] }\ndeep(1)")
-        .failing("let nowhere: fn() = unsafe { std::mem::transmute(std::hint::black_box(8usize)) };\nnowhere();")
+        .failing("let nowhere: fn() = unsafe { std::mem::transmute(std::hint::black_box(8usize)) };\nnowhere()")
         .run(&place);
     // Cell, where it crashed, and from where that was called.
     let expected = [

@@ -63,7 +63,7 @@ impl Edited {
         self.text.push_str(&self.code[range]);
     }
 
-    /// Adds a text in the place of a shorter stretch of the cell's code.
+    /// Adds a text that stands for a stretch of the cell's code.
     pub fn replaced(&mut self, range: Range<usize>, text: &str) {
         self.pieces.push(Piece { at: self.text.len(), from: range.start, len: range.len() });
         self.text.push_str(text);

@@ -106,7 +106,10 @@ fn statements(text: &mut Edited, code: &str, cut: &Cut, plan: &Plan) {
     match cut.shown.as_ref().filter(|_| !plan.hides) {
         Some(shown) => {
             copy(text, at..shown.start, cut);
-            text.generated(if plan.keeps { "match (" } else { "(" });
+            text.generated(if plan.keeps { "match " } else { "" });
+            // The compiler says of what is called there that it is at the bracket.
+            let first = code[shown.clone()].chars().next().map_or(0, char::len_utf8);
+            text.replaced(shown.start..shown.start + first, "(");
             copy(text, shown.clone(), cut);
             if plan.keeps {
                 let name = last::NAME;
