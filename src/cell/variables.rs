@@ -140,9 +140,9 @@ impl Variables {
     ///
     /// # Safety
     /// If it is to be kept, the value refers to nothing that ends before it: the session knows by its type.
-    pub unsafe fn keep<T>(&mut self, name: &'static str, value: T) {
+    pub unsafe fn keep<T>(&mut self, value: T) {
         if self.last == last::REPLACED {
-            let memory = self.fill_new(name, Shape::of::<T>());
+            let memory = self.fill_new(last::NAME, Shape::of::<T>());
             // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
             unsafe { memory.cast::<T>().write(value) };
         }
@@ -200,7 +200,7 @@ pub(super) fn made_for<T: 'static>() {
     black_box(Variables::put::<T> as fn(&mut Variables, _, _));
     black_box(Variables::put_back::<T> as fn(&mut Variables, _, _));
     black_box(Variables::take::<T> as unsafe fn(&mut Variables, _) -> _);
-    black_box(Variables::keep::<T> as unsafe fn(&mut Variables, _, _));
+    black_box(Variables::keep::<T> as unsafe fn(&mut Variables, _));
 }
 
 /// What a cell's `?` turns every error into. It reports the error, and then is nothing.
@@ -215,7 +215,7 @@ impl<E: Display> From<E> for Failed {
 
 /// What becomes of the value that was shown last: the word with which a cell's function begins.
 pub mod last {
-    /// The variable that it is.
+    /// The variable that it is, by which the session takes it.
     pub const NAME: &str = "mobula_last";
     /// The cell's takes its place.
     pub const REPLACED: u32 = 1;

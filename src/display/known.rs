@@ -9,7 +9,6 @@
 use super::Forms;
 use std::any::TypeId;
 use std::fmt::Debug;
-use std::marker::PhantomData;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 /// MIME types, and what to show as such.
@@ -44,15 +43,15 @@ pub(super) fn entry<T: 'static>(draw: fn(&T) -> Option<Drawing>) -> (TypeId, Dra
 pub(super) struct Seen<'a> {
     value: &'a dyn Debug,
     id: TypeId,
+    /// The same value: it lives as long as the reference above.
     at: *const (),
-    lives: PhantomData<&'a ()>,
 }
 
 impl<'a> Seen<'a> {
     /// A reference to a reference, because only what has a size can be a `dyn Debug`.
     pub(super) fn of<T: Debug + ?Sized>(value: &'a &'a T) -> Seen<'a> {
         // The id is of the type whatever its lifetimes. A type that is registered has none, so they cannot be confused.
-        Seen { value, id: typeid::of::<T>(), at: (&raw const **value).cast(), lives: PhantomData }
+        Seen { value, id: typeid::of::<T>(), at: (&raw const **value).cast() }
     }
 
     pub(super) fn debug(&self) -> &dyn Debug {

@@ -211,34 +211,28 @@ class Conversation(unittest.TestCase):
         self.assertIn("let wrong", "\n".join(errors[0]["traceback"]))
         self.assertEqual(reply["status"], "error")
 
-    def test_an_interrupt_stops_a_loop_that_calls_nothing_and_keeps_variables(self):
-        self.run_cell("let kept = vec![1i64, 2, 3];")
-        request = self.client.execute('println!("spinning"); loop {}')
+    def interrupt_once_it_printed(self, code):
+        """Runs a cell that prints and then never ends, interrupts it, and sees that it says so."""
+        request = self.client.execute(code)
         self.published(request, lambda m: kind(m) == "stream")
         self.manager.interrupt_kernel()
         reply = self.reply(request)
         self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
         self.published(request, is_idle)
+
+    def test_an_interrupt_stops_a_loop_that_calls_nothing_and_keeps_variables(self):
+        self.run_cell("let kept = vec![1i64, 2, 3];")
+        self.interrupt_once_it_printed('println!("spinning"); loop {}')
         self.assertEqual(self.value_of("kept.len()"), "3")
 
     def test_an_interrupt_stops_a_get_that_waits_for_ever_and_keeps_variables(self):
         self.run_cell("let before = 21i64; fn forever() -> i64 { loop { std::thread::park() } }")
-        request = self.client.execute('let never = forever.remote(); println!("waiting"); get(&never)?')
-        self.published(request, lambda m: kind(m) == "stream")
-        self.manager.interrupt_kernel()
-        reply = self.reply(request)
-        self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
-        self.published(request, is_idle)
+        self.interrupt_once_it_printed('let never = forever.remote(); println!("waiting"); get(&never)?')
         self.assertEqual(self.value_of("before * 2"), "42")
 
     def test_an_interrupt_ends_a_deadlock_and_keeps_variables(self):
         self.run_cell("let both = std::sync::Mutex::new(8i64);")
-        request = self.client.execute('let held = both.lock()?; println!("held"); let never = both.lock()?; println!("{held} {never}");')
-        self.published(request, lambda m: kind(m) == "stream")
-        self.manager.interrupt_kernel()
-        reply = self.reply(request)
-        self.assertEqual((reply["status"], reply["ename"]), ("error", "Interrupted"))
-        self.published(request, is_idle)
+        self.interrupt_once_it_printed('let held = both.lock()?; println!("held"); let never = both.lock()?; println!("{held} {never}");')
         self.assertEqual(self.value_of("*both.lock()?"), "8")
 
     def test_a_warning_is_shown_in_colours(self):

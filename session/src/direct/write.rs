@@ -116,7 +116,7 @@ fn statements(text: &mut Edited, code: &str, cut: &Cut, plan: &Plan) {
                 text.generated(") { ");
                 let keep = format!(
                     "mut {name} => {{ let _ = &{name} as &_; {name}.evcxr_display(); \
-                     unsafe {{ mobula_variables.keep({name:?}, {name}) }} }} }}"
+                     unsafe {{ mobula_variables.keep({name}) }} }} }}"
                 );
                 text.glue(Glue::Type(name.into()), &keep);
             } else {

@@ -204,13 +204,7 @@ impl Hosts {
                 state.record.failed |= how == 2;
             }
             Ok(Some((FromHost::Crashed { frames }, _))) => self.shared.lock().record.crash = frames,
-            Ok(Some((FromHost::Done { checkpoint, load_us, fork_us }, _))) => {
-                let mut state = self.shared.lock();
-                state.record.returned_at = Some(Instant::now());
-                (state.record.load_us, state.record.fork_us) = (load_us, fork_us);
-                drop(state);
-                self.done(checkpoint);
-            }
+            Ok(Some((FromHost::Done { checkpoint, load_us, fork_us }, _))) => self.done(checkpoint, load_us, fork_us),
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => {
@@ -250,7 +244,11 @@ impl Hosts {
         }
     }
 
-    fn done(&mut self, checkpoint: u64) {
+    fn done(&mut self, checkpoint: u64, load_us: u64, fork_us: u64) {
+        let mut state = self.shared.lock();
+        state.record.returned_at = Some(Instant::now());
+        (state.record.load_us, state.record.fork_us) = (load_us, fork_us);
+        drop(state);
         if let Some(host) = &mut self.present {
             host.checkpoint = checkpoint;
         }
