@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Whether a value borrows its type tells, which only the compiler knows. So each cell with a value to show is compiled to hand it over,
-//! and is told, when it is run, whether to keep it. A `let` beside the same expression costs 0.7 of 50 ms, and so about does this.
+//! and is told, when it is run, whether to keep it. Measured before it was made: a `let` of the same value costs 0.7 of 50 ms.
 
 use crate::report::Finding;
 use std::ops::Range;
