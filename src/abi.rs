@@ -291,6 +291,7 @@ pub struct Failure {
     /// What happened.
     pub cause: Cause,
     /// The tasks that failed only because an argument of theirs had: nearest to the origin first.
+    /// Of a long list, the last one says how many more there are.
     pub carried_by: Vec<String>,
 }
 
@@ -391,6 +392,8 @@ pub enum Question {
         /// Which.
         id: u64,
     },
+    /// Ends the workers and forgets what there is; answered when they are gone.
+    Shutdown,
 }
 
 /// The answer to a [`Question`].
@@ -404,6 +407,8 @@ pub enum Answer {
     Resources(Vec<(String, f64)>),
     /// To `State`.
     State(ObjectState),
+    /// To `Shutdown`.
+    Done,
 }
 
 /// What is known of an object.

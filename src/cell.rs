@@ -14,6 +14,7 @@
 
 mod block;
 pub mod common;
+mod dbg;
 pub mod future;
 pub(crate) mod hook;
 pub mod sizes;

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Borrowing, never taking, so that a variable shown can still be used. (The last needs a variable that is `mut`, or a value
-//! without a name; nothing else comes after `&T`. Without it such a cell does not compile, as it would without us.)
+//! without a name; nothing else comes after `&T`. Where that is what is wrong, the session compiles the cell again with `show_type`.)
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -21,7 +21,7 @@ pub mod known;
 mod table;
 mod text;
 
-pub(crate) use table::Table;
+pub(crate) use table::{Table, Tabular};
 
 use crate::abi::Tenant;
 use crate::cell::{Json, role, write_block};
@@ -55,6 +55,12 @@ impl<T: ?Sized> DisplayAny for T {
     fn evcxr_display(&mut self) {
         show_nameless(type_name::<T>());
     }
+}
+
+/// Shows the type of a value that has no `Debug`, as the result of a cell.
+#[doc(hidden)]
+pub fn show_type<T: ?Sized>(_: &T) {
+    show_nameless(type_name::<T>());
 }
 
 /// Shows a value now, as `Debug` writes it. A cell can show any number of values; its last expression is shown without this.
@@ -136,20 +142,33 @@ pub fn clear_output(wait: bool) {
     }
 }
 
-/// Gives a type the table that its `Display` writes as what a cell shows of it.
-macro_rules! shown_as_its_display {
+/// Shows a type's table, as its `Display` writes it and in HTML.
+macro_rules! shown_as_a_table {
     ($($type:ty),*) => {
-        $(impl $type {
-            /// Shows the table as the result of the cell.
-            #[doc(hidden)]
-            pub fn evcxr_display(&self) {
-                show("result", &Forms::plain(self.to_string()), None);
+        $(
+            impl std::fmt::Display for $type {
+                fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    match self.table() {
+                        Ok(table) => table.fmt(f),
+                        Err(instead) => f.write_str(instead),
+                    }
+                }
             }
-        })*
+
+            impl $type {
+                /// Shows the table as the result of the cell.
+                #[doc(hidden)]
+                pub fn evcxr_display(&self) {
+                    let html = self.table().ok().map(|table| ("text/html".to_owned(), table.html()));
+                    let data = [("text/plain".to_owned(), self.to_string())].into_iter().chain(html).collect();
+                    show("result", &Forms { data }, None);
+                }
+            }
+        )*
     };
 }
 
-shown_as_its_display!(crate::Errors, crate::Resources, crate::abi::AddressInfo);
+shown_as_a_table!(crate::Errors, crate::Resources, crate::abi::AddressInfo);
 
 // What is generic in this file calls one of these, so that a cell has little of it to compile.
 
@@ -215,14 +234,20 @@ fn read(value: &dyn Debug) -> Forms {
     let plain = text::debug(value);
     let line = text::line(value, GRID_CHARS_MAX);
     match line.as_deref().and_then(|line| boxed::read(line).or_else(|| Grid::read(line))) {
-        Some(grid) if grid.kind != Kind::Structs => {
-            Forms { data: vec![("text/plain".into(), plain), ("text/html".into(), grid.html())] }
-        }
-        Some(grid) if grid.rows.len() > 1 => {
+        Some(grid) if matches!(grid.kind, Kind::Matrix | Kind::Structs) && grid.rows.len() > 1 => {
             Forms { data: vec![("text/plain".into(), grid.plain()), ("text/html".into(), grid.html())] }
         }
-        _ => Forms::plain(plain),
+        Some(grid) if grid.kind != Kind::Structs => {
+            Forms { data: vec![("text/plain".into(), array(&plain).to_owned()), ("text/html".into(), grid.html())] }
+        }
+        _ => Forms::plain(array(&plain).to_owned()),
     }
+}
+
+/// What `ndarray` writes, without what it says of how an array lies in memory.
+fn array(plain: &str) -> &str {
+    let tail = plain.rfind(", shape=[").filter(|at| plain[*at..].contains("], strides=[") && plain.starts_with('['));
+    tail.map_or(plain, |at| &plain[..at])
 }
 
 fn show(kind: &str, forms: &Forms, id: Option<&str>) {

@@ -16,12 +16,12 @@ pub(crate) use wire::NAME as WIRE_NAME;
 
 use crate::ObjectId;
 use crate::abi::{Cause, Failure, Fault, Place};
-use crate::display::Table;
+use crate::display::{Table, Tabular};
 use std::fmt;
 use std::time::Duration;
 
-/// Why [`get`](crate::get) returned no value.
-#[derive(Clone, Debug, thiserror::Error)]
+/// Why [`get`](crate::get) returned no value. It has no `source()`: `{error}` says in one line what happened and where, cause included.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum GetError {
     /// The time was over before the value was there. It may still come; its task is unharmed.
@@ -74,6 +74,8 @@ pub enum GetError {
         message: String,
     },
 }
+
+impl std::error::Error for GetError {}
 
 /// Why [`put`](crate::put) stored nothing.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -360,10 +362,10 @@ impl IntoIterator for Errors {
     }
 }
 
-impl fmt::Display for Errors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Tabular<5> for Errors {
+    fn table(&self) -> Result<Table<5>, &'static str> {
         if self.is_empty() {
-            return f.write_str("no task has failed");
+            return Err("no task has failed");
         }
         let mut table = Table::new(["cell", "task", "pid", "what happened", "where"]);
         for error in &self.0 {
@@ -375,6 +377,6 @@ impl fmt::Display for Errors {
                 error.place.as_ref().map(report::place).unwrap_or_default(),
             ]);
         }
-        table.fmt(f)
+        Ok(table)
     }
 }

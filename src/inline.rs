@@ -178,6 +178,11 @@ impl Store {
                     workers: Vec::new(),
                 })
             }
+            Question::Shutdown => {
+                self.started = false;
+                self.objects.clear();
+                Answer::Done
+            }
             Question::Errors => Answer::Errors(self.failures.clone()),
             Question::ClusterResources | Question::AvailableResources => Answer::Resources(vec![("CPU".into(), cpus)]),
             Question::State { id } => Answer::State(match &self.objects.get(&id).ok_or(Fault::Unknown { id })?.state {

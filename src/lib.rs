@@ -59,7 +59,7 @@ pub mod worker;
 
 pub use api::{
     Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib, init,
-    init_with, put, wait,
+    init_with, put, shutdown, wait,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;
@@ -84,8 +84,8 @@ pub mod __private {
     pub use crate::cell::common::common;
     pub use crate::cell::future::block_on;
     pub use crate::cell::sizes;
-    pub use crate::cell::variables::{Failed, Variables, end, end_moving, ending, run};
-    pub use crate::display::known;
+    pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};
+    pub use crate::display::{known, show_type};
 
     /// What a cell has in scope.
     pub mod prelude {

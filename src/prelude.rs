@@ -1,7 +1,7 @@
 //! What a cell has in scope without asking: `use mobula::prelude::*;`.
 
 pub use crate::api::{
-    Config, available_resources, cluster_resources, errors, get, get_timeout, gib, init, init_with, put, wait,
+    Config, available_resources, cluster_resources, errors, get, get_timeout, gib, init, init_with, put, shutdown, wait,
 };
 pub use crate::array::{Array, Buffer};
 pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};

@@ -1,10 +1,9 @@
 //! Starting a runtime or joining one, and what it answers about itself.
 
 use crate::abi::{AddressInfo, Answer, InitOptions, Question};
-use crate::display::Table;
+use crate::display::{Table, Tabular};
 use crate::error::Size;
 use crate::{InitError, cell};
-use std::fmt;
 
 /// Starts the runtime with the defaults, if it does not run yet. Optional: the first call of anything does it.
 ///
@@ -39,6 +38,25 @@ pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
         Answer::Address(address) => Ok(address),
         other => Err(InitError::Disconnected { reason: format!("it answered `init` with {other:?}") }),
     }
+}
+
+/// Ends the runtime, as Ray's `ray.shutdown` does: its workers are gone, tasks that have not finished never will, and objects are forgotten: to `get` one says
+/// so. What a variable views stays readable. The next [`init`], task or [`put`](crate::put) starts a runtime anew.
+///
+/// # Errors
+/// [`InitError::Refused`] in a task; [`InitError::Disconnected`] when there is no runtime.
+///
+/// ```
+/// # mobula::inline::attach();
+/// # use mobula::prelude::*;
+/// let before = put(&1).unwrap();
+/// shutdown()?;
+/// assert!(get(&before).is_err());
+/// init_with(Config::new().num_cpus(2.0))?;
+/// # Ok::<(), mobula::InitError>(())
+/// ```
+pub fn shutdown() -> Result<(), InitError> {
+    cell::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault)
 }
 
 /// `n` GiB in bytes.
@@ -152,8 +170,8 @@ impl Config {
     }
 }
 
-impl fmt::Display for AddressInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Tabular<2> for AddressInfo {
+    fn table(&self) -> Result<Table<2>, &'static str> {
         let workers = self.workers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         let mut table = Table::new(["runtime", ""]);
         table.row(["session folder".into(), self.session_dir.clone()]);
@@ -161,7 +179,7 @@ impl fmt::Display for AddressInfo {
         table.row(["store".into(), format!("{} in {}", Size(self.object_store_memory), self.store)]);
         table.row(["CPUs".into(), self.num_cpus.to_string()]);
         table.row(["workers".into(), workers]);
-        table.fmt(f)
+        Ok(table)
     }
 }
 
@@ -185,13 +203,13 @@ impl Resources {
     }
 }
 
-impl fmt::Display for Resources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Tabular<2> for Resources {
+    fn table(&self) -> Result<Table<2>, &'static str> {
         let mut table = Table::new(["resource", "amount"]);
         for (name, amount) in self.iter() {
             table.row([name.into(), amount.to_string()]);
         }
-        table.fmt(f)
+        Ok(table)
     }
 }
 

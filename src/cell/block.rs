@@ -24,11 +24,14 @@ pub(crate) fn write_block(mime: &str, json: &str) {
 /// Reports the error that a cell's `?` met. The session's generated code calls this.
 ///
 /// The error is shown in its alternate form (`{:#}`), which for this crate's errors is the whole report, and for those of
-/// `anyhow` the chain of causes.
+/// `anyhow` the chain of causes; where there is room for a line only, in its plain form.
 #[doc(hidden)]
 pub fn cell_error(error: &impl Display) {
-    let message = format!("{error:#}");
-    write_block("application/vnd.mobula.error+json", &format!("{{\"message\":{}}}", Json(&message)));
+    let (message, line) = (format!("{error:#}"), error.to_string());
+    write_block(
+        "application/vnd.mobula.error+json",
+        &format!("{{\"message\":{},\"line\":{}}}", Json(&message), Json(&line)),
+    );
 }
 
 /// A string as JSON writes it, quotes included.

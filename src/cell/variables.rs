@@ -17,7 +17,7 @@ use std::alloc::{Layout, dealloc, handle_alloc_error};
 use std::any::Any;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::fmt::Display;
+use std::fmt::{self, Debug, Display};
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -89,15 +89,20 @@ pub struct Variables {
     staged: Vec<(&'static str, Place)>,
     /// What becomes of the value that was shown last, if the cell ends well: one of [`last`]'s words.
     last: u32,
+    /// Which of the variables that the cell puts have a type without a name, so that no cell could take them: a bit each, in order.
+    nameless: u32,
 }
 
 impl Variables {
-    /// What stands behind the process's pointer; a null pointer becomes an empty store.
+    /// What stands behind the process's pointer; a null pointer becomes an empty store. The word says what becomes of the value shown last,
+    /// in its lowest two bits, and which of the new variables have types without names.
     ///
     /// # Safety
-    /// `store` is null or what this function left there, and nobody else uses it while the reference lives.
+    /// - `store` is null or what this function left there, and nobody else uses it while the reference lives.
+    /// - Whoever has the reference takes a variable only as the type that it was put as, or as a type of the same definition.
+    /// - The word asks to keep only what refers to nothing that ends before it.
     #[inline(never)]
-    pub unsafe fn at<'a>(store: *mut *mut c_void, last: u32) -> &'a mut Variables {
+    pub unsafe fn at<'a>(store: *mut *mut c_void, word: u32) -> &'a mut Variables {
         // SAFETY: readable and writable by this function's contract.
         let store = unsafe { &mut *store };
         if store.is_null() {
@@ -105,20 +110,20 @@ impl Variables {
         }
         // SAFETY: made by the line above, now or earlier, and used by nobody else by the contract.
         let variables: &mut Variables = unsafe { &mut *store.cast() };
-        variables.last = last;
+        (variables.last, variables.nameless) = (word & last::BITS, word >> last::BITS.count_ones());
         variables
     }
 
     /// Moves a variable onto the stack of a cell.
     ///
+    /// Safe to call, because the types are what [`Variables::at`] was given the word for: a person's `#![forbid(unsafe_code)]` is about
+    /// the cell's own code, so what stands around it has one `unsafe`, outside of it.
+    ///
     /// # Panics
     /// The variable is not there, or is of another size: the session has lost track, which is a bug.
-    ///
-    /// # Safety
-    /// The variable was put as a `T`, or as a type of the same definition.
-    pub unsafe fn take<T: 'static>(&mut self, name: &str) -> T {
+    pub fn take<T: 'static>(&mut self, name: &str) -> T {
         let memory = self.empty_place(name, Layout::new::<T>());
-        // SAFETY: the place was full of a value with this layout, which the caller says is a `T`; it counts as empty now.
+        // SAFETY: the place was full of a value with this layout, which is a `T` by the contract of `at`; it counts as empty now.
         unsafe { memory.cast::<T>().read() }
     }
 
@@ -129,8 +134,13 @@ impl Variables {
         unsafe { memory.cast::<T>().write(value) };
     }
 
-    /// Puts a new variable, which counts when the cell ends well.
+    /// Puts a new variable, which counts when the cell ends well. One whose type has no name ends here: its scope does.
     pub fn put<T: 'static>(&mut self, name: &'static str, value: T) {
+        let is_nameless = self.nameless & 1 == 1;
+        self.nameless >>= 1;
+        if is_nameless {
+            return drop(value);
+        }
         let memory = self.fill_new(name, Shape::of::<T>());
         // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
         unsafe { memory.cast::<T>().write(value) };
@@ -138,9 +148,8 @@ impl Variables {
 
     /// Takes the value that the cell has shown, and keeps it, when the cell ends well, if it is to be kept.
     ///
-    /// # Safety
-    /// If it is to be kept, the value refers to nothing that ends before it: the session knows by its type.
-    pub unsafe fn keep<T>(&mut self, value: T) {
+    /// Safe to call, as [`Variables::take`] is: the session knows by the value's type whether it may be kept, and said so to `at`.
+    pub fn keep<T>(&mut self, value: T) {
         if self.last == last::REPLACED {
             let memory = self.fill_new(last::NAME, Shape::of::<T>());
             // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
@@ -199,18 +208,58 @@ impl Variables {
 pub(super) fn made_for<T: 'static>() {
     black_box(Variables::put::<T> as fn(&mut Variables, _, _));
     black_box(Variables::put_back::<T> as fn(&mut Variables, _, _));
-    black_box(Variables::take::<T> as unsafe fn(&mut Variables, _) -> _);
-    black_box(Variables::keep::<T> as unsafe fn(&mut Variables, _));
+    black_box(Variables::take::<T> as fn(&mut Variables, _) -> _);
+    black_box(Variables::keep::<T> as fn(&mut Variables, _));
 }
 
-/// What a cell's `?` turns every error into. It reports the error, and then is nothing.
-pub struct Failed(());
+/// What a cell's `?` turns every error into, after it has reported it; and what its `return` gives.
+pub struct Failed(u32);
 
 impl<E: Display> From<E> for Failed {
     fn from(error: E) -> Failed {
         super::cell_error(&error);
-        Failed(())
+        Failed(ending::FAILED)
     }
+}
+
+/// An error that has only `Debug`, as `fn main` may return it.
+pub struct Debugged<E>(pub E);
+
+impl<E: Debug> Display for Debugged<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// What a cell's own `return` may give.
+#[diagnostic::on_unimplemented(
+    message = "a cell returns nothing, `Ok(…)` or `Err(…)`, not `{Self}`",
+    label = "a `return` here ends the cell"
+)]
+pub trait Returned {
+    /// As the cell's end.
+    fn ended(self) -> Result<(), Failed>;
+}
+
+impl Returned for () {
+    fn ended(self) -> Result<(), Failed> {
+        Err(Failed(ending::RETURNED))
+    }
+}
+
+impl<T, E: Display> Returned for Result<T, E> {
+    fn ended(self) -> Result<(), Failed> {
+        self?;
+        ().ended()
+    }
+}
+
+/// What a cell's own `return` becomes. The cell ends before it has kept its new variables.
+///
+/// # Errors
+/// Always: that is how a cell's function ends early.
+pub fn returned(value: impl Returned) -> Result<(), Failed> {
+    value.ended()
 }
 
 /// What becomes of the value that was shown last: the word with which a cell's function begins.
@@ -221,6 +270,8 @@ pub mod last {
     pub const REPLACED: u32 = 1;
     /// It ends.
     pub const ENDS: u32 = 2;
+    /// Where these words stand in the one that a cell's function is given.
+    pub const BITS: u32 = 3;
 }
 
 /// The words with which a cell's function ends.
@@ -233,6 +284,8 @@ pub mod ending {
     pub const FAILED: u32 = 2;
     /// Beside one of those: variables of earlier cells are gone that the cell has moved.
     pub const LOST: u32 = 4;
+    /// A `return` ended it, and nothing is wrong.
+    pub const RETURNED: u32 = 8;
 }
 
 /// Runs a cell's code.
@@ -249,7 +302,7 @@ pub fn run<B: FnOnce() -> Result<(), Failed>>(body: B) -> Result<(), u32> {
 fn run_it(body: &mut dyn FnMut() -> Result<(), Failed>) -> Result<(), u32> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(Failed(()))) => Err(ending::FAILED),
+        Ok(Err(Failed(how))) => Err(how),
         Err(payload) => {
             forget(payload);
             Err(ending::PANICKED)
@@ -283,7 +336,7 @@ pub fn end(variables: &mut Variables, result: Result<(), u32>) -> u32 {
 #[inline(never)]
 pub fn end_moving(variables: &mut Variables, result: Result<(), u32>) -> u32 {
     match end(variables, result) {
-        ending::WELL => ending::WELL,
+        how @ (ending::WELL | ending::RETURNED) => how,
         how => how | ending::LOST,
     }
 }
@@ -300,8 +353,7 @@ mod tests {
         assert_eq!(end(&mut variables, Ok(())), ending::WELL);
         variables.put("x", vec![2]);
         assert_eq!(end(&mut variables, Err(ending::FAILED)), ending::FAILED);
-        // SAFETY: it was put as one.
-        assert_eq!(unsafe { variables.take::<Vec<i32>>("x") }, [1]);
+        assert_eq!(variables.take::<Vec<i32>>("x"), [1]);
     }
 
     #[test]
@@ -310,8 +362,7 @@ mod tests {
         variables.put("kept", value.clone());
         variables.put("taken", value.clone());
         end(&mut variables, Ok(()));
-        // SAFETY: it was put as one.
-        let taken: Rc<()> = unsafe { variables.take("taken") };
+        let taken: Rc<()> = variables.take("taken");
         assert_eq!(Rc::strong_count(&value), 3);
         variables.put_back("taken", taken);
         variables.put("staged", value.clone());
@@ -326,8 +377,7 @@ mod tests {
         variables.put("x", [1_u64; 8]);
         end(&mut variables, Ok(()));
         let before = variables.kept["x"].memory;
-        // SAFETY: it was put as one.
-        let taken: [u64; 8] = unsafe { variables.take("x") };
+        let taken: [u64; 8] = variables.take("x");
         variables.put_back("x", taken);
         assert_eq!(variables.kept["x"].memory, before);
     }
@@ -336,5 +386,29 @@ mod tests {
     fn a_panic_ends_a_cell_and_nothing_else() {
         assert_eq!(run(|| panic!("x")), Err(ending::PANICKED));
         assert_eq!(run(|| Ok(())), Ok(()));
+    }
+
+    #[test]
+    fn a_return_ends_a_cell_well_and_keeps_nothing_of_it() {
+        assert_eq!(run(|| returned(())), Err(ending::RETURNED));
+        assert_eq!(run(|| returned(Ok::<_, String>(1))), Err(ending::RETURNED));
+        let mut variables = Variables::default();
+        variables.put("x", 1);
+        assert_eq!(end_moving(&mut variables, Err(ending::RETURNED)), ending::RETURNED);
+        assert!(variables.staged.is_empty() && variables.kept.is_empty());
+    }
+
+    #[test]
+    fn a_variable_whose_type_has_no_name_ends_with_its_cell() {
+        let (mut variables, value) = (Variables { nameless: 0b10, ..Variables::default() }, Rc::new(()));
+        variables.put("kept", value.clone());
+        let closure = {
+            let value = value.clone();
+            move || Rc::strong_count(&value)
+        };
+        variables.put("closure", closure);
+        assert_eq!(Rc::strong_count(&value), 2);
+        end(&mut variables, Ok(()));
+        assert_eq!(variables.kept.keys().collect::<Vec<_>>(), [&"kept"]);
     }
 }

@@ -76,8 +76,14 @@ impl<'a> Grid<'a> {
     /// As lines of text.
     pub(super) fn plain(&self) -> String {
         let shown = &self.rows[..self.rows.len().min(ROWS_MAX)];
-        let rows: Vec<&[&str]> = shown.iter().map(Vec::as_slice).collect();
-        let table = aligned(&self.heads(), &rows);
+        let table = if self.kind == Kind::Matrix {
+            brackets(shown)
+        } else {
+            let texts: Vec<Vec<Cow<'_, str>>> =
+                shown.iter().map(|row| row.iter().map(|cell| self.cell(cell)).collect()).collect();
+            let rows: Vec<Vec<&str>> = texts.iter().map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
+            aligned(&self.heads(), &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        };
         match self.below() {
             Some(below) => format!("{table}\n{below}"),
             None => table,
@@ -87,12 +93,17 @@ impl<'a> Grid<'a> {
     /// As a table of HTML.
     pub(super) fn html(&self) -> String {
         let row = |cells: &[&str], tag: &str| {
-            let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+            let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(&self.cell(cell))));
             format!("<tr>{}</tr>", cells.collect::<String>())
         };
         let rows: String = self.rows.iter().take(ROWS_MAX).map(|cells| row(cells, "td")).collect();
         let below = self.below().map(|text| format!("<p>{}</p>", escaped(&text))).unwrap_or_default();
         format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{below}", row(&self.heads(), "th"))
+    }
+
+    /// A cell as a person reads it: a text without the quotes that `Debug` gives it.
+    fn cell<'c>(&self, cell: &'c str) -> Cow<'c, str> {
+        if self.kind == Kind::Drawn { Cow::Borrowed(cell) } else { unquoted(cell) }
     }
 
     fn heads(&self) -> Vec<&str> {
@@ -102,6 +113,37 @@ impl<'a> Grid<'a> {
     fn below(&self) -> Option<String> {
         self.below.clone().or_else(|| more(self.rows.len()))
     }
+}
+
+/// Rows in brackets, with columns as wide as their widest cell and numbers under each other, as NumPy has it.
+fn brackets(rows: &[Vec<&str>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<&str>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}"));
+        format!("[{}]", cells.collect::<Vec<_>>().join(", "))
+    };
+    format!("[{}]", rows.iter().map(line).collect::<Vec<_>>().join(",\n "))
+}
+
+/// A text literal as what it says, in one line: a line break in it stays an escape.
+fn unquoted(cell: &str) -> Cow<'_, str> {
+    let inside = cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|_| cell.len() > 1);
+    let Some(inside) = inside else { return Cow::Borrowed(cell) };
+    if !inside.contains('\\') {
+        return Cow::Borrowed(inside);
+    }
+    let mut text = String::with_capacity(inside.len());
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            (_, Some(said @ ('"' | '\\' | '\''))) => text.push(said),
+            (_, Some(other)) => text.extend(['\\', other]),
+            (c, None) => text.push(c),
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// What is said of rows that are not shown.
@@ -191,7 +233,7 @@ mod tests {
         let grid = Grid::read(text).unwrap();
         assert_eq!(grid.head, ["x", "name"]);
         assert_eq!(grid.rows, [["1", r#""a, b: }""#], ["-2", r#""\"""#]]);
-        assert_eq!(grid.plain(), "x   name\n─────────────\n1   \"a, b: }\"\n-2  \"\\\"\"");
+        assert_eq!(grid.plain(), "x   name\n───────────\n1   a, b: }\n-2  \"");
         assert!(grid.html().starts_with("<table><thead><tr><th>x</th>"));
     }
 
@@ -209,9 +251,25 @@ mod tests {
             let grid = Grid::read(text).unwrap();
             assert_eq!((grid.kind, grid.heads()), (Kind::Matrix, vec!["0", "1"]));
             assert_eq!(grid.rows, [["1.0", "2.0"], ["3.0", "4.0"]]);
+            assert_eq!(grid.plain(), "[[1.0, 2.0],\n [3.0, 4.0]]");
         }
         for text in ["[[]]", "[[1], [1, 2]]", "[[[1]]]", "[[1], 2]"] {
             assert_eq!(Grid::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_matrix_stand_under_each_other() {
+        let grid = Grid::read("[[1.5, -20.0], [100.25, 4.0]]").unwrap();
+        assert_eq!(grid.plain(), "[[   1.5, -20.0],\n [100.25,   4.0]]");
+    }
+
+    #[test]
+    fn a_text_is_read_without_its_quotes_and_escapes_but_for_line_breaks() {
+        for (cell, text) in
+            [(r#""a""#, "a"), (r#""\"a\\""#, "\"a\\"), (r#""a\nb""#, "a\\nb"), ("\"\"", ""), ("\"", "\""), ("1", "1")]
+        {
+            assert_eq!(unquoted(cell), text);
         }
     }
 
@@ -237,9 +295,7 @@ mod tests {
 
     #[test]
     fn html_says_what_it_was_given() {
-        assert!(
-            Grid::read("[P { x: \"<b>&\" }, P { x: \"\" }]").unwrap().html().contains("<td>\"&lt;b&gt;&amp;\"</td>")
-        );
+        assert!(Grid::read("[P { x: \"<b>&\" }, P { x: \"\" }]").unwrap().html().contains("<td>&lt;b&gt;&amp;</td>"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A small table of text: columns as wide as their widest cell.
 
+use super::grid::{Grid, Kind};
 use std::fmt;
 
 /// A table being filled.
@@ -18,6 +19,21 @@ impl<const N: usize> Table<N> {
     pub(crate) fn row(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|cell| cell.replace('\n', " ")));
     }
+}
+
+impl<const N: usize> Table<N> {
+    /// As a table of HTML.
+    pub(super) fn html(&self) -> String {
+        let rows = self.rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+        Grid { head: self.head.iter().map(|head| (*head).into()).collect(), rows, kind: Kind::Drawn, below: None }
+            .html()
+    }
+}
+
+/// What is shown as a table.
+pub(crate) trait Tabular<const N: usize> {
+    /// The table, or what is said where there is none.
+    fn table(&self) -> Result<Table<N>, &'static str>;
 }
 
 impl<const N: usize> fmt::Display for Table<N> {

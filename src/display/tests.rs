@@ -90,6 +90,8 @@ fn a_type_without_debug_says_what_it_is() {
     assert_eq!((|| 1).evcxr_display(), "no Debug");
     let text = super::text::no_debug("alloc::vec::Vec<ctx::Bare>");
     assert_eq!(text, "<value of type Vec<Bare>, which has no Debug>");
+    let text = super::text::no_debug("cell_7::mobula_cell_7::{{closure}}::{{closure}}");
+    assert_eq!(text, "<value of type {closure}, which has no Debug>");
 }
 
 #[test]
@@ -117,6 +119,10 @@ fn a_list_of_structs_is_a_table_in_both_forms_and_a_map_in_html() {
     let forms = super::read(&vec![P { x: 1 }, P { x: 22 }]);
     assert_eq!(forms.data[0].1, "x\n──\n1\n22");
     assert!(forms.data[1].1.starts_with("<table>"));
+    let forms = super::read(&ndarray::arr1(&[1.0, 2.0]));
+    assert_eq!(forms.data, [("text/plain".into(), "[1.0, 2.0]".into())]);
+    let forms = super::read(&ndarray::arr2(&[[1.0, 2.0], [30.0, 4.0]]));
+    assert_eq!(forms.data[0].1, "[[ 1.0, 2.0],\n [30.0, 4.0]]");
     let forms = super::read(&std::collections::BTreeMap::from([("a", 1)]));
     assert_eq!((forms.data[0].1.as_str(), forms.data.len()), ("{\"a\": 1}", 2));
 }

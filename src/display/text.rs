@@ -43,7 +43,13 @@ pub(super) fn line(value: &dyn Debug, chars_max: usize) -> Option<String> {
 
 /// What is said of a value of a type without `Debug`.
 pub(super) fn no_debug(type_name: &str) -> String {
-    format!("<value of type {}, which has no Debug>", shorten(type_name))
+    let mut name = shorten(type_name);
+    // A closure is called after all that it stands in, and the cell is a closure, too.
+    const CLOSURE: &str = "{{closure}}";
+    while let Some(at) = name.find(&CLOSURE.repeat(2)) {
+        name.replace_range(at..at + CLOSURE.len(), "");
+    }
+    format!("<value of type {}, which has no Debug>", name.replace(CLOSURE, "{closure}"))
 }
 
 fn split_at_char(text: &str, chars: usize) -> (&str, &str) {

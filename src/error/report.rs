@@ -51,6 +51,20 @@ pub fn report(failure: &Failure) -> String {
     text
 }
 
+/// What happened to a task and where, in one line.
+fn line(failure: &Failure) -> String {
+    let said = cause(&failure.cause);
+    let first = said.lines().next().unwrap_or_default();
+    let at = match &failure.cause {
+        Cause::Panic { place: Some(Place { cell: Some(at), .. }), .. } => {
+            format!(" (cell {}, line {})", at.cell, at.line)
+        }
+        Cause::Panic { place: Some(at), .. } => format!(" ({}:{})", at.file, at.line),
+        _ => String::new(),
+    };
+    format!("{}: {first}{at}", headline(failure))
+}
+
 fn headline(failure: &Failure) -> String {
     match &failure.cause {
         Cause::Signal { signal, name } => {
@@ -103,8 +117,10 @@ fn caret(place: &CellPlace) -> String {
 /// The line about the tasks that carried a failure; empty when none did.
 fn carriers(carried_by: &[String]) -> String {
     // `split` is carried by small tasks of ours, which tell a person nothing.
+    let named = carried_by.iter().filter(|name| !name.starts_with("split()."));
+    // A long list ends with how many more there are.
     let names: Vec<_> =
-        carried_by.iter().filter(|name| !name.starts_with("split().")).map(|name| format!("`{name}`")).collect();
+        named.map(|name| if name.starts_with('…') { name.clone() } else { format!("`{name}`") }).collect();
     if names.is_empty() { String::new() } else { format!("\n  carried by: {}", names.join(", ")) }
 }
 
@@ -152,7 +168,7 @@ impl Display for GetError {
         match self {
             GetError::NotReady { id, waited } => write!(f, "object {id} was not ready after {waited:?}"),
             GetError::TaskFailed { source, .. } if f.alternate() => f.write_str(&report(&source.0)),
-            GetError::TaskFailed { task, .. } => write!(f, "task `{task}` failed"),
+            GetError::TaskFailed { source, .. } => f.write_str(&line(&source.0)),
             GetError::WorkerDied { task, pid, status, carried_by } => {
                 f.write_str(&died(*pid, task, status))?;
                 if f.alternate() { f.write_str(&carriers(carried_by)) } else { Ok(()) }
@@ -252,7 +268,7 @@ mod tests {
     #[test]
     fn a_panic_is_reported_at_its_place_in_the_cell_with_who_carried_it() {
         let error = GetError::from_failure(failure(panicked("fn half() { panic!(\"odd\") }", 13)));
-        assert_eq!(error.to_string(), "task `half` failed");
+        assert_eq!(error.to_string(), "task `half` failed: panicked: odd (cell 1, line 2)");
         let expected = "task `half` failed
   caused by: panicked: odd
   at cell 1, line 2, column 13
@@ -262,7 +278,7 @@ mod tests {
   worker pid 1234
   carried by: `g`, `h`";
         assert_eq!(format!("{error:#}"), expected);
-        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "panicked: odd");
+        assert!(std::error::Error::source(&error).is_none(), "one who prints the chain would say it twice");
     }
 
     #[test]

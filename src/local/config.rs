@@ -42,6 +42,7 @@ impl Config {
         self.store_directory = other.store_directory.or(self.store_directory);
         self.huge_pages = other.huge_pages.or(self.huge_pages);
         self.store_wait = other.store_wait.or(self.store_wait);
+        self.objects_max = other.objects_max.or(self.objects_max);
         if !other.resources.is_empty() {
             self.resources = other.resources;
         }

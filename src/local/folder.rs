@@ -20,6 +20,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::{DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A unix socket's path, with its final zero, has room for 108 bytes.
 const SOCKET_PATH_MAX: usize = 107;
@@ -48,12 +49,12 @@ impl Folder {
         sweep(base);
         let failed = |source: std::io::Error| StartError::Folder { path: base.into(), source };
         let mut builder = tempfile::Builder::new();
-        builder.prefix("new-").rand_bytes(8).permissions(Permissions::from_mode(0o700));
+        builder.prefix(NEWBORN).rand_bytes(8).permissions(Permissions::from_mode(0o700));
         let newborn = builder.tempdir_in(base).map_err(failed)?;
         let lock = open_lock(newborn.path(), OFlags::CREATE).map_err(failed)?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
         let random = newborn.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let random = random.trim_start_matches("new-");
+        let random = random.trim_start_matches(NEWBORN);
         let path = base.join(format!("session-{}-{random}", std::process::id()));
         std::fs::rename(newborn.path(), &path).map_err(failed)?;
         // It has another name now, and another guard.
@@ -111,11 +112,22 @@ fn open_lock(folder: &Path, flags: OFlags) -> std::io::Result<File> {
     Ok(rustix::fs::open(folder.join("lock"), flags, Mode::from_raw_mode(0o600))?.into())
 }
 
+/// What a folder is called until it is locked.
+const NEWBORN: &str = "new-";
+/// One that is older was left by somebody who was killed in between.
+const BIRTH_MAX: Duration = Duration::from_secs(60);
+
 /// Removes the folders of sessions whose front process is dead. What cannot be removed is left for another time.
 fn sweep(base: &Path) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
     for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with("session-") {
+        let name = entry.file_name();
+        let is_newborn = name.to_string_lossy().starts_with(NEWBORN);
+        if !is_newborn && !name.to_string_lossy().starts_with("session-") {
+            continue;
+        }
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|made| made.elapsed().ok());
+        if is_newborn && age.is_none_or(|age| age < BIRTH_MAX) {
             continue;
         }
         let dead = match open_lock(&entry.path(), OFlags::empty()) {
@@ -143,11 +155,16 @@ mod tests {
         File::create(dead.join("lock")).unwrap();
         let newborn = base.join("new-1");
         std::fs::create_dir(&newborn).unwrap();
+        let stillborn = base.join("new-2");
+        std::fs::create_dir(&stillborn).unwrap();
+        let long_ago = std::time::SystemTime::now() - 2 * BIRTH_MAX;
+        File::open(&stillborn).unwrap().set_modified(long_ago).unwrap();
 
         let second = Folder::create_in(&base).unwrap();
         assert!(alive.path().exists());
         assert!(!dead.exists());
         assert!(newborn.exists(), "what is being born is left alone");
+        assert!(!stillborn.exists(), "and what was never born is not");
         let path = second.path().to_owned();
         drop(second);
         assert!(!path.exists());

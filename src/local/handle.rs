@@ -27,6 +27,7 @@ pub struct Local {
     thread: Option<JoinHandle<()>>,
     socket: PathBuf,
     session_dir: PathBuf,
+    segment: Arc<Segment>,
 }
 
 impl Local {
@@ -50,6 +51,7 @@ impl Local {
         header.taken.add(Seat::HEAD);
         segment.desk(Seat::HEAD).pid.store(std::process::id(), Ordering::Relaxed);
         let segment = Arc::new(segment);
+        let desks = Arc::clone(&segment);
         let socket = folder.socket();
         let listener = listen(&socket).map_err(StartError::system("listen on its socket"))?;
         let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
@@ -62,7 +64,8 @@ impl Local {
             listener,
             wake: Arc::clone(&wake),
             observer,
-            settings: Settings { config, is_explicit: false },
+            settings: Settings { start: config.clone(), config, is_explicit: false },
+            farewells: Vec::new(),
             party: Party::new(Arc::clone(&segment), Seat::HEAD),
             segment,
             region,
@@ -96,7 +99,7 @@ impl Local {
         head.try_huge_pages(&wishes);
         let thread = std::thread::Builder::new().name("mobula-head".into()).spawn(move || head.run());
         let thread = thread.map_err(StartError::system("start its thread"))?;
-        Ok(Local { wake, thread: Some(thread), socket, session_dir })
+        Ok(Local { wake, thread: Some(thread), socket, session_dir, segment: desks })
     }
 
     /// Where clients connect.
@@ -113,6 +116,15 @@ impl Local {
     /// until the cell ends. Returns at once.
     pub fn interrupt(&self, cell: u64) {
         self.wake.ask(Command::Interrupt(cell));
+    }
+
+    /// Whether the interrupt of a cell has met a call of ours, or is about to: a thread of the cell is in one that blocks, or has left one because of it, or
+    /// the cell has not been told yet.
+    pub fn is_interrupt_heeded(&self, cell: u64) -> bool {
+        let desks = self.segment.header().taken.iter().map(|seat| self.segment.desk(seat));
+        let mut told = desks.filter(|desk| desk.interrupted.load(Ordering::Acquire) == cell + 1).peekable();
+        told.peek().is_none()
+            || told.any(|desk| desk.blocked.load(Ordering::Acquire) > 0 || desk.heeded.load(Ordering::Acquire) != 0)
     }
 
     /// The cell host is the process `pid` now. Without `takeover` it is a new one, and what earlier ones referred to is

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! The others see one bit a process: that it refers to the object, that it reads its bytes. While a cell runs, the last references to
-//! what is older than the cell are kept back, and so are the pins, because until it has ended a twin may come back that still has them.
-//! What the cell itself made is unknown to the twin and is let go at once, so a cell can work its way through more than the store holds.
+//! what is older than the cell are kept back, and so are the pins that are, because until it has ended a twin may come back that still has
+//! them. What the cell itself made, or began to read, is unknown to the twin and is let go at once, so a cell can work its way through more
+//! than the store holds.
 //!
 //! One entry a slot, found by the slot's number: a count goes up and down in a few nanoseconds.
 
@@ -32,6 +33,8 @@ struct Entry {
     pins: u32,
     /// The period in which this process got to know the object.
     since: u32,
+    /// The period in which this process began to read its bytes.
+    pinned_since: u32,
     is_kept: bool,
     is_pin_kept: bool,
 }
@@ -118,9 +121,14 @@ impl Handles {
 
     /// Its bytes are read once more.
     pub fn pin(&mut self, id: ObjectId) -> News {
+        let period = self.period;
         let entry = self.entry(id);
         entry.pins += 1;
-        if entry.pins > 1 || std::mem::take(&mut entry.is_pin_kept) { News::None } else { News::Add }
+        if entry.pins > 1 || std::mem::take(&mut entry.is_pin_kept) {
+            return News::None;
+        }
+        entry.pinned_since = period;
+        News::Add
     }
 
     /// Its bytes are read once less.
@@ -131,7 +139,8 @@ impl Handles {
         if entry.pins > 0 {
             return News::None;
         }
-        if cell_runs && entry.since < period {
+        // A twin has the pins of before the cell. One that the cell took itself, of however old an object, is unknown to it.
+        if cell_runs && entry.pinned_since < period {
             let is_listed = std::mem::replace(&mut entry.is_pin_kept, true) || entry.is_kept;
             if !is_listed {
                 self.kept.push(id);
@@ -139,6 +148,20 @@ impl Handles {
             return News::None;
         }
         News::Remove
+    }
+
+    /// Gives all references back but those to objects whose bytes are read: a twin that comes back finds that there is no such object any more.
+    pub fn forget_all(&mut self) -> Vec<ObjectId> {
+        let mut forgotten = Vec::new();
+        for (slot, entry) in (0..).zip(&mut self.entries) {
+            if entry.pins == 0 && !entry.is_pin_kept && (entry.count > 0 || entry.is_kept) {
+                (entry.count, entry.is_kept) = (0, false);
+                forgotten.push(ObjectId::new(slot, entry.generation));
+            }
+        }
+        let entries = &self.entries;
+        self.kept.retain(|id| entries.get(id.slot() as usize).is_some_and(|entry| entry.is_kept || entry.is_pin_kept));
+        forgotten
     }
 
     /// A cell begins.
@@ -204,6 +227,19 @@ mod tests {
         assert_eq!(handles.release(OBJECT), News::None);
         assert_eq!(handles.cell_ended(), (vec![OBJECT], vec![OBJECT]));
         assert_eq!(handles.cell_ended(), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_a_cell_began_to_read_itself_is_given_back_at_once_and_stays_an_object() {
+        let mut handles = Handles::default();
+        handles.insert(OBJECT);
+        handles.cell_began();
+        assert_eq!([handles.pin(OBJECT), handles.unpin(OBJECT)], [News::Add, News::Remove]);
+        assert_eq!(handles.cell_ended(), (vec![], vec![]));
+        handles.pin(OBJECT);
+        handles.cell_began();
+        assert_eq!([handles.unpin(OBJECT), handles.pin(OBJECT), handles.unpin(OBJECT)], [News::None; 3]);
+        assert_eq!(handles.cell_ended(), (vec![OBJECT], vec![]), "a view of an earlier cell's is a twin's too");
     }
 
     #[test]

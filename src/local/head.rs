@@ -19,13 +19,14 @@
 //!   a dead client.
 //! - Whatever a client did not finish saying before it died was never said.
 
+use super::alarm::Alarm;
 use super::connection::{Connection, Health};
 use super::fds;
 use super::folder::Folder;
 use super::functions::Functions;
 use super::pool::Pool;
-use super::rooms::Room;
-use super::settings::Settings;
+use super::rooms::{LOOK, Room};
+use super::settings::{Farewell, Settings};
 use super::tasks::Blames;
 use super::{Observer, RuntimeEvent};
 use crate::abi::{Cause, Failure};
@@ -101,6 +102,7 @@ pub(super) struct Head {
     pub wake: Arc<Wake>,
     pub observer: Arc<dyn Observer>,
     pub settings: Settings,
+    pub farewells: Vec<Farewell>,
     /// The shared tables.
     pub segment: Arc<Segment>,
     /// The head's own account in them.
@@ -170,9 +172,13 @@ impl Head {
     pub fn run(mut self) {
         self.configure();
         let mut ready = Vec::with_capacity(256);
+        let (mut retry, mut look) = (Alarm::default(), Alarm::default());
         while !self.ending {
-            let retry = (self.unaudited || self.retry || !self.stranded.is_empty()).then(|| Instant::now() + RETRY);
-            let deadline = [self.scheduler.deadline(), self.rooms_deadline(), retry].into_iter().flatten().min();
+            let now = Instant::now();
+            let is_left = self.unaudited || self.retry || !self.stranded.is_empty();
+            let retry_at = retry.set(now, is_left.then_some(RETRY));
+            let look_at = look.set(now, self.rooms_wait().then_some(LOOK));
+            let deadline = [self.scheduler.deadline(), look_at, retry_at].into_iter().flatten().min();
             let left = deadline.map(|deadline| fds::timespec(deadline.saturating_duration_since(Instant::now())));
             ready.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), left.as_ref()) {
@@ -193,6 +199,8 @@ impl Head {
                 }
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                retry.clear();
+                look.clear();
                 self.tick();
             }
             self.flush();

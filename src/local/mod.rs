@@ -14,6 +14,7 @@
 //! A process's `main` begins with [`crate::worker::role_from_env`] and [`Zygote::fork`], before any thread exists. Then it
 //! starts a [`Local`]. Cells reach it through [`client`]. A plain program has all of it in [`Program::start`].
 
+mod alarm;
 pub mod client;
 pub mod table;
 

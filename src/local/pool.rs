@@ -94,6 +94,16 @@ impl Pool {
         self.zygote.as_ref()?.link()
     }
 
+    /// Those that run, or are about to.
+    pub fn all(&self) -> Vec<WorkerId> {
+        self.workers.keys().copied().collect()
+    }
+
+    /// Whether it is one of those.
+    pub fn has(&self, worker: WorkerId) -> bool {
+        self.workers.contains_key(&worker)
+    }
+
     /// The workers' process ids, sorted.
     pub fn pids(&self) -> Vec<u32> {
         let mut pids: Vec<u32> = self.workers.values().map(|worker| worker.pid).filter(|pid| *pid != 0).collect();
@@ -204,7 +214,8 @@ impl Head {
             // It asks after every task.
             desk.wrote.store(2, Ordering::Release);
         }
-        let unserved = self.scheduler.cpus() == 0;
+        // One that is ready as the runtime is shut down serves nobody.
+        let unserved = self.scheduler.serves_nobody();
         self.segment.header().unserved.store(unserved.into(), Ordering::Release);
         self.tell(Event::WorkerReady(worker));
     }
@@ -285,6 +296,7 @@ impl Head {
         let Some(entry) = self.pool.workers.remove(&worker) else { return };
         self.tell(Event::WorkerExited(worker));
         self.remove_client(worker.client(), entry.pid, Some(cause));
+        self.bid_farewell();
     }
 
     /// Whose output the worker's is at the moment.

@@ -1,6 +1,7 @@
 //! What clients say, and what the head answers.
 
 use super::head::Head;
+use crate::abi::{Fault, Question};
 use crate::protocol::{ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, ToClient, ToHead};
 use crate::scheduler::Event;
 use crate::store::{Keep, Kind, Seat, State};
@@ -40,7 +41,7 @@ impl Head {
             ToHead::Restore { req, id } => self.restore(from, req, id),
             ToHead::Forget { position, len } => self.spill.forget(position, len),
             ToHead::Blame { req, id } => {
-                let failure = self.blames.get(id).cloned().map(Box::new);
+                let failure = self.blames.get(id, &self.functions).map(Box::new);
                 self.send(from, &ToClient::Blame { req, failure });
             }
             ToHead::Arena { req } => {
@@ -48,6 +49,13 @@ impl Head {
                 let fds = self.arena_descriptors()?;
                 self.send_beside(from, &ToClient::Arena { req, arena }, fds);
             }
+            ToHead::Ask { req, question: Question::Shutdown } => match worker {
+                Ok(_) => {
+                    let message = "a task cannot shut the runtime down that it runs in".into();
+                    self.send(from, &ToClient::Answer { req, answer: Err(Fault::Refused { message }) });
+                }
+                Err(_) => self.shut_down(from, req),
+            },
             ToHead::Ask { req, question } => {
                 let answer = self.answer(question).map_err(|fault| *fault);
                 self.send(from, &ToClient::Answer { req, answer });

@@ -14,7 +14,7 @@ use crate::sync::Ordering;
 use std::time::{Duration, Instant};
 
 /// How often somebody who waits for room is looked at. Who frees something does not know that it is waited for.
-const LOOK: Duration = Duration::from_millis(5);
+pub(super) const LOOK: Duration = Duration::from_millis(5);
 
 /// How many of the largest objects are named to somebody for whom there is no room.
 const NAMED: usize = 3;
@@ -53,9 +53,9 @@ impl Head {
         self.show_rooms();
     }
 
-    /// When to look again at those who wait.
-    pub(super) fn rooms_deadline(&self) -> Option<Instant> {
-        (!self.rooms.is_empty()).then(|| Instant::now() + LOOK)
+    /// Whether somebody waits.
+    pub(super) fn rooms_wait(&self) -> bool {
+        !self.rooms.is_empty()
     }
 
     /// Serves those for whom there is room now, and tells those who have waited too long.

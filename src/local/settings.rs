@@ -7,6 +7,7 @@ use super::Config;
 use super::client::Fallible;
 use super::head::Head;
 use crate::abi::{AddressInfo, Answer, Fault, InitOptions, Question};
+use crate::protocol::{ClientId, Request, ToClient, WorkerId};
 use crate::scheduler::{Event, Resources};
 use crate::store::{Arena, Flags, Region, Segment, State};
 use crate::sync::Ordering;
@@ -15,9 +16,20 @@ use std::sync::Arc;
 /// What the runtime was told.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
+    /// What it began with.
+    pub start: Config,
     pub config: Config,
     /// Whether somebody has called `init`.
     pub is_explicit: bool,
+}
+
+/// A client that has shut the runtime down and waits.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    from: ClientId,
+    req: Request,
+    /// Those that are to be gone.
+    workers: Vec<WorkerId>,
 }
 
 impl Head {
@@ -27,7 +39,7 @@ impl Head {
         if let Ok(total) = self.settings.config.amounts() {
             let pool = self.settings.config.workers();
             self.tell(Event::Configured { total, pool });
-            let unserved = self.scheduler.cpus() == 0;
+            let unserved = self.scheduler.serves_nobody();
             self.segment.header().unserved.store(unserved.into(), Ordering::Release);
         }
     }
@@ -43,6 +55,7 @@ impl Head {
                 (0..self.running()).for_each(|_| free.take(&Resources::one_cpu()));
                 Ok(Answer::Resources(free.list()))
             }
+            Question::Shutdown => Ok(Answer::Done),
             // Every client sees that for itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
         }
@@ -66,9 +79,31 @@ impl Head {
         if memory(&config) != memory(&self.settings.config) {
             self.replace_store(&config)?;
         }
-        self.settings = Settings { config, is_explicit: true };
+        (self.settings.config, self.settings.is_explicit) = (config, true);
         self.configure();
         Ok(self.address())
+    }
+
+    /// Ends all workers and fails what they would have run. Tells who asked when they are gone.
+    pub(super) fn shut_down(&mut self, from: ClientId, req: Request) {
+        (self.settings.config, self.settings.is_explicit) = (self.settings.start.clone(), false);
+        self.configure();
+        self.farewells.push(Farewell { from, req, workers: self.pool.all() });
+        self.tell(Event::ShutDown);
+        // Whoever submits a task from here on says so.
+        self.segment.header().unserved.store(1, Ordering::Release);
+        self.fail_unfinished("the runtime was shut down");
+        self.bid_farewell();
+    }
+
+    /// Answers those who wait for workers to be gone.
+    pub(super) fn bid_farewell(&mut self) {
+        let pool = &self.pool;
+        self.farewells.iter_mut().for_each(|farewell| farewell.workers.retain(|worker| pool.has(*worker)));
+        let done: Vec<Farewell> = self.farewells.extract_if(.., |farewell| farewell.workers.is_empty()).collect();
+        for Farewell { from, req, .. } in done {
+            self.send(from, &ToClient::Answer { req, answer: Ok(Answer::Done) });
+        }
     }
 
     fn replace_store(&mut self, config: &Config) -> Fallible<()> {

@@ -4,28 +4,68 @@
 //! announced once, where it began. Tasks that were to use a failed result fail with the same failure and add their names to it.
 
 use super::RuntimeEvent;
+use super::functions::Functions;
 use super::head::{FAILURES_MAX, Head};
 use crate::abi::{Cause, Failure, Place};
 use crate::protocol::ObjectId;
 use crate::store::{Estate, Flags, State, Step, Word};
 use crate::sync::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
+
+/// So many tasks are named that failed only because an argument of theirs had; the rest is counted. A chain of tasks can be long, and each of its objects
+/// has a failure of its own.
+const CARRIERS_MAX: usize = 32;
+
+/// Why an object failed.
+#[derive(Clone, Debug)]
+struct Blame {
+    /// As it was where it began. All that fails with it shares it.
+    origin: Arc<Failure>,
+    /// The functions of the tasks that carried it, nearest first.
+    carried_by: Vec<u32>,
+    /// So many carried it besides.
+    more: u32,
+}
+
+impl Blame {
+    fn at_origin(failure: Failure) -> Blame {
+        Blame { origin: Arc::new(failure), carried_by: Vec::new(), more: 0 }
+    }
+
+    /// The same for a task of this function that was to use it.
+    fn carried_by(&self, function: u32) -> Blame {
+        let mut carried = self.clone();
+        if carried.carried_by.len() < CARRIERS_MAX {
+            carried.carried_by.push(function);
+        } else {
+            carried.more += 1;
+        }
+        carried
+    }
+
+    fn told(&self, functions: &Functions) -> Failure {
+        let names = self.carried_by.iter().map(|function| functions.name(*function).to_owned());
+        let more = (self.more > 0).then(|| format!("… and {} more", self.more));
+        Failure { carried_by: names.chain(more).collect(), ..(*self.origin).clone() }
+    }
+}
 
 /// Failures of objects that somebody may still ask about.
 #[derive(Debug, Default)]
 pub(super) struct Blames {
-    by_object: HashMap<ObjectId, Failure>,
+    by_object: HashMap<ObjectId, Blame>,
     /// How many there may be until those are thrown away that nobody can ask about.
     tidy_at: usize,
 }
 
 impl Blames {
-    pub fn get(&self, id: ObjectId) -> Option<&Failure> {
-        self.by_object.get(&id)
+    pub fn get(&self, id: ObjectId, functions: &Functions) -> Option<Failure> {
+        self.by_object.get(&id).map(|blame| blame.told(functions))
     }
 
-    fn insert(&mut self, id: ObjectId, failure: Failure, exists: impl Fn(ObjectId) -> bool) {
-        self.by_object.insert(id, failure);
+    fn insert(&mut self, id: ObjectId, blame: Blame, exists: impl Fn(ObjectId) -> bool) {
+        self.by_object.insert(id, blame);
         if self.by_object.len() > self.tidy_at.max(1024) {
             self.by_object.retain(|id, _| exists(*id));
             self.tidy_at = self.by_object.len() * 2;
@@ -36,11 +76,9 @@ impl Blames {
 impl Head {
     /// An argument of the task has failed, and so has the task.
     pub(super) fn carry_failure(&mut self, task: ObjectId, object: ObjectId) {
-        let Some(failure) = self.blames.get(object) else { return };
-        let mut failure = failure.clone();
-        let function = self.segment.read_spec(task.slot()).function;
-        failure.carried_by.push(self.functions.name(function).to_owned());
-        self.fail(task, failure);
+        let Some(blame) = self.blames.by_object.get(&object) else { return };
+        let carried = blame.carried_by(self.segment.read_spec(task.slot()).function);
+        self.fail(task, carried);
     }
 
     /// Finds the callers of a place in the cells; of no other one anything can be told.
@@ -77,29 +115,26 @@ impl Head {
             self.failures.pop_front();
         }
         self.observer.event(RuntimeEvent::TaskFailed(failure.clone()));
-        self.fail(task, failure);
+        self.fail(task, Blame::at_origin(failure));
     }
 
     /// Seals the task's result as failed, and those of the tasks that wait for it. A loop: a chain of tasks can be long.
-    fn fail(&mut self, task: ObjectId, failure: Failure) {
-        let mut failed = vec![(task, failure)];
-        while let Some((task, failure)) = failed.pop() {
-            for waiting in self.seal_failed(task, failure.clone()) {
-                let mut carried = failure.clone();
-                let function = self.segment.read_spec(waiting.slot()).function;
-                carried.carried_by.push(self.functions.name(function).to_owned());
-                failed.push((waiting, carried));
+    fn fail(&mut self, task: ObjectId, blame: Blame) {
+        let mut failed = vec![(task, blame)];
+        while let Some((task, blame)) = failed.pop() {
+            for waiting in self.seal_failed(task, blame.clone()) {
+                failed.push((waiting, blame.carried_by(self.segment.read_spec(waiting.slot()).function)));
             }
         }
     }
 
     /// Gives the tasks that waited for it.
-    fn seal_failed(&mut self, task: ObjectId, failure: Failure) -> Vec<ObjectId> {
+    fn seal_failed(&mut self, task: ObjectId, blame: Blame) -> Vec<ObjectId> {
         let segment = self.segment.clone();
         let Some(word) = self.word(task).filter(|word| word.is_task()) else { return Vec::new() };
         let spec = segment.read_spec(task.slot());
         // Before it can be seen that it failed.
-        self.blames.insert(task, failure, |id| segment.exists(id));
+        self.blames.insert(task, blame, |id| segment.exists(id));
         self.party.moves();
         let mut loose = Vec::new();
         let mut waiting = Vec::new();
@@ -122,14 +157,30 @@ impl Head {
     pub(super) fn refuse_tasks(&mut self) {
         self.segment.header().unserved.store(1, Ordering::Release);
         let message = format!("no worker process can be started: {}", self.pool.last_trouble());
-        let segment = self.segment.clone();
-        for index in 1..segment.slots_used() {
-            let word = segment.slot(index).word();
-            if word.state() == State::Pending {
-                let task = ObjectId::new(index, word.generation());
-                self.fail_at_origin(task, Cause::Refused { message: message.clone() }, 0);
-            }
+        for task in self.slots_with(|word| word.state() == State::Pending) {
+            self.fail_at_origin(task, Cause::Refused { message: message.clone() }, 0);
         }
+    }
+
+    /// Fails all tasks that have not finished. Nobody is told of each.
+    pub(super) fn fail_unfinished(&mut self, why: &str) {
+        for id in self.slots_with(Word::is_task) {
+            // One that has failed with another one is no task any more.
+            if !self.word(id).is_some_and(Word::is_task) {
+                continue;
+            }
+            let spec = self.segment.read_spec(id.slot());
+            let task = self.functions.name(spec.function).to_owned();
+            let cause = Cause::Refused { message: why.into() };
+            let failure = Failure { task, pid: 0, cell: spec.cell, cause, carried_by: Vec::new() };
+            self.fail(id, Blame::at_origin(failure));
+        }
+    }
+
+    /// What lies in slots of which this is so.
+    fn slots_with(&self, is_so: impl Fn(Word) -> bool) -> Vec<ObjectId> {
+        let words = (1..self.segment.slots_used()).map(|index| (index, self.segment.slot(index).word()));
+        words.filter(|(_, word)| is_so(*word)).map(|(index, word)| ObjectId::new(index, word.generation())).collect()
     }
 
     /// A task needs a CPU, and the runtime has less than one.

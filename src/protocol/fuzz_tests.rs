@@ -113,6 +113,7 @@ fn question() -> impl Strategy<Value = Question> {
         Just(Question::Errors),
         Just(Question::ClusterResources),
         Just(Question::AvailableResources),
+        Just(Question::Shutdown),
         any::<u64>().prop_map(|id| Question::State { id }),
     ]
 }

@@ -40,6 +40,8 @@ pub enum Event {
         /// Workers.
         pool: u32,
     },
+    /// The runtime is shut down: no workers, until it is configured anew or there is a task.
+    ShutDown,
     /// A worker that was started is ready for tasks.
     WorkerReady(WorkerId),
     /// A worker is gone.
@@ -61,7 +63,7 @@ pub enum Event {
 pub enum Action {
     /// Start a worker of this name.
     StartWorker(WorkerId),
-    /// End a parked worker.
+    /// End a worker: one that is parked, or any when the runtime is shut down.
     StopWorker(WorkerId),
     /// The worker may take tasks.
     Lease(WorkerId),
@@ -93,6 +95,7 @@ pub struct Scheduler {
     workers: BTreeMap<WorkerId, Worker>,
     worker_next: u32,
     failed_starts: u32,
+    is_shut_down: bool,
 }
 
 impl Scheduler {
@@ -102,6 +105,11 @@ impl Scheduler {
         match event {
             Event::Configured { total, pool } => {
                 (self.total, self.pool, self.failed_starts) = (total, pool.max(1), 0);
+                self.is_shut_down = false;
+            }
+            Event::ShutDown => {
+                self.is_shut_down = true;
+                actions.extend(std::mem::take(&mut self.workers).into_keys().map(Action::StopWorker));
             }
             Event::WorkerReady(worker) => {
                 if self.is(worker, |state| state == Worker::Starting) {
@@ -129,12 +137,17 @@ impl Scheduler {
                     self.workers.insert(worker, Worker::Parked { since: now });
                 }
             }
-            Event::Demanded => self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1),
+            Event::Demanded => {
+                self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1);
+                self.is_shut_down = false;
+            }
             Event::Tick => {}
         }
-        self.size_pool(&mut actions);
-        self.balance(&mut actions);
-        self.stop_extras(now, &mut actions);
+        if !self.is_shut_down {
+            self.size_pool(&mut actions);
+            self.balance(&mut actions);
+            self.stop_extras(now, &mut actions);
+        }
         actions
     }
 
@@ -154,6 +167,11 @@ impl Scheduler {
     /// CPUs that plain tasks can have at once.
     pub fn cpus(&self) -> usize {
         self.total.amount(CPU) as usize
+    }
+
+    /// Whether a task that is submitted now waits until somebody has been told of it.
+    pub fn serves_nobody(&self) -> bool {
+        self.is_shut_down || self.cpus() == 0
     }
 
     /// Whether the worker has a CPU, or is to have one when it goes on.
@@ -239,7 +257,7 @@ impl Scheduler {
         let parked = self.parked().count();
         assert!(leased + recalled >= self.cpus() || parked == 0, "a worker is kept from a CPU that nobody uses");
         let starting = self.count(|state| state == Worker::Starting);
-        if self.failed_starts < self.failed_starts_max() {
+        if !self.is_shut_down && self.failed_starts < self.failed_starts_max() {
             let usable = leased + recalled + parked + starting;
             assert!(usable >= self.cpus().min(self.pool as usize), "there is no worker for a CPU");
         }

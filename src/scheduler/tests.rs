@@ -127,6 +127,21 @@ fn workers_that_never_come_up_end_in_a_refusal_and_not_in_a_loop() {
 }
 
 #[test]
+fn a_runtime_that_is_shut_down_has_no_workers_until_there_is_a_task() {
+    let mut runtime = Runtime::new(2.0, 2);
+    runtime.start_all();
+    runtime.starting.clear();
+    let actions = runtime.scheduler.handle(runtime.now, Event::ShutDown);
+    assert_eq!(actions.len(), 2);
+    assert!(actions.iter().all(|action| matches!(action, Action::StopWorker(_))));
+    runtime.workers.clear();
+    runtime.tell(Event::Tick);
+    assert_eq!((runtime.starting.len(), runtime.scheduler.deadline()), (0, None));
+    runtime.tell(Event::Demanded);
+    assert_eq!(runtime.starting.len(), 2);
+}
+
+#[test]
 fn when_all_workers_wait_and_no_other_can_be_started_tasks_are_refused() {
     let mut runtime = Runtime::new(1.0, 1);
     runtime.start_all();

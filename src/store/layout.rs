@@ -109,6 +109,10 @@ pub struct Desk {
     pub pid: AtomicU32,
     /// When it was last woken, in microseconds of some clock that all processes have.
     pub rung: AtomicU32,
+    /// Threads of its that are in a call that an interrupt ends.
+    pub blocked: AtomicU32,
+    /// Not 0 when a call has met the interrupt: what runs now is on its way out.
+    pub heeded: AtomicU32,
     /// Odd while it moves counts, so that nobody takes a half-moved one for wrong (see `recover.rs`).
     pub busy: AtomicU64,
     /// The next entry of its ring that it writes.

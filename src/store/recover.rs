@@ -80,7 +80,7 @@ impl Segment {
         for of in header.taken.iter().filter(|of| *of != dead && self.has_entries(*of)) {
             header.rings.add(of);
         }
-        for flag in [&desk.leased, &desk.wrote, &desk.asleep] {
+        for flag in [&desk.leased, &desk.wrote, &desk.asleep, &desk.blocked, &desk.heeded] {
             flag.store(0, Ordering::Release);
         }
         desk.current.store(0, Ordering::Release);

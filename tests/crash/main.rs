@@ -34,7 +34,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 /// A series that takes longer than this hangs, or is too long.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Kills that there must be in all.
 const KILLS_MIN: usize = 150;

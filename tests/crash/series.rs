@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// Kills of one series in the short form.
 pub const KILLS: usize = 6;
 
-/// A scenario in which nothing happens for so long hangs.
-const STANDSTILL: Duration = Duration::from_secs(60);
+/// A scenario in which nothing happens for so long hangs. Longer than any wait in it, whose message says more.
+const STANDSTILL: Duration = Duration::from_secs(900);
 
 /// Whether it is the long form.
 pub static FULL: OnceLock<()> = OnceLock::new();

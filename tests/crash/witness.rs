@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 /// Says in milliseconds how long to wait for what does not come, where it is known that something will not.
 pub const PATIENCE_MS: &str = "MOBULA_CRASH_PATIENCE_MS";
 
-/// How long anything may take that must come by itself.
+/// Ends a wait for what never comes. It includes the time in which a worker is stepped, instruction by instruction, beside whatever else the machine does.
 pub fn patience() -> Duration {
     static PATIENCE: OnceLock<Duration> = OnceLock::new();
     *PATIENCE.get_or_init(|| {
         let told = std::env::var(PATIENCE_MS).ok().and_then(|ms| ms.parse().ok());
-        Duration::from_millis(told.unwrap_or(20_000))
+        Duration::from_millis(told.unwrap_or(600_000))
     })
 }
 

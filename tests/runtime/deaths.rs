@@ -295,8 +295,10 @@ pub fn cell_host(socket: &Path) {
                 "ended".into()
             }
             ["block", path] => {
-                let task = submit("for_ever", for_ever, &[Arg::Value(path.as_bytes())]).unwrap();
-                match wait(&[&task], 1, None) {
+                // Either call ends, whichever is the first after the interrupt.
+                let waited = submit("for_ever", for_ever, &[Arg::Value(path.as_bytes())])
+                    .and_then(|task| wait(&[&task], 1, None));
+                match waited {
                     Err(Fault::Interrupted) => "interrupted".into(),
                     other => format!("{other:?}"),
                 }
@@ -393,6 +395,7 @@ fn an_interrupt_ends_a_blocking_call_of_its_cell() {
     front.local.interrupt(4);
     front.local.interrupt(5);
     assert_eq!(host.hear(), "interrupted");
+    assert!(front.local.is_interrupt_heeded(5), "a call has met it");
     host.ask("end");
     host.ask("begin 6");
     // One that comes before the cell blocks is not lost, and one for an earlier cell does nothing.
@@ -400,5 +403,9 @@ fn an_interrupt_ends_a_blocking_call_of_its_cell() {
     front.local.interrupt(6);
     writeln!(host.say, "block {}", path("second")).unwrap();
     assert_eq!(host.hear(), "interrupted");
+    host.ask("end");
+    host.ask("begin 7");
+    front.local.interrupt(7);
+    until("it is known that the cell is in no call of ours", || !front.local.is_interrupt_heeded(7));
     host.ask("end");
 }

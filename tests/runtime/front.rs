@@ -5,8 +5,8 @@ use mobula::local::{Config, Local, Observer, RuntimeEvent, Zygote, client};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Ends a wait for what never comes; a loaded machine does not reach it.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Default)]
 pub struct Told {

@@ -28,7 +28,7 @@ type Scenario = (&'static str, fn());
 const SCENARIOS: &[&[Scenario]] = &[tasks::ALL, objects::ALL, deaths::ALL, program::ALL, numbers::ALL];
 
 /// A scenario that takes longer than this hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 fn main() -> ExitCode {
     mobula::worker::register_program(cell::attach);
@@ -42,6 +42,10 @@ fn main() -> ExitCode {
         }
         ["--cell-host", socket] => {
             deaths::cell_host(socket.as_ref());
+            ExitCode::SUCCESS
+        }
+        ["--options", options @ ..] => {
+            program::keeps_the_contract(options);
             ExitCode::SUCCESS
         }
         filters => run(filters),

@@ -6,7 +6,7 @@ use crate::front::{Front, until};
 use crate::task;
 use crate::tasks::{number, until_there};
 use mobula::abi::{Answer, Fault, InitOptions, ObjectState, Question};
-use mobula::local::{Config, client};
+use mobula::local::{Config, RuntimeEvent, client};
 use mobula::store::Body;
 use std::sync::atomic::Ordering;
 
@@ -14,6 +14,10 @@ pub const ALL: &[Scenario] = &[
     ("a_hundred_mebibytes_are_read_where_they_lie", a_hundred_mebibytes_are_read_where_they_lie),
     ("a_full_store_says_how_full_it_is", a_full_store_says_how_full_it_is),
     ("what_nobody_reads_goes_to_disk_and_comes_back", what_nobody_reads_goes_to_disk_and_comes_back),
+    (
+        "a_put_gives_up_in_time_beside_a_task_that_never_stops_to_write",
+        a_put_gives_up_in_time_beside_a_task_that_never_stops_to_write,
+    ),
     ("what_was_used_least_recently_goes_first", what_was_used_least_recently_goes_first),
     ("a_put_waits_for_room_that_somebody_makes", a_put_waits_for_room_that_somebody_makes),
     ("what_comes_back_from_disk_waits_for_room_like_a_put", what_comes_back_from_disk_waits_for_room_like_a_put),
@@ -83,6 +87,23 @@ fn a_full_store_says_how_full_it_is() {
     assert!(detail.contains(&format!("read by {}", std::process::id())), "the holder is named: {detail}");
     put(&vec![3; MIB]).unwrap();
     drop(seen);
+}
+
+task!(
+    /// Writes a line every millisecond.
+    mutter = |_| loop {
+        println!("still here");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+);
+
+fn a_put_gives_up_in_time_beside_a_task_that_never_stops_to_write() {
+    let front = with_store(8 * MIB);
+    let _mutters = submit("mutter", mutter, &[]).unwrap();
+    front.told.wait_for(|event| matches!(event, RuntimeEvent::TaskOutput { .. }));
+    let kept = put(&vec![1; 6 * MIB]).unwrap();
+    let _seen = get(&kept).unwrap();
+    assert!(matches!(put(&vec![2; 4 * MIB]), Err(Fault::StoreFull { .. })), "there was no room");
 }
 
 fn what_nobody_reads_goes_to_disk_and_comes_back() {

@@ -4,8 +4,10 @@ use crate::Scenario;
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 
-pub const ALL: &[Scenario] =
-    &[("a_plain_program_runs_its_functions_remotely", a_plain_program_runs_its_functions_remotely)];
+pub const ALL: &[Scenario] = &[
+    ("a_plain_program_runs_its_functions_remotely", a_plain_program_runs_its_functions_remotely),
+    ("every_option_alone_and_in_pairs_keeps_the_contract", every_option_alone_and_in_pairs_keeps_the_contract),
+];
 
 fn half(n: u32) -> u32 {
     n / 2
@@ -35,11 +37,80 @@ fn a_plain_program_runs_its_functions_remotely() {
 
     let large: Vec<u64> = (0..1_000_000).collect();
     let stored = put(&large).unwrap();
-    assert_eq!(get(&total.remote(&stored)).unwrap(), large.iter().sum());
+    assert_eq!(get(&total.remote(&stored)).unwrap(), large.iter().sum::<u64>());
 
     assert_eq!(get(&get(&nested.remote(10)).unwrap()).unwrap(), 5);
 
     let error = get(&fails.remote("way".to_owned())).unwrap_err();
     let text = format!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string));
     assert!(text.contains("no way"), "{text}");
+}
+
+/// One thing that `init_with` is told.
+type Told = fn(mobula::Config) -> mobula::Config;
+
+/// What `init_with` can be told.
+const OPTIONS: &[(&str, Told)] = &[
+    ("num_cpus", |config| config.num_cpus(3.0)),
+    ("num_gpus", |config| config.num_gpus(1.0)),
+    ("resource", |config| config.resource("tpu", 2.0)),
+    ("num_workers", |config| config.num_workers(3)),
+    ("object_store_memory", |config| config.object_store_memory(96 << 20)),
+    ("store_directory", |config| config.store_directory(std::env::temp_dir().display().to_string())),
+    ("huge_pages", |config| config.huge_pages(true)),
+    ("small_pages", |config| config.huge_pages(false)),
+    ("store_wait", |config| config.store_wait(std::time::Duration::from_secs(60))),
+    ("ignore_reinit", |config| config.ignore_reinit()),
+];
+
+/// The contract is looked at in a process for each, because a runtime is one a process.
+fn every_option_alone_and_in_pairs_keeps_the_contract() {
+    let program = std::env::current_exe().unwrap();
+    for (at, (first, _)) in OPTIONS.iter().enumerate() {
+        for (second, _) in &OPTIONS[at..] {
+            let output = std::process::Command::new(&program).args(["--options", first, second]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{first} and {second}: {}\n{said}", output.status);
+        }
+    }
+}
+
+/// The bytes of an object too large for its slot, and of a few that together are too large for the store.
+const LARGE: usize = 4 << 20;
+
+fn first(bytes: Buffer<u8>) -> u8 {
+    bytes[0]
+}
+
+fn filled(byte: u8) -> Buffer<u8> {
+    Buffer::from(vec![byte; LARGE])
+}
+
+fn dies() -> u32 {
+    std::process::abort()
+}
+
+/// Workers stand ready, then the runtime is told these options; what tasks and objects promise holds after it.
+pub fn keeps_the_contract(options: &[&str]) {
+    const STORE: u64 = 48 << 20;
+    let start = Config { num_cpus: Some(2.0), object_store_memory: Some(STORE), ..Config::default() };
+    let _runtime = Program::start(start).unwrap();
+    assert_eq!(get(&half.remote(8)).unwrap(), 4);
+    let told = OPTIONS.iter().filter(|(name, _)| options.contains(name));
+    init_with(told.fold(mobula::Config::new(), |config, (_, option)| option(config))).unwrap();
+
+    assert_eq!(get(&half.remote(8)).unwrap(), 4);
+    assert_eq!(get(&first.remote(put(&filled(7)).unwrap())).unwrap(), 7);
+    assert_eq!(get(&filled.remote(9)).unwrap()[LARGE - 1], 9);
+    assert_eq!(get(&first.remote(filled.remote(5))).unwrap(), 5);
+    let numbers: Vec<u64> = (0..1_000_000).collect();
+    assert_eq!(get(&total.remote(put(&numbers).unwrap())).unwrap(), numbers.iter().sum::<u64>());
+    assert_eq!(get(&get(&nested.remote(10)).unwrap()).unwrap(), 5);
+    assert!(get(&dies.remote()).is_err());
+
+    let many: Vec<ObjectRef<Buffer<u8>>> = (0..40).map(|byte| put(&filled(byte)).unwrap()).collect();
+    for (byte, stored) in many.iter().enumerate() {
+        assert_eq!(get(stored).unwrap()[LARGE - 1], byte as u8, "it comes back from disk");
+    }
+    assert_eq!(get(&first.remote(&many[3])).unwrap(), 3);
 }

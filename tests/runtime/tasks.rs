@@ -20,6 +20,10 @@ pub const ALL: &[Scenario] = &[
         "a_failure_is_told_once_and_carried_to_whoever_depends_on_it",
         a_failure_is_told_once_and_carried_to_whoever_depends_on_it,
     ),
+    (
+        "a_long_chain_of_failures_names_its_first_tasks_and_counts_the_rest",
+        a_long_chain_of_failures_names_its_first_tasks_and_counts_the_rest,
+    ),
     ("a_panic_knows_its_place_in_the_cell", a_panic_knows_its_place_in_the_cell),
     ("a_killed_worker_fails_its_task_and_is_replaced", a_killed_worker_fails_its_task_and_is_replaced),
     ("a_task_that_exits_says_with_what_code", a_task_that_exits_says_with_what_code),
@@ -33,6 +37,10 @@ pub const ALL: &[Scenario] = &[
     ),
     ("waiting_for_a_thousand_tasks_is_one_sleep", waiting_for_a_thousand_tasks_is_one_sleep),
     ("a_second_init_is_refused_and_a_first_one_counts", a_second_init_is_refused_and_a_first_one_counts),
+    (
+        "a_shutdown_leaves_no_worker_and_no_object_and_the_next_task_starts_anew",
+        a_shutdown_leaves_no_worker_and_no_object_and_the_next_task_starts_anew,
+    ),
 ];
 
 task!(
@@ -230,6 +238,21 @@ fn a_failure_is_told_once_and_carried_to_whoever_depends_on_it() {
     assert_eq!(ask(&Question::State { id: end.0 }).unwrap(), Answer::State(ObjectState::Failed));
 }
 
+fn a_long_chain_of_failures_names_its_first_tasks_and_counts_the_rest() {
+    let front = Front::with_cpus(1);
+    let origin = submit("broken", broken, &[]).unwrap();
+    let chain = |first: Ref| (0..1000).fold(first, |before, _| submit("middle", middle, &[Arg::Of(&before)]).unwrap());
+    let end = chain(origin);
+    // Again when it is known already that the one before has failed.
+    for end in [&end, &chain(submit("middle", middle, &[Arg::Of(&end)]).unwrap())] {
+        let Err(Fault::Task(failure)) = get(end).map(|_| ()) else { panic!("it did not fail") };
+        let (more, named) = failure.carried_by.split_last().unwrap();
+        assert_eq!((failure.task.as_str(), named), ("broken", &vec!["middle".to_owned(); 32][..]));
+        assert!(more.starts_with("… and ") && more.ends_with(" more"), "{more}");
+    }
+    assert_eq!(front.told.failures().len(), 1);
+}
+
 fn a_panic_knows_its_place_in_the_cell() {
     let _front = Front::with_cpus(1);
     let task = submit("panicked", panicked, &[]).unwrap();
@@ -352,4 +375,31 @@ fn a_second_init_is_refused_and_a_first_one_counts() {
         let again = InitOptions { ignore_reinit: true, ..InitOptions::default() };
         matches!(ask(&Question::Init(again)), Ok(Answer::Address(address)) if address.workers.len() == 3)
     });
+}
+
+fn a_shutdown_leaves_no_worker_and_no_object_and_the_next_task_starts_anew() {
+    let front = Front::start(Config { num_cpus: Some(2.0), ..Config::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid").to_str().unwrap().to_owned();
+    let big = vec![5; 1 << 20];
+    let (object, running) = (put(&big).unwrap(), submit("for_ever", for_ever, &[Arg::Value(path.as_bytes())]).unwrap());
+    let waiting = submit("add", add, &[Arg::Of(&running)]).unwrap();
+    let pid = running_pid(&path);
+    let Answer::Address(address) = ask(&Question::Init(InitOptions::default())).unwrap() else {
+        panic!("not an address")
+    };
+    assert_eq!(ask(&Question::Shutdown), Ok(Answer::Done));
+    assert!(address.workers.contains(&pid) && !address.workers.into_iter().any(is_alive));
+    for gone in [&object, &running, &waiting] {
+        assert!(matches!(get(gone).map(|_| ()), Err(Fault::Unknown { .. })), "{gone:?}");
+    }
+    assert_eq!(front.told.failures(), [], "nobody is told of each task");
+    // There is nothing in the store, so its memory may be another one.
+    let options = InitOptions { object_store_memory: Some(64 << 20), ..InitOptions::default() };
+    let Answer::Address(address) = ask(&Question::Init(options)).unwrap() else { panic!("not an address") };
+    assert_eq!((address.num_cpus, address.object_store_memory), (2.0, 64 << 20));
+    assert_eq!(*get(&put(&big).unwrap()).unwrap(), big);
+    assert_eq!(ask(&Question::Shutdown), Ok(Answer::Done));
+    let next = submit("add", add, &[Arg::Value(&words(1))]).unwrap();
+    assert_eq!(number(&get(&next).unwrap()), 1, "a task starts it as `init` does");
 }

@@ -72,6 +72,13 @@ pub fn begin_cell(cell: u64) {
         state.handles.cell_began();
         (state.cell, state.is_interruptible) = (cell, true);
         client.segment.header().active.add(client.seat);
+        // An interrupt of an earlier cell is over, and calls need not look at it any more. One of this cell's may have come already.
+        let interrupted = &client.segment.desk(client.seat).interrupted;
+        let before = interrupted.load(Ordering::Acquire);
+        if before != cell + 1 {
+            let _ = interrupted.compare_exchange(before, 0, Ordering::AcqRel, Ordering::Acquire);
+            client.segment.desk(client.seat).heeded.store(0, Ordering::Release);
+        }
     }
 }
 

@@ -75,7 +75,19 @@ impl Client {
             return self.object_state(id).map(Answer::State);
         }
         match self.ask(|req| ToHead::Ask { req, question })? {
-            ToClient::Answer { answer, .. } => Ok(answer?),
+            ToClient::Answer { answer, .. } => {
+                let answer = answer?;
+                match &answer {
+                    // What the runtime was told may have replaced the store's memory.
+                    Answer::Address(_) => self.follow_arena()?,
+                    Answer::Done => {
+                        let said = self.state().forget_all();
+                        said.iter().for_each(|message| self.tell(message));
+                    }
+                    _ => {}
+                }
+                Ok(answer)
+            }
             _ => Err(nonsense()),
         }
     }
@@ -99,6 +111,7 @@ impl Client {
 
     /// Asks the head and waits for the answer.
     fn ask(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<ToClient> {
+        let _blocked = self.blocked();
         let req = self.send_question(question)?;
         self.inbox.wait(None, None, |books| books.answer(req)).map_err(fault)
     }

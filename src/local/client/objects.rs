@@ -27,6 +27,8 @@ enum Look {
     Opened(Opened),
     OnDisk,
     Failed,
+    /// It lies in an arena that this process has not mapped yet.
+    Elsewhere,
 }
 
 impl Client {
@@ -35,6 +37,7 @@ impl Client {
     /// # Errors
     /// [`Fault::StoreFull`], [`Fault::Disconnected`].
     pub fn create(&self, len: u64) -> Fallible<(u64, *mut u8)> {
+        self.heed_interrupt()?;
         if len <= INLINE_BYTES as u64 {
             let mut state = self.state();
             let mut private = state.spares.take(len as usize);
@@ -143,6 +146,7 @@ impl Client {
     /// # Errors
     /// [`Fault::Task`], [`Fault::Unknown`], [`Fault::Disconnected`].
     pub fn open(&self, id: ObjectId) -> Fallible<Opened> {
+        self.heed_interrupt()?;
         loop {
             let looked = self.state().look(id)?;
             match looked {
@@ -152,6 +156,7 @@ impl Client {
                     ToClient::Refused { fault, .. } => return Err(fault.into()),
                     _ => return Err(nonsense()),
                 },
+                Look::Elsewhere => self.follow_arena()?,
                 Look::Failed => match self.ask(|req| ToHead::Blame { req, id })? {
                     ToClient::Blame { failure: Some(failure), .. } => return Err(Fault::Task(*failure).into()),
                     ToClient::Blame { failure: None, .. } => return Err(Fault::Unknown { id: id.0 }.into()),
@@ -339,6 +344,10 @@ impl State {
                     return Err(self.take_back(id));
                 }
                 View { ptr: segment.inline_bytes(id.slot()), len, hold: id.0 }
+            }
+            // An arena is replaced only while nothing is in it: what lies in one lies in the newest.
+            Body::Arena { .. } if segment.header().arena.load(Ordering::Acquire) != self.arena.0.generation => {
+                return Ok(Look::Elsewhere);
             }
             Body::Arena { .. } => {
                 if !self.retain(id) {

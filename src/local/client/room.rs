@@ -22,6 +22,7 @@ impl Client {
             }
             state.is_interruptible.then_some(state.cell)
         };
+        let _blocked = self.blocked();
         let req = self.send_question(|req| ToHead::Room { req, units, bytes })?;
         match self.inbox.wait(None, cell, |books| books.answer(req)) {
             Ok(ToClient::Done { .. }) => Ok(()),
@@ -29,6 +30,7 @@ impl Client {
             Ok(_) => Err(nonsense()),
             Err(Stop::Interrupted) => {
                 self.inbox.forget(req);
+                self.interrupt_is_met();
                 self.tell(&ToHead::RoomNoLonger { req });
                 Err(fault(Stop::Interrupted))
             }
@@ -69,8 +71,8 @@ impl Client {
 
     pub(super) fn no_slots(&self) -> Box<Fault> {
         refused(format!(
-            "there are {} objects and unfinished tasks, and the runtime has room for no more (objects_max): drop refs that are not \
-             needed, or start with a larger objects_max",
+            "there are {} objects and unfinished tasks, and the runtime has room for no more: drop refs that are not needed, or wait for \
+             tasks before more are submitted",
             self.segment.limits().slots
         ))
     }

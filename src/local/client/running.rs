@@ -119,6 +119,9 @@ impl Client {
 
     /// A task begins here: gives views of its arguments.
     pub(crate) fn begin_task(&self, claimed: &Claimed, views: &mut Vec<View>) -> Result<(), Unfit> {
+        // A worker that stood ready has the memory that there was when it was started.
+        let unmapped = |fault| Unfit::Refused(format!("the store's memory cannot be mapped: {fault:?}"));
+        self.follow_arena().map_err(unmapped)?;
         let mut state = self.state();
         state.cell = claimed.spec.cell;
         state.running = Some(Running { task: claimed.task, result: None, failure: None });

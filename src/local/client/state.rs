@@ -133,6 +133,15 @@ impl State {
         forgotten(leftovers)
     }
 
+    /// This process refers to nothing any more but to what it reads.
+    #[must_use]
+    pub fn forget_all(&mut self) -> Vec<ToHead> {
+        let forgotten = self.handles.forget_all();
+        let segment = self.segment();
+        forgotten.iter().for_each(|id| segment.remove(*id, Kind::Ref, self.party.seat));
+        self.collect(forgotten)
+    }
+
     /// The bytes are read once less.
     pub fn unpin(&mut self, id: ObjectId) {
         if self.handles.unpin(id) == News::Remove {

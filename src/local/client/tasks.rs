@@ -55,7 +55,7 @@ impl Client {
     /// # Errors
     /// No such draft, no room, or this process is not connected any more.
     pub fn submit(&self, function: u32, args: &[Input]) -> Fallible<ObjectId> {
-        let submitted = self.try_submit(function, args);
+        let submitted = self.heed_interrupt().and_then(|()| self.try_submit(function, args));
         if submitted.is_err() {
             for arg in args {
                 if let Input::Draft(draft, _) = arg {
@@ -126,6 +126,7 @@ impl Client {
 
     /// The ring is full: waits until workers have taken something out of it. A task that waits so lends its CPU to one of them.
     fn wait_for_ring(&self) -> Fallible<()> {
+        let _blocked = self.blocked();
         let blocks = self.is_worker() && self.segment.desk(self.seat).current.load(Ordering::Relaxed) != 0;
         if blocks {
             self.tell(&ToHead::Blocked);

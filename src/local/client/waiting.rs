@@ -9,7 +9,7 @@ use super::{Client, Fallible, ended, refused};
 use crate::abi::Fault;
 use crate::protocol::{ObjectId, ToHead};
 use crate::store::now_us;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many of the missing are looked at in one turn of spinning.
@@ -22,6 +22,7 @@ impl Client {
     /// # Errors
     /// [`Fault::Interrupted`], [`Fault::Disconnected`], or more results wanted than there are.
     pub fn wait(&self, ids: &[u64], num_returns: u64, timeout: Option<Duration>, ready: &mut [u8]) -> Fallible<()> {
+        self.heed_interrupt()?;
         if num_returns > ids.len() as u64 {
             return Err(refused(format!("{num_returns} of {} objects can never be ready", ids.len())));
         }
@@ -78,13 +79,47 @@ impl Client {
         !(word.generation() == id.generation() && word.is_task())
     }
 
+    /// Every call of a cell begins with this, so that a loop of calls that never block can be interrupted too. One load, unless somebody was.
+    ///
+    /// # Errors
+    /// [`Fault::Interrupted`].
+    #[inline]
+    pub(super) fn heed_interrupt(&self) -> Fallible<()> {
+        if self.is_interrupted() { Err(Fault::Interrupted.into()) } else { Ok(()) }
+    }
+
     pub(super) fn is_interrupted(&self) -> bool {
         let number = self.segment.desk(self.seat).interrupted.load(Ordering::Acquire);
         if number == 0 {
             return false;
         }
         let state = self.state();
-        state.is_interruptible && state.cell + 1 == number
+        let is_its_own = state.is_interruptible && state.cell + 1 == number;
+        if is_its_own {
+            self.interrupt_is_met();
+        }
+        is_its_own
+    }
+
+    /// What runs now is on its way out.
+    pub(super) fn interrupt_is_met(&self) {
+        self.segment.desk(self.seat).heeded.store(1, Ordering::Release);
+    }
+
+    /// From here until the guard is dropped, this thread is in a call that an interrupt ends.
+    pub(super) fn blocked(&self) -> Blocked<'_> {
+        let blocked = &self.segment.desk(self.seat).blocked;
+        blocked.fetch_add(1, Ordering::AcqRel);
+        Blocked(blocked)
+    }
+}
+
+/// See [`Client::blocked`].
+pub(super) struct Blocked<'a>(&'a AtomicU32);
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -157,6 +192,7 @@ impl Waiter<'_> {
         let client = self.client;
         let (segment, seat) = (&client.segment, client.seat);
         let desk = segment.desk(seat);
+        let _blocked = client.blocked();
         let blocks = client.is_worker() && desk.current.load(Ordering::Relaxed) != 0;
         if blocks {
             client.tell(&ToHead::Blocked);
