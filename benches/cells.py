@@ -29,8 +29,11 @@ ONE_EACH = {
 REMOTE = "let r = f.remote(1);"  # only where there is such a thing
 SLEEPS = "std::thread::sleep(std::time::Duration::from_millis(1500));"
 COMPLETED = "v.is_em"
+KNOWN_LATE = "1u8.count_on"
 STEADY_CELLS = 5
 ITEM_CELLS = 100
+DEPENDENTS = 10
+REDEFINITIONS = 5
 COMPLETIONS = 5
 DEADLINE_S = 120
 WARM_S = 30  # how long a kernel may take until its completion is fast
@@ -85,6 +88,9 @@ def complete(client):
 def completions(client, record):
     """Completion when the kernel has nothing to do, and while a cell runs."""
     deadline = time.monotonic() + WARM_S
+    record("complete_first", complete(client)[0])
+    # Of a literal nothing is known before all is.
+    client.complete(KNOWN_LATE, len(KNOWN_LATE), reply=True, timeout=DEADLINE_S)
     while not any(match.startswith("is_empty") for match in complete(client)[1]):
         if time.monotonic() > deadline:
             return
@@ -100,6 +106,17 @@ def completions(client, record):
     record("complete_busy", complete(client)[0])
     while message["msg_type"] != "status" or message["content"]["execution_state"] != "idle":
         message = client.get_iopub_msg(timeout=DEADLINE_S)
+
+
+def redefinitions(client, record):
+    """A new function beside one that is defined anew, with others in cells of their own that call it."""
+    time_cell(client, "fn root(a: i64) -> i64 { a }")
+    for i in range(DEPENDENTS):
+        time_cell(client, f"fn leaf{i}(a: i64) -> i64 {{ root(a) + {i} }}")
+    for i in range(REDEFINITIONS):
+        record("fn_new", time_cell(client, f"fn alone{i}(a: i64) -> i64 {{ a + {i} }}"))
+        record(f"fn_redefined_with_{DEPENDENTS}_dependents", time_cell(client, f"fn root(a: i64) -> i64 {{ a + 1{i} }}"))
+    time_cell(client, f"assert_eq!(leaf{DEPENDENTS - 1}(1), 1 + 1{REDEFINITIONS - 1} + {DEPENDENTS - 1});")
 
 
 def mebibytes(pid):
@@ -133,6 +150,7 @@ def one_kernel(name, samples):
         if name.startswith("mobula"):
             for _ in range(STEADY_CELLS):
                 record("remote_call", time_cell(client, REMOTE))
+            redefinitions(client, record)
         completions(client, record)
         record("memory_front", mebibytes(manager.provisioner.pid))
         for i in range(ITEM_CELLS):

@@ -5,6 +5,7 @@ use crate::wire::{Draft, Request, typed};
 use jupyter_protocol::JupyterMessageContent;
 use mobula_session::{Completeness, completeness};
 use serde_json::{Value, json};
+use std::panic::catch_unwind;
 use std::sync::Arc;
 
 /// Answers `request` if it is one of these; gives it back if it is not.
@@ -51,7 +52,9 @@ pub(crate) fn unknown(kernel: &Kernel, channel: Channel, request: &Request) {
 }
 
 fn is_complete(code: &str) -> Value {
-    match completeness(code) {
+    // A panic is a bug, has been reported on stderr, and must not end the answers to everything else.
+    let Ok(completeness) = catch_unwind(|| completeness(code)) else { return json!({"status": "unknown"}) };
+    match completeness {
         Completeness::Complete => json!({"status": "complete"}),
         Completeness::Incomplete { indent } => json!({"status": "incomplete", "indent": indent}),
         Completeness::Invalid => json!({"status": "invalid"}),

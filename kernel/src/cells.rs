@@ -48,6 +48,7 @@ pub(crate) struct Cells {
 struct Ran {
     result: Result<(), CellError>,
     value: Option<Bundle>,
+    pages: Vec<Bundle>,
     phases: Vec<Phase>,
 }
 
@@ -109,16 +110,20 @@ impl Cells {
         let evaluator = kernel.evaluator();
         let counts = ask.store_history && !ask.silent;
         let shown = evaluator.next_cell().0.saturating_sub(self.uncounted);
+        if !ask.code.trim().is_empty() {
+            evaluator.announce();
+        }
         if !ask.silent {
             let content = json!({"code": ask.code, "execution_count": shown});
             kernel.iopub.post(&request.origin, Draft::new("execute_input", content));
         }
         let blank = ask.code.trim().is_empty();
         let ran = match blank {
-            true => Ran { result: Ok(()), value: None, phases: Vec::new() },
+            true => Ran { result: Ok(()), value: None, pages: Vec::new(), phases: Vec::new() },
             false => {
                 let route = Route { origin: request.origin.clone(), count: shown, silent: ask.silent };
-                self.run(&*evaluator, &ask.code, route, counts, ask.allow_stdin)
+                let origin = request.cell.as_deref();
+                self.run(&*evaluator, &ask.code, origin, route, counts, ask.allow_stdin)
             }
         };
         if counts && !blank {
@@ -130,7 +135,9 @@ impl Cells {
         let content = match ran.result {
             Ok(()) => {
                 let expressions = self.user_expressions(&*evaluator, request, ask);
-                json!({"status": "ok", "execution_count": count, "payload": [], "user_expressions": expressions})
+                let page = |bundle: Bundle| json!({"source": "page", "data": bundle.data, "start": 0});
+                let payload: Vec<Value> = ran.pages.into_iter().map(page).collect();
+                json!({"status": "ok", "execution_count": count, "payload": payload, "user_expressions": expressions})
             }
             Err(error) => {
                 let mut content = error_content(&error);
@@ -151,15 +158,26 @@ impl Cells {
     }
 
     /// One cell of the evaluator.
-    fn run(&mut self, evaluator: &dyn Evaluator, code: &str, route: Route, counts: bool, allow_stdin: bool) -> Ran {
+    fn run(
+        &mut self,
+        evaluator: &dyn Evaluator,
+        code: &str,
+        origin: Option<&str>,
+        route: Route,
+        counts: bool,
+        allow_stdin: bool,
+    ) -> Ran {
         let kernel = self.kernel.clone();
         let cell = evaluator.next_cell();
         let reader = allow_stdin.then(|| kernel.stdin.reader(&route.origin));
         kernel.routes.open(cell, route);
         let input = reader.as_ref().map(crate::stdin::Reader::input);
-        let outcome = catch_unwind(AssertUnwindSafe(|| evaluator.execute(code, input)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| match origin {
+            Some(origin) => evaluator.execute_again(origin, code, input),
+            None => evaluator.execute(code, input),
+        }));
         drop(reader);
-        let value = kernel.routes.close();
+        let (value, pages) = kernel.routes.close();
         if !counts {
             self.uncounted += evaluator.next_cell().0.saturating_sub(cell.0);
         }
@@ -169,9 +187,9 @@ impl Cells {
                 panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             let value = format!("the kernel itself has failed: {}", said.unwrap_or("no message"));
             let error = CellError { name: "SessionError".into(), plain: value.clone(), ansi: value.clone(), value };
-            Outcome { cell, result: Err(error), phases: Vec::new() }
+            Outcome { cell, result: Err(error), phases: Vec::new(), exit: None }
         });
-        Ran { result, value, phases }
+        Ran { result, value, pages, phases }
     }
 
     /// What the front end wants to know after the cell: the value of each expression, or why it has none.
@@ -181,7 +199,7 @@ impl Cells {
         let mut values = Map::new();
         for (name, expression) in expressions {
             let route = Route { origin: request.origin.clone(), count: 0, silent: true };
-            let ran = self.run(evaluator, expression, route, false, false);
+            let ran = self.run(evaluator, expression, None, route, false, false);
             let value = match ran.result {
                 Ok(()) => {
                     let shown = bundle_content(ran.value.unwrap_or_else(|| Bundle::text("()")));

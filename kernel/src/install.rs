@@ -1,11 +1,12 @@
 //! Makes Jupyter find the kernel: writes its kernelspec, the folder `share/jupyter/kernels/<name>`.
 
+use mobula_session::home::variable;
 use serde_json::json;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs, io};
+use std::{fs, io};
 
 /// The kernel's name when nobody says another.
 pub const NAME_DEFAULT: &str = "mobula";
@@ -103,7 +104,7 @@ pub enum InstallError {
 /// # Errors
 /// There is no such place, or it cannot be written.
 pub fn install(options: &Options) -> Result<Installed, InstallError> {
-    let folder = kernel_folder(&options.name, &options.location, &|name| env::var_os(name))?;
+    let folder = kernel_folder(&options.name, &options.location, &variable)?;
     let replaced = write(&folder, &options.display_name, &options.exe)
         .map_err(|source| InstallError::Write { path: folder.clone(), source })?;
     Ok(Installed { dir: folder, replaced })
@@ -114,7 +115,7 @@ pub fn install(options: &Options) -> Result<Installed, InstallError> {
 /// # Errors
 /// There is none, or it cannot be removed.
 pub fn uninstall(name: &str, location: &Location) -> Result<PathBuf, InstallError> {
-    let folder = kernel_folder(name, location, &|name| env::var_os(name))?;
+    let folder = kernel_folder(name, location, &variable)?;
     if !folder.join("kernel.json").is_file() {
         return Err(InstallError::NotInstalled { name: name.into(), folder });
     }

@@ -36,6 +36,8 @@ struct State {
     running: Option<CellId>,
     /// The value of the cell that runs.
     result: Option<Bundle>,
+    /// What it gave to read.
+    pages: Vec<Bundle>,
 }
 
 impl Routes {
@@ -57,13 +59,14 @@ impl Routes {
         }
         state.running = Some(cell);
         state.result = None;
+        state.pages.clear();
     }
 
-    /// The cell that ran has ended. Gives its value, if it had one.
-    pub(crate) fn close(&self) -> Option<Bundle> {
+    /// The cell that ran has ended. Gives its value, if it had one, and what it gave to read.
+    pub(crate) fn close(&self) -> (Option<Bundle>, Vec<Bundle>) {
         let mut state = self.state();
         state.running = None;
-        state.result.take()
+        (state.result.take(), std::mem::take(&mut state.pages))
     }
 
     /// Publishes an event. Waits while too much is queued.
@@ -75,6 +78,13 @@ impl Routes {
                 }
             }
             Event::Display { cell, bundle } => self.show(cell, |_| Draft::new("display_data", bundle_content(bundle))),
+            // With the reply: see "Payloads" in the messaging protocol.
+            Event::Page { cell, bundle } => {
+                let mut state = self.state();
+                if state.running == Some(cell) {
+                    state.pages.push(bundle);
+                }
+            }
             Event::Report { cell, report } => {
                 self.show(cell, |_| Draft::new("display_data", bundle_content(report.bundle())))
             }

@@ -8,9 +8,8 @@ use crate::colour::{BOLD, DIM, GREEN, RESET};
 use crate::complete::{BEFORE_KIND, Candidate, Completer};
 use crate::highlight;
 use crate::history::{self, ENTRIES_MAX};
-use crate::input;
 use crate::repl::{Lines, Read, ReplError};
-use mobula_session::{Completeness, Evaluator};
+use mobula_session::{Completeness, Evaluator, completeness};
 use rustyline::completion::Candidate as Offered;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
@@ -126,7 +125,7 @@ struct Enter;
 impl ConditionalEventHandler for Enter {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
         let (text, cursor) = (ctx.line(), ctx.pos());
-        let Completeness::Incomplete { indent } = input::ready(text) else { return None };
+        let Completeness::Incomplete { indent } = completeness(text) else { return None };
         if text[cursor..].trim().is_empty() { Some(Cmd::Insert(1, format!("\n{indent}"))) } else { Some(Cmd::Newline) }
     }
 }
@@ -243,7 +242,7 @@ impl<E> Highlighter for Assistant<E> {
 
 impl<E> Validator for Assistant<E> {
     fn validate(&self, ctx: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
-        Ok(match input::ready(ctx.input()) {
+        Ok(match completeness(ctx.input()) {
             Completeness::Incomplete { .. } => ValidationResult::Incomplete,
             // What no line can mend, the compiler explains best.
             Completeness::Complete | Completeness::Invalid => ValidationResult::Valid(None),

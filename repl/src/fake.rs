@@ -129,7 +129,7 @@ impl Evaluator for Fake {
         self.shared.state.lock().unwrap().cells.push(code.to_owned());
         self.shared.changed.notify_all();
         let result = code.lines().try_for_each(|line| self.line(cell, line, input.as_ref()));
-        Outcome { cell, result, phases: Vec::new() }
+        Outcome { cell, result, phases: Vec::new(), exit: None }
     }
 
     fn next_cell(&self) -> CellId {

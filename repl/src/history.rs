@@ -1,5 +1,6 @@
 //! What was typed, kept in a file: where it is, and who may read it.
 
+use mobula_session::home::variable;
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io;
@@ -22,7 +23,7 @@ pub enum HistoryChoice {
 }
 
 impl HistoryChoice {
-    /// The file, if there is to be one. A history in the default place needs `HOME` or `XDG_STATE_HOME`.
+    /// The file, if there is to be one. A history in the default place needs a home or `XDG_STATE_HOME`.
     ///
     /// ```
     /// use mobula_repl::HistoryChoice;
@@ -30,7 +31,7 @@ impl HistoryChoice {
     /// ```
     pub fn path(&self) -> Option<PathBuf> {
         match self {
-            HistoryChoice::Default => default_path(|name| std::env::var_os(name)),
+            HistoryChoice::Default => default_path(variable),
             HistoryChoice::File(path) => Some(path.clone()),
             HistoryChoice::Off => None,
         }

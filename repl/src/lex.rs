@@ -1,8 +1,9 @@
-//! Rust text cut into tokens: enough to colour it and to see where a statement ends, nothing more.
+//! Rust text cut into tokens by the compiler's own lexer, as far as colours and brackets care.
 //!
 //! The text is what a person is typing, so most of the time it is not a program. Every text has tokens, and they cover it
 //! without a gap: an unfinished string or comment simply reaches to the end.
 
+use ra_ap_rustc_lexer::{DocStyle, FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 use std::ops::Range;
 
 /// What a token is, as far as colours and brackets care.
@@ -51,7 +52,7 @@ const KEYWORDS: [&str; 38] = [
     "static", "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while",
 ];
 
-/// Operators of more than one character, longest first.
+/// Operators of more than one character, longest first. The lexer leaves them in pieces.
 const OPERATORS: [&str; 24] = [
     "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=", "%=",
     "^=", "&=", "|=", "..", "<<", ">>",
@@ -59,143 +60,42 @@ const OPERATORS: [&str; 24] = [
 
 /// Cuts `text` into tokens that follow each other without a gap.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<Token> = Vec::new();
     let mut start = 0;
-    while let Some(first) = text[start..].chars().next() {
-        let (kind, len) = token(&text[start..], first);
-        let end = start + len.max(first.len_utf8());
-        tokens.push(Token { kind, start, end });
+    for token in tokenize(text, FrontmatterAllowed::No) {
+        let end = start + token.len as usize;
+        let operator = OPERATORS.iter().find(|operator| text[start..].starts_with(**operator));
+        match (kind(token.kind, &text[start..end], &text[end..]), operator) {
+            // A piece of the operator before it.
+            _ if tokens.last().is_some_and(|last| last.end > start) => {}
+            (Kind::Punct, Some(operator)) => {
+                tokens.push(Token { kind: Kind::Punct, start, end: start + operator.len() });
+            }
+            (kind, _) => tokens.push(Token { kind, start, end }),
+        }
         start = end;
     }
     tokens
 }
 
-/// The kind and the length of the token that `text` begins with.
-fn token(text: &str, first: char) -> (Kind, usize) {
-    match first {
-        c if c.is_whitespace() => (Kind::Space, span(text, char::is_whitespace)),
-        '/' if text.starts_with("//") => {
-            let len = text.find('\n').unwrap_or(text.len());
-            (comment_kind(&text[..len], "///"), len)
-        }
-        '/' if text.starts_with("/*") => {
-            let len = block_comment(text);
-            (comment_kind(&text[..len], "/**"), len)
-        }
-        '"' => (Kind::Literal, string(text)),
-        '\'' => quote(text),
-        '0'..='9' => (Kind::Number, number(text)),
-        '(' | '[' | '{' => (Kind::Open, 1),
-        ')' | ']' | '}' => (Kind::Close, 1),
-        c if c == '_' || c.is_alphabetic() => word(text),
-        _ => (Kind::Punct, OPERATORS.iter().find(|op| text.starts_with(**op)).map_or(first.len_utf8(), |op| op.len())),
+/// What the token `text` is, before `rest`.
+fn kind(token: TokenKind, text: &str, rest: &str) -> Kind {
+    match token {
+        TokenKind::Whitespace => Kind::Space,
+        TokenKind::LineComment { doc_style: Some(DocStyle::Outer) }
+        | TokenKind::BlockComment { doc_style: Some(DocStyle::Outer), .. } => Kind::DocComment,
+        TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } | TokenKind::Frontmatter { .. } => Kind::Comment,
+        TokenKind::Literal { kind: LiteralKind::Int { .. } | LiteralKind::Float { .. }, .. } => Kind::Number,
+        TokenKind::Literal { .. } | TokenKind::GuardedStrPrefix => Kind::Literal,
+        TokenKind::Lifetime { .. } | TokenKind::RawLifetime | TokenKind::UnknownPrefixLifetime => Kind::Lifetime,
+        TokenKind::OpenParen | TokenKind::OpenBracket | TokenKind::OpenBrace => Kind::Open,
+        TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => Kind::Close,
+        TokenKind::Ident if KEYWORDS.binary_search(&text).is_ok() => Kind::Keyword,
+        TokenKind::Ident if rest.starts_with('!') && !rest.starts_with("!=") => Kind::Macro,
+        TokenKind::Ident if text.starts_with(char::is_uppercase) => Kind::Type,
+        TokenKind::Ident | TokenKind::RawIdent | TokenKind::InvalidIdent | TokenKind::UnknownPrefix => Kind::Name,
+        _ => Kind::Punct,
     }
-}
-
-fn span(text: &str, belongs: impl Fn(char) -> bool) -> usize {
-    text.find(|c| !belongs(c)).unwrap_or(text.len())
-}
-
-/// `////` and `/**/` are no documentation.
-fn comment_kind(comment: &str, doc: &str) -> Kind {
-    let rest = comment.strip_prefix(doc);
-    if rest.is_some_and(|rest| !rest.starts_with(['/', '*'])) { Kind::DocComment } else { Kind::Comment }
-}
-
-/// Block comments nest.
-fn block_comment(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let (mut depth, mut at) = (0usize, 0usize);
-    while at + 1 < bytes.len() {
-        match &bytes[at..at + 2] {
-            b"/*" => depth += 1,
-            b"*/" => depth -= 1,
-            _ => {
-                at += 1;
-                continue;
-            }
-        }
-        at += 2;
-        if depth == 0 {
-            return at;
-        }
-    }
-    text.len()
-}
-
-fn string(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-fn raw_string(text: &str, prefix: usize, hashes: usize) -> usize {
-    let begin = prefix + hashes + 1;
-    let end = format!("\"{}", "#".repeat(hashes));
-    text[begin..].find(&end).map_or(text.len(), |at| begin + at + end.len())
-}
-
-/// A character literal or a lifetime.
-fn quote(text: &str) -> (Kind, usize) {
-    let mut chars = text.char_indices().skip(1);
-    match (chars.next(), chars.next()) {
-        (Some((_, '\\')), Some(_)) => {
-            let end = chars.find(|(_, c)| *c == '\'').map_or(text.len(), |(at, _)| at + 1);
-            (Kind::Literal, end)
-        }
-        (Some((_, c)), Some((at, '\''))) if c != '\'' => (Kind::Literal, at + 1),
-        (Some((_, c)), _) if c == '_' || c.is_alphabetic() => {
-            (Kind::Lifetime, 1 + span(&text[1..], |c| c == '_' || c.is_alphanumeric()))
-        }
-        _ => (Kind::Punct, 1),
-    }
-}
-
-/// `1..2` is a range and `1.max(2)` a call, so a point counts only before a digit or before nothing of the kind.
-fn number(text: &str) -> usize {
-    let mut len = span(text, |c| c == '_' || c.is_alphanumeric());
-    let rest = &text[len..];
-    if let Some(fraction) = rest.strip_prefix('.')
-        && !fraction.starts_with(|c: char| c == '.' || c == '_' || c.is_alphabetic())
-    {
-        len += 1 + span(fraction, |c| c == '_' || c.is_alphanumeric());
-    }
-    let signed = text[len..].starts_with(['+', '-']) && text[..len].ends_with(['e', 'E']) && !text.starts_with("0x");
-    if signed { len + 1 + span(&text[len + 1..], |c| c == '_' || c.is_alphanumeric()) } else { len }
-}
-
-fn word(text: &str) -> (Kind, usize) {
-    let len = span(text, |c| c == '_' || c.is_alphanumeric());
-    let (name, rest) = text.split_at(len);
-    if matches!(name, "r" | "br" | "cr") {
-        let hashes = span(rest, |c| c == '#');
-        if rest[hashes..].starts_with('"') {
-            return (Kind::Literal, raw_string(text, len, hashes));
-        }
-        if name == "r" && hashes == 1 {
-            return (Kind::Name, len + 1 + span(&rest[1..], |c| c == '_' || c.is_alphanumeric()));
-        }
-    }
-    if matches!(name, "b" | "c") && rest.starts_with('"') {
-        return (Kind::Literal, len + string(rest));
-    }
-    if name == "b" && rest.starts_with('\'') {
-        return (Kind::Literal, len + quote(rest).1);
-    }
-    let kind = match name {
-        _ if KEYWORDS.binary_search(&name).is_ok() => Kind::Keyword,
-        _ if rest.starts_with('!') && !rest.starts_with("!=") => Kind::Macro,
-        _ if name.starts_with(char::is_uppercase) => Kind::Type,
-        _ => Kind::Name,
-    };
-    (kind, len)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod lex;
 mod notebook;
 mod outputs;
 mod page;
+mod pager;
 mod pipe;
 mod render;
 pub mod repl;
@@ -44,10 +45,12 @@ pub enum Ending {
     Done,
     /// A cell failed, and that was reported.
     CellFailed,
+    /// A program ended with this code.
+    Exited(u8),
 }
 
 impl Ending {
-    /// 0, or 1 when a cell failed.
+    /// 0, 1 when a cell failed, or what a program said.
     ///
     /// ```
     /// assert_eq!(mobula_repl::Ending::CellFailed.exit_code(), 1);
@@ -56,6 +59,7 @@ impl Ending {
         match self {
             Ending::Done => 0,
             Ending::CellFailed => 1,
+            Ending::Exited(code) => code,
         }
     }
 }

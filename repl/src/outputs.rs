@@ -28,7 +28,9 @@ impl Recorder {
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Text { cell, stream, text } => self.text(*cell, *stream, text),
-            Event::Display { cell, bundle } => self.push(*cell, Output::Display(bundle.clone())),
+            Event::Display { cell, bundle } | Event::Page { cell, bundle } => {
+                self.push(*cell, Output::Display(bundle.clone()))
+            }
             Event::Report { cell, report } => self.push(*cell, Output::Display(report.bundle())),
             Event::Result { cell, bundle } => self.push(*cell, Output::Result(bundle.clone())),
             Event::Update { bundle, .. } => self.update(bundle),

@@ -44,6 +44,8 @@ pub(crate) struct Page {
     drawn: Option<(String, usize)>,
     /// Changed displays that have not been shown.
     changed: BTreeMap<String, String>,
+    /// What is to be read when the cell has ended.
+    texts: Vec<String>,
 }
 
 impl Page {
@@ -55,6 +57,7 @@ impl Page {
             clear_waits: false,
             drawn: None,
             changed: BTreeMap::new(),
+            texts: Vec::new(),
         }
     }
 
@@ -82,6 +85,8 @@ impl Page {
                     self.drawn = in_place.then(|| self.rows(&text)).flatten().map(|rows| (id, rows));
                 }
             }
+            Event::Page { bundle, .. } if self.look.stdout_is_terminal => self.texts.push(bundle.words()),
+            Event::Page { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),
             Event::Update { bundle, .. } => self.update(bundle, in_place, &mut inks),
             Event::Clear { wait: true, .. } => self.clear_waits = true,
             Event::Clear { wait: false, .. } => self.clear(in_place, &mut inks),
@@ -125,6 +130,18 @@ impl Page {
             self.lines(Stream::Stdout, &text, &mut inks);
         }
         inks
+    }
+
+    /// What is to be read now that the cell has ended: what fits on the screen as text, the rest for a pager.
+    pub fn texts(&mut self) -> (Vec<Ink>, Vec<String>) {
+        let mut inks = Vec::new();
+        let mut long = Vec::new();
+        for text in std::mem::take(&mut self.texts) {
+            // The prompt takes a row, too.
+            let fits = self.look.size.zip(self.rows(&text)).is_none_or(|((_, height), rows)| rows < height);
+            if fits { self.lines(Stream::Stdout, &text, &mut inks) } else { long.push(text) }
+        }
+        (inks, long)
     }
 
     /// Ends the line that standard output stands in, so that a prompt can follow.

@@ -16,7 +16,8 @@ use crate::env_broken;
 use crate::input;
 use crate::runner::{Readiness, Runner};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use mobula_session::{Completeness, Evaluator};
+use mobula_session::script::is_shebang;
+use mobula_session::{Completeness, Evaluator, completeness};
 use std::io::{self, BufRead};
 use std::time::Duration;
 
@@ -98,8 +99,12 @@ fn read_lines(mut input: impl BufRead, send: &Sender<Line>) {
     }
 }
 
-/// Runs the cells of `lines` until one fails.
-pub(crate) fn run<E: Evaluator + Clone>(runner: &Runner<E>, lines: Receiver<Line>) -> Result<Ending, PipeError> {
+/// Runs the cells of `lines` until one fails, or, with `keep_going`, all of them.
+pub(crate) fn run<E: Evaluator + Clone>(
+    runner: &Runner<E>,
+    lines: Receiver<Line>,
+    keep_going: bool,
+) -> Result<Ending, PipeError> {
     match runner.ready() {
         Readiness::Ready => {}
         Readiness::Failed(sentence) => return Err(PipeError::NotReady(sentence)),
@@ -107,6 +112,7 @@ pub(crate) fn run<E: Evaluator + Clone>(runner: &Runner<E>, lines: Receiver<Line
     }
     let mut splitter = Splitter::default();
     let mut next: Option<Line> = None;
+    let mut ending = Ending::Done;
     while let Some(line) = next.take().or_else(|| lines.recv().ok()) {
         let line = line?;
         match splitter.feed(&line) {
@@ -123,11 +129,14 @@ pub(crate) fn run<E: Evaluator + Clone>(runner: &Runner<E>, lines: Receiver<Line
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             },
         }
-        if let Some(ending) = run_cell(runner, &splitter.take()) {
-            return Ok(ending);
+        match run_cell(runner, &splitter.take()) {
+            Some(Ending::CellFailed) if keep_going => ending = Ending::CellFailed,
+            Some(Ending::Done) => return Ok(ending),
+            Some(ending) => return Ok(ending),
+            None => {}
         }
     }
-    splitter.end().map(|()| Ending::Done)
+    splitter.end().map(|()| ending)
 }
 
 /// Runs one cell; the ending, when nothing is to follow.
@@ -177,6 +186,7 @@ impl Splitter {
     fn feed(&mut self, line: &str) -> Fed {
         self.lines += 1;
         if self.code.is_empty() {
+            let line = line.trim_start_matches('\u{feff}');
             if line.trim().is_empty() || self.lines == 1 && is_shebang(line) {
                 return Fed::More;
             }
@@ -188,7 +198,7 @@ impl Splitter {
         if input::is_blank(&self.code) {
             return Fed::More;
         }
-        match input::ready(&self.code) {
+        match completeness(&self.code) {
             Completeness::Incomplete { .. } => Fed::More,
             Completeness::Complete if input::could_go_on(&self.code) => Fed::Maybe,
             Completeness::Complete | Completeness::Invalid => Fed::Run,
@@ -201,14 +211,9 @@ impl Splitter {
 
     /// The input has ended; comments may be left over, and nothing else.
     fn end(self) -> Result<(), PipeError> {
-        let finished = input::is_blank(&self.code) && input::ready(&self.code) == Completeness::Complete;
+        let finished = input::is_blank(&self.code) && completeness(&self.code) == Completeness::Complete;
         if finished { Ok(()) } else { Err(PipeError::Unfinished { line: self.begin }) }
     }
-}
-
-/// `#!/usr/bin/env mobula`, which is not `#![attribute]`.
-pub(crate) fn is_shebang(line: &str) -> bool {
-    line.starts_with("#!") && !line[2..].trim_start().starts_with('[')
 }
 
 #[cfg(test)]
@@ -230,17 +235,17 @@ mod tests {
     }
 
     fn piped(fake: Fake, text: &str) -> Piped {
-        piped_bytes(fake, text.as_bytes())
+        piped_bytes(fake, text.as_bytes(), false)
     }
 
-    fn piped_bytes(fake: Fake, bytes: &[u8]) -> Piped {
+    fn piped_bytes(fake: Fake, bytes: &[u8], keep_going: bool) -> Piped {
         let (screen, out, err) = on_paper();
         let evaluator = fake.start(screen.sink());
         let (send, lines) = bounded(LINES_MAX);
         read_lines(bytes, &send);
         drop(send);
         let runner = Runner { evaluator, screen, interrupts: None, input: None };
-        let ending = run(&runner, lines);
+        let ending = run(&runner, lines, keep_going);
         Piped { fake, ending, out, err }
     }
 
@@ -283,7 +288,9 @@ mod tests {
 
     #[test]
     fn a_command_is_a_cell_of_its_own() {
-        assert_eq!(cells(":dep serde = { version = \"1\"\n.x\n"), [":dep serde = { version = \"1\"", ".x"]);
+        assert_eq!(cells(":vars\n.x\n"), [":vars", ".x"]);
+        let dep = ":dep serde = { version = \"1\",\n  features = [\"derive\"] }";
+        assert_eq!(cells(&format!("{dep}\nx\n")), [dep, "x"]);
         assert_eq!(cells("a\n:quit\nb"), ["a"]);
     }
 
@@ -301,6 +308,16 @@ mod tests {
     }
 
     #[test]
+    fn all_cells_run_when_that_is_asked_for_and_the_failure_is_not_forgotten() {
+        let piped = piped_bytes(Fake::new(), b"a\nfail oops\nb\n", true);
+        assert_eq!(piped.ending.unwrap(), Ending::CellFailed);
+        assert_eq!(piped.fake.cells(), ["a", "fail oops", "b"]);
+        let quit = piped_bytes(Fake::new(), b"fail oops\n:quit\nb\n", true);
+        assert_eq!(quit.ending.unwrap(), Ending::CellFailed);
+        assert_eq!(quit.fake.cells(), ["fail oops"]);
+    }
+
+    #[test]
     fn an_input_that_ends_too_early_names_the_line_where_the_cell_begins() {
         let piped = piped(Fake::new(), "a\n\nfn f() {\n    1\n");
         assert_eq!(piped.fake.cells(), ["a"]);
@@ -312,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_input_that_is_no_text_names_the_line() {
-        let piped = piped_bytes(Fake::new(), b"a\n\xff\n");
+        let piped = piped_bytes(Fake::new(), b"a\n\xff\n", false);
         assert_eq!(piped.fake.cells(), ["a"]);
         assert_eq!(piped.ending.unwrap_err().to_string(), "line 2 of the input is not valid UTF-8");
     }
@@ -340,7 +357,7 @@ mod tests {
                 send.send(Ok("c;".to_owned())).unwrap();
             }
         });
-        assert_eq!(run(&runner, lines).unwrap(), Ending::Done);
+        assert_eq!(run(&runner, lines, false).unwrap(), Ending::Done);
         writer.join().unwrap();
         assert_eq!(fake.cells(), ["a.b()", "c;"]);
     }

@@ -15,6 +15,7 @@
 
 use crate::colour::ColorChoice;
 use crate::page::{Ink, Look, Page};
+use crate::pager;
 use mobula_session::{CellError, Event, Sink, Stream};
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -128,6 +129,17 @@ impl Screen {
         let mut state = self.lock();
         let inks = state.page.settle();
         self.show(&mut state, inks);
+        if state.look.stdout_is_terminal {
+            state.page.resize(terminal_size());
+        }
+        let (inks, long) = state.page.texts();
+        self.show(&mut state, inks);
+        drop(state);
+        for text in long {
+            if pager::show(&text).is_err() {
+                self.answer(&text);
+            }
+        }
     }
 
     /// Gives the screen a way to show text while the line editor reads. The thread behind it ends with the process.

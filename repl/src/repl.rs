@@ -22,6 +22,8 @@ pub struct ReplOptions {
     pub color: ColorChoice,
     /// Where what is typed is kept. Of no use when standard input is not a terminal.
     pub history: HistoryChoice,
+    /// Whether cells that do not come from a terminal go on after one that fails.
+    pub keep_going: bool,
 }
 
 /// Why a REPL ended before the person, or the input, did.
@@ -101,7 +103,7 @@ pub fn run<E: Evaluator + Clone>(options: ReplOptions, start: impl FnOnce(Sink) 
     let ending = if interactive {
         at_prompt(&runner, &options)
     } else {
-        pipe::run(&runner, pipe::lines_of_stdin()).map_err(ReplError::Input)
+        pipe::run(&runner, pipe::lines_of_stdin(), options.keep_going).map_err(ReplError::Input)
     };
     evaluator.shutdown();
     ending

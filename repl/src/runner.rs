@@ -64,11 +64,20 @@ impl<E: Evaluator + Clone> Runner<E> {
 
     /// Runs `code` and reports a failure.
     pub fn run(&self, code: &str) -> Outcome {
+        let outcome = self.run_program(code);
+        if let (Err(error), Some(_)) = (&outcome.result, outcome.exit) {
+            self.screen.error(error);
+        }
+        outcome
+    }
+
+    /// The same of a program, which may end its process when it likes.
+    pub fn run_program(&self, code: &str) -> Outcome {
         let running = self.interrupts.as_ref().map(Interrupts::cell);
         let outcome = self.evaluator.execute(code, self.input.clone());
         drop(running);
         self.screen.cell_ended();
-        if let Err(error) = &outcome.result {
+        if let (Err(error), None) = (&outcome.result, outcome.exit) {
             self.screen.error(error);
         }
         outcome

@@ -1,4 +1,6 @@
-//! `mobula run FILE`: a Rust file as one cell, or the code cells of a notebook in order.
+//! `mobula run FILE`: a Rust file, as one cell or parted by `// %%`, or the code cells of a notebook in order.
+//!
+//! A Rust file with a `main` is a program: its items are one cell, and the call of `main` is another, whose exit code is that of `mobula`.
 //!
 //! The rules for notebooks are nbclient's. The first cell that fails ends the run, unless it is tagged `raises-error` (or `raises-exception`, nbclient's word for it); a cell with that
 //! tag that does not fail is a failure itself. Cells tagged `skip-execution` and empty ones are left out. Cells that did not run
@@ -8,25 +10,32 @@ use crate::colour::ColorChoice;
 use crate::interrupts::{Idle, Interrupts};
 use crate::notebook::{CellRun, CodeCell, Notebook, NotebookError};
 use crate::outputs::Recorder;
-use crate::pipe::is_shebang;
 use crate::render::Screen;
 use crate::runner::{Readiness, Runner};
 use crate::{Ending, ask, env_broken};
+use mobula_session::script::{self, Script};
 use mobula_session::{Evaluator, Event, Sink};
 use rustix::fs::{Access, access};
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The tags of a cell that has to fail: ours, and the one that Jupyter's own tools go by.
 const MUST_FAIL_TAGS: [&str; 2] = ["raises-error", "raises-exception"];
 
+/// The exit code of a program whose `main` panics.
+const PANICKED: u8 = 101;
+
 /// What to run, and how.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// A `.rs` file, which runs as one cell, or an `.ipynb`.
+    /// A `.rs` file or an `.ipynb`; `-` for what is read from standard input.
     pub file: PathBuf,
+    /// Code to run instead of a file.
+    pub code: Option<String>,
+    /// Whether to go on after a cell that fails.
+    pub keep_going: bool,
     /// Whether to write a notebook back with its outputs.
     pub save: bool,
     /// Whether to use colours.
@@ -113,7 +122,7 @@ impl ScriptError {
 
 /// What a file holds.
 enum Program {
-    Script(String),
+    Script(Script),
     Notebook(Notebook),
 }
 
@@ -161,18 +170,23 @@ fn run_on<E: Evaluator + Clone>(
 /// Reads the file, and finds out now whether it could be written back.
 fn load(options: &RunOptions) -> Result<Program, ScriptError> {
     let file = || options.file.clone();
+    if let Some(code) = &options.code {
+        return Ok(Program::Script(script::read(code)));
+    }
     let extension = options.file.extension().and_then(|extension| extension.to_str());
     let is_notebook = match extension {
         Some("ipynb") => true,
-        Some("rs") if options.save => return Err(ScriptError::NothingToSaveIn { file: file() }),
+        Some("rs") | None if options.save => return Err(ScriptError::NothingToSaveIn { file: file() }),
         Some("rs") => false,
+        None if is_stdin(&options.file) => false,
         _ => return Err(ScriptError::UnknownKind { file: file() }),
     };
-    let bytes = fs::read(&options.file).map_err(|source| ScriptError::Unreadable { file: file(), source })?;
+    let read = if is_stdin(&options.file) { read_stdin() } else { fs::read(&options.file) };
+    let bytes = read.map_err(|source| ScriptError::Unreadable { file: file(), source })?;
     if !is_notebook {
         let invalid =
             |error| ScriptError::Unreadable { file: file(), source: io::Error::new(io::ErrorKind::InvalidData, error) };
-        return String::from_utf8(bytes).map(script).map(Program::Script).map_err(invalid);
+        return String::from_utf8(bytes).map(|text| Program::Script(script::read(&text))).map_err(invalid);
     }
     let notebook = Notebook::parse(bytes).map_err(|source| ScriptError::Notebook { file: file(), source })?;
     if options.save {
@@ -181,13 +195,14 @@ fn load(options: &RunOptions) -> Result<Program, ScriptError> {
     Ok(Program::Notebook(notebook))
 }
 
-/// The line that names the interpreter becomes empty, so that the others keep their numbers.
-fn script(text: String) -> String {
-    match text.find('\n') {
-        Some(end) if is_shebang(&text) => text[end..].to_owned(),
-        None if is_shebang(&text) => String::new(),
-        _ => text,
-    }
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Events are shown and taken down.
@@ -206,12 +221,9 @@ fn run_program<E: Evaluator + Clone>(
     options: &RunOptions,
 ) -> Result<Ending, ScriptError> {
     match program {
-        Program::Script(code) => {
-            let failed = runner.run(code).result.is_err();
-            Ok(if failed { Ending::CellFailed } else { Ending::Done })
-        }
+        Program::Script(script) => Ok(run_script(runner, script, options.keep_going)),
         Program::Notebook(notebook) => {
-            let (ending, mut runs) = run_notebook(runner, notebook, recorder);
+            let (ending, mut runs) = run_notebook(runner, notebook, recorder, options.keep_going);
             if options.save {
                 let recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
                 for run in &mut runs {
@@ -224,13 +236,38 @@ fn run_program<E: Evaluator + Clone>(
     }
 }
 
+fn run_script<E: Evaluator + Clone>(runner: &Runner<E>, script: &Script, keep_going: bool) -> Ending {
+    let mut ending = Ending::Done;
+    for (code, line) in &script.cells {
+        if runner.run(code).result.is_err() {
+            if script.cells.len() > 1 {
+                runner.screen.notice(&format!("the cell begins on line {line} of the file"));
+            }
+            ending = Ending::CellFailed;
+            if !keep_going {
+                return ending;
+            }
+        }
+    }
+    let Some(program) = script.program else { return ending };
+    let outcome = runner.run_program(program);
+    match outcome.exit {
+        // As a shell sees it.
+        Some(code) => Ending::Exited(code as u8),
+        None if outcome.result.is_err() => Ending::Exited(PANICKED),
+        None => ending,
+    }
+}
+
 /// Runs the cells; those that ran are returned, without their outputs: some may still come.
 fn run_notebook<E: Evaluator + Clone>(
     runner: &Runner<E>,
     notebook: &Notebook,
     recorder: &Mutex<Recorder>,
+    keep_going: bool,
 ) -> (Ending, Vec<CellRun>) {
     let mut runs = Vec::new();
+    let mut ending = Ending::Done;
     let cells: Vec<(usize, &CodeCell)> =
         notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell)).collect();
     for (done, (index, cell)) in cells.iter().enumerate() {
@@ -248,15 +285,19 @@ fn run_notebook<E: Evaluator + Clone>(
             if must_fail {
                 runner.screen.notice(&format!("cell [{}] is tagged `raises-error` and did not fail", outcome.cell));
             }
+            ending = Ending::CellFailed;
+            if keep_going {
+                continue;
+            }
             if let rest @ 1.. = cells.len() - done - 1 {
                 runner
                     .screen
                     .notice(&format!("{rest} more {} not run", if rest == 1 { "cell was" } else { "cells were" }));
             }
-            return (Ending::CellFailed, runs);
+            break;
         }
     }
-    (Ending::Done, runs)
+    (ending, runs)
 }
 
 fn is_to_run(cell: &CodeCell) -> bool {

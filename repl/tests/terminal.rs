@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 const HISTORY: &str = "MOBULA_TEST_HISTORY";
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
@@ -29,7 +29,7 @@ const UP: &str = "\x1b[A";
 #[ignore = "it is what the other tests start"]
 fn the_repl_itself() {
     let history = std::env::var_os(HISTORY).map(PathBuf::from).expect("started by a test");
-    let options = ReplOptions { color: ColorChoice::Never, history: HistoryChoice::File(history) };
+    let options = ReplOptions { color: ColorChoice::Never, history: HistoryChoice::File(history), keep_going: false };
     let ending = repl::run(options, |sink| Fake::new().start(sink)).expect("a terminal that works");
     std::process::exit(ending.exit_code().into());
 }

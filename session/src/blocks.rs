@@ -5,7 +5,7 @@
 //! nothing follows it in the cell, it is the cell's result.
 
 use crate::event::Bundle;
-use crate::record::Panic;
+use crate::record::{ErrorSaid, Panic};
 use serde_json::Value;
 
 /// What a piece of the stream turned out to be.
@@ -27,7 +27,7 @@ pub enum Shown {
     /// The cell, or a thread of its, panicked.
     Panic(Panic),
     /// A `?` met an `Err`.
-    Error(String),
+    Error(ErrorSaid),
 }
 
 /// The blocks of one cell.
@@ -85,11 +85,6 @@ struct Display {
 }
 
 #[derive(serde::Deserialize)]
-struct Message {
-    message: String,
-}
-
-#[derive(serde::Deserialize)]
 struct Clear {
     #[serde(default)]
     wait: bool,
@@ -108,7 +103,7 @@ fn ours(kind: &str, content: &str) -> Option<Shown> {
         }
         "clear" => Shown::Clear { wait: serde_json::from_str::<Clear>(content).ok()?.wait },
         "panic" => Shown::Panic(serde_json::from_str(content).ok()?),
-        "error" => Shown::Error(serde_json::from_str::<Message>(content).ok()?.message),
+        "error" => Shown::Error(serde_json::from_str(content).ok()?),
         _ => return None,
     })
 }

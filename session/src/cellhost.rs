@@ -27,6 +27,10 @@ pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
 /// Beside the word with which a cell's function ends: variables of earlier cells are gone. The same as `ending::LOST` of the cells' crate.
 const LOST: u32 = 4;
 
+/// How large the stack of cells may grow, in bytes. What a cell has in variables lies there while it runs, arrays too, and moves once or
+/// twice; the usual 8 MiB are too little for an array of 6 MB.
+const STACK: u64 = 64 << 20;
+
 /// Whether this process was started to be the cell host.
 pub fn is_asked_for() -> bool {
     std::env::var_os(CHILD_ENV).is_some() && std::env::var_os(SOCKET_ENV).is_some()
@@ -64,6 +68,7 @@ impl<'a> Host<'a> {
     fn start(runtime: &'a dyn CellRuntime) -> Result<Host<'a>, Box<dyn std::error::Error>> {
         let path = std::env::var_os(SOCKET_ENV).ok_or("it was not started by `mobula`")?;
         forget_role(&[CHILD_ENV, SOCKET_ENV]);
+        enlarge_stack();
         let front = getppid().ok_or("the front process is gone")?;
         let front = pidfd_open(front, PidfdFlags::empty())?;
         let address = SocketAddrUnix::new(path)?;
@@ -235,6 +240,18 @@ impl<'a> Host<'a> {
             twin.end();
         }
         twin::exit(0)
+    }
+}
+
+/// Lets this process's main thread, which runs the cells, have a larger stack. The kernel asks for the limit each time that the stack
+/// grows, and keeps 128 MiB of addresses free below it in any case, so this counts from now on.
+fn enlarge_stack() {
+    let mut limit = getrlimit(Resource::Stack);
+    let wanted = limit.maximum.map_or(STACK, |maximum| maximum.min(STACK));
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        // Without it, large arrays in variables are what they are in any program.
+        let _ = setrlimit(Resource::Stack, limit);
     }
 }
 

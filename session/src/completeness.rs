@@ -1,121 +1,145 @@
-//! Whether a text is ready to be run: brackets, strings and comments, nothing more.
+//! Whether a text is ready to be run: its brackets, strings and comments first, with the compiler's lexer, then its grammar, with the parser that cuts
+//! cells.
+//!
+//! ```text
+//!   f(1,            a bracket is open                          incomplete
+//!   f(1]            another one closes it                      invalid
+//!   1 +             the grammar stops at the end               incomplete
+//!   let x = = 2;    it stops before the end                    invalid
+//! ```
 
+use crate::direct;
 use crate::event::Completeness;
+use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 
-/// Tells whether `code` can be run as it stands.
+/// What the lines of an expression that goes on are indented by.
+const INDENT: &str = "    ";
+
+/// Tells whether `code` can be run as it stands. Lines of commands can, except a `:dep` in which a bracket is open.
 ///
 /// ```
 /// use mobula_session::{completeness, Completeness};
 /// assert_eq!(completeness("1 + 1"), Completeness::Complete);
 /// assert_eq!(completeness("fn f() {"), Completeness::Incomplete { indent: "    ".into() });
-/// assert_eq!(completeness("f())"), Completeness::Invalid);
+/// assert_eq!(completeness("let x = = 2;"), Completeness::Invalid);
 /// ```
 pub fn completeness(code: &str) -> Completeness {
-    let mut open = Vec::new();
-    let mut chars = code.char_indices().peekable();
-    let unfinished = |open: &[char]| Completeness::Incomplete { indent: " ".repeat(4 * open.len()) };
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '/' if code[at..].starts_with("//") => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
-            '/' if code[at..].starts_with("/*") => match block_comment(&code[at..]) {
-                Some(len) => skip(&mut chars, at + len),
-                None => return unfinished(&[]),
-            },
-            '"' => match string(&code[at..]) {
-                Some(len) => skip(&mut chars, at + len),
-                None => return unfinished(&[]),
-            },
-            'r' if raw_string_start(code, at).is_some() => match raw_string(&code[at..]) {
-                Some(len) => skip(&mut chars, at + len),
-                None => return unfinished(&[]),
-            },
-            '\'' => skip(&mut chars, at + char_literal(&code[at..]).unwrap_or(1)),
-            '(' | '[' | '{' => open.push(c),
-            ')' | ']' | '}' => {
-                let expected = match c {
-                    ')' => '(',
-                    ']' => '[',
-                    _ => '{',
-                };
-                if open.pop() != Some(expected) {
-                    return Completeness::Invalid;
-                }
-            }
-            _ => {}
-        }
+    let (code, command_goes_on) = direct::without_commands(code);
+    if command_goes_on {
+        return Completeness::Incomplete { indent: INDENT.into() };
     }
-    if open.is_empty() { Completeness::Complete } else { unfinished(&open) }
-}
-
-fn skip(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>, to: usize) {
-    while chars.next_if(|(at, _)| *at < to).is_some() {}
-}
-
-/// Length of the block comment that `text` starts with; they nest.
-fn block_comment(text: &str) -> Option<usize> {
-    let (mut depth, mut at) = (0usize, 0usize);
-    while at < text.len() {
-        if text[at..].starts_with("/*") {
-            depth += 1;
-            at += 2;
-        } else if text[at..].starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                return Some(at);
-            }
-        } else {
-            at += text[at..].chars().next()?.len_utf8();
-        }
-    }
-    None
-}
-
-fn string(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The number of `#` of a raw string that starts at `at`, unless `r` is the end of a word.
-fn raw_string_start(code: &str, at: usize) -> Option<usize> {
-    let before = code[..at].chars().next_back();
-    if before.is_some_and(|c| c.is_alphanumeric() && c != 'b' && c != 'c' || c == '_') {
-        return None;
-    }
-    let rest = &code[at + 1..];
-    let hashes = rest.bytes().take_while(|b| *b == b'#').count();
-    rest[hashes..].starts_with('"').then_some(hashes)
-}
-
-fn raw_string(text: &str) -> Option<usize> {
-    let hashes = text[1..].bytes().take_while(|b| *b == b'#').count();
-    let end = format!("\"{}", "#".repeat(hashes));
-    let start = 1 + hashes + 1;
-    text[start..].find(&end).map(|at| start + at + end.len())
-}
-
-/// Length of a character literal, or `None` for a lifetime.
-fn char_literal(text: &str) -> Option<usize> {
-    let mut chars = text.char_indices().skip(1);
-    match chars.next()? {
-        (_, '\\') => {
-            chars.next()?;
-            chars.find(|(_, c)| *c == '\'').map(|(at, _)| at + 1)
-        }
-        (_, '\'') => None,
-        _ => match chars.next()? {
-            (at, '\'') => Some(at + 1),
-            _ => None,
+    match Brackets::of(&code) {
+        Brackets::Wrong => Completeness::Invalid,
+        Brackets::Open(depth) => Completeness::Incomplete { indent: INDENT.repeat(depth) },
+        Brackets::Closed => match direct::grammar(&code) {
+            direct::Grammar::Whole => Completeness::Complete,
+            direct::Grammar::Wrong => Completeness::Invalid,
+            direct::Grammar::Unfinished if hangs(&code) => Completeness::Incomplete { indent: INDENT.into() },
+            direct::Grammar::Unfinished => Completeness::Incomplete { indent: String::new() },
         },
     }
+}
+
+/// The compiler's tokens, each with its text.
+pub(crate) fn tokens(code: &str) -> impl Iterator<Item = (TokenKind, &str)> {
+    let mut rest = code;
+    tokenize(code, FrontmatterAllowed::No).map(move |token| {
+        let (text, after) = rest.split_at(token.len as usize);
+        rest = after;
+        (token.kind, text)
+    })
+}
+
+/// The brackets of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brackets {
+    /// Each is closed, and so are texts and comments.
+    Closed,
+    /// So many are open. In a text or a comment that is open they do not count.
+    Open(usize),
+    /// One is closed that is not open.
+    Wrong,
+}
+
+impl Brackets {
+    fn of(code: &str) -> Brackets {
+        let mut open = Vec::new();
+        for (token, _) in tokens(code) {
+            if is_unterminated(token) {
+                return Brackets::Open(0);
+            }
+            if !follow(&mut open, token) {
+                return Brackets::Wrong;
+            }
+        }
+        if open.is_empty() { Brackets::Closed } else { Brackets::Open(open.len()) }
+    }
+}
+
+/// Takes note of a bracket in `open`, the ones that have to be closed. Says whether it may stand there.
+fn follow(open: &mut Vec<TokenKind>, token: TokenKind) -> bool {
+    match token {
+        TokenKind::OpenParen => open.push(TokenKind::CloseParen),
+        TokenKind::OpenBracket => open.push(TokenKind::CloseBracket),
+        TokenKind::OpenBrace => open.push(TokenKind::CloseBrace),
+        TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => return open.pop() == Some(token),
+        _ => {}
+    }
+    true
+}
+
+/// A text or a comment that reaches to the end, and could go on.
+fn is_unterminated(token: TokenKind) -> bool {
+    match token {
+        TokenKind::BlockComment { terminated, .. } => !terminated,
+        TokenKind::Literal { kind, .. } => match kind {
+            LiteralKind::Str { terminated }
+            | LiteralKind::ByteStr { terminated }
+            | LiteralKind::CStr { terminated } => !terminated,
+            LiteralKind::RawStr { n_hashes }
+            | LiteralKind::RawByteStr { n_hashes }
+            | LiteralKind::RawCStr { n_hashes } => n_hashes.is_none(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether the text ends in the middle of an expression, and not before an item's body or behind an attribute.
+fn hangs(code: &str) -> bool {
+    let is_code = |(token, _): &(TokenKind, &str)| {
+        !matches!(
+            token,
+            TokenKind::Whitespace
+                | TokenKind::LineComment { doc_style: None }
+                | TokenKind::BlockComment { doc_style: None, .. }
+        )
+    };
+    tokens(code).filter(is_code).last().is_some_and(|(kind, text)| match kind {
+        TokenKind::Ident => matches!(text, "as" | "else" | "in" | "let" | "move"),
+        TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } | TokenKind::Literal { .. } => false,
+        TokenKind::CloseParen | TokenKind::CloseBrace | TokenKind::CloseBracket | TokenKind::Gt => false,
+        _ => true,
+    })
+}
+
+/// The length of what `code` begins with up to the next line that stands outside of brackets, texts and comments: there, a command may begin. All of `code` if
+/// there is no such line.
+pub(crate) fn next_line_between(code: &str) -> usize {
+    let (mut at, mut open) = (0, Vec::new());
+    for (token, text) in tokens(code) {
+        if token == TokenKind::Whitespace
+            && open.is_empty()
+            && let Some(line) = text.find('\n')
+        {
+            return at + line + 1;
+        }
+        if !follow(&mut open, token) {
+            break;
+        }
+        at += text.len();
+    }
+    code.len()
 }
 
 #[cfg(test)]
@@ -135,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_open_bracket_string_or_comment_waits_for_more() {
-        for code in ["fn f() {", "\"abc", "/* abc", "r#\"abc\"", "vec![1,", "f(\n"] {
+        for code in ["fn f() {", "\"abc", "/* abc", "r#\"abc\"", "vec![1,", "f(\n", "c\"abc"] {
             assert!(waits(code), "{code}");
         }
     }
@@ -147,6 +171,77 @@ mod tests {
 
     #[test]
     fn a_bracket_that_closes_nothing_is_invalid() {
-        assert_eq!(completeness("(]"), Completeness::Invalid);
+        for code in ["(]", "f())", "}", "{ ) }"] {
+            assert_eq!(completeness(code), Completeness::Invalid, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_no_further_line_could_make_right_is_invalid() {
+        for code in ["let x = = 2;", "fn f(1) {}", "struct struct;", "a b", "let x = (1 +);", "f(1,,2)", "'ab'", "0b2"]
+        {
+            assert_eq!(completeness(code), Completeness::Invalid, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_whole_text_is_complete_a_last_let_or_use_without_its_semicolon_too() {
+        let texts = [
+            "1 + 1",
+            "let x = 5",
+            "struct A;",
+            "use std::fmt",
+            "x?",
+            "if a { b } else { c }",
+            "0..",
+            "f::<Vec<u8>>",
+            "return",
+            "#[test] fn f() {}",
+            "#![allow(dead_code)]",
+            "// for",
+            "",
+            "let Some(x) = y else { panic!() };",
+            "impl A {} f(1)",
+            "\"if\"",
+            ":vars",
+            ":type f(",
+            ":vars\nlet x = 1;",
+            ":dep serde = {\n  version = \"1\",\n}",
+        ];
+        for text in texts {
+            assert_eq!(completeness(text), Completeness::Complete, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_waits_for_its_body_and_an_attribute_for_its_item() {
+        let texts = [
+            "fn f() -> u8",
+            "pub(crate) async fn f()",
+            "struct P",
+            "impl Display for P",
+            "if x > 1",
+            "match x",
+            "for i in 0..3",
+            "unsafe extern \"C\" fn f()",
+            "let a = 1; fn f()",
+            "while let Some(x) = y.pop()",
+            "trait T: Sized",
+            "if a { b } else if c",
+            "#[derive(Debug)]",
+            "/// A point.",
+            "let a = 1;\n#[test]",
+            "/// A point.\n#[derive(Debug)]",
+        ];
+        for text in texts {
+            assert_eq!(completeness(text), Completeness::Incomplete { indent: String::new() }, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_expression_that_hangs_waits_with_an_indent() {
+        for text in ["1 +", "let x =", "f().", "a &&", "x as", "let", "let f = |x|", " :dep serde = {"] {
+            assert_eq!(completeness(text), Completeness::Incomplete { indent: "    ".into() }, "{text}");
+        }
     }
 }

@@ -8,6 +8,14 @@ pub trait Evaluator: Send + Sync + 'static {
     /// Runs a cell and blocks until it has ended. Cells given at the same time run one after the other. `input` answers
     /// questions that the cell asks; `None` when nobody can be asked.
     fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome;
+    /// As [`Evaluator::execute`], of a cell that the front end calls `origin`. What the run before of the same cell has defined and this one
+    /// does not, ends.
+    fn execute_again(&self, origin: &str, code: &str, input: Option<InputReader>) -> Outcome {
+        let _ = origin;
+        self.execute(code, input)
+    }
+    /// A cell will be run next, and people may see already that it is: from here on, an interrupt is meant for it.
+    fn announce(&self) {}
     /// The number that the next cell will get. Never blocks.
     fn next_cell(&self) -> CellId;
     /// Interrupts the cell that runs now, if any. Never blocks; may be called from any thread. A second call during the

@@ -82,7 +82,12 @@ impl Evcxr {
         if code.lines().any(|line| line.trim() == ":quit") {
             // evcxr would end this whole process.
             let text = "`:quit` is for the prompt; a notebook is ended by shutting its kernel down";
-            return Outcome { cell, result: Err(report::plain_error("CommandError", text)), phases: Vec::new() };
+            return Outcome {
+                cell,
+                result: Err(report::plain_error("CommandError", text)),
+                phases: Vec::new(),
+                exit: None,
+            };
         }
         self.sources.add_cell(cell, code);
         self.link.begin(cell, input.clone());
@@ -124,7 +129,7 @@ impl Evcxr {
             self.made.push_str(";\n");
             self.known.set(Snapshot { variables: self.made.clone(), ..Snapshot::default() });
         }
-        Outcome { cell, result, phases }
+        Outcome { cell, result, phases, exit: None }
     }
 
     /// What the cell's run means, where evcxr found nothing to complain about.

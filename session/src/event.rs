@@ -45,6 +45,13 @@ pub enum Event {
         /// What.
         bundle: Bundle,
     },
+    /// Something to read: documentation. Front ends show it in their pager, as IPython's `?` does, and otherwise like a display.
+    Page {
+        /// Whose.
+        cell: CellId,
+        /// What.
+        bundle: Bundle,
+    },
     /// A new content for a display shown before (`bundle.display_id` says which).
     Update {
         /// Whose.
@@ -115,6 +122,8 @@ pub struct Outcome {
     pub result: Result<(), CellError>,
     /// Where its time went.
     pub phases: Vec<Phase>,
+    /// With which code the cell has ended its process, such as by `std::process::exit`.
+    pub exit: Option<i32>,
 }
 
 /// Whether a text is ready to be run.

@@ -23,6 +23,8 @@ pub trait Host: Send + Sync {
     fn cell_host_env(&self) -> Vec<(String, String)>;
     /// Makes blocking calls of the cell return `Interrupted`. Returns at once.
     fn interrupt(&self, cell: CellId);
+    /// Whether a call of the cell has met the interrupt, or blocks and is about to: then the cell's code is on its way out.
+    fn is_interrupt_heeded(&self, cell: CellId) -> bool;
     /// The runtime's notice of a new cell host process: `takeover` when a twin took the place of a dead one.
     fn cell_host_changed(&self, pid: u32, takeover: bool);
 }

@@ -37,7 +37,7 @@ pub enum FromHost {
     },
     /// The cell's function has not ended well.
     Ended {
-        /// 1: it unwound; 2: a `?` met an `Err`.
+        /// 1: it unwound; 2: a `?` met an `Err`; 8: a `return` ended it, and nothing is wrong.
         how: u32,
         /// It has lost variables of earlier cells, so this process gives its place to the twin that has them.
         undone: bool,

@@ -22,6 +22,15 @@ pub struct Panic {
     pub frames: Vec<(String, String)>,
 }
 
+/// The error that a `?` of the cell met.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+pub struct ErrorSaid {
+    /// All that there is to say, in several lines.
+    pub message: String,
+    /// The same in one.
+    pub line: String,
+}
+
 /// How the cell host ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Death {
@@ -90,8 +99,12 @@ pub struct Record {
     pub panicked: bool,
     /// A `?` met an `Err`.
     pub failed: bool,
-    /// Its text.
-    pub error: Option<String>,
+    /// A `return` ended it before its end.
+    pub returned: bool,
+    /// What it said.
+    pub error: Option<ErrorSaid>,
+    /// Reports of tasks that failed while it ran, as they were shown in it.
+    pub shown_failures: Vec<String>,
     /// The cell failed, and what it had done to the session's variables was undone.
     pub undone: bool,
     /// The cell host died under it.
@@ -122,10 +135,26 @@ pub struct Record {
 const LAST_WORDS_MAX: usize = 100;
 
 /// What the standard library says before it ends a process, and what that means.
-const REASONS: [(&str, &str); 2] =
-    [("bytes failed", "it wanted more memory than it may have"), ("has overflowed its stack", "a stack overflow")];
+const REASONS: [(&str, &str); 3] = [
+    ("bytes failed", "it wanted more memory than it may have"),
+    ("has overflowed its stack", "a stack overflow"),
+    ("non-unwinding panic", MAY_NOT_UNWIND),
+];
+
+/// A panic in a destructor during another panic, in an `extern "C"` function, or of the compiler's own checks.
+const MAY_NOT_UNWIND: &str = "a panic where none may unwind";
+
+/// What the standard library says after the panic of a destructor that runs because of another panic.
+const IN_CLEANUP: &str = "panic in a destructor during cleanup";
 
 impl Record {
+    /// The panic that ended the process, and those before it.
+    pub fn ending_panic(&self) -> Option<(&Panic, Vec<&Panic>)> {
+        let mut panics: Vec<&Panic> = self.panics.iter().filter(|panic| panic.message != IN_CLEANUP).collect();
+        let last = panics.pop().filter(|_| self.reason == Some(MAY_NOT_UNWIND))?;
+        Some((last, panics))
+    }
+
     /// Takes note of what the cell wrote to standard error: the standard library says there why it ends a process.
     pub fn note_stderr(&mut self, text: &str) {
         self.last_words.push_str(text);

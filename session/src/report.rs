@@ -39,6 +39,8 @@ pub struct Finding {
     pub notes: Vec<String>,
     /// What can be done.
     pub helps: Vec<String>,
+    /// Where the fault is, if it is not the main place: that may be inside of a macro, or in an item that this one needs.
+    pub called: Option<(CellId, usize)>,
 }
 
 /// A message with marks in the code of cells.
@@ -170,6 +172,7 @@ pub fn findings(errors: &[CompilationError], cell: CellId, code: &str) -> Vec<Fi
                 marks,
                 notes: notes(error),
                 helps,
+                called: None,
             }
         })
         .collect()
@@ -215,7 +218,7 @@ fn failed_check(message: &str, marks: Vec<Mark>) -> Option<Finding> {
     } else {
         (format!("a check at compile time failed in {what}"), Vec::new())
     };
-    Some(Finding { code: Some("E0080".into()), message, marks, notes: Vec::new(), helps })
+    Some(Finding { code: Some("E0080".into()), message, marks, notes: Vec::new(), helps, called: None })
 }
 
 fn join(reports: &[Rendered], pick: impl Fn(&Rendered) -> &String) -> String {
@@ -283,9 +286,6 @@ fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
     match code? {
         "E0384" | "E0594" | "E0596" => {
             Some("variables keep their declaration: make it mutable with `let mut x = x;`".into())
-        }
-        "E0069" | "E0308" if message.starts_with("`return;`") => {
-            Some("a cell ends after its last line: leave the `return` out".into())
         }
         "E0434" => Some("a `fn` cannot use a cell's variables: pass what it needs as an argument".into()),
         "E0425" if message.contains("cannot find value") => {
@@ -386,12 +386,22 @@ pub fn died(death: &Death, reason: Option<&str>, cell: CellId, places: &[Found])
     };
     let callers = places.iter().skip(1).take(CALLERS_MAX);
     let callers = callers.map(|place| format!("called from cell {}:{}:{}", place.cell, place.line, place.column));
-    let rest = [
-        "every variable is as it was before this cell; objects and tasks are untouched",
-        "threads that earlier cells had started are gone",
-    ];
-    rendered.add(callers.chain(rest.map(str::to_owned)));
+    rendered.add(callers.chain(SURVIVES.map(str::to_owned)));
     CellError { name: "Crashed".into(), plain: rendered.plain, ansi: rendered.ansi, value }
+}
+
+/// What a person is told of what a cell's crash leaves.
+const SURVIVES: [&str; 2] = [
+    "every variable is as it was before this cell; objects and tasks are untouched",
+    "threads that earlier cells had started are gone",
+];
+
+/// The error of a cell whose process was ended by a panic that could not be unwound.
+pub fn aborted(last: &Panic, place: Option<&Found>, callers: &[String], cell: CellId) -> CellError {
+    let mut rendered = panic(last, place, callers);
+    let why = format!("a panic here cannot be unwound, so it ended the process of cell {cell}");
+    rendered.add([why.as_str()].into_iter().chain(SURVIVES).map(str::to_owned));
+    CellError { name: "Crashed".into(), plain: rendered.plain, ansi: rendered.ansi, value: last.message.clone() }
 }
 
 /// The error of a cell that the person interrupted. `ended`: it did not stop by itself.
@@ -407,6 +417,12 @@ pub fn interrupted(ended: bool) -> CellError {
 /// The error of a cell that was interrupted before it ran.
 pub fn not_compiled() -> CellError {
     plain_error("Interrupted", "interrupted while it was compiled; nothing of the cell has run")
+}
+
+/// The error that a cell's `?` met: `text` is shown, `line` is what stands where there is room for a line only.
+pub fn error(text: &str, line: &str) -> CellError {
+    let value = line.lines().next().unwrap_or_default().to_owned();
+    CellError { value, ..plain_error("Error", text) }
 }
 
 /// An error that is one text: its first line is the value.

@@ -1,6 +1,9 @@
-//! A compiler that runs now, for whoever wants to stop it.
+//! A compiler that runs now, for whoever wants to stop it. It ends with this process, however that ends.
+#![allow(unsafe_code)] // What a child does between fork and exec.
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpid, getppid, kill_process_group, set_parent_process_death_signal, waitid,
+};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -37,6 +40,15 @@ impl Running {
         if state.stopped {
             return Ok(None);
         }
+        let here = getpid();
+        let end_with_parent = move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            // It may have died before that was said.
+            if getppid() == Some(here) { Ok(()) } else { Err(std::io::ErrorKind::NotConnected.into()) }
+        };
+        // SAFETY: between fork and exec, only what is safe in a signal handler may be done: these are two bare system calls, and the error is made without
+        // memory.
+        unsafe { command.pre_exec(end_with_parent) };
         let child = command.process_group(0).spawn()?;
         state.pid = Pid::from_raw(child.id() as i32);
         Ok(Some(child))

@@ -11,7 +11,9 @@ use crate::report;
 use crate::running::Running;
 use crate::sources::{Found, Sources};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -22,6 +24,17 @@ pub struct Settings {
     pub interrupt_grace: Option<Duration>,
     /// Who evaluates the cells.
     pub engine: Engine,
+    /// What paths in cells are relative to: those of `:dep`, `include_str!`, `mod`. Default: the working folder.
+    pub folder: Option<PathBuf>,
+    /// What `std::env::args()` gives in cells, beginning with the program's name. Default: the name of this program.
+    pub arguments: Vec<OsString>,
+}
+
+impl Settings {
+    pub(crate) fn folder(&self) -> PathBuf {
+        let folder = self.folder.clone().unwrap_or_default();
+        std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder }).unwrap_or(folder)
+    }
 }
 
 /// Who evaluates the cells. The same cells have the same results with both.
@@ -41,9 +54,9 @@ enum Backend {
 }
 
 impl Backend {
-    fn execute(&mut self, cell: CellId, code: &str, input: Option<InputReader>) -> Outcome {
+    fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
         match self {
-            Backend::Direct(engine) => engine.execute(cell, code, input),
+            Backend::Direct(engine) => engine.execute(cell, code, origin, input),
             Backend::Evcxr(engine) => engine.execute(cell, code, input),
         }
     }
@@ -65,10 +78,12 @@ struct Inner {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     analysis: Analysis,
     running: Running,
+    /// The next cell has been announced: an interrupt since then is its.
+    is_announced: AtomicBool,
 }
 
 enum Job {
-    Execute { cell: CellId, code: String, input: Option<InputReader>, reply: Sender<Outcome> },
+    Execute { cell: CellId, code: String, origin: Option<String>, input: Option<InputReader>, reply: Sender<Outcome> },
     Close,
 }
 
@@ -90,7 +105,7 @@ impl Session {
                 let made = match link {
                     Ok(link) => match settings.engine {
                         Engine::Direct => {
-                            Direct::start(host, link, sources, sink, running, known, analysis_of_commands)
+                            Direct::start(&settings, host, link, sources, sink, running, known, analysis_of_commands)
                                 .map(|engine| Backend::Direct(Box::new(engine)))
                         }
                         Engine::Evcxr => Evcxr::start(&*host, link, sources, sink, known)
@@ -114,8 +129,16 @@ impl Session {
             thread: Mutex::new(thread.ok()),
             analysis,
             running,
+            is_announced: AtomicBool::new(false),
         };
         Session { inner: Arc::new(inner) }
+    }
+
+    /// The report of a task that failed is about to be shown in `cell`: if the cell ends with it, it is not shown twice.
+    pub fn failure_is_shown(&self, cell: CellId, report: &str) {
+        if let Some(link) = &self.inner.link {
+            link.failure_is_shown(cell, report);
+        }
     }
 
     /// The place in a cell that is meant by a place in `file`, as the compiler of `library` wrote it.
@@ -124,16 +147,35 @@ impl Session {
     }
 }
 
-impl Evaluator for Session {
-    fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome {
+impl Session {
+    fn run(&self, code: &str, origin: Option<String>, input: Option<InputReader>) -> Outcome {
+        if !self.inner.is_announced.swap(false, Ordering::AcqRel) {
+            self.inner.running.reset();
+        }
         let cell = CellId(self.inner.next.fetch_add(1, Ordering::Relaxed));
         let (reply, outcome) = bounded(1);
-        let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), input, reply });
+        let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), origin, input, reply });
         outcome.recv().unwrap_or_else(|_| Outcome {
             cell,
             result: Err(report::plain_error("SessionError", "the session has ended")),
             phases: Vec::new(),
+            exit: None,
         })
+    }
+}
+
+impl Evaluator for Session {
+    fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome {
+        self.run(code, None, input)
+    }
+
+    fn execute_again(&self, origin: &str, code: &str, input: Option<InputReader>) -> Outcome {
+        self.run(code, Some(origin.to_owned()), input)
+    }
+
+    fn announce(&self) {
+        self.inner.running.reset();
+        self.inner.is_announced.store(true, Ordering::Release);
     }
 
     fn next_cell(&self) -> CellId {
@@ -152,7 +194,7 @@ impl Evaluator for Session {
     }
 
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
-        self.inner.analysis.inspect(code, cursor)
+        self.inner.analysis.note_on(code, cursor)
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -185,7 +227,7 @@ impl Drop for Inner {
 }
 
 /// Nobody has asked for anything for so long: time to get ready for completions.
-const IDLE: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_millis(200);
 
 fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, when_idle: impl FnOnce()) {
     let mut when_idle = Some(when_idle).filter(|_| backend.is_ok());
@@ -207,12 +249,12 @@ fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, when_idle:
         };
         match (job, &mut backend) {
             (Job::Close, _) => break,
-            (Job::Execute { cell, code, input, reply }, Ok(backend)) => {
-                let _ = reply.send(backend.execute(cell, &code, input));
+            (Job::Execute { cell, code, origin, input, reply }, Ok(backend)) => {
+                let _ = reply.send(backend.execute(cell, &code, origin.as_deref(), input));
             }
             (Job::Execute { cell, reply, .. }, Err(why)) => {
                 let result = Err(report::plain_error("SessionError", why));
-                let _ = reply.send(Outcome { cell, result, phases: Vec::new() });
+                let _ = reply.send(Outcome { cell, result, phases: Vec::new(), exit: None });
             }
         }
     }

@@ -7,6 +7,8 @@
 //! ab…EVCXR_BEGIN_CONTENT text/html⏎<b>x</b>⏎EVCXR_END_CONTENT⏎cd…
 //! Text("ab…")  Block { mime: "text/html", content: "<b>x</b>" }  Text("cd…")
 //! ```
+//!
+//! A block that is not closed, because the cell failed in the middle of it, ends where the next marker begins, and is text.
 
 /// A piece of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,17 @@ const BLOCK_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub struct Splitter {
     pending: Vec<u8>,
+    /// How far the block has been looked at that `pending` begins with.
+    looked: Looked,
+}
+
+/// So that each byte of a long block is looked at once.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looked {
+    /// Where its last line begins.
+    line: usize,
+    /// The end of what has been looked at.
+    end: usize,
 }
 
 impl Splitter {
@@ -47,7 +60,7 @@ impl Splitter {
         let mut pieces = Vec::new();
         let mut from = 0;
         loop {
-            match next(&self.pending[from..]) {
+            match next(&self.pending[from..], &mut self.looked) {
                 Next::Text(0) | Next::Wait => break,
                 Next::Text(len) => {
                     push_text(&mut pieces, &self.pending[from..from + len]);
@@ -58,6 +71,7 @@ impl Splitter {
                     from += len;
                 }
             }
+            self.looked = Looked::default();
         }
         self.pending.drain(..from);
         pieces
@@ -67,6 +81,7 @@ impl Splitter {
     pub fn flush(&mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         push_text(&mut pieces, &std::mem::take(&mut self.pending));
+        self.looked = Looked::default();
         pieces
     }
 }
@@ -88,7 +103,7 @@ enum Next {
     Wait,
 }
 
-fn next(bytes: &[u8]) -> Next {
+fn next(bytes: &[u8], looked: &mut Looked) -> Next {
     let Some(at) = find(bytes, PREFIX.as_bytes()) else {
         let held = held_back(bytes);
         return Next::Text(bytes.len() - held);
@@ -97,7 +112,7 @@ fn next(bytes: &[u8]) -> Next {
         return Next::Text(at);
     }
     if could_become(bytes, BEGIN) {
-        return block(bytes);
+        return block(bytes, looked);
     }
     let line_end = find(bytes, b"\n");
     for word in CONTROL_LINES {
@@ -119,24 +134,35 @@ fn next(bytes: &[u8]) -> Next {
 }
 
 /// `bytes` begin with BEGIN, or are the beginning of it.
-fn block(bytes: &[u8]) -> Next {
-    let wait = if bytes.len() > BLOCK_BYTES_MAX { Next::Text(PREFIX.len()) } else { Next::Wait };
-    let Some(head_end) = find(bytes, b"\n") else { return wait };
-    if head_end < BEGIN.len() {
-        return Next::Text(head_end + 1);
-    }
-    let mime = String::from_utf8_lossy(&bytes[BEGIN.len()..head_end]).trim().to_owned();
-    let body = &bytes[head_end + 1..];
-    let mut at = 0;
-    while let Some(len) = find(&body[at..], b"\n") {
-        if &body[at..at + len] == END.as_bytes() {
-            let content = body[..at].strip_suffix(b"\n").unwrap_or(&body[..at]);
-            let content = String::from_utf8_lossy(content).into_owned();
-            return Next::Piece(Piece::Block { mime, content }, head_end + 1 + at + len + 1);
+fn block(bytes: &[u8], looked: &mut Looked) -> Next {
+    loop {
+        let end = find(&bytes[looked.end..], b"\n").map(|len| looked.end + len);
+        // Another marker in a block: it was not closed.
+        let from = looked.end.saturating_sub(BEGIN.len()).max(PREFIX.len());
+        let to = end.unwrap_or(bytes.len()).max(from);
+        if let Some(marker) = find(&bytes[from..to], BEGIN.as_bytes()) {
+            return Next::Text(from + marker);
         }
-        at += len + 1;
+        let Some(end) = end else {
+            looked.end = bytes.len();
+            return if bytes.len() > BLOCK_BYTES_MAX { Next::Text(PREFIX.len()) } else { Next::Wait };
+        };
+        let line = &bytes[looked.line..end];
+        if looked.line == 0 && end < BEGIN.len() {
+            return Next::Text(end + 1);
+        }
+        if looked.line > 0 && line == END.as_bytes() {
+            let head = find(bytes, b"\n").unwrap_or(end);
+            let mime = String::from_utf8_lossy(&bytes[BEGIN.len()..head]).trim().to_owned();
+            let body = &bytes[head + 1..looked.line];
+            let content = String::from_utf8_lossy(body.strip_suffix(b"\n").unwrap_or(body)).into_owned();
+            return Next::Piece(Piece::Block { mime, content }, end + 1);
+        }
+        if looked.line > 0 && CONTROL_LINES.iter().any(|word| line == word.as_bytes()) {
+            return Next::Text(looked.line);
+        }
+        *looked = Looked { line: end + 1, end: end + 1 };
     }
-    wait
 }
 
 /// Whether `bytes` begin with `word`, as far as both go.
@@ -185,6 +211,34 @@ mod tests {
 
     fn text(text: &str) -> Piece {
         Piece::Text(text.into())
+    }
+
+    #[test]
+    fn a_block_that_is_not_closed_is_text_and_the_marker_behind_it_counts() {
+        let panic = Piece::Block { mime: "application/x".into(), content: "{}".into() };
+        for unclosed in ["EVCXR_BEGIN_CONTENT text/html\n<b>half", "EVCXR_BEGIN_CONTENT a\nb\n"] {
+            let input = format!("{unclosed}EVCXR_BEGIN_CONTENT application/x\n{{}}\nEVCXR_END_CONTENT\nc");
+            assert_eq!(all(&input), [text(unclosed), panic.clone(), text("c")]);
+            assert_eq!(bytewise(&input), [text(unclosed), panic.clone(), text("c")]);
+        }
+        let notified = "EVCXR_BEGIN_CONTENT text/html\n<b>\nEVCXR_PANIC_NOTIFICATION\n";
+        let control = Piece::Control("EVCXR_PANIC_NOTIFICATION".into());
+        assert_eq!(all(notified), [text("EVCXR_BEGIN_CONTENT text/html\n<b>\n"), control]);
+    }
+
+    #[test]
+    fn each_byte_of_a_long_block_is_looked_at_once() {
+        let mut splitter = Splitter::default();
+        assert_eq!(splitter.push(b"EVCXR_BEGIN_CONTENT text/plain\n"), []);
+        let mut looked_at = 0;
+        for _ in 0..64 {
+            let before = splitter.looked.end;
+            assert_eq!(splitter.push(&[b'x'; 1000]), []);
+            looked_at += splitter.looked.end - before;
+        }
+        assert_eq!(looked_at, 64_000);
+        let whole = Piece::Block { mime: "text/plain".into(), content: "x".repeat(64_000) };
+        assert_eq!(splitter.push(b"\nEVCXR_END_CONTENT\n"), [whole]);
     }
 
     fn all(input: &str) -> Vec<Piece> {

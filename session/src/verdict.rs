@@ -1,7 +1,7 @@
 //! What the run of a cell means, whichever evaluator had it run.
 
 use crate::event::{CellError, CellId, Event, Phase, Sink, Stream};
-use crate::record::Record;
+use crate::record::{Panic, Record};
 use crate::report;
 use crate::sources::{Found, Sources};
 use std::time::Duration;
@@ -14,24 +14,29 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> R
     if let Some(message) = &record.load_failed {
         return Err(report::plain_error("SessionError", &format!("the cell could not be run: {message}")));
     }
+    let show = |panic: &Panic| {
+        let place = sources.find_panic(record.library.as_deref(), panic);
+        let text = report::panic(panic, place.as_ref(), &sources.callers(panic)).plain + "\n";
+        sink(Event::Text { cell, stream: Stream::Stderr, text });
+    };
     if let Some(death) = &record.death {
-        return Err(if record.interrupted {
-            report::interrupted(true)
-        } else {
-            let places: Vec<Found> = sources.find_crash(&record.crash);
-            report::died(death, record.reason, cell, &places)
-        });
+        if record.interrupted {
+            return Err(report::interrupted(true));
+        }
+        let places: Vec<Found> = sources.find_crash(&record.crash);
+        let Some((last, others)) = record.ending_panic() else {
+            return Err(report::died(death, record.reason, cell, &places));
+        };
+        others.into_iter().for_each(show);
+        let place = sources.find_panic(record.library.as_deref(), last).or_else(|| places.into_iter().next());
+        return Err(report::aborted(last, place.as_ref(), &sources.callers(last), cell));
     }
     // Panics that did not end the cell: of threads, or caught.
     let (ending, others) = match record.panics.split_last() {
         Some((last, others)) if record.panicked => (Some(last), others),
         _ => (None, &record.panics[..]),
     };
-    for panic in others {
-        let place = sources.find_panic(record.library.as_deref(), panic);
-        let text = report::panic(panic, place.as_ref(), &sources.callers(panic)).plain + "\n";
-        sink(Event::Text { cell, stream: Stream::Stderr, text });
-    }
+    others.iter().for_each(show);
     if record.panicked {
         if record.interrupted && ending.is_none() {
             return Err(report::interrupted(false));
@@ -41,8 +46,13 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> R
         return Err(report::panicked(ending, place.as_ref(), &callers));
     }
     if record.failed {
-        let text = record.error.as_deref().unwrap_or("the cell ended with an error");
-        return Err(report::plain_error("Error", text));
+        let Some(said) = &record.error else {
+            return Err(report::plain_error("Error", "the cell ended with an error"));
+        };
+        // What stands there already is not said again, but for what it did not say.
+        let shown = record.shown_failures.iter().find_map(|shown| said.message.strip_prefix(shown.as_str()));
+        let text = shown.map(|rest| format!("{}{rest}", said.line));
+        return Err(report::error(text.as_deref().unwrap_or(&said.message), &said.line));
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ pub fn main() -> ExitCode {
         ("toolchain", toolchain()),
         ("completion", completion()),
         ("linker", linker()),
+        ("cache", cache()),
         ("shared memory", shared_memory()),
         ("jupyter", jupyter()),
     ];
@@ -55,6 +56,13 @@ fn linker() -> Finding {
             Finding::Fine(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or("cc").to_owned())
         }
         _ => Finding::Broken("no C compiler to link with; install one: `apt install gcc` or `dnf install gcc`".into()),
+    }
+}
+
+fn cache() -> Finding {
+    match mobula_session::cache_dir() {
+        Ok(folder) => Finding::Fine(folder.display().to_string()),
+        Err(message) => Finding::Broken(message),
     }
 }
 

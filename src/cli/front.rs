@@ -2,11 +2,12 @@
 
 use super::cell_host::RUNTIME_ENV;
 use super::{BROKEN, FAILED, fail};
-use mobula::abi::{CellPlace, Failure, Place};
+use mobula::abi::{CellPlace, Place};
 use mobula::local::{self, Local, Observer, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
 use mobula_session::{CellId, EmbeddedFile, Engine, Evaluator, Event, Host, Session, Settings, Sink, Stream};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -14,8 +15,18 @@ use std::sync::{Arc, Mutex, OnceLock};
 /// The sources that cells are compiled against.
 pub static EMBEDDED_CRATE: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
+/// Where cells are, and what they take the command line to be.
+#[derive(Debug, Default)]
+pub struct Launch {
+    /// What paths in cells are relative to; the working folder if there is none.
+    pub folder: Option<PathBuf>,
+    /// What `std::env::args()` gives in cells.
+    pub arguments: Vec<OsString>,
+}
+
 /// Forks the zygote, runs a front end around a session, ends both. The front end gets a function that starts the session.
 pub fn with_session(
+    place: Launch,
     front_end: impl FnOnce(Box<dyn FnOnce(Sink) -> Session>) -> Result<Ending, anyhow::Error>,
 ) -> ExitCode {
     let zygote = match Zygote::fork() {
@@ -26,7 +37,7 @@ pub fn with_session(
         return fail(&anyhow::anyhow!(message), BROKEN);
     }
     let started = Arc::new(OnceLock::new());
-    let start = starter(zygote, started.clone());
+    let start = starter(zygote, place, started.clone());
     let ending = front_end(start);
     if let Some(front) = started.get() {
         front.end();
@@ -57,7 +68,7 @@ pub fn run_kernel(connection_file: &Path) -> ExitCode {
         Err(error) => return fail(&error.into(), BROKEN),
     };
     let started = Arc::new(OnceLock::new());
-    let ended = mobula_kernel::run(connection_file, starter(zygote, started.clone()));
+    let ended = mobula_kernel::run(connection_file, starter(zygote, Launch::default(), started.clone()));
     if let Some(front) = started.get() {
         front.end();
     }
@@ -80,7 +91,7 @@ impl Front {
     }
 }
 
-fn starter(zygote: Zygote, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink) -> Session> {
+fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink) -> Session> {
     Box::new(move |sink| {
         let observer = Arc::new(Forward { sink: sink.clone(), session: OnceLock::new() });
         let local = match Local::start(zygote, local::Config::default(), observer.clone()) {
@@ -93,7 +104,7 @@ fn starter(zygote: Zygote, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink
             }
         };
         let runtime = Arc::new(Runtime::new(local));
-        let session = Session::start(settings(), runtime.clone(), sink);
+        let session = Session::start(settings(place), runtime.clone(), sink);
         let _ = observer.session.set(session.clone());
         let _ = started.set(Front { runtime, session: session.clone() });
         session
@@ -103,12 +114,12 @@ fn starter(zygote: Zygote, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink
 /// Chooses the evaluator: `direct`, which is what there is without it, or `evcxr`.
 const EVALUATOR_ENV: &str = "MOBULA_EVALUATOR";
 
-fn settings() -> Settings {
+fn settings(place: Launch) -> Settings {
     let engine = match std::env::var(EVALUATOR_ENV).as_deref() {
         Ok("evcxr") => Engine::Evcxr,
         _ => Engine::Direct,
     };
-    Settings { engine, ..Settings::default() }
+    Settings { engine, folder: place.folder, arguments: place.arguments, ..Settings::default() }
 }
 
 /// The local runtime as the session knows it.
@@ -156,6 +167,11 @@ impl Host for Runtime {
         self.with_local(|local| local.interrupt(cell.0));
     }
 
+    fn is_interrupt_heeded(&self, cell: CellId) -> bool {
+        let local = self.local.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        local.as_ref().is_some_and(|local| local.is_interrupt_heeded(cell.0))
+    }
+
     fn cell_host_changed(&self, pid: u32, takeover: bool) {
         self.with_local(|local| local.cell_host_changed(pid, takeover));
     }
@@ -178,7 +194,13 @@ impl Observer for Forward {
                 };
                 Event::Text { cell: CellId(cell), stream, text }
             }
-            RuntimeEvent::TaskFailed(failure) => failed(&failure),
+            RuntimeEvent::TaskFailed(failure) => {
+                let (cell, report) = (CellId(failure.cell), mobula::error::report(&failure));
+                if let Some(session) = self.session.get() {
+                    session.failure_is_shown(cell, &report);
+                }
+                Event::Text { cell, stream: Stream::Stderr, text: report + "\n" }
+            }
             RuntimeEvent::Notice(text) => Event::Notice { text },
         });
     }
@@ -187,10 +209,4 @@ impl Observer for Forward {
         let found = self.session.get()?.locate(&place.library, &place.file, place.line, place.column)?;
         Some(CellPlace { cell: found.cell.0, line: found.line, column: found.column, text: found.text })
     }
-}
-
-/// A failed task's report, in the cell that started it.
-fn failed(failure: &Failure) -> Event {
-    let text = format!("{}\n", mobula::error::report(failure));
-    Event::Text { cell: CellId(failure.cell), stream: Stream::Stderr, text }
 }

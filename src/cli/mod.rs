@@ -8,7 +8,8 @@ mod kernel;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use mobula_repl::ColorChoice;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The user's code failed.
@@ -22,13 +23,22 @@ const BROKEN: u8 = 3;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Examples:\n  mobula                        the REPL\n  mobula run tour.ipynb         run a notebook\n  echo '1 + 1' | mobula         run what comes from a pipe"
+    after_help = "Examples:\n  mobula                        the REPL\n  mobula run tour.ipynb         run a notebook\n  mobula -c '1 + 1'             run a cell\n  echo '1 + 1' | mobula         run what comes from a pipe"
 )]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// A script or notebook to run, as `mobula run` does.
     file: Option<PathBuf>,
+    /// What `std::env::args()` gives in the script.
+    #[arg(trailing_var_arg = true)]
+    arguments: Vec<OsString>,
+    /// Run CODE as one cell.
+    #[arg(short, value_name = "CODE")]
+    code: Option<String>,
+    /// Go on after a cell that fails.
+    #[arg(long)]
+    keep_going: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -60,20 +70,31 @@ impl From<Color> for ColorChoice {
     }
 }
 
+#[derive(Args, Debug)]
+struct Run {
+    /// The file; `-` reads Rust from standard input.
+    file: PathBuf,
+    /// Write the notebook back with its outputs.
+    #[arg(long)]
+    save: bool,
+    /// Go on after a cell that fails.
+    #[arg(long)]
+    keep_going: bool,
+    /// What `std::env::args()` gives in the script.
+    #[arg(trailing_var_arg = true)]
+    arguments: Vec<OsString>,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The REPL; cells from a pipe when standard input is no terminal.
     #[command(after_help = "Example:\n  mobula repl")]
     Repl,
-    /// Run a .rs script (as one cell) or an .ipynb notebook, outputs on the terminal.
-    #[command(after_help = "Example:\n  mobula run notebooks/tour.ipynb --save")]
-    Run {
-        /// The file.
-        file: PathBuf,
-        /// Write the notebook back with its outputs.
-        #[arg(long)]
-        save: bool,
-    },
+    /// Run a .rs script (its cells parted by `// %%`, or its `main`) or an .ipynb notebook, outputs on the terminal.
+    #[command(
+        after_help = "Examples:\n  mobula run notebooks/tour.ipynb --save\n  mobula run tool.rs -- --verbose input.csv"
+    )]
+    Run(Run),
     /// Install Mobula as a Jupyter kernel, or be one.
     #[command(subcommand, after_help = "Example:\n  mobula kernel install --user")]
     Kernel(kernel::Kernel),
@@ -93,14 +114,21 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging();
     let color = ColorChoice::from(cli.common.color);
+    let (arguments, keep_going) = (cli.arguments, cli.keep_going);
+    if let Some(code) = cli.code {
+        // Here the first word is an argument like the others.
+        let arguments = cli.file.map(PathBuf::into_os_string).into_iter().chain(arguments).collect();
+        let file = PathBuf::from("-c");
+        return run(Run { file, save: false, keep_going, arguments }, Some(code), color);
+    }
     let command = match (cli.command, cli.file) {
         (Some(command), _) => command,
-        (None, Some(file)) => Command::Run { file, save: false },
+        (None, Some(file)) => Command::Run(Run { file, save: false, keep_going, arguments }),
         (None, None) => Command::Repl,
     };
     match command {
-        Command::Repl => repl(color),
-        Command::Run { file, save } => run(file, save, color),
+        Command::Repl => repl(keep_going, color),
+        Command::Run(asked) => run(asked, None, color),
         Command::Kernel(command) => kernel::main(command),
         Command::Doctor => doctor::main(),
         Command::Completions { shell } => {
@@ -110,18 +138,36 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn repl(color: ColorChoice) -> ExitCode {
-    front::with_session(|start| {
-        let options = mobula_repl::ReplOptions { color, ..Default::default() };
+fn repl(keep_going: bool, color: ColorChoice) -> ExitCode {
+    front::with_session(front::Launch::default(), |start| {
+        let options = mobula_repl::ReplOptions { color, keep_going, ..Default::default() };
         mobula_repl::repl::run(options, start).map_err(anyhow::Error::from)
     })
 }
 
-fn run(file: PathBuf, save: bool, color: ColorChoice) -> ExitCode {
-    front::with_session(|start| {
-        let options = mobula_repl::script::RunOptions { file, save, color };
+fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
+    let Run { file, save, keep_going, arguments } = asked;
+    // A notebook is no program: it has no name and no arguments of its own.
+    let is_notebook = code.is_none() && file.extension().is_some_and(|end| end == "ipynb");
+    let file = if is_notebook { beside(file) } else { file };
+    let words = [file.clone().into_os_string()].into_iter().chain(arguments);
+    let place = front::Launch {
+        folder: file.parent().map(Path::to_owned).filter(|_| code.is_none()),
+        arguments: if is_notebook { Vec::new() } else { words.collect() },
+    };
+    front::with_session(place, |start| {
+        let options = mobula_repl::script::RunOptions { file, code, save, keep_going, color };
         mobula_repl::script::run(options, start).map_err(anyhow::Error::from)
     })
+}
+
+/// Goes into a notebook's folder, as Jupyter does, and gives what it is called there.
+fn beside(notebook: PathBuf) -> PathBuf {
+    let folder = notebook.parent().filter(|folder| notebook.is_file() && !folder.as_os_str().is_empty());
+    match (folder.map(std::env::set_current_dir), notebook.file_name()) {
+        (Some(Ok(())), Some(name)) => PathBuf::from(name),
+        _ => notebook,
+    }
 }
 
 /// Prints an error with its causes and gives the exit code.

@@ -13,7 +13,7 @@ fn a_panic_that_does_not_end_the_cell_is_shown_and_one_in_a_library_points_at_no
             "let empty: Vec<i64> = Vec::new();\nempty.iter().copied().reduce(|a, b| a + b).expect(\"nothing to add\")",
         )
         .failing("std::str::from_utf8(&[0x66]).unwrap().split_at(9).0.len()")
-        .failing(":quit")
+        .failing(":explain E9999")
         .cell("print!(\"a\"); eprint!(\"b\"); print!(\"c\"); kept + 1")
         .run(&place);
     assert_eq!(ran.cell(2).value(), "true");
@@ -27,7 +27,7 @@ fn a_panic_that_does_not_end_the_cell_is_shown_and_one_in_a_library_points_at_no
     let (_, _, report) = ran.cell(4).error();
     assert!(report.contains("nothing to add") && report.contains("cell 4:2"), "{report}");
     let (name, value, _) = ran.cell(6).error();
-    assert!(name == "CommandError" && value.contains(":quit"), "{name}: {value}");
+    assert!(name == "CommandError" && value.contains("E9999"), "{name}: {value}");
     assert_eq!(ran.cell(7).text().len(), 3, "{}", ran.cell(7).text());
     assert_eq!(ran.cell(7).value(), "6");
     place.leaves_nothing();
@@ -115,14 +115,14 @@ fn cells_add_no_mappings_to_their_process_for_a_checkpoint_to_go_through() {
     let place = Place::new();
     let notebook = Notebook::new()
         .cell("fn mappings() -> usize { std::fs::read_to_string(\"/proc/self/maps\").unwrap().lines().count() }")
-        .cell("let before = mappings();");
+        .cell("let at_first = mappings();");
     let notebook = (0..20).fold(notebook, |notebook, number| match number % 2 {
         0 => notebook.cell(&format!(
             "fn f{number}() -> usize {{ before::<{number}>() }}\nfn before<const N: usize>() -> usize {{ N }}"
         )),
         _ => notebook.cell(&format!("f{}()", number - 1)),
     });
-    let ran = notebook.cell("mappings() - before < 10").cell("f18()").run(&place);
+    let ran = notebook.cell("mappings() - at_first < 10").cell("f18()").run(&place);
     assert_eq!([ran.cell(23).value(), ran.cell(24).value()], ["true", "18"]);
     place.leaves_nothing();
 }

@@ -67,6 +67,23 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
+fn a_person_whose_home_is_in_the_password_database_alone_has_a_home() {
+    let users = std::fs::read_to_string("/etc/passwd").expect("the password database");
+    let me = rustix::process::getuid().as_raw().to_string();
+    let home = users
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.get(2) == Some(&me.as_str()));
+    let home = home.map(|fields| fields[5].to_owned()).expect("an entry for who runs the tests");
+    let place = Place::new();
+    let mut doctor = place.mobula();
+    doctor.arg("doctor").env_remove("HOME").env_remove("XDG_CACHE_HOME");
+    let said = finish(&mut doctor).exits(0).stdout;
+    assert!(said.contains(&format!("{home}/.cache/mobula")), "{said}");
+    place.leaves_nothing();
+}
+
+#[test]
 fn what_the_readme_tells_to_type_is_understood() {
     let place = Place::new();
     let readme = include_str!("../../README.md");

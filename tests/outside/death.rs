@@ -174,3 +174,23 @@ fn nothing_is_left_of_a_killed_front_process_whose_cell_spins() {
     });
     place.leaves_nothing();
 }
+
+#[test]
+fn nothing_is_left_of_a_killed_front_process_whose_cell_is_compiled() {
+    let place = Place::new();
+    let for_ever =
+        "#[allow(long_running_const_eval)] const N: u64 = { let mut n = 0; while n < u64::MAX { n += 1; } n }; N";
+    let mut running = Notebook::new()
+        .cell("std::fs::write(\"{here}/pid\", format!(\"{}\\n\", std::process::id())).unwrap();")
+        .cell(for_ever)
+        .start(&place);
+    place.pid_in("pid");
+    eventually("the second cell was being compiled", || {
+        match place.processes().iter().any(|(_, words)| words.contains("bin/rustc")) {
+            true => Ok(()),
+            false => Err("no compiler runs"),
+        }
+    });
+    running.kill_front();
+    place.leaves_nothing();
+}

@@ -15,6 +15,7 @@ mod support;
 
 mod cells;
 mod cli;
+mod crates;
 mod death;
 mod kernel;
 mod private;
@@ -22,3 +23,4 @@ mod repl;
 mod suite;
 mod tasks;
 mod tour;
+mod walk;

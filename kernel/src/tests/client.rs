@@ -13,8 +13,8 @@ use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Far longer than anything takes; whoever waits so long waits for something that does not come.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Ends a test that hangs; a loaded machine does not reach it.
+const PATIENCE: Duration = Duration::from_secs(300);
 const KEY: &str = "secret";
 
 /// A kernel that runs scripts, and its folder of sockets.

@@ -94,7 +94,7 @@ impl Evaluator for Script {
         let result = self.run(cell, code, input);
         self.state.lock().unwrap().runs = false;
         let phases = vec![Phase { name: "run".into(), took: std::time::Duration::from_micros(1500) }];
-        Outcome { cell, result, phases }
+        Outcome { cell, result, phases, exit: None }
     }
 
     fn next_cell(&self) -> CellId {

@@ -65,6 +65,8 @@ pub(crate) struct Request {
     pub(crate) parent_id: String,
     /// The question.
     pub(crate) content: Map<String, Value>,
+    /// What the front end calls the cell that it is about, if it says so: JupyterLab and VS Code put it into the metadata.
+    pub(crate) cell: Option<String>,
 }
 
 /// A message to be sent: everything but the addresses.
@@ -122,13 +124,14 @@ impl Wire {
             return Err(WireError::Signature);
         }
         let fields = object(header, "header")?;
-        object(metadata, "metadata")?;
+        let metadata = object(metadata, "metadata")?;
         let origin = Origin { identities: frames, header: header.clone(), msg_id: field(&fields, "msg_id")? };
         Ok(Request {
             origin: Arc::new(origin),
             msg_type: field(&fields, "msg_type")?,
             parent_id: field(&object(parent, "parent_header")?, "msg_id").unwrap_or_default(),
             content: object(content, "content")?,
+            cell: metadata.get("cellId").and_then(Value::as_str).map(str::to_owned),
         })
     }
 

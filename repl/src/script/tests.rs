@@ -189,3 +189,35 @@ fn an_evaluator_that_cannot_work_is_the_environments_fault() {
     assert_eq!((error.to_string().as_str(), error.exit_code()), ("no rustc", 3));
     assert!(ran.fake.has_ended());
 }
+
+#[test]
+fn cells_of_a_rust_file_run_in_order_and_the_place_of_one_that_fails_is_told() {
+    let text = "// %%\nprint a\n// %%\nfail oops\n// %%\nprint b\n";
+    let stopped = ran("a.rs", text, false);
+    assert_eq!((stopped.ending.unwrap(), stopped.fake.cells().len()), (Ending::CellFailed, 2));
+    assert!(stopped.err.text().contains("the cell begins on line 4 of the file"));
+    let options = RunOptions { code: Some(text.into()), keep_going: true, ..RunOptions::default() };
+    let (screen, out, _) = on_paper();
+    let fake = Fake::new();
+    assert_eq!(run_on(&screen, &options, None, |sink| fake.start(sink)).unwrap(), Ending::CellFailed);
+    assert_eq!((fake.cells().len(), out.text()), (3, "ab".into()));
+}
+
+#[test]
+fn a_notebook_goes_on_after_a_failure_if_that_is_asked_for() {
+    let (screen, out, _) = on_paper();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.ipynb");
+    fs::write(&file, notebook(&[("fail oops", &[]), ("print b", &[])])).unwrap();
+    let options = RunOptions { file, keep_going: true, ..RunOptions::default() };
+    assert_eq!(run_on(&screen, &options, None, |sink| Fake::new().start(sink)).unwrap(), Ending::CellFailed);
+    assert_eq!(out.text(), "b");
+}
+
+#[test]
+fn the_main_of_a_program_is_run_after_its_items() {
+    let ran = ran("a.rs", "fn main() {}\n", false);
+    let cells = ran.fake.cells();
+    assert_eq!((ran.ending.unwrap(), cells.len(), cells[0].as_str()), (Ending::Done, 2, "fn main() {}\n"));
+    assert!(cells[1].contains("main()"));
+}

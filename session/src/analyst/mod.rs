@@ -16,11 +16,15 @@ mod typed;
 use crate::base::{Template, manifest};
 use crate::event::{Bundle, Completion, Completions};
 use crate::host::EmbeddedFile;
+use crate::outline::is_part_of_name;
+use crate::std_names::{Maker, StdNames};
 use crate::toolchain::Toolchain;
+use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use typed::Typed;
 
 /// Names its folder to this process, and that it is to be one of these.
@@ -59,6 +63,16 @@ pub struct Answer {
     pub items: Vec<(String, String, String)>,
     /// Plain text and HTML.
     pub inspected: Option<(String, String)>,
+    /// Why nothing can be known of anything.
+    pub why_not: Option<String>,
+}
+
+impl Ask {
+    /// What had been made when it was asked.
+    pub fn snapshot(&self) -> &Snapshot {
+        let (Ask::Warm(snapshot) | Ask::Complete(snapshot, ..) | Ask::Inspect(snapshot, ..)) = self;
+        snapshot
+    }
 }
 
 impl Answer {
@@ -86,14 +100,30 @@ pub fn run_if_asked(files: &[EmbeddedFile]) {
     // In the middle of something it does not read, and so does not see that nobody is left to ask it.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(c"mobula-analyst");
-    let mut analyst = Analyst::new(files, &folder);
-    if let Err(error) = &analyst {
-        eprintln!("mobula: completion is not available: {error}");
-    }
-    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+    let mut analyst = get_ready(files, &folder);
+    let mut maker = (analyst.is_ok() && !StdNames::are_kept()).then(Maker::new);
+    let questions = questions();
+    loop {
+        let line = match (questions.recv_timeout(if maker.is_some() { REST } else { Duration::MAX }), &mut analyst) {
+            (Ok(line), _) => line,
+            // Nobody wants anything: something for later sessions.
+            (Err(RecvTimeoutError::Timeout), Ok(analyst)) => {
+                while let Some(made) = maker.as_mut().filter(|_| questions.is_empty()) {
+                    // With the crates that it has read: others would be read now, and these again for the next question.
+                    let bare = Snapshot { deps: analyst.deps.clone(), ..Snapshot::default() };
+                    if let Some(names) = made.step(|text| analyst.complete(&bare, text, text.len()).items) {
+                        names.keep();
+                        maker = None;
+                    }
+                }
+                continue;
+            }
+            _ => break,
+        };
         let answer = match (serde_json::from_str(&line), &mut analyst) {
             (Ok(ask), Ok(analyst)) => analyst.answer(&ask),
-            _ => Answer::default(),
+            (_, Err(why)) => Answer { why_not: Some(why.clone()), ..Answer::default() },
+            (Err(_), _) => Answer::default(),
         };
         let text = serde_json::to_string(&answer).unwrap_or_default();
         if writeln!(std::io::stdout(), "{text}").is_err() {
@@ -103,11 +133,38 @@ pub fn run_if_asked(files: &[EmbeddedFile]) {
     std::process::exit(0)
 }
 
+/// After so long without a question, what later sessions want to know at once is made.
+const REST: Duration = Duration::from_secs(2);
+
+/// The lines of standard input, so that one can wait for the next one for a while. Its end is the channel's.
+fn questions() -> Receiver<String> {
+    let (say, questions) = unbounded();
+    let read = move || std::io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| say.send(line));
+    // Without a thread there are no questions, and the process ends.
+    let _ = std::thread::Builder::new().name("mobula-questions".into()).spawn(read);
+    questions
+}
+
+/// Reads what is there, with less right to the processor than the cells that run meanwhile have.
+fn get_ready(files: &[EmbeddedFile], folder: &Path) -> Result<Analyst, String> {
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            // Of this thread alone; what has been lowered cannot be raised again.
+            let _ = rustix::process::nice(5);
+            let mut analyst = Analyst::new(files, folder)?;
+            analyst.answer(&Ask::Warm(Snapshot::default()));
+            Ok(analyst)
+        });
+        reader.join().unwrap_or_else(|_| Err("the standard library's source could not be read".into()))
+    })
+}
+
 /// What every file begins with.
 const PRELUDE: &str = "use mobula::prelude::*;\nuse serde::{Deserialize, Serialize};\n";
 
 struct Analyst {
     template: Template,
+    sysroot: PathBuf,
     dir: PathBuf,
     typed: Typed,
     deps: Vec<(String, String)>,
@@ -118,8 +175,8 @@ impl Analyst {
         let toolchain = Toolchain::find()?;
         toolchain.has_source()?;
         let template = Template::prepare(files, &toolchain, &|_| ())?;
-        let typed = open(base, &template, &Snapshot::default())?;
-        Ok(Analyst { template, dir: base.to_owned(), typed, deps: Vec::new() })
+        let typed = open(base, &template, &toolchain.sysroot, &Snapshot::default())?;
+        Ok(Analyst { template, sysroot: toolchain.sysroot, dir: base.to_owned(), typed, deps: Vec::new() })
     }
 
     fn answer(&mut self, ask: &Ask) -> Answer {
@@ -140,7 +197,7 @@ impl Analyst {
     fn set(&mut self, snapshot: &Snapshot, code: &str) -> usize {
         if self.deps != snapshot.deps {
             // Without them, at least everything else is known.
-            if let Ok(typed) = open(&self.dir, &self.template, snapshot) {
+            if let Ok(typed) = open(&self.dir, &self.template, &self.sysroot, snapshot) {
                 self.typed = typed;
             }
             self.deps.clone_from(&snapshot.deps);
@@ -158,13 +215,18 @@ impl Analyst {
         let Ok(Some(found)) = found else { return Answer { place: (cursor, cursor), ..Answer::default() } };
         let place = |offset: usize| offset.saturating_sub(begin).min(code.len());
         let items = found.items.into_iter().filter(|(text, ..)| !is_ours(text));
-        Answer { place: (place(found.place.0), place(found.place.1)), items: items.collect(), inspected: None }
+        Answer { place: (place(found.place.0), place(found.place.1)), items: items.collect(), ..Answer::default() }
     }
 
     fn inspect(&mut self, snapshot: &Snapshot, code: &str, cursor: usize) -> Option<(String, String)> {
         let end = end_of_name(code, cursor)?;
         let begin = self.set(snapshot, code);
-        let found = catch_unwind(AssertUnwindSafe(|| self.typed.inspect(begin + end)));
+        let name = code[..end].rsplit(|c| !is_part_of_name(c)).next().unwrap_or_default();
+        let is_alone = name.len() == code.trim().len();
+        let found = catch_unwind(AssertUnwindSafe(|| {
+            // A name alone is asked for; elsewhere, what is not in scope is not meant.
+            self.typed.inspect(begin + end).or_else(|| self.typed.inspect_elsewhere(name).filter(|_| is_alone))
+        }));
         let (plain, markdown) = found.ok()??;
         // Which module it is in, where that is the session itself.
         let plain = plain.strip_prefix("session\n").map_or(plain.clone(), |rest| rest.trim_start().to_owned());
@@ -177,7 +239,7 @@ impl Analyst {
 }
 
 /// Writes a project with the crates of the session into `dir` and reads it.
-fn open(dir: &Path, template: &Template, snapshot: &Snapshot) -> Result<Typed, String> {
+fn open(dir: &Path, template: &Template, sysroot: &Path, snapshot: &Snapshot) -> Result<Typed, String> {
     let deps = template.deps_with(&snapshot.deps);
     let write = || {
         std::fs::create_dir_all(dir.join("src"))?;
@@ -186,7 +248,7 @@ fn open(dir: &Path, template: &Template, snapshot: &Snapshot) -> Result<Typed, S
         std::fs::copy(snapshot.lock.clone().unwrap_or_else(|| template.lock()), dir.join("Cargo.lock")).map(drop)
     };
     write().map_err(|error: std::io::Error| format!("{} cannot be written: {error}", dir.display()))?;
-    Typed::open(dir)
+    Typed::open(dir, sysroot)
 }
 
 /// A name of the glue, of no interest to a person.
@@ -196,10 +258,10 @@ fn is_ours(name: &str) -> bool {
 
 /// Where the name ends that byte `cursor` is in, or behind.
 fn end_of_name(code: &str, cursor: usize) -> Option<usize> {
-    let part = |c: char| c.is_alphanumeric() || c == '_';
     let cursor = (0..=cursor.min(code.len())).rev().find(|at| code.is_char_boundary(*at))?;
-    let end = code[cursor..].char_indices().find(|(_, c)| !part(*c)).map_or(code.len(), |(at, _)| cursor + at);
-    code[..end].chars().next_back().filter(|c| part(*c)).map(|_| end)
+    let end =
+        code[cursor..].char_indices().find(|(_, c)| !is_part_of_name(*c)).map_or(code.len(), |(at, _)| cursor + at);
+    code[..end].chars().next_back().filter(|c| is_part_of_name(*c)).map(|_| end)
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! Questions about the file that is typed in.
 
 use super::library;
+use ra_ap_hir::import_map::AssocSearchMode;
 use ra_ap_hir::{ChangeWithProcMacros, PrefixKind};
 use ra_ap_ide::{
     AnalysisHost, CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind, FilePosition,
-    FileRange, HoverConfig, HoverDocFormat, RaFixtureConfig, SubstTyLen,
+    FileRange, HoverConfig, HoverDocFormat, NavigationTarget, Query, RaFixtureConfig, SubstTyLen,
 };
 use ra_ap_ide_db::SymbolKind;
 use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
 use ra_ap_syntax::{TextRange, TextSize};
 use ra_ap_vfs::FileId;
 use std::path::Path;
+
+/// Items of one name that are looked at for the one that is meant.
+const ELSEWHERE_MAX: usize = 64;
 
 /// rust-analyzer, with one file that changes.
 pub struct Typed {
@@ -28,12 +32,12 @@ pub struct Candidates {
 }
 
 impl Typed {
-    /// Reads the Cargo project in `dir`.
+    /// Reads the Cargo project in `dir`, with the standard library of the toolchain in `sysroot`.
     ///
     /// # Errors
     /// What Cargo said.
-    pub fn open(dir: &Path) -> Result<Typed, String> {
-        let (change, file) = library::load(dir)?;
+    pub fn open(dir: &Path, sysroot: &Path) -> Result<Typed, String> {
+        let (change, file) = library::load(dir, sysroot)?;
         let mut host = AnalysisHost::default();
         host.apply_change(change);
         Ok(Typed { host, file, text: String::new() })
@@ -68,10 +72,33 @@ impl Typed {
 
     /// What is known of the name that ends at byte `end`: plain text, and Markdown.
     pub fn inspect(&self, end: usize) -> Option<(String, String)> {
+        self.inspect_at(self.file, TextSize::try_from(end).ok()?)
+    }
+
+    /// What is known of a type, a trait or a function of this name that is not in scope: the standard library's first.
+    pub fn inspect_elsewhere(&self, name: &str) -> Option<(String, String)> {
+        let mut query = Query::new(name.to_owned());
+        query.libs();
+        query.exact();
+        query.case_sensitive();
+        query.exclude_imports();
+        query.assoc_search_mode(AssocSearchMode::Exclude);
+        let found = self.host.analysis().symbol_search(query, ELSEWHERE_MAX).ok()?;
+        let is_public = |found: &&NavigationTarget| {
+            let text = self.host.analysis().file_text(found.file_id).ok()?;
+            let item = text.get(found.full_range.start().into()..found.focus_range?.start().into())?;
+            // Behind its documentation and its attributes.
+            Some(item.lines().any(|line| line.trim_start().starts_with("pub ") || line.contains("macro_rules!")))
+        };
+        let found = found.iter().find(|found| is_public(found) == Some(true))?;
+        self.inspect_at(found.file_id, found.focus_range?.start())
+    }
+
+    fn inspect_at(&self, file: FileId, at: TextSize) -> Option<(String, String)> {
         // Without a length: of a range, the type would be told.
-        let range = TextRange::empty(TextSize::try_from(end).ok()?);
+        let range = TextRange::empty(at);
         let ask = |format: HoverDocFormat| {
-            let asked = FileRange { file_id: self.file, range };
+            let asked = FileRange { file_id: file, range };
             let found = self.host.analysis().hover(&hover(format), asked).ok()??;
             Some(found.info.markup.as_str().to_owned())
         };

@@ -29,6 +29,12 @@ pub struct Line {
     /// What came of it.
     #[serde(default)]
     pub filenames: Vec<PathBuf>,
+    /// Where what a build script links is, as in `native=/usr/local/lib`.
+    #[serde(default)]
+    pub linked_paths: Vec<String>,
+    /// What a build script links, as in `dylib=z`.
+    #[serde(default)]
+    pub linked_libs: Vec<String>,
     /// What the compiler says.
     #[serde(default)]
     pub message: Option<serde_json::Value>,
@@ -56,7 +62,7 @@ pub fn manifest(name: &str, crate_type: &str, deps: &[(String, String)]) -> Stri
     )
 }
 
-/// Builds the crate in `dir`.
+/// Builds the crate in `dir`, which finds libraries in the folders of `rpath` when it is opened.
 ///
 /// # Errors
 /// What Cargo or the compiler said.
@@ -65,13 +71,19 @@ pub fn build(
     target_dir: &Path,
     toolchain: &Toolchain,
     offline: bool,
+    rpath: &[PathBuf],
     running: &Running,
     notice: &dyn Fn(String),
 ) -> Result<Vec<Line>, String> {
     let mut command = Command::new(&toolchain.cargo);
-    command.args(["build", "--message-format=json", "--target", toolchain.target()]);
+    // Options for this crate alone; with others, all that it depends on would be compiled again.
+    command.args(if rpath.is_empty() { ["build"].as_slice() } else { &["rustc", "--lib"] });
+    command.args(["--message-format=json", "--target", toolchain.target()]);
     if offline {
         command.arg("--offline");
+    }
+    if !rpath.is_empty() {
+        command.arg("--").args(rpath.iter().map(|dir| format!("-Clink-arg=-Wl,-rpath,{}", dir.display())));
     }
     command
         .current_dir(dir)

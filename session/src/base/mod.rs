@@ -14,7 +14,8 @@ mod tree;
 pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;
 pub use project::Project;
-pub use template::{CELL_DEPS, Template};
+pub use source::has_runtime;
+pub use template::{CELL_DEPS, Template, cache_dir};
 
 use crate::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct Built {
     pub externs: BTreeMap<String, PathBuf>,
     /// Folders with what those depend on.
     pub dirs: Vec<PathBuf>,
+    /// Libraries of the system that its crates link.
+    #[serde(default)]
+    pub libraries: Vec<String>,
     /// What links cells; none where rustc has to ask a C compiler.
     pub linker: Option<Linker>,
 }
@@ -45,8 +49,6 @@ pub struct Base {
     pub rustc: PathBuf,
     /// Its options.
     pub flags: Vec<OsString>,
-    /// Names of the crates that cells can use.
-    pub crates: Vec<String>,
     /// Folders in which the running cell finds what it is linked with.
     found_in: Vec<PathBuf>,
     /// What rustc calls itself, without a C compiler between them.
@@ -67,7 +69,7 @@ impl Base {
             flags.push(word);
         };
         if let Some(linker) = &built.linker {
-            write_stubs(stubs)?;
+            write_stubs(stubs, &built.libraries)?;
             flag("-Lnative=", stubs);
             flag("-Clinker=", linker.path());
         }
@@ -84,13 +86,7 @@ impl Base {
         let mut found_in =
             vec![toolchain.sysroot.join("lib"), toolchain.sysroot.join("lib/rustlib").join(target).join("lib")];
         found_in.extend(built.library.parent().map(Path::to_path_buf));
-        Ok(Base {
-            rustc: toolchain.rustc.clone(),
-            flags,
-            crates: built.externs.keys().cloned().collect(),
-            found_in,
-            linker: built.linker.clone(),
-        })
+        Ok(Base { rustc: toolchain.rustc.clone(), flags, found_in, linker: built.linker.clone() })
     }
 
     /// Options that write into a library where its libraries are, and those of the folder `units`.
@@ -108,9 +104,10 @@ impl Base {
 
 /// The system's libraries are in the process already when a cell is opened, so the linker needs no more of them than that they exist; the
 /// C compiler, which would know where they are, takes ten milliseconds to say it.
-fn write_stubs(dir: &Path) -> std::io::Result<()> {
+fn write_stubs(dir: &Path, others: &[String]) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
-    for name in ["gcc_s", "util", "rt", "pthread", "m", "dl", "c"] {
+    for name in ["gcc_s", "util", "rt", "pthread", "m", "dl", "c"].into_iter().chain(others.iter().map(String::as_str))
+    {
         std::fs::write(dir.join(format!("lib{name}.so")), "/* in the process already */\n")?;
     }
     Ok(())

@@ -36,14 +36,16 @@ impl Project {
         running: &Running,
         notice: &dyn Fn(String),
     ) -> Result<Built, String> {
-        let build = |draws: bool| {
+        let build = |draws: bool, rpath: &[PathBuf]| {
             self.write(draws).map_err(|error| format!("{} cannot be written: {error}", self.dir.display()))?;
-            cargo::build(&self.dir, &self.target_dir, toolchain, offline, running, notice)
+            cargo::build(&self.dir, &self.target_dir, toolchain, offline, rpath, running, notice)
         };
-        let lines = match build(true) {
-            Err(error) if source::is_about_drawings(&error) => build(false)?,
-            built => built?,
+        let (draws, lines) = match build(true, &[]) {
+            Err(error) if source::is_about_drawings(&error) => (false, build(false, &[])?),
+            built => (true, built?),
         };
+        let native = native_dirs(&lines);
+        let lines = if native.is_empty() { lines } else { build(draws, &native)? };
         self.collect(&lines, toolchain)
     }
 
@@ -75,7 +77,10 @@ impl Project {
         }
         let of = |profile: PathBuf| self.target_dir.join(profile).join("deps");
         let dirs = vec![of(PathBuf::from(toolchain.target()).join("debug")), of("debug".into())];
-        Ok(Built { library, externs, dirs, linker: None })
+        let linked =
+            lines.iter().flat_map(|line| &line.linked_libs).map(|lib| lib.rsplit(['=', ':']).next().unwrap_or(lib));
+        let libraries = linked.map(str::to_owned).collect();
+        Ok(Built { library, externs, dirs, libraries, linker: None })
     }
 
     fn write(&self, draws: bool) -> std::io::Result<()> {
@@ -89,6 +94,21 @@ impl Project {
             None => Ok(()),
         }
     }
+}
+
+/// Folders with libraries that crates link, and that the system's loader knows nothing of.
+fn native_dirs(lines: &[Line]) -> Vec<PathBuf> {
+    let paths = lines.iter().flat_map(|line| &line.linked_paths);
+    let mut dirs: Vec<PathBuf> =
+        paths.map(|path| PathBuf::from(path.split_once('=').map_or(&**path, |(_, dir)| dir))).collect();
+    let has_libraries = |dir: &PathBuf| {
+        let mut files = fs::read_dir(dir).into_iter().flatten().flatten();
+        files.any(|file| file.file_name().to_string_lossy().contains(".so"))
+    };
+    dirs.retain(has_libraries);
+    dirs.sort();
+    dirs.dedup();
+    dirs
 }
 
 /// `path+file:///x/crate#mobula@0.1.0`, `registry+…#serde@1.0.0`, `path+file:///x/name#1.0.0`.

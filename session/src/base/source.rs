@@ -67,12 +67,35 @@ fn drawn(width: u32, height: u32, write: impl FnOnce(&mut Cursor<Vec<u8>>) -> bo
 }
 ";
 
-/// The module of [`IMAGE`].
-const IMAGE_FILE: &str = "image_drawings.rs";
+/// Shows JSON as JSON, which front ends fold and unfold.
+const JSON: &str = "
+use mobula::__private::known::draw_with;
+use serde_json::Value;
+
+#[used]
+#[unsafe(link_section = \".init_array\")]
+static WHEN_OPENED: extern \"C\" fn() = register;
+
+extern \"C\" fn register() {
+    draw_with::<Value>(|value| {
+        Some(vec![(\"application/json\", serde_json::to_vec(value).ok()?), (\"text/plain\", serde_json::to_vec_pretty(value).ok()?)])
+    });
+}
+";
+
+/// What draws values of a crate's types: the crate, the module, its source.
+const DRAWINGS: [(&str, &str, &str); 2] =
+    [("image", "image_drawings.rs", IMAGE), ("serde_json", "serde_json_drawings.rs", JSON)];
 
 /// Whether this is the compiler's word about code that can be left out.
 pub fn is_about_drawings(error: &str) -> bool {
-    error.contains(IMAGE_FILE)
+    DRAWINGS.iter().any(|(_, file, _)| error.contains(file))
+}
+
+/// Whether Tokio is among these crates, in a version whose runtime is the one that is known here: 1, and what may follow it.
+pub fn has_runtime(deps: &[(String, String)]) -> bool {
+    let is_old = |wanted: &str| ["\"0.", "\"=0.", "\"^0.", "\"~0."].iter().any(|old| wanted.contains(old));
+    deps.iter().any(|(name, wanted)| name == "tokio" && !is_old(wanted))
 }
 
 /// The files of the library with these crates: names and contents. `draws`: with the code that knows types of crates.
@@ -82,14 +105,26 @@ pub fn files(deps: &[(String, String)], draws: bool) -> Vec<(&'static str, Strin
     let names = deps.iter().map(|(name, _)| name.replace('-', "_"));
     let mut root: String = names.map(|name| format!("pub extern crate {name};\n")).collect();
     root.push_str(COMMON);
-    if has("tokio") {
+    if has_runtime(deps) {
         root.push_str(BLOCK_ON);
     }
     let mut files = Vec::new();
-    if draws && has("image") {
-        root.push_str("mod image_drawings;\n");
-        files.push((IMAGE_FILE, IMAGE.to_owned()));
+    for (_, file, source) in DRAWINGS.iter().filter(|(name, ..)| draws && has(name)) {
+        root.push_str(&format!("mod {};\n", file.trim_end_matches(".rs")));
+        files.push((*file, (*source).to_owned()));
     }
     files.push(("lib.rs", root));
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_tokio_is_a_crate_like_any_other() {
+        let has = |wanted: &str| has_runtime(&[("tokio".to_owned(), wanted.to_owned())]);
+        assert!(has("\"1\"") && has("\"*\"") && has("{ version = \"1.40\", features = [\"full\"] }"));
+        assert!(!has("\"0.2\"") && !has("{ version = \"=0.3.7\" }") && !has_runtime(&[]));
+    }
 }

@@ -170,7 +170,7 @@ impl Template {
 
     fn cargo(&self, toolchain: &Toolchain, offline: bool, notice: &dyn Fn(String)) -> Result<(), String> {
         let target = self.seed().join("target");
-        cargo::build(&self.seed(), &target, toolchain, offline, &Running::default(), notice).map(drop)
+        cargo::build(&self.seed(), &target, toolchain, offline, &[], &Running::default(), notice).map(drop)
     }
 
     /// Lays the compiled dependencies into a session's folder, where evcxr's cargo finds them.
@@ -255,12 +255,19 @@ fn key(files: &[EmbeddedFile], toolchain: &Toolchain) -> String {
     format!("{}-{}", env!("CARGO_PKG_VERSION"), &hex::encode(hash.finalize())[..16])
 }
 
-/// `$XDG_CACHE_HOME/mobula`, or `~/.cache/mobula`.
-fn cache_dir() -> Result<PathBuf, String> {
+/// Where crates are kept between sessions: `$XDG_CACHE_HOME/mobula`, or `~/.cache/mobula`.
+///
+/// # Errors
+/// Neither variable is set, and the person has no home.
+///
+/// ```
+/// assert!(mobula_session::cache_dir().unwrap().ends_with("mobula"));
+/// ```
+pub fn cache_dir() -> Result<PathBuf, String> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .or_else(|| crate::home().map(|home| home.join(".cache")))
         .ok_or("there is no cache folder: set HOME or XDG_CACHE_HOME")?;
     Ok(base.join("mobula"))
 }

@@ -1,4 +1,7 @@
 //! Folders of compiled files, shared by the sessions of a machine.
+//!
+//! Any session may write any file of such a folder at any time, and be killed in the middle of it. So a file comes to its name whole, and is never
+//! written again under it: others may have it mapped.
 
 use std::fs;
 use std::io;
@@ -6,6 +9,9 @@ use std::path::Path;
 
 /// Smaller files are copied: what is Cargo's own in such a folder it writes in place, and a link would be written with it.
 const LINKED_BYTES_MIN: u64 = 16 << 10;
+
+/// What a copy is called before it is whole.
+const DRAFT: &str = ".draft-";
 
 /// What belongs to one session: its cells' crates.
 const OWN: [&str; 4] = ["ctx-", "libctx", "mobula_base", "libmobula_base"];
@@ -21,14 +27,14 @@ pub fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        if OWN.iter().any(|own| name.to_string_lossy().starts_with(own)) {
+        if OWN.iter().chain([&DRAFT]).any(|own| name.to_string_lossy().starts_with(own)) {
             continue;
         }
         let (path, target) = (entry.path(), to.join(&name));
         let meta = entry.metadata()?;
         if meta.is_dir() {
             link_tree(&path, &target)?;
-        } else if target.exists() {
+        } else if is_there(&target, meta.len()) {
             continue;
         } else if meta.len() < LINKED_BYTES_MIN || fs::hard_link(&path, &target).is_err() {
             copy_keeping_time(&path, &target)?;
@@ -37,11 +43,23 @@ pub fn link_tree(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is such a file. Of compiled code, one of another length was cut off before copies were whole.
+fn is_there(target: &Path, bytes: u64) -> bool {
+    fs::metadata(target).is_ok_and(|there| bytes < LINKED_BYTES_MIN || there.len() == bytes)
+}
+
 /// Cargo compares times, so a copy must be as old as the original.
 fn copy_keeping_time(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    let modified = fs::metadata(from)?.modified()?;
-    fs::File::options().write(true).open(to)?.set_modified(modified)
+    let mut draft = tempfile::Builder::new().prefix(DRAFT).tempfile_in(to.parent().unwrap_or(to))?;
+    let (mut source, meta) = (fs::File::open(from)?, fs::metadata(from)?);
+    let bytes = io::copy(&mut source, &mut draft)?;
+    draft.as_file().set_modified(meta.modified()?)?;
+    draft.as_file().set_permissions(meta.permissions())?;
+    if bytes >= LINKED_BYTES_MIN {
+        // A lost small file is Cargo's own, which makes it anew; half a library would be linked with.
+        draft.as_file().sync_all()?;
+    }
+    draft.persist(to).map(drop).map_err(|error| error.error)
 }
 
 /// How many bytes the files in a folder have.
@@ -58,6 +76,7 @@ pub fn bytes(dir: &Path) -> u64 {
 mod tests {
     use super::*;
     use std::os::unix::fs::MetadataExt as _;
+    use std::path::PathBuf;
 
     #[test]
     fn a_linked_tree_has_the_same_files_but_not_the_cells_own() {
@@ -74,12 +93,52 @@ mod tests {
         link_tree(&dir.path().join("nothing"), &to).unwrap();
     }
 
-    #[test]
-    fn what_cargo_writes_in_place_is_a_copy_as_old_as_the_original_and_what_was_there_stays() {
+    fn two_folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        fs::create_dir_all(&to).unwrap();
-        fs::create_dir_all(&from).unwrap();
+        for folder in [&from, &to] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        (dir, from, to)
+    }
+
+    #[test]
+    fn a_library_that_was_cut_off_is_put_right() {
+        let (_dir, from, to) = two_folders();
+        let whole = vec![7; LINKED_BYTES_MIN as usize];
+        fs::write(from.join("libserde.so"), &whole).unwrap();
+        fs::write(to.join("libserde.so"), &whole[..100]).unwrap();
+        link_tree(&from, &to).unwrap();
+        assert_eq!(fs::read(to.join("libserde.so")).unwrap(), whole);
+    }
+
+    #[test]
+    fn whoever_reads_while_several_write_finds_whole_files_or_none() {
+        let (_dir, from, to) = two_folders();
+        let text = "x".repeat(LINKED_BYTES_MIN as usize - 1);
+        fs::write(from.join("small"), &text).unwrap();
+        std::thread::scope(|scope| {
+            let writers = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let _ = fs::remove_file(to.join("small"));
+                        link_tree(&from, &to).unwrap();
+                    }
+                })
+            });
+            while !writers.iter().all(|writer| writer.is_finished()) {
+                if let Ok(seen) = fs::read_to_string(to.join("small")) {
+                    assert_eq!(seen.len(), text.len());
+                }
+            }
+        });
+        let names = fs::read_dir(&to).unwrap().flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+        assert_eq!(names, ["small"]);
+    }
+
+    #[test]
+    fn what_cargo_writes_in_place_is_a_copy_as_old_as_the_original_and_what_was_there_stays() {
+        let (_dir, from, to) = two_folders();
         fs::write(from.join("small"), "1").unwrap();
         fs::write(from.join("large"), vec![0; LINKED_BYTES_MIN as usize]).unwrap();
         fs::write(from.join("both"), "new").unwrap();

@@ -1,11 +1,12 @@
 //! The cell host's process, as this process's child: commands go into its standard input, and when a library has run, a line comes
 //! back.
 
-use super::fate::Fate;
 use crate::cellhost::CHILD_ENV;
 use crate::host::Host;
 use crate::link_wire::SOCKET_ENV;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
@@ -20,14 +21,17 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it.
+    /// Starts it. `arguments`: what it takes its own name and arguments to be.
     ///
     /// # Errors
     /// A sentence: this program cannot be started again.
-    pub fn start(host: &dyn Host, socket: &Path) -> Result<Child, String> {
+    pub fn start(host: &dyn Host, socket: &Path, arguments: &[OsString]) -> Result<Child, String> {
         let explain = |error: std::io::Error| format!("the process that runs the cells cannot be started: {error}");
         let program = std::env::current_exe().map_err(explain)?;
         let mut command = Command::new(program);
+        if let Some((name, rest)) = arguments.split_first() {
+            command.arg0(name).args(rest);
+        }
         command.envs(host.cell_host_env()).env(SOCKET_ENV, socket).env(CHILD_ENV, "1");
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(explain)?;
         let (commands, results) = (process.stdin.take(), process.stdout.take());
@@ -39,11 +43,10 @@ impl Child {
     ///
     /// # Errors
     /// The process, and whoever could take its place, is gone.
-    pub fn run(&mut self, library: &Path, function: &str, last: Fate) -> Result<(), String> {
+    pub fn run(&mut self, library: &Path, function: &str, word: u32) -> Result<(), String> {
         let gone = || "it is gone".to_owned();
         let commands = self.commands.as_mut().ok_or_else(gone)?;
-        writeln!(commands, "RUN {function} {} {}", last as u32, library.display())
-            .map_err(|error| error.to_string())?;
+        writeln!(commands, "RUN {function} {word} {}", library.display()).map_err(|error| error.to_string())?;
         let mut line = String::new();
         loop {
             line.clear();

@@ -1,23 +1,27 @@
 //! The lines of a cell that begin with `:`.
 
-use super::book::{Book, Lost, Standing, Variable};
-use super::child::Child;
+use super::book::{Lost, Standing, Variable};
 use super::cut::cut;
+use super::dep::{self, Dep};
 use super::plan::Planned;
-use super::{Clock, Direct, listed};
+use super::program::Program;
+use super::{Clock, Direct, cargo_error, foreign, listing};
 use crate::base::{self, Base, Built, Project};
+use crate::completeness::next_line_between;
 use crate::event::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
 use crate::report::plain_error;
-use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 /// Name, arguments and meaning of each.
-const COMMANDS: [(&str, &str, &str); 12] = [
-    (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`"),
+const COMMANDS: [(&str, &str, &str); 15] = [
+    (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
+    (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),
+    (":items", "", "the functions, types and other items, the cells they come from, and what waits"),
+    (":keep", "[on|off]", "whether a cell that is run again keeps the items that it does not have any more"),
     (":type", "EXPRESSION", "the type of an expression, which is not run"),
     (":doc", "NAME", "the documentation of a name"),
     (":warnings", "", "show the compiler's warnings about your code; again, to stop"),
@@ -36,24 +40,92 @@ const ASKED: &str = "mobula_asked";
 /// How many cells `:checkpoint` speaks of.
 const CHECKPOINTS: usize = 10;
 
-/// A cell's commands, and the rest of it with empty lines in their place.
+/// A cell's commands, and the rest of it with empty lines in their place. A command stands outside of brackets, texts and comments; a `:dep` goes on for as
+/// long as a bracket is open in it.
 pub fn apart(code: &str) -> (Vec<String>, String) {
-    let mut commands = Vec::new();
+    let mut commands: Vec<String> = Vec::new();
     let mut rest = String::with_capacity(code.len());
-    // A line of a text or a comment may begin with a colon as well.
-    let mut before = String::new();
-    for line in code.split_inclusive('\n') {
-        let is_command = line.trim_start().strip_prefix(':').is_some_and(|word| word.starts_with(char::is_alphabetic));
-        let is_between = matches!(crate::completeness(&before), crate::Completeness::Complete);
-        if is_command && is_between {
-            commands.push(line.trim().to_owned());
-            rest.extend(line.chars().filter(|c| *c == '\n'));
-        } else {
-            rest.push_str(line);
-            before.push_str(line);
+    let (mut code, mut goes_on) = (code, false);
+    while !code.is_empty() {
+        let line = code.find('\n').map_or(code, |end| &code[..=end]);
+        let is_command =
+            || line.trim_start().strip_prefix(':').is_some_and(|word| word.starts_with(char::is_alphabetic));
+        match commands.last_mut().filter(|_| goes_on) {
+            Some(command) => command.extend(["\n", line.trim()]),
+            None if is_command() => commands.push(line.trim().to_owned()),
+            None => {
+                let (passed, after) = code.split_at(next_line_between(code));
+                rest.push_str(passed);
+                code = after;
+                continue;
+            }
         }
+        goes_on = commands.last().is_some_and(|command| goes_on_after(command));
+        rest.extend(line.chars().filter(|c| *c == '\n'));
+        code = &code[line.len()..];
     }
     (commands, rest)
+}
+
+/// The rest of a cell without its commands, and whether the last of these goes on.
+pub fn without_commands(code: &str) -> (String, bool) {
+    let (commands, rest) = apart(code);
+    let goes_on = rest.trim().is_empty() && commands.last().is_some_and(|command| goes_on_after(command));
+    (rest, goes_on)
+}
+
+/// Whether the next line belongs to `command`, too.
+fn goes_on_after(command: &str) -> bool {
+    dep_argument(command).is_some_and(dep::goes_on)
+}
+
+/// A command's name and its argument; `:opt = 2` is `:opt 2`.
+fn split(line: &str) -> (&str, &str) {
+    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
+    let (name, argument) = line.split_at(end);
+    let argument = argument.trim();
+    (name, argument.strip_prefix('=').unwrap_or(argument).trim())
+}
+
+/// What follows `:dep`, or what is the same elsewhere.
+fn dep_argument(line: &str) -> Option<&str> {
+    let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    matches!(name, ":dep" | ":add").then_some(argument)
+}
+
+/// Without a comment at its end.
+fn uncommented(line: &str) -> &str {
+    let mut ends = line.match_indices("//").map(|(at, _)| at);
+    let is_comment =
+        |at: &usize| line[..*at].matches('"').count().is_multiple_of(2) && line[..*at].ends_with([' ', ';']);
+    ends.find(is_comment).map_or(line, |at| line[..at].trim_end())
+}
+
+/// Whether there is a command of this name, without its colon.
+pub fn is_known(name: &str) -> bool {
+    COMMANDS.iter().any(|(known, ..)| known[1..] == *name)
+}
+
+/// The word that is spelled most alike.
+pub fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let most = (word.chars().count() / 3).max(1);
+    among.map(|other| (distance(&word, other), other)).filter(|(away, _)| *away <= most).min().map(|(_, other)| other)
+}
+
+/// How many letters have to be changed, put in or taken away.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.iter().enumerate() {
+            let change = before + usize::from(a != *b);
+            before = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(before + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// The commands that could stand at byte `cursor`; `None` where none can.
@@ -84,6 +156,12 @@ pub struct Habits {
     pub last_error: Option<String>,
     /// It was said already that checkpoints are slow.
     pub warned: bool,
+    /// Items that a cell does not have any more, when it is run again, stay.
+    pub keeps: bool,
+    /// The network is not asked for crates.
+    pub offline: bool,
+    /// It was said already how a `main` is run.
+    pub told_main: bool,
 }
 
 /// A checkpoint that takes longer is worth a word.
@@ -127,7 +205,8 @@ pub fn brief(ty: &str) -> String {
 }
 
 impl Direct {
-    /// Carries out a cell's commands, in order; the crates of neighbouring `:dep`s are built at once.
+    /// Carries out a cell's commands: first all `:dep`s, built at once, then the others in order. Whatever one of those comes to, the others
+    /// are carried out; the first error is the cell's.
     pub(super) fn commands(
         &mut self,
         cell: CellId,
@@ -135,17 +214,17 @@ impl Direct {
         input: Option<&InputReader>,
     ) -> Result<(), CellError> {
         let mut deps = Vec::new();
-        for line in lines {
-            let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            if name == ":dep" {
-                let mistake = || mistake("write `:dep NAME = REQUIREMENT`, such as `:dep rand = \"0.9\"`");
-                deps.push(dep(argument).ok_or_else(mistake)?);
-            } else {
-                self.add_deps(std::mem::take(&mut deps))?;
-                self.command(cell, name, argument.trim(), input)?;
-            }
+        for argument in lines.iter().filter_map(|line| dep_argument(line)) {
+            deps.extend(dep::read(argument, &self.folder).map_err(|error| mistake(&error))?);
         }
-        self.add_deps(deps)
+        self.habits.offline |= lines.iter().any(|line| split(uncommented(line)) == (":offline", "1"));
+        self.add_deps(cell, deps, input)?;
+        let mut result = Ok(());
+        for line in lines.iter().filter(|line| dep_argument(line).is_none()) {
+            let (name, argument) = split(uncommented(line));
+            result = result.and(self.command(cell, name, argument, input));
+        }
+        result
     }
 
     fn command(
@@ -157,7 +236,16 @@ impl Direct {
     ) -> Result<(), CellError> {
         match (name, argument) {
             (":vars", "") => self.show_variables(cell, input),
-            (":type", argument) => self.type_of(cell, argument),
+            (":items", "") => {
+                self.say(cell, &listing::items(&self.book.program));
+                Ok(())
+            }
+            (":keep", word @ ("" | "on" | "off")) => {
+                self.habits.keeps = if word.is_empty() { !self.habits.keeps } else { word == "on" };
+                self.say(cell, if self.habits.keeps { "kept" } else { "not kept" });
+                Ok(())
+            }
+            (":type" | ":t", argument) => self.type_of(cell, argument),
             (":doc", name) if !name.is_empty() => self.document(cell, name),
             (":warnings", "") => {
                 self.habits.warnings = !self.habits.warnings;
@@ -174,20 +262,98 @@ impl Direct {
                 self.say(cell, &self.checkpoints());
                 Ok(())
             }
-            (":reset", "") => self.forget_everything(),
-            (":help", "") => {
-                self.say(cell, &help());
+            (":reset" | ":clear", "") => self.forget_everything(),
+            (":help", topic) => {
+                let topic = format!(":{}", topic.trim_start_matches(':'));
+                match COMMANDS.iter().find(|(known, ..)| *known == topic) {
+                    Some(command) => self.say(cell, &help_of(command)),
+                    None => self.say(cell, &help()),
+                }
                 Ok(())
             }
-            (":quit" | ":exit", _) => {
-                Err(mistake("`:quit` is for the prompt; a notebook is ended by shutting its kernel down"))
+            (":quit" | ":exit" | ":q", _) => {
+                self.remark(cell, "`:quit` is for the prompt; a notebook is ended by shutting its kernel down");
+                Ok(())
             }
-            (name, _) => Err(match COMMANDS.iter().find(|(known, ..)| *known == name) {
-                Some((name, "", _)) => mistake(&format!("`{name}` takes no argument")),
-                Some((name, arguments, _)) => mistake(&format!("write `{name} {arguments}`")),
-                None => mistake(&format!("there is no command `{name}`; `:help` lists them")),
-            }),
+            (":version", _) => {
+                self.say(cell, &format!("mobula {}, {}", env!("CARGO_PKG_VERSION"), self.rustc_in_a_word()));
+                Ok(())
+            }
+            (":toolchain", asked) => {
+                if !asked.is_empty() {
+                    self.remark(cell, "`:toolchain` is passed over: the compiler is the one that `rustc` is where the program was started");
+                }
+                self.say(cell, self.rustc_in_a_word());
+                Ok(())
+            }
+            (":show_deps" | ":toml", _) => {
+                let deps: String =
+                    self.deps.iter().map(|(name, requirement)| format!("{name} = {requirement}\n")).collect();
+                self.say(cell, &format!("[dependencies]\n{deps}"));
+                Ok(())
+            }
+            (":show", _) => {
+                self.say(cell, &listing::items(&self.book.program));
+                Ok(())
+            }
+            (":last_compile_dir", _) => {
+                self.say(cell, &self.host.session_dir().join("cells").to_string_lossy());
+                Ok(())
+            }
+            (":offline", value) => {
+                self.habits.offline = value != "0";
+                Ok(())
+            }
+            (":env", assignment) => self.set_variable_of_environment(cell, assignment, input),
+            (name, _) => match (COMMANDS.iter().find(|(known, ..)| *known == name), foreign::passed_over(name)) {
+                (Some((name, "", _)), _) => Err(mistake(&format!("`{name}` takes no argument"))),
+                (Some((name, arguments, _)), _) => Err(mistake(&format!("write `{name} {arguments}`"))),
+                (None, Some(word)) => {
+                    self.remark(cell, &word);
+                    Ok(())
+                }
+                (None, None) => {
+                    let near = nearest(name, COMMANDS.iter().map(|(known, ..)| *known));
+                    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    Err(mistake(&format!("there is no command `{name}`{hint}; `:help` lists them")))
+                }
+            },
         }
+    }
+
+    /// `rustc 1.95.0 (…)`
+    fn rustc_in_a_word(&self) -> &str {
+        self.toolchain.version.lines().next().unwrap_or_default()
+    }
+
+    /// A word beside what the cell shows.
+    pub(super) fn remark(&self, cell: CellId, text: &str) {
+        (self.sink)(Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") });
+    }
+
+    /// `:env NAME=VALUE`, for the cells and the tasks that they start.
+    fn set_variable_of_environment(
+        &mut self,
+        cell: CellId,
+        assignment: &str,
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
+        let Some((name, value)) = assignment.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
+            self.remark(cell, "`:env NAME=VALUE` sets a variable of the environment; `std::env::vars()` has them all");
+            return Ok(());
+        };
+        if name.is_empty() || name.contains('\0') || value.contains('\0') {
+            return Err(mistake("write `:env NAME=VALUE`"));
+        }
+        let value = value.trim_matches('"');
+        let result = self.evaluate(
+            cell,
+            &format!("unsafe {{ ::std::env::set_var({name:?}, {value:?}) }};"),
+            &mut Clock::default(),
+        );
+        // What follows in the cell is a run of its own.
+        self.link.begin(cell, input.cloned());
+        result
     }
 
     fn say(&self, cell: CellId, text: &str) {
@@ -200,7 +366,7 @@ impl Direct {
             self.say(cell, "there are no variables");
             return Ok(());
         }
-        let rows: String = self.book.named().map(|(name, variable)| row(name, variable)).collect();
+        let rows: String = self.book.named().map(|(name, variable)| row(name, variable, &self.book.program)).collect();
         let code = format!(
             "{{ use ::mobula::__private::sizes::{{Owning as _, Plain as _, Weighed, print_variables}}; print_variables(&[{rows}]) }};"
         );
@@ -222,15 +388,17 @@ impl Direct {
         let library = self.folders.libraries.join("asked.so");
         self.sources.add_cell(cell, &code);
         self.compile_cell(&self.book, cell, &code, &cut, &mut planned, &library)?;
-        let ty = planned.type_of(ASKED).map_or_else(|| "unknown".into(), brief);
+        let ty = planned.type_of(ASKED).map_or_else(|| "unknown".into(), |ty| brief(&self.book.program.spoken(ty)));
         self.say(cell, &ty);
         Ok(())
     }
 
     fn document(&self, cell: CellId, name: &str) -> Result<(), CellError> {
-        let found = self.analysis.inspect(name, name.len());
+        // `vec!`, `drop()` and IPython's `Vec?` are asked for by their names.
+        let name = name.trim_end_matches(['!', '(', ')', '?']);
+        let found = self.analysis.inspect(name, name.len(), None).map_err(|why| mistake(&why))?;
         let bundle = found.ok_or_else(|| mistake(&format!("nothing is known of `{name}`")))?;
-        (self.sink)(Event::Display { cell, bundle });
+        (self.sink)(Event::Page { cell, bundle });
         Ok(())
     }
 
@@ -246,7 +414,7 @@ impl Direct {
                 let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
                 let mut bundle = Bundle::text(text.as_str());
                 bundle.data.insert("text/markdown".into(), text.into());
-                (self.sink)(Event::Display { cell, bundle });
+                (self.sink)(Event::Page { cell, bundle });
                 Ok(())
             }
             _ => Err(mistake(&format!("the compiler knows no error `{code}`"))),
@@ -290,22 +458,54 @@ impl Direct {
     fn forget_everything(&mut self) -> Result<(), CellError> {
         // Numbers go on: libraries of the old ones are still open.
         self.book = self.book.emptied();
-        self.child =
-            Child::start(&*self.host, self.link.socket()).map_err(|error| plain_error("SessionError", &error))?;
+        self.child = self.start_child()?;
         Ok(())
     }
 
-    fn add_deps(&mut self, added: Vec<(String, String)>) -> Result<(), CellError> {
+    /// Adds crates, or builds those on this machine anew that were edited. Whatever fails leaves the session as it was.
+    fn add_deps(&mut self, cell: CellId, added: Vec<Dep>, input: Option<&InputReader>) -> Result<(), CellError> {
         let mut deps = self.deps.clone();
-        for (name, requirement) in added {
-            deps.retain(|(known, _)| *known != name);
-            deps.push((name, requirement));
+        let mut stamps = self.stamps.clone();
+        let mut edited = Vec::new();
+        for dep in added {
+            let known = deps.iter().position(|(known, _)| *known == dep.name);
+            // A name alone asks for no other version than the one that is there.
+            let requirement = match (known, dep.requirement.is_none()) {
+                (Some(at), true) => deps.remove(at).1,
+                (Some(at), false) => {
+                    deps.remove(at);
+                    dep.requirement.unwrap_or_default()
+                }
+                (None, _) => dep.requirement.unwrap_or_else(|| "\"*\"".into()),
+            };
+            if let Some(stamp) = dep::path_of(&requirement).map(|folder| dep::stamp(&folder))
+                && let Some(before) = stamps.insert(dep.name.clone(), stamp)
+                && before != stamp
+            {
+                edited.push(dep.name.replace('-', "_"));
+            }
+            deps.push((dep.name, requirement));
         }
-        if deps == self.deps { Ok(()) } else { self.rebuild(deps) }
+        let is_same = deps.len() == self.deps.len() && deps.iter().all(|dep| self.deps.contains(dep));
+        if is_same && edited.is_empty() {
+            return Ok(());
+        }
+        self.rebuild(cell, deps, input)?;
+        self.stamps = stamps;
+        // What is in memory has the layout of before.
+        for name in self.book.lose_values_of(&edited, cell) {
+            self.remark(cell, &format!("`{name}` is gone: its crate was built anew, and its type is another one now"));
+        }
+        Ok(())
     }
 
     /// Builds what cells are linked against anew, with these crates, and the items of the session for it.
-    fn rebuild(&mut self, deps: Vec<(String, String)>) -> Result<(), CellError> {
+    fn rebuild(
+        &mut self,
+        cell: CellId,
+        deps: Vec<(String, String)>,
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
         let failed = |text: String| plain_error("DepError", &text);
         let dir = self.deps_dir();
         let target = dir.join("target");
@@ -323,6 +523,9 @@ impl Direct {
         let notice = |text: String| (self.sink)(Event::Notice { text });
         // What is here already is enough for most; else the network is asked.
         let built = project.build(&self.toolchain, true, &self.running, &notice).or_else(|offline| {
+            if self.habits.offline || !cargo_error::may_be_mended_by_the_network(&offline) {
+                return Err(offline);
+            }
             project.build(&self.toolchain, false, &self.running, &notice).map_err(|online| {
                 let no_network = online.contains("Could not resolve host") || online.contains("failed to download");
                 if no_network {
@@ -335,18 +538,38 @@ impl Direct {
         if self.running.is_stopped() {
             return Err(crate::report::not_compiled());
         }
-        let built = Built { linker: self.base.linker.clone(), ..built.map_err(failed)? };
+        let built = Built {
+            linker: self.base.linker.clone(),
+            ..built.map_err(|error| failed(cargo_error::readable(&error, &dir)))?
+        };
         self.template.keep(&target);
         let stubs = self.host.session_dir().join("cells/stubs");
         let base = Base::new(&built, &self.toolchain, &stubs).map_err(|error| failed(error.to_string()))?;
         let before = std::mem::replace(&mut self.base, base);
         self.bases += 1;
-        if let Err(error) = self.recompile_items() {
+        if let Err(error) = self.check_that_it_loads(cell, input).and_then(|()| self.recompile_items(cell)) {
             self.base = before;
             return Err(error);
         }
         self.deps = deps;
         Ok(())
+    }
+
+    /// Runs a cell of nothing with the base that is there now: a library that is not found is to be met here, not by every later cell.
+    fn check_that_it_loads(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
+        let book = std::mem::take(&mut self.book);
+        self.book = book.emptied();
+        let result = self.evaluate(cell, "();", &mut Clock::default());
+        self.book = book;
+        self.link.begin(cell, input.cloned());
+        result.map_err(|error| {
+            let text = format!(
+                "the crates were built, and they cannot be loaded: {}\nIf a library is missing, install it, or name its folder in \
+                 LD_LIBRARY_PATH before the session starts.",
+                error.plain.trim_start_matches("the cell could not be run: ")
+            );
+            plain_error("DepError", &text)
+        })
     }
 
     /// The versions of the crates that cells have added, once there are any.
@@ -358,26 +581,11 @@ impl Direct {
         self.host.session_dir().join("cells/deps")
     }
 
-    /// All items of the session, compiled together for another base.
-    fn recompile_items(&mut self) -> Result<(), CellError> {
-        let joined: BTreeSet<u32> = self.book.units.keys().copied().collect();
-        if joined.is_empty() {
-            return Ok(());
-        }
-        let mut book = self.book.clone();
-        let sources = book.sources_of(&joined, &super::Cut::default(), &HashSet::new());
-        let statics = listed(&Book::statics_of(&sources));
-        if !statics.is_empty() {
-            let text = format!(
-                "{statics}: a static that begins anew, because every item was compiled again for the new crates"
-            );
-            (self.sink)(Event::Notice { text });
-        }
-        let number = book.number();
-        let newest = sources.last().map_or(CellId(0), |source| source.cell);
-        let unit = self.compile_unit(&book, number, sources, &joined, newest)?;
-        book.move_unit(unit, &joined);
-        self.book = book;
+    /// All items of the session, compiled together for another base. What does not compile with it waits.
+    fn recompile_items(&mut self, cell: CellId) -> Result<(), CellError> {
+        let changed = self.compile_change(self.book.program.anew(), cell)?;
+        self.book.take(&changed, cell);
+        self.tell(cell, &changed);
         Ok(())
     }
 
@@ -408,15 +616,17 @@ fn mistake(text: &str) -> CellError {
 }
 
 /// A variable as code that makes a line of the table.
-fn row(name: &str, variable: &Variable) -> String {
+fn row(name: &str, variable: &Variable, program: &Program) -> String {
     let standing = match &variable.standing {
         Standing::Kept | Standing::Function(_) => String::new(),
         Standing::Lost(Lost::Moved(cell)) => format!("moved in cell {cell}"),
         Standing::Lost(Lost::Nameless(cell, _)) => format!("ended with cell {cell}: its type has no name"),
+        Standing::Lost(Lost::Rebuilt(cell)) => format!("its crate was built anew in cell {cell}"),
+        Standing::Lost(Lost::Replaced(cell)) => format!("the name of an item since cell {cell}"),
         Standing::Lost(Lost::Borrowed(cell)) => format!("ended with cell {cell}: it refers to another variable"),
     };
     let shown = if variable.is_mut { format!("mut {name}") } else { name.to_owned() };
-    let ty = if variable.ty.contains("{closure@") { "closure".into() } else { brief(&variable.ty) };
+    let ty = if variable.ty.contains("{closure@") { "closure".into() } else { brief(&program.spoken(&variable.ty)) };
     let size = match variable.standing {
         Standing::Kept => format!("Some((&Weighed(&{name})).bytes())"),
         _ => "None".into(),
@@ -432,6 +642,10 @@ fn help() -> String {
     text
 }
 
+fn help_of((name, arguments, means): &(&str, &str, &str)) -> String {
+    format!("{name} {arguments}\n  {means}")
+}
+
 /// `200 MiB`, `4GiB`, `1.5 GiB`.
 fn bytes_of(size: &str) -> Option<u64> {
     let at = size.find(|c: char| c.is_alphabetic())?;
@@ -445,20 +659,6 @@ fn bytes_of(size: &str) -> Option<u64> {
     };
     let number: f64 = number.trim().parse().ok().filter(|number| *number > 0.0)?;
     Some((number * unit as f64) as u64)
-}
-
-/// `rand = "0.9"`, `rand`, `rand@0.9`, `mine = { path = "…" }`.
-fn dep(argument: &str) -> Option<(String, String)> {
-    let argument = argument.trim();
-    let (name, requirement) = match argument.split_once('=') {
-        Some((name, requirement)) => (name.trim(), requirement.trim().to_owned()),
-        None => match argument.split_once('@') {
-            Some((name, version)) => (name.trim(), format!("\"{}\"", version.trim())),
-            None => (argument.trim(), "\"*\"".to_owned()),
-        },
-    };
-    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
-    (!name.is_empty() && name.chars().all(is_name) && !requirement.is_empty()).then(|| (name.to_owned(), requirement))
 }
 
 #[cfg(test)]
@@ -483,17 +683,26 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_is_written_as_in_cargos_manifest_or_shorter() {
-        let dep = |argument| dep(argument).map(|(name, requirement)| format!("{name} = {requirement}"));
-        assert_eq!(dep("rand = \"0.9\"").unwrap(), "rand = \"0.9\"");
-        assert_eq!(
-            dep("a-b={ path = \"x\", features = [\"y\"] }").unwrap(),
-            "a-b = { path = \"x\", features = [\"y\"] }"
-        );
-        assert_eq!(dep("rand").unwrap(), "rand = \"*\"");
-        assert_eq!(dep("rand@0.9").unwrap(), "rand = \"0.9\"");
-        assert_eq!(dep(""), None);
-        assert_eq!(dep("a b = \"1\""), None);
+    fn a_dep_goes_on_while_a_bracket_is_open_and_what_others_say_of_it_is_the_same() {
+        let (commands, rest) = apart("// first\n:dep a = { version = \"1\", features = [\n  \"x\",\n] }\nlet y = 1;");
+        assert_eq!(commands, [":dep a = { version = \"1\", features = [\n\"x\",\n] }"]);
+        assert_eq!(rest, "// first\n\n\n\nlet y = 1;");
+        assert_eq!((dep_argument(":add rand"), dep_argument(":deps")), (Some("rand"), None));
+    }
+
+    #[test]
+    fn a_command_may_have_an_equals_sign_and_a_comment() {
+        assert_eq!(split(":opt = 2"), (":opt", "2"));
+        assert_eq!(split(":sccache=1"), (":sccache", "1"));
+        assert_eq!(split(":env A=b"), (":env", "A=b"));
+        assert_eq!(split(uncommented(":vars // all")), (":vars", ""));
+        assert_eq!(uncommented(":type f(\" // \")"), ":type f(\" // \")");
+    }
+
+    #[test]
+    fn a_command_that_is_misspelled_has_a_near_one() {
+        let near = |name| nearest(name, COMMANDS.iter().map(|(known, ..)| *known));
+        assert_eq!((near(":VARS"), near(":tipe"), near(":nonsense")), (Some(":vars"), Some(":type"), None));
     }
 
     #[test]

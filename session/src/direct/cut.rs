@@ -7,54 +7,19 @@
 //!   p.x                             the expression that is shown
 //! ```
 
+use super::item::{Part, part, statics_of_a_macro};
+use super::item_macro::Call;
 use super::last::{Shown, Uses};
 use super::names::mentioned;
+use super::rewrite::{self, Return, Rewrite};
 use proc_macro2::Span;
 use quote::ToTokens;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{Attribute, Block, Expr, Fields, ImplItem, Item, Pat, Stmt, UseTree, Visibility};
-
-/// What is put in at a place, or in the place of a stretch, of the code.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edit {
-    /// The stretch; empty where something is only put in.
-    pub range: Range<usize>,
-    /// What.
-    pub text: &'static str,
-}
-
-/// What an item's name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Space {
-    /// Types, traits, modules.
-    Type,
-    /// Functions, constants, statics.
-    Value,
-    /// `macro_rules!`.
-    Macro,
-}
-
-/// An item of a cell.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Where it stands in the code.
-    pub range: Range<usize>,
-    /// What it defines.
-    pub defines: Vec<(Space, String)>,
-    /// The types and traits that it is an `impl` of or for.
-    pub about: Vec<String>,
-    /// All words in it.
-    pub mentions: HashSet<String>,
-    /// What makes it visible to later cells.
-    pub edits: Vec<Edit>,
-    /// It defines a trait, whose methods are called without naming it.
-    pub is_trait: bool,
-    /// It is a `static`.
-    pub is_static: bool,
-}
+use syn::{Attribute, Block, Expr, Item, Pat, Stmt, UseTree};
 
 /// One name that a `use` brings in.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +52,19 @@ pub struct Binding {
     pub is_mut: bool,
 }
 
+/// A `let` of the cell's own, outside of any block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Let {
+    /// Where it stands, with its `;` and its attributes.
+    pub range: Range<usize>,
+    /// The variables that it makes, in order.
+    pub names: Vec<String>,
+    /// It gives them values.
+    pub has_value: bool,
+    /// The value is a closure, whose type has no name.
+    pub is_closure: bool,
+}
+
 /// The pieces of a cell.
 #[derive(Clone, Debug, Default)]
 pub struct Cut {
@@ -100,6 +78,16 @@ pub struct Cut {
     pub runs: bool,
     /// Variables that the cell's statements make; the last of each name.
     pub bindings: Vec<Binding>,
+    /// The statements that make them, in order.
+    pub lets: Vec<Let>,
+    /// Macro calls as statements of their own: some make items.
+    pub calls: Vec<Call>,
+    /// How many statements there are, imports and these calls among them.
+    pub statements: usize,
+    /// The cell's own `return`s.
+    pub returns: Vec<Return>,
+    /// What else is written otherwise than the person wrote it.
+    pub rewrites: Vec<Rewrite>,
     /// The expression whose value is shown.
     pub shown: Option<Range<usize>>,
     /// What that is.
@@ -114,35 +102,87 @@ pub struct Cut {
     pub mentions: HashSet<String>,
     /// There is an `.await` outside of any `async` block.
     pub awaits: bool,
+    /// It has a function `main` that takes nothing.
+    pub has_main: bool,
     /// Something in it may take long when it is not optimised.
     pub is_heavy: bool,
 }
 
-/// Cuts a cell. `None` if it is not Rust; the compiler says why better than we could. A `let` or a `use` at its end may do without `;`.
-pub fn cut(code: &str) -> Option<Cut> {
-    // Behind a line's end, because the last line may be a comment. What is generated has a `;` there in any case.
-    parse(code, |_| true).or_else(|| {
-        parse(&format!("{code}\n;"), |last| matches!(last, Some(Stmt::Local(_) | Stmt::Item(Item::Use(_)))))
-    })
+impl Cut {
+    /// A call is an item after all.
+    pub fn add_item_of_call(&mut self, part: Part) {
+        self.shown = self.shown.take().filter(|shown| !part.range.contains(&shown.start));
+        self.rewrites.retain(|rewrite| !part.range.contains(&rewrite.range.start));
+        self.last.retain(|last| !part.range.contains(&last.start));
+        self.statements -= 1;
+        self.runs = self.statements > 0;
+        self.items.push(part);
+        self.items.sort_by_key(|item| item.range.start);
+    }
 }
 
-/// Cuts a cell whose last statement is as it may be.
-fn parse(code: &str, may_end_with: impl Fn(Option<&Stmt>) -> bool) -> Option<Cut> {
-    let whole = |input: syn::parse::ParseStream<'_>| {
-        Ok((input.call(Attribute::parse_inner)?, input.call(Block::parse_within)?))
-    };
-    let parsed = syn::parse::Parser::parse_str(whole, code);
-    let fitting = parsed.ok().filter(|(_, statements)| may_end_with(statements.last()));
-    let cut = fitting.map(|(attributes, statements)| {
-        let mut cut = Cutter::default().all(&statements, code);
+/// Cuts a cell. `None` if it is not Rust; the compiler says why better than we could. A `let` or a `use` at its end may do without `;`.
+pub fn cut(code: &str) -> Option<Cut> {
+    let cut = read(code).ok().map(|(code, (attributes, statements))| {
+        let mut cut = Cutter::default().all(&statements, &code);
         // A comment of the form `//!` is one, too, and of no use to anybody here.
         let is_comment = |attribute: &&Attribute| !attribute.path().is_ident("doc");
         cut.attributes = attributes.iter().filter(is_comment).map(|attribute| bytes(attribute.span())).collect();
         cut
     });
-    // The texts of all cells would be kept otherwise.
-    proc_macro2::extra::invalidate_current_thread_spans();
+    forget_texts();
     cut
+}
+
+/// What the grammar says of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grammar {
+    /// It can be cut.
+    Whole,
+    /// It ends where more has to follow.
+    Unfinished,
+    /// Whatever follows, it is not Rust.
+    Wrong,
+}
+
+/// Whether `code` can be cut as it stands.
+pub fn grammar(code: &str) -> Grammar {
+    let grammar = match read(code) {
+        Ok(_) => Grammar::Whole,
+        // An error at the end has no place of its own; neither has one of a text that cannot be cut into words.
+        Err(error) if bytes(error.span()).is_empty() && code.parse::<proc_macro2::TokenStream>().is_ok() => {
+            Grammar::Unfinished
+        }
+        Err(_) => Grammar::Wrong,
+    };
+    forget_texts();
+    grammar
+}
+
+/// The cell's own attributes, and its statements.
+type Parsed = (Vec<Attribute>, Vec<Stmt>);
+
+/// Parses a cell; with a `;` at its end, if that is all that its last `let` or `use` lacks. Gives the text that was parsed, too.
+fn read(code: &str) -> syn::Result<(Cow<'_, str>, Parsed)> {
+    parsed(code).map(|parsed| (Cow::Borrowed(code), parsed)).or_else(|error| {
+        // Behind a line's end, because the last line may be a comment. What is generated has a `;` there in any case.
+        let ended = format!("{code}\n;");
+        let fits =
+            |(_, statements): &Parsed| matches!(statements.last(), Some(Stmt::Local(_) | Stmt::Item(Item::Use(_))));
+        parsed(&ended).ok().filter(fits).map(|parsed| (Cow::Owned(ended), parsed)).ok_or(error)
+    })
+}
+
+fn parsed(code: &str) -> syn::Result<Parsed> {
+    let whole = |input: syn::parse::ParseStream<'_>| {
+        Ok((input.call(Attribute::parse_inner)?, input.call(Block::parse_within)?))
+    };
+    syn::parse::Parser::parse_str(whole, code)
+}
+
+/// The texts of all cells would be kept otherwise. Places in them have no meaning from here on.
+fn forget_texts() {
+    proc_macro2::extra::invalidate_current_thread_spans();
 }
 
 #[derive(Default)]
@@ -158,20 +198,66 @@ impl Cutter {
         self.cut
     }
 
+    /// `use crate::util::f;` is `use util::f;`: the items of earlier cells, and of this one, are other crates, whose names are in scope.
+    fn without_crate<'a>(&mut self, item: &'a syn::ItemUse) -> &'a UseTree {
+        let UseTree::Path(path) = &item.tree else { return &item.tree };
+        if item.leading_colon.is_some() || path.ident != "crate" && path.ident != "self" {
+            return &item.tree;
+        }
+        let range = match &*path.tree {
+            // It is in scope already.
+            UseTree::Name(_) => bytes(item.span()),
+            tree => bytes(path.ident.span()).start..bytes(tree.span()).start,
+        };
+        self.cut.rewrites.push(Rewrite { range, text: String::new(), closes: false });
+        &path.tree
+    }
+
+    /// All crates that there are can be named without it. Another name is one for later cells, too, and so are macros.
+    fn extern_crate(&mut self, item: &syn::ItemExternCrate) {
+        self.cut.runs = true;
+        let (krate, range) = (item.ident.to_string(), bytes(item.span()));
+        self.cut.mentions.insert(krate.clone());
+        let mut import = |path: String, name: Option<String>| {
+            let mentions = [krate.clone()].into_iter().chain(name.clone()).collect();
+            self.cut.imports.push(Import { path, name, mentions });
+        };
+        if let Some((_, name)) = &item.rename
+            && krate != "self"
+            && name != "_"
+        {
+            import(format!("::{krate}"), Some(name.to_string()));
+        }
+        if item.attrs.iter().any(|attribute| attribute.path().is_ident("macro_use")) {
+            import(format!("::{krate}::*"), None);
+            // It can stand at a crate's root only.
+            let start = bytes(item.extern_token.span).start;
+            self.cut.rewrites.push(Rewrite { range: range.start..start, text: String::new(), closes: false });
+        }
+    }
+
     fn statement(&mut self, statement: &Stmt, is_last: bool, code: &str) {
         match statement {
             Stmt::Item(Item::Use(item)) => {
                 self.cut.runs = true;
+                self.cut.statements += 1;
                 let root = if item.leading_colon.is_some() { "::" } else { "" };
-                imports(&item.tree, root, &mut self.cut.imports);
+                let tree = self.without_crate(item);
+                imports(tree, root, &mut self.cut.imports);
                 self.cut.mentions.extend(mentioned(item.to_token_stream()));
                 return;
             }
-            Stmt::Item(item) => return self.cut.items.push(part(item)),
+            Stmt::Item(Item::ExternCrate(item)) => return self.extern_crate(item),
+            Stmt::Item(item) => {
+                self.cut.has_main |=
+                    matches!(item, Item::Fn(item) if item.sig.ident == "main" && item.sig.inputs.is_empty());
+                return self.cut.items.push(part(item));
+            }
             Stmt::Macro(statement) => {
                 if let Some(part) = statics_of_a_macro(statement) {
                     return self.cut.items.push(part);
                 }
+                self.cut.calls.push(Call::of(bytes(statement.span()), &statement.mac));
                 if is_last && statement.semi_token.is_none() {
                     self.cut.shown = Some(bytes(statement.mac.span()));
                     self.cut.shown_as = Shown::of_macro(&statement.mac.path);
@@ -180,16 +266,26 @@ impl Cutter {
             Stmt::Expr(expression, None) if is_last => {
                 let range = bytes(expression.span());
                 // These have no value, or never come to one.
-                if matches!(expression, Expr::While(_) | Expr::ForLoop(_) | Expr::Assign(_)) {
+                if matches!(expression, Expr::While(_) | Expr::ForLoop(_) | Expr::Assign(_))
+                    || is_conditional(expression)
+                {
                     self.cut.open_end = Some(range.end);
                 } else {
                     self.cut.shown_as = Shown::of(expression, &code[range.clone()]);
                     self.cut.shown = Some(range);
+                    self.cut.rewrites.extend(rewrite::untold(expression));
                 }
             }
             Stmt::Local(local) => {
                 let mut patterns = Patterns::default();
                 patterns.visit_pat(&local.pat);
+                let value = local.init.as_ref().map(|init| &*init.expr);
+                self.cut.lets.push(Let {
+                    range: bytes(statement.span()),
+                    names: patterns.found.iter().map(|binding| binding.name.clone()).collect(),
+                    has_value: value.is_some(),
+                    is_closure: matches!(value, Some(Expr::Closure(_))) && matches!(local.pat, Pat::Ident(_)),
+                });
                 for binding in patterns.found {
                     self.cut.bindings.retain(|known| known.name != binding.name);
                     self.cut.bindings.push(binding);
@@ -198,16 +294,32 @@ impl Cutter {
             Stmt::Expr(..) => {}
         }
         self.cut.runs = true;
+        self.cut.statements += 1;
         self.cut.mentions.extend(mentioned(statement.to_token_stream()));
+        rewrite::columns(statement.to_token_stream(), &mut self.cut.rewrites);
         let mut inside = Inside::default();
         inside.visit_stmt(statement);
         let mut uses = Uses::default();
         uses.visit_stmt(statement);
         self.cut.last.extend(uses.found);
         self.cut.last.sort_by_key(|at| at.start);
+        self.cut.returns.extend(inside.returns);
         self.cut.awaits |= inside.awaits;
         self.cut.is_heavy |= inside.is_heavy;
     }
+}
+
+/// A block with an attribute, such as `#[cfg(unix)] { … }`, which can stand as a statement only.
+fn is_conditional(expression: &Expr) -> bool {
+    let attributes = match expression {
+        Expr::Block(block) => &block.attrs,
+        Expr::Unsafe(block) => &block.attrs,
+        Expr::If(expression) => &expression.attrs,
+        Expr::Match(expression) => &expression.attrs,
+        Expr::Loop(expression) => &expression.attrs,
+        _ => return false,
+    };
+    attributes.iter().any(|attribute| matches!(attribute.style, syn::AttrStyle::Outer))
 }
 
 fn bytes(span: Span) -> Range<usize> {
@@ -238,6 +350,7 @@ impl<'ast> Visit<'ast> for Patterns {
 /// What a statement does.
 #[derive(Default)]
 struct Inside {
+    returns: Vec<Return>,
     awaits: bool,
     is_heavy: bool,
     depth: usize,
@@ -279,6 +392,7 @@ impl<'ast> Visit<'ast> for Inside {
     fn visit_expr(&mut self, expression: &'ast Expr) {
         match expression {
             Expr::Await(_) if self.depth == 0 => self.awaits = true,
+            Expr::Return(expression) if self.depth == 0 => self.returns.push(Return::of(expression)),
             Expr::ForLoop(_) | Expr::While(_) | Expr::Loop(_) | Expr::Closure(_) | Expr::Async(_) => {
                 self.is_heavy = true
             }
@@ -307,9 +421,13 @@ impl<'ast> Visit<'ast> for Inside {
 }
 
 fn imports(tree: &UseTree, path: &str, found: &mut Vec<Import>) {
-    let leaf = |path: String, name: Option<String>| {
+    let mut leaf = |path: String, name: Option<String>| {
+        // `use m::{self}` of what is in scope already, or of a crate: that name means it without an import.
+        if name.as_ref() == Some(&path) {
+            return;
+        }
         let mentions = super::names::words(&path).map(str::to_owned).collect();
-        Import { path, name, mentions }
+        found.push(Import { path, name, mentions });
     };
     match tree {
         UseTree::Path(inner) => imports(&inner.tree, &format!("{path}{}::", inner.ident), found),
@@ -317,9 +435,9 @@ fn imports(tree: &UseTree, path: &str, found: &mut Vec<Import>) {
             let path = path.trim_end_matches("::").to_owned();
             let name = path.rsplit("::").next().map(str::to_owned);
             // `use path::self` brings in what is a module or type only; written in full it brings in the same and more.
-            found.push(leaf(path, name));
+            leaf(path, name);
         }
-        UseTree::Name(name) => found.push(leaf(format!("{path}{}", name.ident), Some(name.ident.to_string()))),
+        UseTree::Name(name) => leaf(format!("{path}{}", name.ident), Some(name.ident.to_string())),
         UseTree::Rename(rename) => {
             let name = rename.rename.to_string();
             let path = if rename.ident == "self" {
@@ -327,215 +445,20 @@ fn imports(tree: &UseTree, path: &str, found: &mut Vec<Import>) {
             } else {
                 format!("{path}{}", rename.ident)
             };
-            found.push(leaf(path, (name != "_").then_some(name)));
+            leaf(path, (name != "_").then_some(name));
         }
-        UseTree::Glob(_) => found.push(leaf(format!("{path}*"), None)),
+        UseTree::Glob(_) => leaf(format!("{path}*"), None),
         UseTree::Group(group) => group.items.iter().for_each(|item| imports(item, path, found)),
     }
 }
 
-/// `thread_local!` and `lazy_static!`, which make items although they look like statements.
-fn statics_of_a_macro(statement: &syn::StmtMacro) -> Option<Part> {
-    let name = statement.mac.path.segments.last()?.ident.to_string();
-    if !["thread_local", "lazy_static"].contains(&name.as_str()) {
-        return None;
-    }
-    let mut part = empty(bytes(statement.span()), statement.to_token_stream());
-    part.is_static = true;
-    let tokens: Vec<_> = statement.mac.tokens.clone().into_iter().collect();
-    for (at, token) in tokens.iter().enumerate() {
-        if token.to_string() != "static" {
-            continue;
-        }
-        if at == 0 || !matches!(tokens[at - 1].to_string().as_str(), "pub") {
-            let start = bytes(token.span()).start;
-            part.edits.push(Edit { range: start..start, text: "pub " });
-        }
-        let name = tokens[at + 1..].iter().map(ToString::to_string).find(|word| word != "ref" && word != "mut");
-        part.defines.extend(name.map(|name| (Space::Value, name)));
-    }
-    Some(part)
-}
-
-fn empty(range: Range<usize>, tokens: proc_macro2::TokenStream) -> Part {
-    Part {
-        range,
-        defines: Vec::new(),
-        about: Vec::new(),
-        mentions: mentioned(tokens),
-        edits: Vec::new(),
-        is_trait: false,
-        is_static: false,
-    }
-}
-
-fn part(item: &Item) -> Part {
-    let mut part = empty(bytes(item.span()), item.to_token_stream());
-    let mut public = |vis: &Visibility, at: Span| show(vis, at, &mut part.edits);
-    let (space, name) = match item {
-        Item::Fn(item) => {
-            public(&item.vis, item.sig.span());
-            (Space::Value, &item.sig.ident)
-        }
-        Item::Struct(item) => {
-            public(&item.vis, item.struct_token.span);
-            fields(&item.fields, &mut part.edits);
-            if !matches!(item.fields, Fields::Named(_)) {
-                part.defines.push((Space::Value, item.ident.to_string()));
-            }
-            (Space::Type, &item.ident)
-        }
-        Item::Union(item) => {
-            public(&item.vis, item.union_token.span);
-            item.fields.named.iter().for_each(|field| field_of(field, &mut part.edits));
-            (Space::Type, &item.ident)
-        }
-        Item::Enum(item) => {
-            public(&item.vis, item.enum_token.span);
-            (Space::Type, &item.ident)
-        }
-        Item::Trait(item) => {
-            let first = item.unsafety.as_ref().map_or(item.trait_token.span, |word| word.span);
-            public(&item.vis, first);
-            part.is_trait = true;
-            (Space::Type, &item.ident)
-        }
-        Item::Type(item) => {
-            public(&item.vis, item.type_token.span);
-            (Space::Type, &item.ident)
-        }
-        Item::Const(item) => {
-            public(&item.vis, item.const_token.span);
-            (Space::Value, &item.ident)
-        }
-        Item::Static(item) => {
-            public(&item.vis, item.static_token.span);
-            part.is_static = true;
-            (Space::Value, &item.ident)
-        }
-        Item::Mod(item) => {
-            public(&item.vis, item.mod_token.span);
-            let mut inside = Restricted { edits: &mut part.edits };
-            item.content.iter().flat_map(|(_, items)| items).for_each(|item| inside.visit_item(item));
-            (Space::Type, &item.ident)
-        }
-        Item::Macro(item) => {
-            let Some(name) = &item.ident else { return part };
-            let is_exported = item.attrs.iter().any(|attribute| attribute.path().is_ident("macro_export"));
-            if !is_exported {
-                let start = bytes(item.mac.path.span()).start;
-                part.edits.push(Edit { range: start..start, text: "#[macro_export] " });
-            }
-            (Space::Macro, name)
-        }
-        Item::Impl(item) => {
-            let is_inherent = item.trait_.is_none();
-            part.about.extend(head(&item.self_ty));
-            part.about.extend(item.trait_.iter().filter_map(|(path, _)| last_word(path)));
-            for inner in item.items.iter().filter(|_| is_inherent) {
-                match inner {
-                    ImplItem::Fn(inner) => show(&inner.vis, inner.sig.span(), &mut part.edits),
-                    ImplItem::Const(inner) => show(&inner.vis, inner.const_token.span, &mut part.edits),
-                    ImplItem::Type(inner) => show(&inner.vis, inner.type_token.span, &mut part.edits),
-                    _ => {}
-                }
-            }
-            return part;
-        }
-        Item::ForeignMod(item) => {
-            for inner in &item.items {
-                match inner {
-                    syn::ForeignItem::Fn(inner) => {
-                        show(&inner.vis, inner.sig.span(), &mut part.edits);
-                        part.defines.push((Space::Value, inner.sig.ident.to_string()));
-                    }
-                    syn::ForeignItem::Static(inner) => {
-                        show(&inner.vis, inner.static_token.span, &mut part.edits);
-                        part.defines.push((Space::Value, inner.ident.to_string()));
-                    }
-                    _ => {}
-                }
-            }
-            return part;
-        }
-        _ => return part,
-    };
-    part.defines.push((space, name.to_string()));
-    part
-}
-
-/// Makes something that has no visibility of its own visible to later cells, which are other crates.
-fn show(vis: &Visibility, at: Span, edits: &mut Vec<Edit>) {
-    match vis {
-        Visibility::Public(_) => {}
-        Visibility::Restricted(vis) => edits.push(Edit { range: bytes(vis.span()), text: "pub" }),
-        Visibility::Inherited => {
-            let start = bytes(at).start;
-            edits.push(Edit { range: start..start, text: "pub " });
-        }
-    }
-}
-
-fn fields(fields: &Fields, edits: &mut Vec<Edit>) {
-    match fields {
-        Fields::Named(fields) => fields.named.iter().for_each(|field| field_of(field, edits)),
-        Fields::Unnamed(fields) => fields.unnamed.iter().for_each(|field| field_of(field, edits)),
-        Fields::Unit => {}
-    }
-}
-
-fn field_of(field: &syn::Field, edits: &mut Vec<Edit>) {
-    let at = field.ident.as_ref().map_or_else(|| field.ty.span(), syn::Ident::span);
-    show(&field.vis, at, edits);
-}
-
-/// Inside a module, what is private stays so; `pub(crate)` is what later cells see.
-struct Restricted<'a> {
-    edits: &'a mut Vec<Edit>,
-}
-
-impl<'ast> Visit<'ast> for Restricted<'_> {
-    fn visit_vis_restricted(&mut self, vis: &'ast syn::VisRestricted) {
-        if vis.path.is_ident("crate") || vis.path.is_ident("super") {
-            self.edits.push(Edit { range: bytes(vis.span()), text: "pub" });
-        }
-    }
-}
-
-fn head(ty: &syn::Type) -> Option<String> {
-    match ty {
-        syn::Type::Path(path) => last_word(&path.path),
-        syn::Type::Reference(reference) => head(&reference.elem),
-        syn::Type::Paren(inner) => head(&inner.elem),
-        syn::Type::Group(inner) => head(&inner.elem),
-        syn::Type::TraitObject(object) => object.bounds.iter().find_map(|bound| match bound {
-            syn::TypeParamBound::Trait(bound) => last_word(&bound.path),
-            _ => None,
-        }),
-        _ => None,
-    }
-}
-
-fn last_word(path: &syn::Path) -> Option<String> {
-    path.segments.last().map(|segment| segment.ident.to_string())
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::item::Space;
     use super::*;
 
     fn names(cut: &Cut) -> Vec<&str> {
         cut.bindings.iter().map(|binding| binding.name.as_str()).collect()
-    }
-
-    /// The items as later cells see them.
-    fn shown_items(code: &str) -> String {
-        let cut = cut(code).unwrap();
-        let mut edits: Vec<Edit> = cut.items.iter().flat_map(|item| item.edits.clone()).collect();
-        edits.sort_by_key(|edit| edit.range.start);
-        let mut text = code.to_owned();
-        edits.iter().rev().for_each(|edit| text.replace_range(edit.range.clone(), edit.text));
-        text
     }
 
     #[test]
@@ -552,7 +475,7 @@ mod tests {
     fn a_cell_is_cut_into_items_imports_statements_and_what_it_shows() {
         let code = "use std::fmt::{self, Display as D, *};\nstruct P(i64);\nlet mut p = P(1);\nlet (a, Some(b)) = q else { panic!() };\np.0 + a";
         let cut = cut(code).unwrap();
-        assert_eq!(cut.items[0].defines, [(Space::Value, "P".into()), (Space::Type, "P".into())]);
+        assert_eq!(cut.items[0].names().collect::<Vec<_>>(), [(Space::Value, "P"), (Space::Type, "P")]);
         let imports: Vec<String> = cut.imports.iter().map(Import::text).collect();
         assert_eq!(imports, ["use std::fmt;", "use std::fmt::Display as D;", "use std::fmt::*;"]);
         assert_eq!(names(&cut), ["p", "a", "b"]);
@@ -570,22 +493,27 @@ mod tests {
     }
 
     #[test]
-    fn everything_in_an_item_that_was_private_is_public_and_modules_keep_their_secrets() {
-        assert_eq!(
-            shown_items("struct P { x: i64, pub(crate) y: i64 } impl P { fn new() -> P { P { x: 1, y: 2 } } }"),
-            "pub struct P { pub x: i64, pub y: i64 } impl P { pub fn new() -> P { P { x: 1, y: 2 } } }"
-        );
-        assert_eq!(shown_items("struct T(#[a] i64, String);"), "pub struct T(#[a] pub i64, pub String);");
-        assert_eq!(shown_items("#[inline] async unsafe fn f() {}"), "#[inline] pub async unsafe fn f() {}");
-        assert_eq!(
-            shown_items("mod m { fn hidden() {} pub(crate) fn seen() {} }"),
-            "pub mod m { fn hidden() {} pub fn seen() {} }"
-        );
-        assert_eq!(shown_items("impl Display for P { fn fmt(&self) {} }"), "impl Display for P { fn fmt(&self) {} }");
-        assert_eq!(
-            shown_items("macro_rules! m { () => {} }\nthread_local! { static A: u8 = 1; }"),
-            "#[macro_export] macro_rules! m { () => {} }\nthread_local! { pub static A: u8 = 1; }"
-        );
+    fn a_use_of_the_own_crate_is_one_of_what_is_in_scope() {
+        let of = |code: &str| {
+            let cut = cut(code).unwrap();
+            let mut text = code.to_owned();
+            cut.rewrites.iter().rev().for_each(|rewrite| text.replace_range(rewrite.range.clone(), &rewrite.text));
+            (text, cut.imports.iter().map(Import::text).collect::<Vec<_>>().concat())
+        };
+        assert_eq!(of("use crate::util::f;"), ("use util::f;".into(), "use util::f;".into()));
+        assert_eq!(of("use crate::{a::b, c::*};"), ("use {a::b, c::*};".into(), "use a::b;use c::*;".into()));
+        assert_eq!(of("use crate::P;"), (String::new(), String::new()));
+        assert_eq!(of("use self::m::f as g;").1, "use m::f as g;");
+    }
+
+    #[test]
+    fn an_extern_crate_is_a_name_for_later_cells_if_it_has_another_or_macros() {
+        let imports = |code: &str| cut(code).unwrap().imports.iter().map(Import::text).collect::<Vec<_>>();
+        assert_eq!(imports("extern crate itoa;"), [""; 0]);
+        assert_eq!(imports("extern crate itoa as number;"), ["use ::itoa as number;"]);
+        assert_eq!(imports("#[macro_use] extern crate lazy_static;"), ["use ::lazy_static::*;"]);
+        assert_eq!(cut("#[macro_use] extern crate a;").unwrap().rewrites[0].range, 0..13);
+        assert!(cut("extern crate itoa;").unwrap().items.is_empty());
     }
 
     #[test]
@@ -621,10 +549,5 @@ mod tests {
     #[test]
     fn what_is_not_rust_is_not_cut() {
         assert!(cut("let = 3").is_none() && cut("fn f( {").is_none());
-    }
-
-    #[test]
-    fn an_impl_knows_what_it_is_about() {
-        assert_eq!(cut("impl<T> m::Shape<T> for &Point<T> {}").unwrap().items[0].about, ["Point", "Shape"]);
     }
 }

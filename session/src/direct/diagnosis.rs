@@ -99,6 +99,11 @@ impl Message {
         self.code.as_ref().map(|code| code.code.as_str())
     }
 
+    /// One of its notes has these words.
+    pub fn notes(&self, words: &str) -> bool {
+        self.children.iter().any(|child| child.message.contains(words))
+    }
+
     /// The variable whose type it tells, and the type.
     pub fn variable_type<'a>(&self, texts: &'a Texts) -> Option<(&'a str, String)> {
         if self.code() != Some("trivial_casts") {
@@ -111,13 +116,49 @@ impl Message {
 
     /// The glue that it complains of, and whether as its main point.
     pub fn glue<'a>(&self, texts: &'a Texts) -> Vec<(&'a Glue, bool)> {
-        let mut found = Vec::new();
-        for span in &self.spans {
-            if let Place::Glue(glue) = place(span, texts) {
-                found.push((glue, span.is_primary));
-            }
-        }
+        let of = |message: &Message, is_main: bool| -> Vec<(&'a Glue, bool)> {
+            let glue = |span: &Span| match place(span, texts) {
+                Place::Glue(glue) => Some((glue, is_main && span.is_primary)),
+                _ => None,
+            };
+            message.spans.iter().filter_map(glue).collect()
+        };
+        let mut found = of(self, true);
+        found.extend(self.children.iter().flat_map(|child| of(child, false)));
         found
+    }
+
+    /// Whether these words are in its text, or at one of its places.
+    pub fn says(&self, words: &str) -> bool {
+        let is_at = |span: &Span| span.label.as_ref().is_some_and(|label| label.contains(words));
+        self.message.contains(words)
+            || self.spans.iter().any(is_at)
+            || self.children.iter().any(|child| child.says(words))
+    }
+
+    /// The stretches of the cell of which it says these words.
+    pub fn labelled(&self, words: &str, texts: &Texts) -> Vec<Range<usize>> {
+        let is_meant = |span: &&Span| span.label.as_ref().is_some_and(|label| label.contains(words));
+        let of = |span: &Span| match place(span, texts) {
+            Place::Cell(_, range) => Some(range),
+            _ => None,
+        };
+        self.spans.iter().filter(is_meant).filter_map(of).collect()
+    }
+
+    /// It is about the conversion of an error by `?` or `return` into what a cell can end with.
+    pub fn is_of_conversion(&self) -> bool {
+        (self.says("Failed") || self.says("Returned")) && self.says("`std::fmt::Display`")
+    }
+
+    /// It says where something was made for types with which it does not work.
+    pub fn is_of_instantiation(&self) -> bool {
+        self.level == "note" && self.message.starts_with("the above error was encountered while instantiating")
+    }
+
+    /// It is about showing a value that has no `Debug`.
+    pub fn is_of_showing(&self) -> bool {
+        self.message.ends_with("as it is not declared as mutable") || self.says("as mutable") || self.says("Debug")
     }
 
     /// The stretch of the cell that it is mainly about.
@@ -151,7 +192,29 @@ impl Message {
                 _ => {}
             }
         }
-        Finding { code: self.code().map(str::to_owned), message: self.message.clone(), marks, notes, helps }
+        let called = self.called(texts).map(|(cell, range)| {
+            let mark = Mark { cell, range: range.clone(), label: "in this macro call".into() };
+            if !marks.iter().any(|known| known.cell == cell && known.range == range) {
+                marks.push(mark);
+            }
+            (cell, range.start)
+        });
+        let code = self.code().map(str::to_owned);
+        Finding { code, message: self.message.clone(), marks, notes, helps, called }
+    }
+
+    /// Where the macro is called in which its main place lies.
+    fn called(&self, texts: &Texts) -> Option<(CellId, Range<usize>)> {
+        let mut span = self.spans.iter().find(|span| span.is_primary)?;
+        let mut called = None;
+        while let Some(expansion) = &span.expansion {
+            span = &expansion.span;
+            if let Some(text) = texts.get(&span.file_name) {
+                called =
+                    text.original(span.byte_start..span.byte_end).map(|range| (CellId(text.cell), range)).or(called);
+            }
+        }
+        called
     }
 
     /// The text, with the edit that it proposes where that is short.
@@ -168,6 +231,40 @@ impl Message {
             [edit] if !self.message.contains(&format!("`{edit}`")) => format!("{}: `{edit}`", self.message),
             _ => self.message.clone(),
         }
+    }
+}
+
+/// Says of a crate that is not there how it is brought in.
+pub fn explain_crate(finding: &mut Finding) {
+    const MISSING: [&str; 2] = ["missing a crate named `", "can't find crate for `"];
+    let texts = finding.helps.iter().chain([&finding.message]);
+    let found = texts.flat_map(|text| MISSING.iter().filter_map(move |words| text.split_once(words)));
+    let Some(name) = found.filter_map(|(_, rest)| rest.split_once('`')).map(|(name, _)| name.to_owned()).next() else {
+        return;
+    };
+    finding.helps.retain(|help| !help.contains("missing a crate named"));
+    finding.helps.push(format!("to use a crate of this name, write `:dep {name}`"));
+}
+
+/// The statements of a cell stand in a closure of ours, of which nobody is told: for a person they stand in the cell.
+pub fn explain_closure(finding: &mut Finding) {
+    const ENDING: &str = "`Result<(), mobula::__private::Failed>`";
+    if finding.marks.iter().any(|mark| mark.label.contains(ENDING)) {
+        finding.message = finding.message.replace("in a closure that returns `Result`", "in a cell");
+        finding.marks.iter_mut().for_each(|mark| mark.label = mark.label.replace(ENDING, "the end of a cell"));
+    }
+    // The closure that it names stands in no cell.
+    let is_ours = finding.code.as_deref() == Some("E0267")
+        && !finding.marks.iter().any(|mark| mark.label.contains("enclosing closure"));
+    if is_ours {
+        let outside = if finding.message.contains("`break`") {
+            "outside of a loop or labeled block"
+        } else {
+            "outside of a loop"
+        };
+        finding.code = Some("E0268".into());
+        finding.message = finding.message.replace("inside of a closure", outside);
+        finding.marks.iter_mut().for_each(|mark| mark.label = mark.label.replace("inside of a closure", outside));
     }
 }
 

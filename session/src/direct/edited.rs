@@ -14,6 +14,8 @@ pub enum Glue {
     Put(String),
     /// The compiler says what type a variable has.
     Type(String),
+    /// An import of the session's, by its place among them.
+    Import(usize),
 }
 
 /// A stretch that was copied.

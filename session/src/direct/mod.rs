@@ -13,48 +13,76 @@
 //! ```text
 //! cut, names     a cell's code, in pieces          rustc           the compiler
 //! last, fate      `_`, the value shown last
-//! book           what the session has made         diagnosis       what it says
+//! item           one item                         waiting         why an older item waits
+//! program        the newest definition of each     diagnosis       what the compiler says
+//! book           that, and the variables
 //! write, edited  what the compiler reads           child           the cell host's process
+//! rewrite        what of the statements is written otherwise
+//! item_macro     macro calls that make items
 //! plan           what a cell does with variables   commands        lines that begin with `:`
+//! files          files that a cell includes        dep, foreign    crates; commands of other programs
 //! ```
 
 mod book;
+mod cargo_error;
 mod child;
 mod commands;
 mod cut;
+mod dep;
 mod diagnosis;
 pub mod edited;
 mod fate;
+mod files;
+mod foreign;
+mod item;
+mod item_macro;
 mod last;
+mod listing;
 mod names;
 mod plan;
+mod program;
+mod rewrite;
 mod rustc;
+mod waiting;
 mod write;
 
 use crate::analysis::{Analysis, Known};
 use crate::analyst::Snapshot;
 use crate::base::{self, Base, Template};
-use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Sink};
+use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Sink, Stream};
 use crate::host::Host;
 use crate::link::Link;
+use crate::record::Death;
 use crate::report::{self, Finding};
 use crate::running::Running;
+use crate::session::Settings;
 use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 use crate::verdict;
-use book::{Book, Source, Standing, Unit};
+use book::{Book, Standing};
 use child::Child;
 use commands::Habits;
-pub use commands::complete as complete_command;
+pub use commands::{complete as complete_command, without_commands};
 use cut::{Cut, cut};
+pub use cut::{Grammar, grammar};
 use diagnosis::{Message, Texts};
+use edited::Glue;
+use item_macro::Call;
 use plan::Planned;
-use rustc::{Compiled, Job, Kind, compile, entry};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use program::{Change, Changed, Definition, Program, Stage};
+use rustc::{Compiled, Job, Kind, compile, entry, expand};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use write::{Within, file_name};
+use write::{Memory, Source, Within, Written, file_name};
+
+/// Whether code is a program: it has a `main`, which its own statements do not call.
+pub fn is_program(code: &str) -> bool {
+    let (_, code) = commands::apart(code);
+    cut(&code).is_some_and(|cut| cut.has_main && !cut.mentions.contains("main") && cut.shown.is_none())
+}
 
 /// How often a cell is compiled again because of what became of its variables.
 const ROUNDS_MAX: usize = 8;
@@ -86,8 +114,20 @@ pub struct Direct {
     child: Child,
     book: Book,
     speed: Speed,
+    /// The last run of each cell that the front end knows by a name.
+    runs: HashMap<String, CellId>,
+    /// The run before of the cell that runs now.
+    earlier: Option<CellId>,
     /// Crates that `:dep` added.
     deps: Vec<(String, String)>,
+    /// Of those on this machine, what changes when they are edited.
+    stamps: HashMap<String, u64>,
+    /// What paths in cells are relative to.
+    folder: PathBuf,
+    /// What `std::env::args()` gives in cells: a program's name, and its arguments.
+    arguments: Vec<OsString>,
+    /// With which code the cell's own process has ended.
+    exit: Option<i32>,
     /// Versions of `base`: a number for each.
     bases: u32,
     sources: Arc<Sources>,
@@ -128,8 +168,35 @@ impl Folders {
     }
 
     fn unit(&self, number: u32) -> PathBuf {
-        self.units.join(format!("lib{}.so", Unit::krate(number)))
+        self.units.join(format!("lib{}.so", program::krate(number)))
     }
+}
+
+/// What came of compiling a unit.
+enum Unit {
+    Compiled,
+    /// It does not compile; an import of the session's may be what is wrong.
+    Refused {
+        findings: Vec<Finding>,
+        import: Option<cut::Import>,
+    },
+}
+
+/// What a change compiles, as texts: macros first, because they have to stand before what uses them, then cell by cell.
+fn sources_of(change: &Change) -> Vec<Source> {
+    let mut sources: BTreeMap<(bool, CellId), Source> = BTreeMap::new();
+    for known in change.definitions() {
+        let (cell, is_macros) = (known.cell, known.part.is_macro);
+        let memory = match (change.memory(known), change.symbol(known)) {
+            (Some((symbol, _)), _) => Memory::Kept(symbol.to_owned()),
+            (None, Some(symbol)) => Memory::Made(symbol),
+            (None, None) => Memory::Unnamed,
+        };
+        let written = Written { part: known.part.clone(), superseded: known.superseded.clone(), memory };
+        let new = || Source { cell, code: known.code.clone(), items: Vec::new(), is_macros };
+        sources.entry((!is_macros, cell)).or_insert_with(new).items.push(written);
+    }
+    sources.into_values().collect()
 }
 
 /// A cell that has been compiled and not yet run.
@@ -161,6 +228,15 @@ impl Clock {
     }
 }
 
+/// Says of what does not compile, because it is meant for another program, what there is here.
+fn explain_habit(error: CellError, code: &str) -> CellError {
+    let is_nonsense = matches!(error.name.as_str(), "CompileError" | "E0425" | "E0433" | "E0600");
+    match foreign::instead(code).filter(|_| is_nonsense) {
+        Some(hint) => report::plain_error("CommandError", &hint),
+        None => error,
+    }
+}
+
 /// Names as they stand in a sentence.
 fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
@@ -171,7 +247,9 @@ impl Direct {
     ///
     /// # Errors
     /// A sentence that says what is missing, or what the compiler said.
+    #[allow(clippy::too_many_arguments)] // Each is a part of the session's, and this is where they meet.
     pub fn start(
+        settings: &Settings,
         host: Arc<dyn Host>,
         link: Arc<Link>,
         sources: Arc<Sources>,
@@ -187,7 +265,7 @@ impl Direct {
         let unwritable = |error: std::io::Error| format!("the session's folder cannot be written: {error}");
         let folders = Folders::make(&cells).map_err(unwritable)?;
         let base = Base::new(&template.built()?, &toolchain, &cells.join("stubs")).map_err(unwritable)?;
-        let child = Child::start(&*host, link.socket())?;
+        let child = Child::start(&*host, link.socket(), &settings.arguments)?;
         Ok(Direct {
             host,
             toolchain,
@@ -197,31 +275,45 @@ impl Direct {
             child,
             book: Book::default(),
             speed: Speed::default(),
+            runs: HashMap::new(),
+            earlier: None,
             deps: Vec::new(),
+            stamps: HashMap::new(),
+            folder: settings.folder(),
+            arguments: settings.arguments.clone(),
+            exit: None,
             bases: 0,
             sources,
             link,
             sink,
             running,
-            habits: Habits::default(),
+            habits: Habits { told_main: !settings.arguments.is_empty(), ..Habits::default() },
             known,
             analysis,
         })
     }
 
     /// Runs one cell.
-    pub fn execute(&mut self, cell: CellId, code: &str, input: Option<InputReader>) -> Outcome {
+    ///
+    /// `origin` is what the front end calls the cell, where it has names for them: of a cell that is run again, the items that it does not
+    /// have any more end.
+    pub fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
         let begin = Instant::now();
-        self.running.reset();
+        self.earlier = origin.and_then(|origin| self.runs.get(origin)).copied().filter(|_| !self.habits.keeps);
+        self.exit = None;
         self.sources.add_cell(cell, code);
         self.link.begin(cell, input.clone());
         let mut clock = Clock::default();
         let (commands, code) = commands::apart(code);
         let mut result = self.commands(cell, &commands, input.as_ref());
         if result.is_ok() && !code.trim().is_empty() {
-            result = self.evaluate(cell, &code, &mut clock);
+            result = self.evaluate(cell, &code, &mut clock).map_err(|error| explain_habit(error, &code));
         } else {
             drop(self.link.end());
+        }
+        self.earlier = None;
+        if let Some(origin) = origin.filter(|_| result.is_ok()) {
+            self.runs.insert(origin.to_owned(), cell);
         }
         clock.add("total", begin.elapsed());
         self.after(cell, &result, &clock);
@@ -231,12 +323,21 @@ impl Direct {
             deps: self.deps.clone(),
             lock: (!self.deps.is_empty()).then(|| self.project_lock()),
         });
-        Outcome { cell, result, phases: clock.phases }
+        Outcome { cell, result, phases: clock.phases, exit: self.exit }
+    }
+
+    fn start_child(&self) -> Result<Child, CellError> {
+        Child::start(&*self.host, self.link.socket(), &self.arguments)
+            .map_err(|error| report::plain_error("SessionError", &error))
     }
 
     fn evaluate(&mut self, cell: CellId, code: &str, clock: &mut Clock) -> Result<(), CellError> {
         let mut cut = clock.time("parse", || cut(code));
+        cut.iter_mut().for_each(|cut| files::resolve(cut, code, &self.folder));
         cut.iter_mut().for_each(|cut| self.book.resolve(cut));
+        if let Some(cut) = &mut cut {
+            clock.time("items", || self.find_item_macros(cell, code, cut));
+        }
         let ready = match &cut {
             Some(cut) => self.prepare(cell, code, cut, clock),
             None => Err(self.explain_nonsense(cell, code)),
@@ -249,32 +350,101 @@ impl Direct {
             }
         };
         self.book = ready.book;
+        if cut.as_ref().is_some_and(|cut| cut.has_main && !cut.mentions.contains("main")) && !self.habits.told_main {
+            self.habits.told_main = true;
+            self.remark(cell, "`main` is defined; write `main()` to run it");
+        }
         let Some(library) = ready.library else {
             drop(self.link.end());
             return Ok(());
         };
-        let lives = self.child.run(&library, &entry(cell), ready.planned.fate());
+        let lives = self.child.run(&library, &entry(cell), ready.planned.word());
         let record = self.link.end();
         clock.phases.extend(verdict::phases(&record));
         if let Err(error) = lives {
             // Nobody is left who has the variables.
             self.book.variables.clear();
-            self.child = Child::start(&*self.host, self.link.socket())
-                .map_err(|again| report::plain_error("SessionError", &again))?;
+            self.child = self.start_child()?;
             return Err(verdict::terminated(&record, &error));
         }
+        self.exit = match &record.death {
+            Some(Death::Exit(code)) if !record.interrupted => Some(*code),
+            _ => None,
+        };
         let result = verdict::judge(cell, &record, &self.sources, &self.sink);
         if record.death.is_none() && record.load_failed.is_none() && !record.undone {
-            ready.planned.happened(&mut self.book, cell, result.is_ok());
+            ready.planned.happened(&mut self.book, cell, result.is_ok() && !record.returned);
         }
         result
+    }
+
+    /// Finds the macro calls that make items. The compiler is only asked about those that look as if they did.
+    fn find_item_macros(&self, cell: CellId, code: &str, cut: &mut Cut) {
+        if cut.calls.is_empty() {
+            return;
+        }
+        let definitions = self.book.program.definitions();
+        let makers: HashSet<&str> = definitions
+            .iter()
+            .map(|known| &known.part)
+            .chain(&cut.items)
+            .filter(|part| part.makes_items)
+            .flat_map(|part| part.names().map(|(_, name)| name))
+            .collect();
+        let makes = |call: &&Call| call.has_items || call.name.as_deref().is_some_and(|name| makers.contains(name));
+        let calls: Vec<Call> = cut.calls.iter().filter(makes).cloned().collect();
+        if calls.is_empty() {
+            return;
+        }
+        let (imports, units) = self.book.program.prelude(&cut.mentions, &HashSet::new(), &BTreeSet::new());
+        let mut text = write::unit(&[], &imports, &units).text;
+        let macros = cut.items.iter().filter(|item| item.is_macro);
+        macros.for_each(|item| text.push_str(&(item_macro::edited(code, item) + "\n")));
+        cut.imports.iter().for_each(|import| text.push_str(&format!("{}\n", import.text())));
+        let module = |at: usize| format!("mobula_expanded_{at}");
+        for (at, call) in calls.iter().enumerate() {
+            text.push_str(&format!("mod {} {{ use super::*; {} }}\n", module(at), call.text(code)));
+        }
+        let (source, expanded) = (format!("calls of {cell}"), self.folders.run.join("expanded.rs"));
+        let job = Job {
+            dir: &self.folders.run,
+            source: &source,
+            krate: "calls",
+            kind: Kind::Unit,
+            library: &expanded,
+            units: &self.units(units),
+            units_dir: &self.folders.units,
+            opt_level: "0",
+            warns: false,
+            brief: true,
+        };
+        let is_written = std::fs::write(self.folders.run.join(&source), &text).is_ok();
+        // Where it cannot be expanded, the compiler says why when it meets the call as a statement.
+        if is_written && expand(&self.base, &job, &self.running).unwrap_or(false) {
+            let text = std::fs::read_to_string(&expanded).unwrap_or_default();
+            for (at, call) in calls.iter().enumerate() {
+                if let Some(part) = call.part(item_macro::items_in(&text, &module(at))) {
+                    cut.add_item_of_call(part);
+                }
+            }
+        }
     }
 
     /// Compiles what there is to compile.
     fn prepare(&mut self, cell: CellId, code: &str, cut: &Cut, clock: &mut Clock) -> Result<Ready, CellError> {
         let mut book = self.book.clone();
-        if !cut.items.is_empty() {
-            clock.time("items", || self.compile_items(&mut book, cell, code, cut))?;
+        let mut changed = None;
+        if !cut.items.is_empty() || !cut.imports.is_empty() || self.earlier.is_some() {
+            let change = book.program.change(cell, code, &cut.items, &cut.imports, self.earlier);
+            let begin = Instant::now();
+            let is_empty = change.is_empty();
+            let done = self.compile_change(change, cell)?;
+            if !is_empty {
+                clock.add("items", begin.elapsed());
+            }
+            // What the statements do with a variable that the cell's items have taken the name of is theirs.
+            book.take(&done, cell);
+            changed = Some(done);
         }
         let mut planned = Planned::new(cut, &book.variables);
         let library = if cut.runs {
@@ -284,58 +454,79 @@ impl Direct {
         } else {
             None
         };
-        book.add_imports(&cut.imports);
+        if let Some(changed) = changed {
+            self.tell(cell, &changed);
+        }
         Ok(Ready { library, book, planned })
     }
 
-    fn compile_items(&self, book: &mut Book, cell: CellId, code: &str, cut: &Cut) -> Result<(), CellError> {
-        let joined = book.joined(cut);
-        let mut sources = book.sources_of(&joined, cut, &book.staying(&joined, cut));
-        let statics = listed(&Book::statics_of(&sources));
-        sources.push(Source { cell, code: code.to_owned(), items: cut.items.clone(), imports: cut.imports.clone() });
-        let number = book.number();
-        let unit = self.compile_unit(book, number, sources, &joined, cell)?;
-        book.add_unit(unit, &joined);
-        if !statics.is_empty() {
-            let text = format!(
-                "{statics}: a static that begins anew, because its cell had to be compiled again together with this one"
-            );
-            (self.sink)(Event::Notice { text });
+    /// Compiles what a change has to compile. Older items that do not fit wait.
+    fn compile_change(&self, mut change: Change, cell: CellId) -> Result<Changed, CellError> {
+        while !change.is_empty() {
+            match self.compile_unit(&change, cell)? {
+                Unit::Compiled => break,
+                Unit::Refused { import: Some(import), .. } => change.set_import_aside(&import),
+                Unit::Refused { findings, import: None } => {
+                    if let Err(findings) = change.set_aside(findings) {
+                        return Err(report::compile_errors(findings, cell, &|cell| self.sources.code(cell)));
+                    }
+                }
+            }
         }
-        Ok(())
+        Ok(change.finish())
     }
 
-    fn compile_unit(
-        &self,
-        book: &Book,
-        number: u32,
-        sources: Vec<Source>,
-        joined: &BTreeSet<u32>,
-        cell: CellId,
-    ) -> Result<Unit, CellError> {
-        let items = || sources.iter().flat_map(|source| &source.items);
-        let mentions: HashSet<String> = items().flat_map(|item| item.mentions.iter().cloned()).collect();
-        let mut own: HashSet<&str> =
-            items().flat_map(|item| item.defines.iter().map(|(_, name)| name.as_str())).collect();
-        let newest = sources.last().map(|source| source.imports.as_slice()).unwrap_or_default();
-        own.extend(newest.iter().filter_map(|import| import.name.as_deref()));
-        let (mut imports, units) = book.prelude(&mentions, &own, joined);
-        newest.iter().for_each(|import| imports.push_str(&import.text()));
+    /// Says what has become of older items.
+    fn tell(&self, cell: CellId, changed: &Changed) {
+        let notice = |text: String| {
+            (self.sink)(Event::Text { cell, stream: Stream::Stderr, text: text + "\n" });
+        };
+        let named = |known: &Arc<Definition>| format!("`{}` of cell {}", known.title(), known.cell);
+        if !changed.waits.is_empty() {
+            let why = |known: &Arc<Definition>| match &known.stage {
+                Stage::Waits(finding, _) => format!("{}: {}", named(known), self.book.program.spoken(&finding.message)),
+                Stage::Compiled(_) => named(known),
+            };
+            let (count, verb) = match changed.waits.len() {
+                1 => ("1 item".to_owned(), "waits"),
+                count => (format!("{count} items"), "wait"),
+            };
+            let reasons: Vec<String> = changed.waits.iter().map(why).collect();
+            notice(format!("{count} {verb}: {}", reasons.join("; ")));
+        }
+        if !changed.back.is_empty() {
+            let back: Vec<String> = changed.back.iter().map(named).collect();
+            notice(format!("back, because it compiles again: {}", back.join(", ")));
+        }
+        if !changed.anew.is_empty() {
+            let names: Vec<&str> = changed.anew.iter().map(String::as_str).collect();
+            notice(format!(
+                "{}: a static that begins anew, because it had to be compiled again with what it depends on",
+                listed(&names)
+            ));
+        }
+    }
 
+    fn compile_unit(&self, change: &Change, cell: CellId) -> Result<Unit, CellError> {
+        let sources = sources_of(change);
+        let (imports, units) = change.prelude();
+        let number = change.number();
         let mut texts = Texts::new();
         let dir = self.folders.items.join(number.to_string());
         let unwritable =
             |error: std::io::Error| report::plain_error("SessionError", &format!("the session's folder: {error}"));
-        std::fs::create_dir_all(&dir).map_err(unwritable)?;
+        std::fs::create_dir_all(dir.join("macros")).map_err(unwritable)?;
         for source in &sources {
             let text = write::items(source);
-            std::fs::write(dir.join(file_name(source.cell)), &text.text).map_err(unwritable)?;
-            texts.insert(file_name(source.cell), text);
+            std::fs::write(dir.join(source.file()), &text.text).map_err(unwritable)?;
+            texts.insert(source.file(), text);
         }
-        let krate = Unit::krate(number);
+        let krate = program::krate(number);
         let root = format!("{krate}.rs");
-        std::fs::write(dir.join(&root), write::unit(&sources, &imports)).map_err(unwritable)?;
-        let job = Job {
+        let text = write::unit(&sources, &imports, &units);
+        std::fs::write(dir.join(&root), &text.text).map_err(unwritable)?;
+        texts.insert(root.clone(), text);
+        let mut job = Job {
             dir: &dir,
             source: &root,
             krate: &krate,
@@ -347,13 +538,32 @@ impl Direct {
             warns: self.habits.warnings,
             brief: true,
         };
-        let compiled = self.compile(&job)?;
+        let mut compiled = self.compile(&job)?;
+        if !compiled.is_well && waiting::meets_itself(&compiled) {
+            job.brief = false;
+            compiled = self.compile(&job)?;
+        }
         if !compiled.is_well {
-            return Err(self.explain(cell, &compiled, &texts, &BTreeMap::new()));
+            let errors = compiled.messages.iter().filter(|message| message.is_error());
+            let import = errors.flat_map(|message| message.glue(&texts)).find_map(|(glue, _)| match glue {
+                Glue::Import(number) => imports[*number].import.clone(),
+                _ => None,
+            });
+            let own = cut(&self.sources.code(cell)).unwrap_or_default();
+            let is_variable = |name: &str| {
+                self.book.variables.contains_key(name) || own.bindings.iter().any(|binding| binding.name == name)
+            };
+            let captured = |finding: &mut Finding| plan::explain_captured(finding, is_variable);
+            let findings = self.findings(&compiled, &texts, &change.program, captured);
+            return match findings.is_empty() && import.is_none() {
+                true => Err(self.failed(&compiled)),
+                false => Ok(Unit::Refused { findings, import }),
+            };
         }
         self.warn(cell, &compiled.messages, &texts);
+        texts.remove(&root);
         texts.into_values().for_each(|text| self.sources.add_text(text));
-        Ok(Unit { number, sources })
+        Ok(Unit::Compiled)
     }
 
     fn compile_cell(
@@ -365,15 +575,14 @@ impl Direct {
         planned: &mut Planned,
         library: &Path,
     ) -> Result<(), CellError> {
-        let own: HashSet<&str> = cut.imports.iter().filter_map(|import| import.name.as_deref()).collect();
-        let (imports, mut units) = book.prelude(&cut.mentions, &own, &BTreeSet::new());
+        // What the cell itself imports is among it: a later `use` of the cell's may begin with an earlier one's name.
+        let (imports, mut units) = book.prelude(&cut.mentions, &HashSet::new());
         for variable in planned.plan.takes.values().chain(planned.plan.empty.values()) {
-            units.extend(Unit::numbers_in(&variable.ty));
+            units.extend(program::units_in(&variable.ty));
             if let Standing::Function(path) = &variable.standing {
-                units.extend(Unit::numbers_in(path));
+                units.extend(program::units_in(path));
             }
         }
-        let within = self.within(cut);
         let (source, krate) = (file_name(cell), format!("cell_{cell}"));
         let units = self.units(units);
         let mut job = Job {
@@ -389,6 +598,7 @@ impl Direct {
             brief: false,
         };
         for _ in 0..ROUNDS_MAX {
+            let within = self.within(planned.plan.awaits);
             let text = write::cell(cell, code, cut, &imports, &planned.plan, &within);
             std::fs::write(self.folders.run.join(&source), &text.text)
                 .map_err(|error| report::plain_error("SessionError", &format!("the session's folder: {error}")))?;
@@ -400,13 +610,15 @@ impl Direct {
                 texts.into_values().for_each(|text| self.sources.add_text(text));
                 return Ok(());
             }
-            if planned.mend(&compiled.messages, &texts, cell) {
+            // Types are told before borrows are looked at, also of a cell that is refused.
+            planned.learn(&compiled.messages, &texts);
+            if planned.mend(&compiled.messages, &texts, cut, cell) {
                 continue;
             }
             // Once more, for the words that a person reads.
             job.brief = true;
-            let compiled = self.compile(&job)?;
-            return Err(self.explain(cell, &compiled, &texts, &book.variables));
+            let compiled = Some(self.compile(&job)?).filter(|brief| !waiting::meets_itself(brief)).unwrap_or(compiled);
+            return Err(self.explain(cell, &compiled, &texts, book));
         }
         Err(report::plain_error("SessionError", "what becomes of this cell's variables could not be found out"))
     }
@@ -419,13 +631,13 @@ impl Direct {
     }
 
     fn units(&self, numbers: BTreeSet<u32>) -> Vec<(String, PathBuf)> {
-        numbers.into_iter().map(|number| (Unit::krate(number), self.folders.unit(number))).collect()
+        numbers.into_iter().map(|number| (program::krate(number), self.folders.unit(number))).collect()
     }
 
     /// What the statements of a cell stand in: where Tokio is among the session's crates, they can start its tasks.
-    fn within(&self, cut: &Cut) -> Within {
-        let has_tokio = self.base.crates.iter().any(|name| name == "tokio");
-        match (cut.awaits, has_tokio) {
+    fn within(&self, awaits: bool) -> Within {
+        let has_tokio = base::has_runtime(&self.deps);
+        match (awaits, has_tokio) {
             (true, true) => Within::Future(format!("::{}::block_on", base::CRATE)),
             (true, false) => Within::Future("::mobula::__private::block_on".into()),
             (false, true) => Within::Runtime(format!("::{}::enter", base::CRATE)),
@@ -448,29 +660,49 @@ impl Direct {
     }
 
     /// The errors of a compilation, in words.
-    fn explain(
+    fn explain(&self, cell: CellId, compiled: &Compiled, texts: &Texts, book: &Book) -> CellError {
+        let lost = |finding: &mut Finding| plan::explain_lost(finding, &book.variables);
+        let findings = self.findings(compiled, texts, &book.program, lost);
+        if findings.is_empty() {
+            return self.failed(compiled);
+        }
+        report::compile_errors(findings, cell, &|cell| self.sources.code(cell))
+    }
+
+    fn failed(&self, compiled: &Compiled) -> CellError {
+        report::plain_error("CompileError", &format!("the compiler failed:\n{}", compiled.rest.trim()))
+    }
+
+    /// `variables` says what an error means for the session's variables.
+    fn findings(
         &self,
-        cell: CellId,
         compiled: &Compiled,
         texts: &Texts,
-        variables: &BTreeMap<String, book::Variable>,
-    ) -> CellError {
-        let errors: Vec<&Message> = compiled.messages.iter().filter(|message| message.is_error()).collect();
-        let mut findings: Vec<Finding> = errors.iter().map(|message| message.finding(texts)).collect();
+        program: &Program,
+        variables: impl Fn(&mut Finding),
+    ) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        for message in &compiled.messages {
+            if message.is_error() {
+                findings.push(message.finding(texts));
+            } else if let Some(check) = findings.last_mut().filter(|_| message.is_of_instantiation()) {
+                // Of a check at compile time that failed in a library: where the person's code asked for it.
+                check.marks.extend(message.finding(texts).marks);
+            }
+        }
         // What has no place in a cell follows from what has.
         if findings.iter().any(|finding| !finding.marks.is_empty()) {
             findings.retain(|finding| !finding.marks.is_empty() || finding.message.contains("the above error"));
         }
         for finding in &mut findings {
-            plan::explain_lost(finding, variables);
+            waiting::explain(finding, program);
+            variables(finding);
             diagnosis::explain_semicolon(finding);
+            diagnosis::explain_closure(finding);
+            diagnosis::explain_crate(finding);
             last::rename(finding);
         }
-        if findings.is_empty() {
-            let text = format!("the compiler failed:\n{}", compiled.rest.trim());
-            return report::plain_error("CompileError", &text);
-        }
-        report::compile_errors(findings, cell, &|cell| self.sources.code(cell))
+        findings
     }
 
     /// The compiler's own words about what is not Rust.
@@ -494,7 +726,7 @@ impl Direct {
             if let Ok(compiled) = self.compile(&job)
                 && !compiled.is_well
             {
-                return self.explain(cell, &compiled, &Texts::from([(source, text)]), &BTreeMap::new());
+                return self.explain(cell, &compiled, &Texts::from([(source, text)]), &Book::default());
             }
         }
         report::plain_error("CompileError", "this is not a sequence of items and statements")

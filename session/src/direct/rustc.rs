@@ -78,6 +78,17 @@ pub fn compile(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result
     Ok(Compiled { is_well: running.wait(&mut child), messages, rest })
 }
 
+/// Expands the macros of a source, as text in the place of the library. Whether it could.
+///
+/// # Errors
+/// The compiler could not be run.
+pub fn expand(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result<bool> {
+    let mut command = command(base, job);
+    command.arg("-Zunpretty=expanded").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Some(mut child) = running.spawn(&mut command)? else { return Ok(false) };
+    Ok(running.wait(&mut child))
+}
+
 /// Lints that would only ever speak of what the session does to a cell, not of the cell.
 const QUIET: &[&str] = &[
     "-Aunused_imports",
@@ -87,6 +98,8 @@ const QUIET: &[&str] = &[
     "-Aunreachable_code",
     "-Aunused_parens",
     "-Aprivate_interfaces",
+    "-Aredundant_semicolons",
+    "-Aunused_braces",
 ];
 
 fn command(base: &Base, job: &Job<'_>) -> Command {
@@ -94,7 +107,8 @@ fn command(base: &Base, job: &Job<'_>) -> Command {
     command.current_dir(job.dir).arg(job.source).arg("-o").arg(job.library);
     command.args(["--edition=2024", "--error-format=json", "-Cprefer-dynamic", "-Cdebug-assertions=on"]);
     command.args(["-Coverflow-checks=on", "-Cdebuginfo=line-tables-only"]);
-    command.args(if job.warns { QUIET } else { &["-Awarnings"] });
+    // Both: what a cell's `#![deny(warnings)]` asks for is the rest.
+    command.args(QUIET).args((!job.warns).then_some("-Awarnings"));
     command.arg(format!("--crate-name={}", job.krate)).arg(format!("-Copt-level={}", job.opt_level));
     command.arg(match job.kind {
         Kind::Cell => "--crate-type=cdylib",

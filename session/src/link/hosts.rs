@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::stdin::Input;
-use super::{Interrupt, Shared, write_all};
+use super::{ATTENTION, Interrupt, Shared, write_all};
 use crate::event::{Event, Sink};
 use crate::host::Host;
 use crate::link_wire::{FromHost, ToHost, receive, send};
@@ -161,7 +161,7 @@ impl Hosts {
     fn deadline(&self) -> Option<Instant> {
         let takeover = self.dead.as_ref().map(|(since, _)| *since + TAKEOVER_MAX);
         let interrupt = match self.shared.lock().interrupt {
-            Interrupt::Asked(at) if self.loaded => Some(at),
+            Interrupt::Asked(next, end) if self.loaded => Some(next.min(end)),
             _ => None,
         };
         let stop = self.shared.lock().stop;
@@ -170,8 +170,16 @@ impl Hosts {
 
     fn check_deadlines(&mut self) {
         let mut state = self.shared.lock();
+        let now = Instant::now();
         let overdue = match state.interrupt {
-            Interrupt::Asked(at) => at <= Instant::now(),
+            Interrupt::Asked(_, end) if end <= now => true,
+            // What unwinds or waits for one of our calls is left to itself; the rest would not stop.
+            Interrupt::Asked(next, end) if next <= now => {
+                let is_heeded = self.runtime.is_interrupt_heeded(state.cell);
+                state.interrupt = Interrupt::Asked(now + ATTENTION, end);
+                !is_heeded
+            }
+            Interrupt::Asked(..) => false,
             Interrupt::Now => true,
             Interrupt::None | Interrupt::Killed => state.closing && state.interrupt == Interrupt::None,
         };
@@ -202,6 +210,7 @@ impl Hosts {
                 state.record.undone = undone;
                 state.record.panicked |= how == 1;
                 state.record.failed |= how == 2;
+                state.record.returned |= how == 8;
             }
             Ok(Some((FromHost::Crashed { frames }, _))) => self.shared.lock().record.crash = frames,
             Ok(Some((FromHost::Done { checkpoint, load_us, fork_us }, _))) => self.done(checkpoint, load_us, fork_us),

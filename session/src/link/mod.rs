@@ -32,6 +32,12 @@ use std::time::{Duration, Instant};
 /// How long the last processes have to end when the link does.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
+/// After so long a cell that is interrupted has met the interrupt in a call of ours, or does not call us.
+const ATTENTION: Duration = Duration::from_millis(50);
+
+/// So many failures of a cell are known when it ends: a cell that goes on after a thousand does not end with one of them.
+const SHOWN_FAILURES_MAX: usize = 1000;
+
 /// What the link's thread and the session share.
 pub struct Shared {
     state: Mutex<State>,
@@ -60,8 +66,8 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Interrupt {
     None,
-    /// The cell was asked to stop; its process is ended at this time.
-    Asked(Instant),
+    /// The cell was asked to stop: looked at next at the first time, and at the second its process is ended.
+    Asked(Instant, Instant),
     /// Its process is to be ended now.
     Now,
     /// Its process was ended.
@@ -121,6 +127,14 @@ impl Link {
         state.input = input;
     }
 
+    /// A failure is about to be shown in `cell`.
+    pub fn failure_is_shown(&self, cell: CellId, report: &str) {
+        let mut state = self.shared.lock();
+        if state.running && state.cell == cell && state.record.shown_failures.len() < SHOWN_FAILURES_MAX {
+            state.record.shown_failures.push(report.to_owned());
+        }
+    }
+
     /// How much more memory than before each cell may take from here on.
     pub fn limit_memory(&self, bytes: Option<u64>) {
         self.shared.lock().memory = bytes;
@@ -144,8 +158,8 @@ impl Link {
         }
         let cell = state.cell;
         state.interrupt = match state.interrupt {
-            Interrupt::None => Interrupt::Asked(Instant::now() + self.grace),
-            Interrupt::Asked(_) => Interrupt::Now,
+            Interrupt::None => Interrupt::Asked(Instant::now() + ATTENTION, Instant::now() + self.grace),
+            Interrupt::Asked(..) => Interrupt::Now,
             already => already,
         };
         drop(state);

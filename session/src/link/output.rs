@@ -183,8 +183,8 @@ impl Output {
                 let text = crate::report::panic(&panic, place.as_ref(), &callers).plain;
                 Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") }
             }
-            Shown::Error(message) => {
-                self.shared.lock().record.error = Some(message);
+            Shown::Error(error) => {
+                self.shared.lock().record.error = Some(error);
                 return;
             }
         };

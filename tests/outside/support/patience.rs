@@ -7,10 +7,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a condition may take. The first session of a machine compiles the crate that cells depend on.
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(900);
 
 /// How long a whole program may take.
-const PROGRAM_DEADLINE: Duration = Duration::from_secs(400);
+const PROGRAM_DEADLINE: Duration = Duration::from_secs(1800);
 
 /// Between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

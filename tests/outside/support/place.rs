@@ -7,16 +7,22 @@
 //! - A place's path is short: sockets below it must fit into 108 bytes.
 
 use super::eventually;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// The variable that marks a test's processes.
 const MARK: &str = "MOBULA_TEST_PLACE";
+
+/// How often the processes of a test that failed are ended, and what lies between.
+const ENDINGS_MAX: u32 = 500;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Variables that cargo and rustup set for a test program and that a person's shell does not have.
 const OF_CARGO: [&str; 4] = ["CARGO", "LD_LIBRARY_PATH", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT"];
@@ -50,6 +56,7 @@ impl Place {
     /// Writes a file and returns its path.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder of the test");
         fs::write(&path, text).expect("a file of the test");
         path
     }
@@ -137,6 +144,23 @@ impl Place {
         let here = self.path("");
         left.extend(sockets.lines().filter(|line| line.contains(&here)).map(|line| format!("socket {line}")));
         left
+    }
+}
+
+impl Drop for Place {
+    /// Ends what a test that failed has left: neither the next test's processors nor its search for what is left are this test's.
+    fn drop(&mut self) {
+        // A process may start another while it is looked for. Those that cannot be ended are told by the tests that follow.
+        for _ in 0..ENDINGS_MAX {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            for pid in left.into_iter().filter_map(|(pid, _)| Pid::from_raw(pid.cast_signed())) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            std::thread::park_timeout(LOOK_AGAIN);
+        }
     }
 }
 

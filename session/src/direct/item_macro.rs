@@ -1,0 +1,439 @@
+//! Macro calls that make items although they look like statements.
+//!
+//! ```text
+//!   macro_rules! point { ($n:ident) => { struct $n { x: i32 } } }    its items are made public in the macro: `pub struct $n { pub x: i32 }`
+//!   point!(Dot);                                                     an item, because what the macro stands for begins as one
+//!   bitflags! { struct Perm: u8 { … } }                              an item, because its arguments begin as one; made public in them
+//! ```
+//!
+//! What such a call defines the compiler tells, which expands it (`-Zunpretty=expanded`). The call itself stays in the session's program:
+//! what it expands to may use what only the library that the macro is of may.
+
+use super::item::{Edit, Part, part};
+use super::names::{mentioned, plain};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::collections::HashSet;
+use std::ops::Range;
+use syn::{Item, Visibility};
+
+/// A macro call that may make items.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The statement.
+    pub range: Range<usize>,
+    /// The macro's name, if it is called by that alone.
+    pub name: Option<String>,
+    /// Its arguments begin as an item does.
+    pub has_items: bool,
+    /// What makes the items among its arguments visible to later cells.
+    edits: Vec<Edit>,
+    /// All words in it.
+    mentions: HashSet<String>,
+}
+
+impl Call {
+    /// A call as a statement of a cell's.
+    pub fn of(range: Range<usize>, call: &syn::Macro) -> Call {
+        let tokens: Vec<TokenTree> = call.tokens.clone().into_iter().collect();
+        let mut edits = Vec::new();
+        let has_items = begins_as_item(&tokens);
+        if has_items {
+            publish_arguments(&tokens, &mut edits);
+        }
+        let mentions = mentioned(quote::ToTokens::to_token_stream(call));
+        Call { range, name: call.path.get_ident().map(ToString::to_string), has_items, edits, mentions }
+    }
+
+    /// The call as it stands in the session's program.
+    pub fn text(&self, code: &str) -> String {
+        let part = Part { range: self.range.clone(), edits: self.edits.clone(), ..Part::default() };
+        edited(code, &part)
+    }
+
+    /// The item of the session that it is, if this is what it expands to.
+    pub fn part(&self, parts: Vec<(Part, bool)>) -> Option<Part> {
+        let is_all_impls = parts.iter().all(|(part, _)| part.is_impl());
+        let mut whole = Part { range: self.range.clone(), edits: self.edits.clone(), ..Part::default() };
+        whole.mentions = self.mentions.clone();
+        for (part, is_public) in parts {
+            // What later cells cannot see is of the macro's own.
+            if is_public {
+                whole.keys.extend(part.all_keys().cloned());
+                whole.methods.extend(part.methods);
+                whole.is_trait |= part.is_trait;
+            }
+            whole.is_static |= part.is_static;
+            whole.mentions.extend(part.mentions);
+            whole.shape.extend(part.shape);
+            whole.calls.extend(part.calls);
+            if is_all_impls {
+                whole.about.extend(part.about);
+            }
+        }
+        let own: Vec<String> = whole.names().map(|(_, name)| plain(name).to_owned()).collect();
+        whole.shape.retain(|name| !own.contains(name));
+        (!whole.keys.is_empty()).then_some(whole)
+    }
+}
+
+/// An item's code, visible to later cells.
+pub fn edited(code: &str, part: &Part) -> String {
+    let mut edits: Vec<&Edit> = part.edits.iter().collect();
+    edits.sort_by_key(|edit| edit.range.start);
+    let (mut text, mut at) = (String::new(), part.range.start);
+    for edit in edits {
+        text.push_str(&code[at..edit.range.start]);
+        text.push_str(&edit.text);
+        at = edit.range.end;
+    }
+    text + &code[at..part.range.end]
+}
+
+/// The items in the module of this name, in what the compiler has expanded, and whether others can see them.
+pub fn items_in(expanded: &str, module: &str) -> Vec<(Part, bool)> {
+    let file = syn::parse_file(expanded).ok();
+    let content = file.into_iter().flat_map(|file| file.items).find_map(|item| match item {
+        Item::Mod(found) if found.ident == module => found.content,
+        _ => None,
+    });
+    // The first is the import of what is around it.
+    let items = content.into_iter().flat_map(|(_, items)| items).skip(1);
+    let parts =
+        items.filter(|item| !matches!(item, Item::Use(_))).map(|item| (part(&item), is_public(&item))).collect();
+    // The texts of all calls would be kept otherwise.
+    proc_macro2::extra::invalidate_current_thread_spans();
+    parts
+}
+
+fn is_public(item: &Item) -> bool {
+    let vis = match item {
+        Item::Fn(item) => &item.vis,
+        Item::Struct(item) => &item.vis,
+        Item::Union(item) => &item.vis,
+        Item::Enum(item) => &item.vis,
+        Item::Trait(item) => &item.vis,
+        Item::Type(item) => &item.vis,
+        Item::Const(item) => &item.vis,
+        Item::Static(item) => &item.vis,
+        Item::Mod(item) => &item.vis,
+        Item::Impl(_) => return true,
+        _ => return false,
+    };
+    matches!(vis, Visibility::Public(_))
+}
+
+/// Makes the items that a `macro_rules!` stands for visible to later cells. Whether every rule stands for items.
+pub fn publish_rules(tokens: TokenStream, edits: &mut Vec<Edit>) -> bool {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut makes_items = false;
+    for rule in tokens.split(|token| is_punct(token, ';')).filter(|rule| !rule.is_empty()) {
+        let Some(TokenTree::Group(transcriber)) = rule.last() else { return false };
+        let body: Vec<TokenTree> = transcriber.stream().into_iter().collect();
+        let mut of_rule = Vec::new();
+        let is_item = Items { tokens: &body, edits: &mut of_rule }.all();
+        // Another rule of the same macro may stand for an expression; then a call that stands for items is known by its expansion only.
+        if is_item {
+            edits.extend(of_rule);
+            makes_items = true;
+        }
+    }
+    makes_items
+}
+
+const KINDS: &[&str] = &["struct", "enum", "union", "trait", "type", "static", "mod", "fn", "const", "impl"];
+const QUALIFIERS: &[&str] = &["const", "async", "unsafe", "extern", "safe"];
+
+fn is_punct(token: &TokenTree, c: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == c)
+}
+
+fn word(token: Option<&TokenTree>) -> String {
+    match token {
+        Some(TokenTree::Ident(ident)) => ident.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn start(token: &TokenTree) -> usize {
+    token.span().byte_range().start
+}
+
+fn publish(at: usize, edits: &mut Vec<Edit>) {
+    edits.push(Edit { range: at..at, text: "pub ".into() });
+}
+
+fn group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<TokenStream> {
+    match token {
+        Some(TokenTree::Group(group)) if group.delimiter() == delimiter => Some(group.stream()),
+        _ => None,
+    }
+}
+
+/// Behind the attributes that begin at a place: `#[…]`, and `$(#[$meta])*`.
+fn behind_attributes(tokens: &[TokenTree], mut at: usize) -> usize {
+    loop {
+        let is_attribute = tokens.get(at).is_some_and(|token| is_punct(token, '#'));
+        let repeated =
+            tokens.get(at).filter(|token| is_punct(token, '$')).and(group(tokens.get(at + 1), Delimiter::Parenthesis));
+        let is_repeated =
+            repeated.is_some_and(|inner| inner.into_iter().next().is_some_and(|token| is_punct(&token, '#')));
+        at += match (is_attribute, is_repeated) {
+            (true, _) => 2,
+            (_, true) => 3,
+            _ => return at,
+        };
+    }
+}
+
+/// Behind a visibility, and whether there is one: `pub`, `pub(crate)`, or `$vis`, which is known by what follows it.
+fn behind_visibility(tokens: &[TokenTree], at: usize) -> (usize, bool) {
+    if word(tokens.get(at)) == "pub" {
+        let is_restricted = group(tokens.get(at + 1), Delimiter::Parenthesis).is_some();
+        return (at + 1 + usize::from(is_restricted), true);
+    }
+    let is_variable = tokens.get(at).is_some_and(|token| is_punct(token, '$')) && !word(tokens.get(at + 1)).is_empty();
+    let next = tokens.get(at + 2);
+    let goes_on = !word(next).is_empty() || next.is_some_and(|token| is_punct(token, '$'));
+    if is_variable && goes_on { (at + 2, true) } else { (at, false) }
+}
+
+/// What stands in the braces of `if #[cfg(unix)] { … } else { … }`, as `cfg_if!` takes it.
+fn branches(tokens: &[TokenTree]) -> Vec<Vec<TokenTree>> {
+    if word(tokens.first()) != "if" || !tokens.get(1).is_some_and(|token| is_punct(token, '#')) {
+        return Vec::new();
+    }
+    let braces = tokens.iter().filter_map(|token| group(Some(token), Delimiter::Brace));
+    braces.map(|inner| inner.into_iter().collect()).collect()
+}
+
+fn begins_as_item(tokens: &[TokenTree]) -> bool {
+    if let Some(branch) = branches(tokens).into_iter().find(|branch| !branch.is_empty()) {
+        return begins_as_item(&branch);
+    }
+    let (at, _) = behind_visibility(tokens, behind_attributes(tokens, 0));
+    let first = word(tokens.get(at));
+    KINDS.contains(&first.as_str()) || (QUALIFIERS.contains(&first.as_str()) && word(tokens.get(at + 1)) == "fn")
+}
+
+/// The items among a macro's arguments, each behind the end of another.
+fn publish_arguments(tokens: &[TokenTree], edits: &mut Vec<Edit>) {
+    for branch in branches(tokens) {
+        // What is no item in it the compiler refuses.
+        Items { tokens: &branch, edits }.all();
+    }
+    let mut at = 0;
+    while at < tokens.len() {
+        let (first, is_visible) = behind_visibility(tokens, behind_attributes(tokens, at));
+        let kind = word(tokens.get(first));
+        if KINDS.contains(&kind.as_str()) && kind != "impl" && !is_visible {
+            publish(start(&tokens[first]), edits);
+        }
+        let is_end = |token: &TokenTree| {
+            is_punct(token, ';') || matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
+        };
+        at = tokens[first..].iter().position(is_end).map_or(tokens.len(), |end| first + end + 1);
+    }
+}
+
+/// The items that a rule of a macro stands for.
+struct Items<'a> {
+    tokens: &'a [TokenTree],
+    edits: &'a mut Vec<Edit>,
+}
+
+impl Items<'_> {
+    /// Makes them visible. Whether there are some, and nothing else.
+    fn all(mut self) -> bool {
+        let mut at = 0;
+        while at < self.tokens.len() {
+            let Some(next) = self.one(at) else { return false };
+            at = next;
+        }
+        !self.tokens.is_empty()
+    }
+
+    /// One item, or a repetition of items; behind it.
+    fn one(&mut self, at: usize) -> Option<usize> {
+        let tokens = self.tokens;
+        let at = behind_attributes(tokens, at);
+        if tokens.get(at).is_some_and(|token| is_punct(token, '$'))
+            && let Some(inner) = group(tokens.get(at + 1), Delimiter::Parenthesis)
+        {
+            let inner: Vec<TokenTree> = inner.into_iter().collect();
+            let is_item = Items { tokens: &inner, edits: self.edits }.all();
+            let behind = tokens[at + 2..].iter().position(|token| !matches!(token, TokenTree::Punct(_)));
+            return is_item.then_some(behind.map_or(tokens.len(), |behind| at + 2 + behind));
+        }
+        let (first, is_visible) = behind_visibility(tokens, at);
+        let mut kind = first;
+        while QUALIFIERS.contains(&word(tokens.get(kind)).as_str()) && tokens.get(kind + 1).is_some() {
+            let is_item =
+                !QUALIFIERS.contains(&word(tokens.get(kind + 1)).as_str()) && word(tokens.get(kind + 1)) != "fn";
+            if word(tokens.get(kind)) == "const" && is_item {
+                break;
+            }
+            kind += 1;
+        }
+        let name = word(tokens.get(kind));
+        if !KINDS.contains(&name.as_str()) {
+            return None;
+        }
+        let is_end = |token: &TokenTree| match name.as_str() {
+            "const" | "static" | "type" => is_punct(token, ';'),
+            _ => is_punct(token, ';') || group(Some(token), Delimiter::Brace).is_some(),
+        };
+        let end = kind + tokens[kind..].iter().position(is_end)?;
+        let head = &tokens[kind..end];
+        // A method; its place is inside of an `impl`, which says itself who sees it.
+        let is_method = |token: &TokenTree| {
+            group(Some(token), Delimiter::Parenthesis).is_some_and(|inner| mentioned(inner).contains("self"))
+        };
+        if name == "fn" && head.iter().any(is_method) {
+            return None;
+        }
+        if name == "impl" {
+            if !head.iter().any(|token| word(Some(token)) == "for") {
+                self.members(group(tokens.get(end), Delimiter::Brace)?);
+            }
+            return Some(end + 1);
+        }
+        if !(is_visible || name == "const" && word(tokens.get(kind + 1)) == "_") {
+            publish(start(&tokens[first]), self.edits);
+        }
+        if name == "struct" || name == "union" {
+            let fields = group(tokens.get(end), Delimiter::Brace);
+            let unnamed = head.iter().find_map(|token| group(Some(token), Delimiter::Parenthesis));
+            fields.or(unnamed).into_iter().for_each(|fields| self.fields(fields));
+        }
+        Some(end + 1)
+    }
+
+    /// The fields of a struct, named or not.
+    fn fields(&mut self, fields: TokenStream) {
+        let tokens: Vec<TokenTree> = fields.into_iter().collect();
+        let (mut begins, mut angles) = (true, 0usize);
+        let mut at = 0;
+        while at < tokens.len() {
+            if std::mem::take(&mut begins) {
+                at = behind_attributes(&tokens, at);
+                let Some(token) = tokens.get(at) else { return };
+                let repeated = group(tokens.get(at + 1), Delimiter::Parenthesis).filter(|_| is_punct(token, '$'));
+                match repeated {
+                    Some(inner) => self.fields(inner),
+                    None if !behind_visibility(&tokens, at).1 => publish(start(token), self.edits),
+                    None => {}
+                }
+            }
+            match &tokens[at] {
+                token if is_punct(token, '<') => angles += 1,
+                token if is_punct(token, '>') => angles = angles.saturating_sub(1),
+                token if is_punct(token, ',') && angles == 0 => begins = true,
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    /// What an inherent `impl` has.
+    fn members(&mut self, members: TokenStream) {
+        let tokens: Vec<TokenTree> = members.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            let token = &tokens[at];
+            if is_punct(token, '$')
+                && let Some(inner) = group(tokens.get(at + 1), Delimiter::Parenthesis)
+            {
+                self.members(inner);
+                at += 2;
+                continue;
+            }
+            let is_qualified = QUALIFIERS.contains(&word(tokens.get(at)).as_str());
+            if is_qualified || word(tokens.get(at)) == "fn" {
+                let before = at.checked_sub(1).map(|before| &tokens[before]);
+                let is_restricted = group(before, Delimiter::Parenthesis).is_some();
+                let is_variable = at >= 2 && is_punct(&tokens[at - 2], '$') && !is_restricted;
+                if word(before) != "pub" && !is_restricted && !is_variable {
+                    publish(start(token), self.edits);
+                }
+                // To the end of the body, or of the constant.
+                let is_end = |token: &TokenTree| is_punct(token, ';') || group(Some(token), Delimiter::Brace).is_some();
+                at += tokens[at..].iter().position(is_end).unwrap_or(tokens.len());
+            }
+            at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cut::cut;
+    use super::*;
+
+    fn published(code: &str) -> String {
+        let mut text = code.to_owned();
+        let mut edits = cut(code).unwrap().items.remove(0).edits;
+        edits.sort_by_key(|edit| edit.range.start);
+        edits.iter().rev().for_each(|edit| text.replace_range(edit.range.clone(), &edit.text));
+        text.trim_start_matches("#[macro_export] macro_rules! m ").to_owned()
+    }
+
+    #[test]
+    fn what_a_macro_defines_is_made_public_in_the_macro() {
+        assert_eq!(
+            published(
+                "macro_rules! m { ($n:ident) => { #[derive(Debug)] struct $n { x: i32, pub y: Vec<(u8, $n)> } impl $n { fn new() {} const fn a() {} } } }"
+            ),
+            "{ ($n:ident) => { #[derive(Debug)] pub struct $n { pub x: i32, pub y: Vec<(u8, $n)> } impl $n { pub fn new() {} pub const fn a() {} } } }"
+        );
+        assert_eq!(
+            published("macro_rules! m { ($($n:ident),*) => { $(fn $n() -> i32 { 1 })* } }"),
+            "{ ($($n:ident),*) => { $(pub fn $n() -> i32 { 1 })* } }"
+        );
+        assert_eq!(
+            published(
+                "macro_rules! m { ($v:vis $n:ident) => { $v struct $n(u8, HashMap<u8, u8>); const X: u8 = 1; } }"
+            ),
+            "{ ($v:vis $n:ident) => { $v struct $n(pub u8, pub HashMap<u8, u8>); pub const X: u8 = 1; } }"
+        );
+    }
+
+    #[test]
+    fn what_is_no_item_stays_as_it_is() {
+        for code in [
+            "{ ($e:expr) => { $e + 1 } }",
+            "{ ($n:ident) => { fn $n(&self) -> u8 { 1 } } }",
+            "{ () => {{ fn f() {} f() }} }",
+        ] {
+            assert_eq!(published(&format!("macro_rules! m {code}")), code);
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_items_are_made_public_in_the_call() {
+        let code = "flags! { #[derive(Debug)] struct Perm: u8 { const R = 1; } pub struct Other: u8 {} }";
+        let call = cut(code).unwrap().calls.remove(0);
+        assert!(call.has_items);
+        assert_eq!(call.text(code), code.replace("struct Perm", "pub struct Perm"));
+        assert!(!cut("vec![1]; show!(x);").unwrap().calls.iter().any(|call| call.has_items));
+    }
+
+    #[test]
+    fn items_under_a_condition_are_made_public_in_their_branches() {
+        let code = "cfg_if! { if #[cfg(unix)] { fn os() -> u8 { 1 } struct At { x: u8 } } else if #[cfg(windows)] {} else { fn os() -> u8 { 2 } } }";
+        let call = cut(code).unwrap().calls.remove(0);
+        assert!(call.has_items);
+        let public = code.replace("fn os", "pub fn os").replace("struct At { x", "pub struct At { pub x");
+        assert_eq!(call.text(code), public);
+        assert!(!cut("check! { if #[cfg(unix)] { f() } }").unwrap().calls[0].has_items);
+    }
+
+    #[test]
+    fn a_call_defines_what_it_expands_to_as_far_as_that_is_public() {
+        let expanded = "extern crate std; mod a { use super::*; pub fn made() {} fn hidden() {} }";
+        let items = items_in(expanded, "a");
+        let code = "make!(made);";
+        let part = cut(code).unwrap().calls[0].part(items).unwrap();
+        assert_eq!(part.names().map(|(_, name)| name).collect::<Vec<_>>(), ["made"]);
+        assert_eq!(part.range, 0..code.len());
+    }
+}

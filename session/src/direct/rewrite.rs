@@ -1,0 +1,181 @@
+//! Rewrites of a cell's statements: what is put into them, or in the place of some of them, before the compiler reads them.
+//!
+//! ```text
+//!   return Err(e)      return ::mobula::__private::returned(Err::<(), _>(e))    the cell's function is ours, and so is what it returns
+//!   Ok(())             Ok::<_, Infallible>(())                                  shown; nothing else tells its error type
+//!   dbg!(x)            ::mobula::__dbg_at!(9, x)                                columns are the cell's, not those of the generated line
+//!   column!()          9u32
+//! ```
+//!
+//! `line!()` and `file!()` need nothing: lines stay where they are, and the compiler is told the cell's name.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use std::ops::Range;
+use syn::Expr;
+use syn::spanned::Spanned;
+
+/// What makes the cell's own `return`s those of its function.
+const RETURNED: &str = "::mobula::__private::returned(";
+/// What makes an error with only `Debug` one that the cell can end with.
+pub const DEBUGGED: &str = ".map_err(::mobula::__private::Debugged)";
+
+/// The type arguments of an `Err(…)`, whose error type what it is given tells.
+const UNTOLD_ERROR: &str = "::<(), _>";
+/// And where that may become any error, as in `Err("…".into())`.
+const BOXED_ERROR: &str = "::<(), ::std::boxed::Box<dyn ::core::error::Error>>";
+
+/// What is put in at a place, or in the place of a stretch, of the cell's statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The stretch; empty where something is only put in.
+    pub range: Range<usize>,
+    /// What.
+    pub text: String,
+    /// It belongs to what stands before it.
+    pub closes: bool,
+}
+
+impl Rewrite {
+    /// Puts a text before what stands at a place.
+    pub fn opening(at: usize, text: impl Into<String>) -> Rewrite {
+        Rewrite { range: at..at, text: text.into(), closes: false }
+    }
+
+    /// Puts a text behind what ends at a place.
+    pub fn closing(at: usize, text: impl Into<String>) -> Rewrite {
+        Rewrite { range: at..at, text: text.into(), closes: true }
+    }
+
+    fn instead(range: Range<usize>, text: impl Into<String>) -> Rewrite {
+        Rewrite { range, text: text.into(), closes: false }
+    }
+}
+
+/// A `return` of the cell's own, outside of closures and functions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    /// Where what it returns stands; empty, behind the word, if there is nothing.
+    pub value: Range<usize>,
+    /// Where the type arguments of a literal `Ok(…)` or `Err(…)` belong, and what they are.
+    arguments: Option<(usize, &'static str)>,
+}
+
+impl Return {
+    /// Reads one.
+    pub fn of(expression: &syn::ExprReturn) -> Return {
+        match &expression.expr {
+            Some(value) => Return { value: value.span().byte_range(), arguments: arguments(value, true) },
+            None => {
+                let end = expression.return_token.span.byte_range().end;
+                Return { value: end..end, arguments: None }
+            }
+        }
+    }
+
+    /// What makes it return from the cell's function. `is_debugged`: its error has only `Debug`. `is_boxed`: nothing tells its error type.
+    pub fn rewrites(&self, is_debugged: bool, is_boxed: bool) -> Vec<Rewrite> {
+        if self.value.is_empty() {
+            return vec![Rewrite::closing(self.value.end, format!(" {RETURNED}())"))];
+        }
+        let (open, close) = if is_debugged { ("(", format!("){DEBUGGED})")) } else { ("", ")".into()) };
+        let mut all = vec![Rewrite::opening(self.value.start, format!("{RETURNED}{open}"))];
+        let boxed = |text| if text == UNTOLD_ERROR && is_boxed { BOXED_ERROR } else { text };
+        all.extend(self.arguments.map(|(at, text)| Rewrite::closing(at, boxed(text))));
+        all.push(Rewrite::closing(self.value.end, close));
+        all
+    }
+}
+
+/// The type arguments for a call that is literally `Ok(…)` or, if that is asked for, `Err(…)`.
+fn arguments(expression: &Expr, or_err: bool) -> Option<(usize, &'static str)> {
+    let Expr::Call(call) = expression else { return None };
+    let Expr::Path(path) = &*call.func else { return None };
+    let text = if path.path.is_ident("Ok") {
+        "::<_, ::core::convert::Infallible>"
+    } else if or_err && path.path.is_ident("Err") {
+        UNTOLD_ERROR
+    } else {
+        return None;
+    };
+    Some((path.span().byte_range().end, text))
+}
+
+/// For a shown expression: an `Ok(…)` whose error type nothing tells.
+pub fn untold(expression: &Expr) -> Option<Rewrite> {
+    arguments(expression, false).map(|(at, text)| Rewrite::closing(at, text))
+}
+
+/// Finds the macros that tell a column, also among the arguments of others.
+pub fn columns(tokens: TokenStream, found: &mut Vec<Rewrite>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => columns(group.stream(), found),
+            TokenTree::Ident(ident) => {
+                let follows =
+                    |n: usize, c: char| matches!(tokens.get(n), Some(TokenTree::Punct(p)) if p.as_char() == c);
+                let Some(TokenTree::Group(group)) = tokens.get(at + 2) else { continue };
+                let is_in_path = at > 0 && follows(at - 1, ':');
+                if !follows(at + 1, '!') || is_in_path || group.delimiter() == Delimiter::None {
+                    continue;
+                }
+                let name = ident.span().byte_range();
+                let column = ident.span().start().column + 1;
+                if ident == "column" && group.stream().is_empty() {
+                    found.push(Rewrite::instead(name.start..group.span().byte_range().end, format!("{column}u32")));
+                } else if ident == "dbg" {
+                    found.push(Rewrite::instead(name, "::mobula::__dbg_at"));
+                    found.push(Rewrite::opening(group.span_open().byte_range().end, format!("{column},")));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cut::cut;
+    use super::*;
+
+    fn rewritten(code: &str) -> String {
+        let cut = cut(code).unwrap();
+        let mut all = cut.rewrites.clone();
+        all.extend(cut.returns.iter().flat_map(|found| found.rewrites(false, false)));
+        all.sort_by_key(|rewrite| rewrite.range.start);
+        let mut text = code.to_owned();
+        all.iter().rev().for_each(|rewrite| text.replace_range(rewrite.range.clone(), &rewrite.text));
+        text
+    }
+
+    #[test]
+    fn a_return_of_the_cell_is_one_of_its_function_and_those_of_closures_stay() {
+        assert_eq!(rewritten("if x { return; }"), "if x { return ::mobula::__private::returned(()); }");
+        assert_eq!(
+            rewritten("match x { Err(e) => return Err(e), Ok(_) => return Ok(()) }"),
+            "match x { Err(e) => return ::mobula::__private::returned(Err::<(), _>(e)), \
+             Ok(_) => return ::mobula::__private::returned(Ok::<_, ::core::convert::Infallible>(())) }"
+        );
+        for code in ["let f = || { return 1; };", "let f = async { return 1 };", "{ fn f() { return } }"] {
+            assert_eq!(rewritten(code), code);
+        }
+        let debugged = cut("return f()").unwrap().returns[0].rewrites(true, false);
+        assert_eq!(debugged[1].text, format!("){DEBUGGED})"));
+        let boxed = cut("return Err(e.into())").unwrap().returns[0].rewrites(false, true);
+        assert_eq!(boxed[1].text, BOXED_ERROR);
+    }
+
+    #[test]
+    fn the_error_type_of_a_shown_ok_is_told() {
+        assert_eq!(rewritten("f()?;\nOk(())"), "f()?;\nOk::<_, ::core::convert::Infallible>(())");
+        assert_eq!(rewritten("Ok::<u8, String>(1)"), "Ok::<u8, String>(1)");
+    }
+
+    #[test]
+    fn columns_are_those_of_the_cell() {
+        assert_eq!(rewritten("let ä = dbg!(x);"), "let ä = ::mobula::__dbg_at!(9,x);");
+        assert_eq!(rewritten("println!(\"{}\",\n  column!());"), "println!(\"{}\",\n  3u32);");
+        assert_eq!(rewritten("dbg!(dbg!())"), "::mobula::__dbg_at!(1,::mobula::__dbg_at!(6,))");
+        assert_eq!(rewritten("std::dbg!(x)"), "std::dbg!(x)");
+    }
+}
