@@ -7,10 +7,14 @@
 //!      ─▶ bench   the table of times, beside what the machine itself can do
 //!      ─▶ loom    models of the handshakes in shared memory
 //!      ─▶ crash   processes that die at every instruction
+//!      ─▶ fresh   what a newcomer does, with nothing built or downloaded before
+//!      ─▶ conformance   documentation examples under rustc and as cells
 //! ```
 
 mod bench;
+mod conformance;
 mod crash;
+mod fresh;
 mod loom;
 mod setup;
 mod shell;
@@ -50,6 +54,14 @@ enum Chore {
     /// Kills processes at every instruction of what they do to shared memory, and workers at random under load.
     #[command(after_help = "Example: cargo xtask crash\n         cargo xtask crash --full")]
     Crash(crash::Options),
+    /// Runs documentation examples under plain rustc and as cells, and prints what differs.
+    #[command(
+        after_help = "Example: cargo xtask conformance --all\n         cargo xtask conformance ../book/src --verbose"
+    )]
+    Conformance(conformance::Options),
+    /// Runs the README's two commands as a newcomer would: a copy of the tree, and a home, caches and a target folder of its own.
+    #[command(after_help = "Example: cargo xtask fresh\n         cargo xtask fresh --busy 2")]
+    Fresh(fresh::Options),
 }
 
 fn main() -> Result<()> {
@@ -61,6 +73,8 @@ fn main() -> Result<()> {
         Chore::Bench(options) => bench::run(&tree, &options),
         Chore::Loom(options) => loom::run(&tree, &options),
         Chore::Crash(options) => crash::run(&tree, &options),
+        Chore::Fresh(options) => fresh::run(&tree, &options),
+        Chore::Conformance(options) => conformance::run(&tree, &options),
     }
 }
 

@@ -1,9 +1,10 @@
-//! What the tests need and cargo does not bring: parts of the toolchain, and Jupyter in a Python virtual environment.
+//! What the tests need and cargo does not bring: parts of the toolchain, Jupyter in a Python virtual environment, and the source of the crates that
+//! cells ask for. Tests are cut off from the network.
 //!
 //! The environment is made once, in `target/python`, and made anew when `tests/requirements.txt` or the interpreter changes.
 
 use crate::shell;
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ const COMPONENTS: [(&str, &str, &str); 3] = [
 /// Sets everything up and returns the environment's Python.
 pub fn run(tree: &Tree) -> Result<PathBuf> {
     toolchain()?;
+    crates(tree)?;
     let python = environment(tree)?;
     eprintln!("ready: {}", python.display());
     Ok(python)
@@ -26,7 +28,7 @@ pub fn run(tree: &Tree) -> Result<PathBuf> {
 
 /// Adds the missing parts of the toolchain through rustup, or names the command where there is no rustup.
 fn toolchain() -> Result<()> {
-    let sysroot = PathBuf::from(shell::capture(Command::new("rustc").args(["--print", "sysroot"]))?.trim());
+    let sysroot = sysroot()?;
     let missing: Vec<_> = COMPONENTS.iter().filter(|(_, file, _)| !sysroot.join(file).exists()).collect();
     if missing.is_empty() {
         return Ok(());
@@ -37,6 +39,25 @@ fn toolchain() -> Result<()> {
         .with_context(|| {
             format!("the Rust toolchain lacks {names} ({reasons}); `rustup component add {names}` adds it")
         })
+}
+
+fn sysroot() -> Result<PathBuf> {
+    Ok(PathBuf::from(shell::capture(Command::new("rustc").args(["--print", "sysroot"]))?.trim()))
+}
+
+/// Downloads, by lock file, what sessions of the tests compile without a network: all crates of the workspace, also those of other systems, which
+/// cargo wants to see where it has to choose versions anew; those that tests ask for with `:dep`; and those of the standard library, without which evcxr
+/// does not know the types of variables.
+fn crates(tree: &Tree) -> Result<()> {
+    let standard = sysroot()?.join("lib/rustlib/src/rust/library/Cargo.toml");
+    for manifest in [tree.root.join("Cargo.toml"), tree.root.join("tests/crates/Cargo.toml"), standard] {
+        let mut fetch = Command::new(tree::cargo());
+        // The standard library's manifest has what only a nightly Cargo reads without being told to.
+        fetch.args(["fetch", "--locked", "--manifest-path"]).arg(manifest).env("RUSTC_BOOTSTRAP", "1");
+        shell::run(&mut fetch)
+            .context("the crates of the tests could not be downloaded; that needs a way to crates.io, once")?;
+    }
+    Ok(())
 }
 
 /// The Python of `target/python`, made if need be.

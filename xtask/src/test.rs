@@ -5,7 +5,7 @@
 
 use crate::shell;
 use crate::tree::Tree;
-use crate::{setup, tidy};
+use crate::{conformance, setup, tidy};
 use anyhow::Result;
 use std::process::Command;
 
@@ -44,6 +44,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     shell::run(cargo(&test).args(["--workspace", "--tests", "--"]).args(&options.rest))?;
     // All of it: without the root package, cargo would choose other features and compile rust-analyzer once more.
     shell::run(cargo(&test).args(["--workspace", "--doc"]))?;
+    conformance::sample(tree, &python)?;
     // The crate as a cell sees it, with a runtime that runs tasks in line. In a folder of its own, because its features
     // are not those of the rest.
     let bare = tree.target.join("bare");

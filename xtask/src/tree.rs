@@ -46,10 +46,14 @@ impl Tree {
     }
 }
 
+/// The cargo that runs this, else the one on the path.
+pub fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
 /// What cargo knows of the workspace's own packages.
 pub fn metadata(root: &Path) -> Result<serde_json::Value> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let answer = Command::new(cargo)
+    let answer = Command::new(cargo())
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(root)
         .output()

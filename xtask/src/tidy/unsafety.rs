@@ -8,6 +8,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("benches/floors.rs", "an atomic in memory that two processes share"),
     ("session/src/crash.rs", "a handler of the signals that a crash has"),
     ("session/src/library.rs", "opens a cell's library and calls into it"),
+    ("session/src/running.rs", "ties a compiler's life to this process, between fork and exec"),
     ("session/src/settle.rs", "other memory in the place of a library's"),
     ("session/src/twin.rs", "forks the frozen twin"),
     ("src/abi.rs", "the types of the C table's functions"),
