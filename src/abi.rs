@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
 /// The version of everything in this file. A library and a loader that differ refuse each other with a sentence.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -236,7 +236,13 @@ pub struct Hooks {
     pub size: u32,
     /// Flushes the standard output of the library's standard library.
     pub flush: unsafe extern "C" fn(),
+    /// Calls `work` with `data`, while this thread has the locks of the standard output and the standard error of the library's standard
+    /// library. It does not unwind, and neither must `work`.
+    pub with_streams_locked: unsafe extern "C" fn(work: Work, data: *mut c_void),
 }
+
+/// What [`Hooks::with_streams_locked`] calls.
+pub type Work = unsafe extern "C" fn(data: *mut c_void);
 
 /// Why a call through the table failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

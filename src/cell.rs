@@ -25,7 +25,7 @@ pub(crate) use block::{Json, write_block};
 
 use crate::abi::{
     ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Question, Status,
-    Submission, Table, Tenant, Trampoline, View,
+    Submission, Table, Tenant, Trampoline, View, Work,
 };
 use crate::codec::copy;
 use crate::object::Handle;
@@ -40,7 +40,8 @@ static TABLE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
 /// For whom: one of [`Tenant`]'s roles.
 static ROLE: AtomicU32 = AtomicU32::new(Tenant::PROGRAM);
 
-static HOOKS: Hooks = Hooks { version: ABI_VERSION, size: size_of::<Hooks>() as u32, flush: flush_stdout };
+static HOOKS: Hooks =
+    Hooks { version: ABI_VERSION, size: size_of::<Hooks>() as u32, flush: flush_stdout, with_streams_locked };
 
 /// Attaches this library to a runtime: [`crate::abi::Attach`]. Returns null when the versions differ.
 ///
@@ -68,6 +69,16 @@ pub unsafe extern "C" fn mobula_attach(table: *const Table, tenant: *const Tenan
     TABLE.store(table.cast_mut(), Ordering::Release);
     hook::install();
     &raw const HOOKS
+}
+
+/// # Safety
+/// `work` may be called with `data`.
+unsafe extern "C" fn with_streams_locked(work: Work, data: *mut c_void) {
+    // In this order: whoever keeps standard output to write fast still reports errors.
+    let locked = (std::io::stdout().lock(), std::io::stderr().lock());
+    // SAFETY: as the caller says.
+    unsafe { work(data) };
+    drop(locked);
 }
 
 extern "C" fn flush_stdout() {

@@ -2,7 +2,8 @@
 //!
 //! A thread receives SIGINT. While a cell runs, the signal goes to the evaluator. Otherwise it depends on who is there: at
 //! a prompt a person only wants rid of the line (the line editor sees Ctrl-C as a key, so this is the time before and after
-//! it reads); a script that waits for its input, or for the evaluator, ends as any program does.
+//! it reads); a script that waits for its input, or for the evaluator, ends as any program does, and so does one whose cell was interrupted
+//! [`ASKED_MAX`] times: what it still waits for is somebody to read its output.
 //!
 //! The cell host and the workers are in process groups of their own, so the terminal sends Ctrl-C to this process alone.
 
@@ -14,8 +15,11 @@ use signal_hook::iterator::{Handle, Signals};
 use signal_hook::low_level::emulate_default_handler;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
+
+/// So often a cell is asked to end: the second time, its process is ended.
+const ASKED_MAX: u32 = 2;
 
 /// What Ctrl-C does while no cell runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,28 +32,38 @@ pub(crate) enum Idle {
 
 /// The handler of SIGINT. It stands as long as this value lives.
 pub(crate) struct Interrupts {
-    running: Arc<AtomicBool>,
+    running: Arc<Flags>,
     idle: Receiver<()>,
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
+#[derive(Default)]
+struct Flags {
+    /// A cell runs.
+    cell: AtomicBool,
+    /// How often it was interrupted.
+    asked: AtomicU32,
+}
+
 /// A cell runs as long as this value lives.
-pub(crate) struct Running<'a>(&'a AtomicBool);
+pub(crate) struct Running<'a>(&'a Flags);
 
 impl Interrupts {
     /// Takes SIGINT over. The terminal has shown `^C` by then, which `screen` is told.
     pub fn install<E: Evaluator + Clone>(evaluator: E, screen: Screen, when_idle: Idle) -> io::Result<Interrupts> {
         let mut signals = Signals::new([SIGINT])?;
         let handle = signals.handle();
-        let running = Arc::new(AtomicBool::new(false));
+        let running = Arc::new(Flags::default());
         let (tell, idle) = bounded(1);
         let is_running = Arc::clone(&running);
         let receive = move || {
             for _ in signals.forever() {
                 screen.something_was_typed();
                 // Acquire: pairs with the Release in `cell`, so that a signal after it finds the cell.
-                if is_running.load(Ordering::Acquire) {
+                let asked =
+                    is_running.cell.load(Ordering::Acquire).then(|| is_running.asked.fetch_add(1, Ordering::Relaxed));
+                if asked.is_some_and(|asked| asked < ASKED_MAX || when_idle == Idle::Tell) {
                     evaluator.interrupt();
                 } else if when_idle == Idle::Tell {
                     // A full channel says the same thing already.
@@ -65,8 +79,9 @@ impl Interrupts {
 
     /// From here on, and until the value returned is dropped, Ctrl-C goes to the evaluator.
     pub fn cell(&self) -> Running<'_> {
+        self.running.asked.store(0, Ordering::Relaxed);
         // Release: pairs with the Acquire in the thread.
-        self.running.store(true, Ordering::Release);
+        self.running.cell.store(true, Ordering::Release);
         Running(&self.running)
     }
 
@@ -79,7 +94,7 @@ impl Interrupts {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire in the thread.
-        self.0.store(false, Ordering::Release);
+        self.0.cell.store(false, Ordering::Release);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::page::{Ink, Look, Page};
 use crate::pager;
 use mobula_session::{CellError, Event, Sink, Stream};
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(crate) struct Screen {
 
 struct Shared {
     state: Mutex<State>,
+    /// The terminal has echoed a key, which whoever locks the state next is to know. Ctrl-C is told without waiting for somebody who writes.
+    was_typed: AtomicBool,
     /// The prompt began or ended, text waits, or text was handed over.
     changed: Condvar,
 }
@@ -77,7 +80,13 @@ impl Screen {
             waiting: String::new(),
             handing_over: false,
         };
-        Screen { shared: Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }) }
+        Screen {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                was_typed: AtomicBool::new(false),
+                changed: Condvar::new(),
+            }),
+        }
     }
 
     /// Where a session sends its events.
@@ -171,7 +180,7 @@ impl Screen {
 
     /// The terminal has echoed a key while a cell runs, so the line is no longer empty.
     pub fn something_was_typed(&self) {
-        self.lock().page.line_was_begun();
+        self.shared.was_typed.store(true, Ordering::Release);
     }
 
     /// The line that the cell left unfinished on standard output; it is up to the caller to show it again.
@@ -218,7 +227,11 @@ impl Screen {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.was_typed.swap(false, Ordering::AcqRel) {
+            state.page.line_was_begun();
+        }
+        state
     }
 }
 
@@ -256,7 +269,7 @@ pub(crate) fn terminal_size() -> Option<(usize, usize)> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crossbeam::channel::{Receiver, unbounded};
+    use crossbeam::channel::{Receiver, Sender, unbounded};
     use mobula_session::CellId;
 
     /// A stream whose content a test can look at.
@@ -340,6 +353,36 @@ pub(crate) mod tests {
         screen.prompt_ended();
         screen.prompt_begins();
         assert_eq!(paper.text(), "no end\n");
+    }
+
+    /// A stream that nobody reads: says that it is written to, and waits until the other end is gone.
+    struct Stuck(Sender<()>, Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.send(()).unwrap();
+            let _ = self.1.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn ctrl_c_does_not_wait_for_a_stream_that_nobody_reads() {
+        let ((write, written), (reader, unread), (tell, told)) = (unbounded(), unbounded(), unbounded());
+        let screen = Screen::on(Look::default(), Box::new(Stuck(write, unread)), Box::new(Paper::default()));
+        let writer = screen.clone();
+        let writing = std::thread::spawn(move || print(&writer, "text"));
+        written.recv_timeout(SOON).unwrap();
+        std::thread::spawn(move || {
+            screen.something_was_typed();
+            tell.send(()).unwrap();
+        });
+        told.recv_timeout(SOON).unwrap();
+        drop(reader);
+        writing.join().unwrap();
     }
 
     #[test]

@@ -42,6 +42,12 @@ impl Bundle {
         richest.map_or_else(String::new, |(mime, value)| format!("<{mime}, {}>", size(bytes(mime, value))))
     }
 
+    /// Roughly the bytes that it keeps in memory.
+    pub fn bytes(&self) -> usize {
+        let kept = |value: &Value| value.as_str().map_or_else(|| value.to_string().len(), str::len);
+        self.data.values().map(kept).sum()
+    }
+
     /// The same with a plain text, for those who can show nothing else.
     pub fn with_words(mut self) -> Bundle {
         let words = self.words();

@@ -58,7 +58,10 @@ struct Host<'a> {
     front: OwnedFd,
     variables: Variables,
     settler: Settler,
+    /// The number of the state that this process is in: it grows with each cell.
     checkpoint: u64,
+    /// The number of the state that the twin is in: an earlier one, if the system had no room for another twin since.
+    guarded: u64,
     /// How long opening the last library took.
     loading: Duration,
     twin: Option<Twin>,
@@ -99,10 +102,12 @@ impl<'a> Host<'a> {
             variables: Variables::NONE,
             settler: Settler::default(),
             checkpoint: 0,
+            guarded: 0,
             loading: Duration::ZERO,
             twin: None,
         };
-        host.freeze();
+        // If there is none, the first cell's end says so.
+        let _ = host.freeze();
         Ok(host)
     }
 
@@ -149,9 +154,9 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// The cell has unwound or met an error. If it had moved variables away, the twin from before it has them.
+    /// The cell has unwound or met an error. If it had moved variables away, the twin from before it has them, if it is from just before it.
     fn failed(&mut self, how: u32) {
-        let undone = how & LOST != 0 && self.twin.is_some();
+        let undone = how & LOST != 0 && self.twin.is_some() && self.guarded == self.checkpoint;
         self.tell(&FromHost::Ended { how: how & !LOST, undone });
         if undone {
             exit(0);
@@ -170,17 +175,20 @@ impl<'a> Host<'a> {
     }
 
     /// The cell has returned: a twin of the state after it is made before the one from before it is given up, so that at
-    /// every instruction one of them stands by.
+    /// every instruction one of them stands by. If the system has no room for it, the earlier one stays.
     fn done(&mut self, cell: CellId) {
         let before = self.twin.take();
         self.checkpoint += 1;
         let begin = Instant::now();
-        self.freeze();
+        let unguarded = self.freeze().err().map(|error| error.to_string());
         let [load_us, fork_us] = [self.loading, begin.elapsed()].map(|took| took.as_micros() as u64);
-        match self.ask(&FromHost::Done { checkpoint: self.checkpoint, load_us, fork_us }).0 {
+        let is_guarded = unguarded.is_none();
+        match self.ask(&FromHost::Done { checkpoint: self.guarded, unguarded, load_us, fork_us }).0 {
             ToHost::Commit => {
-                if let Some(twin) = before {
-                    twin.end();
+                match before {
+                    Some(twin) if is_guarded => twin.end(),
+                    Some(twin) => self.twin = Some(twin),
+                    None => {}
                 }
                 self.runtime.cell_ended(cell);
             }
@@ -188,19 +196,28 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn freeze(&mut self) {
-        match freeze(&self.front) {
-            Ok(Side::Host(twin)) => self.twin = Some(twin),
-            Ok(Side::Heir(twin)) => self.take_over(twin),
-            // No room for a process: go on without a net rather than not at all.
-            Err(_) => self.twin = None,
+    /// Makes a twin of the state that this process is in.
+    ///
+    /// # Errors
+    /// The system has no room for another process. It goes on without one rather than not at all.
+    fn freeze(&mut self) -> Result<(), Errno> {
+        let mut side = None;
+        self.runtime.with_streams_locked(&mut || side = Some(freeze(&self.front)));
+        match side.unwrap_or(Err(Errno::AGAIN))? {
+            Side::Host(twin) => {
+                self.twin = Some(twin);
+                self.guarded = self.checkpoint;
+                Ok(())
+            }
+            Side::Heir(twin) => self.take_over(twin),
         }
     }
 
     /// This process is a twin whose host has died.
-    fn take_over(&mut self, own_twin: Twin) {
+    fn take_over(&mut self, own_twin: Option<Twin>) -> ! {
         let _ = rustix::thread::set_name(c"mobula-cells");
-        self.twin = Some(own_twin);
+        self.twin = own_twin;
+        self.guarded = self.checkpoint;
         let Ok(socket) = connect(&self.address) else { self.leave() };
         self.socket = socket;
         crash::tell_to(self.socket.as_fd());
@@ -210,9 +227,11 @@ impl<'a> Host<'a> {
                 self.runtime.took_over();
                 self.tell(&FromHost::Promoted);
                 // A twin of a host with a live connection, instead of the one that was made before.
-                if let Some(early) = self.twin.take() {
-                    self.freeze();
-                    early.end();
+                let early = self.twin.take();
+                match (self.freeze(), early) {
+                    (Ok(()), Some(early)) => early.end(),
+                    (Err(_), early) => self.twin = early,
+                    (Ok(()), None) => {}
                 }
                 self.serve()
             }

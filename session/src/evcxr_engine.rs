@@ -4,10 +4,11 @@ use crate::analysis::Known;
 use crate::analyst::Snapshot;
 use crate::base::{OPT_LEVEL, Template};
 use crate::evcxr_context::{self, describe};
-use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase, Sink};
+use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase};
 use crate::host::Host;
 use crate::link::Link;
 use crate::link_wire::SOCKET_ENV;
+use crate::outlet::Outlet;
 use crate::record::Record;
 use crate::report;
 use crate::sources::Sources;
@@ -32,7 +33,7 @@ pub struct Evcxr {
     template: Template,
     sources: Arc<Sources>,
     link: Arc<Link>,
-    sink: Sink,
+    outlet: Arc<dyn Outlet>,
     known: Known,
     /// Items and variables of cells that ended well, for the analysis.
     made: String,
@@ -47,12 +48,12 @@ impl Evcxr {
         host: &dyn Host,
         link: Arc<Link>,
         sources: Arc<Sources>,
-        sink: Sink,
+        outlet: Arc<dyn Outlet>,
         known: Known,
     ) -> Result<Evcxr, String> {
         let toolchain = Toolchain::find()?;
         toolchain.has_source()?;
-        let notice = |text: String| sink(Event::Notice { text });
+        let notice = |text: String| outlet.put(Event::Notice { text });
         let template = Template::prepare(host.embedded_crate(), &toolchain, &notice)?;
 
         let base = host.session_dir().join("cells");
@@ -62,7 +63,7 @@ impl Evcxr {
         command.envs(host.cell_host_env()).env(SOCKET_ENV, link.socket());
         let (context, dir) = evcxr_context::open(command, &base, &template)?;
         sources.set_generated(dir.join("src/lib.rs"));
-        let mut engine = Evcxr { context, dir, template, sources, link, sink, known, made: String::new() };
+        let mut engine = Evcxr { context, dir, template, sources, link, outlet, known, made: String::new() };
         engine.add_crates(&program)?;
         Ok(engine)
     }
@@ -93,6 +94,7 @@ impl Evcxr {
         self.link.begin(cell, input.clone());
         let begin = Instant::now();
         let ask = |prompt, is_password| {
+            self.outlet.settle();
             input.as_ref().and_then(|input| input(InputRequest { prompt, is_password })).unwrap_or_default()
         };
         let adds_crates = code
@@ -134,10 +136,10 @@ impl Evcxr {
 
     /// What the cell's run means, where evcxr found nothing to complain about.
     fn judge(&self, cell: CellId, record: &Record, outputs: EvalOutputs) -> Result<(), CellError> {
-        verdict::judge(cell, record, &self.sources, &self.sink)?;
+        verdict::judge(cell, record, &self.sources, &*self.outlet)?;
         if !outputs.content_by_mime_type.is_empty() {
             let data = outputs.content_by_mime_type.into_iter().map(|(mime, text)| (mime, text.into())).collect();
-            (self.sink)(Event::Result { cell, bundle: Bundle { data, ..Bundle::default() } });
+            self.outlet.put(Event::Result { cell, bundle: Bundle { data, ..Bundle::default() } });
         }
         Ok(())
     }

@@ -87,7 +87,22 @@ pub enum Event {
     },
 }
 
-/// Where events go. Called from several threads, never two at once for the same cell.
+impl Event {
+    /// Roughly the bytes that it keeps in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Event::Text { text, .. } | Event::Notice { text } => text.len(),
+            Event::Display { bundle, .. }
+            | Event::Page { bundle, .. }
+            | Event::Update { bundle, .. }
+            | Event::Result { bundle, .. } => bundle.bytes(),
+            Event::Report { report, .. } => report.plain.len(),
+            Event::Clear { .. } => 0,
+        }
+    }
+}
+
+/// A front end, as far as it shows events. It may take its time: whoever calls it is one thread that does nothing else ([`crate::Outlet`]).
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Why a cell failed.

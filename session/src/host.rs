@@ -42,6 +42,8 @@ pub trait CellRuntime {
     fn cell_ended(&self, cell: CellId);
     /// Flushes what the cell libraries' standard output holds back.
     fn flush(&self);
+    /// Does `work`, which forks, while no other thread of this process is printing: the fork could not print otherwise.
+    fn with_streams_locked(&self, work: &mut dyn FnMut());
     /// This process was a frozen twin and has become the cell host: new connection, the references of the checkpoint.
     fn took_over(&self);
 }

@@ -6,7 +6,7 @@
 //! ```text
 //! front end ─▶ Session ─▶ direct, or evcxr_engine (one thread) ─▶ rustc ─▶ a library
 //!     ▲           └─────▶ analysis ─▶ analyst, a process: completion │ commands   │
-//!     └── events ── link (one thread) ◀── packets, stdout, stderr ── cell host ◀┘   twin
+//!     └─ outlet ◀─ events ── link (one thread) ◀── packets, stdout, stderr ── cell host ◀┘   twin
 //! ```
 
 mod analysis;
@@ -28,6 +28,7 @@ pub mod host;
 mod library;
 mod link;
 mod link_wire;
+mod outlet;
 mod outline;
 mod record;
 mod rendered;
@@ -50,5 +51,6 @@ pub use evaluator::Evaluator;
 pub use event::*;
 pub use home::home;
 pub use host::{CellRuntime, EmbeddedFile, Host};
+pub use outlet::Outlet;
 pub use session::{Engine, Session, Settings};
 pub use sources::Found;

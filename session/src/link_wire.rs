@@ -47,10 +47,12 @@ pub enum FromHost {
         /// Where: libraries of cells and offsets in them, innermost first.
         frames: Vec<(String, u64)>,
     },
-    /// The cell's code has returned, and a new twin holds the state after it.
+    /// The cell's code has returned.
     Done {
-        /// The number of the new twin's checkpoint.
+        /// The number of the checkpoint that a twin holds: the state after the cell, or an earlier one.
         checkpoint: u64,
+        /// Why no twin holds the state after it, if none does.
+        unguarded: Option<String>,
         /// How long opening the cell's library took, in microseconds.
         load_us: u64,
         /// How long making the twin took, in microseconds.

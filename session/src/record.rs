@@ -1,5 +1,6 @@
 //! What the link learns of one cell while it runs, for its outcome.
 
+use crate::event::CellId;
 use rustix::process::WaitIdStatus;
 use std::fmt;
 use std::time::Instant;
@@ -107,8 +108,12 @@ pub struct Record {
     pub shown_failures: Vec<String>,
     /// The cell failed, and what it had done to the session's variables was undone.
     pub undone: bool,
+    /// Why no twin holds the state after it, if none does.
+    pub unguarded: Option<String>,
     /// The cell host died under it.
     pub death: Option<Death>,
+    /// The copy that took its place is from before this earlier cell.
+    pub gone_back: Option<CellId>,
     /// Where it was when it died: libraries of cells and offsets in them, innermost first.
     pub crash: Vec<(String, u64)>,
     /// The person interrupted it.

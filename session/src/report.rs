@@ -3,7 +3,7 @@
 //! Every report comes plain, with ANSI colours and, made of these, as HTML; a front end picks one. A place is always `cell N:line:column`.
 
 use crate::event::{CellError, CellId};
-use crate::record::{Death, Panic};
+use crate::record::{Death, Panic, Record};
 pub use crate::rendered::Rendered;
 use crate::sources::Found;
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, sources};
@@ -375,8 +375,8 @@ pub fn panicked(last: Option<&Panic>, place: Option<&Found>, callers: &[String])
 }
 
 /// The error of a cell whose process died. `places`: where it was, innermost first.
-pub fn died(death: &Death, reason: Option<&str>, cell: CellId, places: &[Found]) -> CellError {
-    let value = match reason {
+pub fn died(record: &Record, death: &Death, cell: CellId, places: &[Found]) -> CellError {
+    let value = match record.reason {
         Some(reason) => format!("the process of cell {cell} {}: {reason}", death.brief()),
         None => format!("the process of cell {cell} {death}"),
     };
@@ -386,32 +386,36 @@ pub fn died(death: &Death, reason: Option<&str>, cell: CellId, places: &[Found])
     };
     let callers = places.iter().skip(1).take(CALLERS_MAX);
     let callers = callers.map(|place| format!("called from cell {}:{}:{}", place.cell, place.line, place.column));
-    rendered.add(callers.chain(SURVIVES.map(str::to_owned)));
+    rendered.add(callers.chain(survives(record)));
     CellError { name: "Crashed".into(), plain: rendered.plain, ansi: rendered.ansi, value }
 }
 
 /// What a person is told of what a cell's crash leaves.
-const SURVIVES: [&str; 2] = [
-    "every variable is as it was before this cell; objects and tasks are untouched",
-    "threads that earlier cells had started are gone",
-];
+fn survives(record: &Record) -> [String; 2] {
+    let before = record.gone_back.map_or_else(|| "this cell".to_owned(), |cell| format!("cell {cell}"));
+    [
+        format!("every variable is as it was before {before}; objects and tasks are untouched"),
+        "threads that earlier cells had started are gone".to_owned(),
+    ]
+}
 
 /// The error of a cell whose process was ended by a panic that could not be unwound.
-pub fn aborted(last: &Panic, place: Option<&Found>, callers: &[String], cell: CellId) -> CellError {
+pub fn aborted(record: &Record, last: &Panic, place: Option<&Found>, callers: &[String], cell: CellId) -> CellError {
     let mut rendered = panic(last, place, callers);
     let why = format!("a panic here cannot be unwound, so it ended the process of cell {cell}");
-    rendered.add([why.as_str()].into_iter().chain(SURVIVES).map(str::to_owned));
+    rendered.add([why].into_iter().chain(survives(record)));
     CellError { name: "Crashed".into(), plain: rendered.plain, ansi: rendered.ansi, value: last.message.clone() }
 }
 
-/// The error of a cell that the person interrupted. `ended`: it did not stop by itself.
-pub fn interrupted(ended: bool) -> CellError {
-    let value = if ended {
-        "interrupted: the cell did not stop by itself, so it was ended; every variable is as it was before"
-    } else {
-        "interrupted; every variable of earlier cells is intact"
+/// The error of a cell that the person interrupted, whether it stopped by itself or not.
+pub fn interrupted(record: &Record) -> CellError {
+    let ended = "interrupted: the cell did not stop by itself, so it was ended; every variable is as it was before";
+    let value = match (&record.death, record.gone_back) {
+        (Some(_), Some(cell)) => format!("{ended} cell {cell}"),
+        (Some(_), None) => ended.to_owned(),
+        (None, _) => "interrupted; every variable of earlier cells is intact".to_owned(),
     };
-    plain_error("Interrupted", value)
+    plain_error("Interrupted", &value)
 }
 
 /// The error of a cell that was interrupted before it ran.

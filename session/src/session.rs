@@ -4,9 +4,10 @@ use crate::analysis::{Analysis, Known};
 use crate::direct::{self, Direct};
 use crate::evaluator::Evaluator;
 use crate::evcxr_engine::Evcxr;
-use crate::event::{Bundle, CellId, Completions, InputReader, Outcome, Sink};
+use crate::event::{Bundle, CellId, Completions, InputReader, Outcome};
 use crate::host::Host;
 use crate::link::Link;
+use crate::outlet::Outlet;
 use crate::report;
 use crate::running::Running;
 use crate::sources::{Found, Sources};
@@ -78,6 +79,7 @@ struct Inner {
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     analysis: Analysis,
     running: Running,
+    outlet: Arc<dyn Outlet>,
     /// The next cell has been announced: an interrupt since then is its.
     is_announced: AtomicBool,
 }
@@ -89,10 +91,11 @@ enum Job {
 
 impl Session {
     /// Starts a session and returns at once; the evaluator gets ready in the background.
-    pub fn start(settings: Settings, host: Arc<dyn Host>, sink: Sink) -> Session {
+    pub fn start(settings: Settings, host: Arc<dyn Host>, outlet: Arc<dyn Outlet>) -> Session {
         let sources = Arc::new(Sources::default());
         let grace = settings.interrupt_grace.unwrap_or(Duration::from_secs(1));
-        let link = Link::start(host.clone(), sink.clone(), sources.clone(), grace).map(Arc::new);
+        let link = Link::start(host.clone(), outlet.clone(), sources.clone(), grace).map(Arc::new);
+        let taken = outlet.clone();
         let (jobs, inbox) = unbounded();
         let (announce, readiness) = bounded(0);
         let ready = Arc::new(OnceLock::new());
@@ -105,10 +108,10 @@ impl Session {
                 let made = match link {
                     Ok(link) => match settings.engine {
                         Engine::Direct => {
-                            Direct::start(&settings, host, link, sources, sink, running, known, analysis_of_commands)
+                            Direct::start(&settings, host, link, sources, outlet, running, known, analysis_of_commands)
                                 .map(|engine| Backend::Direct(Box::new(engine)))
                         }
-                        Engine::Evcxr => Evcxr::start(&*host, link, sources, sink, known)
+                        Engine::Evcxr => Evcxr::start(&*host, link, sources, outlet, known)
                             .map(|engine| Backend::Evcxr(Box::new(engine))),
                     },
                     Err(error) => Err(format!("the session's socket cannot be made: {error}")),
@@ -129,6 +132,7 @@ impl Session {
             thread: Mutex::new(thread.ok()),
             analysis,
             running,
+            outlet: taken,
             is_announced: AtomicBool::new(false),
         };
         Session { inner: Arc::new(inner) }
@@ -155,12 +159,15 @@ impl Session {
         let cell = CellId(self.inner.next.fetch_add(1, Ordering::Relaxed));
         let (reply, outcome) = bounded(1);
         let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), origin, input, reply });
-        outcome.recv().unwrap_or_else(|_| Outcome {
+        let outcome = outcome.recv().unwrap_or_else(|_| Outcome {
             cell,
             result: Err(report::plain_error("SessionError", "the session has ended")),
             phases: Vec::new(),
             exit: None,
-        })
+        });
+        // What the cell made is shown before it is said how the cell ended.
+        self.inner.outlet.settle();
+        outcome
     }
 }
 

@@ -26,8 +26,8 @@ pub struct Twin {
 pub enum Side {
     /// The host goes on, with its twin beside it.
     Host(Twin),
-    /// The host has died since, and this twin, with a twin of its own beside it, may take over.
-    Heir(Twin),
+    /// The host has died since, and this twin may take over, with a twin of its own beside it if the system had room for one.
+    Heir(Option<Twin>),
 }
 
 /// Makes a twin of this process.
@@ -40,9 +40,11 @@ pub fn freeze(front: &OwnedFd) -> Result<Side, Errno> {
         Some(pid) => Ok(Side::Host(Twin { pid })),
         None => {
             wait_until_needed(host, front);
-            match freeze(front)? {
-                Side::Host(own) | Side::Heir(own) => Ok(Side::Heir(own)),
-            }
+            Ok(Side::Heir(match freeze(front) {
+                Ok(Side::Host(own)) => Some(own),
+                Ok(Side::Heir(own)) => own,
+                Err(_) => None,
+            }))
         }
     }
 }
@@ -85,9 +87,10 @@ pub fn exit(code: i32) -> ! {
 }
 
 fn fork() -> Result<Option<Pid>, Errno> {
-    // SAFETY: only the calling thread exists in the child. Locks that other threads of a cell held stay locked there; the
-    // child only waits in system calls until it is promoted, and then runs cells, which is the documented limit: what
-    // those threads were doing is gone. glibc makes its own allocator usable in the child of any fork.
+    // SAFETY: only the calling thread exists in the child. Locks that other threads of a cell held stay locked there, but for those of
+    // the standard streams, which the caller has (`CellRuntime::with_streams_locked`); the child only waits in system calls until it is
+    // promoted, and then runs cells, which is the documented limit: what those threads were doing is gone. glibc makes its own allocator
+    // and its own streams usable in the child of any fork.
     match unsafe { libc::fork() } {
         -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN)),
         0 => Ok(None),

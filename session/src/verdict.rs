@@ -1,6 +1,7 @@
 //! What the run of a cell means, whichever evaluator had it run.
 
-use crate::event::{CellError, CellId, Event, Phase, Sink, Stream};
+use crate::event::{CellError, CellId, Event, Phase, Stream};
+use crate::outlet::Outlet;
 use crate::record::{Panic, Record};
 use crate::report;
 use crate::sources::{Found, Sources};
@@ -10,26 +11,26 @@ use std::time::Duration;
 ///
 /// # Errors
 /// The cell failed.
-pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> Result<(), CellError> {
+pub fn judge(cell: CellId, record: &Record, sources: &Sources, outlet: &dyn Outlet) -> Result<(), CellError> {
     if let Some(message) = &record.load_failed {
         return Err(report::plain_error("SessionError", &format!("the cell could not be run: {message}")));
     }
     let show = |panic: &Panic| {
         let place = sources.find_panic(record.library.as_deref(), panic);
         let text = report::panic(panic, place.as_ref(), &sources.callers(panic)).plain + "\n";
-        sink(Event::Text { cell, stream: Stream::Stderr, text });
+        outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
     };
     if let Some(death) = &record.death {
         if record.interrupted {
-            return Err(report::interrupted(true));
+            return Err(report::interrupted(record));
         }
         let places: Vec<Found> = sources.find_crash(&record.crash);
         let Some((last, others)) = record.ending_panic() else {
-            return Err(report::died(death, record.reason, cell, &places));
+            return Err(report::died(record, death, cell, &places));
         };
         others.into_iter().for_each(show);
         let place = sources.find_panic(record.library.as_deref(), last).or_else(|| places.into_iter().next());
-        return Err(report::aborted(last, place.as_ref(), &sources.callers(last), cell));
+        return Err(report::aborted(record, last, place.as_ref(), &sources.callers(last), cell));
     }
     // Panics that did not end the cell: of threads, or caught.
     let (ending, others) = match record.panics.split_last() {
@@ -39,7 +40,7 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, sink: &Sink) -> R
     others.iter().for_each(show);
     if record.panicked {
         if record.interrupted && ending.is_none() {
-            return Err(report::interrupted(false));
+            return Err(report::interrupted(record));
         }
         let place = ending.and_then(|panic| sources.find_panic(record.library.as_deref(), panic));
         let callers = ending.map(|panic| sources.callers(panic)).unwrap_or_default();

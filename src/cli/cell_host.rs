@@ -48,6 +48,10 @@ impl CellRuntime for Driver {
         mobula::worker::flush_cells();
     }
 
+    fn with_streams_locked(&self, work: &mut dyn FnMut()) {
+        mobula::worker::with_streams_locked(work);
+    }
+
     fn took_over(&self) {
         if let Err(error) = client::take_over() {
             // Without a runtime this process is of no use; its death is reported like any other.

@@ -3,14 +3,15 @@
 use super::cell_host::RUNTIME_ENV;
 use super::{BROKEN, FAILED, fail};
 use mobula::abi::{CellPlace, Place};
-use mobula::local::{self, Local, Observer, RuntimeEvent, Zygote};
+use mobula::local::{self, Local, Observer, Outbox, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
-use mobula_session::{CellId, EmbeddedFile, Engine, Evaluator, Event, Host, Session, Settings, Sink, Stream};
+use mobula_session::{CellId, EmbeddedFile, Engine, Evaluator, Event, Host, Outlet, Session, Settings, Sink, Stream};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 /// The sources that cells are compiled against.
 pub static EMBEDDED_CRATE: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
@@ -82,31 +83,37 @@ pub fn run_kernel(connection_file: &Path) -> ExitCode {
 struct Front {
     runtime: Arc<Runtime>,
     session: Session,
+    queue: Arc<Queue>,
 }
+
+/// How long last words wait for a front end that does not take them.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 impl Front {
     fn end(&self) {
         self.session.shutdown();
         self.runtime.end();
+        self.queue.0.settle(Some(LAST_WORDS_MAX));
     }
 }
 
 fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink) -> Session> {
     Box::new(move |sink| {
-        let observer = Arc::new(Forward { sink: sink.clone(), session: OnceLock::new() });
-        let local = match Local::start(zygote, local::Config::default(), observer.clone()) {
-            Ok(local) => local,
-            Err(error) => {
-                // Nothing can run without a runtime, and a front end has no way to say so for itself.
-                let error = anyhow::Error::from(error).context("the runtime could not start");
-                let _ = fail(&error, BROKEN);
-                std::process::exit(i32::from(BROKEN));
-            }
-        };
+        let made = Queue::start(sink).map_err(anyhow::Error::from).and_then(|queue| {
+            let queue = Arc::new(queue);
+            let observer = Arc::new(Forward { queue: queue.clone(), session: OnceLock::new() });
+            let local = Local::start(zygote, local::Config::default(), observer.clone())?;
+            Ok((queue, observer, local))
+        });
+        let (queue, observer, local) = made.unwrap_or_else(|error| {
+            // Nothing can run without a runtime, and a front end has no way to say so for itself.
+            let _ = fail(&error.context("the runtime could not start"), BROKEN);
+            std::process::exit(i32::from(BROKEN));
+        });
         let runtime = Arc::new(Runtime::new(local));
-        let session = Session::start(settings(place), runtime.clone(), sink);
+        let session = Session::start(settings(place), runtime.clone(), queue.clone());
         let _ = observer.session.set(session.clone());
-        let _ = started.set(Front { runtime, session: session.clone() });
+        let _ = started.set(Front { runtime, session: session.clone(), queue });
         session
     })
 }
@@ -177,16 +184,47 @@ impl Host for Runtime {
     }
 }
 
+/// So many bytes of output wait for a front end that is slow, before those who write them do.
+const QUEUE_BYTES: usize = 1 << 20;
+
+/// What is to be shown, of the runtime's and the session's. The front end may block; they go on.
+struct Queue(Outbox<Event>);
+
+impl Queue {
+    fn start(sink: Sink) -> std::io::Result<Queue> {
+        Outbox::start("mobula-output", QUEUE_BYTES, move |event| sink(event)).map(Queue)
+    }
+}
+
+impl Outlet for Queue {
+    fn put(&self, event: Event) {
+        let bytes = event.bytes();
+        self.0.put(event, bytes);
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
+        self.0.when_room(bell);
+    }
+
+    fn settle(&self) {
+        self.0.settle(None);
+    }
+}
+
 /// Brings what the runtime has to say to the front end.
 struct Forward {
-    sink: Sink,
+    queue: Arc<Queue>,
     /// Set once it exists; the runtime starts before it.
     session: OnceLock<Session>,
 }
 
 impl Observer for Forward {
     fn event(&self, event: RuntimeEvent) {
-        (self.sink)(match event {
+        self.queue.put(match event {
             RuntimeEvent::TaskOutput { cell, stream, text, .. } => {
                 let stream = match stream {
                     local::Stream::Stdout => Stream::Stdout,
@@ -203,6 +241,14 @@ impl Observer for Forward {
             }
             RuntimeEvent::Notice(text) => Event::Notice { text },
         });
+    }
+
+    fn is_full(&self) -> bool {
+        self.queue.is_full()
+    }
+
+    fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
+        self.queue.when_room(bell);
     }
 
     fn locate(&self, place: &Place) -> Option<CellPlace> {

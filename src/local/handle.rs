@@ -57,6 +57,8 @@ impl Local {
         let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let bell = bell.map_err(StartError::system("make an eventfd"))?;
         let wake = Arc::new(Wake { commands: Mutex::new(VecDeque::new()), bell });
+        let ringer = Arc::clone(&wake);
+        observer.when_room(Box::new(move || ringer.ring()));
         let epoll = rustix::event::epoll::create(CreateFlags::CLOEXEC);
         let session_dir = folder.path().to_owned();
         let mut head = Head {

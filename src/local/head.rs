@@ -7,7 +7,8 @@
 //!   requests.rs  what clients say
 //!   tasks.rs     failures, and tasks that somebody has lost
 //!   rooms.rs     when memory runs short
-//!   pool.rs      workers, the zygote, and what they write
+//!   pool.rs      workers, and the zygote
+//!   output.rs    what workers write
 //!   settings.rs  init, and questions about the whole
 //! ```
 //!
@@ -74,6 +75,11 @@ impl Wake {
     /// Asks for something.
     pub fn ask(&self, command: Command) {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
+        self.ring();
+    }
+
+    /// Has the head look around.
+    pub fn ring(&self) {
         let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 }
@@ -403,6 +409,7 @@ impl Head {
 
     fn obey(&mut self) {
         let _ = rustix::io::read(&self.wake.bell, &mut [0; 8]);
+        self.resume();
         let commands = std::mem::take(&mut *self.wake.commands.lock().unwrap_or_else(PoisonError::into_inner));
         for command in commands {
             match command {

@@ -32,6 +32,8 @@ mod lines;
 mod memory;
 mod nursery;
 mod observer;
+mod outbox;
+mod output;
 mod pool;
 mod program;
 mod requests;
@@ -45,6 +47,7 @@ pub use config::Config;
 pub use error::StartError;
 pub use handle::Local;
 pub use observer::{Observer, RuntimeEvent, Stream};
+pub use outbox::Outbox;
 pub use program::{Program, ProgramError};
 pub use zygote::{Zygote, ZygoteError};
 

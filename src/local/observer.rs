@@ -33,11 +33,34 @@ pub enum RuntimeEvent {
     Notice(String),
 }
 
-/// Who is told. The runtime's one thread calls this and does nothing else meanwhile, so both return soon.
+/// Who is told. The runtime's one thread calls this and does nothing else meanwhile, so nothing here may wait: for a front end or a pipe,
+/// [`super::Outbox`] does.
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: RuntimeEvent);
 
+    /// Whether it has more than it can pass on at the moment. Then what workers write stays in their pipes, and who has written or failed
+    /// waits; everything else goes on.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Has `bell` called from now on whenever it is full no longer.
+    fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
+        drop(bell);
+    }
+
     /// The place in a cell that a place in generated code stands for, if it is known.
     fn locate(&self, place: &Place) -> Option<CellPlace>;
+}
+
+impl RuntimeEvent {
+    /// Roughly the bytes that it keeps in memory.
+    pub fn bytes(&self) -> usize {
+        match self {
+            RuntimeEvent::TaskOutput { text, .. } | RuntimeEvent::Notice(text) => text.len(),
+            // Its texts are messages for people.
+            RuntimeEvent::TaskFailed(_) => 1024,
+        }
+    }
 }

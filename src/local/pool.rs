@@ -1,4 +1,4 @@
-//! Workers: their processes, the zygote that forks them, and what they write.
+//! Workers: their processes, and the zygote that forks them.
 //!
 //! ```text
 //!   start ─▶ forked ─▶ hello ─▶ runs tasks ─▶ its socket ends ─▶ the zygote reports how it ended ─▶ forgotten
@@ -6,17 +6,14 @@
 //!
 //! The end of a socket only says that a process is ending. How it ended, and that it can no longer write into memory
 //! that it was granted, is known when the zygote has reaped it; so its task fails and its space returns only then.
-//!
-//! # Invariants
-//! - Pipes are read whenever something is in them: a task that writes never waits for somebody to look.
-//! - What a task wrote is delivered before its result exists.
 
 use super::head::Head;
-use super::lines::{Label, Lines};
+use super::lines::Lines;
+use super::output::nobody;
 use super::zygote::{FromZygote, ToZygote, Zygote};
-use super::{RuntimeEvent, Stream, fds, watch};
+use super::{Stream, fds, watch};
 use crate::abi::Cause;
-use crate::protocol::{ClientId, ObjectId, WorkerId};
+use crate::protocol::{ClientId, Request, WorkerId};
 use crate::scheduler::Event;
 use crate::store::SEATS;
 use crate::sync::Ordering;
@@ -28,8 +25,8 @@ use rustix::pipe::PipeFlags;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-const READ_BYTES: usize = 64 << 10;
-const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+pub(super) const READ_BYTES: usize = 64 << 10;
+pub(super) const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 #[derive(Debug, Default)]
 struct Worker {
@@ -39,11 +36,12 @@ struct Worker {
     is_ending: bool,
 }
 
+/// Where a worker writes.
 #[derive(Debug)]
-struct Pipe {
-    fd: OwnedFd,
-    stream: Stream,
-    lines: Lines,
+pub(super) struct Pipe {
+    pub fd: OwnedFd,
+    pub stream: Stream,
+    pub lines: Lines,
 }
 
 /// Why a worker was not started.
@@ -60,13 +58,24 @@ enum Trouble {
 pub(super) struct Pool {
     zygote: Option<Zygote>,
     workers: HashMap<WorkerId, Worker>,
-    pipes: HashMap<u64, Pipe>,
+    pub pipes: HashMap<u64, Pipe>,
+    /// Pipes that are not read until the front end has room.
+    pub paused: Vec<u64>,
+    /// Workers that wait until the front end has taken what they wrote.
+    pub unanswered: Vec<(ClientId, Request)>,
     trouble: String,
 }
 
 impl Pool {
     pub fn new(zygote: Zygote) -> Pool {
-        Pool { zygote: Some(zygote), workers: HashMap::new(), pipes: HashMap::new(), trouble: String::new() }
+        Pool {
+            zygote: Some(zygote),
+            workers: HashMap::new(),
+            pipes: HashMap::new(),
+            paused: Vec::new(),
+            unanswered: Vec::new(),
+            trouble: String::new(),
+        }
     }
 
     /// What epoll says when something is on a client's socket.
@@ -75,7 +84,7 @@ impl Pool {
     }
 
     /// What epoll says when something is in a worker's pipe.
-    fn pipe_token(worker: WorkerId, stream: Stream) -> u64 {
+    pub fn pipe_token(worker: WorkerId, stream: Stream) -> u64 {
         Pool::socket_token(worker.client()) | if stream == Stream::Stdout { 1 } else { 2 }
     }
 
@@ -298,92 +307,6 @@ impl Head {
         self.remove_client(worker.client(), entry.pid, Some(cause));
         self.bid_farewell();
     }
-
-    /// Whose output the worker's is at the moment.
-    fn label(&self, worker: WorkerId) -> Label {
-        let Some(desk) = self.desk(worker.client()) else { return nobody() };
-        let task = ObjectId(desk.current.load(Ordering::Acquire));
-        if task.0 == 0 {
-            return Label { pid: self.pool.pid(worker), ..nobody() };
-        }
-        let spec = self.segment.read_spec(task.slot());
-        Label { task: self.functions.name(spec.function).into(), cell: spec.cell, pid: self.pool.pid(worker) }
-    }
-
-    /// Something is in a pipe.
-    pub(super) fn read_pipe(&mut self, token: u64) {
-        let label = Pool::client_of(token).worker().map_or_else(nobody, |worker| self.label(worker));
-        if let Some(worker) = Pool::client_of(token).worker()
-            && let Some(desk) = self.desk(worker.client())
-        {
-            // Before it is read: a worker that finds its pipe empty must not take it for delivered.
-            let _ = desk.wrote.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
-        }
-        let Some(pipe) = self.pool.pipes.get_mut(&token) else { return };
-        if *pipe.lines.label() != label {
-            let rest = pipe.lines.end();
-            pipe.lines.belongs_to(label);
-            self.deliver(token, rest);
-        }
-        let Some(pipe) = self.pool.pipes.get_mut(&token) else { return };
-        let mut bytes = [0; READ_BYTES];
-        match rustix::io::read(&pipe.fd, &mut bytes) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Ok(len) if len > 0 => {
-                let text = pipe.lines.take(&bytes[..len]);
-                self.deliver(token, text);
-            }
-            Ok(_) | Err(_) => {
-                let rest = pipe.lines.end();
-                self.deliver(token, rest);
-                self.pool.pipes.remove(&token);
-            }
-        }
-    }
-
-    /// Delivers everything that the worker's task has written up to now.
-    pub(super) fn end_output(&mut self, worker: WorkerId) {
-        let label = self.label(worker);
-        for stream in STREAMS {
-            let token = Pool::pipe_token(worker, stream);
-            let Some(pipe) = self.pool.pipes.get_mut(&token) else { continue };
-            pipe.lines.belongs_to(label.clone());
-            // As much as is there now, and no more: a thread that the task has left behind may write for ever.
-            let mut left = rustix::io::ioctl_fionread(&pipe.fd).unwrap_or(0) as usize;
-            let mut texts = Vec::new();
-            let mut bytes = [0; READ_BYTES];
-            while left > 0 {
-                match rustix::io::read(&pipe.fd, &mut bytes[..left.min(READ_BYTES)]) {
-                    Ok(len) if len > 0 => {
-                        left -= len;
-                        texts.extend(pipe.lines.take(&bytes[..len]));
-                    }
-                    Err(Errno::INTR) => {}
-                    _ => break,
-                }
-            }
-            texts.extend(pipe.lines.end());
-            for text in texts {
-                self.deliver(token, Some(text));
-            }
-        }
-    }
-
-    fn deliver(&self, token: u64, text: Option<String>) {
-        let (Some(text), Some(pipe)) = (text, self.pool.pipes.get(&token)) else { return };
-        let label = pipe.lines.label();
-        self.observer.event(RuntimeEvent::TaskOutput {
-            cell: label.cell,
-            task: label.task.to_string(),
-            pid: label.pid,
-            stream: pipe.stream,
-            text,
-        });
-    }
-}
-
-fn nobody() -> Label {
-    Label { task: "worker".into(), cell: 0, pid: 0 }
 }
 
 pub(super) fn killed() -> Cause {

@@ -6,7 +6,7 @@
 //! ```
 
 use super::client::{self, ConnectError};
-use super::{Config, Local, Observer, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, table};
+use super::{Config, Local, Observer, Outbox, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, table};
 use crate::abi::{CellPlace, Place};
 use std::io::Write;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub enum ProgramError {
 #[derive(Debug)]
 pub struct Program {
     local: Local,
+    /// Dropped after the runtime, which may have last words.
+    _terminal: Arc<Terminal>,
 }
 
 impl Program {
@@ -66,10 +68,11 @@ impl Program {
         crate::worker::register_program(crate::mobula_attach);
         crate::worker::role_from_env();
         let zygote = Zygote::fork()?;
-        let local = Local::start(zygote, config, Arc::new(Terminal))?;
+        let terminal = Arc::new(Terminal::open().map_err(StartError::system("start its thread for output"))?);
+        let local = Local::start(zygote, config, terminal.clone())?;
         client::connect_program(local.socket())?;
         table::attach_this_crate().map_err(|message| ProgramError::Attach { message })?;
-        Ok(Program { local })
+        Ok(Program { local, _terminal: terminal })
     }
 
     /// The runtime.
@@ -78,24 +81,52 @@ impl Program {
     }
 }
 
-/// Passes on what the runtime says.
-struct Terminal;
+/// Passes on what the runtime says, in turn: what a task wrote has been written before its result exists.
+#[derive(Debug)]
+struct Terminal {
+    outbox: Outbox<RuntimeEvent>,
+}
+
+impl Terminal {
+    fn open() -> std::io::Result<Terminal> {
+        Ok(Terminal { outbox: Outbox::start("mobula-output", 0, write)? })
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.outbox.settle(None);
+    }
+}
 
 impl Observer for Terminal {
     fn event(&self, event: RuntimeEvent) {
-        // A closed standard output is the program's affair, not its tasks'.
-        let _ = match event {
-            RuntimeEvent::TaskOutput { stream: Stream::Stdout, text, .. } => {
-                let mut stdout = std::io::stdout().lock();
-                stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
-            }
-            RuntimeEvent::TaskOutput { text, .. } => std::io::stderr().write_all(text.as_bytes()),
-            RuntimeEvent::TaskFailed(failure) => writeln!(std::io::stderr(), "{}", crate::error::report(&failure)),
-            RuntimeEvent::Notice(text) => writeln!(std::io::stderr(), "mobula: {text}"),
-        };
+        let bytes = event.bytes();
+        self.outbox.put(event, bytes);
+    }
+
+    fn is_full(&self) -> bool {
+        self.outbox.is_full()
+    }
+
+    fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
+        self.outbox.when_room(bell);
     }
 
     fn locate(&self, _place: &Place) -> Option<CellPlace> {
         None
     }
+}
+
+fn write(event: RuntimeEvent) {
+    // A closed standard output is the program's affair, not its tasks'.
+    let _ = match event {
+        RuntimeEvent::TaskOutput { stream: Stream::Stdout, text, .. } => {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+        }
+        RuntimeEvent::TaskOutput { text, .. } => std::io::stderr().write_all(text.as_bytes()),
+        RuntimeEvent::TaskFailed(failure) => writeln!(std::io::stderr(), "{}", crate::error::report(&failure)),
+        RuntimeEvent::Notice(text) => writeln!(std::io::stderr(), "mobula: {text}"),
+    };
 }

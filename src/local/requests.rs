@@ -62,7 +62,7 @@ impl Head {
             }
             ToHead::Wrote { req } => {
                 self.end_output(worker?);
-                self.done(from, req);
+                self.done_when_taken(from, req);
             }
             ToHead::Failed { req, task, cause } => {
                 let worker = worker?;
@@ -71,7 +71,7 @@ impl Head {
                 }
                 self.end_output(worker);
                 self.fail_at_origin(task, cause, self.pool.pid(worker));
-                self.done(from, req);
+                self.done_when_taken(from, req);
             }
             ToHead::Carry { task, object } => {
                 if !self.runs(from, task) {
@@ -98,7 +98,7 @@ impl Head {
         word.is_some_and(|word| word.owner() == self.seat(client))
     }
 
-    fn done(&mut self, to: ClientId, req: Request) {
+    pub(super) fn done(&mut self, to: ClientId, req: Request) {
         self.send(to, &ToClient::Done { req });
     }
 

@@ -47,6 +47,30 @@ pub fn flush_cells() {
     flush_streams();
 }
 
+/// Does `work` while no other thread has the locks of the attached cell libraries' standard output and standard error: a fork of this
+/// process, which has this thread alone, can print.
+pub fn with_streams_locked(work: &mut dyn FnMut()) {
+    let cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    locked(&cells, work);
+}
+
+/// What goes through the libraries' hooks: those whose streams are not locked yet, and what is done when all are.
+type Locking<'a> = (&'a [Hooks], &'a mut dyn FnMut());
+
+fn locked(cells: &[Hooks], work: &mut dyn FnMut()) {
+    unsafe extern "C" fn go_on(data: *mut c_void) {
+        // SAFETY: the only caller is the hook below, which passes on the pointer that it was given; what it points to outlives the call, and
+        // nobody else uses it meanwhile.
+        let (rest, work) = unsafe { &mut *data.cast::<Locking<'_>>() };
+        locked(rest, work);
+    }
+    let Some((first, rest)) = cells.split_first() else { return work() };
+    let mut locking: Locking<'_> = (rest, work);
+    // SAFETY: the hooks are those of an attached library, which is never closed; `go_on` gets what it takes, and `work` does not unwind
+    // through it because a panic in an `extern "C"` function ends the process.
+    unsafe { (first.with_streams_locked)(go_on, (&raw mut locking).cast()) };
+}
+
 /// All libraries that this worker has opened. They stay open: what a task has left behind may still need them.
 #[derive(Default)]
 pub(super) struct Libraries {

@@ -18,7 +18,7 @@ use library::Libraries;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-pub use library::{attach_cell, flush_cells, register_program};
+pub use library::{attach_cell, flush_cells, register_program, with_streams_locked};
 
 /// Becomes what the environment says that this process is to be, and does not return; returns if it says nothing.
 ///

@@ -194,3 +194,88 @@ fn nothing_is_left_of_a_killed_front_process_whose_cell_is_compiled() {
     running.kill_front();
     place.leaves_nothing();
 }
+
+#[test]
+fn a_thread_that_prints_all_the_time_takes_no_lock_with_it_when_its_process_dies() {
+    let place = Place::new();
+    let prints = "fn hold() { let (out, err) = (std::io::stdout().lock(), std::io::stderr().lock());\n\
+                  std::thread::sleep(std::time::Duration::from_millis(5)); drop((out, err)); }\n\
+                  let pause = std::time::Duration::from_millis(1);";
+    let mut notebook = Notebook::new().cell(prints);
+    for _ in 0..ROUNDS {
+        notebook = notebook
+            .cell("std::thread::spawn(move || loop { hold(); std::thread::sleep(pause) });")
+            .cell("pause.as_millis()")
+            .failing("std::process::abort()")
+            .cell("eprintln!(\"told\"); println!(\"shown\"); 1 + 1");
+    }
+    let ran = notebook.run(&place);
+    for round in 0..ROUNDS {
+        let cell = ran.cell(5 + 4 * round);
+        assert_eq!(cell.value(), "2");
+        assert!(cell.text().contains("told") && cell.text().contains("shown"), "{}", cell.everything());
+    }
+    place.leaves_nothing();
+}
+
+/// How often the process dies.
+const ROUNDS: usize = 5;
+
+/// Lets the process that runs the cells have so many processes. Of root the system does not count them, so it is somebody else meanwhile.
+const LIMIT: &str = r#"
+unsafe extern "C" {
+    fn capget(header: *const u32, sets: *mut u32) -> i32;
+    fn capset(header: *const u32, sets: *const u32) -> i32;
+    fn getrlimit(what: i32, limit: *mut u64) -> i32;
+    fn setrlimit(what: i32, limit: *const u64) -> i32;
+    fn setresuid(real: u32, effective: u32, saved: u32) -> i32;
+}
+fn limit(processes: u64) {
+    let (header, mut sets, mut limit) = ([0x2008_0522, 0], [0; 6], [0; 2]);
+    let exempt = 1 << 21 | 1 << 24;
+    unsafe {
+        capget(header.as_ptr(), sets.as_mut_ptr());
+        if processes == 1 {
+            setresuid(12345, u32::MAX, u32::MAX);
+            sets[0] &= !exempt;
+        } else {
+            sets[0] |= sets[1] & exempt;
+        }
+        capset(header.as_ptr(), sets.as_ptr());
+        getrlimit(6, limit.as_mut_ptr());
+        limit[0] = processes.min(limit[1]);
+        setrlimit(6, limit.as_ptr());
+    }
+}
+let early = 1i64;
+"#;
+
+#[test]
+fn an_older_copy_stays_and_it_is_said_while_no_new_one_can_be_made() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell(LIMIT)
+        .cell("limit(1); let late = 2i64;")
+        .cell("let more = early + late;")
+        .failing("std::process::abort()")
+        .cell("early")
+        .failing("late")
+        .cell("limit(1);")
+        .cell("limit(u64::MAX); let kept = 3i64;")
+        .failing("std::process::abort()")
+        .cell("kept")
+        .run(&place);
+    let says = |cell: usize, words: &str| {
+        assert!(ran.cell(cell).everything().contains(words), "{}", ran.cell(cell).everything())
+    };
+    says(2, "a crash takes variables back to what they were before cell 2");
+    assert_eq!(ran.cell(3).text(), "");
+    says(4, "every variable is as it was before cell 2");
+    assert_eq!(ran.cell(5).value(), "1");
+    says(6, "`late` was lost in a crash: it was made since cell 2");
+    says(7, "a crash takes variables back");
+    says(8, "a crash loses nothing");
+    says(9, "every variable is as it was before this cell");
+    assert_eq!(ran.cell(10).value(), "3");
+    place.leaves_nothing();
+}

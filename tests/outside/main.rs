@@ -23,4 +23,5 @@ mod repl;
 mod suite;
 mod tasks;
 mod tour;
+mod unread;
 mod walk;

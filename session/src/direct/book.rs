@@ -22,6 +22,8 @@ pub enum Lost {
     Replaced(CellId),
     /// Its type is of a crate that a cell has built anew.
     Rebuilt(CellId),
+    /// The copy that took the cell host's place is from before this cell, and has no such variable.
+    Unguarded(CellId),
 }
 
 /// What is known of a variable.

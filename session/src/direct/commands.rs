@@ -328,7 +328,7 @@ impl Direct {
 
     /// A word beside what the cell shows.
     pub(super) fn remark(&self, cell: CellId, text: &str) {
-        (self.sink)(Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") });
+        self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") });
     }
 
     /// `:env NAME=VALUE`, for the cells and the tasks that they start.
@@ -357,7 +357,7 @@ impl Direct {
     }
 
     fn say(&self, cell: CellId, text: &str) {
-        (self.sink)(Event::Text { cell, stream: Stream::Stdout, text: format!("{}\n", text.trim_end()) });
+        self.outlet.put(Event::Text { cell, stream: Stream::Stdout, text: format!("{}\n", text.trim_end()) });
     }
 
     /// Prints the variables. Only where they are is known how large they are, so this is a cell like any other.
@@ -398,7 +398,7 @@ impl Direct {
         let name = name.trim_end_matches(['!', '(', ')', '?']);
         let found = self.analysis.inspect(name, name.len(), None).map_err(|why| mistake(&why))?;
         let bundle = found.ok_or_else(|| mistake(&format!("nothing is known of `{name}`")))?;
-        (self.sink)(Event::Page { cell, bundle });
+        self.outlet.put(Event::Page { cell, bundle });
         Ok(())
     }
 
@@ -414,7 +414,7 @@ impl Direct {
                 let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
                 let mut bundle = Bundle::text(text.as_str());
                 bundle.data.insert("text/markdown".into(), text.into());
-                (self.sink)(Event::Page { cell, bundle });
+                self.outlet.put(Event::Page { cell, bundle });
                 Ok(())
             }
             _ => Err(mistake(&format!("the compiler knows no error `{code}`"))),
@@ -458,6 +458,7 @@ impl Direct {
     fn forget_everything(&mut self) -> Result<(), CellError> {
         // Numbers go on: libraries of the old ones are still open.
         self.book = self.book.emptied();
+        self.guard = None;
         self.child = self.start_child()?;
         Ok(())
     }
@@ -520,7 +521,7 @@ impl Direct {
             deps: self.template.deps_with(&deps),
             lock: (!lock.is_file()).then(|| self.template.lock()),
         };
-        let notice = |text: String| (self.sink)(Event::Notice { text });
+        let notice = |text: String| self.outlet.put(Event::Notice { text });
         // What is here already is enough for most; else the network is asked.
         let built = project.build(&self.toolchain, true, &self.running, &notice).or_else(|offline| {
             if self.habits.offline || !cargo_error::may_be_mended_by_the_network(&offline) {
@@ -600,13 +601,13 @@ impl Direct {
                  store: `let x = put(&x)?;`",
                 phase.took.as_secs_f64() * 1e3
             );
-            (self.sink)(Event::Notice { text });
+            self.outlet.put(Event::Notice { text });
         }
         if self.habits.timing {
             let phases = clock.phases.iter();
             let words = phases.map(|phase| format!("{} {:.1} ms", phase.name, phase.took.as_secs_f64() * 1e3));
             let text = format!("{}\n", words.collect::<Vec<_>>().join(" · "));
-            (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
         }
     }
 }
@@ -622,6 +623,7 @@ fn row(name: &str, variable: &Variable, program: &Program) -> String {
         Standing::Lost(Lost::Moved(cell)) => format!("moved in cell {cell}"),
         Standing::Lost(Lost::Nameless(cell, _)) => format!("ended with cell {cell}: its type has no name"),
         Standing::Lost(Lost::Rebuilt(cell)) => format!("its crate was built anew in cell {cell}"),
+        Standing::Lost(Lost::Unguarded(cell)) => format!("lost in a crash: made since cell {cell}, without a copy"),
         Standing::Lost(Lost::Replaced(cell)) => format!("the name of an item since cell {cell}"),
         Standing::Lost(Lost::Borrowed(cell)) => format!("ended with cell {cell}: it refers to another variable"),
     };

@@ -34,6 +34,7 @@ pub mod edited;
 mod fate;
 mod files;
 mod foreign;
+mod guard;
 mod item;
 mod item_macro;
 mod last;
@@ -49,9 +50,10 @@ mod write;
 use crate::analysis::{Analysis, Known};
 use crate::analyst::Snapshot;
 use crate::base::{self, Base, Template};
-use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Sink, Stream};
+use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Stream};
 use crate::host::Host;
 use crate::link::Link;
+use crate::outlet::Outlet;
 use crate::record::Death;
 use crate::report::{self, Finding};
 use crate::running::Running;
@@ -67,6 +69,7 @@ use cut::{Cut, cut};
 pub use cut::{Grammar, grammar};
 use diagnosis::{Message, Texts};
 use edited::Glue;
+use guard::Guard;
 use item_macro::Call;
 use plan::Planned;
 use program::{Change, Changed, Definition, Program, Stage};
@@ -126,13 +129,15 @@ pub struct Direct {
     folder: PathBuf,
     /// What `std::env::args()` gives in cells: a program's name, and its arguments.
     arguments: Vec<OsString>,
+    /// The copy that stands by is an older one.
+    guard: Option<Guard>,
     /// With which code the cell's own process has ended.
     exit: Option<i32>,
     /// Versions of `base`: a number for each.
     bases: u32,
     sources: Arc<Sources>,
     link: Arc<Link>,
-    sink: Sink,
+    outlet: Arc<dyn Outlet>,
     running: Running,
     habits: Habits,
     known: Known,
@@ -253,13 +258,13 @@ impl Direct {
         host: Arc<dyn Host>,
         link: Arc<Link>,
         sources: Arc<Sources>,
-        sink: Sink,
+        outlet: Arc<dyn Outlet>,
         running: Running,
         known: Known,
         analysis: Analysis,
     ) -> Result<Direct, String> {
         let toolchain = Toolchain::find()?;
-        let notice = |text: String| sink(Event::Notice { text });
+        let notice = |text: String| outlet.put(Event::Notice { text });
         let template = Template::prepare(host.embedded_crate(), &toolchain, &notice)?;
         let cells = host.session_dir().join("cells");
         let unwritable = |error: std::io::Error| format!("the session's folder cannot be written: {error}");
@@ -281,11 +286,12 @@ impl Direct {
             stamps: HashMap::new(),
             folder: settings.folder(),
             arguments: settings.arguments.clone(),
+            guard: None,
             exit: None,
             bases: 0,
             sources,
             link,
-            sink,
+            outlet,
             running,
             habits: Habits { told_main: !settings.arguments.is_empty(), ..Habits::default() },
             known,
@@ -302,6 +308,7 @@ impl Direct {
         self.earlier = origin.and_then(|origin| self.runs.get(origin)).copied().filter(|_| !self.habits.keeps);
         self.exit = None;
         self.sources.add_cell(cell, code);
+        self.go_back();
         self.link.begin(cell, input.clone());
         let mut clock = Clock::default();
         let (commands, code) = commands::apart(code);
@@ -364,6 +371,7 @@ impl Direct {
         if let Err(error) = lives {
             // Nobody is left who has the variables.
             self.book.variables.clear();
+            self.guard = None;
             self.child = self.start_child()?;
             return Err(verdict::terminated(&record, &error));
         }
@@ -371,8 +379,10 @@ impl Direct {
             Some(Death::Exit(code)) if !record.interrupted => Some(*code),
             _ => None,
         };
-        let result = verdict::judge(cell, &record, &self.sources, &self.sink);
+        let result = verdict::judge(cell, &record, &self.sources, &*self.outlet);
+        self.go_back();
         if record.death.is_none() && record.load_failed.is_none() && !record.undone {
+            self.note_guard(cell, &record);
             ready.planned.happened(&mut self.book, cell, result.is_ok() && !record.returned);
         }
         result
@@ -479,7 +489,7 @@ impl Direct {
     /// Says what has become of older items.
     fn tell(&self, cell: CellId, changed: &Changed) {
         let notice = |text: String| {
-            (self.sink)(Event::Text { cell, stream: Stream::Stderr, text: text + "\n" });
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: text + "\n" });
         };
         let named = |known: &Arc<Definition>| format!("`{}` of cell {}", known.title(), known.cell);
         if !changed.waits.is_empty() {
@@ -654,7 +664,7 @@ impl Direct {
             let finding = message.finding(texts);
             if finding.marks.first().is_some_and(|mark| mark.cell == cell) {
                 let report = report::warning(&finding, cell, &|cell| self.sources.code(cell));
-                (self.sink)(Event::Report { cell, report });
+                self.outlet.put(Event::Report { cell, report });
             }
         }
     }

@@ -416,6 +416,10 @@ pub fn explain_lost(finding: &mut Finding, variables: &BTreeMap<String, Variable
             format!("the crate of the type of `{name}` was built anew by cell {cell}, so the old value is gone"),
             "run the cell again that made it".to_owned(),
         ),
+        Lost::Unguarded(cell) => (
+            format!("`{name}` was lost in a crash: it was made since cell {cell}, while the process that runs the cells could not be copied"),
+            "run the cell again that made it".to_owned(),
+        ),
         Lost::Replaced(cell) => (format!("`{name}` is an item since cell {cell}"), "give one of them another name".to_owned()),
         Lost::Borrowed(cell) => (
             format!("`{name}` of cell {cell} refers to another variable, so it ended with that cell"),

@@ -3,9 +3,10 @@
 use super::output::Output;
 use super::stdin::Input;
 use super::{ATTENTION, Interrupt, Shared, write_all};
-use crate::event::{Event, Sink};
+use crate::event::{CellId, Event};
 use crate::host::Host;
 use crate::link_wire::{FromHost, ToHost, receive, send};
+use crate::outlet::Outlet;
 use crate::record::Death;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,6 +26,8 @@ struct Present {
     pid: i32,
     /// The last checkpoint that counts.
     checkpoint: u64,
+    /// The first cell after which no checkpoint could be made, up to now.
+    unguarded: Option<CellId>,
     /// It was a twin: this process, not evcxr, is the one to reap it.
     adopted: bool,
 }
@@ -33,7 +36,7 @@ struct Present {
 pub struct Hosts {
     shared: Arc<Shared>,
     runtime: Arc<dyn Host>,
-    sink: Sink,
+    outlet: Arc<dyn Outlet>,
     listener: OwnedFd,
     output: Output,
     input: Input,
@@ -46,6 +49,8 @@ pub struct Hosts {
     dead: Option<(Instant, Death)>,
     /// A twin was told to take its place and is not ready yet.
     promoting: bool,
+    /// That twin is from before this cell.
+    back_to: Option<CellId>,
     /// evcxr's end for results.
     results: Option<OwnedFd>,
     /// evcxr waits for the end of a library.
@@ -57,13 +62,18 @@ impl Hosts {
     ///
     /// # Errors
     /// The output's pipes cannot be made.
-    pub fn new(shared: Arc<Shared>, runtime: Arc<dyn Host>, sink: Sink, listener: OwnedFd) -> Result<Hosts, Errno> {
+    pub fn new(
+        shared: Arc<Shared>,
+        runtime: Arc<dyn Host>,
+        outlet: Arc<dyn Outlet>,
+        listener: OwnedFd,
+    ) -> Result<Hosts, Errno> {
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-        let output = Output::new(shared.clone(), sink.clone())?;
+        let output = Output::new(shared.clone(), outlet.clone())?;
         Ok(Hosts {
             shared,
             runtime,
-            sink,
+            outlet,
             listener,
             output,
             input: Input::default(),
@@ -72,6 +82,7 @@ impl Hosts {
             leaving: Vec::new(),
             dead: None,
             promoting: false,
+            back_to: None,
             results: None,
             loaded: false,
         })
@@ -101,7 +112,9 @@ impl Hosts {
         let timeout = self.deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
         let mut fds = vec![PollFd::new(&self.shared.wake, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
-        fds.extend(self.output.ends().map(|end| PollFd::new(end, PollFlags::IN)));
+        // While the front end has no room, what cells write stays in their pipes.
+        let is_read = if self.outlet.is_full() { PollFlags::empty() } else { PollFlags::IN };
+        fds.extend(self.output.ends().map(|end| PollFd::new(end, is_read)));
         // A host known to be dead has nothing more to say.
         if let Some(host) = self.present.as_ref().filter(|_| self.dead.is_none() || self.promoting) {
             fds.push(PollFd::new(&host.pidfd, PollFlags::IN));
@@ -150,10 +163,9 @@ impl Hosts {
         self.check_deadlines();
         let pid = self.present.as_ref().filter(|_| self.loaded && self.dead.is_none()).map(|host| host.pid);
         if pid.is_some_and(|pid| self.input.is_wanted(pid)) {
-            // What the cell has printed before it waits is seen before the question.
             self.output.read(false);
             self.output.read(true);
-            self.input.ask(&self.shared);
+            self.input.ask(&self.shared, &self.outlet);
         }
         self.is_over()
     }
@@ -213,7 +225,10 @@ impl Hosts {
                 state.record.returned |= how == 8;
             }
             Ok(Some((FromHost::Crashed { frames }, _))) => self.shared.lock().record.crash = frames,
-            Ok(Some((FromHost::Done { checkpoint, load_us, fork_us }, _))) => self.done(checkpoint, load_us, fork_us),
+            Ok(Some((FromHost::Done { checkpoint, unguarded, load_us, fork_us }, _))) => {
+                self.shared.lock().record.unguarded = unguarded;
+                self.done(checkpoint, load_us, fork_us);
+            }
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => {
@@ -257,9 +272,11 @@ impl Hosts {
         let mut state = self.shared.lock();
         state.record.returned_at = Some(Instant::now());
         (state.record.load_us, state.record.fork_us) = (load_us, fork_us);
+        let unguarded = state.record.unguarded.is_some().then_some(state.cell);
         drop(state);
         if let Some(host) = &mut self.present {
             host.checkpoint = checkpoint;
+            host.unguarded = unguarded.map(|cell| host.unguarded.unwrap_or(cell));
         }
         self.answer(&ToHost::Commit, &[]);
         let failed = self.shared.lock().record.load_failed.is_some();
@@ -303,7 +320,7 @@ impl Hosts {
             return;
         }
         self.results = Some(results);
-        self.present = Some(Present { socket, pidfd, pid, checkpoint: 0, adopted: false });
+        self.present = Some(Present { socket, pidfd, pid, checkpoint: 0, unguarded: None, adopted: false });
         self.dead = None;
         self.promoting = false;
         self.loaded = false;
@@ -342,7 +359,8 @@ impl Hosts {
             return;
         }
         if send(&socket, &ToHost::Promote, &[]).is_ok() {
-            self.present = Some(Present { socket, pidfd, pid, checkpoint, adopted: true });
+            self.back_to = self.present.as_ref().and_then(|host| host.unguarded);
+            self.present = Some(Present { socket, pidfd, pid, checkpoint, unguarded: None, adopted: true });
             self.promoting = true;
         }
     }
@@ -355,13 +373,22 @@ impl Hosts {
         self.output.drain();
         let idle = !self.loaded;
         let death = self.note_death();
+        let back_to = self.back_to.take();
+        if let Some(cell) = back_to {
+            let mut state = self.shared.lock();
+            state.gone_back.get_or_insert(cell);
+            state.record.gone_back = Some(cell);
+        }
         if !idle {
             self.finish(true);
         } else if let Some(death) = death {
+            let is_whole = back_to.map_or("every variable is intact".into(), |cell| {
+                format!("variables are as they were before cell {cell}")
+            });
             let text = format!(
-                "the process that runs the cells {death} while no cell was running; a copy took its place and every variable is intact"
+                "the process that runs the cells {death} while no cell was running; a copy took its place and {is_whole}"
             );
-            (self.sink)(Event::Notice { text });
+            self.outlet.put(Event::Notice { text });
         }
     }
 

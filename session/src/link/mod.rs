@@ -15,9 +15,9 @@ mod hosts;
 mod output;
 mod stdin;
 
-use crate::event::InputReader;
-use crate::event::{CellId, Sink};
+use crate::event::{CellId, InputReader};
 use crate::host::Host;
+use crate::outlet::Outlet;
 use crate::record::Record;
 use crate::sources::Sources;
 use hosts::Hosts;
@@ -51,6 +51,8 @@ struct State {
     /// What is known of the cell so far.
     record: Record,
     interrupt: Interrupt,
+    /// A copy took the cell host's place that is from before this cell; nobody has asked for it yet.
+    gone_back: Option<CellId>,
     /// How many bytes more than before a cell may take.
     memory: Option<u64>,
     /// Answers the cell's questions.
@@ -88,7 +90,12 @@ impl Link {
     ///
     /// # Errors
     /// The socket or the pipes cannot be made.
-    pub fn start(host: Arc<dyn Host>, sink: Sink, sources: Arc<Sources>, grace: Duration) -> Result<Link, Errno> {
+    pub fn start(
+        host: Arc<dyn Host>,
+        outlet: Arc<dyn Outlet>,
+        sources: Arc<Sources>,
+        grace: Duration,
+    ) -> Result<Link, Errno> {
         let socket = host.session_dir().join("cells.sock");
         let listener = listen(&socket)?;
         let state = State {
@@ -96,6 +103,7 @@ impl Link {
             running: false,
             record: Record::default(),
             interrupt: Interrupt::None,
+            gone_back: None,
             memory: None,
             input: None,
             sources,
@@ -104,7 +112,9 @@ impl Link {
         };
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { state: Mutex::new(state), wake });
-        let mut hosts = Hosts::new(shared.clone(), host.clone(), sink, listener)?;
+        let mut hosts = Hosts::new(shared.clone(), host.clone(), outlet.clone(), listener)?;
+        let ringer = shared.clone();
+        outlet.when_room(Box::new(move || ringer.ring()));
         let thread = std::thread::Builder::new()
             .name("mobula-link".into())
             .spawn(move || hosts.run())
@@ -133,6 +143,12 @@ impl Link {
         if state.running && state.cell == cell && state.record.shown_failures.len() < SHOWN_FAILURES_MAX {
             state.record.shown_failures.push(report.to_owned());
         }
+    }
+
+    /// The cell before which the variables were made that there are now, if a copy took the cell host's place since this was asked last that is not
+    /// of its newest state.
+    pub fn take_gone_back(&self) -> Option<CellId> {
+        self.shared.lock().gone_back.take()
     }
 
     /// How much more memory than before each cell may take from here on.

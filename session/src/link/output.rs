@@ -4,7 +4,8 @@
 
 use super::Shared;
 use crate::blocks::{Blocks, Shown};
-use crate::event::{CellId, Event, Sink, Stream};
+use crate::event::{CellId, Event, Stream};
+use crate::outlet::Outlet;
 use crate::stream::{Piece, Splitter, half_character};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -44,7 +45,7 @@ impl Source {
 /// The output of the cells.
 pub struct Output {
     shared: Arc<Shared>,
-    sink: Sink,
+    outlet: Arc<dyn Outlet>,
     out: Source,
     err: Source,
     splitter: Splitter,
@@ -61,10 +62,10 @@ impl Output {
     ///
     /// # Errors
     /// The process has no descriptors left.
-    pub fn new(shared: Arc<Shared>, sink: Sink) -> Result<Output, Errno> {
+    pub fn new(shared: Arc<Shared>, outlet: Arc<dyn Outlet>) -> Result<Output, Errno> {
         Ok(Output {
             shared,
-            sink,
+            outlet,
             out: Source::new()?,
             err: Source::new()?,
             splitter: Splitter::default(),
@@ -123,10 +124,10 @@ impl Output {
         let rest = std::mem::take(&mut self.err_rest);
         if !rest.is_empty() {
             let text = String::from_utf8_lossy(&rest).into_owned();
-            (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
         }
         if let Some(value) = self.value.take() {
-            (self.sink)(value);
+            self.outlet.put(value);
         }
     }
 
@@ -188,7 +189,7 @@ impl Output {
                 return;
             }
         };
-        (self.sink)(event);
+        self.outlet.put(event);
     }
 
     fn take_err(&mut self, chunk: &[u8]) {
@@ -202,7 +203,7 @@ impl Output {
                 state.record.note_stderr(&text);
                 state.cell
             };
-            (self.sink)(Event::Text { cell, stream: Stream::Stderr, text });
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
         }
     }
 }

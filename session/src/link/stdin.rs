@@ -6,6 +6,7 @@
 
 use super::{Shared, write_all};
 use crate::event::{InputReader, InputRequest};
+use crate::outlet::Outlet;
 use crossbeam::channel::{Receiver, bounded};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -69,13 +70,15 @@ impl Input {
     }
 
     /// Asks the person for a line, on a thread of its own.
-    pub fn ask(&mut self, shared: &Arc<Shared>) {
+    pub fn ask(&mut self, shared: &Arc<Shared>, outlet: &Arc<dyn Outlet>) {
         let (Some(write), Some(reader)) = (self.write.clone(), self.reader.clone()) else { return };
         let (tell, asked) = bounded(1);
         self.asked = Some(asked);
-        let shared = Arc::clone(shared);
+        let (shared, outlet) = (Arc::clone(shared), Arc::clone(outlet));
         // Without a thread nobody answers, and the channel says so at once.
         let _ = std::thread::Builder::new().name("mobula-stdin".into()).spawn(move || {
+            // What the cell has printed before it waits is seen before the question.
+            outlet.settle();
             let line = reader(InputRequest { prompt: String::new(), is_password: false });
             let answered = line.is_some_and(|line| write_all(&write, format!("{line}\n").as_bytes()));
             let _ = tell.send(answered);

@@ -1,0 +1,15 @@
+//! Where a session's events go: a queue in front of the front end, which may take its time. The root crate implements it.
+
+use crate::event::Event;
+
+/// The queue. Only [`Outlet::settle`] waits for the front end.
+pub trait Outlet: Send + Sync {
+    /// Puts an event in; they are delivered in this order.
+    fn put(&self, event: Event);
+    /// Whether it holds more than it should: then what cells write stays in their pipes.
+    fn is_full(&self) -> bool;
+    /// Has `bell` called from now on whenever it is full no longer.
+    fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>);
+    /// Waits until the front end has taken everything that was put in before.
+    fn settle(&self);
+}

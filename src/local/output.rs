@@ -1,0 +1,137 @@
+//! What workers write: their pipes, made into lines for whoever watches the runtime.
+//!
+//! # Invariants
+//! - A pipe is read whenever something is in it, as long as the front end takes what comes out; else this pipe waits, and nothing else does.
+//! - What a task wrote is delivered before its result exists: its worker is answered only then.
+
+use super::RuntimeEvent;
+use super::head::Head;
+use super::lines::Label;
+use super::pool::{Pool, READ_BYTES, STREAMS};
+use crate::protocol::{ClientId, ObjectId, Request, WorkerId};
+use crate::sync::Ordering;
+use rustix::event::epoll;
+use rustix::io::Errno;
+use std::os::fd::AsFd;
+
+impl Head {
+    /// Whose output the worker's is at the moment.
+    fn label(&self, worker: WorkerId) -> Label {
+        let Some(desk) = self.desk(worker.client()) else { return nobody() };
+        let task = ObjectId(desk.current.load(Ordering::Acquire));
+        if task.0 == 0 {
+            return Label { pid: self.pool.pid(worker), ..nobody() };
+        }
+        let spec = self.segment.read_spec(task.slot());
+        Label { task: self.functions.name(spec.function).into(), cell: spec.cell, pid: self.pool.pid(worker) }
+    }
+
+    /// Something is in a pipe.
+    pub(super) fn read_pipe(&mut self, token: u64) {
+        if self.observer.is_full() {
+            return self.pause(token);
+        }
+        let label = Pool::client_of(token).worker().map_or_else(nobody, |worker| self.label(worker));
+        if let Some(worker) = Pool::client_of(token).worker()
+            && let Some(desk) = self.desk(worker.client())
+        {
+            // Before it is read: a worker that finds its pipe empty must not take it for delivered.
+            let _ = desk.wrote.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        let Some(pipe) = self.pool.pipes.get_mut(&token) else { return };
+        if *pipe.lines.label() != label {
+            let rest = pipe.lines.end();
+            pipe.lines.belongs_to(label);
+            self.deliver(token, rest);
+        }
+        let Some(pipe) = self.pool.pipes.get_mut(&token) else { return };
+        let mut bytes = [0; READ_BYTES];
+        match rustix::io::read(&pipe.fd, &mut bytes) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Ok(len) if len > 0 => {
+                let text = pipe.lines.take(&bytes[..len]);
+                self.deliver(token, text);
+            }
+            Ok(_) | Err(_) => {
+                let rest = pipe.lines.end();
+                self.deliver(token, rest);
+                self.pool.pipes.remove(&token);
+            }
+        }
+    }
+
+    /// The front end has no room: this pipe is looked at again when it has. Who writes into it waits when it is full.
+    fn pause(&mut self, token: u64) {
+        let Some(pipe) = self.pool.pipes.get(&token) else { return };
+        if epoll::delete(&self.epoll, &pipe.fd).is_ok() {
+            self.pool.paused.push(token);
+        }
+    }
+
+    /// The worker's client is told that it is done, once the front end has taken what came before.
+    pub(super) fn done_when_taken(&mut self, to: ClientId, req: Request) {
+        if self.observer.is_full() { self.pool.unanswered.push((to, req)) } else { self.done(to, req) }
+    }
+
+    /// The front end has room again, if it has.
+    pub(super) fn resume(&mut self) {
+        if self.observer.is_full() {
+            return;
+        }
+        for (to, req) in std::mem::take(&mut self.pool.unanswered) {
+            self.done(to, req);
+        }
+        for token in std::mem::take(&mut self.pool.paused) {
+            if let Some(pipe) = self.pool.pipes.get(&token)
+                && self.watch(pipe.fd.as_fd(), token).is_err()
+            {
+                // Without it, nobody would ever see the end of what is written.
+                self.pool.pipes.remove(&token);
+            }
+        }
+    }
+
+    /// Delivers everything that the worker's task has written up to now.
+    pub(super) fn end_output(&mut self, worker: WorkerId) {
+        let label = self.label(worker);
+        for stream in STREAMS {
+            let token = Pool::pipe_token(worker, stream);
+            let Some(pipe) = self.pool.pipes.get_mut(&token) else { continue };
+            pipe.lines.belongs_to(label.clone());
+            // As much as is there now, and no more: a thread that the task has left behind may write for ever.
+            let mut left = rustix::io::ioctl_fionread(&pipe.fd).unwrap_or(0) as usize;
+            let mut texts = Vec::new();
+            let mut bytes = [0; READ_BYTES];
+            while left > 0 {
+                match rustix::io::read(&pipe.fd, &mut bytes[..left.min(READ_BYTES)]) {
+                    Ok(len) if len > 0 => {
+                        left -= len;
+                        texts.extend(pipe.lines.take(&bytes[..len]));
+                    }
+                    Err(Errno::INTR) => {}
+                    _ => break,
+                }
+            }
+            texts.extend(pipe.lines.end());
+            for text in texts {
+                self.deliver(token, Some(text));
+            }
+        }
+    }
+
+    fn deliver(&self, token: u64, text: Option<String>) {
+        let (Some(text), Some(pipe)) = (text, self.pool.pipes.get(&token)) else { return };
+        let label = pipe.lines.label();
+        self.observer.event(RuntimeEvent::TaskOutput {
+            cell: label.cell,
+            task: label.task.to_string(),
+            pid: label.pid,
+            stream: pipe.stream,
+            text,
+        });
+    }
+}
+
+pub(super) fn nobody() -> Label {
+    Label { task: "worker".into(), cell: 0, pid: 0 }
+}
