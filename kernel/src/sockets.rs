@@ -61,7 +61,10 @@ impl Service for RouterService {
 
     fn joined(&self, peer: &Arc<Peer>) {
         let mut peers = self.0.peers.lock().expect("nobody panics holding the peers");
-        // A client that reconnects takes its name over from its old connection, which may not have noticed its end yet.
+        // A client that reconnects takes its name over from its old connection, which may not have noticed its end yet. (ZeroMQ's own ROUTER
+        // refuses that unless told otherwise; then the client would be deaf until the old connection times out.) Whoever does so under
+        // another's name sends that one away, which has to come back; so Jupyter's names are random, and known to nobody else. What is
+        // sent to a name is signed, and what comes from it counts only if it is.
         if let Some(old) = peers.insert(peer.identity.clone(), peer.clone()) {
             old.outbox.close();
         }
@@ -103,5 +106,24 @@ fn echo(outbox: &Outbox, frames: &[Bytes]) {
     // Who asks without listening gets no answer.
     if outbox.bytes() <= Heartbeat::BYTES_MAX {
         outbox.push(encode(frames));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reconnects_takes_his_name_over() {
+        let (router, service, _inbox) = Router::new();
+        let [old, new] =
+            [(); 2].map(|()| Arc::new(Peer { identity: Bytes::from_static(b"me"), outbox: Outbox::new() }));
+        service.joined(&old);
+        service.joined(&new);
+        let message = ["me", "text"].map(Bytes::from);
+        assert!(router.send(&message) && new.outbox.bytes() > 0);
+        assert!(!old.outbox.push(Bytes::from_static(b"late")), "the old connection is given up");
+        service.left(&old);
+        assert!(router.send(&message), "and its end is not the new one's");
     }
 }

@@ -85,12 +85,18 @@ pub(crate) fn ready(socket_type: &str, identity: &[u8]) -> Bytes {
     command(b"READY", &data)
 }
 
-/// The answer to a PING: its data is a time to live (2 bytes) and a context, which goes back.
-pub(crate) fn pong(ping: &[u8]) -> Bytes {
-    command(b"PONG", ping.get(2..).unwrap_or_default())
+/// The answer to a PING: its data is a time to live (2 bytes) and a context, at most 16 bytes of it (RFC 37/ZMTP 3.1), which goes back.
+///
+/// # Errors
+/// The context is longer.
+pub(crate) fn pong(ping: &[u8]) -> Result<Bytes, ZmtpError> {
+    match ping.get(2..).unwrap_or_default() {
+        context if context.len() <= 16 => Ok(command(b"PONG", context)),
+        _ => Err(ZmtpError::Malformed { what: "PING command" }),
+    }
 }
 
-fn command(name: &[u8], data: &[u8]) -> Bytes {
+pub(super) fn command(name: &[u8], data: &[u8]) -> Bytes {
     let mut out = BytesMut::new();
     put_head(&mut out, COMMAND, 1 + name.len() + data.len());
     out.put_u8(name.len() as u8);
@@ -136,7 +142,8 @@ pub(crate) fn parse_ready(mut data: &[u8]) -> Result<(Vec<u8>, Bytes), ZmtpError
         }
         data = rest;
     }
-    if identity.len() > 255 {
+    // A zero begins the names that are given here to peers without one.
+    if identity.len() > 255 || identity.first() == Some(&0) {
         return Err(malformed());
     }
     Ok((socket_type, identity))

@@ -12,6 +12,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 /// A peer has this long for its greeting and its READY.
 const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// A handshake is shorter than this many bytes: who has not finished his makes nobody keep more.
+const HANDSHAKE_BYTES_MAX: usize = 4 << 10;
+
+/// While so many bytes wait for a peer, its pings are not answered: it does not read.
+const UNREAD_BYTES_MAX: usize = 64 << 10;
+
 /// What a kind of socket does with its peers.
 pub(crate) trait Service: Send + Sync + 'static {
     /// Our socket's type, as said in the handshake.
@@ -43,13 +49,14 @@ where
     T: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (mut read, mut write) = tokio::io::split(stream);
-    let mut incoming = Incoming { buffer: BytesMut::new(), decoder: Decoder::new(S::BYTES_MAX) };
+    let mut incoming = Incoming { buffer: BytesMut::new(), decoder: Decoder::new(HANDSHAKE_BYTES_MAX) };
     let handshake = shake_hands::<S, _, _>(&mut read, &mut write, &mut incoming);
     let identity = match tokio::time::timeout(HANDSHAKE_WAIT_MAX, handshake).await {
         Ok(Ok(identity)) => identity,
         Ok(Err(error)) => return tracing::debug!(socket = S::TYPE, %error, "connection refused"),
         Err(_) => return tracing::debug!(socket = S::TYPE, error = %ZmtpError::Silent, "connection refused"),
     };
+    incoming.decoder = Decoder::new(S::BYTES_MAX);
     let identity = if identity.is_empty() { new_name() } else { identity };
     let peer = Arc::new(Peer { identity, outbox: Outbox::new() });
     service.joined(&peer);
@@ -127,7 +134,9 @@ async fn read_all<S: Service>(
         match unit {
             Unit::Message(frames) => service.received(peer, frames).await,
             Unit::Command { name, data } if &name[..] == b"PING" => {
-                peer.outbox.push(pong(&data));
+                if peer.outbox.bytes() <= UNREAD_BYTES_MAX {
+                    peer.outbox.push(pong(&data)?);
+                }
             }
             Unit::Command { .. } => {}
         }
@@ -146,4 +155,75 @@ async fn write_all(write: &mut (impl AsyncWrite + Unpin), outbox: &Outbox) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::codec::{command, encode};
+    use super::*;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::sync::mpsc;
+
+    /// Tells who joins, and what it says.
+    struct Told(mpsc::UnboundedSender<(Arc<Peer>, Vec<Bytes>)>);
+
+    impl Service for Told {
+        const TYPE: &'static str = "ROUTER";
+        const PEERS: &'static [&'static str] = &["DEALER"];
+        const BYTES_MAX: usize = 1 << 20;
+
+        fn joined(&self, peer: &Arc<Peer>) {
+            let _ = self.0.send((peer.clone(), Vec::new()));
+        }
+
+        async fn received(&self, peer: &Arc<Peer>, frames: Vec<Bytes>) {
+            let _ = self.0.send((peer.clone(), frames));
+        }
+
+        fn left(&self, _: &Arc<Peer>) {}
+    }
+
+    type Said = mpsc::UnboundedReceiver<(Arc<Peer>, Vec<Bytes>)>;
+
+    /// A connection to which these bytes were sent behind the greeting, and what the service is told.
+    async fn connect(bytes: &[u8]) -> (DuplexStream, Said) {
+        let (mut ours, theirs) = duplex(64 << 10);
+        let (tell, told) = mpsc::unbounded_channel();
+        tokio::spawn(run(theirs, Arc::new(Told(tell))));
+        ours.write_all(&greeting()).await.unwrap();
+        ours.write_all(bytes).await.unwrap();
+        (ours, told)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_no_peer_can_give_itself_is_refused() {
+        let (_ours, mut told) = connect(&ready("DEALER", &[0, 1])).await;
+        assert!(told.recv().await.is_none());
+        let (_ours, mut told) = connect(&ready("DEALER", b"mine")).await;
+        assert_eq!(told.recv().await.unwrap().0.identity, "mine");
+    }
+
+    #[tokio::test]
+    async fn who_has_not_shaken_hands_makes_nobody_keep_much() {
+        let long = encode(&[vec![0; HANDSHAKE_BYTES_MAX + 1]]);
+        let (_ours, mut told) = connect(&long[..10]).await;
+        assert!(told.recv().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn pings_are_short_and_are_not_answered_to_who_does_not_read() {
+        let (mut ours, mut told) = connect(&ready("DEALER", b"mine")).await;
+        let (peer, _) = told.recv().await.unwrap();
+        let ping = command(b"PING", &[7; 2 + 16]);
+        for _ in 0..20_000 {
+            ours.write_all(&ping).await.unwrap();
+        }
+        ours.write_all(&encode(&[b"last"])).await.unwrap();
+        assert_eq!(told.recv().await.unwrap().1, ["last"]);
+        assert!(peer.outbox.bytes() <= UNREAD_BYTES_MAX + 64, "{}", peer.outbox.bytes());
+        let (mut ours, mut told) = connect(&ready("DEALER", b"mine")).await;
+        told.recv().await.unwrap();
+        ours.write_all(&command(b"PING", &[7; 2 + 17])).await.unwrap();
+        assert!(told.recv().await.is_none(), "a longer one is no ping");
+    }
 }
