@@ -75,18 +75,19 @@ impl fmt::Display for Death {
 
 /// A signal's name and what it usually means.
 fn signal_name(signal: i32) -> (String, &'static str) {
-    let (name, meaning) = match signal {
-        libc::SIGSEGV => ("SIGSEGV", "an invalid memory access, or a stack overflow"),
-        libc::SIGABRT => ("SIGABRT", "abort, or a stack overflow"),
-        libc::SIGBUS => ("SIGBUS", "an invalid memory access"),
-        libc::SIGILL => ("SIGILL", "an illegal instruction"),
-        libc::SIGFPE => ("SIGFPE", "an arithmetic exception"),
-        libc::SIGKILL => ("SIGKILL", "killed from outside, or by the system for want of memory"),
-        libc::SIGTERM => ("SIGTERM", "asked to end from outside"),
-        libc::SIGTRAP => ("SIGTRAP", "a trap"),
-        _ => return (format!("signal {signal}"), "from outside"),
+    let meaning = match signal {
+        libc::SIGSEGV => "an invalid memory access, or a stack overflow",
+        libc::SIGABRT => "abort, or a stack overflow",
+        libc::SIGBUS => "an invalid memory access",
+        libc::SIGILL => "an illegal instruction",
+        libc::SIGFPE => "an arithmetic exception",
+        libc::SIGKILL => "killed from outside, or by the system for want of memory",
+        libc::SIGTERM => "asked to end from outside",
+        libc::SIGTRAP => "a trap",
+        _ => "from outside",
     };
-    (name.to_owned(), meaning)
+    let name = signal_hook::low_level::signal_name(signal);
+    (name.map_or_else(|| format!("signal {signal}"), str::to_owned), meaning)
 }
 
 /// What is known of a cell.

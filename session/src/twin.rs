@@ -11,14 +11,18 @@
 #![allow(unsafe_code)]
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, kill_process, pidfd_open, pidfd_send_signal,
+    waitid, waitpid,
+};
 
 /// A twin that waits beside this process.
 #[derive(Debug)]
 pub struct Twin {
-    pid: Pid,
+    /// Not its number, which is another's once a cell has waited for all children.
+    pidfd: OwnedFd,
 }
 
 /// On which side of a fork the caller woke up.
@@ -37,7 +41,10 @@ pub enum Side {
 pub fn freeze(front: &OwnedFd) -> Result<Side, Errno> {
     let host = getpid();
     match fork()? {
-        Some(pid) => Ok(Side::Host(Twin { pid })),
+        Some(pid) => pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| Side::Host(Twin { pidfd })).inspect_err(|_| {
+            let _ = kill_process(pid, Signal::KILL);
+            let _ = waitpid(Some(pid), WaitOptions::empty());
+        }),
         None => {
             wait_until_needed(host, front);
             Ok(Side::Heir(match freeze(front) {
@@ -63,7 +70,7 @@ fn wait_until_needed(host: Pid, front: &OwnedFd) {
             continue;
         }
         if !fds[1].revents().is_empty() {
-            let _ = kill_process(host, Signal::KILL);
+            let _ = pidfd_send_signal(&host_fd, Signal::KILL);
             exit(0);
         }
         if !fds[0].revents().is_empty() {
@@ -75,8 +82,8 @@ fn wait_until_needed(host: Pid, front: &OwnedFd) {
 impl Twin {
     /// Ends this twin and waits until it is gone.
     pub fn end(self) {
-        let _ = kill_process(self.pid, Signal::KILL);
-        while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {}
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        while matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
     }
 }
 

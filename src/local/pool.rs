@@ -18,13 +18,18 @@ use crate::scheduler::Event;
 use crate::store::SEATS;
 use crate::sync::Ordering;
 use rustix::event::epoll::{self, EventFlags};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::SocketType;
 use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+/// How long killed processes have to be gone.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 pub(super) const READ_BYTES: usize = 64 << 10;
 pub(super) const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
@@ -32,6 +37,8 @@ pub(super) const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 struct Worker {
     /// 0 until it is known.
     pid: u32,
+    /// Its process, once it has been forked.
+    process: Option<OwnedFd>,
     /// Its socket has ended, or has been given up.
     is_ending: bool,
 }
@@ -260,6 +267,8 @@ impl Head {
                     Ok(FromZygote::Forked { worker, pid }) => {
                         if let Some(entry) = self.pool.workers.get_mut(&worker) {
                             entry.pid = pid;
+                            let number = Pid::from_raw(pid as i32);
+                            entry.process = number.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
                         }
                     }
                     Ok(FromZygote::Failed { worker, message }) => {
@@ -284,6 +293,10 @@ impl Head {
     fn zygote_died(&mut self) {
         // Reaps it.
         self.pool.zygote = None;
+        // They are told to die with it, and may write until they have.
+        let processes: Vec<OwnedFd> =
+            self.pool.workers.values_mut().filter_map(|worker| worker.process.take()).collect();
+        wait_until_gone(&processes);
         let workers: Vec<WorkerId> = self.pool.workers.keys().copied().collect();
         self.notice(format!(
             "the process that starts workers was killed, and {} workers with it; starting it again",
@@ -309,31 +322,24 @@ impl Head {
     }
 }
 
+/// Ends processes and returns when they are gone: what nobody can see to, such as one that waits for a dead disk, is given up in time.
+fn wait_until_gone(processes: &[OwnedFd]) {
+    for process in processes {
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+    let deadline = Instant::now() + ENDS_WITHIN;
+    for process in processes {
+        let left = fds::timespec(deadline.saturating_duration_since(Instant::now()));
+        let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left));
+        // Where this process inherits orphans, it is its to reap.
+        let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+}
+
 pub(super) fn killed() -> Cause {
     Cause::Signal { signal: libc::SIGKILL, name: signal_name(libc::SIGKILL) }
 }
 
 fn signal_name(signal: i32) -> String {
-    let known = [
-        (libc::SIGHUP, "SIGHUP"),
-        (libc::SIGINT, "SIGINT"),
-        (libc::SIGQUIT, "SIGQUIT"),
-        (libc::SIGILL, "SIGILL"),
-        (libc::SIGTRAP, "SIGTRAP"),
-        (libc::SIGABRT, "SIGABRT"),
-        (libc::SIGBUS, "SIGBUS"),
-        (libc::SIGFPE, "SIGFPE"),
-        (libc::SIGKILL, "SIGKILL"),
-        (libc::SIGUSR1, "SIGUSR1"),
-        (libc::SIGSEGV, "SIGSEGV"),
-        (libc::SIGUSR2, "SIGUSR2"),
-        (libc::SIGPIPE, "SIGPIPE"),
-        (libc::SIGALRM, "SIGALRM"),
-        (libc::SIGTERM, "SIGTERM"),
-        (libc::SIGXCPU, "SIGXCPU"),
-        (libc::SIGXFSZ, "SIGXFSZ"),
-        (libc::SIGSYS, "SIGSYS"),
-    ];
-    let name = known.iter().find(|(number, _)| *number == signal).map(|(_, name)| (*name).to_owned());
-    name.unwrap_or_else(|| format!("signal {signal}"))
+    signal_hook::low_level::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
 }
