@@ -446,6 +446,8 @@ pub struct InitOptions {
     pub object_store_memory: Option<u64>,
     /// Where the store's memory comes from, instead of `/dev/shm`.
     pub store_directory: Option<String>,
+    /// Where objects go that find no room in memory.
+    pub spill_directory: Option<String>,
     /// Whether the store is to lie in huge pages; without a wish, where that costs nothing.
     pub huge_pages: Option<bool>,
     /// How long a `put` waits for room, in milliseconds.

@@ -116,6 +116,13 @@ impl Config {
         self
     }
 
+    /// The folder on disk for objects that find no room in memory. Its files have no names and end with the runtime. Default: the session's own
+    /// folder; where that lies in memory itself (tmpfs), the person's cache folder or `/var/tmp`.
+    pub fn spill_directory(mut self, folder: impl Into<String>) -> Config {
+        self.0.spill_directory = Some(folder.into());
+        self
+    }
+
     /// Whether the store lies in huge pages. Not said: where the kernel makes them without being asked for anything else. `true` also
     /// uses huge pages that were set aside for programs (`vm.nr_hugepages`), and says so when there are none to be had; a folder on
     /// hugetlbfs can be given as [`Config::store_directory`]. `false` leaves them alone.
@@ -147,8 +154,10 @@ impl Config {
         if let Some((name, amount)) = amounts.iter().find(|(_, amount)| !amount.is_finite() || *amount < 0.0) {
             return bad(name, format!("an amount is a number from 0 up, not {amount}"));
         }
-        let shapes_store =
-            options.object_store_memory.is_some() || options.store_directory.is_some() || options.huge_pages.is_some();
+        let shapes_store = options.object_store_memory.is_some()
+            || options.store_directory.is_some()
+            || options.spill_directory.is_some()
+            || options.huge_pages.is_some();
         if let Some(address) = options.address.as_ref().filter(|_| !amounts.is_empty() || shapes_store) {
             return bad(
                 "address",

@@ -24,6 +24,8 @@ pub struct Config {
     pub object_store_memory: Option<u64>,
     /// Where the store's memory comes from. Default: `/dev/shm`.
     pub store_directory: Option<PathBuf>,
+    /// Where objects go that find no room in memory. Default: the session's folder, or another one if that lies in memory itself.
+    pub spill_directory: Option<PathBuf>,
     /// Whether the store is to lie in huge pages. Default: where the kernel makes them without more ado.
     pub huge_pages: Option<bool>,
     /// How long a `put` waits for room, when nothing more can go to disk. Default: 3 seconds.
@@ -40,6 +42,7 @@ impl Config {
         self.num_workers = other.num_workers.or(self.num_workers);
         self.object_store_memory = other.object_store_memory.or(self.object_store_memory);
         self.store_directory = other.store_directory.or(self.store_directory);
+        self.spill_directory = other.spill_directory.or(self.spill_directory);
         self.huge_pages = other.huge_pages.or(self.huge_pages);
         self.store_wait = other.store_wait.or(self.store_wait);
         self.objects_max = other.objects_max.or(self.objects_max);
@@ -93,6 +96,7 @@ impl From<&InitOptions> for Config {
             num_workers: options.num_workers,
             object_store_memory: options.object_store_memory,
             store_directory: options.store_directory.as_ref().map(PathBuf::from),
+            spill_directory: options.spill_directory.as_ref().map(PathBuf::from),
             huge_pages: options.huge_pages,
             store_wait: options.store_wait_ms.map(Duration::from_millis),
             objects_max: None,

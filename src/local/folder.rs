@@ -12,6 +12,8 @@
 //! The front process removes its folder when it ends; when it is killed, the zygote does; when both are killed, the next
 //! start finds a folder whose lock nobody has and removes that.
 //!
+//! Where the folder lies in memory itself, objects go elsewhere (`spill_folder.rs`).
+//!
 //! # Invariants
 //! - A folder is called `session-…` only once its lock is taken, so nobody sweeps away one that is being born.
 

@@ -5,6 +5,7 @@ use super::functions::Functions;
 use super::head::{Command, Head, Wake};
 use super::pool::Pool;
 use super::settings::{Settings, lay_out, map};
+use super::spill_folder::spill_folder;
 use super::tasks::Blames;
 use super::{Config, Observer, RuntimeEvent, StartError, Zygote};
 use crate::scheduler::Scheduler;
@@ -61,6 +62,7 @@ impl Local {
         observer.when_room(Box::new(move || ringer.ring()));
         let epoll = rustix::event::epoll::create(CreateFlags::CLOEXEC);
         let session_dir = folder.path().to_owned();
+        let spill = Spill::new(spill_folder(&config, &folder));
         let mut head = Head {
             epoll: epoll.map_err(StartError::system("make an epoll"))?,
             listener,
@@ -72,7 +74,8 @@ impl Local {
             segment,
             region,
             arena,
-            spill: Spill::new(folder.spill()),
+            spill,
+            spill_is_told: false,
             disk_trouble: None,
             rooms: Vec::new(),
             scheduler: Scheduler::default(),

@@ -29,7 +29,7 @@ use super::pool::Pool;
 use super::rooms::{LOOK, Room};
 use super::settings::{Farewell, Settings};
 use super::tasks::Blames;
-use super::{Observer, RuntimeEvent};
+use super::{Observer, RuntimeEvent, signals};
 use crate::abi::{Cause, Failure};
 use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
@@ -116,6 +116,8 @@ pub(super) struct Head {
     pub region: Region,
     pub arena: Arc<Arena>,
     pub spill: Spill,
+    /// Where spilled objects go has been said.
+    pub spill_is_told: bool,
     pub disk_trouble: Option<String>,
     pub rooms: Vec<Room>,
     pub scheduler: Scheduler,
@@ -176,6 +178,7 @@ impl Head {
 
     /// Runs until it is told to end.
     pub fn run(mut self) {
+        signals::refuse_large_files_by_error();
         self.configure();
         let mut ready = Vec::with_capacity(256);
         let (mut retry, mut look) = (Alarm::default(), Alarm::default());

@@ -39,6 +39,8 @@ mod program;
 mod requests;
 mod rooms;
 mod settings;
+mod signals;
+mod spill_folder;
 mod tasks;
 mod watch;
 mod zygote;

@@ -115,8 +115,8 @@ impl Head {
 
     fn spill_one(&mut self, candidate: Candidate) -> std::io::Result<()> {
         let Candidate { id, offset, len } = candidate;
-        let Some(bytes) = self.arena.peek(offset, len) else { return Ok(()) };
-        let position = self.spill.write(bytes)?;
+        let position = self.spill.write(len, |file, at| self.arena.save(offset, len, file, at))?;
+        self.tell_spill_folder();
         self.disk_trouble = None;
         if !self.segment.move_bytes(id, Body::Spilled { offset: position, len }, None) {
             // Somebody reads it, or it is gone.
@@ -194,8 +194,7 @@ impl Head {
         if let Some(run) = space.fresh {
             self.unlock(run)?;
         }
-        let into = self.arena.space(space.offset, len).ok_or(std::io::ErrorKind::InvalidData)?;
-        self.spill.read(position, into)
+        self.spill.read(position, |file, at| self.arena.load(space.offset, len, file, at))
     }
 
     fn unlock(&self, run: Run) -> std::io::Result<()> {
@@ -240,7 +239,7 @@ impl Head {
             detail += &format!("; the largest: {names}");
         }
         if self.spill.bytes() > 0 {
-            detail += &format!("; {} bytes are on disk", self.spill.bytes());
+            detail += &format!("; {} bytes are on disk, in {}", self.spill.bytes(), self.spill.folder().display());
         }
         if let Some(trouble) = &self.disk_trouble {
             detail += &format!("; nothing more goes to disk: {trouble}");

@@ -6,6 +6,7 @@
 use super::Config;
 use super::client::Fallible;
 use super::head::Head;
+use super::spill_folder::spill_folder;
 use crate::abi::{AddressInfo, Answer, Fault, InitOptions, Question};
 use crate::protocol::{ClientId, Request, ToClient, WorkerId};
 use crate::scheduler::{Event, Resources};
@@ -79,6 +80,7 @@ impl Head {
         if memory(&config) != memory(&self.settings.config) {
             self.replace_store(&config)?;
         }
+        self.set_spill_folder(&config)?;
         (self.settings.config, self.settings.is_explicit) = (config, true);
         self.configure();
         Ok(self.address())
@@ -87,6 +89,7 @@ impl Head {
     /// Ends all workers and fails what they would have run. Tells who asked when they are gone.
     pub(super) fn shut_down(&mut self, from: ClientId, req: Request) {
         (self.settings.config, self.settings.is_explicit) = (self.settings.start.clone(), false);
+        self.spill.set_folder(spill_folder(&self.settings.config, &self.folder));
         self.configure();
         self.farewells.push(Farewell { from, req, workers: self.pool.all() });
         self.tell(Event::ShutDown);
@@ -191,7 +194,7 @@ pub(super) fn lay_out(segment: &Segment, region: &Region) {
     header.units.store(region.units().min(segment.limits().units), Ordering::Release);
 }
 
-fn refuse<T>(message: String) -> Fallible<T> {
+pub(super) fn refuse<T>(message: String) -> Fallible<T> {
     Err(Fault::Refused { message }.into())
 }
 

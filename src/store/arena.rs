@@ -17,7 +17,8 @@ use super::{Id, Run};
 use crate::sync::{AtomicU32, Ordering};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::null_mut;
 
 /// `MADV_COLLAPSE` of `<linux/mman.h>`, which neither memmap2 nor rustix names.
@@ -102,8 +103,8 @@ impl Arena {
         Some((0..count).map(read).collect())
     }
 
-    /// Writes ids into a space of this process's.
-    pub fn write_ids(&self, offset: u64, ids: &[Id]) -> Option<()> {
+    /// Writes ids into a space of this process's that nobody else knows of yet.
+    pub(crate) fn write_ids(&self, offset: u64, ids: &[Id]) -> Option<()> {
         let ptr = self.writing(offset, (ids.len() as u64).checked_mul(8)?)?;
         for (index, id) in ids.iter().enumerate() {
             // SAFETY: inside a lease of this process that is unlocked, at a multiple of 64 bytes; nobody knows of it yet.
@@ -112,19 +113,32 @@ impl Arena {
         Some(())
     }
 
-    /// Bytes of a sealed object, for the head to copy to disk; should it be freed meanwhile, they are another one's.
-    pub fn peek(&self, offset: u64, len: u64) -> Option<&[u8]> {
-        let ptr = self.reading(offset, len)?;
-        // SAFETY: inside the mapping. The bytes are only handed to the kernel, which copies whatever is there.
-        Some(unsafe { std::slice::from_raw_parts(ptr, len as usize) })
+    /// Copies the bytes of a sealed object to a file, from `at` on; should it be freed meanwhile, they are another one's.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(crate) fn save(&self, offset: u64, len: u64, file: &File, at: u64) -> std::io::Result<()> {
+        let from = self.reading(offset, len).ok_or(std::io::ErrorKind::InvalidInput)?;
+        whole(len as usize, |done| {
+            // SAFETY: inside the mapping, of which no reference is made: the kernel copies whatever is there.
+            unsafe {
+                libc::pwrite(file.as_raw_fd(), from.add(done).cast(), len as usize - done, at as i64 + done as i64)
+            }
+        })
     }
 
-    /// Bytes of a space of this process's that nobody else knows of yet.
-    #[allow(clippy::mut_from_ref)] // Each space is somebody's alone until it is sealed.
-    pub fn space(&self, offset: u64, len: u64) -> Option<&mut [u8]> {
-        let ptr = self.writing(offset, len)?;
-        // SAFETY: inside a lease of this process that is unlocked; the caller has just been given the space.
-        Some(unsafe { std::slice::from_raw_parts_mut(ptr, len as usize) })
+    /// Copies bytes of a file, from `at` on, into a space of this process's that nobody else knows of yet.
+    ///
+    /// # Errors
+    /// What the system said; `UnexpectedEof` when the file has fewer.
+    pub(crate) fn load(&self, offset: u64, len: u64, file: &File, at: u64) -> std::io::Result<()> {
+        let into = self.writing(offset, len).ok_or(std::io::ErrorKind::InvalidInput)?;
+        whole(len as usize, |done| {
+            // SAFETY: inside the mapping, in a lease of this process that is unlocked, and nobody has a reference to a space that is new.
+            unsafe {
+                libc::pread(file.as_raw_fd(), into.add(done).cast(), len as usize - done, at as i64 + done as i64)
+            }
+        })
     }
 
     fn inside(&self, offset: u64, len: u64) -> bool {
@@ -217,6 +231,24 @@ impl Drop for Arena {
 }
 
 /// Maps a file so that its units begin at multiples of a huge page.
+/// Repeats a call that copies a part, given how much has been done, until `len` bytes are.
+fn whole(len: usize, mut part: impl FnMut(usize) -> isize) -> std::io::Result<()> {
+    let mut done = 0;
+    while done < len {
+        match part(done) {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            copied if copied > 0 => done += copied as usize,
+            _ => {
+                let error = std::io::Error::last_os_error();
+                if error.kind() != std::io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn map_aligned(file: impl AsFd, len: usize, prot: ProtFlags) -> std::io::Result<*mut c_void> {
     let huge = UNIT_BYTES_MAX as usize;
     let reserved = len.checked_add(huge).ok_or(std::io::ErrorKind::OutOfMemory)?;

@@ -5,8 +5,8 @@
 //!   somebody wants it ─▶ room ─▶ copied back ─▶ Dying ─▶ Sealed, in the arena
 //! ```
 //!
-//! Few large files, written from front to back, without names: whatever ends the head ends them. A file goes when nothing in it is
-//! wanted any more.
+//! Few large files, written from front to back, without names: whatever ends the head ends them. What is not wanted any more becomes a hole
+//! in its file, where the file system can do that, and a file goes when nothing in it is wanted.
 //!
 //! # Invariants
 //! - An object's bytes are copied while it is sealed and so do not change; if it was freed meanwhile, its generation says so and the
@@ -18,9 +18,9 @@ use super::segment::Segment;
 use super::word::{Flags, State, Step};
 use super::{Id, Space};
 use crate::sync::{Ordering, fence};
+use rustix::fs::FallocateFlags;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// A file is ended when it has this many bytes.
@@ -37,6 +37,8 @@ struct Piece {
 #[derive(Debug)]
 pub struct Spill {
     folder: PathBuf,
+    /// The last file lies in another one.
+    is_moved: bool,
     /// By the position of their first byte among all bytes that were ever spilled.
     pieces: BTreeMap<u64, Piece>,
     /// How many bytes begin at each position that is wanted.
@@ -47,7 +49,7 @@ pub struct Spill {
 impl Spill {
     /// Files in this folder, of which there are none yet.
     pub fn new(folder: PathBuf) -> Spill {
-        Spill { folder, pieces: BTreeMap::new(), wanted: BTreeMap::new(), end: 0 }
+        Spill { folder, is_moved: false, pieces: BTreeMap::new(), wanted: BTreeMap::new(), end: 0 }
     }
 
     /// Where the files lie.
@@ -55,29 +57,37 @@ impl Spill {
         &self.folder
     }
 
+    /// From now on, new files lie in this folder.
+    pub fn set_folder(&mut self, folder: PathBuf) {
+        if self.folder != folder {
+            self.folder = folder;
+            self.is_moved = true;
+        }
+    }
+
     /// Bytes on disk that somebody wants.
     pub fn bytes(&self) -> u64 {
         self.pieces.values().map(|piece| piece.wanted).sum()
     }
 
-    /// Writes bytes; gives their position.
+    /// Has `len` bytes written: `save` writes them into a file, from a place on. Gives their position.
     ///
     /// # Errors
     /// What the system said; `ENOSPC` among others.
-    pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
-        let len = bytes.len() as u64;
-        let open = self.pieces.last_key_value().is_some_and(|(_, piece)| piece.used + len <= FILE_BYTES);
-        if !open {
+    pub fn write(&mut self, len: u64, save: impl FnOnce(&File, u64) -> std::io::Result<()>) -> std::io::Result<u64> {
+        let fits = self.pieces.last_key_value().is_some_and(|(_, piece)| piece.used + len <= FILE_BYTES);
+        if !fits || self.is_moved {
             std::fs::create_dir_all(&self.folder)?;
             let file = tempfile::tempfile_in(&self.folder)?;
             // Two files never touch, so that a position is in one file only.
             self.end += 1;
             self.pieces.insert(self.end, Piece { file, used: 0, wanted: 0 });
+            self.is_moved = false;
         }
         let (&start, _) = self.pieces.last_key_value().ok_or(std::io::ErrorKind::NotFound)?;
         let piece = self.pieces.get_mut(&start).ok_or(std::io::ErrorKind::NotFound)?;
         let at = piece.used;
-        if let Err(error) = piece.file.write_all_at(bytes, at) {
+        if let Err(error) = save(&piece.file, at) {
             // What was written of it is not wanted.
             let _ = piece.file.set_len(at);
             if piece.wanted == 0 {
@@ -92,13 +102,13 @@ impl Spill {
         Ok(start + at)
     }
 
-    /// Reads bytes back.
+    /// Has bytes read back: `load` reads them from a file, from a place on.
     ///
     /// # Errors
     /// What the system said.
-    pub fn read(&self, position: u64, into: &mut [u8]) -> std::io::Result<()> {
+    pub fn read(&self, position: u64, load: impl FnOnce(&File, u64) -> std::io::Result<()>) -> std::io::Result<()> {
         let (start, piece) = self.pieces.range(..=position).next_back().ok_or(std::io::ErrorKind::NotFound)?;
-        piece.file.read_exact_at(into, position - start)
+        load(&piece.file, position - start)
     }
 
     /// Nobody wants these bytes any more. Said twice, it counts once.
@@ -111,6 +121,10 @@ impl Spill {
         piece.wanted = piece.wanted.saturating_sub(len);
         if piece.wanted == 0 {
             self.pieces.remove(&start);
+        } else {
+            // Where it cannot be done, the file's end gives the room back.
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let _ = rustix::fs::fallocate(&piece.file, hole, position - start, len);
         }
     }
 
@@ -205,21 +219,55 @@ impl Segment {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    fn write(spill: &mut Spill, bytes: &[u8]) -> u64 {
+        spill.write(bytes.len() as u64, |file, at| file.write_all_at(bytes, at)).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_takes_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spill = Spill::new(folder.path().to_owned());
+        let positions: Vec<u64> = (0..8).map(|_| write(&mut spill, &[1; 1 << 20])).collect();
+        let taken = |spill: &Spill| spill.pieces.values().next().unwrap().file.metadata().unwrap().blocks() * 512;
+        assert!(taken(&spill) >= 8 << 20);
+        positions[..7].iter().for_each(|position| spill.forget(*position, 1 << 20));
+        assert!(taken(&spill) < 2 << 20, "{} bytes", taken(&spill));
+        let mut read = [0; 9];
+        spill.read(positions[7], |file, at| file.read_exact_at(&mut read, at)).unwrap();
+        assert_eq!(read, [1; 9]);
+    }
+
+    #[test]
+    fn another_folder_is_for_new_files() {
+        let [first, second] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let mut spill = Spill::new(first.path().to_owned());
+        let before = write(&mut spill, b"before");
+        spill.set_folder(second.path().join("new"));
+        let after = write(&mut spill, b"after");
+        assert!(second.path().join("new").is_dir() && spill.pieces.len() == 2);
+        for (position, expected) in [(before, "before"), (after, "after")] {
+            let mut read = vec![0; expected.len()];
+            spill.read(position, |file, at| file.read_exact_at(&mut read, at)).unwrap();
+            assert_eq!(read, expected.as_bytes());
+        }
+    }
 
     #[test]
     fn what_was_written_is_read_and_a_file_goes_with_its_last_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let mut spill = Spill::new(folder.path().join("spill"));
-        let (first, second) = (spill.write(b"one").unwrap(), spill.write(b"three").unwrap());
+        let (first, second) = (write(&mut spill, b"one"), write(&mut spill, b"three"));
         let mut read = [0; 5];
-        spill.read(second, &mut read).unwrap();
+        spill.read(second, |file, at| file.read_exact_at(&mut read, at)).unwrap();
         assert_eq!(&read, b"three");
         spill.forget(first, 3);
         assert_eq!((spill.bytes(), spill.pieces.len()), (5, 1));
         spill.forget(second, 5);
         assert!(spill.pieces.is_empty());
         spill.forget(second, 5);
-        assert!(spill.write(b"again").unwrap() > second, "positions are not used twice");
+        assert!(write(&mut spill, b"again") > second, "positions are not used twice");
         assert_eq!(std::fs::read_dir(spill.folder()).unwrap().count(), 0, "files have no names");
     }
 }

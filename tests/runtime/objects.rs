@@ -8,7 +8,9 @@ use crate::tasks::{number, until_there};
 use mobula::abi::{Answer, Fault, InitOptions, ObjectState, Question};
 use mobula::local::{Config, RuntimeEvent, client};
 use mobula::store::Body;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 pub const ALL: &[Scenario] = &[
     ("a_hundred_mebibytes_are_read_where_they_lie", a_hundred_mebibytes_are_read_where_they_lie),
@@ -18,6 +20,7 @@ pub const ALL: &[Scenario] = &[
         "a_put_gives_up_in_time_beside_a_task_that_never_stops_to_write",
         a_put_gives_up_in_time_beside_a_task_that_never_stops_to_write,
     ),
+    ("a_disk_that_takes_no_more_is_told_and_loses_nothing", a_disk_that_takes_no_more_is_told_and_loses_nothing),
     ("what_was_used_least_recently_goes_first", what_was_used_least_recently_goes_first),
     ("a_put_waits_for_room_that_somebody_makes", a_put_waits_for_room_that_somebody_makes),
     ("what_comes_back_from_disk_waits_for_room_like_a_put", what_comes_back_from_disk_waits_for_room_like_a_put),
@@ -167,6 +170,31 @@ fn what_comes_back_from_disk_waits_for_room_like_a_put() {
         drop(seen);
         assert!(waiting.join().unwrap().unwrap());
     });
+}
+
+fn a_disk_that_takes_no_more_is_told_and_loses_nothing() {
+    let _front = Front::start(Config {
+        num_cpus: Some(1.0),
+        object_store_memory: Some(8 * MIB as u64),
+        store_wait: Some(Duration::from_millis(50)),
+        ..Config::default()
+    });
+    let limit = getrlimit(Resource::Fsize);
+    setrlimit(Resource::Fsize, Rlimit { current: Some(2 * MIB as u64), ..limit }).unwrap();
+    let mut kept = Vec::new();
+    let error = loop {
+        match put(&vec![kept.len() as u8; MIB]) {
+            Ok(object) => kept.push(object),
+            Err(error) => break error,
+        }
+    };
+    let Fault::StoreFull { detail, .. } = error else { panic!("{error:?}") };
+    assert!(detail.contains("nothing more goes to disk") && detail.contains("bytes are on disk"), "{detail}");
+    setrlimit(Resource::Fsize, limit).unwrap();
+    kept.push(put(&vec![kept.len() as u8; MIB]).unwrap());
+    for (number, object) in kept.iter().enumerate() {
+        assert!(get(object).unwrap().iter().all(|byte| *byte == number as u8), "{number}");
+    }
 }
 
 fn dropped_objects_make_room() {

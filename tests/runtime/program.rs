@@ -57,6 +57,7 @@ const OPTIONS: &[(&str, Told)] = &[
     ("num_workers", |config| config.num_workers(3)),
     ("object_store_memory", |config| config.object_store_memory(96 << 20)),
     ("store_directory", |config| config.store_directory(std::env::temp_dir().display().to_string())),
+    ("spill_directory", |config| config.spill_directory(std::env::temp_dir().display().to_string())),
     ("huge_pages", |config| config.huge_pages(true)),
     ("small_pages", |config| config.huge_pages(false)),
     ("store_wait", |config| config.store_wait(std::time::Duration::from_secs(60))),

@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/codec/view.rs", "elements seen in an object's bytes"),
     ("src/display/known.rs", "a value seen as the type that its id says"),
     ("src/inline.rs", "the table of the runtime that runs tasks in line"),
+    ("src/local/signals.rs", "the signals of one thread"),
     ("src/local/table.rs", "the table that cell libraries call"),
     ("src/local/watch.rs", "asks the kernel to signal a worker that writes"),
     ("src/local/zygote.rs", "forks workers"),
