@@ -4,7 +4,7 @@ use crate::analysis::{Analysis, Known};
 use crate::direct::{self, Direct};
 use crate::evaluator::Evaluator;
 use crate::evcxr_engine::Evcxr;
-use crate::event::{Bundle, CellId, Completions, InputReader, Outcome};
+use crate::event::{Bundle, CellId, Completions, Event, InputReader, Outcome};
 use crate::host::Host;
 use crate::link::Link;
 use crate::outlet::Outlet;
@@ -55,6 +55,32 @@ enum Backend {
 }
 
 impl Backend {
+    #[allow(clippy::too_many_arguments)] // Each is a part of the session's, and this is where they are handed over.
+    fn start(
+        settings: &Settings,
+        host: Arc<dyn Host>,
+        link: Arc<Link>,
+        sources: Arc<Sources>,
+        outlet: Arc<dyn Outlet>,
+        running: Running,
+        known: Known,
+        analysis: Analysis,
+    ) -> Result<Backend, String> {
+        if settings.engine == Engine::Direct {
+            let (host, link, sources) = (host.clone(), link.clone(), sources.clone());
+            let (outlet, known) = (outlet.clone(), known.clone());
+            let direct = Direct::start(settings, host, link, sources, outlet.clone(), running, known, analysis)?;
+            let Err(why) = direct.understands_compiler() else { return Ok(Backend::Direct(Box::new(direct))) };
+            let text = format!(
+                "this version of Rust says some things in other words than Mobula {} knows ({why}); cells are run by evcxr's evaluator, \
+                 which is slower and keeps less. A newer Mobula may know them.",
+                env!("CARGO_PKG_VERSION")
+            );
+            outlet.put(Event::Notice { text });
+        }
+        Evcxr::start(&*host, link, sources, outlet, known).map(|engine| Backend::Evcxr(Box::new(engine)))
+    }
+
     fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
         match self {
             Backend::Direct(engine) => engine.execute(cell, code, origin, input),
@@ -106,14 +132,9 @@ impl Session {
             let (link, sources, ready, running) = (link.clone(), sources.clone(), ready.clone(), running.clone());
             std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
                 let made = match link {
-                    Ok(link) => match settings.engine {
-                        Engine::Direct => {
-                            Direct::start(&settings, host, link, sources, outlet, running, known, analysis_of_commands)
-                                .map(|engine| Backend::Direct(Box::new(engine)))
-                        }
-                        Engine::Evcxr => Evcxr::start(&*host, link, sources, outlet, known)
-                            .map(|engine| Backend::Evcxr(Box::new(engine))),
-                    },
+                    Ok(link) => {
+                        Backend::start(&settings, host, link, sources, outlet, running, known, analysis_of_commands)
+                    }
                     Err(error) => Err(format!("the session's socket cannot be made: {error}")),
                 };
                 let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));

@@ -112,3 +112,37 @@ fn the_bare_crate_brings_no_evaluator_and_no_front_end() {
         assert!(!names.contains(&heavy), "the bare crate depends on {heavy}:\n{tree}");
     }
 }
+
+/// A program in a folder of a place's.
+fn write_program(place: &Place, name: &str, text: &str) {
+    let path = place.write(name, text);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("its own file");
+}
+
+#[test]
+fn a_compiler_that_speaks_in_other_words_is_noticed_and_evcxr_runs_the_cells() {
+    let place = Place::new();
+    let which = |program: &str, words: &[&str]| {
+        let output = Command::new(program).args(words).output().expect(program);
+        String::from_utf8(output.stdout).expect("a path").trim().to_owned()
+    };
+    let (rustup, rustc) = (which("sh", &["-c", "command -v rustup"]), which("rustup", &["which", "rustc"]));
+    let ours = place.path("bin/rustc");
+    write_program(
+        &place,
+        "bin/rustup",
+        &format!("#!/bin/sh\nif [ \"$1 $2\" = \"which rustc\" ]; then echo {ours}; else exec {rustup} \"$@\"; fi\n"),
+    );
+    // Another version, whose messages are about conversions.
+    let rustc = format!(
+        "#!/bin/sh\nif [ \"$1\" = -vV ]; then {rustc} -vV; echo \"words: others\"; exit; fi\nsaid=$(mktemp)\n\
+         {rustc} \"$@\" 2>\"$said\"\ncode=$?\nsed \"s/trivial cast:/trivial conversion:/\" \"$said\" >&2\nrm \"$said\"\nexit $code\n"
+    );
+    write_program(&place, "bin/rustc", &rustc);
+    let path = format!("{}:{}", place.path("bin"), std::env::var("PATH").expect("there is one"));
+    let ran = finish(place.mobula().args(["-c", "1 + 1"]).env("PATH", &path)).exits(0);
+    assert_eq!(ran.stdout, "2\n");
+    assert!(ran.stderr.contains("of a `u8` it says nothing"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("evcxr's evaluator"), "{}", ran.stderr);
+    place.leaves_nothing();
+}

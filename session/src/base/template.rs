@@ -6,6 +6,7 @@
 //!                     /base/…    the library that cells of the direct evaluator are linked against
 //!                     /added/…   what `:dep` has compiled in some session, for the next that asks for it
 //!                     /ready     the seed is complete
+//!                     /trial     what came of trying this compiler: nothing, or what it does not say
 //!                     /lock      held by the process that prepares
 //! ```
 //!
@@ -93,6 +94,7 @@ impl Template {
     }
 
     fn write_sources(&self, files: &[EmbeddedFile]) -> io::Result<()> {
+        let _ = fs::remove_file(self.dir.join("trial"));
         for half in ["crate", "seed", "base"] {
             match fs::remove_dir_all(self.dir.join(half)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -166,6 +168,17 @@ impl Template {
         let read = fs::read(&path).map_err(|error| error.to_string());
         read.and_then(|json| serde_json::from_slice(&json).map_err(|error| error.to_string()))
             .map_err(|error| format!("{} is damaged ({error}); remove its folder", path.display()))
+    }
+
+    /// What came of trying this compiler, if it has been tried.
+    pub fn trial(&self) -> Option<Result<(), String>> {
+        let text = fs::read_to_string(self.dir.join("trial")).ok()?;
+        Some(if text.is_empty() { Ok(()) } else { Err(text) })
+    }
+
+    /// Notes what came of it. Where the cache cannot be written, the next session tries again.
+    pub fn set_trial(&self, outcome: &Result<(), String>) {
+        let _ = fs::write(self.dir.join("trial"), outcome.as_ref().err().map_or("", String::as_str));
     }
 
     fn cargo(&self, toolchain: &Toolchain, offline: bool, notice: &dyn Fn(String)) -> Result<(), String> {

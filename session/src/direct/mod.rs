@@ -44,6 +44,7 @@ mod plan;
 mod program;
 mod rewrite;
 mod rustc;
+mod trial;
 mod waiting;
 mod write;
 
