@@ -27,7 +27,7 @@ fn on_disk() -> Option<PathBuf> {
 }
 
 fn is_in_memory(folder: &Path) -> bool {
-    rustix::fs::statfs(folder).is_ok_and(|stat| IN_MEMORY.contains(&(stat.f_type as i64)))
+    rustix::fs::statfs(folder).is_ok_and(|stat| IN_MEMORY.contains(&stat.f_type))
 }
 
 impl Head {

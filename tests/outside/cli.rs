@@ -1,6 +1,7 @@
 //! The command line: wrong commands, wrong files, a broken environment, and what the bare crate drags in.
 
 use crate::support::{Place, finish};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
