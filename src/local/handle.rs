@@ -9,7 +9,7 @@ use super::spill_folder::spill_folder;
 use super::tasks::Blames;
 use super::{Config, Observer, RuntimeEvent, StartError, Zygote};
 use crate::scheduler::Scheduler;
-use crate::store::{Limits, Party, Region, Seat, Segment, Spill};
+use crate::store::{Eviction, Limits, Party, Region, Seat, Segment, Spill};
 use crate::sync::Ordering;
 use rustix::event::EventfdFlags;
 use rustix::event::epoll::CreateFlags;
@@ -76,6 +76,7 @@ impl Local {
             arena,
             spill,
             spill_is_told: false,
+            eviction: Eviction::default(),
             disk_trouble: None,
             rooms: Vec::new(),
             scheduler: Scheduler::default(),

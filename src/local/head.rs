@@ -33,7 +33,7 @@ use super::{Observer, RuntimeEvent, signals};
 use crate::abi::{Cause, Failure};
 use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
-use crate::store::{Arena, Desk, Keep, Party, Region, SEATS, Seat, Segment, Spill};
+use crate::store::{Arena, Desk, Eviction, Keep, Party, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
@@ -118,6 +118,8 @@ pub(super) struct Head {
     pub spill: Spill,
     /// Where spilled objects go has been said.
     pub spill_is_told: bool,
+    /// Which object goes to disk next.
+    pub eviction: Eviction,
     pub disk_trouble: Option<String>,
     pub rooms: Vec<Room>,
     pub scheduler: Scheduler,
@@ -171,7 +173,11 @@ impl Head {
     /// Watches a new zygote.
     pub fn watch_zygote(&self) -> rustix::io::Result<()> {
         match self.pool.link() {
-            Some(link) => epoll::add(&self.epoll, link, EventData::new_u64(ZYGOTE), EventFlags::IN),
+            // Told when it takes more, too, and only then: each time, everything that can be is read and written.
+            Some(link) => {
+                let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+                epoll::add(&self.epoll, link, EventData::new_u64(ZYGOTE), flags)
+            }
             None => Ok(()),
         }
     }
@@ -187,7 +193,8 @@ impl Head {
             let is_left = self.unaudited || self.retry || !self.stranded.is_empty();
             let retry_at = retry.set(now, is_left.then_some(RETRY));
             let look_at = look.set(now, self.rooms_wait().then_some(LOOK));
-            let deadline = [self.scheduler.deadline(), look_at, retry_at].into_iter().flatten().min();
+            let deadlines = [self.scheduler.deadline(), look_at, retry_at, self.pool.deaf_at()];
+            let deadline = deadlines.into_iter().flatten().min();
             let left = deadline.map(|deadline| fds::timespec(deadline.saturating_duration_since(Instant::now())));
             ready.clear();
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut ready), left.as_ref()) {
@@ -219,6 +226,7 @@ impl Head {
 
     fn tick(&mut self) {
         self.tell(Event::Tick);
+        self.give_deaf_zygote_up();
         self.serve_rooms();
         self.push_stranded();
         if self.retry {

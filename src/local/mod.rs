@@ -34,6 +34,7 @@ mod nursery;
 mod observer;
 mod outbox;
 mod output;
+mod packets;
 mod pool;
 mod program;
 mod requests;

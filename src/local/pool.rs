@@ -147,8 +147,13 @@ impl Pool {
         if self.trouble.is_empty() { "they end before they are ready" } else { &self.trouble }
     }
 
-    fn ask_zygote(&self, message: &ToZygote, beside: &[BorrowedFd<'_>]) -> std::io::Result<()> {
-        match &self.zygote {
+    /// When the zygote counts as dead, unless it takes something before.
+    pub fn deaf_at(&self) -> Option<Instant> {
+        self.zygote.as_ref()?.deaf_at()
+    }
+
+    fn ask_zygote(&mut self, message: &ToZygote, beside: Vec<OwnedFd>) -> std::io::Result<()> {
+        match &mut self.zygote {
             Some(zygote) => zygote.tell(message, beside),
             None => Err(std::io::ErrorKind::NotConnected.into()),
         }
@@ -185,7 +190,7 @@ impl Head {
         }
         let trouble = |errno: Errno| Trouble::System(errno.to_string());
         let (ours, theirs) = fds::pair(SocketType::STREAM).map_err(trouble)?;
-        let mut ends = Vec::with_capacity(STREAMS.len());
+        let mut ends = Vec::with_capacity(STREAMS.len() + 1);
         for stream in STREAMS {
             let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(trouble)?;
             // Only this end: a task's own writes wait when the pipe is full, as everywhere.
@@ -196,20 +201,20 @@ impl Head {
             self.pool.pipes.insert(token, Pipe { fd: read, stream, lines });
             ends.push(write);
         }
-        let beside = [theirs.as_fd(), ends[0].as_fd(), ends[1].as_fd()];
-        self.pool.ask_zygote(&ToZygote::Fork(worker), &beside).map_err(|error| Trouble::Zygote(error.to_string()))?;
+        ends.insert(0, theirs);
+        self.pool.ask_zygote(&ToZygote::Fork(worker), ends).map_err(|error| Trouble::Zygote(error.to_string()))?;
         self.admit(worker.client(), ours);
         Ok(())
     }
 
     /// Tells the zygote what to remove when this process dies.
-    pub(super) fn introduce_folder(&self) -> std::io::Result<()> {
-        self.pool.ask_zygote(&ToZygote::Folder(self.folder.path().to_owned()), &[])
+    pub(super) fn introduce_folder(&mut self) -> std::io::Result<()> {
+        self.pool.ask_zygote(&ToZygote::Folder(self.folder.path().to_owned()), Vec::new())
     }
 
     /// Ends an idle worker. The rest happens when the zygote reports its end.
     pub(super) fn stop_worker(&mut self, worker: WorkerId) {
-        let _ = self.pool.ask_zygote(&ToZygote::Kill(worker), &[]);
+        let _ = self.pool.ask_zygote(&ToZygote::Kill(worker), Vec::new());
     }
 
     /// A worker has said hello.
@@ -253,11 +258,15 @@ impl Head {
             let _ = epoll::delete(&self.epoll, client.connection.socket());
         }
         // What it had is cleared away when it is known that it can write no more, and how it ended.
-        let _ = self.pool.ask_zygote(&ToZygote::Kill(worker), &[]);
+        let _ = self.pool.ask_zygote(&ToZygote::Kill(worker), Vec::new());
     }
 
     /// The zygote says something, or nothing ever again.
     pub(super) fn hear_zygote(&mut self) {
+        if let Some(zygote) = &mut self.pool.zygote {
+            // What comes of an error is what is read next.
+            let _ = zygote.flush();
+        }
         let mut bytes = [0; 1024];
         loop {
             let Some(link) = self.pool.link() else { return };
@@ -287,6 +296,16 @@ impl Head {
                 Err(Errno::AGAIN) => return,
                 Err(_) => return self.zygote_died(),
             }
+        }
+    }
+
+    /// The zygote has not taken anything for too long: it is ended, and another one started when it is needed.
+    pub(super) fn give_deaf_zygote_up(&mut self) {
+        if self.pool.deaf_at().is_some_and(|at| at <= Instant::now())
+            && let Some(zygote) = &self.pool.zygote
+        {
+            zygote.kill();
+            self.zygote_died();
         }
     }
 

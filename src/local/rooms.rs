@@ -5,11 +5,10 @@
 //!                                └▶ nothing more can go ─▶ wait, for something to be freed ─▶ Done │ too long: Refused, with sizes
 //! ```
 
-use super::client::Fallible;
 use super::head::Head;
 use crate::abi::Fault;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient};
-use crate::store::{Body, Candidate, Flags, Run, Space};
+use crate::store::{Body, Candidate, Flags, Run, Seats, Space};
 use crate::sync::Ordering;
 use std::time::{Duration, Instant};
 
@@ -31,8 +30,11 @@ pub(super) struct Room {
     deadline: Instant,
 }
 
-fn is_full(fault: &Fault) -> bool {
-    matches!(fault, Fault::StoreFull { .. })
+/// Why an object was not brought back.
+enum NotBack {
+    /// There is no room for so many bytes.
+    Full(u64),
+    Fault(Box<Fault>),
 }
 
 impl Head {
@@ -65,11 +67,12 @@ impl Head {
             let answer = if let Some(id) = room.restores.filter(|_| !never) {
                 match self.try_restore(id) {
                     Ok(()) => ToClient::Done { req: room.req },
-                    Err(fault) if is_full(&fault) && Instant::now() < room.deadline => {
+                    Err(NotBack::Full(_)) if Instant::now() < room.deadline => {
                         self.rooms.push(room);
                         continue;
                     }
-                    Err(fault) => ToClient::Refused { req: room.req, fault: *fault },
+                    Err(NotBack::Full(bytes)) => ToClient::Refused { req: room.req, fault: self.store_full(bytes) },
+                    Err(NotBack::Fault(fault)) => ToClient::Refused { req: room.req, fault: *fault },
                 }
             } else if !never && self.make_room(room.units) {
                 ToClient::Done { req: room.req }
@@ -101,12 +104,14 @@ impl Head {
         if self.segment.longest_free_run() >= units {
             return true;
         }
-        for candidate in self.segment.spillable() {
+        while let Some(candidate) = self.eviction.next(&self.segment) {
+            let home = self.segment.slot(candidate.id.slot()).home.load(Ordering::Relaxed);
             if let Err(error) = self.spill_one(candidate) {
                 self.disk_trouble = Some(format!("{}: {error}", self.spill.folder().display()));
                 return false;
             }
-            if self.segment.longest_free_run() >= units {
+            // Only what ends a lease can make a run longer; most of the small ones do not.
+            if self.segment.is_free(home) && self.segment.longest_free_run() >= units {
                 return true;
             }
         }
@@ -131,23 +136,21 @@ impl Head {
     pub(super) fn restore(&mut self, client: ClientId, req: Request, id: ObjectId) {
         let answer = match self.try_restore(id) {
             Ok(()) => ToClient::Done { req },
-            Err(fault) => {
+            Err(NotBack::Full(bytes)) => {
                 // What is in the way may be half made, or of somebody who has just died: it waits like whoever puts.
-                if let Fault::StoreFull { needed: bytes, .. } = *fault {
-                    let units = u32::try_from(bytes.div_ceil(self.segment.unit_bytes().max(1))).unwrap_or(u32::MAX);
-                    let deadline = Instant::now() + self.settings.config.store_wait();
-                    self.rooms.push(Room { client, req, units, bytes, restores: Some(id), deadline });
-                    return self.show_rooms();
-                }
-                ToClient::Refused { req, fault: *fault }
+                let units = u32::try_from(bytes.div_ceil(self.segment.unit_bytes().max(1))).unwrap_or(u32::MAX);
+                let deadline = Instant::now() + self.settings.config.store_wait();
+                self.rooms.push(Room { client, req, units, bytes, restores: Some(id), deadline });
+                return self.show_rooms();
             }
+            Err(NotBack::Fault(fault)) => ToClient::Refused { req, fault: *fault },
         };
         self.send(client, &answer);
     }
 
-    fn try_restore(&mut self, id: ObjectId) -> Fallible<()> {
+    fn try_restore(&mut self, id: ObjectId) -> Result<(), NotBack> {
         if !self.segment.exists(id) {
-            return Err(Fault::Unknown { id: id.0 }.into());
+            return Err(NotBack::Fault(Fault::Unknown { id: id.0 }.into()));
         }
         // The client refers to it. The head does not: should it be freed meanwhile, its bytes cannot be moved any more, and until the head
         // hears of that they are on disk.
@@ -157,7 +160,7 @@ impl Head {
         restored
     }
 
-    fn copy_and_move_back(&mut self, id: ObjectId) -> Fallible<()> {
+    fn copy_and_move_back(&mut self, id: ObjectId) -> Result<(), NotBack> {
         // Also when somebody looks whether it can go: the client waits for that itself, and asks again. The head must not, because that one
         // may be dead, and it is the head that has to find out.
         let Some(Body::Spilled { offset: position, len }) = self.segment.body_now(id) else { return Ok(()) };
@@ -166,12 +169,8 @@ impl Head {
             Ok(space) => space,
             Err(_) => {
                 let units = u32::try_from(len.div_ceil(unit_bytes)).unwrap_or(u32::MAX);
-                let made = self.make_room(units);
-                match self.party.space(len) {
-                    Ok(space) if made => space,
-                    Ok(space) => space,
-                    Err(_) => return Err(self.store_full(len).into()),
-                }
+                self.make_room(units);
+                self.party.space(len).map_err(|_| NotBack::Full(len))?
             }
         };
         let copied = self.copy_back(position, len, space);
@@ -179,14 +178,13 @@ impl Head {
             copied.is_ok() && self.segment.move_bytes(id, Body::Arena { offset: space.offset, len }, Some(space));
         if moved {
             self.spill.forget(position, len);
-            let clock = self.segment.header().clock.load(Ordering::Relaxed);
-            self.segment.slot(id.slot()).touched.store(clock, Ordering::Relaxed);
+            self.eviction.brought_back(&self.segment, id);
         } else {
             self.segment.leave(self.party.seat, space.home);
         }
         copied.map_err(|error| {
             let message = format!("object {id} cannot be read back from {}: {error}", self.spill.folder().display());
-            Fault::Refused { message }.into()
+            NotBack::Fault(Fault::Refused { message }.into())
         })
     }
 
@@ -205,7 +203,7 @@ impl Head {
     fn store_full(&self, needed: u64) -> Fault {
         let limit = self.region.len();
         let (mut objects, mut used, mut read) = (0_u64, 0_u64, 0_u64);
-        let mut largest: Vec<(u64, String)> = Vec::new();
+        let mut largest: Vec<(u64, u32)> = Vec::new();
         for index in 1..self.segment.slots_used() {
             let slot = self.segment.slot(index);
             let word = slot.word();
@@ -213,27 +211,21 @@ impl Head {
                 continue;
             }
             let len = slot.len.load(Ordering::Relaxed);
-            let by = |seats: &crate::store::Seats| {
-                let pids = seats.iter().map(|seat| self.segment.desk(seat).pid.load(Ordering::Relaxed).to_string());
-                pids.collect::<Vec<_>>().join(", ")
-            };
             used += len;
             if !word.is_sealed() {
                 continue;
             }
             objects += 1;
-            let how = if slot.pins.is_empty() {
-                format!("referred to by {}", by(&slot.refs))
-            } else {
+            if !slot.pins.is_empty() {
                 read += len;
-                format!("read by {}", by(&slot.pins))
-            };
-            let id = ObjectId::new(index, word.generation());
-            largest.push((len, format!("{id} ({len} bytes, {how})")));
-            largest.sort_by(|a, b| b.cmp(a));
-            largest.truncate(NAMED);
+            }
+            let place = largest.partition_point(|(other, _)| *other >= len);
+            if place < NAMED {
+                largest.insert(place, (len, index));
+                largest.truncate(NAMED);
+            }
         }
-        let names = largest.into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(", ");
+        let names = largest.into_iter().map(|(len, index)| self.holders(len, index)).collect::<Vec<_>>().join(", ");
         let mut detail = format!("{objects} objects are in memory, {read} bytes of them are being read");
         if !names.is_empty() {
             detail += &format!("; the largest: {names}");
@@ -245,5 +237,19 @@ impl Head {
             detail += &format!("; nothing more goes to disk: {trouble}");
         }
         Fault::StoreFull { needed, used, limit, detail }
+    }
+    /// An object with its size and the processes that have it.
+    fn holders(&self, len: u64, index: u32) -> String {
+        let slot = self.segment.slot(index);
+        let by = |seats: &Seats| {
+            let pids = seats.iter().map(|seat| self.segment.desk(seat).pid.load(Ordering::Relaxed).to_string());
+            pids.collect::<Vec<_>>().join(", ")
+        };
+        let how = if slot.pins.is_empty() {
+            format!("referred to by {}", by(&slot.refs))
+        } else {
+            format!("read by {}", by(&slot.pins))
+        };
+        format!("{} ({len} bytes, {how})", ObjectId::new(index, slot.word().generation()))
     }
 }

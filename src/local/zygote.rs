@@ -15,10 +15,10 @@
 
 #![allow(unsafe_code)]
 
+use super::packets::Packets;
 use super::{fds, nursery};
 use crate::protocol::WorkerId;
 use rustix::event::PollFlags;
-use rustix::io::Errno;
 use rustix::net::SocketType;
 use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
@@ -102,9 +102,15 @@ pub struct Zygote {
     /// Closed first: that is what tells the zygote to end.
     link: Option<OwnedFd>,
     pid: Pid,
+    /// What it has yet to take.
+    told: Packets,
 }
 
 impl Zygote {
+    fn new(link: OwnedFd, pid: Pid) -> Zygote {
+        Zygote { link: Some(link), pid, told: Packets::default() }
+    }
+
     /// Forks the zygote. Call it at the beginning of `main`, after [`crate::worker::role_from_env`].
     ///
     /// # Errors
@@ -116,7 +122,7 @@ impl Zygote {
         }
         let (ours, theirs) = fds::pair(SocketType::SEQPACKET).map_err(std::io::Error::from)?;
         match fork_process()? {
-            Forked::Parent(pid) => Ok(Zygote { link: Some(ours), pid }),
+            Forked::Parent(pid) => Ok(Zygote::new(ours, pid)),
             Forked::Child => {
                 drop(ours);
                 become_zygote(theirs)
@@ -137,7 +143,7 @@ impl Zygote {
             .stderr(Stdio::null())
             .spawn()?;
         let pid = Pid::from_raw(child.id() as i32).ok_or(ZygoteError::Gone)?;
-        Ok(Zygote { link: Some(ours), pid })
+        Ok(Zygote::new(ours, pid))
     }
 
     /// Its socket.
@@ -150,18 +156,27 @@ impl Zygote {
         self.pid.as_raw_nonzero().get() as u32
     }
 
-    /// Asks for something, with descriptors beside it.
-    pub(super) fn tell(&self, message: &ToZygote, beside: &[BorrowedFd<'_>]) -> std::io::Result<()> {
-        let link = self.link().ok_or(std::io::ErrorKind::NotConnected)?;
+    /// Asks for something, with descriptors beside it. Does not wait until it has been taken.
+    pub(super) fn tell(&mut self, message: &ToZygote, beside: Vec<OwnedFd>) -> std::io::Result<()> {
         let bytes = postcard::to_stdvec(message).map_err(std::io::Error::other)?;
-        // The zygote reads all the time; if it does not for this long, it is as good as dead.
-        let deadline = Instant::now() + END_WAIT;
-        loop {
-            match fds::send(link, &bytes, beside) {
-                Err(Errno::AGAIN) if fds::wait_ready(link, PollFlags::OUT, Some(deadline))? => {}
-                done => return Ok(done.map(drop)?),
-            }
-        }
+        self.told.push(bytes, beside);
+        self.flush()
+    }
+
+    /// Sends what it takes now.
+    pub(super) fn flush(&mut self) -> std::io::Result<()> {
+        let link = self.link.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
+        Ok(self.told.flush(link)?)
+    }
+
+    /// When it counts as dead, unless it takes something before: it reads all the time.
+    pub(super) fn deaf_at(&self) -> Option<Instant> {
+        self.told.stuck_since().map(|since| since + END_WAIT)
+    }
+
+    /// Ends it by force, and so its workers.
+    pub(super) fn kill(&self) {
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
     }
 }
 
@@ -174,7 +189,7 @@ impl Drop for Zygote {
         let deadline = Instant::now() + END_WAIT;
         let ended = exited.is_ok_and(|exited| fds::wait_ready(exited, PollFlags::IN, Some(deadline)).unwrap_or(false));
         if !ended {
-            let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+            self.kill();
         }
         let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(self.pid), WaitOptions::empty()));
     }

@@ -11,7 +11,7 @@
 //! # Invariants
 //! - A countdown is never higher than what is missing.
 //! - A bell's number changes before its sleeper is woken, and a sleeper reads it before it looks: no ring is lost.
-//! - Who dies between sealing and ringing is noticed by the head, which rings all bells; everybody looks again after every ring.
+//! - Who dies between sealing and ringing is noticed by the head, which rings all bells; everybody looks again after such a ring.
 
 use super::Id;
 use super::layout::Desk;
@@ -19,6 +19,14 @@ use super::seat::Seat;
 use super::segment::Segment;
 use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 use std::time::Duration;
+
+/// How far a bell's number goes for a ring that may stand for any number of objects.
+const RING_FOR_ALL: u32 = 1 << 16;
+
+/// Whether so many objects can have come while a bell's number went from `before` to `now`, where each of them rings it.
+pub fn rung_for(before: u32, now: u32, objects: u64) -> bool {
+    u64::from(now.wrapping_sub(before)) >= objects.min(RING_FOR_ALL.into())
+}
 
 impl Segment {
     /// Puts this process's bit on the object. True if the object is there already, and this call has taken the bit back.
@@ -61,8 +69,17 @@ impl Segment {
 
     /// Wakes a process, whatever it sleeps for.
     pub fn ring(&self, seat: Seat) {
+        self.ring_times(seat, 1);
+    }
+
+    /// The same, for any number of objects.
+    pub fn ring_for_all(&self, seat: Seat) {
+        self.ring_times(seat, RING_FOR_ALL);
+    }
+
+    fn ring_times(&self, seat: Seat, times: u32) {
         let desk = self.desk(seat);
-        desk.bell.fetch_add(1, Ordering::AcqRel);
+        desk.bell.fetch_add(times, Ordering::AcqRel);
         // Pairs with the fence in `sleep`: either it is seen to sleep, or it sees the new number.
         fence_after_rmw();
         if desk.asleep.load(Ordering::Relaxed) > 0 {
@@ -75,7 +92,7 @@ impl Segment {
     pub fn ring_all(&self) {
         for seat in self.header().taken.iter() {
             let desk = self.desk(seat);
-            desk.bell.fetch_add(1, Ordering::AcqRel);
+            desk.bell.fetch_add(RING_FOR_ALL, Ordering::AcqRel);
             wake(&desk.bell);
         }
     }

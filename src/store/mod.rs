@@ -11,6 +11,7 @@
 //!   └─────────────────────────────────────────────┘      └──────────────────────────────────┘
 //!     party.rs    a process's private account: leased slots, an open lease
 //!     recover.rs  what the head does after a death
+//!     eviction.rs which objects go to disk first
 //! ```
 //!
 //! # Invariants
@@ -21,6 +22,7 @@
 
 mod arena;
 mod bells;
+mod eviction;
 #[cfg(all(test, not(loom)))]
 mod fuzz_tests;
 mod layout;
@@ -44,7 +46,8 @@ mod word;
 use crate::protocol::ObjectId as Id;
 
 pub use arena::Arena;
-pub use bells::now_us;
+pub use bells::{now_us, rung_for};
+pub use eviction::{Candidate, Eviction};
 pub use layout::{CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
 pub use objects::{Body, Kind, Leftovers};
 pub use party::{NoRoom, Party, Space};
@@ -53,7 +56,7 @@ pub use region::{Region, RegionError};
 pub use seat::{SEATS, Seat, Seats};
 pub use segment::Segment;
 pub use spec::{ARGS_MAX, Arg, Spec};
-pub use spill::{Candidate, Spill};
+pub use spill::Spill;
 pub use tasks::Readiness;
 pub use units::{Run, UnitState};
 pub use word::{Flags, State, Step, Word};

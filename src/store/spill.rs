@@ -140,42 +140,12 @@ impl Spill {
     }
 }
 
-/// An object that could be moved to disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Which.
-    pub id: Id,
-    /// Bytes from the arena's start.
-    pub offset: u64,
-    /// Bytes.
-    pub len: u64,
-}
-
 impl Segment {
     /// Where the bytes of the objects lie that are on disk.
     fn spilled(&self) -> HashSet<u64> {
         let slots = (1..self.slots_used()).map(|index| self.slot(index));
         let spilled = slots.filter(|slot| slot.word().flags().has(Flags::SPILLED));
         spilled.map(|slot| slot.offset.load(Ordering::Relaxed)).collect()
-    }
-
-    /// The objects in the arena that nobody reads, those first that were used least recently.
-    pub fn spillable(&self) -> Vec<Candidate> {
-        let now = self.header().clock.load(Ordering::Relaxed);
-        let mut found: Vec<(u32, Candidate)> = (1..self.slots_used())
-            .filter_map(|index| {
-                let slot = self.slot(index);
-                let word = slot.word();
-                if !word.is_sealed() || !word.flags().has(Flags::ARENA) || !slot.pins.is_empty() {
-                    return None;
-                }
-                let id = Id::new(index, word.generation());
-                let Some(Body::Arena { offset, len }) = self.body_now(id) else { return None };
-                Some((now.wrapping_sub(slot.touched.load(Ordering::Relaxed)), Candidate { id, offset, len }))
-            })
-            .collect();
-        found.sort_by_key(|(age, candidate)| (std::cmp::Reverse(*age), candidate.id));
-        found.into_iter().map(|(_, candidate)| candidate).collect()
     }
 
     /// The head has copied an object's bytes to somewhere else: from now on they are there. False when somebody reads them where they

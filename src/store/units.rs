@@ -293,6 +293,11 @@ impl Segment {
         (0..self.units()).filter(|index| self.unit(*index).state().state() == UnitState::Free).count() as u32
     }
 
+    /// Whether a unit is nobody's.
+    pub fn is_free(&self, unit: u32) -> bool {
+        unit < self.units() && self.unit(unit).state().state() == UnitState::Free
+    }
+
     /// The longest run of units that are nobody's.
     pub fn longest_free_run(&self) -> u32 {
         let (mut longest, mut run) = (0, 0);

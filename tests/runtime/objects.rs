@@ -23,6 +23,10 @@ pub const ALL: &[Scenario] = &[
     ("a_disk_that_takes_no_more_is_told_and_loses_nothing", a_disk_that_takes_no_more_is_told_and_loses_nothing),
     ("what_was_used_least_recently_goes_first", what_was_used_least_recently_goes_first),
     ("a_put_waits_for_room_that_somebody_makes", a_put_waits_for_room_that_somebody_makes),
+    (
+        "whoever_wants_an_object_back_from_disk_gets_it_although_others_want_its_room",
+        whoever_wants_an_object_back_from_disk_gets_it_although_others_want_its_room,
+    ),
     ("what_comes_back_from_disk_waits_for_room_like_a_put", what_comes_back_from_disk_waits_for_room_like_a_put),
     ("dropped_objects_make_room", dropped_objects_make_room),
     ("a_view_keeps_its_bytes", a_view_keeps_its_bytes),
@@ -169,6 +173,23 @@ fn what_comes_back_from_disk_waits_for_room_like_a_put() {
         until("it waits", || client.segment().header().rooms.load(Ordering::Acquire) == 1);
         drop(seen);
         assert!(waiting.join().unwrap().unwrap());
+    });
+}
+
+fn whoever_wants_an_object_back_from_disk_gets_it_although_others_want_its_room() {
+    let _front = with_store(8 * MIB);
+    let objects = [1_u8, 2].map(|byte| put(&vec![byte; 6 * MIB]).unwrap());
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let objects = &objects;
+            scope.spawn(move || {
+                for turn in 0..30 {
+                    let index = (thread + turn) % 2;
+                    let seen = get(&objects[index]).unwrap();
+                    assert_eq!((seen[0], seen[6 * MIB - 1]), (index as u8 + 1, index as u8 + 1));
+                }
+            });
+        }
     });
 }
 

@@ -35,6 +35,10 @@ pub const ALL: &[Scenario] = &[
         "a_task_can_submit_more_tasks_than_its_ring_holds_with_one_cpu",
         a_task_can_submit_more_tasks_than_its_ring_holds_with_one_cpu,
     ),
+    (
+        "threads_that_wait_for_the_same_tasks_at_once_all_hear_of_them",
+        threads_that_wait_for_the_same_tasks_at_once_all_hear_of_them,
+    ),
     ("waiting_for_a_thousand_tasks_is_one_sleep", waiting_for_a_thousand_tasks_is_one_sleep),
     ("a_second_init_is_refused_and_a_first_one_counts", a_second_init_is_refused_and_a_first_one_counts),
     (
@@ -331,6 +335,24 @@ fn sleeps() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
     line.trim().parse().unwrap()
+}
+
+fn threads_that_wait_for_the_same_tasks_at_once_all_hear_of_them() {
+    let _front = Front::with_cpus(2);
+    // Their ways into and out of a sleep cross in every order: some wait for all, one gives up again and again, one wants a single result.
+    for round in 0..200 {
+        let tasks: Vec<Ref> = (0..8).map(|_| submit("add", add, &[Arg::Value(&words(round))]).unwrap()).collect();
+        let all: Vec<&Ref> = tasks.iter().collect();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| wait(&all, all.len(), None).unwrap());
+            }
+            scope.spawn(|| {
+                while !wait(&all, all.len(), Some(Duration::from_micros(20))).unwrap().iter().all(|ready| *ready) {}
+            });
+            scope.spawn(|| wait(&all[7..], 1, None).unwrap());
+        });
+    }
 }
 
 fn waiting_for_a_thousand_tasks_is_one_sleep() {

@@ -105,8 +105,10 @@ impl Client {
                 written.into_iter().for_each(|run| arena.lock(run));
                 Ok(id)
             }
-            Err(NoRoom::Slots) => Err(self.no_slots()),
-            Err(NoRoom::Units(_)) => Err(nonsense()),
+            Err(no_room) => {
+                list.into_iter().for_each(|list| self.discard_list(list));
+                Err(if no_room == NoRoom::Slots { self.no_slots() } else { nonsense() })
+            }
         }
     }
 

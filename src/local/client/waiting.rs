@@ -8,7 +8,7 @@ use super::spin::Look;
 use super::{Client, Fallible, ended, refused};
 use crate::abi::Fault;
 use crate::protocol::{ObjectId, ToHead};
-use crate::store::now_us;
+use crate::store::{now_us, rung_for};
 use crate::sync::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -202,14 +202,14 @@ impl Waiter<'_> {
         segment.work_left();
         client.state().waiting += 1;
         let came = self.sleep_armed(deadline);
-        let others = {
+        {
+            // Under the lock, so that a thread which begins to wait now puts its bits on after these are gone.
             let mut state = client.state();
             state.waiting -= 1;
-            state.waiting
-        };
-        if others == 0 {
-            // Other threads may wait for the same objects; then the bits stay, and ring in vain at worst.
-            self.missing.iter().for_each(|place| segment.disarm(self.id(*place), seat));
+            if state.waiting == 0 {
+                // Other threads may wait for the same objects; then the bits stay, and ring in vain at worst.
+                self.missing.iter().for_each(|place| segment.disarm(self.id(*place), seat));
+            }
         }
         segment.header().active.add(seat);
         if blocks {
@@ -220,37 +220,48 @@ impl Waiter<'_> {
 
     fn sleep_armed(&mut self, deadline: Option<Instant>) -> Fallible<()> {
         let client = self.client;
-        let (segment, seat) = (&client.segment, client.seat);
-        let desk = segment.desk(seat);
+        let desk = client.segment.desk(client.seat);
         let repeats = {
             let mut sorted: Vec<u64> = self.missing.iter().map(|place| self.ids[*place as usize]).collect();
             sorted.sort_unstable();
             sorted.windows(2).any(|pair| pair[0] == pair[1])
         };
+        let mut armed = false;
+        // The bell's number before the last look at all.
+        let mut looked = None;
         loop {
             let seen = desk.bell.load(Ordering::Acquire);
-            // One bit an object, one countdown a process: with several threads, or an object that counts twice, every ring is heard.
-            let alone = client.state().waiting == 1 && !repeats;
-            desk.countdown.store(if alone { self.wanted as i64 } else { 0 }, Ordering::Release);
-            for place in &self.missing {
-                if segment.arm(self.id(*place), seat) {
-                    desk.countdown.fetch_sub(1, Ordering::AcqRel);
-                }
+            let alone = self.choose_countdown(repeats);
+            if alone || !armed {
+                self.arm_all();
+                armed = true;
+            }
+            if alone || repeats {
+                // It is not rung for each of these.
+                looked = None;
             }
             loop {
                 if client.is_interrupted() {
                     return Err(Fault::Interrupted.into());
                 }
-                if segment.header().closed.load(Ordering::Acquire) != 0 {
+                if client.segment.header().closed.load(Ordering::Acquire) != 0 {
                     return Err(ended());
                 }
-                if alone && desk.countdown.load(Ordering::Acquire) <= 0 || !alone && self.look_at_all() {
-                    break;
-                }
                 let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-                if left.is_some_and(|left| left.is_zero()) {
-                    self.look_at_all();
-                    return Ok(());
+                let is_late = left.is_some_and(|left| left.is_zero());
+                let may_be_enough = if alone {
+                    desk.countdown.load(Ordering::Acquire) <= 0
+                } else {
+                    looked.is_none_or(|looked| rung_for(looked, seen, self.wanted))
+                };
+                if may_be_enough || is_late {
+                    looked = Some(seen);
+                    if self.look_at_all() || is_late {
+                        return Ok(());
+                    }
+                    if alone {
+                        break;
+                    }
                 }
                 desk.sleep(seen, left);
                 if desk.bell.load(Ordering::Acquire) != seen {
@@ -258,9 +269,31 @@ impl Waiter<'_> {
                     break;
                 }
             }
-            if self.look_at_all() {
-                return Ok(());
-            }
+        }
+    }
+
+    /// Sets after how many objects this process is rung: one bit an object and one countdown a process, so with several threads, or an
+    /// object that counts twice, after each. True if only this thread counts.
+    fn choose_countdown(&self, repeats: bool) -> bool {
+        // Under the lock, so that a thread which begins to wait now sets it after this one.
+        let state = self.client.state();
+        let alone = state.waiting == 1 && !repeats;
+        let countdown = if alone { self.wanted as i64 } else { 0 };
+        self.client.segment.desk(self.client.seat).countdown.store(countdown, Ordering::Release);
+        alone
+    }
+
+    /// Puts this process's bit on all that are missing, and counts those that have come.
+    fn arm_all(&self) {
+        let (segment, seat) = (&self.client.segment, self.client.seat);
+        let came = self.missing.iter().filter(|place| segment.arm(self.id(**place), seat)).count();
+        if came == 0 {
+            return;
+        }
+        segment.desk(seat).countdown.fetch_sub(came as i64, Ordering::AcqRel);
+        if self.client.state().waiting > 1 {
+            // The bits that were taken back may have been another thread's too, which nobody else rings for these any more.
+            segment.ring_for_all(seat);
         }
     }
 }

@@ -142,3 +142,72 @@ fn a_bell_wakes_its_sleeper_or_is_heard_before() {
         rings_once(seen, sleep);
     });
 }
+
+/// How a thread takes back a bit that another thread of its process may have put there too.
+type TakenBack = fn(&Segment, u32);
+
+/// A thread of alice's waits for one object, as `local/client/waiting.rs` does, beside other threads of hers.
+fn waits_beside(segment: &Segment, id: Id, waiting: &loom::sync::Mutex<u32>, taken_back: TakenBack, seen: &Seen) {
+    let desk = segment.desk(ALICE);
+    let is_finished = || !segment.slot(id.slot()).word().is_task();
+    *waiting.lock().unwrap() += 1;
+    let mut armed = false;
+    loop {
+        let bell = desk.bell.load(Ordering::Acquire);
+        let alone = {
+            let waiting = waiting.lock().unwrap();
+            desk.countdown.store((*waiting == 1).into(), Ordering::Release);
+            *waiting == 1
+        };
+        if alone || !armed {
+            armed = true;
+            if segment.arm(id, ALICE) {
+                desk.countdown.fetch_sub(1, Ordering::AcqRel);
+                taken_back(segment, *waiting.lock().unwrap());
+            }
+        }
+        if is_finished() {
+            break;
+        }
+        seen.note("a thread went to sleep");
+        desk.sleep(bell, None);
+    }
+    let mut waiting = waiting.lock().unwrap();
+    *waiting -= 1;
+    if *waiting == 0 {
+        segment.disarm(id, ALICE);
+    }
+}
+
+/// Two threads of alice's wait for a task that bob finishes.
+fn two_threads_wait(seen: &Seen, taken_back: TakenBack) {
+    let segment = tables(4, 1);
+    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let id = running_task(&mut alice, BOB);
+    let waiting = Arc::new(loom::sync::Mutex::new(0));
+    let bob = {
+        let segment = Arc::clone(&segment);
+        thread::spawn(move || {
+            assert_eq!(segment.finish(BOB, id, Flags::NONE, 1), Some(true));
+            segment.tell_waiters(id.slot());
+        })
+    };
+    let other = {
+        let (segment, waiting, seen) = (Arc::clone(&segment), Arc::clone(&waiting), seen.clone());
+        thread::spawn(move || waits_beside(&segment, id, &waiting, taken_back, &seen))
+    };
+    waits_beside(&segment, id, &waiting, taken_back, seen);
+    other.join().unwrap();
+    bob.join().unwrap();
+}
+
+#[test]
+fn two_threads_of_a_process_that_wait_for_one_object_both_hear_of_it() {
+    let rings_for_others = |segment: &Segment, waiting: u32| {
+        if waiting > 1 {
+            segment.ring_for_all(ALICE);
+        }
+    };
+    explore(Depth::Switches(2), &["a thread went to sleep"], move |seen| two_threads_wait(seen, rings_for_others));
+    must_fail(DEPTH, "ringing for the other thread", ASLEEP, |seen| two_threads_wait(seen, |_, _| {}));
+}

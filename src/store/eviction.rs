@@ -1,0 +1,185 @@
+//! Which objects go to disk first: those that were used least recently, of those that nobody reads.
+//!
+//! ```text
+//!   all objects ─▶ sorted by their last use ─▶ next, next, … ─▶ used since? passed over ─▶ to disk
+//! ```
+//!
+//! The order is made once and used up, because sorting all objects for each that goes would take the square of their number. Objects that
+//! came later are younger than those in it.
+
+use super::Id;
+use super::objects::Body;
+use super::segment::Segment;
+use super::word::Flags;
+use crate::sync::Ordering;
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// How long an object that was brought back for somebody stays at least, so that it can be opened before others push it out again.
+const STAYS: Duration = Duration::from_millis(100);
+
+/// So many times as long as making an order of nothing has taken, none is made again.
+const RESTS: u32 = 4;
+
+/// An object that could be moved to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub id: Id,
+    /// Bytes from the arena's start.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// The order in which objects go.
+#[derive(Debug, Default)]
+pub struct Eviction {
+    /// Each with the time of its last use, as it was when the order was made.
+    order: VecDeque<(u32, Candidate)>,
+    /// Until when there is no use in making another.
+    rests_until: Option<Instant>,
+    /// What was brought back: until when it stays if nobody opens it, and the time of its last use.
+    stays: HashMap<Id, (Instant, u32)>,
+}
+
+impl Eviction {
+    /// The next that is to go. None when nothing can, as far as is known.
+    pub fn next(&mut self, segment: &Segment) -> Option<Candidate> {
+        if let Some(found) = self.next_in_order(segment) {
+            return Some(found);
+        }
+        let begin = Instant::now();
+        if self.rests_until.is_some_and(|until| begin < until) {
+            return None;
+        }
+        self.order = segment.by_last_use().into();
+        let found = self.next_in_order(segment);
+        self.rests_until = found.is_none().then(|| Instant::now() + begin.elapsed() * RESTS);
+        found
+    }
+
+    fn next_in_order(&mut self, segment: &Segment) -> Option<Candidate> {
+        while let Some((touched, candidate)) = self.order.pop_front() {
+            let Candidate { id, offset, len } = candidate;
+            let slot = segment.slot(id.slot());
+            let is_unused = slot.touched.load(Ordering::Relaxed) == touched && slot.pins.is_empty();
+            let is_there = segment.body_now(id) == Some(Body::Arena { offset, len });
+            if is_unused && is_there && !self.stays(segment, id) {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    /// An object was brought back for somebody who has yet to open it.
+    pub fn brought_back(&mut self, segment: &Segment, id: Id) {
+        // A little older than what is opened now, so that its own opening is seen.
+        let touched = segment.header().clock.load(Ordering::Relaxed).wrapping_sub(1);
+        segment.slot(id.slot()).touched.store(touched, Ordering::Relaxed);
+        let now = Instant::now();
+        self.stays.retain(|_, (until, _)| *until > now);
+        self.stays.insert(id, (now + STAYS, touched));
+    }
+
+    fn stays(&self, segment: &Segment, id: Id) -> bool {
+        self.stays.get(&id).is_some_and(|(until, touched)| {
+            let is_unopened = segment.slot(id.slot()).touched.load(Ordering::Relaxed) == *touched;
+            is_unopened && *until > Instant::now()
+        })
+    }
+}
+
+impl Segment {
+    /// The objects in the arena that nobody reads, those first that were used least recently.
+    #[cfg(test)]
+    pub fn spillable(&self) -> Vec<Candidate> {
+        self.by_last_use().into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// The same, each with the time of its last use.
+    fn by_last_use(&self) -> Vec<(u32, Candidate)> {
+        let now = self.header().clock.load(Ordering::Relaxed);
+        let mut found: Vec<(u32, Candidate)> = (1..self.slots_used())
+            .filter_map(|index| {
+                let slot = self.slot(index);
+                let word = slot.word();
+                if !word.is_sealed() || !word.flags().has(Flags::ARENA) || !slot.pins.is_empty() {
+                    return None;
+                }
+                let id = Id::new(index, word.generation());
+                let Some(Body::Arena { offset, len }) = self.body_now(id) else { return None };
+                Some((slot.touched.load(Ordering::Relaxed), Candidate { id, offset, len }))
+            })
+            .collect();
+        found.sort_by_key(|(touched, candidate)| (Reverse(now.wrapping_sub(*touched)), candidate.id));
+        found
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::store::layout::Limits;
+    use crate::store::{Party, Seat, Step};
+    use std::sync::Arc;
+
+    /// A store with so many objects, the first one used first.
+    fn with_objects(count: u32) -> (Arc<Segment>, Vec<Id>) {
+        let segment = Arc::new(Segment::stand_in(Limits { slots: 64, units: 64, ring: 2 }));
+        let header = segment.header();
+        header.units.store(64, Ordering::Relaxed);
+        header.unit_bytes.store(64, Ordering::Relaxed);
+        header.clock.store(1000, Ordering::Relaxed);
+        let mut party = Party::new(Arc::clone(&segment), Seat(1));
+        let mut seal = |touched: u32| {
+            let index = party.slot().unwrap();
+            let space = party.space(64).unwrap();
+            let slot = segment.slot(index);
+            slot.offset.store(space.offset, Ordering::Relaxed);
+            slot.len.store(64, Ordering::Relaxed);
+            slot.home.store(space.home, Ordering::Relaxed);
+            segment.step(index, |word, by| word.after(Step::Draft { by }), Seat(1));
+            let id = segment.seal(Seat(1), index, Flags::ARENA, 0).unwrap();
+            slot.touched.store(touched, Ordering::Relaxed);
+            id
+        };
+        let objects = (1..=count).map(&mut seal).collect();
+        (segment, objects)
+    }
+
+    #[test]
+    fn they_go_in_the_order_of_their_last_use_and_what_is_used_meanwhile_does_not() {
+        let (segment, all) = with_objects(4);
+        let mut eviction = Eviction::default();
+        let mut next = || eviction.next(&segment).map(|candidate| candidate.id);
+        assert_eq!(next(), Some(all[0]));
+        segment.slot(all[1].slot()).touched.store(1000, Ordering::Relaxed);
+        assert_eq!(next(), Some(all[2]));
+        assert_eq!(next(), Some(all[3]));
+        // A new order; whoever takes an object away takes it out of that.
+        assert_eq!(next(), Some(all[0]));
+    }
+
+    #[test]
+    fn what_was_brought_back_stays_until_it_has_been_opened() {
+        let (segment, all) = with_objects(2);
+        let mut eviction = Eviction::default();
+        eviction.brought_back(&segment, all[0]);
+        assert_eq!(eviction.next(&segment).map(|candidate| candidate.id), Some(all[1]));
+        segment.slot(all[0].slot()).touched.store(1000, Ordering::Relaxed);
+        let next = std::iter::from_fn(|| eviction.next(&segment)).take(4).map(|candidate| candidate.id);
+        assert!(next.collect::<Vec<_>>().contains(&all[0]));
+    }
+
+    #[test]
+    fn what_nobody_opens_does_not_stay_for_ever() {
+        let (segment, all) = with_objects(1);
+        let mut eviction = Eviction::default();
+        eviction.brought_back(&segment, all[0]);
+        while eviction.next(&segment).is_none() {
+            std::thread::yield_now();
+        }
+    }
+}
