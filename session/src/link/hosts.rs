@@ -1,7 +1,7 @@
 //! The link's thread: who the cell host is, what it says, when it dies, and which twin takes its place.
 
 use super::output::Output;
-use super::stdin::Input;
+use super::stdin::{Input, Look};
 use super::{ATTENTION, Interrupt, Shared, write_all};
 use crate::event::{CellId, Event};
 use crate::host::Host;
@@ -40,6 +40,8 @@ pub struct Hosts {
     listener: OwnedFd,
     output: Output,
     input: Input,
+    /// That nobody can be asked here has been said.
+    blind_is_told: bool,
     /// Connections that have not said who they are.
     strangers: Vec<OwnedFd>,
     present: Option<Present>,
@@ -77,6 +79,7 @@ impl Hosts {
             listener,
             output,
             input: Input::default(),
+            blind_is_told: false,
             strangers: Vec::new(),
             present: None,
             leaving: Vec::new(),
@@ -162,10 +165,18 @@ impl Hosts {
         });
         self.check_deadlines();
         let pid = self.present.as_ref().filter(|_| self.loaded && self.dead.is_none()).map(|host| host.pid);
-        if pid.is_some_and(|pid| self.input.is_wanted(pid)) {
-            self.output.read(false);
-            self.output.read(true);
-            self.input.ask(&self.shared, &self.outlet);
+        match pid.map_or(Look::Nothing, |pid| self.input.look(pid)) {
+            Look::Nothing => {}
+            Look::Wants => {
+                self.output.read(false);
+                self.output.read(true);
+                self.input.ask(&self.shared, &self.outlet);
+            }
+            Look::Blind(text) => {
+                if !std::mem::replace(&mut self.blind_is_told, true) {
+                    self.outlet.put(Event::Notice { text: text.to_owned() });
+                }
+            }
         }
         self.is_over()
     }

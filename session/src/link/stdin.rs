@@ -3,6 +3,10 @@
 //! Each cell gets a pipe of its own. While it runs and the pipe is empty, the system is asked now and then whether one of its threads is in
 //! a `read` of descriptor 0; then the person is asked for a line. When nobody can be asked, or nobody answers, the pipe is closed, which the
 //! cell reads as the end of its input. Its next cell has a new one.
+//!
+//! Not every system tells in which call a thread is (`/proc/*/syscall`; containers may hide it). Then it may tell in what function of the kernel a
+//! thread sleeps (`wchan`), which is the same for all pipes; a cell that waits for another pipe is then taken for one that reads its input.
+//! A system that tells neither gives cells an empty input, and that is said once.
 
 use super::{Shared, write_all};
 use crate::event::{InputReader, InputRequest};
@@ -11,11 +15,30 @@ use crossbeam::channel::{Receiver, bounded};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often a running cell is looked at. A person does not notice it, and the system does hardly.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// So many looks in a row that tell nothing are enough: nobody will ever be asked.
+const BLIND_LOOKS_MAX: u32 = 50;
+
+/// What is said then.
+const BLIND: &str = "this system does not tell whether a cell waits for input (neither /proc/PID/task/TID/syscall nor wchan can be read), so \
+                     the standard input of cells is empty";
+
+/// What became of a look at a running cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It waits for input that nobody has been asked for.
+    Wants,
+    /// It does not, as far as is known.
+    Nothing,
+    /// Nobody can know here; its input is empty from now on. To be said.
+    Blind(&'static str),
+}
 
 /// The input of the cell that runs.
 #[derive(Default)]
@@ -25,6 +48,8 @@ pub struct Input {
     next_look: Option<Instant>,
     /// Somebody is being asked; whether there was an answer comes here.
     asked: Option<Receiver<bool>>,
+    /// Looks in a row that told nothing.
+    blind: u32,
 }
 
 impl Input {
@@ -53,20 +78,29 @@ impl Input {
         self.next_look.filter(|_| self.asked.is_none())
     }
 
-    /// Whether the cell waits for input that nobody has been asked for.
-    pub fn is_wanted(&mut self, pid: i32) -> bool {
+    /// Looks whether the cell waits for input that nobody has been asked for.
+    pub fn look(&mut self, pid: i32) -> Look {
         if let Some(answered) = self.asked.as_ref().and_then(|asked| asked.try_recv().ok()) {
             self.asked = None;
             if !answered {
                 self.close();
             }
         }
-        let Some(write) = self.write.as_ref().filter(|_| self.asked.is_none()) else { return false };
+        let Some(write) = self.write.as_ref().filter(|_| self.asked.is_none()) else { return Look::Nothing };
         if self.next_look.is_none_or(|at| at > Instant::now()) {
-            return false;
+            return Look::Nothing;
         }
         self.next_look = Some(Instant::now() + LOOK_EVERY);
-        rustix::io::ioctl_fionread(&**write).is_ok_and(|waiting| waiting == 0) && reads(pid)
+        if rustix::io::ioctl_fionread(&**write).is_ok_and(|waiting| waiting > 0) {
+            return Look::Nothing;
+        }
+        let reads = reads(Path::new(&format!("/proc/{pid}")));
+        self.blind = if reads.is_none() { self.blind + 1 } else { 0 };
+        if self.blind >= BLIND_LOOKS_MAX {
+            self.close();
+            return Look::Blind(BLIND);
+        }
+        if reads == Some(true) { Look::Wants } else { Look::Nothing }
     }
 
     /// Asks the person for a line, on a thread of its own.
@@ -87,11 +121,65 @@ impl Input {
     }
 }
 
-/// Whether a thread of the process is in a `read` of its descriptor 0.
-fn reads(pid: i32) -> bool {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let wanted = format!("{} 0x0 ", libc::SYS_read);
-    tasks
-        .map(|task| task.path().join("syscall"))
-        .any(|path| std::fs::read_to_string(path).is_ok_and(|text| text.starts_with(&wanted)))
+/// Whether a thread of the process is in a `read` of its descriptor 0. None when the system says it of no thread.
+fn reads(process: &Path) -> Option<bool> {
+    let tasks = std::fs::read_dir(process.join("task")).into_iter().flatten().flatten();
+    let told: Vec<bool> = tasks.filter_map(|task| thread_reads(&task.path())).collect();
+    (!told.is_empty()).then(|| told.contains(&true))
+}
+
+fn thread_reads(thread: &Path) -> Option<bool> {
+    let read = |name| std::fs::read_to_string(thread.join(name)).ok().filter(|text| !text.is_empty());
+    if let Some(call) = read("syscall") {
+        return Some(call.starts_with(&format!("{} 0x0 ", libc::SYS_read)));
+    }
+    match read("wchan") {
+        // What does not sleep sleeps nowhere; else it is hidden.
+        None => None,
+        Some(place) if place == "0" => is_running(&read("stat")?).then_some(false),
+        Some(place) => Some(["pipe_read", "pipe_wait"].iter().any(|name| place.contains(name))),
+    }
+}
+
+/// Whether the text of `/proc/PID/stat` is a running thread's. Its state stands behind its name, which may have any characters.
+fn is_running(stat: &str) -> bool {
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// What a system tells of one thread: the files that can be read.
+    fn told(files: &[(&str, &str)]) -> Option<bool> {
+        let process = tempfile::tempdir().unwrap();
+        let thread = process.path().join("task/7");
+        fs::create_dir_all(&thread).unwrap();
+        files.iter().for_each(|(name, text)| fs::write(thread.join(name), text).unwrap());
+        reads(process.path())
+    }
+
+    #[test]
+    fn a_thread_that_reads_descriptor_0_is_known_by_its_call() {
+        let call = |number: i64, fd: u32| told(&[("syscall", &format!("{number} {fd:#x} 0x7f 0x1 0x0\n"))]);
+        assert_eq!(call(libc::SYS_read, 0), Some(true));
+        assert_eq!(call(libc::SYS_read, 3), Some(false));
+        assert_eq!(call(libc::SYS_write, 0), Some(false));
+        assert_eq!(told(&[("syscall", "running\n")]), Some(false));
+    }
+
+    #[test]
+    fn where_calls_are_hidden_a_thread_that_sleeps_in_a_pipe_reads() {
+        let sleeps = |place| told(&[("wchan", place), ("stat", "7 (a) S) S 1")]);
+        assert_eq!((sleeps("anon_pipe_read"), sleeps("pipe_wait")), (Some(true), Some(true)));
+        assert_eq!(sleeps("hrtimer_nanosleep"), Some(false));
+    }
+
+    #[test]
+    fn where_both_are_hidden_nothing_is_known_but_of_a_thread_that_runs() {
+        assert_eq!(told(&[("wchan", "0"), ("stat", "7 (a) R) S 1")]), None);
+        assert_eq!(told(&[("stat", "7 (a) S 1")]), None);
+        assert_eq!(told(&[("wchan", "0"), ("stat", "7 (a) R 1")]), Some(false));
+    }
 }
