@@ -7,8 +7,7 @@
 //!     .sum::<u64>()
 //! ```
 //!
-//! Nobody can tell that from the first line. At the prompt, Alt-Enter puts in a line break; in a pipe the next line is
-//! looked at where there is one ([`goes_on`]).
+//! Nobody can tell that from the first line. At the prompt, Alt-Enter puts in a line break; in a pipe the next line says it ([`goes_on`]).
 
 use crate::lex::{Token, tokens};
 
@@ -21,12 +20,6 @@ pub(crate) fn is_command(text: &str) -> bool {
 /// Whether there is nothing in `text` that could be run.
 pub(crate) fn is_blank(text: &str) -> bool {
     !tokens(text).into_iter().any(Token::is_code)
-}
-
-/// Whether a cell that is complete could still be continued by the next line.
-pub(crate) fn could_go_on(text: &str) -> bool {
-    let code: Vec<Token> = tokens(text).into_iter().filter(|t| t.is_code()).collect();
-    !is_command(text) && code.last().is_some_and(|last| &text[last.range()] != ";")
 }
 
 /// Whether `line` can only be the rest of the statement before it.
@@ -61,15 +54,6 @@ mod tests {
             assert!(!goes_on(line), "{line}");
         }
     }
-
-    #[test]
-    fn a_statement_that_ends_with_a_semicolon_cannot_go_on() {
-        assert!(could_go_on("a.b()"));
-        assert!(could_go_on("if a {}"));
-        assert!(!could_go_on("let a = 1; // one"));
-        assert!(!could_go_on(":vars"));
-    }
-
     #[test]
     fn comments_alone_are_nothing_to_run() {
         assert!(is_blank(" // a\n/* b */\n"));

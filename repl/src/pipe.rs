@@ -6,23 +6,19 @@
 //!                   └─▶ Run
 //! ```
 //!
-//! A program at the other end may wait for the answer before it writes the next line, so a `Maybe` does not wait for ever:
-//! a next line that is not there within [`NEXT_LINE_WAIT`] is not looked at. Whoever writes line by line ends statements
-//! with `;`, or whole blocks, and never waits.
+//! Where a cell ends is decided by the text alone, and never by how fast it comes: a `Maybe` waits for the next line, or the end. So a program that
+//! waits for an answer before it writes on ends an expression with an empty line.
 
 use crate::Ending;
 use crate::commands::{self, Command};
 use crate::env_broken;
 use crate::input;
 use crate::runner::{Readiness, Runner};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use mobula_session::script::is_shebang;
-use mobula_session::{Completeness, Evaluator, completeness};
+use mobula_session::{Completeness, Evaluator, Gathered, Gathering, completeness, could_go_on};
 use std::io::{self, BufRead};
-use std::time::Duration;
 
-/// How long a cell that could go on waits for the line that would say so.
-const NEXT_LINE_WAIT: Duration = Duration::from_millis(50);
 /// Lines that are read ahead.
 const LINES_MAX: usize = 1024;
 
@@ -118,16 +114,13 @@ pub(crate) fn run<E: Evaluator + Clone>(
         match splitter.feed(&line) {
             Fed::More => continue,
             Fed::Run => {}
-            Fed::Maybe => match lines.recv_timeout(NEXT_LINE_WAIT) {
-                Ok(line) => {
-                    let goes_on = line.as_ref().is_ok_and(|line| input::goes_on(line));
-                    next = Some(line);
-                    if goes_on {
-                        continue;
-                    }
+            Fed::Maybe => {
+                next = lines.recv().ok();
+                let goes_on = next.as_ref().is_some_and(|line| line.as_ref().is_ok_and(|line| input::goes_on(line)));
+                if goes_on || !splitter.is_whole() {
+                    continue;
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            },
+            }
         }
         match run_cell(runner, &splitter.take()) {
             Some(Ending::CellFailed) if keep_going => ending = Ending::CellFailed,
@@ -175,44 +168,46 @@ enum Fed {
 /// Gathers lines until they are a cell.
 #[derive(Debug, Default)]
 struct Splitter {
-    code: String,
+    cell: Gathered,
     /// Lines taken so far.
     lines: usize,
-    /// The line on which `code` begins, from 1.
+    /// The line on which the cell begins, from 1.
     begin: usize,
 }
 
 impl Splitter {
     fn feed(&mut self, line: &str) -> Fed {
         self.lines += 1;
-        if self.code.is_empty() {
-            let line = line.trim_start_matches('\u{feff}');
+        let mut line = line;
+        if self.cell.code().is_empty() {
+            line = line.trim_start_matches('\u{feff}');
             if line.trim().is_empty() || self.lines == 1 && is_shebang(line) {
                 return Fed::More;
             }
             self.begin = self.lines;
-        } else {
-            self.code.push('\n');
         }
-        self.code.push_str(line);
-        if input::is_blank(&self.code) {
-            return Fed::More;
-        }
-        match completeness(&self.code) {
-            Completeness::Incomplete { .. } => Fed::More,
-            Completeness::Complete if input::could_go_on(&self.code) => Fed::Maybe,
-            Completeness::Complete | Completeness::Invalid => Fed::Run,
+        match self.cell.push(line) {
+            Gathering::Nothing | Gathering::Open => Fed::More,
+            Gathering::Wrong => Fed::Run,
+            Gathering::Ended if self.is_whole() => Fed::Run,
+            Gathering::Ended => Fed::More,
+            Gathering::Block if self.is_whole() && !could_go_on(self.cell.code()) => Fed::Run,
+            Gathering::Block | Gathering::Undecided => Fed::Maybe,
         }
     }
 
+    /// Whether it is to be run as it stands; what is not Rust is, too, so that the compiler says so.
+    fn is_whole(&self) -> bool {
+        !matches!(completeness(self.cell.code()), Completeness::Incomplete { .. })
+    }
+
     fn take(&mut self) -> Cell {
-        Cell { code: std::mem::take(&mut self.code), line: self.begin }
+        Cell { code: self.cell.take(), line: self.begin }
     }
 
     /// The input has ended; comments may be left over, and nothing else.
     fn end(self) -> Result<(), PipeError> {
-        let finished = input::is_blank(&self.code) && completeness(&self.code) == Completeness::Complete;
-        if finished { Ok(()) } else { Err(PipeError::Unfinished { line: self.begin }) }
+        if self.cell.is_blank() { Ok(()) } else { Err(PipeError::Unfinished { line: self.begin }) }
     }
 }
 
@@ -221,6 +216,7 @@ mod tests {
     use super::*;
     use crate::fake::Fake;
     use crate::render::tests::{Paper, on_paper};
+    use std::time::Duration;
 
     /// The cells of a text that is all there from the beginning.
     fn cells(text: &str) -> Vec<String> {
@@ -342,23 +338,50 @@ mod tests {
         assert_eq!(piped.fake.cells(), [""; 0]);
     }
 
-    #[test]
-    fn a_cell_is_run_although_nobody_writes_the_next_line() {
+    /// Writes one text, and another one when a cell has run; nobody writes on before that.
+    fn conversation(first: &[&str], then: &str) -> Vec<String> {
         let (screen, ..) = on_paper();
         let fake = Fake::new();
         let runner = Runner { evaluator: fake.start(screen.sink()), screen, interrupts: None, input: None };
         let (send, lines) = bounded(LINES_MAX);
-        send.send(Ok("a.b()".to_owned())).unwrap();
+        first.iter().for_each(|line| send.send(Ok((*line).to_owned())).unwrap());
+        let then = then.to_owned();
         let writer = std::thread::spawn({
             let fake = fake.clone();
             move || {
-                // The other end answers only to a cell that has run.
                 fake.wait_for_cells(1, Duration::from_secs(20));
-                send.send(Ok("c;".to_owned())).unwrap();
+                send.send(Ok(then)).unwrap();
             }
         });
         assert_eq!(run(&runner, lines, false).unwrap(), Ending::Done);
         writer.join().unwrap();
-        assert_eq!(fake.cells(), ["a.b()", "c;"]);
+        fake.cells()
+    }
+
+    #[test]
+    fn a_program_that_waits_for_an_answer_ends_an_expression_with_an_empty_line_and_a_statement_or_an_item_with_its_own_end()
+     {
+        assert_eq!(conversation(&["a.b()", ""], "c;"), ["a.b()", "c;"]);
+        assert_eq!(conversation(&["a.b();"], "c;"), ["a.b();", "c;"]);
+        assert_eq!(conversation(&["fn f() {", "}"], "f()"), ["fn f() {\n}", "f()"]);
+        assert_eq!(conversation(&[":vars"], "f()"), [":vars", "f()"]);
+    }
+
+    #[test]
+    fn where_a_cell_ends_does_not_depend_on_when_the_next_line_comes() {
+        let (screen, ..) = on_paper();
+        let fake = Fake::new();
+        let runner = Runner { evaluator: fake.start(screen.sink()), screen, interrupts: None, input: None };
+        let (send, lines) = bounded(0);
+        let writer = std::thread::spawn(move || {
+            for line in ["v.iter()", "    .map(f)", "    .sum()", "if a {", "}", "else {", "}"] {
+                // Taken only when whoever reads waits for it; then that one waits longer than any timer of old.
+                send.send(Ok(line.to_owned())).unwrap();
+                std::thread::park_timeout(Duration::from_millis(60));
+            }
+        });
+        assert_eq!(run(&runner, lines, false).unwrap(), Ending::Done);
+        writer.join().unwrap();
+        assert_eq!(fake.cells(), ["v.iter()\n    .map(f)\n    .sum()", "if a {\n}\nelse {\n}"]);
     }
 }

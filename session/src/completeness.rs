@@ -32,12 +32,24 @@ pub fn completeness(code: &str) -> Completeness {
         Brackets::Wrong => Completeness::Invalid,
         Brackets::Open(depth) => Completeness::Incomplete { indent: INDENT.repeat(depth) },
         Brackets::Closed => match direct::grammar(&code) {
-            direct::Grammar::Whole => Completeness::Complete,
+            direct::Grammar::Whole { .. } => Completeness::Complete,
             direct::Grammar::Wrong => Completeness::Invalid,
             direct::Grammar::Unfinished if hangs(&code) => Completeness::Incomplete { indent: INDENT.into() },
             direct::Grammar::Unfinished => Completeness::Incomplete { indent: String::new() },
         },
     }
+}
+
+/// Whether `code`, which is complete, ends with an expression that a next line could go on with.
+///
+/// ```
+/// use mobula_session::could_go_on;
+/// assert!(could_go_on("v.iter()") && could_go_on("if a {}"));
+/// assert!(!could_go_on("fn f() {}") && !could_go_on("f();"));
+/// ```
+pub fn could_go_on(code: &str) -> bool {
+    let (code, _) = direct::without_commands(code);
+    matches!(direct::grammar(&code), direct::Grammar::Whole { is_open: true })
 }
 
 /// The compiler's tokens, each with its text.
@@ -63,33 +75,46 @@ enum Brackets {
 
 impl Brackets {
     fn of(code: &str) -> Brackets {
-        let mut open = Vec::new();
+        let mut open = Openings::default();
         for (token, _) in tokens(code) {
             if is_unterminated(token) {
                 return Brackets::Open(0);
             }
-            if !follow(&mut open, token) {
+            if !open.follow(token) {
                 return Brackets::Wrong;
             }
         }
-        if open.is_empty() { Brackets::Closed } else { Brackets::Open(open.len()) }
+        if open.is_empty() { Brackets::Closed } else { Brackets::Open(open.0.len()) }
     }
 }
 
-/// Takes note of a bracket in `open`, the ones that have to be closed. Says whether it may stand there.
-fn follow(open: &mut Vec<TokenKind>, token: TokenKind) -> bool {
-    match token {
-        TokenKind::OpenParen => open.push(TokenKind::CloseParen),
-        TokenKind::OpenBracket => open.push(TokenKind::CloseBracket),
-        TokenKind::OpenBrace => open.push(TokenKind::CloseBrace),
-        TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => return open.pop() == Some(token),
-        _ => {}
+/// The brackets that have to be closed, the last one first.
+#[derive(Debug, Default)]
+pub(crate) struct Openings(Vec<TokenKind>);
+
+impl Openings {
+    /// Takes note of a token. Says whether it may stand there.
+    pub(crate) fn follow(&mut self, token: TokenKind) -> bool {
+        match token {
+            TokenKind::OpenParen => self.0.push(TokenKind::CloseParen),
+            TokenKind::OpenBracket => self.0.push(TokenKind::CloseBracket),
+            TokenKind::OpenBrace => self.0.push(TokenKind::CloseBrace),
+            TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => {
+                return self.0.pop() == Some(token);
+            }
+            _ => {}
+        }
+        true
     }
-    true
+
+    /// Whether none is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// A text or a comment that reaches to the end, and could go on.
-fn is_unterminated(token: TokenKind) -> bool {
+pub(crate) fn is_unterminated(token: TokenKind) -> bool {
     match token {
         TokenKind::BlockComment { terminated, .. } => !terminated,
         TokenKind::Literal { kind, .. } => match kind {
@@ -126,7 +151,7 @@ fn hangs(code: &str) -> bool {
 /// The length of what `code` begins with up to the next line that stands outside of brackets, texts and comments: there, a command may begin. All of `code` if
 /// there is no such line.
 pub(crate) fn next_line_between(code: &str) -> usize {
-    let (mut at, mut open) = (0, Vec::new());
+    let (mut at, mut open) = (0, Openings::default());
     for (token, text) in tokens(code) {
         if token == TokenKind::Whitespace
             && open.is_empty()
@@ -134,7 +159,7 @@ pub(crate) fn next_line_between(code: &str) -> usize {
         {
             return at + line + 1;
         }
-        if !follow(&mut open, token) {
+        if !open.follow(token) {
             break;
         }
         at += text.len();

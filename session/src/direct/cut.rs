@@ -138,7 +138,10 @@ pub fn cut(code: &str) -> Option<Cut> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grammar {
     /// It can be cut.
-    Whole,
+    Whole {
+        /// Its last statement is an expression without a `;`.
+        is_open: bool,
+    },
     /// It ends where more has to follow.
     Unfinished,
     /// Whatever follows, it is not Rust.
@@ -148,7 +151,12 @@ pub enum Grammar {
 /// Whether `code` can be cut as it stands.
 pub fn grammar(code: &str) -> Grammar {
     let grammar = match read(code) {
-        Ok(_) => Grammar::Whole,
+        Ok((_, (_, statements))) => {
+            let last = statements.last();
+            let is_open = matches!(last, Some(Stmt::Expr(_, None)))
+                || matches!(last, Some(Stmt::Macro(call)) if call.semi_token.is_none());
+            Grammar::Whole { is_open }
+        }
         // An error at the end has no place of its own; neither has one of a text that cannot be cut into words.
         Err(error) if bytes(error.span()).is_empty() && code.parse::<proc_macro2::TokenStream>().is_ok() => {
             Grammar::Unfinished
