@@ -4,7 +4,7 @@
 
 use super::items::{Item, Key};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -54,6 +54,33 @@ struct Refusal {
     code: String,
     message: String,
     line: usize,
+}
+
+/// An item that does not compile.
+#[derive(Default)]
+struct Gone {
+    codes: Vec<String>,
+    text: String,
+}
+
+/// The errors of the items that do not compile and that words name, and of those that these name: rustc stops at a name that is missing in an
+/// item and never says what else it needs that does not compile, but a session may.
+fn codes_behind(gone: &BTreeMap<Key, Gone>, words: &str) -> Vec<String> {
+    let mut codes = Vec::new();
+    let (mut seen, mut texts) = (BTreeSet::new(), vec![words]);
+    while let Some(text) = texts.pop() {
+        let words: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        for (key, gone) in gone {
+            let name = key.trim_end_matches('!').rsplit("::").next().unwrap_or_default();
+            let last = name.rsplit(' ').next().unwrap_or_default();
+            let is_named = words.contains(last) || key.starts_with("impl T") && words.contains("t");
+            if is_named && seen.insert(key) {
+                codes.extend(gone.codes.iter().cloned());
+                texts.push(&gone.text);
+            }
+        }
+    }
+    codes
 }
 
 impl Model {
@@ -145,7 +172,7 @@ impl Model {
     /// The program without what does not compile, and the errors of what is new, or of the question.
     fn settled(&self, is_new: impl Fn(&Defined) -> bool, ask: &str) -> (Vec<Defined>, Vec<String>) {
         let mut program = self.defined.clone();
-        let mut gone: BTreeMap<Key, Vec<String>> = BTreeMap::new();
+        let mut gone: BTreeMap<Key, Gone> = BTreeMap::new();
         let mut codes = Vec::new();
         loop {
             let (text, lines) = file(&program, ask);
@@ -153,15 +180,7 @@ impl Model {
             let mut aside = Vec::new();
             for refusal in refusals {
                 let mut meant = vec![refusal.code];
-                for (key, of) in &gone {
-                    let name = key.trim_end_matches('!').rsplit("::").next().unwrap_or_default();
-                    let last = name.rsplit(' ').next().unwrap_or_default();
-                    let words = || refusal.message.split(|c: char| !c.is_alphanumeric() && c != '_');
-                    if words().any(|word| word == last) || key.starts_with("impl T") && words().any(|word| word == "t")
-                    {
-                        meant.extend(of.iter().cloned());
-                    }
-                }
+                meant.extend(codes_behind(&gone, &refusal.message));
                 match lines.iter().position(|(from, to)| (*from..*to).contains(&refusal.line)) {
                     Some(at) if !is_new(&program[at]) => aside.push((at, meant)),
                     _ => codes.extend(meant),
@@ -173,7 +192,9 @@ impl Model {
             }
             for (at, codes) in &aside {
                 for key in &program[*at].keys {
-                    gone.entry(key.clone()).or_default().extend(codes.iter().cloned());
+                    let gone = gone.entry(key.clone()).or_default();
+                    gone.codes.extend(codes.iter().cloned());
+                    gone.text.clone_from(&program[*at].text);
                 }
             }
             let mut at = 0;
