@@ -14,7 +14,7 @@ mod tree;
 pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;
 pub use project::Project;
-pub use source::has_runtime;
+pub use source::{Tokio, tokio};
 pub use template::{CELL_DEPS, Template, cache_dir};
 
 use crate::toolchain::Toolchain;

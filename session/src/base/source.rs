@@ -15,12 +15,20 @@ fn runtime() -> &'static tokio::runtime::Runtime {
     match *runtime {
         Some((pid, runtime)) if pid == std::process::id() => runtime,
         _ => {
-            let made = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect(\"a runtime for async cells\");
+            let made = builder().enable_all().build().expect(\"a runtime for async cells\");
             let made: &'static tokio::runtime::Runtime = Box::leak(Box::new(made));
             *runtime = Some((std::process::id(), made));
             made
         }
     }
+}
+
+";
+
+/// What is of Tokio 1 and 0.3 in that.
+const TOKIO: &str = "
+fn builder() -> tokio::runtime::Builder {
+    tokio::runtime::Builder::new_multi_thread()
 }
 
 pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
@@ -29,6 +37,19 @@ pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
 
 pub fn enter() -> tokio::runtime::EnterGuard<'static> {
     runtime().enter()
+}
+";
+
+/// What is of Tokio 0.2 in that. It has no guard, so only a cell that awaits is within its runtime.
+const TOKIO_0_2: &str = "
+fn builder() -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new();
+    builder.threaded_scheduler();
+    builder
+}
+
+pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
+    runtime().handle().block_on(future)
 }
 ";
 
@@ -92,10 +113,20 @@ pub fn is_about_drawings(error: &str) -> bool {
     DRAWINGS.iter().any(|(_, file, _)| error.contains(file))
 }
 
-/// Whether Tokio is among these crates, in a version whose runtime is the one that is known here: 1, and what may follow it.
-pub fn has_runtime(deps: &[(String, String)]) -> bool {
-    let is_old = |wanted: &str| ["\"0.", "\"=0.", "\"^0.", "\"~0."].iter().any(|old| wanted.contains(old));
-    deps.iter().any(|(name, wanted)| name == "tokio" && !is_old(wanted))
+/// What cells can do with the Tokio that is among the session's crates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokio {
+    /// Await, and start tasks: 1, and what may follow it, and 0.3.
+    Whole,
+    /// Await: 0.2.
+    Awaits,
+}
+
+/// The Tokio among these crates. One that is older knows no futures of the standard library and is a crate like any other.
+pub fn tokio(deps: &[(String, String)]) -> Option<Tokio> {
+    let (_, wanted) = deps.iter().find(|(name, _)| name == "tokio")?;
+    let is_of = |version: &str| ["", "=", "^", "~"].iter().any(|kind| wanted.contains(&format!("\"{kind}{version}")));
+    if is_of("0.2") { Some(Tokio::Awaits) } else { (is_of("0.3") || !is_of("0.")).then_some(Tokio::Whole) }
 }
 
 /// The files of the library with these crates: names and contents. `draws`: with the code that knows types of crates.
@@ -105,8 +136,9 @@ pub fn files(deps: &[(String, String)], draws: bool) -> Vec<(&'static str, Strin
     let names = deps.iter().map(|(name, _)| name.replace('-', "_"));
     let mut root: String = names.map(|name| format!("pub extern crate {name};\n")).collect();
     root.push_str(COMMON);
-    if has_runtime(deps) {
+    if let Some(tokio) = tokio(deps) {
         root.push_str(BLOCK_ON);
+        root.push_str(if tokio == Tokio::Whole { TOKIO } else { TOKIO_0_2 });
     }
     let mut files = Vec::new();
     for (_, file, source) in DRAWINGS.iter().filter(|(name, ..)| draws && has(name)) {
@@ -122,9 +154,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_tokio_is_a_crate_like_any_other() {
-        let has = |wanted: &str| has_runtime(&[("tokio".to_owned(), wanted.to_owned())]);
-        assert!(has("\"1\"") && has("\"*\"") && has("{ version = \"1.40\", features = [\"full\"] }"));
-        assert!(!has("\"0.2\"") && !has("{ version = \"=0.3.7\" }") && !has_runtime(&[]));
+    fn what_a_tokio_can_do_is_known_by_its_version() {
+        let of = |wanted: &str| tokio(&[("tokio".to_owned(), wanted.to_owned())]);
+        for wanted in ["\"1\"", "\"*\"", "{ version = \"1.40\", features = [\"full\"] }", "{ version = \"=0.3.7\" }"] {
+            assert_eq!(of(wanted), Some(Tokio::Whole), "{wanted}");
+        }
+        assert_eq!((of("\"0.2\""), of("{ version = \"^0.2.25\" }")), (Some(Tokio::Awaits), Some(Tokio::Awaits)));
+        assert_eq!((of("\"0.1\""), tokio(&[])), (None, None));
     }
 }

@@ -50,7 +50,7 @@ mod write;
 
 use crate::analysis::{Analysis, Known};
 use crate::analyst::Snapshot;
-use crate::base::{self, Base, Template};
+use crate::base::{self, Base, Template, Tokio};
 use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Stream};
 use crate::host::Host;
 use crate::link::Link;
@@ -647,12 +647,11 @@ impl Direct {
 
     /// What the statements of a cell stand in: where Tokio is among the session's crates, they can start its tasks.
     fn within(&self, awaits: bool) -> Within {
-        let has_tokio = base::has_runtime(&self.deps);
-        match (awaits, has_tokio) {
-            (true, true) => Within::Future(format!("::{}::block_on", base::CRATE)),
-            (true, false) => Within::Future("::mobula::__private::block_on".into()),
-            (false, true) => Within::Runtime(format!("::{}::enter", base::CRATE)),
-            (false, false) => Within::Nothing,
+        match (awaits, base::tokio(&self.deps)) {
+            (true, Some(_)) => Within::Future(format!("::{}::block_on", base::CRATE)),
+            (true, None) => Within::Future("::mobula::__private::block_on".into()),
+            (false, Some(Tokio::Whole)) => Within::Runtime(format!("::{}::enter", base::CRATE)),
+            (false, Some(Tokio::Awaits) | None) => Within::Nothing,
         }
     }
 
