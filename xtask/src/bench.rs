@@ -5,7 +5,8 @@
 //! benches/start.rs    starting, and being idle ─┤
 //! benches/tasks.rs    tasks and objects, a cell ├─▶ rows ─▶ table with ratios, target/bench/mobula.json
 //! benches/cells.py    cells, through Jupyter    │
-//! benches/terminal.py cells, at a terminal     ─┘
+//! benches/terminal.py cells, at a terminal      │
+//! benches/growth.rs   ten times as much        ─┘
 //! ```
 //!
 //! All of them print the same lines of JSON. The rows have the names that the peers' scripts give to the same work, so that
@@ -38,6 +39,8 @@ enum Subject {
     Tasks,
     /// The time from sending a cell to the end of its outputs.
     Cells,
+    /// How many times as long ten times as much takes.
+    Growth,
 }
 
 /// One measured row.
@@ -110,6 +113,9 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         ours.extend(measure(cells.args(&options.peer).env("JUPYTER_PATH", path))?);
         let mut terminal = command(&python, &["benches/terminal.py", "--repeats", &repeats]);
         ours.extend(measure(terminal.arg(tree.mobula()))?);
+    }
+    if wants(Subject::Growth) {
+        ours.extend(measure(&mut command(cargo, &["bench", "--quiet", "--locked", "--bench", "growth"]))?);
     }
     print!("{}", table(&floors, &ours));
     let file = folder.join("mobula.json");
