@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::process::Command;
 
 /// What to check.
-#[derive(clap::Args)]
+#[derive(Default, clap::Args)]
 pub struct Options {
     /// Only the models of this file, or whose names begin with this there: `wait`, say, or `wait::a_bell`.
     filter: Option<String>,

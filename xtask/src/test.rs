@@ -5,12 +5,23 @@
 
 use crate::shell;
 use crate::tree::Tree;
-use crate::{conformance, setup, tidy};
+use crate::{conformance, loom, setup, tidy};
 use anyhow::Result;
 use std::process::Command;
 
 /// How many tests run at once. Each session test is a handful of processes, one of which is a compiler most of the time.
 const TESTS_AT_ONCE: &str = "2";
+
+/// Our own packages. In the tests their assertions are on and their arithmetic is checked; what lies beneath stays as it is built for everybody, because
+/// rust-analyzer would be compiled once more.
+const CHECKED: [&str; 5] = ["mobula", "mobula-kernel", "mobula-macros", "mobula-repl", "mobula-session"];
+
+/// What tells Cargo so.
+fn checked() -> Vec<String> {
+    let switches = ["debug-assertions", "overflow-checks"];
+    let of = |package| switches.map(|switch| format!("--config=profile.release.package.{package}.{switch}=true"));
+    CHECKED.into_iter().flat_map(of).collect()
+}
 
 /// What to run.
 #[derive(clap::Args)]
@@ -32,25 +43,25 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         command
     };
     if let Some(filter) = &options.filter {
-        return shell::run(
-            cargo(&["test", "--release", "--workspace", "--locked", "--tests", filter, "--"]).args(&options.rest),
-        );
+        let test = ["test", "--release", "--workspace", "--locked", "--tests", filter];
+        return shell::run(cargo(&test).args(checked()).arg("--").args(&options.rest));
     }
 
     tidy::run(tree)?;
     shell::run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    shell::run(&mut cargo(&["build", "--release", "--workspace", "--locked"]))?;
+    shell::run(cargo(&["build", "--release", "--workspace", "--locked"]).args(checked()))?;
     let test = ["test", "--release", "--locked", "--no-fail-fast"];
-    shell::run(cargo(&test).args(["--workspace", "--tests", "--"]).args(&options.rest))?;
+    shell::run(cargo(&test).args(checked()).args(["--workspace", "--tests", "--"]).args(&options.rest))?;
     // All of it: without the root package, cargo would choose other features and compile rust-analyzer once more.
-    shell::run(cargo(&test).args(["--workspace", "--doc"]))?;
+    shell::run(cargo(&test).args(checked()).args(["--workspace", "--doc"]))?;
     conformance::sample(tree, &python)?;
+    loom::run(tree, &loom::Options::default())?;
     // The crate as a cell sees it, with a runtime that runs tasks in line. In a folder of its own, because its features
     // are not those of the rest.
     let bare = tree.target.join("bare");
     let package =
         ["--package", "mobula", "--no-default-features", "--features", "inline,arrow", "--lib", "--target-dir"];
-    shell::run(cargo(&test).args(package).arg(&bare))?;
+    shell::run(cargo(&test).args(checked()).args(package).arg(&bare))?;
     // Last: clippy checks every dependency once more, which takes minutes the first time.
     shell::run(&mut cargo(&[
         "clippy",
