@@ -1,7 +1,7 @@
 //! The head's end of one client's socket. Nothing here ever blocks.
 
-use super::fds;
 use crate::protocol::{Decoder, FrameError, ToClient, ToHead, encode};
+use mobula_fds as fds;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -92,7 +92,7 @@ impl Connection {
                 fds::send_bytes(&self.socket, unsent)
             } else {
                 let beside: Vec<BorrowedFd<'_>> = chunk.fds.iter().map(AsFd::as_fd).collect();
-                fds::send(&self.socket, unsent, &beside)
+                fds::send(&self.socket, unsent, &beside, false)
             };
             match sent {
                 Ok(sent) => {

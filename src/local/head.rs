@@ -22,7 +22,6 @@
 
 use super::alarm::Alarm;
 use super::connection::{Connection, Health};
-use super::fds;
 use super::folder::Folder;
 use super::functions::Functions;
 use super::pool::Pool;
@@ -35,6 +34,7 @@ use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
 use crate::store::{Arena, Desk, Eviction, Keep, Party, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
+use mobula_fds as fds;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;

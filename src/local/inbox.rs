@@ -12,9 +12,9 @@
 //! - At most one thread reads. It gives that up before it returns, however it returns.
 //! - Messages are sorted in the order in which they came.
 
-use super::fds;
 use crate::protocol::{ArenaInfo, Decoder, Request, ToClient};
 use crate::store::Arena;
+use mobula_fds as fds;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use std::collections::{HashMap, VecDeque};

@@ -21,7 +21,6 @@ pub mod table;
 mod config;
 mod connection;
 mod error;
-mod fds;
 mod folder;
 mod functions;
 mod handle;

@@ -4,8 +4,8 @@
 
 use super::folder;
 use super::zygote::{Forked, FromZygote, ToZygote, exit_now, fork_process};
-use crate::local::fds;
 use crate::protocol::WorkerId;
+use mobula_fds as fds;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
@@ -115,7 +115,7 @@ impl Nursery {
     fn say(&self, message: &FromZygote) -> std::io::Result<()> {
         let bytes = postcard::to_stdvec(message).map_err(std::io::Error::other)?;
         loop {
-            match fds::send(&self.link, &bytes, &[]) {
+            match fds::send(&self.link, &bytes, &[], false) {
                 Err(Errno::AGAIN) => {
                     fds::wait_ready(&self.link, PollFlags::OUT, None)?;
                 }

@@ -1,6 +1,6 @@
 //! Packets with descriptors on their way to a process that may not read just now. Nothing here ever blocks.
 
-use super::fds;
+use mobula_fds as fds;
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,7 +27,7 @@ impl Packets {
         let before = self.waiting.len();
         while let Some((bytes, beside)) = self.waiting.front() {
             let beside: Vec<BorrowedFd<'_>> = beside.iter().map(AsFd::as_fd).collect();
-            match fds::send(&socket, bytes, &beside) {
+            match fds::send(&socket, bytes, &beside, false) {
                 Err(Errno::AGAIN) => break,
                 sent => sent.map(drop)?,
             }

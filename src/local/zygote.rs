@@ -15,9 +15,10 @@
 
 #![allow(unsafe_code)]
 
+use super::nursery;
 use super::packets::Packets;
-use super::{fds, nursery};
 use crate::protocol::WorkerId;
+use mobula_fds as fds;
 use rustix::event::PollFlags;
 use rustix::net::SocketType;
 use rustix::process::{Pid, Signal, WaitOptions};

@@ -31,11 +31,11 @@ pub use tasks::Input;
 pub(crate) use life::install;
 pub(crate) use running::{Claimed, Unfit};
 
-use super::fds;
 use super::inbox::{Inbox, Stop};
 use crate::abi::{Answer, Fault, Question};
 use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
+use mobula_fds as fds;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use spin::Spin;

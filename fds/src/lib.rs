@@ -1,6 +1,6 @@
-//! Bytes and descriptors over unix sockets.
+//! Bytes and descriptors over unix sockets, for the runtime and for sessions, which do not import each other.
 //!
-//! Everything here is non-blocking or says so, sets close-on-exec, and goes on after a signal.
+//! Everything here is non-blocking or says so, sets close-on-exec, raises no `SIGPIPE`, and goes on after a signal.
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -17,28 +17,45 @@ use std::time::{Duration, Instant};
 pub const FDS_MAX: usize = 3;
 
 /// A connected pair of unix sockets.
+///
+/// # Errors
+/// The system's.
 pub fn pair(kind: SocketType) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
 }
 
-/// Sends what fits now, with descriptors beside the first byte. `EAGAIN` when nothing fits.
-pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> rustix::io::Result<usize> {
+/// Sends with descriptors beside the first byte. Without `wait`, what fits now, and `EAGAIN` when nothing fits.
+///
+/// # Errors
+/// The system's; `EINVAL` for more than [`FDS_MAX`] descriptors.
+pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: bool) -> rustix::io::Result<usize> {
+    // Not left to the space for them, which is rounded up.
+    if fds.len() > FDS_MAX {
+        return Err(Errno::INVAL);
+    }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(fds));
     }
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let mut flags = SendFlags::NOSIGNAL;
+    flags.set(SendFlags::DONTWAIT, !wait);
     rustix::io::retry_on_intr(|| rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags))
 }
 
 /// Sends what fits now. `EAGAIN` when nothing fits.
+///
+/// # Errors
+/// The system's.
 pub fn send_bytes(socket: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
     rustix::io::retry_on_intr(|| rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
 }
 
 /// Receives, and puts descriptors that came along into `fds`. 0 bytes mean that the other end is closed.
 /// Without `wait`, `EAGAIN` when there is nothing.
+///
+/// # Errors
+/// The system's.
 pub fn receive(socket: impl AsFd, bytes: &mut [u8], fds: &mut Vec<OwnedFd>, wait: bool) -> rustix::io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -56,6 +73,9 @@ pub fn receive(socket: impl AsFd, bytes: &mut [u8], fds: &mut Vec<OwnedFd>, wait
 }
 
 /// Blocks until the descriptor is ready or the deadline has passed; returns whether it is ready.
+///
+/// # Errors
+/// The system's.
 pub fn wait_ready(fd: impl AsFd, events: PollFlags, deadline: Option<Instant>) -> rustix::io::Result<bool> {
     loop {
         let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
@@ -79,12 +99,19 @@ mod tests {
     fn a_descriptor_travels_beside_the_bytes() {
         let (here, there) = pair(SocketType::STREAM).unwrap();
         let (read, write) = rustix::pipe::pipe().unwrap();
-        send(&here, b"take this", &[write.as_fd()]).unwrap();
+        send(&here, b"take this", &[write.as_fd()], true).unwrap();
         drop(write);
         let (mut bytes, mut fds) = ([0; 32], Vec::new());
         assert_eq!(receive(&there, &mut bytes, &mut fds, true).unwrap(), 9);
         rustix::io::write(&fds[0], b"x").unwrap();
         assert_eq!(rustix::io::read(&read, &mut bytes).unwrap(), 1);
+    }
+
+    #[test]
+    fn more_descriptors_than_may_travel_are_refused() {
+        let (here, _there) = pair(SocketType::STREAM).unwrap();
+        let too_many = [here.as_fd(); FDS_MAX + 1];
+        assert_eq!(send(&here, b"x", &too_many, false), Err(Errno::INVAL));
     }
 
     #[test]
