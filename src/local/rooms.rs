@@ -207,7 +207,7 @@ impl Head {
         for index in 1..self.segment.slots_used() {
             let slot = self.segment.slot(index);
             let word = slot.word();
-            if !word.flags().has(Flags::ARENA) {
+            if !word.flags().contains(Flags::ARENA) {
                 continue;
             }
             let len = slot.len.load(Ordering::Relaxed);

@@ -162,7 +162,7 @@ impl Head {
     /// Objects, unfinished tasks and drafts.
     fn objects(&self) -> usize {
         let words = (1..self.segment.slots_used()).map(|index| self.segment.slot(index).word());
-        words.filter(|word| word.state() != State::Free || word.flags() != Flags::NONE).count()
+        words.filter(|word| word.state() != State::Free || word.flags() != Flags::empty()).count()
     }
 
     fn address(&self) -> AddressInfo {

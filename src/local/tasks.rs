@@ -142,7 +142,7 @@ impl Head {
             // What the head itself waits for is looked at soon; not here, in the middle of other failures.
             self.retry |= segment.tell_waiters(task.slot());
             waiting = segment.take_list(task.slot());
-            if word.flags().has(Flags::ARGS) {
+            if word.flags().contains(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
             // Nobody may want it any more.
@@ -239,7 +239,8 @@ impl Head {
                 continue;
             }
             let spec = segment.read_spec(task.slot());
-            let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
+            let failed =
+                spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().contains(Flags::ERROR)));
             if let Some(object) = failed {
                 self.carry_failure(task, object);
             } else if segment.take_step(task, Step::Wake { by: self.party.seat }) {

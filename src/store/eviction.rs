@@ -105,7 +105,7 @@ impl Segment {
             .filter_map(|index| {
                 let slot = self.slot(index);
                 let word = slot.word();
-                if !word.is_sealed() || !word.flags().has(Flags::ARENA) || !slot.pins.is_empty() {
+                if !word.is_sealed() || !word.flags().contains(Flags::ARENA) || !slot.pins.is_empty() {
                     return None;
                 }
                 let id = Id::new(index, word.generation());

@@ -92,8 +92,9 @@ fn value() -> impl Strategy<Value = u64> {
         State::Sealed,
         State::Dying,
     ]);
-    let word = (0..3_u32, owner, state, any::<u8>())
-        .prop_map(|(generation, owner, state, flags)| Word::new(generation, owner, state, Flags(flags)).0);
+    let word = (0..3_u32, owner, state, any::<u8>()).prop_map(|(generation, owner, state, flags)| {
+        Word::new(generation, owner, state, Flags::from_bits_retain(flags)).0
+    });
     let unit = (0..8_u64, 0..SEATS_USED, any::<u16>(), 0..3_u64)
         .prop_map(|(state, owner, moves, live)| state << 60 | u64::from(owner) << 48 | u64::from(moves) << 24 | live);
     prop_oneof![
@@ -209,7 +210,7 @@ fn segment(has_arena: bool) -> Arc<Segment> {
     assert!((0..SEATS_USED).all(|seat| segment.header().taken.add(Seat(seat))));
     let mut alice = Party::new(Arc::clone(&segment), Seat(1));
     let small = alice.slot().unwrap();
-    let small = segment.seal(alice.seat, small, Flags::NONE, 8).unwrap();
+    let small = segment.seal(alice.seat, small, Flags::empty(), 8).unwrap();
     let (large, space) = (alice.slot().unwrap(), alice.space(200).unwrap());
     let slot = segment.slot(large);
     slot.offset.store(space.offset, Ordering::Relaxed);
@@ -217,7 +218,7 @@ fn segment(has_arena: bool) -> Arc<Segment> {
     slot.home.store(space.home, Ordering::Relaxed);
     assert!(segment.hold(small));
     segment.set_contained(large, &[small], None);
-    segment.seal(alice.seat, large, Flags::ARENA.with(Flags::CONTAINS), 0).unwrap();
+    segment.seal(alice.seat, large, Flags::ARENA | Flags::CONTAINS, 0).unwrap();
     let mut waits_for = None;
     for _ in 0..3 {
         let mut spec = Spec::new(1, 1);
@@ -381,7 +382,7 @@ proptest! {
         let segment = segment(false);
         for (index, (slot, generation)) in (0..).zip(links) {
             segment.slot(index).next.store(Id::new(slot, generation).0, Ordering::Relaxed);
-            let word = Word::new(0, Some(Seat(1)), if is_sealed { State::Sealed } else { State::Running }, Flags::NONE);
+            let word = Word::new(0, Some(Seat(1)), if is_sealed { State::Sealed } else { State::Running }, Flags::empty());
             Place::Word(segment.slot(index)).write(word.0);
             segment.slot(index).deps.store(if index == 1 { first } else { Id::new(slot, 0).0 }, Ordering::Relaxed);
         }
@@ -430,7 +431,7 @@ proptest! {
     fn any_bits_are_a_word_and_a_unit(bits in any::<u64>(), by in 0..300_u16, flags in any::<u8>()) {
         let (word, unit, by) = (Word(bits), UnitWord(bits), Seat(by));
         let _ = (format!("{word:?} {unit:?}"), word.is_task(), word.is_sealed(), unit.state(), unit.live());
-        let flags = Flags(flags);
+        let flags = Flags::from_bits_retain(flags);
         let steps = [
             Step::Lease { by },
             Step::Return { by },

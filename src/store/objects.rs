@@ -234,12 +234,12 @@ impl Segment {
     fn body_of(&self, slot: &Slot, word: Word) -> Body {
         let place = || (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
         let flags = word.flags();
-        if flags.has(Flags::ERROR) {
+        if flags.contains(Flags::ERROR) {
             Body::Failed
-        } else if flags.has(Flags::ARENA) {
+        } else if flags.contains(Flags::ARENA) {
             let (offset, len) = place();
             Body::Arena { offset, len }
-        } else if flags.has(Flags::SPILLED) {
+        } else if flags.contains(Flags::SPILLED) {
             let (offset, len) = place();
             Body::Spilled { offset, len }
         } else {
@@ -317,7 +317,7 @@ impl Segment {
         leftovers: &mut Leftovers,
     ) {
         let (seat, flags) = (party.seat, word.flags());
-        if flags == Flags::NONE || flags == Flags::ERROR {
+        if flags == Flags::empty() || flags == Flags::ERROR {
             // Nothing was kept: nothing is counted.
             if let Some(free) = word.after(Step::Free { by: seat })
                 && slot.swap(word, free).is_ok()
@@ -326,15 +326,15 @@ impl Segment {
             }
             return;
         }
-        let contained = if flags.has(Flags::CONTAINS) { self.contained(slot) } else { Vec::new() };
-        let has_list = flags.has(Flags::CONTAINS) && contained.len() > CONTAINED_INLINE;
+        let contained = if flags.contains(Flags::CONTAINS) { self.contained(slot) } else { Vec::new() };
+        let has_list = flags.contains(Flags::CONTAINS) && contained.len() > CONTAINED_INLINE;
         let (home, list_home) = (slot.home.load(Ordering::Relaxed), slot.list_home.load(Ordering::Relaxed));
         let place = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
         let Some(stripped) = word.after(Step::Strip { by: seat }) else { return };
         party.moves();
         // First it is no holder any more, then what it held is counted down: see the invariants.
         if slot.swap(word, stripped).is_ok() {
-            if flags.has(Flags::ARENA) {
+            if flags.contains(Flags::ARENA) {
                 self.leave(seat, home);
             }
             if has_list {
@@ -345,7 +345,7 @@ impl Segment {
                     loose.push(inner);
                 }
             }
-            if flags.has(Flags::SPILLED) {
+            if flags.contains(Flags::SPILLED) {
                 leftovers.spilled.push(place);
             }
             if let Some(free) = stripped.after(Step::Free { by: seat })

@@ -242,13 +242,13 @@ impl Segment {
                 *count += 1;
             }
         };
-        if word.is_task() && flags.has(Flags::ARGS) {
+        if word.is_task() && flags.contains(Flags::ARGS) {
             self.read_spec(index).objects().for_each(&mut hold);
         }
-        if flags.has(Flags::ARENA) {
+        if flags.contains(Flags::ARENA) {
             settle(slot.home.load(Ordering::Relaxed));
         }
-        if flags.has(Flags::CONTAINS) {
+        if flags.contains(Flags::CONTAINS) {
             let contained = self.contained(slot);
             if contained.len() > super::layout::CONTAINED_INLINE {
                 settle(slot.list_home.load(Ordering::Relaxed));
@@ -264,7 +264,7 @@ impl Segment {
             let slot = self.slot(index);
             let word = slot.word();
             let held = slot.holds.load(Ordering::Acquire) & HOLDS;
-            if word.state() != State::Free || word.flags() != Flags::NONE || held != 0 {
+            if word.state() != State::Free || word.flags() != Flags::empty() || held != 0 {
                 leaks.push(format!("slot {index}: {word:?}, {held} holds"));
             }
             if !slot.refs.is_empty() || !slot.pins.is_empty() {

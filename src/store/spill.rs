@@ -144,7 +144,7 @@ impl Segment {
     /// Where the bytes of the objects lie that are on disk.
     fn spilled(&self) -> HashSet<u64> {
         let slots = (1..self.slots_used()).map(|index| self.slot(index));
-        let spilled = slots.filter(|slot| slot.word().flags().has(Flags::SPILLED));
+        let spilled = slots.filter(|slot| slot.word().flags().contains(Flags::SPILLED));
         spilled.map(|slot| slot.offset.load(Ordering::Relaxed)).collect()
     }
 
@@ -171,12 +171,12 @@ impl Segment {
                 return false;
             }
         };
-        let left = word.flags().has(Flags::ARENA).then(|| slot.home.load(Ordering::Relaxed));
+        let left = word.flags().contains(Flags::ARENA).then(|| slot.home.load(Ordering::Relaxed));
         slot.offset.store(offset, Ordering::Relaxed);
         if let Some(space) = home {
             slot.home.store(space.home, Ordering::Relaxed);
         }
-        let flags = word.flags().without(Flags::ARENA).without(Flags::SPILLED).with(place);
+        let flags = word.flags().difference(Flags::ARENA | Flags::SPILLED) | place;
         let moved =
             dying.after(Step::Move { by: Seat::HEAD, flags }).is_some_and(|moved| slot.swap(dying, moved).is_ok());
         if let (Some(home), true) = (left, moved) {

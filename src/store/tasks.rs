@@ -137,7 +137,7 @@ impl Segment {
         let word = slot.word();
         slot.deps.store(0, Ordering::Relaxed);
         slot.refs.begin_with(party.seat);
-        let flags = if spec.objects().next().is_some() { Flags::ARGS } else { Flags::NONE };
+        let flags = if spec.objects().next().is_some() { Flags::ARGS } else { Flags::empty() };
         let waits = spec.objects().any(|id| self.slot(id.slot()).word().is_task());
         let task = word.after(Step::Submit { by: party.seat, flags, waits })?;
         slot.swap(word, task).ok()?;
@@ -226,7 +226,7 @@ impl Segment {
     /// whether anybody refers to it as far as is known; `None` when it is not running there.
     pub fn finish(&self, by: Seat, id: Id, flags: Flags, len: u8) -> Option<bool> {
         let slot = self.slot(id.slot());
-        if flags.has(Flags::ARENA) {
+        if flags.contains(Flags::ARENA) {
             slot.touched.store(self.header().clock.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         loop {
@@ -236,7 +236,7 @@ impl Segment {
             }
             let sealed = word.after(Step::Finish { by, flags, len })?;
             if slot.swap(word, sealed).is_ok() {
-                return Some(!word.flags().has(Flags::ABANDONED));
+                return Some(!word.flags().contains(Flags::ABANDONED));
             }
             // Somebody has let go of it in this moment.
         }

@@ -37,45 +37,22 @@ pub enum State {
     Dying = 5,
 }
 
-/// What else there is to know.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Flags(pub u8);
-
-impl Flags {
-    /// Nothing.
-    pub const NONE: Flags = Flags(0);
-    /// The bytes are in the arena, not in the slot. On a free slot: somebody is writing them.
-    pub const ARENA: Flags = Flags(1);
-    /// The bytes are on disk.
-    pub const SPILLED: Flags = Flags(2);
-    /// The task failed; the head knows why.
-    pub const ERROR: Flags = Flags(4);
-    /// The task keeps its arguments.
-    pub const ARGS: Flags = Flags(8);
-    /// The bytes refer to other objects, and it keeps those.
-    pub const CONTAINS: Flags = Flags(16);
-    /// Nobody refers to the task's result any more: whoever seals it looks whether it can go at once.
-    pub const ABANDONED: Flags = Flags(32);
-
-    /// Whether all of `other` are set.
-    pub fn has(self, other: Flags) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Both.
-    pub fn with(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
-    }
-
-    /// This without `other`.
-    pub fn without(self, other: Flags) -> Flags {
-        Flags(self.0 & !other.0)
-    }
-}
-
-impl fmt::Debug for Flags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:06b}", self.0)
+bitflags::bitflags! {
+    /// What else there is to know. Bits without a name, which some process may have written, stay as they are.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct Flags: u8 {
+        /// The bytes are in the arena, not in the slot. On a free slot: somebody is writing them.
+        const ARENA = 1;
+        /// The bytes are on disk.
+        const SPILLED = 2;
+        /// The task failed; the head knows why.
+        const ERROR = 4;
+        /// The task keeps its arguments.
+        const ARGS = 8;
+        /// The bytes refer to other objects, and it keeps those.
+        const CONTAINS = 16;
+        /// Nobody refers to the task's result any more: whoever seals it looks whether it can go at once.
+        const ABANDONED = 32;
     }
 }
 
@@ -133,7 +110,7 @@ impl Word {
     /// A word of these parts.
     pub fn new(generation: u32, owner: Option<Seat>, state: State, flags: Flags) -> Word {
         let owner = owner.map_or(0, |seat| u64::from(seat.0) + 1);
-        Word(u64::from(generation) << GENERATION | owner << OWNER | u64::from(flags.0) << FLAGS | state as u64)
+        Word(u64::from(generation) << GENERATION | owner << OWNER | u64::from(flags.bits()) << FLAGS | state as u64)
     }
 
     /// What the slot is.
@@ -151,7 +128,7 @@ impl Word {
 
     /// What else there is to know.
     pub fn flags(self) -> Flags {
-        Flags((self.0 >> FLAGS) as u8)
+        Flags::from_bits_retain((self.0 >> FLAGS) as u8)
     }
 
     /// For bytes in the slot, how many; for others, how often they have moved, to the last eight bits. So a reader of a small object
@@ -198,10 +175,12 @@ impl Word {
         let (state, owner, flags) = (self.state(), self.owner(), self.flags());
         let is = |wanted: State, by: Seat| state == wanted && owner == Some(by);
         let next = match step {
-            Step::Lease { by } if state == State::Free && owner.is_none() => self.to(by, State::Free, Flags::NONE),
-            Step::Return { by } if is(State::Free, by) => Word::new(self.generation(), None, State::Free, Flags::NONE),
+            Step::Lease { by } if state == State::Free && owner.is_none() => self.to(by, State::Free, Flags::empty()),
+            Step::Return { by } if is(State::Free, by) => {
+                Word::new(self.generation(), None, State::Free, Flags::empty())
+            }
             Step::Draft { by } if is(State::Free, by) => self.to(by, State::Free, Flags::ARENA),
-            Step::Discard { by } if is(State::Free, by) => self.to(by, State::Free, Flags::NONE),
+            Step::Discard { by } if is(State::Free, by) => self.to(by, State::Free, Flags::empty()),
             Step::Seal { by, flags, len } if is(State::Free, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Submit { by, flags, waits } if is(State::Free, by) => {
                 self.to(by, if waits { State::Waiting } else { State::Pending }, flags)
@@ -211,14 +190,14 @@ impl Word {
                 self.to(by, State::Pending, flags)
             }
             Step::Claim { by } if state == State::Pending => self.to(by, State::Running, flags),
-            Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.0) << FLAGS),
+            Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.bits()) << FLAGS),
             Step::Finish { by, flags, len } if is(State::Running, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Fail if self.is_task() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
             Step::Condemn { by } if state == State::Sealed => self.to(by, State::Dying, flags),
             Step::Spare { by } if is(State::Dying, by) => self.to(by, State::Sealed, flags),
-            Step::Strip { by } if is(State::Dying, by) => self.to(by, State::Dying, Flags::NONE),
+            Step::Strip { by } if is(State::Dying, by) => self.to(by, State::Dying, Flags::empty()),
             Step::Free { by } if is(State::Dying, by) => {
-                Word::new(self.generation().wrapping_add(1), Some(by), State::Free, Flags::NONE)
+                Word::new(self.generation().wrapping_add(1), Some(by), State::Free, Flags::empty())
             }
             Step::Move { by, flags } if is(State::Dying, by) => self.to(by, State::Sealed, flags).moved(),
             _ => return None,
@@ -252,8 +231,8 @@ mod tests {
     #[test]
     fn only_its_owner_makes_a_slot_an_object() {
         let mine = walk(&[Step::Lease { by: ALICE }]).unwrap();
-        assert!(mine.after(Step::Seal { by: ALICE, flags: Flags::NONE, len: 8 }).is_some());
-        assert!(mine.after(Step::Seal { by: BOB, flags: Flags::NONE, len: 8 }).is_none());
+        assert!(mine.after(Step::Seal { by: ALICE, flags: Flags::empty(), len: 8 }).is_some());
+        assert!(mine.after(Step::Seal { by: BOB, flags: Flags::empty(), len: 8 }).is_none());
         assert!(mine.after(Step::Lease { by: BOB }).is_none());
     }
 
@@ -262,10 +241,10 @@ mod tests {
         let submit = Step::Submit { by: ALICE, flags: Flags::ARGS, waits: true };
         let running =
             walk(&[Step::Lease { by: ALICE }, submit, Step::Wake { by: BOB }, Step::Claim { by: BOB }]).unwrap();
-        assert!(running.flags().has(Flags::ARGS) && running.after(Step::Claim { by: ALICE }).is_none());
-        assert!(running.after(Step::Finish { by: ALICE, flags: Flags::NONE, len: 8 }).is_none());
-        let sealed = running.after(Step::Finish { by: BOB, flags: Flags::NONE, len: 8 }).unwrap();
-        assert!(sealed.is_sealed() && sealed.flags() == Flags::NONE && sealed.version() == 8);
+        assert!(running.flags().contains(Flags::ARGS) && running.after(Step::Claim { by: ALICE }).is_none());
+        assert!(running.after(Step::Finish { by: ALICE, flags: Flags::empty(), len: 8 }).is_none());
+        let sealed = running.after(Step::Finish { by: BOB, flags: Flags::empty(), len: 8 }).unwrap();
+        assert!(sealed.is_sealed() && sealed.flags() == Flags::empty() && sealed.version() == 8);
         assert!(sealed.after(Step::Fail).is_none(), "a result is not taken back");
     }
 

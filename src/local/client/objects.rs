@@ -289,7 +289,7 @@ impl State {
             Draft::Private(private) => {
                 let slot = self.party.slot()?;
                 segment.write_inline(slot, private.bytes());
-                (slot, Flags::NONE, None)
+                (slot, Flags::empty(), None)
             }
             Draft::Shared { slot, space, .. } => (*slot, Flags::ARENA, Some(space.home)),
         };
@@ -303,7 +303,7 @@ impl State {
             segment.hold(*id);
         }
         segment.set_contained(slot, contains, list.map(|(_, space)| space));
-        let sealed = segment.seal(self.party.seat, slot, flags.with(Flags::CONTAINS), len);
+        let sealed = segment.seal(self.party.seat, slot, flags | Flags::CONTAINS, len);
         self.give_list_away(list);
         self.party.moved();
         Ok(self.sealed(sealed, draft, home))

@@ -264,7 +264,7 @@ impl State {
         let segment = self.segment();
         let (task, seat) = (claimed.task, self.party.seat);
         let index = task.slot();
-        let mut flags = Flags::NONE;
+        let mut flags = Flags::empty();
         self.party.moves();
         let (mut from, mut len) = (None, 0);
         match &draft {
@@ -277,7 +277,7 @@ impl State {
                 shown.offset.store(space.offset, Ordering::Relaxed);
                 shown.len.store(*bytes, Ordering::Relaxed);
                 shown.home.store(space.home, Ordering::Relaxed);
-                flags = flags.with(Flags::ARENA);
+                flags |= Flags::ARENA;
                 from = Some((*slot, *space));
             }
         }
@@ -286,7 +286,7 @@ impl State {
                 segment.hold(*id);
             }
             segment.set_contained(index, contains, list.map(|(_, space)| space));
-            flags = flags.with(Flags::CONTAINS);
+            flags |= Flags::CONTAINS;
         }
         let is_wanted = segment.finish(seat, task, flags, len);
         let sealed = is_wanted.is_some();

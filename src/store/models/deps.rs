@@ -23,7 +23,7 @@ fn go_on(party: &Party, mut tasks: Vec<Id>) -> Vec<Id> {
 /// Ends a task, and gives those that can be run now because of it.
 fn finish(party: &Party, id: Id) -> Vec<Id> {
     party.moves();
-    assert!(party.segment.finish(party.seat, id, Flags::NONE, 0).is_some());
+    assert!(party.segment.finish(party.seat, id, Flags::empty(), 0).is_some());
     let ready = go_on(party, party.segment.take_list(id.slot()));
     party.moved();
     ready
@@ -32,7 +32,7 @@ fn finish(party: &Party, id: Id) -> Vec<Id> {
 /// Looks at the list before the object is there.
 fn finish_last(party: &Party, id: Id) -> Vec<Id> {
     let waiting = party.segment.take_list(id.slot());
-    assert!(party.segment.finish(party.seat, id, Flags::NONE, 0).is_some());
+    assert!(party.segment.finish(party.seat, id, Flags::empty(), 0).is_some());
     go_on(party, waiting)
 }
 

@@ -39,7 +39,7 @@ fn waits_for_two(seen: &Seen, wanted: i64, arm: Arm) {
         let (segment, id) = (Arc::clone(&segment), tasks[by.index() - BOB.index()]);
         thread::spawn(move || {
             segment.write_inline(id.slot(), &[by.0 as u8]);
-            assert_eq!(segment.finish(by, id, Flags::NONE, 1), Some(true));
+            assert_eq!(segment.finish(by, id, Flags::empty(), 1), Some(true));
             segment.tell_waiters(id.slot());
         })
     });
@@ -188,7 +188,7 @@ fn two_threads_wait(seen: &Seen, taken_back: TakenBack) {
     let bob = {
         let segment = Arc::clone(&segment);
         thread::spawn(move || {
-            assert_eq!(segment.finish(BOB, id, Flags::NONE, 1), Some(true));
+            assert_eq!(segment.finish(BOB, id, Flags::empty(), 1), Some(true));
             segment.tell_waiters(id.slot());
         })
     };

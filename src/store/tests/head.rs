@@ -145,7 +145,7 @@ impl Head {
     }
 
     async fn carry_failure(&self, task: Id, object: Id) {
-        if self.word(object).is_some_and(|word| word.flags().has(Flags::ERROR)) {
+        if self.word(object).is_some_and(|word| word.flags().contains(Flags::ERROR)) {
             self.fail(task).await;
         }
     }
@@ -174,7 +174,7 @@ impl Head {
             here().await;
             waiting = segment.take_list(task.slot());
             here().await;
-            if word.flags().has(Flags::ARGS) {
+            if word.flags().contains(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
             loose.push(task);
@@ -206,7 +206,7 @@ impl Head {
                 continue;
             }
             let spec = segment.read_spec(task.slot());
-            let failed = spec.objects().any(|id| self.word(id).is_some_and(|word| word.flags().has(Flags::ERROR)));
+            let failed = spec.objects().any(|id| self.word(id).is_some_and(|word| word.flags().contains(Flags::ERROR)));
             let is_missing = spec.objects().any(|id| !segment.arm(id, Seat::HEAD) && self.is_task(id));
             if is_missing && !(failed && self.world().does(Wrong::FailsListed)) {
                 self.watched.borrow_mut().push(task);
@@ -225,7 +225,8 @@ impl Head {
                 continue;
             }
             let spec = segment.read_spec(task.slot());
-            let failed = spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().has(Flags::ERROR)));
+            let failed =
+                spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().contains(Flags::ERROR)));
             here().await;
             if let Some(object) = failed {
                 self.world().reach("the head fails a task that waited");

@@ -90,7 +90,7 @@ impl Me {
         };
         let slot = self.world.segment.slot(index);
         let word = slot.word();
-        if word.state() != State::Free || word.owner() != Some(self.seat) || word.flags() != Flags::NONE {
+        if word.state() != State::Free || word.owner() != Some(self.seat) || word.flags() != Flags::empty() {
             self.complain(format!("{:?} was given slot {index}: {word:?}", self.seat));
         }
         if !slot.refs.is_empty() || !slot.pins.is_empty() || slot.holds.load(Ordering::Relaxed) & HOLDS != 0 {
@@ -244,7 +244,7 @@ impl Me {
                     return None;
                 };
                 segment.write_inline(slot, &tag.to_ne_bytes());
-                (slot, Flags::NONE, tag, Place::Inline)
+                (slot, Flags::empty(), tag, Place::Inline)
             }
             Draft::Shared { slot, space, len, tag } => {
                 (slot, Flags::ARENA, tag, Place::Arena { offset: space.offset, len })
@@ -258,7 +258,7 @@ impl Me {
                 self.hold(*id).await;
             }
             segment.set_contained(slot, contains, list.map(|(_, space)| space));
-            flags = flags.with(Flags::CONTAINS);
+            flags |= Flags::CONTAINS;
             here().await;
         }
         if self.slow {
@@ -443,7 +443,7 @@ impl Me {
         let segment = &self.world.segment;
         let slot = segment.slot(id.slot());
         let (seat, flags) = (self.seat, word.flags());
-        if flags == Flags::NONE || flags == Flags::ERROR {
+        if flags == Flags::empty() || flags == Flags::ERROR {
             if let Some(free) = word.after(Step::Free { by: seat })
                 && slot.swap(word, free).is_ok()
             {
@@ -451,7 +451,7 @@ impl Me {
             }
             return;
         }
-        let contained = if flags.has(Flags::CONTAINS) { segment.contained(slot) } else { Vec::new() };
+        let contained = if flags.contains(Flags::CONTAINS) { segment.contained(slot) } else { Vec::new() };
         let has_list = contained.len() > CONTAINED_INLINE;
         let (home, list_home) = (slot.home.load(Ordering::Relaxed), slot.list_home.load(Ordering::Relaxed));
         let position = slot.offset.load(Ordering::Relaxed);
@@ -465,12 +465,12 @@ impl Me {
         }
         let Some(stripped) = word.after(Step::Strip { by: seat }) else { return };
         if slot.swap(word, stripped).is_ok() {
-            if flags.has(Flags::SPILLED) {
+            if flags.contains(Flags::SPILLED) {
                 // Nobody but this process knows of them until it has told the head.
                 self.model(|model| model.disk_lost += 1);
             }
             here().await;
-            if flags.has(Flags::ARENA) {
+            if flags.contains(Flags::ARENA) {
                 segment.leave(seat, home);
                 here().await;
             }
@@ -484,7 +484,7 @@ impl Me {
                 }
                 here().await;
             }
-            if flags.has(Flags::SPILLED) {
+            if flags.contains(Flags::SPILLED) {
                 self.model(|model| model.disk_lost -= 1);
                 self.forget(position);
             }
@@ -554,7 +554,7 @@ impl Me {
             slot.deps.store(0, Ordering::Relaxed);
             slot.refs.begin_with(self.seat);
             here().await;
-            let flags = if holds { Flags::ARGS } else { Flags::NONE };
+            let flags = if holds { Flags::ARGS } else { Flags::empty() };
             let waits = spec.objects().any(|id| segment.slot(id.slot()).word().is_task());
             here().await;
             let task = word.after(Step::Submit { by: self.seat, flags, waits });
@@ -714,7 +714,7 @@ impl Me {
             }
         }
         self.moves();
-        let (mut flags, mut from) = (Flags::NONE, None);
+        let (mut flags, mut from) = (Flags::empty(), None);
         let (tag, place) = match draft {
             Draft::Private { tag } => {
                 segment.write_inline(index, &tag.to_ne_bytes());
@@ -736,7 +736,7 @@ impl Me {
                 self.hold(*id).await;
             }
             segment.set_contained(index, contains, list.map(|(_, space)| space));
-            flags = flags.with(Flags::CONTAINS);
+            flags |= Flags::CONTAINS;
             here().await;
         }
         let Some(is_wanted) = segment.finish(self.seat, task, flags, inline_len(&place)) else {

@@ -349,7 +349,7 @@ impl World {
         if object.place != Place::Failed && self.tag_of(slot, id, wanted) != Some(object.tag) {
             return Err(format!("{id} has other bytes"));
         }
-        let contained = if word.flags().has(Flags::CONTAINS) { self.segment.contained(slot) } else { Vec::new() };
+        let contained = if word.flags().contains(Flags::CONTAINS) { self.segment.contained(slot) } else { Vec::new() };
         if contained != object.contains {
             return Err(format!("{id} contains {contained:?} and not {:?}", object.contains));
         }
@@ -377,10 +377,10 @@ impl World {
         for index in 1..segment.slots_used() {
             let slot = segment.slot(index);
             let word = slot.word();
-            if word.is_task() && word.flags().has(Flags::ARGS) {
+            if word.is_task() && word.flags().contains(Flags::ARGS) {
                 segment.read_spec(index).objects().for_each(|id| *seen.entry(id).or_default() += 1);
             }
-            if word.flags().has(Flags::CONTAINS) {
+            if word.flags().contains(Flags::CONTAINS) {
                 segment.contained(slot).into_iter().for_each(|id| *seen.entry(id).or_default() += 1);
             }
         }
@@ -434,12 +434,12 @@ impl World {
             let slot = segment.slot(index);
             let flags = slot.word().flags();
             let mut here = Vec::new();
-            if flags.has(Flags::ARENA) {
+            if flags.contains(Flags::ARENA) {
                 let at = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
                 here.push((at, slot.home.load(Ordering::Relaxed)));
             }
             let count = u64::from(slot.contained.load(Ordering::Relaxed));
-            if flags.has(Flags::CONTAINS) && count > crate::store::CONTAINED_INLINE as u64 {
+            if flags.contains(Flags::CONTAINS) && count > crate::store::CONTAINED_INLINE as u64 {
                 here.push(((slot.list.load(Ordering::Relaxed), count * 8), slot.list_home.load(Ordering::Relaxed)));
             }
             for ((offset, len), home) in here {

@@ -36,6 +36,7 @@ const PARTS: [Part; 2] = [
             "crate::sync",
             "crate::abi",
             "crate::protocol",
+            "bitflags",
             "memmap2",
             "rustix",
             "tempfile",
