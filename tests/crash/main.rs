@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The long form, `--full`, kills around every change that an operation makes in shared memory; the short one around some.
-//! A series fails by panicking, like the scenarios of `tests/runtime`, whose cell it borrows.
+//! A series fails by panicking, like the scenarios of `tests/runtime`, whose cell, front end and runner it borrows.
 
 // The waist's own type, as it comes.
 #![allow(clippy::result_large_err)]
@@ -19,6 +19,8 @@ mod cell;
 #[allow(dead_code)] // As above.
 #[path = "../runtime/front.rs"]
 mod front;
+#[path = "../runtime/scenario.rs"]
+mod scenario;
 
 mod clients;
 mod lies;
@@ -29,8 +31,7 @@ mod victims;
 mod witness;
 mod workers;
 
-use std::io::Read;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// A series that takes longer than this hangs, or is too long.
@@ -86,10 +87,11 @@ fn run(words: &[&str]) -> ExitCode {
     let filters: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with('-')).collect();
     let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter));
     let (mut passed, mut failed, mut kills) = (0, 0, 0);
+    let more: &[&str] = if series::is_full() { &[FULL] } else { &[] };
     let begun = Instant::now();
     for (name, _) in all().into_iter().filter(|(name, _)| is_wanted(name)) {
         let started = Instant::now();
-        match scenario(name) {
+        match scenario::run(name, more, PATIENCE) {
             Ok(said) => {
                 passed += 1;
                 kills += said_kills(&said);
@@ -118,36 +120,4 @@ fn said_kills(said: &str) -> usize {
     let words: Vec<&str> = said.split_whitespace().collect();
     let counts = words.windows(4).filter(|words| words[1] == "instructions," && words[3] == "kills:");
     counts.filter_map(|words| words[2].parse::<usize>().ok()).sum()
-}
-
-/// Runs one scenario in a process of its own. Gives what it wrote.
-fn scenario(name: &str) -> Result<String, String> {
-    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-    command.args(["--scenario", name]).args(series::is_full().then_some(FULL));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("this program runs");
-    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let read = std::thread::spawn(move || {
-        let mut said = String::new();
-        let _ = stdout.read_to_string(&mut said);
-        let _ = stderr.read_to_string(&mut said);
-        said
-    });
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("it is our child") {
-            break Ok(status);
-        }
-        if started.elapsed() > PATIENCE {
-            let _ = child.kill();
-            break Err(format!("it was still running after {PATIENCE:?}"));
-        }
-        std::thread::park_timeout(Duration::from_millis(2));
-    };
-    let said = read.join().unwrap_or_default();
-    match status {
-        Ok(status) if status.success() => Ok(said.trim_end().to_owned()),
-        Ok(status) => Err(format!("{said}{status}")),
-        Err(hang) => Err(format!("{said}{hang}")),
-    }
 }

@@ -16,11 +16,11 @@ mod front;
 mod numbers;
 mod objects;
 mod program;
+mod scenario;
 mod tasks;
 
-use std::io::Read;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
 /// A scenario's name and body. It fails by panicking.
 type Scenario = (&'static str, fn());
@@ -61,7 +61,7 @@ fn run(args: &[&str]) -> ExitCode {
     let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter));
     let mut failed = 0;
     for (name, _) in all().filter(|(name, _)| is_wanted(name)) {
-        match scenario(name) {
+        match scenario::run(name, &[], PATIENCE) {
             Ok(said) => println!("test {name} ... ok{}", if said.is_empty() { said } else { format!("\n{said}") }),
             Err(said) => {
                 failed += 1;
@@ -71,35 +71,4 @@ fn run(args: &[&str]) -> ExitCode {
     }
     println!("\n{failed} scenarios failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Runs one scenario in a process of its own. Gives what it wrote.
-fn scenario(name: &str) -> Result<String, String> {
-    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-    command.args(["--scenario", name]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("this program runs");
-    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    let read = std::thread::spawn(move || {
-        let mut said = String::new();
-        let _ = stdout.read_to_string(&mut said);
-        let _ = stderr.read_to_string(&mut said);
-        said
-    });
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("it is our child") {
-            break Ok(status);
-        }
-        if started.elapsed() > PATIENCE {
-            let _ = child.kill();
-            break Err(format!("it was still running after {PATIENCE:?}"));
-        }
-        std::thread::park_timeout(Duration::from_millis(2));
-    };
-    let said = read.join().unwrap_or_default();
-    match status {
-        Ok(status) if status.success() => Ok(said.trim_end().to_owned()),
-        Ok(status) => Err(format!("{said}{status}")),
-        Err(hang) => Err(format!("{said}{hang}")),
-    }
 }

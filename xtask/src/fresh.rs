@@ -9,6 +9,7 @@
 //! Kept from the machine: rustup's toolchains, and how its registries are reached (cargo's and pip's configuration).
 //! Afterwards nothing may be left: no process, no temporary file, nothing in `/dev/shm`. What is left is told, ended and removed.
 
+use crate::traces::{self, shared_memory};
 use crate::tree::Tree;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -199,17 +200,7 @@ impl Place {
 
     /// The processes that the commands have started and that are alive.
     fn processes(&self) -> Vec<(u32, String)> {
-        let mark = format!("{MARK}={}", self.folder.display());
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
-                let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                found.push((pid, String::from_utf8_lossy(&words).replace('\0', " ")));
-            }
-        }
-        found
+        traces::processes(MARK, &self.folder)
     }
 
     /// What is there that should not be, once everything has ended.
@@ -260,12 +251,6 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to.parent().context("a file lies in a folder")?)?;
     fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
-}
-
-/// The names in `/dev/shm` that could be ours.
-fn shared_memory() -> BTreeSet<OsString> {
-    let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().contains("mobula")).collect()
 }
 
 /// A process that burns a CPU until it is dropped.

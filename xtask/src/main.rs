@@ -20,6 +20,7 @@ mod setup;
 mod shell;
 mod test;
 mod tidy;
+mod traces;
 mod tree;
 
 use anyhow::Result;

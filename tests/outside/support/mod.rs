@@ -5,6 +5,8 @@ mod patience;
 mod place;
 mod python;
 mod terminal;
+#[path = "../../../xtask/src/traces.rs"]
+mod traces;
 
 pub use notebook::{Notebook, joined, shown};
 pub use patience::{Finished, eventually, finish};

@@ -7,6 +7,7 @@
 //! - A place's path is short: sockets below it must fit into 108 bytes.
 
 use super::eventually;
+use super::traces::{self, shared_memory};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -105,17 +106,7 @@ impl Place {
 
     /// Processes of this test that are alive: id and command line.
     pub fn processes(&self) -> Vec<(u32, String)> {
-        let mark = format!("{MARK}={}", self.folder().display());
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
-                let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                found.push((pid, String::from_utf8_lossy(&words).replace('\0', " ")));
-            }
-        }
-        found
+        traces::processes(MARK, self.folder())
     }
 
     /// Asserts that, once everything has ended, no process, file, socket or shared memory of this test is left.
@@ -172,12 +163,6 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 /// Whether `path` is `mobula-<user>`, below which each session has its own folder.
 fn is_shared_by_sessions(path: &Path) -> bool {
     path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mobula-"))
-}
-
-/// The names in `/dev/shm` that could be ours.
-fn shared_memory() -> BTreeSet<OsString> {
-    let entries = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().contains("mobula")).collect()
 }
 
 /// Where all tests keep the prepared crate.
