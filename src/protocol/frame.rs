@@ -37,7 +37,7 @@ pub enum FrameError {
 pub fn encode(message: &impl Serialize, out: &mut Vec<u8>) -> Result<(), FrameError> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
-    let written = postcard::serialize_with_flavor(message, Append(out));
+    let written = postcard::to_io(message, &mut *out).map(drop);
     let len = out.len() - start - HEADER;
     let refusal = match written {
         Err(error) => Some(FrameError::Malformed(error)),
@@ -50,26 +50,6 @@ pub fn encode(message: &impl Serialize, out: &mut Vec<u8>) -> Result<(), FrameEr
     }
     out[start..start + HEADER].copy_from_slice(&(len as u32).to_le_bytes());
     Ok(())
-}
-
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Append<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
 }
 
 /// Takes bytes as they arrive and gives messages.
