@@ -39,13 +39,12 @@ impl Bundle {
             _ => 3,
         };
         let richest = self.data.iter().min_by_key(|(mime, _)| rank(mime));
-        richest.map_or_else(String::new, |(mime, value)| format!("<{mime}, {}>", size(bytes(mime, value))))
+        richest.map_or_else(String::new, |(mime, value)| format!("<{mime}, {}>", size(written_bytes(mime, value))))
     }
 
     /// Roughly the bytes that it keeps in memory.
     pub fn bytes(&self) -> usize {
-        let kept = |value: &Value| value.as_str().map_or_else(|| value.to_string().len(), str::len);
-        self.data.values().map(kept).sum()
+        self.data.values().map(kept_bytes).sum()
     }
 
     /// The same with a plain text, for those who can show nothing else.
@@ -56,8 +55,18 @@ impl Bundle {
     }
 }
 
-/// The size of a content: that of the image, not of its base64 text.
-fn bytes(mime: &str, value: &Value) -> usize {
+/// Roughly the bytes that a value keeps in memory: its texts, which is where large ones are large.
+pub fn kept_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(kept_bytes).sum::<usize>() + 8 * items.len(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + kept_bytes(value)).sum(),
+        _ => 8,
+    }
+}
+
+/// The size of a content, for a person: that of the image, not of its base64 text, and that of JSON as it is written.
+fn written_bytes(mime: &str, value: &Value) -> usize {
     match value {
         Value::String(text) if mime.starts_with("image/") && mime != "image/svg+xml" => {
             let digits = text.bytes().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/')).count();

@@ -11,7 +11,7 @@
 //! itself is always in order.
 
 use crate::wire::{Draft, Origin};
-use mobula_session::Stream;
+use mobula_session::{Stream, kept_bytes};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,17 +133,9 @@ impl Backlog {
     }
 }
 
-/// Roughly how many bytes a message keeps in memory: its texts, which is where big messages are big.
+/// Roughly how many bytes a message keeps in memory.
 fn weight(draft: &Draft) -> usize {
-    fn of(value: &serde_json::Value) -> usize {
-        match value {
-            serde_json::Value::String(text) => text.len(),
-            serde_json::Value::Array(items) => items.iter().map(of).sum::<usize>() + 8 * items.len(),
-            serde_json::Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + of(value)).sum(),
-            _ => 8,
-        }
-    }
-    64 + of(&draft.content)
+    64 + kept_bytes(&draft.content)
 }
 
 #[cfg(test)]
