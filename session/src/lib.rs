@@ -54,5 +54,6 @@ pub use gathered::{Gathered, Gathering};
 pub use home::home;
 pub use host::{CellRuntime, EmbeddedFile, Host};
 pub use outlet::Outlet;
+pub use outline::KEYWORDS;
 pub use session::{Engine, Session, Settings};
 pub use sources::Found;

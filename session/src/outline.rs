@@ -7,11 +7,11 @@ use crate::event::{Completion, Completions};
 use crate::std_names::{Name, StdNames};
 use ra_ap_rustc_lexer::TokenKind;
 
-/// Keywords that a person types at all.
-const KEYWORDS: &[&str] = &[
-    "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false", "fn",
-    "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "static",
-    "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while",
+/// Keywords that a person types at all, in the order of their bytes.
+pub const KEYWORDS: &[&str] = &[
+    "Self", "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false",
+    "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self",
+    "static", "struct", "super", "trait", "true", "type", "unsafe", "use", "where", "while",
 ];
 /// Types and traits that every cell has.
 const TYPES: &[&str] = &[
@@ -222,6 +222,11 @@ mod tests {
         assert_eq!(offered("f(Av"), ["Avocado"]);
         assert_eq!(offered("as"), ["as", "async", "assert!", "assert_eq!", "assert_ne!"]);
         assert_eq!(offered("(Ve"), ["Vec"]);
+    }
+
+    #[test]
+    fn keywords_are_sorted_so_that_they_can_be_searched() {
+        assert!(KEYWORDS.is_sorted());
     }
 
     #[test]
