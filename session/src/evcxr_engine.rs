@@ -5,12 +5,12 @@ use crate::analyst::Snapshot;
 use crate::base::{OPT_LEVEL, Template};
 use crate::evcxr_context::{self, describe};
 use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase};
-use crate::host::Host;
 use crate::link::Link;
 use crate::link_wire::SOCKET_ENV;
 use crate::outlet::Outlet;
 use crate::record::Record;
 use crate::report;
+use crate::session::Parts;
 use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 use crate::verdict;
@@ -44,13 +44,8 @@ impl Evcxr {
     ///
     /// # Errors
     /// A sentence that says what is missing, or what the compiler said.
-    pub fn start(
-        host: &dyn Host,
-        link: Arc<Link>,
-        sources: Arc<Sources>,
-        outlet: Arc<dyn Outlet>,
-        known: Known,
-    ) -> Result<Evcxr, String> {
+    pub fn start(parts: Parts) -> Result<Evcxr, String> {
+        let Parts { host, link, sources, outlet, known, .. } = parts;
         let toolchain = Toolchain::find()?;
         toolchain.has_source()?;
         let notice = |text: String| outlet.put(Event::Notice { text });

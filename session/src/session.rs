@@ -48,6 +48,19 @@ pub enum Engine {
     Evcxr,
 }
 
+/// What a session is made of, besides its evaluator. A clone has the same parts.
+#[derive(Clone)]
+pub struct Parts {
+    pub settings: Settings,
+    pub host: Arc<dyn Host>,
+    pub link: Arc<Link>,
+    pub sources: Arc<Sources>,
+    pub outlet: Arc<dyn Outlet>,
+    pub running: Running,
+    pub known: Known,
+    pub analysis: Analysis,
+}
+
 /// An evaluator, ready or not.
 enum Backend {
     Direct(Box<Direct>),
@@ -55,30 +68,18 @@ enum Backend {
 }
 
 impl Backend {
-    #[allow(clippy::too_many_arguments)] // Each is a part of the session's, and this is where they are handed over.
-    fn start(
-        settings: &Settings,
-        host: Arc<dyn Host>,
-        link: Arc<Link>,
-        sources: Arc<Sources>,
-        outlet: Arc<dyn Outlet>,
-        running: Running,
-        known: Known,
-        analysis: Analysis,
-    ) -> Result<Backend, String> {
-        if settings.engine == Engine::Direct {
-            let (host, link, sources) = (host.clone(), link.clone(), sources.clone());
-            let (outlet, known) = (outlet.clone(), known.clone());
-            let direct = Direct::start(settings, host, link, sources, outlet.clone(), running, known, analysis)?;
+    fn start(parts: Parts) -> Result<Backend, String> {
+        if parts.settings.engine == Engine::Direct {
+            let direct = Direct::start(parts.clone())?;
             let Err(why) = direct.understands_compiler() else { return Ok(Backend::Direct(Box::new(direct))) };
             let text = format!(
                 "this version of Rust says some things in other words than Mobula {} knows ({why}); cells are run by evcxr's evaluator, \
                  which is slower and keeps less. A newer Mobula may know them.",
                 env!("CARGO_PKG_VERSION")
             );
-            outlet.put(Event::Notice { text });
+            parts.outlet.put(Event::Notice { text });
         }
-        Evcxr::start(&*host, link, sources, outlet, known).map(|engine| Backend::Evcxr(Box::new(engine)))
+        Evcxr::start(parts).map(|engine| Backend::Evcxr(Box::new(engine)))
     }
 
     fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
@@ -121,22 +122,20 @@ impl Session {
         let sources = Arc::new(Sources::default());
         let grace = settings.interrupt_grace.unwrap_or(Duration::from_secs(1));
         let link = Link::start(host.clone(), outlet.clone(), sources.clone(), grace).map(Arc::new);
-        let taken = outlet.clone();
         let (jobs, inbox) = unbounded();
         let (announce, readiness) = bounded(0);
         let ready = Arc::new(OnceLock::new());
         let (known, running) = (Known::default(), Running::default());
         let analysis = Analysis::start(&*host, known.clone());
-        let (warm, analysis_of_commands) = (analysis.clone(), analysis.clone());
+        let parts = link.clone().map(|link| {
+            let (sources, outlet) = (sources.clone(), outlet.clone());
+            Parts { settings, host, link, sources, outlet, running: running.clone(), known, analysis: analysis.clone() }
+        });
         let thread = {
-            let (link, sources, ready, running) = (link.clone(), sources.clone(), ready.clone(), running.clone());
+            let (warm, ready) = (analysis.clone(), ready.clone());
             std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
-                let made = match link {
-                    Ok(link) => {
-                        Backend::start(&settings, host, link, sources, outlet, running, known, analysis_of_commands)
-                    }
-                    Err(error) => Err(format!("the session's socket cannot be made: {error}")),
-                };
+                let parts = parts.map_err(|error| format!("the session's socket cannot be made: {error}"));
+                let made = parts.and_then(Backend::start);
                 let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));
                 // Everybody who waits for readiness sees the channel close.
                 drop(announce);
@@ -153,7 +152,7 @@ impl Session {
             thread: Mutex::new(thread.ok()),
             analysis,
             running,
-            outlet: taken,
+            outlet,
             is_announced: AtomicBool::new(false),
         };
         Session { inner: Arc::new(inner) }

@@ -58,7 +58,7 @@ use crate::outlet::Outlet;
 use crate::record::Death;
 use crate::report::{self, Finding};
 use crate::running::Running;
-use crate::session::Settings;
+use crate::session::Parts;
 use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 use crate::verdict;
@@ -253,17 +253,8 @@ impl Direct {
     ///
     /// # Errors
     /// A sentence that says what is missing, or what the compiler said.
-    #[allow(clippy::too_many_arguments)] // Each is a part of the session's, and this is where they meet.
-    pub fn start(
-        settings: &Settings,
-        host: Arc<dyn Host>,
-        link: Arc<Link>,
-        sources: Arc<Sources>,
-        outlet: Arc<dyn Outlet>,
-        running: Running,
-        known: Known,
-        analysis: Analysis,
-    ) -> Result<Direct, String> {
+    pub fn start(parts: Parts) -> Result<Direct, String> {
+        let Parts { settings, host, link, sources, outlet, running, known, analysis } = parts;
         let toolchain = Toolchain::find()?;
         let notice = |text: String| outlet.put(Event::Notice { text });
         let template = Template::prepare(host.embedded_crate(), &toolchain, &notice)?;
@@ -286,7 +277,6 @@ impl Direct {
             deps: Vec::new(),
             stamps: HashMap::new(),
             folder: settings.folder(),
-            arguments: settings.arguments.clone(),
             guard: None,
             exit: None,
             bases: 0,
@@ -295,6 +285,7 @@ impl Direct {
             outlet,
             running,
             habits: Habits { told_main: !settings.arguments.is_empty(), ..Habits::default() },
+            arguments: settings.arguments,
             known,
             analysis,
         })
