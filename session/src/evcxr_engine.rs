@@ -4,7 +4,7 @@ use crate::analysis::Known;
 use crate::analyst::Snapshot;
 use crate::base::{OPT_LEVEL, Template};
 use crate::evcxr_context::{self, describe};
-use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase};
+use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase, Stream};
 use crate::link::Link;
 use crate::link_wire::SOCKET_ENV;
 use crate::outlet::Outlet;
@@ -37,6 +37,8 @@ pub struct Evcxr {
     known: Known,
     /// Items and variables of cells that ended well, for the analysis.
     made: String,
+    /// The copy of the cell host that stands by is older than its newest state.
+    is_unguarded: bool,
 }
 
 impl Evcxr {
@@ -58,7 +60,8 @@ impl Evcxr {
         command.envs(host.cell_host_env()).env(SOCKET_ENV, link.socket());
         let (context, dir) = evcxr_context::open(command, &base, &template)?;
         sources.set_generated(dir.join("src/lib.rs"));
-        let mut engine = Evcxr { context, dir, template, sources, link, outlet, known, made: String::new() };
+        let mut engine =
+            Evcxr { context, dir, template, sources, link, outlet, known, made: String::new(), is_unguarded: false };
         engine.add_crates(&program)?;
         Ok(engine)
     }
@@ -86,6 +89,7 @@ impl Evcxr {
             };
         }
         self.sources.add_cell(cell, code);
+        self.go_back();
         self.link.begin(cell, input.clone());
         let begin = Instant::now();
         let ask = |prompt, is_password| {
@@ -108,6 +112,8 @@ impl Evcxr {
             let _ = self.context.execute(":offline 1");
         }
         let record = self.link.end();
+        self.go_back();
+        self.note_guard(cell, &record);
         let phases = phases(begin, &record);
         let result = match result {
             Ok(Ok(outputs)) => self.judge(cell, &record, outputs),
@@ -137,6 +143,21 @@ impl Evcxr {
             self.outlet.put(Event::Result { cell, bundle: Bundle { data, ..Bundle::default() } });
         }
         Ok(())
+    }
+
+    /// Tells whether a copy of the cell host stands by, if that has changed.
+    fn note_guard(&mut self, cell: CellId, record: &Record) {
+        if let Some(text) = verdict::change_of_guard(cell, record, self.is_unguarded) {
+            self.is_unguarded = record.unguarded.is_some();
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") });
+        }
+    }
+
+    /// If an older copy has taken the cell host's place, it has a copy again. Which variables it lacks is seen by evcxr, in whose store they are.
+    fn go_back(&mut self) {
+        if self.link.take_gone_back().is_some() {
+            self.is_unguarded = false;
+        }
     }
 
     fn other_error(&self, error: &Error, record: &Record) -> CellError {

@@ -154,6 +154,11 @@ const MAY_NOT_UNWIND: &str = "a panic where none may unwind";
 const IN_CLEANUP: &str = "panic in a destructor during cleanup";
 
 impl Record {
+    /// Whether the cell could be run, and the process that ran it has what it did.
+    pub fn lives(&self) -> bool {
+        self.death.is_none() && self.load_failed.is_none() && !self.undone
+    }
+
     /// The panic that ended the process, and those before it.
     pub fn ending_panic(&self) -> Option<(&Panic, Vec<&Panic>)> {
         let mut panics: Vec<&Panic> = self.panics.iter().filter(|panic| panic.message != IN_CLEANUP).collect();

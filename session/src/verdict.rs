@@ -67,6 +67,20 @@ pub fn terminated(record: &Record, why: &str) -> CellError {
     report::plain_error("Crashed", &text)
 }
 
+/// What is told after a cell with which it has changed whether a copy of its process stands by. `is_unguarded`: before it, none did.
+pub fn change_of_guard(cell: CellId, record: &Record, is_unguarded: bool) -> Option<String> {
+    // Of a cell that was not run, no copy was tried.
+    record.returned_at.filter(|_| record.lives())?;
+    match (&record.unguarded, is_unguarded) {
+        (Some(why), false) => Some(format!(
+            "the process that runs the cells could not be copied after this cell ({why}): until it can, a crash takes variables back to \
+             what they were before cell {cell}"
+        )),
+        (None, true) => Some("the process that runs the cells could be copied again: a crash loses nothing".into()),
+        _ => None,
+    }
+}
+
 /// Where the time of a cell's run went.
 pub fn phases(record: &Record) -> Vec<Phase> {
     let phase = |name: &str, took: Duration| Phase { name: name.to_owned(), took };
@@ -80,4 +94,26 @@ pub fn phases(record: &Record) -> Vec<Phase> {
         phase("checkpoint", checkpoint),
         phase("display", done.saturating_duration_since(returned)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Death;
+    use std::time::Instant;
+
+    #[test]
+    fn only_a_cell_that_has_run_changes_whether_a_copy_stands_by() {
+        let mut copied = Record::default();
+        copied.returned_at = Some(Instant::now());
+        let mut not_copied = copied.clone();
+        not_copied.unguarded = Some("no memory".into());
+        let change = |record: &Record, is_unguarded| change_of_guard(CellId(5), record, is_unguarded);
+        assert!(change(&not_copied, false).is_some_and(|text| text.contains("no memory") && text.contains("cell 5")));
+        assert!(change(&copied, true).is_some_and(|text| text.contains("copied again")));
+        assert_eq!((change(&copied, false), change(&not_copied, true)), (None, None));
+        let (skipped, mut dead) = (Record::default(), copied.clone());
+        dead.death = Some(Death::Signal(9));
+        assert_eq!((change(&skipped, true), change(&dead, true)), (None, None));
+    }
 }

@@ -9,6 +9,7 @@ use super::Direct;
 use super::book::{Lost, Standing, Variable};
 use crate::event::CellId;
 use crate::record::Record;
+use crate::verdict;
 use std::collections::BTreeMap;
 
 /// The copy that stands by is from before some cell.
@@ -23,20 +24,9 @@ impl Direct {
     /// A cell has run and its process lives: tells whether a copy of it stands by, if that has changed. To be called before the session takes
     /// down what the cell did.
     pub(super) fn note_guard(&mut self, cell: CellId, record: &Record) {
-        match (&record.unguarded, &self.guard) {
-            (Some(why), None) => {
-                self.guard = Some(Guard { cell, variables: self.book.variables.clone() });
-                let text = format!(
-                    "the process that runs the cells could not be copied after this cell ({why}): until it can, a crash takes variables back to \
-                     what they were before cell {cell}"
-                );
-                self.remark(cell, &text);
-            }
-            (None, Some(_)) => {
-                self.guard = None;
-                self.remark(cell, "the process that runs the cells could be copied again: a crash loses nothing");
-            }
-            _ => {}
+        if let Some(text) = verdict::change_of_guard(cell, record, self.guard.is_some()) {
+            self.guard = record.unguarded.is_some().then(|| Guard { cell, variables: self.book.variables.clone() });
+            self.remark(cell, &text);
         }
     }
 

@@ -373,7 +373,7 @@ impl Direct {
         };
         let result = verdict::judge(cell, &record, &self.sources, &*self.outlet);
         self.go_back();
-        if record.death.is_none() && record.load_failed.is_none() && !record.undone {
+        if record.lives() {
             self.note_guard(cell, &record);
             ready.planned.happened(&mut self.book, cell, result.is_ok() && !record.returned);
         }
