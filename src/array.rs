@@ -65,6 +65,7 @@ impl<T: Element, D: Dimension> Array<T, D> {
         // and `view()` lend it for no longer than `self` is borrowed, and a clone of it is always made beside one of `data`.
         let slice: &'static [T] = unsafe { data.unbound() };
         let view = ArrayView::from_shape(dim, slice).ok()?;
+        debug_assert!(view.len() == data.len() && view.is_standard_layout(), "the view is of all elements, in order");
         Some(Array { view, data })
     }
 

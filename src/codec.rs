@@ -113,6 +113,7 @@ fn draft(body: &[u8], buffers: &[Shared<u8>]) -> Result<Draft, Box<Fault>> {
         draft.write(offset, buffer);
         end = offset + buffer.len();
     }
+    debug_assert_eq!(end, total, "an object is as long as its parts");
     Ok(draft)
 }
 
@@ -140,6 +141,7 @@ fn not_sent(error: EncodeError) -> Box<Cause> {
 /// Decodes an object's bytes. Arrays in the value keep `hold`.
 pub(crate) fn decode<T: DeserializeOwned>(hold: Hold) -> Result<T, DecodeError> {
     let parts = layout::parse(hold.bytes())?;
+    debug_assert!(parts.body.end <= hold.bytes().len(), "the body lies inside of the object");
     if parts.buffers == 0 {
         // Nothing in the value can keep the object's bytes, so nobody has to share the hold.
         return read(&hold.bytes()[parts.body], Decoding::begin());

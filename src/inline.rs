@@ -25,6 +25,7 @@ use crate::abi::{
     Status, Submission, Table, Tenant, Trampoline, View,
 };
 use crate::cell::mobula_attach;
+use crate::held::{Held, none_here};
 use crate::remote::task_name;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -109,7 +110,13 @@ struct Store {
 static STORE: LazyLock<Mutex<Store>> = LazyLock::new(Mutex::default);
 static CHANGED: Condvar = Condvar::new();
 
-fn store() -> MutexGuard<'static, Store> {
+fn store() -> Held<'static, Store> {
+    none_here("the store is locked again");
+    Held::new(locked())
+}
+
+/// The same, for whoever waits: a condition variable takes the guard itself.
+fn locked() -> MutexGuard<'static, Store> {
     STORE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
@@ -322,6 +329,7 @@ fn run(trampoline: *const c_void, args: &[View]) -> Option<Outcome> {
     store().calls.insert(call, Running::default());
     // SAFETY: the caller submitted the address of a trampoline.
     let trampoline: Trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(trampoline) };
+    none_here("user code runs");
     let args_len = args.len() as u64;
     let what = Call { call, args: args.as_ptr(), args_len, returns: 1, reserved: 0 };
     // SAFETY: the call is new, its arguments are views that the trampoline takes over, and it is run once.
@@ -340,7 +348,7 @@ unsafe extern "C" fn wait(
     // SAFETY: readable by the table's contract.
     let ids = unsafe { list(ids, ids_len) };
     let deadline = Instant::now().checked_add(Duration::from_nanos(timeout_ns)).filter(|_| timeout_ns != u64::MAX);
-    let mut store = store();
+    let mut store = locked();
     loop {
         let marks: Result<Vec<bool>, Box<Fault>> = ids.iter().map(|id| store.is_ready(*id)).collect();
         let marks = match marks {

@@ -38,6 +38,8 @@ mod codec;
 pub mod display;
 pub mod error;
 #[cfg(any(test, feature = "inline"))]
+mod held;
+#[cfg(any(test, feature = "inline"))]
 pub mod inline;
 pub mod object;
 pub mod prelude;

@@ -163,7 +163,7 @@ impl Page {
 
     /// Somebody else wrote on the line, if there is a screen.
     pub fn line_was_begun(&mut self) {
-        if self.look.stdout_is_terminal && self.look.stderr_is_terminal {
+        if self.is_one_screen() {
             self.open = (true, true);
             self.drawn = None;
             self.line.clear();
@@ -206,6 +206,7 @@ impl Page {
         };
         inks.push(Ink { stream: Stream::Stdout, text });
         self.set_open(Stream::Stdout, false);
+        self.line.clear();
     }
 
     fn raw(&mut self, stream: Stream, text: String, inks: &mut Vec<Ink>) {
@@ -214,9 +215,13 @@ impl Page {
             self.set_open(stream, !text.ends_with('\n'));
             if stream == Stream::Stdout {
                 self.keep_line(&text);
+            } else if self.is_one_screen() {
+                // What is written behind it would be lost if the line were shown once more.
+                self.line.clear();
             }
             inks.push(Ink { stream, text });
         }
+        debug_assert!(self.open.0 || self.line.is_empty(), "a line that has ended is not kept");
     }
 
     /// Remembers the line that `text` leaves unfinished. One that is too long for a prompt, or was drawn over, is forgotten.
@@ -236,22 +241,31 @@ impl Page {
     fn lines(&mut self, stream: Stream, text: &str, inks: &mut Vec<Ink>) {
         if !text.is_empty() {
             self.end_line(stream, inks);
+            debug_assert!(!self.is_open(stream), "what is ours begins on a line of its own");
             let end = if text.ends_with('\n') { "" } else { "\n" };
             self.raw(stream, format!("{text}{end}"), inks);
         }
     }
 
     fn end_line(&mut self, stream: Stream, inks: &mut Vec<Ink>) {
-        let open = if stream == Stream::Stdout { self.open.0 } else { self.open.1 };
-        if open {
+        if self.is_open(stream) {
             inks.push(Ink { stream, text: "\n".to_owned() });
             self.set_open(stream, false);
             self.line.clear();
         }
     }
 
+    fn is_open(&self, stream: Stream) -> bool {
+        if stream == Stream::Stdout { self.open.0 } else { self.open.1 }
+    }
+
+    /// Whether both streams write on the same lines.
+    fn is_one_screen(&self) -> bool {
+        self.look.stdout_is_terminal && self.look.stderr_is_terminal
+    }
+
     fn set_open(&mut self, stream: Stream, open: bool) {
-        if self.look.stdout_is_terminal && self.look.stderr_is_terminal {
+        if self.is_one_screen() {
             self.open = (open, open);
         } else if stream == Stream::Stdout {
             self.open.0 = open;

@@ -255,6 +255,7 @@ fn next_above(shared: &Shared) -> String {
             // The editor ends the line if the text does not.
             state.page.line_was_ended();
         }
+        debug_assert!(!state.handing_over, "one text is handed over at a time");
         state.handing_over = true;
         return std::mem::replace(&mut state.waiting, rest);
     }

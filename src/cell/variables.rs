@@ -105,11 +105,14 @@ impl Variables {
     pub unsafe fn at<'a>(store: *mut *mut c_void, word: u32) -> &'a mut Variables {
         // SAFETY: readable and writable by this function's contract.
         let store = unsafe { &mut *store };
+        #[cfg(debug_assertions)]
+        check_thread();
         if store.is_null() {
             *store = Box::into_raw(Box::<Variables>::default()).cast();
         }
         // SAFETY: made by the line above, now or earlier, and used by nobody else by the contract.
         let variables: &mut Variables = unsafe { &mut *store.cast() };
+        debug_assert!(variables.staged.is_empty(), "a cell ends before the next begins");
         (variables.last, variables.nameless) = (word & last::BITS, word >> last::BITS.count_ones());
         variables
     }
@@ -202,6 +205,14 @@ impl Variables {
             drop(self.kept.insert(name, place));
         }
     }
+}
+
+/// Panics when another thread has reached the store before.
+#[cfg(debug_assertions)]
+fn check_thread() {
+    static OF_CELLS: std::sync::OnceLock<std::thread::ThreadId> = std::sync::OnceLock::new();
+    let here = std::thread::current().id();
+    assert_eq!(*OF_CELLS.get_or_init(|| here), here, "variables are reached by the thread that runs cells");
 }
 
 /// Mentions what keeps a variable of type `T`, so that it is compiled where this is: see `common`.

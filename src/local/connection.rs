@@ -107,6 +107,7 @@ impl Connection {
                 Err(_) => return Health::Dead,
             }
         }
+        debug_assert_eq!(self.queued, 0, "what has been sent is no longer queued");
         Health::Clear
     }
 

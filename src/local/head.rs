@@ -400,10 +400,13 @@ impl Head {
         self.clients.remove(&id)?.seat
     }
 
-    /// A seat that nobody has.
+    /// A seat that nobody has. What shared memory says of it is not enough: a client could have written there.
     pub fn free_seat(&self) -> Option<Seat> {
         let taken = &self.segment.header().taken;
-        let seat = (1..SEATS as u16).map(Seat).find(|seat| !taken.has(*seat))?;
+        let clients = || self.clients.values().filter_map(|client| client.seat);
+        let orphans = || self.orphans.values().map(|orphan| orphan.seat);
+        let is_had = |seat| taken.has(seat) || clients().chain(orphans()).any(|other| other == seat);
+        let seat = (1..SEATS as u16).map(Seat).find(|seat| !is_had(*seat))?;
         taken.add(seat);
         Some(seat)
     }

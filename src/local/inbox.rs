@@ -188,6 +188,7 @@ impl Inbox {
             drop(books);
             let came = self.read(deadline);
             books = self.books();
+            debug_assert!(books.reading, "who reads gives it up itself");
             books.reading = false;
             books.sort(came);
             self.changed.notify_all();
@@ -196,6 +197,10 @@ impl Inbox {
 
     /// Waits for something and reads it.
     fn read(&self, deadline: Option<Instant>) -> Result<Vec<ToClient>, String> {
+        debug_assert!(
+            !matches!(self.incoming.try_lock(), Err(std::sync::TryLockError::WouldBlock)),
+            "at most one thread reads"
+        );
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
         // What came along with the `Welcome` is here already.
         let came = self.decode(&mut incoming)?;

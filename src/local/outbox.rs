@@ -45,6 +45,17 @@ struct State<T> {
     closed: bool,
 }
 
+#[cfg(debug_assertions)]
+impl<T> State<T> {
+    /// Panics when an invariant of this file does not hold.
+    fn check(&self) {
+        let left = self.put - self.delivered;
+        let delivering = left.checked_sub(self.waiting.len() as u64);
+        assert!(delivering.is_some_and(|items| items <= 1), "what is put in is delivered by one thread");
+        assert!(self.bytes as u64 >= left && (self.bytes == 0) == (left == 0), "what is left is counted");
+    }
+}
+
 impl<T> std::fmt::Debug for Outbox<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Outbox").field("is_full", &self.is_full()).finish_non_exhaustive()
@@ -96,6 +107,8 @@ impl<T: Send + 'static> Outbox<T> {
         state.waiting.push_back((item, bytes));
         state.bytes += bytes;
         state.put += 1;
+        #[cfg(debug_assertions)]
+        state.check();
         if state.bytes > self.shared.capacity {
             self.shared.full.store(true, Ordering::Release);
         }
@@ -148,6 +161,8 @@ impl<T> Shared<T> {
         let mut state = self.lock();
         state.bytes -= bytes;
         state.delivered += items;
+        #[cfg(debug_assertions)]
+        state.check();
         let has_room = state.bytes <= self.capacity / 2 && self.full.swap(false, Ordering::AcqRel);
         drop(state);
         self.went.notify_all();

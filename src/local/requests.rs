@@ -130,6 +130,10 @@ impl Head {
                 }
             },
         };
+        debug_assert!(
+            seat != Seat::HEAD && self.clients.values().all(|other| other.seat != Some(seat)),
+            "a seat is one client's"
+        );
         let client = self.clients.get_mut(&from).ok_or("it is gone")?;
         (client.role, client.pid, client.seat) = (Some(role), pid, Some(seat));
         self.segment.desk(seat).pid.store(pid, Ordering::Relaxed);

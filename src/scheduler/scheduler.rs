@@ -148,6 +148,8 @@ impl Scheduler {
             self.balance(&mut actions);
             self.stop_extras(now, &mut actions);
         }
+        #[cfg(debug_assertions)]
+        self.check();
         actions
     }
 
@@ -247,7 +249,7 @@ impl Scheduler {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, debug_assertions))]
 impl Scheduler {
     /// Panics when an invariant of this file does not hold.
     pub(super) fn check(&self) {

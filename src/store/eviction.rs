@@ -54,6 +54,7 @@ impl Eviction {
         if self.rests_until.is_some_and(|until| begin < until) {
             return None;
         }
+        debug_assert!(self.order.is_empty(), "an order is used up before another is made");
         self.order = segment.by_last_use().into();
         let found = self.next_in_order(segment);
         self.rests_until = found.is_none().then(|| Instant::now() + begin.elapsed() * RESTS);

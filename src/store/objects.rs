@@ -317,6 +317,11 @@ impl Segment {
         leftovers: &mut Leftovers,
     ) {
         let (seat, flags) = (party.seat, word.flags());
+        debug_assert_eq!(
+            (word.state(), word.owner()),
+            (State::Dying, Some(seat)),
+            "who frees an object has condemned it"
+        );
         if flags == Flags::empty() || flags == Flags::ERROR {
             // Nothing was kept: nothing is counted.
             if let Some(free) = word.after(Step::Free { by: seat })
@@ -375,6 +380,7 @@ impl Segment {
 
     /// Says in an empty slot, or in a task's, what the object will contain. A list that is too long for the slot is in `list`.
     pub fn set_contained(&self, index: u32, ids: &[Id], list: Option<Space>) {
+        debug_assert_eq!(list.is_some(), ids.len() > CONTAINED_INLINE, "a list that fits is in the slot");
         let slot = self.slot(index);
         slot.contained.store(ids.len() as u32, Ordering::Relaxed);
         match list {
@@ -388,6 +394,7 @@ impl Segment {
 
     /// Writes a small object's bytes into a slot of this process's.
     pub fn write_inline(&self, index: u32, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= super::layout::INLINE_BYTES, "bytes in a slot fit into it");
         let slot = self.slot(index);
         let (words, rest) = bytes.as_chunks::<8>();
         for (place, word) in slot.inline.iter().zip(words) {

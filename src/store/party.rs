@@ -67,6 +67,9 @@ pub struct Party {
     slots_next: u32,
     /// Where the head of this process's ring was when it was last looked at: it only goes forward.
     pub(super) head_seen: std::cell::Cell<u64>,
+    /// Between [`Party::moves`] and [`Party::moved`].
+    #[cfg(debug_assertions)]
+    is_moving: std::cell::Cell<bool>,
 }
 
 impl Party {
@@ -80,6 +83,8 @@ impl Party {
             units_next: 1,
             slots_next: 16,
             head_seen: Default::default(),
+            #[cfg(debug_assertions)]
+            is_moving: Default::default(),
         }
     }
 
@@ -156,7 +161,9 @@ impl Party {
         let space =
             |closed| Space { offset: u64::from(run.first) * unit_bytes, home: run.first, fresh: Some(run), closed };
         let left = u64::from(run.len) * unit_bytes - bytes;
-        let left_before = self.lease.as_ref().map_or(0, |lease| u64::from(lease.run.len) * unit_bytes - lease.used);
+        // Units may be smaller by now, in an arena that has replaced the one of the lease.
+        let left_before =
+            self.lease.as_ref().map_or(0, |lease| (u64::from(lease.run.len) * unit_bytes).saturating_sub(lease.used));
         if run.len <= LEASE_UNITS_MAX && left > left_before {
             self.units_next = (self.units_next * 2).min(LEASE_UNITS_MAX);
             let closed = self.close_lease();
@@ -174,7 +181,7 @@ impl Party {
         let (first, room) = (lease.run.first, u64::from(lease.run.len) * unit_bytes);
         let unit = self.segment.unit(first);
         let is_empty = unit.state().live() == 0;
-        if bytes > if is_empty { room } else { room - lease.used } {
+        if bytes > if is_empty { room } else { room.saturating_sub(lease.used) } {
             return None;
         }
         let Some(before) = unit.settle_in(self.seat) else {
@@ -216,11 +223,15 @@ impl Party {
 
     /// From here until [`Party::moved`], counts and what they count may disagree.
     pub fn moves(&self) {
+        #[cfg(debug_assertions)]
+        assert!(!self.is_moving.replace(true), "counts are moved once at a time");
         self.turn_busy();
     }
 
     /// They agree again.
     pub fn moved(&self) {
+        #[cfg(debug_assertions)]
+        assert!(self.is_moving.replace(false), "counts that are moved were about to be");
         self.turn_busy();
     }
 
@@ -320,5 +331,26 @@ impl Segment {
     pub fn exists(&self, id: Id) -> bool {
         let word = self.slot(id.slot()).word();
         word.generation() == id.generation() && word.state() != State::Free
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::store::layout::Limits;
+
+    #[test]
+    fn a_lease_of_an_arena_that_was_replaced_by_one_of_smaller_units_is_not_laid_into() {
+        let segment = Arc::new(Segment::stand_in(Limits { slots: 64, units: 8, ring: 2 }));
+        let header = segment.header();
+        header.units.store(8, Ordering::Relaxed);
+        header.unit_bytes.store(4096, Ordering::Relaxed);
+        let [mut alice, mut bob] = [1, 2].map(|seat| Party::new(Arc::clone(&segment), Seat(seat)));
+        let before = alice.space(3000).unwrap();
+        (0..8).for_each(|index| segment.unit(index).clear());
+        header.unit_bytes.store(1024, Ordering::Relaxed);
+        // Alice has not heard of it, and somebody else is where she was.
+        assert_eq!(bob.space(64).unwrap().home, before.home);
+        assert_ne!(alice.space(64).unwrap().home, before.home);
     }
 }

@@ -63,6 +63,7 @@ impl Keep<'_> {
 impl Segment {
     /// Clears away what the process in this seat has left, but for what is to be kept.
     pub fn bury(&self, dead: Seat, keep: Keep<'_>) -> Estate {
+        debug_assert_ne!(dead, Seat::HEAD, "the head does not bury itself");
         let mut estate = Estate::default();
         self.bury_leases(dead);
         for index in 1..self.slots_used() {
@@ -189,6 +190,7 @@ impl Segment {
 
     /// Corrects counts that a death has left too high, and frees what nothing keeps any more. False when it could not be certain.
     pub fn audit(&self, head: &mut Party, leftovers: &mut Leftovers) -> bool {
+        debug_assert_eq!(head.seat, Seat::HEAD, "only the head corrects counts");
         let used = self.slots_used();
         let holds: Vec<u64> = (0..used).map(|index| self.slot(index).holds.load(Ordering::Acquire)).collect();
         let units: Vec<UnitWord> = (0..self.units()).map(|index| self.unit(index).state()).collect();

@@ -11,6 +11,7 @@
 //! # Invariants
 //! - An object's bytes are copied while it is sealed and so do not change; if it was freed meanwhile, its generation says so and the
 //!   copy is thrown away.
+//! - A position is used once, and is in one file only. No more is wanted of a file than was written into it.
 
 use super::objects::Body;
 use super::seat::Seat;
@@ -99,6 +100,8 @@ impl Spill {
         piece.wanted += len;
         self.wanted.insert(start + at, len);
         self.end = self.end.max(start + piece.used);
+        #[cfg(debug_assertions)]
+        self.check(start + at);
         Ok(start + at)
     }
 
@@ -118,6 +121,7 @@ impl Spill {
         }
         self.wanted.remove(&position);
         let Some((&start, piece)) = self.pieces.range_mut(..=position).next_back() else { return };
+        debug_assert!(piece.wanted >= len, "what is wanted is counted in its file");
         piece.wanted = piece.wanted.saturating_sub(len);
         if piece.wanted == 0 {
             self.pieces.remove(&start);
@@ -126,6 +130,22 @@ impl Spill {
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = rustix::fs::fallocate(&piece.file, hole, position - start, len);
         }
+    }
+
+    /// Panics when an invariant of this file does not hold around the bytes at `position`, which have just been written.
+    #[cfg(debug_assertions)]
+    fn check(&self, position: u64) {
+        let ends = |(at, len): (&u64, &u64)| at + len;
+        let last = self.wanted.last_key_value().map(|(at, _)| *at);
+        assert_eq!(last, Some(position), "positions only go up");
+        let before = self.wanted.range(..position).next_back().map_or(0, ends);
+        assert!(before <= position, "no byte on disk is two objects'");
+        let mut newest = self.pieces.iter().rev();
+        let piece = newest.next().expect("what is written is in a file");
+        assert!(piece.1.wanted <= piece.1.used, "no more is wanted of a file than was written into it");
+        let before = newest.next().map_or(0, |(start, piece)| start + piece.used);
+        assert!(before < *piece.0 && position >= *piece.0, "two files never touch");
+        assert_eq!(self.end, piece.0 + piece.1.used, "the end is where the newest file ends");
     }
 
     /// Forgets what no object has any more: whoever freed it may have died before it said so.

@@ -95,6 +95,8 @@ impl Unit {
     }
 
     fn swap(&self, from: UnitWord, to: UnitWord) -> bool {
+        let is_open = matches!(from.state(), UnitState::Open(_)) && from.state() == to.state();
+        debug_assert!(to.live() <= from.live() || is_open, "`live` goes up in an open lease only");
         self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 

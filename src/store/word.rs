@@ -13,8 +13,8 @@
 //!
 //! # Invariants
 //! - The generation goes up exactly when a slot becomes free, so an id (slot, generation) never means two objects.
-//! - A slot is changed by the process named in its word, except: anybody claims what is pending and condemns what is sealed, and
-//!   the head acts for the dead.
+//! - A slot is changed by the process named in its word, except: anybody leases what nobody has, marks a task as abandoned, wakes what
+//!   waits, claims what is pending and condemns what is sealed, and the head acts for the dead.
 
 use super::seat::Seat;
 use std::fmt;
@@ -202,7 +202,35 @@ impl Word {
             Step::Move { by, flags } if is(State::Dying, by) => self.to(by, State::Sealed, flags).moved(),
             _ => return None,
         };
+        #[cfg(debug_assertions)]
+        self.check(step, next);
         Some(next)
+    }
+
+    /// Panics when `step` to `next` breaks an invariant of this file, whatever the word was.
+    #[cfg(debug_assertions)]
+    fn check(self, step: Step, next: Word) {
+        let is_freed = matches!(step, Step::Free { .. });
+        assert_eq!(next.generation() != self.generation(), is_freed, "the generation goes up when a slot becomes free");
+        let (who, becomes) = match step {
+            Step::Lease { by } | Step::Wake { by } | Step::Adopt { by } | Step::Claim { by } | Step::Condemn { by } => {
+                (None, Some(by))
+            }
+            Step::Abandon => (None, self.owner()),
+            Step::Fail => (None, Some(Seat::HEAD)),
+            Step::Return { by } => (Some(by), None),
+            Step::Draft { by }
+            | Step::Discard { by }
+            | Step::Seal { by, .. }
+            | Step::Submit { by, .. }
+            | Step::Finish { by, .. }
+            | Step::Spare { by }
+            | Step::Strip { by }
+            | Step::Free { by }
+            | Step::Move { by, .. } => (Some(by), Some(by)),
+        };
+        assert!(who.is_none() || who == self.owner(), "a slot is changed by the process named in its word");
+        assert_eq!(next.owner(), becomes, "a slot names the process whose step it was");
     }
 }
 

@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::Ordering;
 
 pub const ALL: &[Scenario] = &[
     ("a_clean_end_leaves_nothing", a_clean_end_leaves_nothing),
@@ -22,6 +23,10 @@ pub const ALL: &[Scenario] = &[
     ("a_killed_zygote_is_replaced", a_killed_zygote_is_replaced),
     ("an_idle_worker_that_is_killed_is_replaced", an_idle_worker_that_is_killed_is_replaced),
     ("a_client_that_talks_nonsense_hurts_only_itself", a_client_that_talks_nonsense_hurts_only_itself),
+    (
+        "a_seat_that_shared_memory_calls_free_is_not_given_twice",
+        a_seat_that_shared_memory_calls_free_is_not_given_twice,
+    ),
     ("a_client_that_dies_gives_its_drafts_back", a_client_that_dies_gives_its_drafts_back),
     ("a_twin_keeps_what_it_was_forked_with", a_twin_keeps_what_it_was_forked_with),
     ("a_new_cell_host_inherits_nothing", a_new_cell_host_inherits_nothing),
@@ -334,6 +339,16 @@ fn fork() -> bool {
 
 fn is_gone(id: &str) -> bool {
     matches!(ask(&Question::State { id: id.parse().unwrap() }), Err(Fault::Unknown { .. }))
+}
+
+fn a_seat_that_shared_memory_calls_free_is_not_given_twice() {
+    let front = Front::with_cpus(1);
+    let client = client::current().unwrap();
+    client.segment().header().taken.remove(client.seat());
+    let mut host = Host::start(&front);
+    assert_eq!(host.ask("end"), "ended");
+    let pid = client.segment().desk(client.seat()).pid.load(Ordering::Acquire);
+    assert_eq!(pid, std::process::id(), "somebody else sits here");
 }
 
 fn a_client_that_dies_gives_its_drafts_back() {

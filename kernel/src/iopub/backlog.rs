@@ -90,6 +90,8 @@ impl Backlog {
         self.urgent += 1;
         self.run = 0;
         self.items.push_back(item);
+        #[cfg(debug_assertions)]
+        self.check();
     }
 
     /// Adds text. `true` when there is more to do than before, and not only more text to a piece that waits anyway.
@@ -107,7 +109,19 @@ impl Backlog {
         }
         self.run += 1;
         self.items.push_back(Item::Text(Text { origin: origin.clone(), stream, text, since: now }));
+        #[cfg(debug_assertions)]
+        self.check();
         true
+    }
+
+    /// Panics when the counts do not fit what waits.
+    #[cfg(debug_assertions)]
+    fn check(&self) {
+        assert!(self.urgent + self.run <= self.items.len(), "what is not text is not in a run of texts");
+        let is_text = |item: &Item| matches!(item, Item::Text(_));
+        assert!(self.items.iter().rev().take(self.run).all(is_text), "a run has text and nothing else");
+        let is_empty = self.items.is_empty();
+        assert!(!is_empty || (self.urgent, self.bytes) == (0, 0), "what has left is no longer counted");
     }
 
     /// Takes what is due at `now`.
@@ -129,7 +143,10 @@ impl Backlog {
             }
             Some(Item::Barrier(_)) => self.urgent -= 1,
         }
-        self.items.pop_front().map_or(Pop::Empty, Pop::Item)
+        let item = self.items.pop_front();
+        #[cfg(debug_assertions)]
+        self.check();
+        item.map_or(Pop::Empty, Pop::Item)
     }
 }
 

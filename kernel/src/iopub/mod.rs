@@ -45,7 +45,21 @@ struct State {
     queue: Backlog,
     /// The request whose turn it is, for which the kernel is busy in the eyes of the person.
     turn: Option<Arc<Origin>>,
+    /// Its cell has failed.
+    #[cfg(debug_assertions)]
+    has_failed: bool,
     closed: bool,
+}
+
+#[cfg(debug_assertions)]
+impl State {
+    /// Panics when `draft` is not the one error of the cell whose turn it is.
+    fn check(&mut self, origin: &Arc<Origin>, draft: &Draft) {
+        if draft.msg_type == "error" {
+            assert!(self.turn.as_ref().is_some_and(|turn| Arc::ptr_eq(turn, origin)), "a cell fails while it runs");
+            assert!(!std::mem::replace(&mut self.has_failed, true), "a failed cell is one error");
+        }
+    }
 }
 
 impl IoPub {
@@ -61,7 +75,13 @@ impl IoPub {
         let publisher = Arc::new(Publisher::new(Box::new(welcome)));
         let mut queue = Backlog::default();
         queue.push(Origin::nobody(), status("starting"));
-        let state = State { queue, turn: None, closed: false };
+        let state = State {
+            queue,
+            turn: None,
+            #[cfg(debug_assertions)]
+            has_failed: false,
+            closed: false,
+        };
         let shared = Arc::new(Shared { backlog: Mutex::new(state), work: Notify::new(), room: Condvar::new() });
         tokio::spawn(own(shared.clone(), publisher.clone(), wire));
         (IoPub(shared), publisher)
@@ -73,7 +93,11 @@ impl IoPub {
 
     /// A request's state, error or reply. Never waits.
     pub(crate) fn post(&self, origin: &Arc<Origin>, draft: Draft) {
-        self.state().queue.push(origin.clone(), draft);
+        let mut state = self.state();
+        #[cfg(debug_assertions)]
+        state.check(origin, &draft);
+        state.queue.push(origin.clone(), draft);
+        drop(state);
         self.0.work.notify_one();
     }
 
@@ -102,7 +126,12 @@ impl IoPub {
     pub(crate) fn busy(&self, origin: &Arc<Origin>, turn: bool) {
         let mut state = self.state();
         if turn {
+            debug_assert!(state.turn.is_none(), "one request has its turn at a time, until it is idle");
             state.turn = Some(origin.clone());
+            #[cfg(debug_assertions)]
+            {
+                state.has_failed = false;
+            }
         }
         state.queue.push(origin.clone(), status("busy"));
         drop(state);

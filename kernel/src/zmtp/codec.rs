@@ -193,6 +193,7 @@ impl Decoder {
                 return Ok(Some(Unit::Command { name, data: body }));
             }
             self.bytes += body.len();
+            debug_assert!(self.bytes <= self.bytes_max, "no message is longer than its socket takes");
             self.parts.push(body);
             if flags & MORE == 0 {
                 self.bytes = 0;

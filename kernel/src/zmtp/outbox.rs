@@ -75,7 +75,10 @@ impl Outbox {
 
     /// So many bytes have left.
     pub(crate) fn wrote(&self, count: usize) {
-        self.bytes.send_modify(|bytes| *bytes = bytes.saturating_sub(count));
+        self.bytes.send_modify(|bytes| {
+            debug_assert!(*bytes >= count || self.is_closed(), "no more leaves a box than was put in");
+            *bytes = bytes.saturating_sub(count);
+        });
     }
 
     /// The peer is gone or given up: forgets what is queued and releases everybody who waits.
@@ -88,10 +91,14 @@ impl Outbox {
         self.work.notify_one();
     }
 
+    fn is_closed(&self) -> bool {
+        self.queue.lock().expect("nobody panics holding an outbox").closed
+    }
+
     /// Returns once the box is closed.
     pub(crate) async fn closed(&self) {
         let mut bytes = self.watch();
-        while !self.queue.lock().expect("nobody panics holding an outbox").closed {
+        while !self.is_closed() {
             // Closing changes the count, if only from zero to zero, after it sets the flag.
             let _ = bytes.changed().await;
         }

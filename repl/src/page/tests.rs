@@ -127,6 +127,20 @@ fn an_unfinished_line_can_become_a_prompt() {
 }
 
 #[test]
+fn a_line_that_was_ended_or_taken_back_does_not_become_a_prompt() {
+    for ends in [clear(false), warn("w\n"), warn("w")] {
+        let mut page = Page::new(SCREEN);
+        page.event(print("name? "), true);
+        page.event(ends, true);
+        assert_eq!(page.take_line(), "");
+    }
+    let mut page = Page::new(Look { stderr_is_terminal: false, ..SCREEN });
+    page.event(print("name? "), true);
+    page.event(warn("w\n"), true);
+    assert_eq!(page.take_line(), "name? ", "the other stream is not on the screen");
+}
+
+#[test]
 fn codes_take_no_columns() {
     assert_eq!(without_codes("\x1b[1;31mred\x1b[0m"), "red");
 }

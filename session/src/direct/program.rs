@@ -11,7 +11,7 @@
 //! nothing is compiled.
 //!
 //! # Invariants
-//! - No two definitions have a key in common.
+//! - No two definitions have a key in common, but for those of one cell that the compiler took, as it takes one `fn` for each target.
 //! - What is compiled depends only on what is compiled: what waits is in scope for nobody.
 //! - An item's unit is newer than, or the same as, those of all that it depends on.
 
@@ -273,19 +273,21 @@ impl Program {
         // A macro shadows another, also in its own cell.
         let is_older = |known: &Definition| known.owner != cell || known.part.is_macro;
         let has_key = |known: &&Arc<Definition>| is_older(known) && known.part.all_keys().any(|known| known == key);
-        let Some((&number, definition)) = self.definitions.iter().find(|(_, known)| has_key(known)) else { return };
-        let mut definition = (**definition).clone();
-        if definition.part.keys.contains(key) || definition.part.members.len() == 1 {
-            self.definitions.remove(&number);
-            again.remove(&number);
-            new.remove(&number);
-        } else {
-            let gone = definition.part.remove(key);
-            definition.superseded.extend(gone.into_iter().map(|member| member.range));
-            self.definitions.insert(number, Arc::new(definition.clone()));
-            again.insert(number);
+        // More than one where a cell has them for different targets (`#[cfg(unix)] fn f() …`).
+        while let Some((&number, definition)) = self.definitions.iter().find(|(_, known)| has_key(known)) {
+            let mut definition = (**definition).clone();
+            if definition.part.keys.contains(key) || definition.part.members.len() == 1 {
+                self.definitions.remove(&number);
+                again.remove(&number);
+                new.remove(&number);
+            } else {
+                let gone = definition.part.remove(key);
+                definition.superseded.extend(gone.into_iter().map(|member| member.range));
+                self.definitions.insert(number, Arc::new(definition.clone()));
+                again.insert(number);
+            }
+            touched.push(definition.part);
         }
-        touched.push(definition.part);
     }
 
     /// Takes note of an import.
@@ -543,6 +545,34 @@ impl Program {
         out
     }
 
+    /// Panics when an invariant of this file does not hold.
+    #[cfg(debug_assertions)]
+    fn check(&self) {
+        let mut by_key: HashMap<&Key, &Definition> = HashMap::new();
+        for known in self.definitions.values() {
+            for key in known.part.all_keys() {
+                let Some(other) = by_key.insert(key, known) else { continue };
+                let is_one_cells = known.owner == other.owner || known.cell == other.cell;
+                assert!(is_one_cells, "no two definitions have a key in common: {key:?}");
+            }
+        }
+        let newest = self.definitions.values().filter_map(|known| known.unit()).max();
+        assert!(newest <= Some(self.next_unit), "no item is in a unit that was not compiled");
+        let mut units: HashMap<&str, u32> = HashMap::new();
+        for (unit, name) in self.definitions.values().flat_map(|known| {
+            let unit = known.unit();
+            known.part.names().filter_map(move |(_, name)| Some((unit?, plain(name))))
+        }) {
+            let newest = units.entry(name).or_insert(unit);
+            *newest = unit.max(*newest);
+        }
+        for known in self.definitions.values() {
+            let of = known.part.mentions.iter().find(|word| units.get(word.as_str()) > known.unit().as_ref());
+            let is_older = known.unit().is_some() && of.is_some();
+            assert!(!is_older, "an item's unit is not older than what it depends on: {} of {of:?}", known.title());
+        }
+    }
+
     /// The cell of a definition in a unit that is not the newest of its name.
     fn older(&self, unit: u32, name: &str) -> Option<CellId> {
         let is_newest = self.definitions.values().any(|known| known.unit() == Some(unit) && known.part.has_name(name));
@@ -731,6 +761,8 @@ impl Change {
             program.archive.insert(number, Arc::new(after.iter().flat_map(names).collect()));
             program.definitions.extend(after);
         }
+        #[cfg(debug_assertions)]
+        program.check();
         Changed { program: Arc::new(program), moved, waits, back, anew }
     }
 }
@@ -871,6 +903,14 @@ mod tests {
         assert_eq!(left, [0, 1, 1]);
         cells.run("impl P { fn a() {} fn b() {} }");
         assert_eq!(cells.program.definitions().len(), 2);
+    }
+
+    #[test]
+    fn definitions_for_several_targets_are_superseded_together() {
+        let mut cells = Cells::of(&["#[cfg(unix)] fn f() {} #[cfg(not(unix))] fn f() {}", "fn g() { f() }"]);
+        cells.run("fn f() -> u8 { 1 }");
+        assert_eq!(cells.compiled, ["g", "f"]);
+        assert_eq!(cells.prelude("f()"), "use cells_3::f;");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) use running::{Claimed, Unfit};
 
 use super::inbox::{Inbox, Stop};
 use crate::abi::{Answer, Fault, Question};
+use crate::held::{Held, none_here};
 use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
 use mobula_fds as fds;
@@ -42,7 +43,7 @@ use spin::Spin;
 use state::State;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a call through the table gives. A fault is large and rare, so it is boxed.
 pub type Fallible<T> = Result<T, Box<Fault>>;
@@ -62,7 +63,7 @@ pub struct Client {
 
 /// While this is held nobody is in the state, so that a fork may copy it.
 pub(super) struct Still {
-    _state: MutexGuard<'static, State>,
+    _state: Held<'static, State>,
 }
 
 impl Client {
@@ -133,6 +134,7 @@ impl Client {
 
     /// Says something to the head. A head that is gone is found out by whoever waits for an answer.
     fn say(&self, message: &ToHead) -> Fallible<()> {
+        none_here("a process writes to the head");
         let mut bytes = Vec::new();
         encode(message, &mut bytes).map_err(|error| refused(error.to_string()))?;
         let _one_at_a_time = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,8 +155,9 @@ impl Client {
         self.role == Role::Worker
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Held<'_, State> {
+        none_here("the state is locked again");
+        Held::new(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

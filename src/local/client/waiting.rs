@@ -7,6 +7,7 @@
 use super::spin::Look;
 use super::{Client, Fallible, ended, refused};
 use crate::abi::Fault;
+use crate::held::none_here;
 use crate::protocol::{ObjectId, ToHead};
 use crate::store::{now_us, rung_for};
 use crate::sync::{AtomicU32, Ordering};
@@ -108,6 +109,7 @@ impl Client {
 
     /// From here until the guard is dropped, this thread is in a call that an interrupt ends.
     pub(super) fn blocked(&self) -> Blocked<'_> {
+        none_here("a thread blocks");
         let blocked = &self.segment.desk(self.seat).blocked;
         blocked.fetch_add(1, Ordering::AcqRel);
         Blocked(blocked)
@@ -263,6 +265,7 @@ impl Waiter<'_> {
                         break;
                     }
                 }
+                none_here("a thread sleeps");
                 desk.sleep(seen, left);
                 if desk.bell.load(Ordering::Acquire) != seen {
                     client.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
@@ -278,6 +281,7 @@ impl Waiter<'_> {
         // Under the lock, so that a thread which begins to wait now sets it after this one.
         let state = self.client.state();
         let alone = state.waiting == 1 && !repeats;
+        debug_assert!(self.wanted <= self.missing.len() as u64, "a countdown is never higher than what is missing");
         let countdown = if alone { self.wanted as i64 } else { 0 };
         self.client.segment.desk(self.client.seat).countdown.store(countdown, Ordering::Release);
         alone
