@@ -105,6 +105,9 @@ struct Store {
     calls: HashMap<u64, Running>,
     failures: Vec<Failure>,
     started: bool,
+    /// What somebody has waited for.
+    #[cfg(test)]
+    awaited: std::collections::HashSet<u64>,
 }
 
 static STORE: LazyLock<Mutex<Store>> = LazyLock::new(Mutex::default);
@@ -363,6 +366,8 @@ unsafe extern "C" fn wait(
             }
             return Status::OK;
         }
+        #[cfg(test)]
+        store.awaited.extend(&ids);
         store = match left {
             Some(left) => CHANGED.wait_timeout(store, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0,
             None => CHANGED.wait(store).unwrap_or_else(|poisoned| poisoned.into_inner()),
@@ -454,6 +459,13 @@ pub(crate) mod unready {
     /// An object that nobody is making; the caller holds one reference.
     pub(crate) fn pending() -> u64 {
         store().add(State::Pending, Vec::new())
+    }
+
+    /// Returns when somebody waits for it, or has given up.
+    pub(crate) fn until_awaited(id: u64) {
+        while !store().awaited.contains(&id) {
+            std::thread::yield_now();
+        }
     }
 
     /// Makes it ready, with the bytes of another object.

@@ -238,7 +238,10 @@ fn get_waits_for_what_is_not_ready_yet() {
     inline::attach();
     let (slow, value) = (pending(), put(&5_i64).unwrap());
     std::thread::scope(|scope| {
-        scope.spawn(|| unready::finish(slow.id().0, value.id().0));
+        scope.spawn(|| {
+            unready::until_awaited(slow.id().0);
+            unready::finish(slow.id().0, value.id().0);
+        });
         assert_eq!(get(&[slow.clone(), slow.clone(), value.clone()]).unwrap(), [5, 5, 5]);
     });
 }

@@ -7,7 +7,8 @@ use crate::task;
 use crate::tasks::{add, for_ever, number, running_pid};
 use mobula::abi::{Answer, Fault, InitOptions, Question};
 use mobula::local::{Config, client};
-use std::io::{BufRead, BufReader, Write};
+use mobula::store::{SEATS, Seat};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -160,6 +161,9 @@ fn a_client_that_talks_nonsense_hurts_only_itself() {
     for bytes in [hello_of_nobody, half_a_frame, endless, early] {
         let mut stream = UnixStream::connect(front.local.socket()).unwrap();
         let _ = stream.write_all(&bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        // The head hangs up once it has read it; with what it has not read, that is an error.
+        let _ = stream.read_to_end(&mut Vec::new());
     }
     let task = submit("add", add, &[Arg::Value(&1u64.to_le_bytes())]).unwrap();
     assert_eq!(number(&get(&task).unwrap()), 1);
@@ -203,6 +207,9 @@ fn whatever_dies_every_task_ends_and_nothing_is_lost() {
         ask(&Question::AvailableResources).unwrap() == ask(&Question::ClusterResources).unwrap()
     });
     until("all memory is free", || put(&vec![0; 64 * MIB]).is_ok());
+    // What is left could have made room by going to disk.
+    let client = client::current().unwrap();
+    until("nothing is left of any object", || client.segment().leaks().is_empty());
 }
 
 fn zygote_pid() -> u32 {
@@ -389,11 +396,14 @@ fn a_twin_keeps_what_it_was_forked_with() {
 }
 
 fn a_new_cell_host_inherits_nothing() {
-    let front = Front::with_cpus(1);
+    let front =
+        Front::start(Config { num_cpus: Some(1.0), object_store_memory: Some(8 * MIB as u64), ..Config::default() });
     let mut first = Host::start(&front);
     let object = first.ask("put 10");
+    assert_eq!(first.ask(&format!("draft {}", 6 * MIB)), "drafted");
     first.ask("end");
     first.ask("die");
+    until("the head knows of its death", || put(&vec![0; 6 * MIB]).is_ok());
     assert!(!is_gone(&object), "a twin might still come");
     let _second = Host::start(&front);
     until("the object is gone", || is_gone(&object));
@@ -407,6 +417,12 @@ fn an_interrupt_ends_a_blocking_call_of_its_cell() {
     host.ask("begin 5");
     writeln!(host.say, "block {}", path("first")).unwrap();
     running_pid(&path("first"));
+    let segment = client::current().unwrap().segment();
+    let desks = || (1..SEATS as u16).map(|seat| segment.desk(Seat(seat)));
+    until("the cell host sleeps in its call", || {
+        let of_host = desks().find(|desk| desk.pid.load(Ordering::Acquire) == host.child.id());
+        of_host.is_some_and(|desk| desk.asleep.load(Ordering::Acquire) > 0)
+    });
     front.local.interrupt(4);
     front.local.interrupt(5);
     assert_eq!(host.hear(), "interrupted");

@@ -223,6 +223,9 @@ fn dropped_objects_make_room() {
     for round in 0..200 {
         let object = put(&vec![round as u8; 5 * MIB]).unwrap();
         assert!(open(&object).unwrap().unwrap().iter().all(|byte| *byte == round as u8));
+        let id = object.0;
+        drop(object);
+        assert!(is_gone(id), "it has not only made room by going to disk");
     }
     for _ in 0..200 {
         let draft = cell::draft(5 * MIB).unwrap();

@@ -218,10 +218,20 @@ fn a_subscriber_that_does_not_read_does_not_stop_the_others() {
     let kernel = TestKernel::start();
     let _asleep = kernel.client("asleep");
     let alice = kernel.client("alice");
+    let mut said = 0;
     for cell in 1..=3 {
-        let (reply, _) = alice.run("flood 100000");
-        assert_eq!(reply["execution_count"], cell);
+        let msg_id = alice.execute("flood 100000");
+        loop {
+            let message = alice.iopub();
+            said += message.content.get("text").and_then(Value::as_str).map_or(0, str::len);
+            if message.parent_id == msg_id && message.content.get("execution_state") == Some(&json!("idle")) {
+                break;
+            }
+        }
+        assert_eq!(alice.reply().content["execution_count"], cell);
     }
+    let buffer = std::fs::read_to_string("/proc/sys/net/core/wmem_default").unwrap();
+    assert!(said > buffer.trim().parse().unwrap(), "the system took it all: {said} bytes");
 }
 
 #[test]
@@ -263,6 +273,13 @@ fn junk_on_any_socket_is_survived() {
     kernel.connect(1, "DEALER", "mallory").send_raw(&[0xff; 100]);
     kernel.connect(5, "REQ", "").send_raw(b"GET / HTTP/1.1\r\n\r\n");
     assert_eq!(alice.run("value 1").0["status"], "ok");
+    // An answer on each socket comes after its junk.
+    alice.send(&alice.control, "kernel_info_request", json!({}));
+    assert_eq!(alice.receive(&alice.control).msg_type, "kernel_info_reply");
+    let cell = alice.send(&alice.shell, "execute_request", json!({"code": "ask who", "allow_stdin": true}));
+    assert_eq!(alice.receive(&alice.stdin).parent_id, cell);
+    alice.send(&alice.stdin, "input_reply", json!({"value": "alice"}));
+    assert_eq!(alice.reply().content["status"], "ok");
 }
 
 #[test]
