@@ -4,18 +4,22 @@
 //! It is a library of its own, and not part of each cell's, for three reasons: linking a cell takes a third of the time, the statics of
 //! a crate exist once in the process that runs the cells, and so do those of the items that cells share.
 
+mod cache;
 mod cargo;
+mod kept;
 mod linker;
+mod manifest;
 mod project;
 mod source;
 mod template;
 mod tree;
 
+pub use cache::cache_dir;
 pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;
 pub use project::Project;
 pub use source::{Tokio, tokio};
-pub use template::{CELL_DEPS, Template, cache_dir};
+pub use template::{CELL_DEPS, Damage, Template};
 
 use crate::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};

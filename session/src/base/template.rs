@@ -1,28 +1,30 @@
 //! What every session's cells link, compiled once per (version of this crate, version of rustc) and kept in the cache folder.
 //!
 //! ```text
-//! <cache>/mobula/<key>/crate/…   the embedded sources of `mobula`
-//!                     /seed/…    a cell's crate as evcxr lays it out, with everything it depends on compiled
-//!                     /base/…    the library that cells of the direct evaluator are linked against
-//!                     /added/…   what `:dep` has compiled in some session, for the next that asks for it
-//!                     /ready     the seed is complete
-//!                     /trial     what came of trying this compiler: nothing, or what it does not say
-//!                     /lock      held by the process that prepares
+//! <folder>/crate/…      the embedded sources of `mobula`
+//!         /seed/…       a cell's crate as evcxr lays it out, with everything it depends on compiled
+//!         /base/…       the library that cells of the direct evaluator are linked against
+//!         /base.json    where that library is, and what it is linked with
+//!         /files.json   checksums of all these
+//!         /added/…      what `:dep` has compiled in some session, for the next that asks for it (`kept.rs`)
+//!         /trial        what came of trying this compiler: nothing, or what it does not say
 //! ```
 //!
-//! A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
+//! `cache.rs` says which folder that is. A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
 
-use super::tree::{self, link_tree};
-use super::{Built, Linker, Project, cargo};
+use super::cache::{Cache, Folder, cache_dir};
+use super::kept::Kept;
+use super::manifest::{Manifest, Stamp};
+use super::{Built, Linker, Project, cargo, tree};
 use crate::host::EmbeddedFile;
 use crate::running::Running;
 use crate::toolchain::Toolchain;
-use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 /// The crates that a cell can use without asking, beside `mobula`: name and Cargo requirement. They are dependencies of
 /// `mobula`, so they cost nothing more.
@@ -30,19 +32,27 @@ pub const CELL_DEPS: [(&str, &str); 2] =
     [("serde", "{ version = \"1\", features = [\"derive\"] }"), ("ndarray", "\"0.17\"")];
 
 /// Changes when something else is to be in a template that the same sources make.
-const EDITION: &str = "generic functions shared, a linker chosen, pictures";
+const EDITION: &str = "generic functions shared, a linker chosen, pictures, checksums";
 
-/// A template that no session has used for longer makes room.
-const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-
-/// What `:dep` has compiled is thrown away when it has become more than so much.
-const ADDED_BYTES_MAX: u64 = 8 << 30;
+/// Where the files of the seed's build stand in the checksums.
+const SEED_TARGET: &str = "seed/target/";
 
 /// The prepared files.
 #[derive(Clone, Debug)]
 pub struct Template {
     dir: PathBuf,
     target: String,
+    /// None while it is made.
+    folder: Option<Folder>,
+}
+
+/// What was found damaged in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// What `:dep` had compiled. It is forgotten, and compiled again when it is asked for.
+    Added,
+    /// What all cells are compiled against. The next session prepares it anew.
+    Template,
 }
 
 impl Template {
@@ -52,35 +62,30 @@ impl Template {
     /// # Errors
     /// A sentence: the cache folder cannot be written, or the compiler's own message.
     pub fn prepare(files: &[EmbeddedFile], toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<Template, String> {
-        let cache = cache_dir()?;
-        let dir = cache.join(key(files, toolchain));
-        let template = Template { dir, target: toolchain.target().to_owned() };
-        if template.is_ready() {
-            template.mark_used();
-            return Ok(template);
-        }
-        let dir = &template.dir;
-        let explain = |error: io::Error| format!("the cache folder {} cannot be prepared: {error}", dir.display());
-        fs::create_dir_all(dir).map_err(explain)?;
-        let lock = fs::File::create(dir.join("lock")).map_err(explain)?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|error| explain(error.into()))?;
-        if !template.is_ready() {
+        let of = |dir: &Path| Template { dir: dir.to_owned(), target: toolchain.target().to_owned(), folder: None };
+        let folder = Cache::new(cache_dir()?).get(&key(files, toolchain), |dir| {
+            let template = of(dir);
+            let explain = |error: io::Error| format!("the cache folder {} cannot be prepared: {error}", dir.display());
             template.write_sources(files).map_err(explain)?;
             template.build(toolchain, notice)?;
-            fs::write(dir.join("ready"), "").map_err(explain)?;
-            remove_unused(&cache);
-        }
-        Ok(template)
+            Manifest::of(dir, &template.checked()?).and_then(|manifest| manifest.write(dir)).map_err(explain)
+        })?;
+        Ok(Template { folder: Some(folder.clone()), ..of(folder.path()) })
     }
 
-    fn mark_used(&self) {
-        if let Ok(ready) = fs::File::options().write(true).open(self.dir.join("ready")) {
-            let _ = ready.set_modified(SystemTime::now());
-        }
+    /// What of it never changes once it is there.
+    fn checked(&self) -> Result<Vec<PathBuf>, String> {
+        let library = self.built()?.library;
+        let library = library.strip_prefix(&self.dir).map_err(|error| format!("{}: {error}", library.display()))?;
+        let others = [library, Path::new("crate"), Path::new("seed/Cargo.lock"), Path::new("base.json")];
+        let parts = self.parts().into_iter().map(|part| Path::new(SEED_TARGET).join(part));
+        Ok(others.map(Path::to_owned).into_iter().chain(parts).collect())
     }
 
-    fn is_ready(&self) -> bool {
-        self.dir.join("ready").is_file()
+    /// The files of the seed's build, with sizes and times.
+    fn seed_files(&self) -> io::Result<BTreeMap<String, Stamp>> {
+        let files = Manifest::read(&self.dir)?.0.into_iter();
+        Ok(files.filter_map(|(name, entry)| Some((name.strip_prefix(SEED_TARGET)?.to_owned(), entry.stamp))).collect())
     }
 
     /// Cargo's requirement for the crate `mobula`.
@@ -94,13 +99,6 @@ impl Template {
     }
 
     fn write_sources(&self, files: &[EmbeddedFile]) -> io::Result<()> {
-        let _ = fs::remove_file(self.dir.join("trial"));
-        for half in ["crate", "seed", "base"] {
-            match fs::remove_dir_all(self.dir.join(half)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
         for file in files {
             let path = self.dir.join("crate").join(file.path);
             fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
@@ -172,13 +170,12 @@ impl Template {
 
     /// What came of trying this compiler, if it has been tried.
     pub fn trial(&self) -> Option<Result<(), String>> {
-        let text = fs::read_to_string(self.dir.join("trial")).ok()?;
-        Some(if text.is_empty() { Ok(()) } else { Err(text) })
+        serde_json::from_slice(&fs::read(self.dir.join("trial")).ok()?).ok()
     }
 
-    /// Notes what came of it. Where the cache cannot be written, the next session tries again.
+    /// Notes what came of it. Where the cache cannot be written, or half of it was written, the next session tries again.
     pub fn set_trial(&self, outcome: &Result<(), String>) {
-        let _ = fs::write(self.dir.join("trial"), outcome.as_ref().err().map_or("", String::as_str));
+        let _ = fs::write(self.dir.join("trial"), serde_json::to_vec(outcome).unwrap_or_default());
     }
 
     fn cargo(&self, toolchain: &Toolchain, offline: bool, notice: &dyn Fn(String)) -> Result<(), String> {
@@ -205,30 +202,36 @@ impl Template {
     /// # Errors
     /// The folder cannot be written.
     pub fn link_target(&self, to: &Path) -> io::Result<()> {
-        for from in [self.seed().join("target"), self.added()] {
-            self.parts().try_for_each(|part| link_tree(&from.join(&part), &to.join(&part)))?;
-        }
-        Ok(())
+        // A session may have compiled again what the seed has; then what it kept belongs together.
+        self.kept().link_into(to)?;
+        let seed = self.seed().join("target");
+        let mut names = self.seed_files()?.into_keys().filter(|name| !tree::is_own(name));
+        names.try_for_each(|name| tree::place(&name, &seed, to))
     }
 
     /// Keeps what Cargo has compiled in a session, so that the next one need not. What is not kept is compiled again, so nothing is
     /// said of a cache that cannot be written.
     pub fn keep(&self, target: &Path) {
-        let added = self.added();
-        if tree::bytes(&added) > ADDED_BYTES_MAX {
-            let _ = fs::remove_dir_all(&added);
-        }
-        let _ = self.parts().try_for_each(|part| link_tree(&target.join(&part), &added.join(&part)));
+        let _ = self.seed_files().and_then(|seed| self.kept().keep(target, &self.parts(), &seed));
     }
 
-    fn added(&self) -> PathBuf {
-        self.dir.join("added")
+    /// Compares every byte in the cache with what was put there, after something has failed that a damaged file would explain. What is
+    /// damaged is not used again.
+    pub fn damage(&self) -> Option<Damage> {
+        if self.folder.as_ref().is_some_and(Folder::is_damaged) {
+            return Some(Damage::Template);
+        }
+        self.kept().forget_if_damaged().then_some(Damage::Added)
+    }
+
+    fn kept(&self) -> Kept {
+        Kept::new(self.dir.join("added"))
     }
 
     /// The folders in which Cargo keeps what it has compiled, for the target and for the machine that compiles.
-    fn parts(&self) -> impl Iterator<Item = PathBuf> {
+    fn parts(&self) -> Vec<PathBuf> {
         let profiles = [PathBuf::from(&self.target).join("debug"), PathBuf::from("debug")];
-        profiles.into_iter().flat_map(|profile| ["deps", ".fingerprint", "build"].map(|part| profile.join(part)))
+        profiles.iter().flat_map(|profile| ["deps", ".fingerprint", "build"].map(|part| profile.join(part))).collect()
     }
 
     /// Puts the lock file with the versions that were compiled into a session's folder.
@@ -237,16 +240,6 @@ impl Template {
     /// The folder cannot be written.
     pub fn restore_lock(&self, dir: &Path) -> io::Result<()> {
         fs::copy(self.lock(), dir.join("Cargo.lock")).map(drop)
-    }
-}
-
-/// Removes the templates of other versions that no session has used for long.
-fn remove_unused(cache: &Path) {
-    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
-        let used = fs::metadata(entry.path().join("ready")).and_then(|ready| ready.modified());
-        if used.is_ok_and(|used| used.elapsed().is_ok_and(|unused| unused > UNUSED_MAX)) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
     }
 }
 
@@ -266,23 +259,6 @@ fn key(files: &[EmbeddedFile], toolchain: &Toolchain) -> String {
         hash.update(requirement.as_bytes());
     }
     format!("{}-{}", env!("CARGO_PKG_VERSION"), &hex::encode(hash.finalize())[..16])
-}
-
-/// Where crates are kept between sessions: `$XDG_CACHE_HOME/mobula`, or `~/.cache/mobula`.
-///
-/// # Errors
-/// Neither variable is set, and the person has no home.
-///
-/// ```
-/// assert!(mobula_session::cache_dir().unwrap().ends_with("mobula"));
-/// ```
-pub fn cache_dir() -> Result<PathBuf, String> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| crate::home().map(|home| home.join(".cache")))
-        .ok_or("there is no cache folder: set HOME or XDG_CACHE_HOME")?;
-    Ok(base.join("mobula"))
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use super::dep::{self, Dep};
 use super::plan::Planned;
 use super::program::Program;
 use super::{Clock, Direct, cargo_error, foreign, listing};
-use crate::base::{self, Base, Built, Project};
+use crate::base::{self, Base, Built, Damage, Project};
 use crate::completeness::next_line_between;
 use crate::event::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
 use crate::report::plain_error;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -510,8 +510,8 @@ impl Direct {
         let failed = |text: String| plain_error("DepError", &text);
         let dir = self.deps_dir();
         let target = dir.join("target");
-        if self.bases == 0 {
-            self.template.link_target(&target).map_err(|error| failed(format!("the session's folder: {error}")))?;
+        if !target.exists() {
+            self.link_template(&target)?;
         }
         let lock = self.project_lock();
         let project = Project {
@@ -523,19 +523,34 @@ impl Direct {
         };
         let notice = |text: String| self.outlet.put(Event::Notice { text });
         // What is here already is enough for most; else the network is asked.
-        let built = project.build(&self.toolchain, true, &self.running, &notice).or_else(|offline| {
-            if self.habits.offline || !cargo_error::may_be_mended_by_the_network(&offline) {
-                return Err(offline);
-            }
-            project.build(&self.toolchain, false, &self.running, &notice).map_err(|online| {
-                let no_network = online.contains("Could not resolve host") || online.contains("failed to download");
-                if no_network {
-                    format!("the network cannot be reached, and what is here already is not enough:\n{offline}")
-                } else {
-                    online
+        let build = || {
+            project.build(&self.toolchain, true, &self.running, &notice).or_else(|offline| {
+                if self.habits.offline || !cargo_error::may_be_mended_by_the_network(&offline) {
+                    return Err(offline);
                 }
+                project.build(&self.toolchain, false, &self.running, &notice).map_err(|online| {
+                    let no_network = online.contains("Could not resolve host") || online.contains("failed to download");
+                    if no_network {
+                        format!("the network cannot be reached, and what is here already is not enough:\n{offline}")
+                    } else {
+                        online
+                    }
+                })
             })
-        });
+        };
+        let mut built = build();
+        if built.is_err() && !self.running.is_stopped() {
+            built = match self.template.damage() {
+                // Libraries of earlier bases are in that folder.
+                Some(Damage::Added) if self.bases == 0 => {
+                    let _ = std::fs::remove_dir_all(&target);
+                    self.link_template(&target)?;
+                    build()
+                }
+                Some(damage) => built.map_err(|error| format!("{}\n\n{error}", said_of(damage))),
+                None => built,
+            };
+        }
         if self.running.is_stopped() {
             return Err(crate::report::not_compiled());
         }
@@ -556,6 +571,14 @@ impl Direct {
         Ok(())
     }
 
+    /// Lays what is compiled already into the session's folder for Cargo: all of it, or none.
+    fn link_template(&self, target: &Path) -> Result<(), CellError> {
+        self.template.link_target(target).map_err(|error| {
+            let _ = std::fs::remove_dir_all(target);
+            plain_error("DepError", &format!("the session's folder: {error}"))
+        })
+    }
+
     /// Runs a cell of nothing with the base that is there now: a library that is not found is to be met here, not by every later cell.
     fn check_that_it_loads(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
         let book = std::mem::take(&mut self.book);
@@ -564,6 +587,9 @@ impl Direct {
         self.book = book;
         self.link.begin(cell, input.cloned());
         result.map_err(|error| {
+            if let Some(damage) = self.template.damage() {
+                return plain_error("DepError", &format!("{}\n\n{}", said_of(damage), error.plain));
+            }
             let text = format!(
                 "the crates were built, and they cannot be loaded: {}\nIf a library is missing, install it, or name its folder in \
                  LD_LIBRARY_PATH before the session starts.",
@@ -608,6 +634,19 @@ impl Direct {
             let words = phases.map(|phase| format!("{} {:.1} ms", phase.name, phase.took.as_secs_f64() * 1e3));
             let text = format!("{}\n", words.collect::<Vec<_>>().join(" · "));
             self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
+        }
+    }
+}
+
+/// What a person can do about a damaged cache.
+pub(super) fn said_of(damage: Damage) -> &'static str {
+    match damage {
+        Damage::Added => {
+            "crates that earlier sessions had compiled were damaged in the cache folder, and are forgotten now; start the session again, and \
+             they are compiled anew"
+        }
+        Damage::Template => {
+            "what cells are compiled against is damaged in the cache folder; start the session again, and it is prepared anew"
         }
     }
 }

@@ -306,7 +306,8 @@ impl Direct {
         let (commands, code) = commands::apart(code);
         let mut result = self.commands(cell, &commands, input.as_ref());
         if result.is_ok() && !code.trim().is_empty() {
-            result = self.evaluate(cell, &code, &mut clock).map_err(|error| explain_habit(error, &code));
+            let evaluated = self.evaluate(cell, &code, &mut clock);
+            result = evaluated.map_err(|error| explain_habit(self.explain_damage(error), &code));
         } else {
             drop(self.link.end());
         }
@@ -323,6 +324,21 @@ impl Direct {
             lock: (!self.deps.is_empty()).then(|| self.project_lock()),
         });
         Outcome { cell, result, phases: clock.phases, exit: self.exit }
+    }
+
+    /// An error that no code of a person's has, but a damaged library does.
+    fn explain_damage(&self, error: CellError) -> CellError {
+        let words =
+            ["invalid metadata", "can't find crate", "the compiler failed", "could not be run", "incompatible version"];
+        if self.running.is_stopped() || !words.iter().any(|word| error.plain.contains(word)) {
+            return error;
+        }
+        match self.template.damage() {
+            Some(damage) => {
+                report::plain_error("SessionError", &format!("{}\n\n{}", commands::said_of(damage), error.plain))
+            }
+            None => error,
+        }
     }
 
     fn start_child(&self) -> Result<Child, CellError> {
