@@ -13,6 +13,7 @@
 
 mod support;
 
+mod cache;
 mod cells;
 mod cli;
 mod crates;

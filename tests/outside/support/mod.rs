@@ -9,7 +9,7 @@ mod terminal;
 mod traces;
 
 pub use notebook::{Notebook, joined, shown};
-pub use patience::{Finished, eventually, finish};
+pub use patience::{Finished, Spawned, eventually, finish};
 pub use place::Place;
 pub use python::{Jupyter, python, script};
 pub use terminal::Terminal;

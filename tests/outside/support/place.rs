@@ -109,6 +109,21 @@ impl Place {
         traces::processes(MARK, self.folder())
     }
 
+    /// Ends all processes of this test as `kill -9` does. One may start another while it is looked for.
+    pub fn kill_all(&self) -> bool {
+        for _ in 0..ENDINGS_MAX {
+            let left = self.processes();
+            if left.is_empty() {
+                return true;
+            }
+            for pid in left.into_iter().filter_map(|(pid, _)| Pid::from_raw(pid.cast_signed())) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            std::thread::park_timeout(LOOK_AGAIN);
+        }
+        false
+    }
+
     /// Asserts that, once everything has ended, no process, file, socket or shared memory of this test is left.
     #[track_caller]
     pub fn leaves_nothing(&self) {
@@ -141,17 +156,8 @@ impl Place {
 impl Drop for Place {
     /// Ends what a test that failed has left: neither the next test's processors nor its search for what is left are this test's.
     fn drop(&mut self) {
-        // A process may start another while it is looked for. Those that cannot be ended are told by the tests that follow.
-        for _ in 0..ENDINGS_MAX {
-            let left = self.processes();
-            if left.is_empty() {
-                return;
-            }
-            for pid in left.into_iter().filter_map(|(pid, _)| Pid::from_raw(pid.cast_signed())) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            std::thread::park_timeout(LOOK_AGAIN);
-        }
+        // Those that cannot be ended are told by the tests that follow.
+        self.kill_all();
     }
 }
 
