@@ -2,7 +2,7 @@
 //!
 //! The models are in `src/store/models/`. They run the code that is shipped, with loom's atomics in place of the machine's; each has a
 //! control in which a fence or an order is missing and which must fail. In a folder of its own, because everything is compiled for it
-//! once more, and not a part of `cargo xtask test`, because it takes minutes.
+//! once more. All of them take many minutes; `cargo xtask test` checks those of [`SHORT`].
 
 use crate::shell;
 use crate::tree::Tree;
@@ -10,18 +10,26 @@ use anyhow::Result;
 use std::process::Command;
 
 /// What to check.
-#[derive(Default, clap::Args)]
+#[derive(clap::Args)]
 pub struct Options {
-    /// Only the models of this file, or whose names begin with this there: `wait`, say, or `wait::a_bell`.
-    filter: Option<String>,
+    /// Only the models of these files, or whose names begin with this there: `wait`, say, or `wait::a_bell`.
+    models: Vec<String>,
+}
+
+/// The files whose models take a minute in all: a task's way from its ring to its worker, tasks that wait for others, and waiting for results.
+const SHORT: [&str; 3] = ["claim", "deps", "wait"];
+
+/// Checks the models of [`SHORT`].
+pub fn short(tree: &Tree) -> Result<()> {
+    run(tree, &Options { models: SHORT.map(str::to_owned).into() })
 }
 
 /// Checks the models.
 pub fn run(tree: &Tree, options: &Options) -> Result<()> {
-    let models = match &options.filter {
-        Some(filter) => format!("store::models::{filter}"),
-        None => "store::models".into(),
-    };
+    let mut models: Vec<String> = options.models.iter().map(|filter| format!("store::models::{filter}")).collect();
+    if models.is_empty() {
+        models.push("store::models".into());
+    }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args([
@@ -37,7 +45,8 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         .args(["--lib", "--target-dir"])
         .arg(tree.target.join("loom"))
         // What each explored, and how its controls failed.
-        .args(["--", "--nocapture", &models])
+        .args(["--", "--nocapture"])
+        .args(&models)
         .env("RUSTFLAGS", "--cfg loom")
         .env("RUST_TEST_THREADS", "2")
         .current_dir(&tree.root);

@@ -55,7 +55,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     // All of it: without the root package, cargo would choose other features and compile rust-analyzer once more.
     shell::run(cargo(&test).args(checked()).args(["--workspace", "--doc"]))?;
     conformance::sample(tree, &python)?;
-    loom::run(tree, &loom::Options::default())?;
+    loom::short(tree)?;
     // The crate as a cell sees it, with a runtime that runs tasks in line. In a folder of its own, because its features
     // are not those of the rest.
     let bare = tree.target.join("bare");
