@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// What a cell does not need: the runtime and the command line.
-const LEFT_OUT: [&str; 10] =
-    ["main.rs", "cli", "held.rs", "inline.rs", "local", "protocol", "scheduler", "store", "sync.rs", "worker"];
+const LEFT_OUT: [&str; 4] = ["main.rs", "cli", "inline.rs", "program.rs"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src");
+    println!("cargo::rerun-if-changed=abi/src");
     println!("cargo::rerun-if-changed=macros/src");
     println!("cargo::rerun-if-changed=Cargo.toml");
     println!("cargo::rerun-if-changed=Cargo.lock");
@@ -21,6 +21,7 @@ fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let mut files = Vec::new();
     collect(&root.join("src"), "src", &mut files);
+    collect(&root.join("abi/src"), "abi/src", &mut files);
     collect(&root.join("macros/src"), "macros/src", &mut files);
     files.sort();
     let mut list = String::from("&[\n");
@@ -28,11 +29,12 @@ fn main() {
         let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: include_str!({path:?}) }},");
     }
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("this package has a manifest");
-    let macros = fs::read_to_string(root.join("macros/Cargo.toml")).expect("the macros have a manifest");
+    let member = |name: &str| fs::read_to_string(root.join(name).join("Cargo.toml")).expect("it has a manifest");
     let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
     for (name, content) in [
         ("Cargo.toml", bare_manifest(&manifest)),
-        ("macros/Cargo.toml", macros_manifest(&manifest, &macros)),
+        ("abi/Cargo.toml", member_manifest(&manifest, "mobula-abi", &member("abi"))),
+        ("macros/Cargo.toml", member_manifest(&manifest, "mobula-macros", &member("macros"))),
         ("Cargo.lock", lock),
     ] {
         let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: {content:?} }},");
@@ -59,21 +61,21 @@ fn collect(dir: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
 
 fn bare_manifest(manifest: &str) -> String {
     format!(
-        "[workspace]\nmembers = [\"macros\"]\n\n[package]\nname = \"mobula\"\nversion = {version:?}\nedition = \"2024\"\n\n\
+        "[workspace]\nmembers = [\"abi\", \"macros\"]\n\n[package]\nname = \"mobula\"\nversion = {version:?}\nedition = \"2024\"\n\n\
          [features]\ndefault = []\ncli = []\ninline = []\nruntime = []\n{arrow}\n\n\
-         [dependencies]\nmobula-macros = {{ path = \"macros\" }}\n{deps}",
+         [dependencies]\nmobula-abi = {{ path = \"abi\" }}\nmobula-macros = {{ path = \"macros\" }}\n{deps}",
         version = env!("CARGO_PKG_VERSION"),
         arrow = section(manifest, "features").lines().find(|line| line.starts_with("arrow =")).unwrap_or_default(),
         deps = deps(manifest, section(manifest, "dependencies")),
     )
 }
 
-fn macros_manifest(manifest: &str, macros: &str) -> String {
+fn member_manifest(manifest: &str, name: &str, own: &str) -> String {
     format!(
-        "[package]\nname = \"mobula-macros\"\nversion = {version:?}\nedition = \"2024\"\n\n[lib]\nproc-macro = true\n\n\
-         [dependencies]\n{deps}",
+        "[package]\nname = {name:?}\nversion = {version:?}\nedition = \"2024\"\n\n[lib]\n{lib}\n[dependencies]\n{deps}",
         version = env!("CARGO_PKG_VERSION"),
-        deps = deps(manifest, section(macros, "dependencies")),
+        lib = section(own, "lib"),
+        deps = deps(manifest, section(own, "dependencies")),
     )
 }
 

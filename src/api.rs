@@ -5,7 +5,7 @@ mod fetch;
 mod refs;
 mod wait;
 
-pub use config::{Config, Resources, gib, init, init_with, shutdown};
+pub use config::{AddressInfo, Config, Resources, gib, init, init_with, shutdown};
 pub use refs::Refs;
 pub use wait::{ReadyAndRest, Wait, wait};
 

@@ -168,7 +168,7 @@ macro_rules! shown_as_a_table {
     };
 }
 
-shown_as_a_table!(crate::Errors, crate::Resources, crate::abi::AddressInfo);
+shown_as_a_table!(crate::Errors, crate::Resources, crate::AddressInfo);
 
 // What is generic in this file calls one of these, so that a cell has little of it to compile.
 

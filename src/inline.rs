@@ -20,12 +20,12 @@
 //! - An object's bytes are written only while it is a draft, and shared only after.
 #![allow(unsafe_code)] // The other side of the table: raw pointers come in and go out.
 
+use crate::abi::held::{Held, none_here};
 use crate::abi::{
-    ABI_VERSION, AddressInfo, Answer, Argument, Blob, Bytes, Call, Cause, Draft, Failure, Fault, ObjectState, Question,
+    ABI_VERSION, Address, Answer, Argument, Blob, Bytes, Call, Cause, Draft, Failure, Fault, ObjectState, Question,
     Status, Submission, Table, Tenant, Trampoline, View,
 };
 use crate::cell::mobula_attach;
-use crate::held::{Held, none_here};
 use crate::remote::task_name;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -179,7 +179,7 @@ impl Store {
                     let message = "the runtime was started already; `ignore_reinit` takes it as it is".into();
                     return Err(Fault::Refused { message }.into());
                 }
-                Answer::Address(AddressInfo {
+                Answer::Address(Address {
                     session_dir: String::new(),
                     socket: String::new(),
                     store: "the memory of this process".into(),

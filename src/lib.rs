@@ -30,7 +30,6 @@ compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futex
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("mobula runs on x86-64 and aarch64 only: its tables in shared memory are laid out for them");
 
-pub mod abi;
 pub mod api;
 pub mod array;
 mod cell;
@@ -38,30 +37,33 @@ mod codec;
 pub mod display;
 pub mod error;
 #[cfg(any(test, feature = "inline"))]
-mod held;
-#[cfg(any(test, feature = "inline"))]
 pub mod inline;
 pub mod object;
 pub mod prelude;
 pub mod remote;
 
 #[cfg(feature = "runtime")]
-pub mod local;
+mod program;
+
+#[doc(inline)]
+pub use mobula_abi as abi;
 #[cfg(feature = "runtime")]
-pub mod protocol;
+#[doc(inline)]
+pub use mobula_runtime::worker;
 #[cfg(feature = "runtime")]
-pub mod scheduler;
+#[doc(hidden)] // For the tests that kill processes in the middle of it.
+pub use mobula_runtime::{protocol, store};
+
+/// The runtime of this machine.
 #[cfg(feature = "runtime")]
-#[doc(hidden)] // Public for the tests that kill processes in the middle of it.
-pub mod store;
-#[cfg(feature = "runtime")]
-mod sync;
-#[cfg(feature = "runtime")]
-pub mod worker;
+pub mod local {
+    pub use crate::program::{Program, ProgramError};
+    pub use mobula_runtime::local::*;
+}
 
 pub use api::{
-    Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib, init,
-    init_with, put, shutdown, wait,
+    AddressInfo, Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib,
+    init, init_with, put, shutdown, wait,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;

@@ -18,9 +18,7 @@
 //! - A task's function holds no data ([`Standalone`], and a check of its size): its type alone says what to run.
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
-mod name;
-
-pub(crate) use name::{shorten, task_name};
+pub(crate) use mobula_abi::{shorten, task_name};
 
 use crate::abi::{Call, Cause, Trampoline};
 use crate::cell::hook::{Unwound, guard};

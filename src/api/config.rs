@@ -1,6 +1,6 @@
 //! Starting a runtime or joining one, and what it answers about itself.
 
-use crate::abi::{AddressInfo, Answer, InitOptions, Question};
+use crate::abi::{Address, Answer, InitOptions, Question};
 use crate::display::{Table, Tabular};
 use crate::error::Size;
 use crate::{InitError, cell};
@@ -35,7 +35,7 @@ pub fn init() -> Result<AddressInfo, InitError> {
 pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
     let options = config.check()?;
     match cell::ask(&Question::Init(options)).map_err(InitError::from_fault)? {
-        Answer::Address(address) => Ok(address),
+        Answer::Address(address) => Ok(address.into()),
         other => Err(InitError::Disconnected { reason: format!("it answered `init` with {other:?}") }),
     }
 }
@@ -176,6 +176,31 @@ impl Config {
             );
         }
         Ok(options)
+    }
+}
+
+/// Where the runtime is and what it has: what [`init`] returns. Shown as a table.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AddressInfo {
+    /// The session's folder.
+    pub session_dir: String,
+    /// The runtime's socket.
+    pub socket: String,
+    /// What backs the store: a folder, or `memfd`.
+    pub store: String,
+    /// The store's limit in bytes.
+    pub object_store_memory: u64,
+    /// Logical CPUs.
+    pub num_cpus: f64,
+    /// Process ids of the workers that run now.
+    pub workers: Vec<u32>,
+}
+
+impl From<Address> for AddressInfo {
+    fn from(address: Address) -> AddressInfo {
+        let Address { session_dir, socket, store, object_store_memory, num_cpus, workers } = address;
+        AddressInfo { session_dir, socket, store, object_store_memory, num_cpus, workers }
     }
 }
 

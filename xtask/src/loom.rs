@@ -1,6 +1,6 @@
 //! `cargo xtask loom`: every handshake in shared memory, checked in all orders in which it can happen.
 //!
-//! The models are in `src/store/models/`. They run the code that is shipped, with loom's atomics in place of the machine's; each has a
+//! The models are in `runtime/src/store/models/`. They run the code that is shipped, with loom's atomics in place of the machine's; each has a
 //! control in which a fence or an order is missing and which must fail. In a folder of its own, because everything is compiled for it
 //! once more. All of them take many minutes; `cargo xtask test` checks those of [`SHORT`].
 
@@ -32,16 +32,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args([
-            "test",
-            "--release",
-            "--locked",
-            "--package",
-            "mobula",
-            "--no-default-features",
-            "--features",
-            "runtime",
-        ])
+        .args(["test", "--release", "--locked", "--package", "mobula-runtime"])
         .args(["--lib", "--target-dir"])
         .arg(tree.target.join("loom"))
         // What each explored, and how its controls failed.

@@ -27,9 +27,12 @@ struct Part {
 
 /// Files called `tests.rs` or `fuzz_tests.rs`, and folders called `tests`, are left out. `crate::abi` and `crate::protocol` are the object model here: ids, tasks and failures as plain data.
 const PARTS: [Part; 2] = [
-    Part { at: "src/scheduler", may_use: &["std", "crate::scheduler", "crate::abi", "crate::protocol", "thiserror"] },
     Part {
-        at: "src/store",
+        at: "runtime/src/scheduler",
+        may_use: &["std", "crate::scheduler", "crate::abi", "crate::protocol", "thiserror"],
+    },
+    Part {
+        at: "runtime/src/store",
         may_use: &[
             "std",
             "crate::store",
@@ -197,22 +200,28 @@ mod tests {
 
     #[test]
     fn the_runtime_may_not_import_a_front_end_but_the_command_line_may() {
-        assert_eq!(told("src/local/head.rs", "use mobula_kernel::run;"), 1);
-        assert_eq!(told("src/local/head.rs", "// mobula_kernel::run\nconst A: &str = \"mobula_kernel::run\";"), 0);
+        assert_eq!(told("runtime/src/local/head.rs", "use mobula_kernel::run;"), 1);
+        assert_eq!(
+            told("runtime/src/local/head.rs", "// mobula_kernel::run\nconst A: &str = \"mobula_kernel::run\";"),
+            0
+        );
         assert_eq!(told("src/cli/run.rs", "use mobula_repl::Repl;"), 0);
     }
 
     #[test]
     fn the_scheduler_may_import_only_what_is_pure() {
-        assert_eq!(told("src/scheduler/mod.rs", "use crate::abi::Cause;\nuse std::time::Instant;"), 0);
-        assert_eq!(told("src/scheduler/mod.rs", "use crate::local::head;"), 1);
-        assert_eq!(told("src/scheduler.rs", "fn a() { crate::worker::spawn() }"), 1);
-        assert_eq!(told("src/scheduler/mod.rs", "mod ready;\nuse ready::Queue;"), 0);
+        assert_eq!(told("runtime/src/scheduler/mod.rs", "use crate::abi::Cause;\nuse std::time::Instant;"), 0);
+        assert_eq!(told("runtime/src/scheduler/mod.rs", "use crate::local::head;"), 1);
+        assert_eq!(told("runtime/src/scheduler.rs", "fn a() { crate::worker::spawn() }"), 1);
+        assert_eq!(told("runtime/src/scheduler/mod.rs", "mod ready;\nuse ready::Queue;"), 0);
     }
 
     #[test]
     fn groups_are_taken_apart() {
-        assert_eq!(told("src/store/region.rs", "use crate::{\n    sync::Atomic,\n    scheduler::{A, B},\n};"), 2);
+        assert_eq!(
+            told("runtime/src/store/region.rs", "use crate::{\n    sync::Atomic,\n    scheduler::{A, B},\n};"),
+            2
+        );
         assert_eq!(flat("a::{b, c::{d, e as f}}"), ["a::b", "a::c::d", "a::c::e"]);
     }
 

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("session/src/running.rs", "ties a compiler's life to this process, between fork and exec"),
     ("session/src/settle.rs", "other memory in the place of a library's"),
     ("session/src/twin.rs", "forks the frozen twin"),
-    ("src/abi.rs", "the types of the C table's functions"),
+    ("abi/src/lib.rs", "the types of the C table's functions"),
     ("src/array.rs", "a view without a lifetime beside its owner"),
     ("src/array/arrow.rs", "memory of ours as arrow's, with its owner"),
     ("src/cell.rs", "every raw call through the table"),
@@ -21,15 +21,16 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/codec/view.rs", "elements seen in an object's bytes"),
     ("src/display/known.rs", "a value seen as the type that its id says"),
     ("src/inline.rs", "the table of the runtime that runs tasks in line"),
-    ("src/local/signals.rs", "the signals of one thread"),
-    ("src/local/table.rs", "the table that cell libraries call"),
-    ("src/local/watch.rs", "asks the kernel to signal a worker that writes"),
-    ("src/local/zygote.rs", "forks workers"),
+    ("runtime/src/local/signals.rs", "the signals of one thread"),
+    ("runtime/src/local/table.rs", "the table that cell libraries call"),
+    ("runtime/src/local/watch.rs", "asks the kernel to signal a worker that writes"),
+    ("runtime/src/local/zygote.rs", "forks workers"),
+    ("src/program.rs", "attaches the program to the runtime that is linked into it"),
     ("src/remote.rs", "makes a function from its type, and takes over the loader's call"),
-    ("src/store/arena.rs", "maps the arena, and changes what may be written"),
-    ("src/store/segment.rs", "references into memory that processes share"),
-    ("src/worker/library.rs", "opens a task's library and calls into it"),
-    ("src/worker/output.rs", "a signal handler"),
+    ("runtime/src/store/arena.rs", "maps the arena, and changes what may be written"),
+    ("runtime/src/store/segment.rs", "references into memory that processes share"),
+    ("runtime/src/worker/library.rs", "opens a task's library and calls into it"),
+    ("runtime/src/worker/output.rs", "a signal handler"),
     ("tests/crash/trace.rs", "steps and kills other processes"),
     ("tests/runtime/cell.rs", "plays a cell library: calls the table and is called as a trampoline"),
     ("tests/runtime/deaths.rs", "forks a twin as the session does"),
@@ -62,7 +63,7 @@ mod tests {
         let told = |path: &str, text: &str| check(&[File::new(path, text)]).len();
         assert_eq!(told("src/any.rs", "// unsafe\nfn a() { unsafe { b() } }"), 1);
         assert_eq!(told("src/any.rs", "#![deny(unsafe_code)] // unsafe"), 0);
-        assert_eq!(told("src/abi.rs", "unsafe fn a() {}"), 0);
-        assert_eq!(told("src/abi.rs", "fn a() {}"), 1);
+        assert_eq!(told("abi/src/lib.rs", "unsafe fn a() {}"), 0);
+        assert_eq!(told("abi/src/lib.rs", "fn a() {}"), 1);
     }
 }

@@ -5,9 +5,14 @@
 //!     └──── f.remote(1), get(…) …
 //! ```
 
-use super::client::{self, ConnectError};
-use super::{Config, Local, Observer, Outbox, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, table};
-use crate::abi::{CellPlace, Place};
+#![allow(unsafe_code)]
+
+use crate::abi::{CellPlace, Place, Tenant};
+use mobula_runtime::local::client::{self, ConnectError};
+use mobula_runtime::local::{
+    Config, Local, Observer, Outbox, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, table,
+};
+use mobula_runtime::worker;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -65,13 +70,17 @@ impl Program {
     /// }
     /// ```
     pub fn start(config: Config) -> Result<Program, ProgramError> {
-        crate::worker::register_program(crate::mobula_attach);
-        crate::worker::role_from_env();
+        worker::register_program(crate::mobula_attach);
+        worker::role_from_env();
         let zygote = Zygote::fork()?;
-        let terminal = Arc::new(Terminal::open().map_err(StartError::system("start its thread for output"))?);
+        let terminal = Arc::new(
+            Terminal::open().map_err(|source| StartError::System { what: "start its thread for output", source })?,
+        );
         let local = Local::start(zygote, config, terminal.clone())?;
         client::connect_program(local.socket())?;
-        table::attach_this_crate().map_err(|message| ProgramError::Attach { message })?;
+        // SAFETY: it is a function of the executable, which is never unloaded.
+        let attached = unsafe { table::attach(crate::mobula_attach, Tenant::PROGRAM, 0) };
+        attached.map_err(|message| ProgramError::Attach { message })?;
         Ok(Program { local, _terminal: terminal })
     }
 

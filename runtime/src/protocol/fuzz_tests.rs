@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::abi::{
-    AddressInfo, Answer, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question,
+    Address, Answer, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question,
 };
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
@@ -122,7 +122,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     let address = ([text(), text(), text()], any::<(u64, f64)>(), any::<[u32; 2]>()).prop_map(
         |([session_dir, socket, store], (object_store_memory, num_cpus), workers)| {
             let workers = workers.to_vec();
-            AddressInfo { session_dir, socket, store, object_store_memory, num_cpus, workers }
+            Address { session_dir, socket, store, object_store_memory, num_cpus, workers }
         },
     );
     prop_oneof![

@@ -12,7 +12,7 @@ const NAME_CHARS_MAX: usize = 80;
 
 /// A task's name from what its submission calls it: the path of its function. A name without a crate before it, such as
 /// `split().0`, stays what it is.
-pub(crate) fn task_name(path: &str) -> String {
+pub fn task_name(path: &str) -> String {
     let name = match qualified(path) {
         Some((of, rest)) => format!("{}::{rest}", shorten(of)),
         None => {
@@ -84,7 +84,7 @@ fn segments(path: &str) -> Vec<&str> {
 }
 
 /// Every path in a type's name without the modules before its last word.
-pub(crate) fn shorten(text: &str) -> String {
+pub fn shorten(text: &str) -> String {
     let mut short = String::with_capacity(text.len());
     let mut word = 0; // Where the current path begins in `short`.
     for (at, c) in text.char_indices() {

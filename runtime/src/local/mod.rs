@@ -35,7 +35,6 @@ mod outbox;
 mod output;
 mod packets;
 mod pool;
-mod program;
 mod requests;
 mod rooms;
 mod settings;
@@ -50,7 +49,6 @@ pub use error::StartError;
 pub use handle::Local;
 pub use observer::{Observer, RuntimeEvent, Stream};
 pub use outbox::Outbox;
-pub use program::{Program, ProgramError};
 pub use zygote::{Zygote, ZygoteError};
 
 pub(crate) use zygote::{exit_now, role_from_env};

@@ -7,7 +7,7 @@
 use super::spin::Look;
 use super::{Client, Fallible, ended, refused};
 use crate::abi::Fault;
-use crate::held::none_here;
+use crate::abi::held::none_here;
 use crate::protocol::{ObjectId, ToHead};
 use crate::store::{now_us, rung_for};
 use crate::sync::{AtomicU32, Ordering};

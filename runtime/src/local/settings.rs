@@ -7,7 +7,7 @@ use super::Config;
 use super::client::Fallible;
 use super::head::Head;
 use super::spill_folder::spill_folder;
-use crate::abi::{AddressInfo, Answer, Fault, InitOptions, Question};
+use crate::abi::{Address, Answer, Fault, InitOptions, Question};
 use crate::protocol::{ClientId, Request, ToClient, WorkerId};
 use crate::scheduler::{Event, Resources};
 use crate::store::{Arena, Flags, Region, Segment, State};
@@ -62,7 +62,7 @@ impl Head {
         }
     }
 
-    fn init(&mut self, options: &InitOptions) -> Fallible<AddressInfo> {
+    fn init(&mut self, options: &InitOptions) -> Fallible<Address> {
         if let Some(address) = &options.address {
             return refuse(format!("this session has a runtime of its own and cannot join the one at `{address}`"));
         }
@@ -165,8 +165,8 @@ impl Head {
         words.filter(|word| word.state() != State::Free || word.flags() != Flags::empty()).count()
     }
 
-    fn address(&self) -> AddressInfo {
-        AddressInfo {
+    fn address(&self) -> Address {
+        Address {
             session_dir: self.folder.path().display().to_string(),
             socket: self.folder.socket().display().to_string(),
             store: self.region.place().to_owned(),

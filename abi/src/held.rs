@@ -17,11 +17,11 @@ std::thread_local! {
 }
 
 /// The guard of a lock under which nothing blocks.
-pub(crate) struct Held<'a, T>(MutexGuard<'a, T>);
+pub struct Held<'a, T>(MutexGuard<'a, T>);
 
 impl<'a, T> Held<'a, T> {
     /// This thread has just locked it.
-    pub(crate) fn new(guard: MutexGuard<'a, T>) -> Held<'a, T> {
+    pub fn new(guard: MutexGuard<'a, T>) -> Held<'a, T> {
         #[cfg(debug_assertions)]
         HERE.set(HERE.get() + 1);
         Held(guard)
@@ -51,7 +51,7 @@ impl<T> Drop for Held<'_, T> {
 
 /// Panics when this thread holds such a lock: `doing` is not to be done under one.
 #[inline]
-pub(crate) fn none_here(doing: &str) {
+pub fn none_here(doing: &str) {
     #[cfg(debug_assertions)]
     assert_eq!(HERE.get(), 0, "{doing} under a lock");
     let _ = doing;

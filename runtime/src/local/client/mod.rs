@@ -32,8 +32,8 @@ pub(crate) use life::install;
 pub(crate) use running::{Claimed, Unfit};
 
 use super::inbox::{Inbox, Stop};
+use crate::abi::held::{Held, none_here};
 use crate::abi::{Answer, Fault, Question};
-use crate::held::{Held, none_here};
 use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
 use mobula_fds as fds;

@@ -19,6 +19,12 @@
 use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
+#[doc(hidden)] // For whoever is behind the table.
+pub mod held;
+mod name;
+
+pub use name::{shorten, task_name};
+
 /// The version of everything in this file. A library and a loader that differ refuse each other with a sentence.
 pub const ABI_VERSION: u32 = 5;
 
@@ -406,7 +412,7 @@ pub enum Question {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// To `Init`.
-    Address(AddressInfo),
+    Address(Address),
     /// To `Errors`.
     Errors(Vec<Failure>),
     /// To either question about resources: name and amount, sorted by name.
@@ -458,9 +464,9 @@ pub struct InitOptions {
     pub ignore_reinit: bool,
 }
 
-/// What `init` returns.
+/// Where a runtime is and what it has, as it answers `init`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AddressInfo {
+pub struct Address {
     /// The session's folder.
     pub session_dir: String,
     /// The runtime's socket.

@@ -71,12 +71,6 @@ pub unsafe fn attach(attach: abi::Attach, role: u32, cell: u64) -> Result<Hooks,
     Ok(unsafe { hooks.read() })
 }
 
-/// Attaches this crate as it is linked into a plain program.
-pub(super) fn attach_this_crate() -> Result<(), String> {
-    // SAFETY: it is this crate's attach function, and the executable is never unloaded.
-    unsafe { attach(crate::mobula_attach, Tenant::PROGRAM, 0) }.map(drop)
-}
-
 /// Attaches a library whose attach function is only known as an address, as `dlsym` gives it.
 ///
 /// # Errors
@@ -351,7 +345,7 @@ fn locate(address: *const c_void, name: &[u8]) -> Fallible<Function> {
     let unknown = || Box::new(Fault::Refused { message: message.into() });
     let info = library_of(address).ok_or_else(unknown)?;
     let offset = (address as u64).checked_sub(info.dli_fbase as u64).ok_or_else(unknown)?;
-    let name = crate::remote::task_name(&String::from_utf8_lossy(name));
+    let name = crate::abi::task_name(&String::from_utf8_lossy(name));
     if program_base() == Some(info.dli_fbase as usize) {
         return Ok(Function { library: String::new(), offset, name });
     }
