@@ -1,6 +1,6 @@
 //! Answers to what a running cell asks: a line from standard input.
 
-use crate::render::Screen;
+use crate::show::render::Screen;
 use mobula_session::{Evaluator, InputReader, InputRequest};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;

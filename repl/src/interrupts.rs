@@ -7,7 +7,7 @@
 //!
 //! The cell host and the workers are in process groups of their own, so the terminal sends Ctrl-C to this process alone.
 
-use crate::render::Screen;
+use crate::show::render::Screen;
 use crossbeam::channel::{Receiver, bounded};
 use mobula_session::Evaluator;
 use signal_hook::consts::SIGINT;
@@ -112,7 +112,7 @@ impl Drop for Interrupts {
 mod tests {
     use super::*;
     use crate::fake::Fake;
-    use crate::render::tests::on_paper;
+    use crate::show::render::tests::on_paper;
     use signal_hook::low_level::raise;
     use std::time::Duration;
 

@@ -10,33 +10,20 @@
 //! Standard output is what the cells print and their results. Errors and notices are on standard error.
 
 mod ask;
-mod colour;
 mod commands;
-mod complete;
-mod editor;
 #[cfg(test)]
 mod fake;
-mod highlight;
-mod history;
-mod input;
 mod interrupts;
-mod json_span;
-mod lex;
-mod notebook;
-mod outputs;
-mod page;
-mod pager;
-mod pipe;
-mod render;
-pub mod repl;
+mod prompt;
 mod runner;
 pub mod script;
+mod show;
 
-pub use colour::ColorChoice;
-pub use history::HistoryChoice;
-pub use notebook::NotebookError;
-pub use pipe::PipeError;
-pub use repl::{ReplError, ReplOptions};
+pub use prompt::history::HistoryChoice;
+pub use prompt::repl::{self, ReplError, ReplOptions};
+pub use script::notebook::NotebookError;
+pub use script::pipe::PipeError;
+pub use show::colour::ColorChoice;
 
 /// How a REPL or a script ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Running one cell with everything around it: waiting for the evaluator, Ctrl-C, and the report of a failure.
 
 use crate::interrupts::Interrupts;
-use crate::render::Screen;
+use crate::show::render::Screen;
 use crossbeam::channel::{after, bounded, never};
 use crossbeam::select;
 use mobula_session::{Evaluator, InputReader, Outcome};

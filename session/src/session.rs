@@ -1,16 +1,16 @@
 //! The session as front ends see it: a handle to the evaluator's thread.
 
-use crate::analysis::{Analysis, Known};
-use crate::direct::{self, Direct};
+use crate::analyst::analysis::{Analysis, Known};
+use crate::base::running::Running;
+use crate::cells::{self, Direct};
 use crate::evaluator::Evaluator;
-use crate::evcxr_engine::Evcxr;
+use crate::evcxr::engine::Evcxr;
 use crate::event::{Bundle, CellId, Completions, Event, InputReader, Outcome};
 use crate::host::Host;
 use crate::link::Link;
 use crate::outlet::Outlet;
-use crate::report;
-use crate::running::Running;
-use crate::sources::{Found, Sources};
+use crate::reports::report;
+use crate::reports::sources::{Found, Sources};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -217,7 +217,7 @@ impl Evaluator for Session {
     }
 
     fn complete(&self, code: &str, cursor: usize) -> Completions {
-        direct::complete_command(code, cursor).unwrap_or_else(|| self.inner.analysis.complete(code, cursor))
+        cells::complete_command(code, cursor).unwrap_or_else(|| self.inner.analysis.complete(code, cursor))
     }
 
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fake::Fake;
-use crate::render::tests::{Paper, on_paper};
+use crate::show::render::tests::{Paper, on_paper};
 use serde_json::{Value, json};
 use std::os::unix::fs::{PermissionsExt, symlink};
 

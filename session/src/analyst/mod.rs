@@ -10,15 +10,18 @@
 //! It is given, as if somebody had typed it, what the session has made so far (items as they are, variables with their types) and then
 //! what is being typed. So nothing is evaluated for it, and nothing inferred that the compiler has told already.
 
+pub mod analysis;
 mod library;
+pub mod outline;
+pub mod std_names;
 mod typed;
 
+use crate::analyst::outline::is_part_of_name;
+use crate::analyst::std_names::{Maker, StdNames};
+use crate::base::toolchain::Toolchain;
 use crate::base::{Template, manifest};
 use crate::event::{Bundle, Completion, Completions};
 use crate::host::EmbeddedFile;
-use crate::outline::is_part_of_name;
-use crate::std_names::{Maker, StdNames};
-use crate::toolchain::Toolchain;
 use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
@@ -94,7 +97,7 @@ impl Answer {
 /// Answers questions and never returns, if this process was started for that; returns otherwise. To be called before any thread exists.
 pub fn run_if_asked(files: &[EmbeddedFile]) {
     let Some(folder) = std::env::var_os(ANALYST_ENV).map(PathBuf::from) else { return };
-    crate::library::forget_role(&[ANALYST_ENV]);
+    crate::cellhost::library::forget_role(&[ANALYST_ENV]);
     // Ctrl-C is for the cell, and ends nothing here.
     let _ = rustix::process::setpgid(None, None);
     // In the middle of something it does not read, and so does not see that nobody is left to ask it.

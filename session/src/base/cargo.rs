@@ -1,8 +1,8 @@
 //! Cargo, as it is run here: the manifest of a crate that exists for its dependencies, and a build of it that says how far it is.
 
-use crate::running::Running;
-use crate::toolchain::Toolchain;
-use crate::wrapper;
+use crate::base::running::Running;
+use crate::base::toolchain::Toolchain;
+use crate::evcxr::wrapper;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

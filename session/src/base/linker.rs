@@ -4,7 +4,7 @@
 //! GNU ld 7 ms, gold 4 ms. So each is tried when the template is made.
 
 use super::{Base, Built};
-use crate::toolchain::Toolchain;
+use crate::base::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -10,8 +10,10 @@ mod kept;
 mod linker;
 mod manifest;
 mod project;
+pub mod running;
 mod source;
 mod template;
+pub mod toolchain;
 mod tree;
 
 pub use cache::cache_dir;
@@ -21,7 +23,7 @@ pub use project::Project;
 pub use source::{Tokio, tokio};
 pub use template::{CELL_DEPS, Damage, Template};
 
-use crate::toolchain::Toolchain;
+use crate::base::toolchain::Toolchain;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;

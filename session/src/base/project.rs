@@ -3,8 +3,8 @@
 use super::Built;
 use super::cargo::{self, Line};
 use super::source;
-use crate::running::Running;
-use crate::toolchain::Toolchain;
+use crate::base::running::Running;
+use crate::base::toolchain::Toolchain;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -11,15 +11,19 @@
 //! The thread is the only one that talks to cell hosts and to evcxr's result pipe. Everybody else leaves a wish in
 //! [`Shared`] and rings [`Shared::wake`].
 
+pub mod blocks;
 mod hosts;
 mod output;
+pub mod record;
 mod stdin;
+pub mod stream;
+pub mod wire;
 
 use crate::event::{CellId, InputReader};
 use crate::host::Host;
+use crate::link::record::Record;
 use crate::outlet::Outlet;
-use crate::record::Record;
-use crate::sources::Sources;
+use crate::reports::sources::Sources;
 use hosts::Hosts;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;

@@ -3,10 +3,10 @@
 //! The pipes belong to the front process and outlive any cell host.
 
 use super::Shared;
-use crate::blocks::{Blocks, Shown};
 use crate::event::{CellId, Event, Stream};
+use crate::link::blocks::{Blocks, Shown};
+use crate::link::stream::{Piece, Splitter, half_character};
 use crate::outlet::Outlet;
-use crate::stream::{Piece, Splitter, half_character};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -181,7 +181,7 @@ impl Output {
                 let place = state.sources.find_panic(state.record.library.as_deref(), &panic);
                 let callers = state.sources.callers(&panic);
                 drop(state);
-                let text = crate::report::panic(&panic, place.as_ref(), &callers).plain;
+                let text = crate::reports::report::panic(&panic, place.as_ref(), &callers).plain;
                 Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") }
             }
             Shown::Error(error) => {

@@ -6,11 +6,11 @@ use super::{Complaint, File};
 /// The files that may hold `unsafe`, each with what it does that safe Rust cannot.
 const ALLOWED: &[(&str, &str)] = &[
     ("benches/floors.rs", "an atomic in memory that two processes share"),
-    ("session/src/crash.rs", "a handler of the signals that a crash has"),
-    ("session/src/library.rs", "opens a cell's library and calls into it"),
-    ("session/src/running.rs", "ties a compiler's life to this process, between fork and exec"),
-    ("session/src/settle.rs", "other memory in the place of a library's"),
-    ("session/src/twin.rs", "forks the frozen twin"),
+    ("session/src/cellhost/crash.rs", "a handler of the signals that a crash has"),
+    ("session/src/cellhost/library.rs", "opens a cell's library and calls into it"),
+    ("session/src/base/running.rs", "ties a compiler's life to this process, between fork and exec"),
+    ("session/src/cellhost/settle.rs", "other memory in the place of a library's"),
+    ("session/src/cellhost/twin.rs", "forks the frozen twin"),
     ("abi/src/lib.rs", "the types of the C table's functions"),
     ("src/array.rs", "a view without a lifetime beside its owner"),
     ("src/array/arrow.rs", "memory of ours as arrow's, with its owner"),

@@ -1,0 +1,10 @@
+//! The prompt: what a person types at a terminal, before it is a cell.
+
+pub(crate) mod complete;
+pub(crate) mod editor;
+pub(crate) mod highlight;
+pub mod history;
+pub(crate) mod input;
+pub(crate) mod lex;
+pub(crate) mod pager;
+pub mod repl;

@@ -1,0 +1,343 @@
+//! `mobula run FILE`: a Rust file, as one cell or parted by `// %%`, or the code cells of a notebook in order.
+//!
+//! A Rust file with a `main` is a program: its items are one cell, and the call of `main` is another, whose exit code is that of `mobula`.
+//!
+//! The rules for notebooks are nbclient's. The first cell that fails ends the run, unless it is tagged `raises-error` (or `raises-exception`, nbclient's word for it); a cell with that
+//! tag that does not fail is a failure itself. Cells tagged `skip-execution` and empty ones are left out. Cells that did not run
+//! keep the outputs they had.
+
+pub(crate) mod json_span;
+pub mod notebook;
+pub(crate) mod outputs;
+pub mod pipe;
+
+use crate::interrupts::{Idle, Interrupts};
+use crate::runner::{Readiness, Runner};
+use crate::script::notebook::{CellRun, CodeCell, Notebook, NotebookError};
+use crate::script::outputs::Recorder;
+use crate::show::colour::ColorChoice;
+use crate::show::render::Screen;
+use crate::{Ending, ask, env_broken};
+use mobula_session::script::{self, Script};
+use mobula_session::{Evaluator, Event, Sink};
+use rustix::fs::{Access, access};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The tags of a cell that has to fail: ours, and the one that Jupyter's own tools go by.
+const MUST_FAIL_TAGS: [&str; 2] = ["raises-error", "raises-exception"];
+
+/// The exit code of a program whose `main` panics.
+const PANICKED: u8 = 101;
+
+/// What to run, and how.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// A `.rs` file or an `.ipynb`; `-` for what is read from standard input.
+    pub file: PathBuf,
+    /// Code to run instead of a file.
+    pub code: Option<String>,
+    /// Whether to go on after a cell that fails.
+    pub keep_going: bool,
+    /// Whether to write a notebook back with its outputs.
+    pub save: bool,
+    /// Whether to use colours.
+    pub color: ColorChoice,
+}
+
+/// Why a file was not run, or not written back. A cell that fails is none: see [`Ending`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScriptError {
+    /// The file is neither a script nor a notebook.
+    #[error("`{}` is neither a `.rs` nor an `.ipynb` file", file.display())]
+    UnknownKind {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Only notebooks have a place for outputs.
+    #[error("`{}` is no notebook, so outputs cannot be saved in it", file.display())]
+    NothingToSaveIn {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The file could not be read.
+    #[error("`{}` could not be read", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The notebook cannot be used.
+    #[error("`{}` cannot be run", file.display())]
+    Notebook {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: NotebookError,
+    },
+    /// The notebook could not be written back, which was found out before anything ran.
+    #[error("`{}` cannot be written", file.display())]
+    NotWritable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The cells ran, and the notebook could not be written back. It is as it was.
+    #[error("the outputs could not be saved in `{}`", file.display())]
+    NotSaved {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The notebook is not the one that was run any more, so it was left alone.
+    #[error("`{}` was changed by somebody else while it ran, so the outputs were not saved in it", file.display())]
+    Changed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Ctrl-C could not be taken over.
+    #[error("the interrupt signal could not be handled")]
+    Signal(#[source] io::Error),
+    /// Cells cannot be run here.
+    #[error("{0}")]
+    NotReady(String),
+}
+
+impl ScriptError {
+    /// The exit code for it: 1 when the cells ran and only saving failed, 2 for a file that cannot be run, 3 for an
+    /// environment that is broken.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ScriptError::Changed { .. } | ScriptError::NotSaved { .. } => Ending::CellFailed.exit_code(),
+            ScriptError::Signal(_) | ScriptError::NotReady(_) => env_broken(),
+            _ => 2,
+        }
+    }
+}
+
+/// What a file holds.
+enum Program {
+    Script(Script),
+    Notebook(Notebook),
+}
+
+/// Runs a file and shows its outputs as they come.
+///
+/// The file is read and checked before `start` makes the evaluator, which is shut down before this returns.
+///
+/// # Errors
+/// [`ScriptError`]. A cell that fails is none: see [`Ending`].
+///
+/// ```no_run
+/// # fn session(_: mobula_session::Sink) -> mobula_session::Session { unimplemented!() }
+/// use mobula_repl::script::{run, RunOptions};
+/// let ending = run(RunOptions { file: "tour.ipynb".into(), save: true, ..RunOptions::default() }, session)?;
+/// std::process::exit(ending.exit_code().into());
+/// # Ok::<(), mobula_repl::script::ScriptError>(())
+/// ```
+pub fn run<E: Evaluator + Clone>(options: RunOptions, start: impl FnOnce(Sink) -> E) -> Result<Ending, ScriptError> {
+    run_on(&Screen::standard(options.color), &options, Some(Idle::Die), start)
+}
+
+/// `when_idle` says what Ctrl-C does between cells; without it, signals are left alone.
+fn run_on<E: Evaluator + Clone>(
+    screen: &Screen,
+    options: &RunOptions,
+    when_idle: Option<Idle>,
+    start: impl FnOnce(Sink) -> E,
+) -> Result<Ending, ScriptError> {
+    let program = load(options)?;
+    let recorder = Arc::new(Mutex::new(Recorder::default()));
+    let evaluator = start(tee(screen, &recorder));
+    let interrupts = when_idle.map(|idle| Interrupts::install(evaluator.clone(), screen.clone(), idle)).transpose();
+    let interrupts = interrupts.map_err(ScriptError::Signal)?;
+    let input = Some(ask::reader(evaluator.clone(), screen.clone()));
+    let runner = Runner { evaluator: evaluator.clone(), screen: screen.clone(), interrupts, input };
+    let ending = match runner.ready() {
+        Readiness::Ready => run_program(&runner, &program, &recorder, options),
+        Readiness::Failed(sentence) => Err(ScriptError::NotReady(sentence)),
+        Readiness::Interrupted => Ok(Ending::CellFailed),
+    };
+    evaluator.shutdown();
+    ending
+}
+
+/// Reads the file, and finds out now whether it could be written back.
+fn load(options: &RunOptions) -> Result<Program, ScriptError> {
+    let file = || options.file.clone();
+    if let Some(code) = &options.code {
+        return Ok(Program::Script(script::read(code)));
+    }
+    let extension = options.file.extension().and_then(|extension| extension.to_str());
+    let is_notebook = match extension {
+        Some("ipynb") => true,
+        Some("rs") | None if options.save => return Err(ScriptError::NothingToSaveIn { file: file() }),
+        Some("rs") => false,
+        None if is_stdin(&options.file) => false,
+        _ => return Err(ScriptError::UnknownKind { file: file() }),
+    };
+    let read = if is_stdin(&options.file) { read_stdin() } else { fs::read(&options.file) };
+    let bytes = read.map_err(|source| ScriptError::Unreadable { file: file(), source })?;
+    if !is_notebook {
+        let invalid =
+            |error| ScriptError::Unreadable { file: file(), source: io::Error::new(io::ErrorKind::InvalidData, error) };
+        return String::from_utf8(bytes).map(|text| Program::Script(script::read(&text))).map_err(invalid);
+    }
+    let notebook = Notebook::parse(bytes).map_err(|source| ScriptError::Notebook { file: file(), source })?;
+    if options.save {
+        can_be_replaced(&options.file).map_err(|source| ScriptError::NotWritable { file: file(), source })?;
+    }
+    Ok(Program::Notebook(notebook))
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Events are shown and taken down.
+fn tee(screen: &Screen, recorder: &Arc<Mutex<Recorder>>) -> Sink {
+    let (show, recorder) = (screen.sink(), Arc::clone(recorder));
+    Arc::new(move |event: Event| {
+        recorder.lock().unwrap_or_else(PoisonError::into_inner).event(&event);
+        show(event);
+    })
+}
+
+fn run_program<E: Evaluator + Clone>(
+    runner: &Runner<E>,
+    program: &Program,
+    recorder: &Mutex<Recorder>,
+    options: &RunOptions,
+) -> Result<Ending, ScriptError> {
+    match program {
+        Program::Script(script) => Ok(run_script(runner, script, options.keep_going)),
+        Program::Notebook(notebook) => {
+            let (ending, mut runs) = run_notebook(runner, notebook, recorder, options.keep_going);
+            if options.save {
+                let recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
+                for run in &mut runs {
+                    run.outputs = recorder.outputs(mobula_session::CellId(run.execution_count));
+                }
+                save(&options.file, notebook.text(), &notebook.with_outputs(&runs))?;
+            }
+            Ok(ending)
+        }
+    }
+}
+
+fn run_script<E: Evaluator + Clone>(runner: &Runner<E>, script: &Script, keep_going: bool) -> Ending {
+    let mut ending = Ending::Done;
+    for (code, line) in &script.cells {
+        if runner.run(code).result.is_err() {
+            if script.cells.len() > 1 {
+                runner.screen.notice(&format!("the cell begins on line {line} of the file"));
+            }
+            ending = Ending::CellFailed;
+            if !keep_going {
+                return ending;
+            }
+        }
+    }
+    let Some(program) = script.program else { return ending };
+    let outcome = runner.run_program(program);
+    match outcome.exit {
+        // As a shell sees it.
+        Some(code) => Ending::Exited(code as u8),
+        None if outcome.result.is_err() => Ending::Exited(PANICKED),
+        None => ending,
+    }
+}
+
+/// Runs the cells; those that ran are returned, without their outputs: some may still come.
+fn run_notebook<E: Evaluator + Clone>(
+    runner: &Runner<E>,
+    notebook: &Notebook,
+    recorder: &Mutex<Recorder>,
+    keep_going: bool,
+) -> (Ending, Vec<CellRun>) {
+    let mut runs = Vec::new();
+    let mut ending = Ending::Done;
+    let cells: Vec<(usize, &CodeCell)> =
+        notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell)).collect();
+    for (done, (index, cell)) in cells.iter().enumerate() {
+        if runner.screen.is_terminal() {
+            let first = cell.source.trim().lines().next().unwrap_or_default();
+            runner.screen.notice(&format!("[{}] {first}", runner.evaluator.next_cell()));
+        }
+        let outcome = runner.run(&cell.source);
+        runs.push(CellRun { index: *index, execution_count: outcome.cell.0, outputs: serde_json::Value::Null });
+        if let Err(error) = &outcome.result {
+            recorder.lock().unwrap_or_else(PoisonError::into_inner).error(outcome.cell, error);
+        }
+        let must_fail = MUST_FAIL_TAGS.into_iter().any(|tag| cell.has_tag(tag));
+        if outcome.result.is_err() != must_fail {
+            if must_fail {
+                runner.screen.notice(&format!("cell [{}] is tagged `raises-error` and did not fail", outcome.cell));
+            }
+            ending = Ending::CellFailed;
+            if keep_going {
+                continue;
+            }
+            if let rest @ 1.. = cells.len() - done - 1 {
+                runner
+                    .screen
+                    .notice(&format!("{rest} more {} not run", if rest == 1 { "cell was" } else { "cells were" }));
+            }
+            break;
+        }
+    }
+    (ending, runs)
+}
+
+fn is_to_run(cell: &CodeCell) -> bool {
+    !cell.has_tag("skip-execution") && !cell.source.trim().is_empty()
+}
+
+/// Whether a file can be put in the place of `file`.
+fn can_be_replaced(file: &Path) -> io::Result<()> {
+    let file = fs::canonicalize(file)?;
+    access(&file, Access::WRITE_OK)?;
+    Ok(access(folder_of(&file), Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("/"))
+}
+
+/// Puts `new` in the place of the file, whole or not at all, unless it is no longer `old`. A symbolic link stays one.
+fn save(file: &Path, old: &str, new: &str) -> Result<(), ScriptError> {
+    let not_saved = |source| ScriptError::NotSaved { file: file.to_owned(), source };
+    let target = fs::canonicalize(file).map_err(not_saved)?;
+    if fs::read(&target).map_err(not_saved)? != old.as_bytes() {
+        return Err(ScriptError::Changed { file: file.to_owned() });
+    }
+    replace(&target, new).map_err(not_saved)
+}
+
+fn replace(target: &Path, text: &str) -> io::Result<()> {
+    let mut draft = tempfile::Builder::new().prefix(".mobula-").suffix(".ipynb").tempfile_in(folder_of(target))?;
+    draft.write_all(text.as_bytes())?;
+    draft.as_file().set_permissions(fs::metadata(target)?.permissions())?;
+    draft.as_file().sync_all()?;
+    draft.persist(target)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

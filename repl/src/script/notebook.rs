@@ -1,0 +1,381 @@
+//! Notebook files: reading the code cells, and writing the file back with new outputs.
+//!
+//! Nothing is written that did not change. The file's text is kept, and only the values of `outputs` and
+//! `execution_count` of the cells that ran are replaced in it ([`crate::script::json_span`]), indented as the file is. So metadata,
+//! cell ids, key order, and whatever a later version of the format brings, survive to the byte. Parsing into the types of the
+//! nbformat crate and serialising them again was tried: it drops fields it has no name for.
+//!
+//! Old outputs are never looked at: a notebook is not refused for what it is about to lose.
+
+use crate::script::json_span::{Member, elements, member, members, position, root};
+use nbformat::v4;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use serde_json::ser::PrettyFormatter;
+use std::ops::Range;
+
+/// Why a file cannot be used as a notebook.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotebookError {
+    /// It is no text.
+    #[error("line {line} is not valid UTF-8")]
+    NotText {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// It is no JSON.
+    #[error("line {line}, column {column}: {message}")]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// It is JSON and no notebook.
+    #[error("it is not a notebook: {what}")]
+    NotANotebook {
+        /// What is missing.
+        what: String,
+    },
+    /// Its format is not version 4.
+    #[error("its format is version {version}, and only version 4 can be run{}", if *.version < 4 {
+        "; `jupyter nbconvert --to notebook --inplace FILE` upgrades it"
+    } else {
+        ""
+    })]
+    Version {
+        /// The version it says.
+        version: i64,
+    },
+    /// A part of it is not as the format wants it.
+    #[error("line {line}: {part}: {message}")]
+    Malformed {
+        /// The line on which the part begins, from 1.
+        line: usize,
+        /// Which part: `metadata`, or `cell 3`.
+        part: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// It is for another language.
+    #[error("it is written in {language}, and only Rust can be run")]
+    Language {
+        /// The language it says.
+        language: String,
+    },
+}
+
+/// A notebook, as far as it can be run.
+#[derive(Debug)]
+pub(crate) struct Notebook {
+    text: String,
+    /// One step of indentation; `None` when the file is not indented.
+    indent: Option<String>,
+    pub code_cells: Vec<CodeCell>,
+}
+
+/// A code cell.
+#[derive(Debug)]
+pub(crate) struct CodeCell {
+    pub source: String,
+    tags: Vec<String>,
+    /// Where the cell stands in the file.
+    span: Range<usize>,
+}
+
+/// What running a cell came to, in the words of the file.
+#[derive(Debug)]
+pub(crate) struct CellRun {
+    /// Its index among the code cells.
+    pub index: usize,
+    pub execution_count: u64,
+    pub outputs: Value,
+}
+
+impl CodeCell {
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|t| t == tag)
+    }
+}
+
+impl Notebook {
+    /// Reads the content of a notebook file.
+    pub fn parse(bytes: Vec<u8>) -> Result<Notebook, NotebookError> {
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            NotebookError::NotText { line: 1 + good.iter().filter(|b| **b == b'\n').count() }
+        })?;
+        serde_json::from_str::<IgnoredAny>(&text).map_err(|error| syntax(&error))?;
+        let whole = root(&text);
+        check_version(&text, &whole)?;
+        check_language(&text, &whole)?;
+        let cells = member(&text, &whole, "cells").filter(|cells| text[cells.value.clone()].starts_with('['));
+        let Some(cells) = cells else {
+            return Err(NotebookError::NotANotebook { what: "it has no list `cells`".to_owned() });
+        };
+        let mut code_cells = Vec::new();
+        for (index, span) in elements(&text, &cells.value).into_iter().enumerate() {
+            code_cells.extend(code_cell(&text, index, span)?);
+        }
+        let indent = indent_of(&text, &whole);
+        Ok(Notebook { text, indent, code_cells })
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text of the file with the outputs of `runs`, each cell at most once.
+    pub fn with_outputs(&self, runs: &[CellRun]) -> String {
+        let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+        for run in runs {
+            let span = &self.code_cells[run.index].span;
+            let outputs = member(&self.text, span, "outputs");
+            let count = member(&self.text, span, "execution_count");
+            if let Some(outputs) = &outputs {
+                edits.push((outputs.value.clone(), self.render(outputs, &run.outputs)));
+            }
+            match (count, outputs) {
+                (Some(count), _) => edits.push((count.value, run.execution_count.to_string())),
+                (None, Some(outputs)) => {
+                    let before = format!("\"execution_count\": {},{}", run.execution_count, self.line_break(&outputs));
+                    edits.push((outputs.start..outputs.start, before));
+                }
+                (None, None) => {}
+            }
+        }
+        edits.sort_by_key(|(range, _)| (range.start, range.end));
+        let mut written = String::with_capacity(self.text.len());
+        let mut at = 0;
+        for (range, new) in edits {
+            written.push_str(&self.text[at..range.start]);
+            written.push_str(&new);
+            at = range.end;
+        }
+        written + &self.text[at..]
+    }
+
+    /// `value` as it is written in the place of `member`.
+    fn render(&self, member: &Member, value: &Value) -> String {
+        let Some(indent) = &self.indent else { return value.to_string() };
+        let mut bytes = Vec::new();
+        let formatter = PrettyFormatter::with_indent(indent.as_bytes());
+        let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+        if value.serialize(&mut serializer).is_err() {
+            return value.to_string();
+        }
+        // A JSON text has line breaks only between its parts, never in a string.
+        String::from_utf8_lossy(&bytes).replace('\n', &self.line_break(member))
+    }
+
+    /// What stands between the members of the object that `member` belongs to.
+    fn line_break(&self, member: &Member) -> String {
+        let before = &self.text[..member.start];
+        let space = &before[before.trim_end_matches([' ', '\t']).len()..];
+        if self.indent.is_some() { format!("\n{space}") } else { String::new() }
+    }
+}
+
+/// serde_json puts the position behind its message; here it goes before.
+fn syntax(error: &serde_json::Error) -> NotebookError {
+    let message = error.to_string();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    NotebookError::Syntax { line: error.line(), column: error.column(), message: message[..end].to_owned() }
+}
+
+fn check_version(text: &str, whole: &Range<usize>) -> Result<(), NotebookError> {
+    let not = |what: &str| NotebookError::NotANotebook { what: what.to_owned() };
+    let version = member(text, whole, "nbformat").ok_or_else(|| not("it has no number `nbformat`"))?;
+    let version: i64 = text[version.value].parse().map_err(|_| not("its `nbformat` is no number"))?;
+    if version == 4 { Ok(()) } else { Err(NotebookError::Version { version }) }
+}
+
+/// The kernel's name says nothing here: `mobula` is the kernel. A notebook that names no language is taken for Rust.
+fn check_language(text: &str, whole: &Range<usize>) -> Result<(), NotebookError> {
+    let Some(metadata) = member(text, whole, "metadata") else { return Ok(()) };
+    let read: v4::Metadata = serde_json::from_str(&text[metadata.value.clone()]).map_err(|error| {
+        let (line, _) = position(text, metadata.start);
+        NotebookError::Malformed { line, part: "metadata".to_owned(), message: reason(&error) }
+    })?;
+    let language = read.kernelspec.and_then(|spec| spec.language).or(read.language_info.map(|info| info.name));
+    match language {
+        Some(language) if !language.eq_ignore_ascii_case("rust") => Err(NotebookError::Language { language }),
+        _ => Ok(()),
+    }
+}
+
+/// The cell at `span` if it is one of code. `index` is its place among all cells.
+fn code_cell(text: &str, index: usize, span: Range<usize>) -> Result<Option<CodeCell>, NotebookError> {
+    let cell: v4::Cell = serde_json::from_str(&without_outputs(text, &span)).map_err(|error| {
+        let (line, _) = position(text, span.start);
+        NotebookError::Malformed { line, part: format!("cell {}", index + 1), message: reason(&error) }
+    })?;
+    Ok(match cell {
+        v4::Cell::Code { source, metadata, .. } => {
+            Some(CodeCell { source: source.concat(), tags: metadata.tags.unwrap_or_default(), span })
+        }
+        v4::Cell::Markdown { .. } | v4::Cell::Raw { .. } => None,
+    })
+}
+
+/// The text of a cell with an empty list of outputs, and without an id: the ids of others are their business.
+fn without_outputs(text: &str, span: &Range<usize>) -> String {
+    let kept: Vec<String> = members(text, span)
+        .into_iter()
+        .filter(|member| member.name != "id")
+        .map(|Member { name, start, value }| match name.as_str() {
+            "outputs" if text[value.clone()].starts_with('[') => "\"outputs\":[]".to_owned(),
+            _ => text[start..value.end].to_owned(),
+        })
+        .collect();
+    // What is no object stays what it is, for the error to name it.
+    if text[span.clone()].starts_with('{') { format!("{{{}}}", kept.join(",")) } else { text[span.clone()].to_owned() }
+}
+
+/// serde_json's message without a position: that of a part means nothing in the whole.
+fn reason(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let end = message.rfind(" at line ").unwrap_or(message.len());
+    message[..end].to_owned()
+}
+
+/// The indentation of the first member.
+fn indent_of(text: &str, whole: &Range<usize>) -> Option<String> {
+    let first = members(text, whole).first()?.start;
+    let space = text[whole.start + 1..first].rsplit_once('\n')?.1;
+    (!space.is_empty()).then(|| space.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Written by Python's nbformat 5.10: with old outputs, and with those that [`runs`] has.
+    const BEFORE: &str = include_str!("../../fixtures/before.ipynb");
+    const AFTER: &str = include_str!("../../fixtures/after.ipynb");
+
+    fn parse(text: &str) -> Result<Notebook, NotebookError> {
+        Notebook::parse(text.as_bytes().to_vec())
+    }
+
+    fn refusal(text: &str) -> String {
+        parse(text).unwrap_err().to_string()
+    }
+
+    fn notebook_of(cell: &str) -> String {
+        format!("{{\"nbformat\": 4, \"nbformat_minor\": 5, \"metadata\": {{}}, \"cells\": [{cell}]}}")
+    }
+
+    fn runs() -> Vec<CellRun> {
+        let stream = json!({"name": "stdout", "output_type": "stream", "text": ["é\u{1b}[1m\u{7f} \"x\"\n", "b"]});
+        let result = json!({
+            "data": {"application/json": {"a": [1, {}], "b": []}, "image/png": "QUJD", "text/plain": ["1"]},
+            "execution_count": 1,
+            "metadata": {"image/png": {"width": 3}},
+            "output_type": "execute_result",
+        });
+        let error = json!({"ename": "Panic", "evalue": "odd", "output_type": "error", "traceback": ["a", ""]});
+        vec![
+            CellRun { index: 0, execution_count: 1, outputs: json!([stream, result]) },
+            CellRun { index: 1, execution_count: 2, outputs: json!([]) },
+            CellRun { index: 2, execution_count: 3, outputs: json!([error]) },
+        ]
+    }
+
+    #[test]
+    fn a_notebook_that_jupyter_wrote_is_written_as_jupyter_would() {
+        let notebook = parse(BEFORE).unwrap();
+        assert_eq!(notebook.with_outputs(&runs()), AFTER);
+    }
+
+    #[test]
+    fn a_notebook_of_which_nothing_ran_is_the_same_to_the_byte() {
+        for text in [BEFORE, AFTER] {
+            assert_eq!(parse(text).unwrap().with_outputs(&[]), text);
+        }
+    }
+
+    #[test]
+    fn code_cells_have_their_source_and_tags() {
+        let notebook = parse(BEFORE).unwrap();
+        let sources: Vec<&str> = notebook.code_cells.iter().map(|cell| cell.source.as_str()).collect();
+        assert_eq!(sources, ["let x = \"é\\n\";\nx", "let quiet = 1;", "panic!(\"odd\")", "not_run()"]);
+        assert!(notebook.code_cells[2].has_tag("raises-error"));
+        assert!(!notebook.code_cells[0].has_tag("raises-error"));
+    }
+
+    #[test]
+    fn other_styles_of_writing_are_kept() {
+        let cell = "{\"cell_type\":\"code\",\"source\":\"1\",\"metadata\":{},\"later\":1.50e0,\"outputs\":[ ],\"execution_count\":null}";
+        let compact = notebook_of(cell);
+        let run = CellRun { index: 0, execution_count: 7, outputs: json!([{"a": 1}]) };
+        let written = parse(&compact).unwrap().with_outputs(&[run]);
+        assert_eq!(written, compact.replace("[ ]", "[{\"a\":1}]").replace("null", "7"));
+
+        let tabs = "{\n\t\"nbformat\": 4,\n\t\"cells\": [\n\t\t{\n\t\t\t\"cell_type\": \"code\",\n\t\t\t\"metadata\": {},\n\t\t\t\"source\": [],\n\t\t\t\"outputs\": []\n\t\t}\n\t]\n}";
+        let run = CellRun { index: 0, execution_count: 7, outputs: json!([1]) };
+        let written = parse(tabs).unwrap().with_outputs(&[run]);
+        let expected = "\"execution_count\": 7,\n\t\t\t\"outputs\": [\n\t\t\t\t1\n\t\t\t]";
+        assert_eq!(written, tabs.replace("\"outputs\": []", expected));
+    }
+
+    #[test]
+    fn the_place_of_a_mistake_is_named() {
+        assert_eq!(refusal("{\n \"cells\": [}\n"), "line 2, column 12: expected value");
+        assert_eq!(refusal(""), "line 1, column 0: EOF while parsing a value");
+        let cell = "\n{\"cell_type\": \"raw\", \"metadata\": {}, \"source\": \"\"},\n\n{\"cell_type\": \"code\", \"outputs\": [], \"source\": \"\"}";
+        assert_eq!(refusal(&notebook_of(cell)), "line 4: cell 2: missing field `metadata`");
+        let bytes = [notebook_of("").as_bytes(), b"\n\xff"].concat();
+        assert_eq!(Notebook::parse(bytes).unwrap_err().to_string(), "line 2 is not valid UTF-8");
+    }
+
+    #[test]
+    fn what_is_no_notebook_is_refused_with_the_reason() {
+        assert_eq!(refusal("[1]"), "it is not a notebook: it has no number `nbformat`");
+        assert_eq!(refusal("{\"nbformat\": 4}"), "it is not a notebook: it has no list `cells`");
+        assert!(
+            refusal("{\"nbformat\": 3, \"worksheets\": []}")
+                .starts_with("its format is version 3, and only version 4 can be run; `jupyter")
+        );
+        assert_eq!(refusal("{\"nbformat\": 5}"), "its format is version 5, and only version 4 can be run");
+    }
+
+    #[test]
+    fn another_language_is_refused_by_its_name() {
+        let with = |metadata: &str| {
+            format!("{{\"nbformat\": 4, \"nbformat_minor\": 5, \"metadata\": {metadata}, \"cells\": []}}")
+        };
+        let python =
+            with("{\"kernelspec\": {\"name\": \"python3\", \"display_name\": \"Python 3\", \"language\": \"python\"}}");
+        assert_eq!(refusal(&python), "it is written in python, and only Rust can be run");
+        assert_eq!(
+            refusal(&with("{\"language_info\": {\"name\": \"julia\"}}")),
+            "it is written in julia, and only Rust can be run"
+        );
+        let unknown_kernel =
+            with("{\"kernelspec\": {\"name\": \"x\", \"display_name\": \"X\", \"language\": \"Rust\"}}");
+        assert!(parse(&unknown_kernel).is_ok());
+        assert!(parse(&with("{}")).is_ok());
+    }
+
+    #[test]
+    fn old_outputs_and_ids_that_break_the_rules_are_nobodys_concern() {
+        let cell = "{\"cell_type\": \"code\", \"id\": \"\", \"metadata\": {}, \"source\": \"1\", \"outputs\": [{\"output_type\": \"odd\"}]}";
+        let notebook = parse(&notebook_of(&format!("{cell}, {cell}"))).unwrap();
+        assert_eq!(notebook.code_cells.len(), 2);
+    }
+
+    #[test]
+    fn older_and_newer_minor_versions_are_read() {
+        for minor in [0, 1, 4, 5, 9] {
+            let text = notebook_of("").replace("\"nbformat_minor\": 5", &format!("\"nbformat_minor\": {minor}"));
+            assert!(parse(&text).is_ok(), "4.{minor}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Completion and inspection, from the session's side: a process that knows (see `analyst`), started when it is wanted, started again when
+//! it dies, and ended when nobody has asked it for long. Cells run meanwhile. While it gets ready, completion offers what is known without it (see `outline`).
+
+use crate::analyst::outline;
+use crate::analyst::std_names::StdNames;
+use crate::analyst::{ANALYST_ENV, Answer, Ask, Snapshot};
+use crate::event::{Bundle, Completions};
+use crate::host::Host;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a person waits for an analyst that gets ready, before what is known without it is shown.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// How long for one of which there must be an answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
+/// After so long without a question its memory is given back.
+const UNUSED_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// What has been made in the session, for the analysis. Written by the evaluator after each cell.
+#[derive(Clone, Debug, Default)]
+pub struct Known(Arc<Mutex<Snapshot>>);
+
+impl Known {
+    /// Replaces what is known.
+    pub fn set(&self, snapshot: Snapshot) {
+        *self.lock() = snapshot;
+    }
+
+    fn get(&self) -> Snapshot {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Snapshot> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// The thread that speaks to the process, from outside. It ends with the last of these.
+#[derive(Clone)]
+pub struct Analysis {
+    asks: Sender<(Ask, Sender<Answer>)>,
+    known: Known,
+    ready: Ready,
+}
+
+/// The crates that the analyst has read; `None` while there is none, or it is about to read them.
+#[derive(Clone, Debug, Default)]
+struct Ready(Arc<Mutex<Option<Deps>>>);
+
+/// As in [`Snapshot`].
+type Deps = Vec<(String, String)>;
+
+impl Ready {
+    fn set(&self, deps: Option<Deps>) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = deps;
+    }
+
+    fn is_for(&self, snapshot: &Snapshot) -> bool {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() == Some(&snapshot.deps)
+    }
+}
+
+impl Analysis {
+    /// Starts the thread. It starts nothing before it is warmed or asked.
+    pub fn start(host: &dyn Host, known: Known) -> Analysis {
+        let (asks, inbox) = unbounded();
+        let folder = host.session_dir().join("analysis");
+        let ready = Ready::default();
+        let told = ready.clone();
+        // Without a thread, every question finds that nothing is known.
+        let _ = std::thread::Builder::new().name("mobula-analysis".into()).spawn(move || serve(&folder, &inbox, &told));
+        Analysis { asks, known, ready }
+    }
+
+    /// Has it load what it will need.
+    pub fn warm(&self) {
+        let (reply, _) = bounded(1);
+        let _ = self.asks.send((Ask::Warm(self.known.get()), reply));
+    }
+
+    /// What could stand at byte `cursor`.
+    pub fn complete(&self, code: &str, cursor: usize) -> Completions {
+        let snapshot = self.known.get();
+        let patience = if self.ready.is_for(&snapshot) { ANSWERS_WITHIN } else { PATIENCE };
+        let Some(answer) = self.ask(Ask::Complete(snapshot.clone(), code.to_owned(), cursor)) else {
+            return Analysis::at_once(&snapshot, code, cursor);
+        };
+        let is_known = |answer: &Answer| answer.why_not.is_none();
+        if let Some(answer) = answer.recv_timeout(patience).ok().filter(is_known) {
+            return answer.completions();
+        }
+        let at_once = Analysis::at_once(&snapshot, code, cursor);
+        if !at_once.items.is_empty() {
+            return at_once;
+        }
+        // Nothing is known at once of what is in a module or a type.
+        answer.recv_timeout(ANSWERS_WITHIN).ok().filter(is_known).map_or(at_once, Answer::completions)
+    }
+
+    fn at_once(snapshot: &Snapshot, code: &str, cursor: usize) -> Completions {
+        outline::complete(snapshot, &StdNames::kept(), code, cursor)
+    }
+
+    /// What is known of the name at byte `cursor`. If the analyst is not ready within `patience`, that is what the person is told.
+    ///
+    /// # Errors
+    /// Why nothing can be known.
+    pub fn inspect(&self, code: &str, cursor: usize, patience: Option<Duration>) -> Result<Option<Bundle>, String> {
+        let snapshot = self.known.get();
+        let is_ready = self.ready.is_for(&snapshot);
+        let answer = self.ask(Ask::Inspect(snapshot, code.to_owned(), cursor)).ok_or("the session has ended")?;
+        let answer = match patience.filter(|_| !is_ready) {
+            None => answer.recv().map_err(|_| "the session has ended".to_owned())?,
+            Some(patience) => answer.recv_timeout(patience).map_err(
+                |_| "the documentation is being read, which takes some seconds once in a session; ask again then",
+            )?,
+        };
+        match answer.why_not {
+            Some(why) => Err(why),
+            None => Ok(answer.bundle()),
+        }
+    }
+
+    /// As a front end asks that shows a note beside the code.
+    pub fn note_on(&self, code: &str, cursor: usize) -> Option<Bundle> {
+        self.inspect(code, cursor, Some(PATIENCE)).unwrap_or_else(|why| Some(Bundle::text(why)))
+    }
+
+    fn ask(&self, ask: Ask) -> Option<Receiver<Answer>> {
+        let (reply, answer) = bounded(1);
+        self.asks.send((ask, reply)).ok()?;
+        Some(answer)
+    }
+}
+
+fn serve(folder: &PathBuf, inbox: &Receiver<(Ask, Sender<Answer>)>, ready: &Ready) {
+    let mut analyst: Option<Process> = None;
+    loop {
+        let next = match &analyst {
+            Some(_) => inbox.recv_timeout(UNUSED_MAX),
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match next {
+            Ok((ask, reply)) => {
+                let mut answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
+                if answer.is_none() {
+                    // There was none, or it had died before it was asked.
+                    ready.set(None);
+                    analyst = Process::start(folder).ok();
+                    answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
+                }
+                if answer.is_none() {
+                    // It died of this question; the next one finds a new one.
+                    analyst = None;
+                }
+                ready.set(analyst.as_ref().map(|_| ask.snapshot().deps.clone()));
+                let _ = reply.send(answer.unwrap_or_default());
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                analyst = None;
+                ready.set(None);
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+struct Process {
+    child: Child,
+    asks: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(folder: &PathBuf) -> std::io::Result<Process> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env(ANALYST_ENV, folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn()?;
+        let (asks, answers) = (child.stdin.take(), child.stdout.take());
+        match (asks, answers) {
+            (Some(asks), Some(answers)) => Ok(Process { child, asks, answers: BufReader::new(answers) }),
+            _ => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Option<Answer> {
+        let text = serde_json::to_string(ask).ok()?;
+        writeln!(self.asks, "{text}").ok()?;
+        let mut line = String::new();
+        match self.answers.read_line(&mut line) {
+            Ok(1..) => serde_json::from_str(&line).ok(),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,69 @@
+//! The cell host's process, as this process's child: commands go into its standard input, and when a library has run, a line comes
+//! back.
+
+use crate::cellhost::CHILD_ENV;
+use crate::host::Host;
+use crate::link::wire::SOCKET_ENV;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+
+/// The line that says that a library has run.
+const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+
+/// The process. Dropping it closes its standard input, which ends it.
+pub struct Child {
+    process: std::process::Child,
+    commands: Option<ChildStdin>,
+    results: BufReader<ChildStdout>,
+}
+
+impl Child {
+    /// Starts it. `arguments`: what it takes its own name and arguments to be.
+    ///
+    /// # Errors
+    /// A sentence: this program cannot be started again.
+    pub fn start(host: &dyn Host, socket: &Path, arguments: &[OsString]) -> Result<Child, String> {
+        let explain = |error: std::io::Error| format!("the process that runs the cells cannot be started: {error}");
+        let program = std::env::current_exe().map_err(explain)?;
+        let mut command = Command::new(program);
+        if let Some((name, rest)) = arguments.split_first() {
+            command.arg0(name).args(rest);
+        }
+        command.envs(host.cell_host_env()).env(SOCKET_ENV, socket).env(CHILD_ENV, "1");
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(explain)?;
+        let (commands, results) = (process.stdin.take(), process.stdout.take());
+        let results = results.ok_or("the process that runs the cells has no output")?;
+        Ok(Child { process, commands, results: BufReader::new(results) })
+    }
+
+    /// Has a library's function run, and waits until it has.
+    ///
+    /// # Errors
+    /// The process, and whoever could take its place, is gone.
+    pub fn run(&mut self, library: &Path, function: &str, word: u32) -> Result<(), String> {
+        let gone = || "it is gone".to_owned();
+        let commands = self.commands.as_mut().ok_or_else(gone)?;
+        writeln!(commands, "RUN {function} {word} {}", library.display()).map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        loop {
+            line.clear();
+            match self.results.read_line(&mut line) {
+                Ok(0) => return Err(gone()),
+                Ok(_) if line.trim_end() == COMPLETE => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        // A twin may have taken its place; what is left to wait for is this one.
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,764 @@
+//! The lines of a cell that begin with `:`.
+
+use super::book::{Lost, Standing, Variable};
+use super::cut::cut;
+use super::dep::{self, Dep};
+use super::plan::Planned;
+use super::program::Program;
+use super::{Clock, Direct, cargo_error, foreign, listing};
+use crate::base::{self, Base, Built, Damage, Project};
+use crate::cells::completeness::next_line_between;
+use crate::event::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
+use crate::reports::report::plain_error;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Name, arguments and meaning of each.
+const COMMANDS: [(&str, &str, &str); 15] = [
+    (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
+    (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
+    (":vars", "", "the variables, with their types and sizes"),
+    (":items", "", "the functions, types and other items, the cells they come from, and what waits"),
+    (":keep", "[on|off]", "whether a cell that is run again keeps the items that it does not have any more"),
+    (":type", "EXPRESSION", "the type of an expression, which is not run"),
+    (":doc", "NAME", "the documentation of a name"),
+    (":warnings", "", "show the compiler's warnings about your code; again, to stop"),
+    (":explain", "[CODE]", "the compiler's explanation of its last error, or of a code"),
+    (":opt", "[LEVEL]", "how cells are optimised: 0 to 3; without a level, as each needs it"),
+    (":memory", "[SIZE]", "how much more memory a cell may take, such as `4 GiB`; without a size, no limit"),
+    (":timing", "", "show after each cell where its time went; again, to stop"),
+    (":checkpoint", "", "what the copies that keep your variables safe have cost"),
+    (":reset", "", "forget all variables, items and imports"),
+    (":help", "", "this list"),
+];
+
+/// The name that the expression of `:type` gets.
+const ASKED: &str = "mobula_asked";
+
+/// How many cells `:checkpoint` speaks of.
+const CHECKPOINTS: usize = 10;
+
+/// A cell's commands, and the rest of it with empty lines in their place. A command stands outside of brackets, texts and comments; a `:dep` goes on for as
+/// long as a bracket is open in it.
+pub fn apart(code: &str) -> (Vec<String>, String) {
+    let mut commands: Vec<String> = Vec::new();
+    let mut rest = String::with_capacity(code.len());
+    let (mut code, mut goes_on) = (code, false);
+    while !code.is_empty() {
+        let line = code.find('\n').map_or(code, |end| &code[..=end]);
+        let is_command =
+            || line.trim_start().strip_prefix(':').is_some_and(|word| word.starts_with(char::is_alphabetic));
+        match commands.last_mut().filter(|_| goes_on) {
+            Some(command) => command.extend(["\n", line.trim()]),
+            None if is_command() => commands.push(line.trim().to_owned()),
+            None => {
+                let (passed, after) = code.split_at(next_line_between(code));
+                rest.push_str(passed);
+                code = after;
+                continue;
+            }
+        }
+        goes_on = commands.last().is_some_and(|command| goes_on_after(command));
+        rest.extend(line.chars().filter(|c| *c == '\n'));
+        code = &code[line.len()..];
+    }
+    (commands, rest)
+}
+
+/// The rest of a cell without its commands, and whether the last of these goes on.
+pub fn without_commands(code: &str) -> (String, bool) {
+    let (commands, rest) = apart(code);
+    let goes_on = rest.trim().is_empty() && commands.last().is_some_and(|command| goes_on_after(command));
+    (rest, goes_on)
+}
+
+/// Whether the next line belongs to `command`, too.
+fn goes_on_after(command: &str) -> bool {
+    dep_argument(command).is_some_and(dep::goes_on)
+}
+
+/// A command's name and its argument; `:opt = 2` is `:opt 2`.
+fn split(line: &str) -> (&str, &str) {
+    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
+    let (name, argument) = line.split_at(end);
+    let argument = argument.trim();
+    (name, argument.strip_prefix('=').unwrap_or(argument).trim())
+}
+
+/// What follows `:dep`, or what is the same elsewhere.
+fn dep_argument(line: &str) -> Option<&str> {
+    let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    matches!(name, ":dep" | ":add").then_some(argument)
+}
+
+/// Without a comment at its end.
+fn uncommented(line: &str) -> &str {
+    let mut ends = line.match_indices("//").map(|(at, _)| at);
+    let is_comment =
+        |at: &usize| line[..*at].matches('"').count().is_multiple_of(2) && line[..*at].ends_with([' ', ';']);
+    ends.find(is_comment).map_or(line, |at| line[..at].trim_end())
+}
+
+/// Whether there is a command of this name, without its colon.
+pub fn is_known(name: &str) -> bool {
+    COMMANDS.iter().any(|(known, ..)| known[1..] == *name)
+}
+
+/// The word that is spelled most alike.
+pub fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let most = (word.chars().count() / 3).max(1);
+    among.map(|other| (distance(&word, other), other)).filter(|(away, _)| *away <= most).min().map(|(_, other)| other)
+}
+
+/// How many letters have to be changed, put in or taken away.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.iter().enumerate() {
+            let change = before + usize::from(a != *b);
+            before = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(before + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// The commands that could stand at byte `cursor`; `None` where none can.
+pub fn complete(code: &str, cursor: usize) -> Option<Completions> {
+    let before = code.get(..cursor)?;
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let start = start + (before[start..].len() - before[start..].trim_start().len());
+    let word = before[start..].strip_prefix(':').filter(|word| word.chars().all(char::is_alphanumeric))?;
+    let fitting = COMMANDS.iter().filter(|(name, ..)| name[1..].starts_with(word));
+    let items = fitting.map(|(name, _, means)| Completion {
+        code: (*name).into(),
+        kind: "command".into(),
+        label: format!("{name}: {means}"),
+    });
+    Some(Completions { start, end: cursor, items: items.collect() })
+}
+
+/// What commands change about how the session answers.
+#[derive(Debug, Default)]
+pub struct Habits {
+    /// Show warnings.
+    pub warnings: bool,
+    /// Show where the time of each cell went.
+    pub timing: bool,
+    /// Cells and what their checkpoints cost, in microseconds.
+    pub checkpoints: Vec<(CellId, u64)>,
+    /// The code of the last compile error.
+    pub last_error: Option<String>,
+    /// It was said already that checkpoints are slow.
+    pub warned: bool,
+    /// Items that a cell does not have any more, when it is run again, stay.
+    pub keeps: bool,
+    /// The network is not asked for crates.
+    pub offline: bool,
+    /// It was said already how a `main` is run.
+    pub told_main: bool,
+}
+
+/// A checkpoint that takes longer is worth a word.
+const CHECKPOINT_SLOW: Duration = Duration::from_millis(100);
+
+impl Habits {
+    /// A cell has ended.
+    pub fn note(&mut self, cell: CellId, result: &Result<(), CellError>, phases: &[Phase]) {
+        if let Some(phase) = phases.iter().find(|phase| phase.name == "checkpoint") {
+            self.checkpoints.push((cell, phase.took.as_micros() as u64));
+            let excess = self.checkpoints.len().saturating_sub(CHECKPOINTS);
+            self.checkpoints.drain(..excess);
+        }
+        if let Err(error) = result
+            && error.name.len() == 5
+            && error.name.starts_with('E')
+        {
+            self.last_error = Some(error.name.clone());
+        }
+    }
+}
+
+/// A type as people write it: without the paths of the standard library and of the session's own crates.
+pub fn brief(ty: &str) -> String {
+    let mut out = String::with_capacity(ty.len());
+    let mut word = String::new();
+    let mut chars = ty.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+        } else if c == ':' && chars.peek() == Some(&':') && !word.is_empty() {
+            chars.next();
+            word.clear();
+        } else {
+            out.push_str(&word);
+            word.clear();
+            out.push(c);
+        }
+    }
+    out + &word
+}
+
+impl Direct {
+    /// Carries out a cell's commands: first all `:dep`s, built at once, then the others in order. Whatever one of those comes to, the others
+    /// are carried out; the first error is the cell's.
+    pub(super) fn commands(
+        &mut self,
+        cell: CellId,
+        lines: &[String],
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
+        let mut deps = Vec::new();
+        for argument in lines.iter().filter_map(|line| dep_argument(line)) {
+            deps.extend(dep::read(argument, &self.folder).map_err(|error| mistake(&error))?);
+        }
+        self.habits.offline |= lines.iter().any(|line| split(uncommented(line)) == (":offline", "1"));
+        self.add_deps(cell, deps, input)?;
+        let mut result = Ok(());
+        for line in lines.iter().filter(|line| dep_argument(line).is_none()) {
+            let (name, argument) = split(uncommented(line));
+            result = result.and(self.command(cell, name, argument, input));
+        }
+        result
+    }
+
+    fn command(
+        &mut self,
+        cell: CellId,
+        name: &str,
+        argument: &str,
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
+        match (name, argument) {
+            (":vars", "") => self.show_variables(cell, input),
+            (":items", "") => {
+                self.say(cell, &listing::items(&self.book.program));
+                Ok(())
+            }
+            (":keep", word @ ("" | "on" | "off")) => {
+                self.habits.keeps = if word.is_empty() { !self.habits.keeps } else { word == "on" };
+                self.say(cell, if self.habits.keeps { "kept" } else { "not kept" });
+                Ok(())
+            }
+            (":type" | ":t", argument) => self.type_of(cell, argument),
+            (":doc", name) if !name.is_empty() => self.document(cell, name),
+            (":warnings", "") => {
+                self.habits.warnings = !self.habits.warnings;
+                Ok(())
+            }
+            (":explain", code) => self.explain_code(cell, code),
+            (":opt", level) => self.set_speed(cell, level),
+            (":memory", size) => self.limit_memory(size),
+            (":timing", "") => {
+                self.habits.timing = !self.habits.timing;
+                Ok(())
+            }
+            (":checkpoint", "") => {
+                self.say(cell, &self.checkpoints());
+                Ok(())
+            }
+            (":reset" | ":clear", "") => self.forget_everything(),
+            (":help", topic) => {
+                let topic = format!(":{}", topic.trim_start_matches(':'));
+                match COMMANDS.iter().find(|(known, ..)| *known == topic) {
+                    Some(command) => self.say(cell, &help_of(command)),
+                    None => self.say(cell, &help()),
+                }
+                Ok(())
+            }
+            (":quit" | ":exit" | ":q", _) => {
+                self.remark(cell, "`:quit` is for the prompt; a notebook is ended by shutting its kernel down");
+                Ok(())
+            }
+            (":version", _) => {
+                self.say(cell, &format!("mobula {}, {}", env!("CARGO_PKG_VERSION"), self.rustc_in_a_word()));
+                Ok(())
+            }
+            (":toolchain", asked) => {
+                if !asked.is_empty() {
+                    self.remark(cell, "`:toolchain` is passed over: the compiler is the one that `rustc` is where the program was started");
+                }
+                self.say(cell, self.rustc_in_a_word());
+                Ok(())
+            }
+            (":show_deps" | ":toml", _) => {
+                let deps: String =
+                    self.deps.iter().map(|(name, requirement)| format!("{name} = {requirement}\n")).collect();
+                self.say(cell, &format!("[dependencies]\n{deps}"));
+                Ok(())
+            }
+            (":show", _) => {
+                self.say(cell, &listing::items(&self.book.program));
+                Ok(())
+            }
+            (":last_compile_dir", _) => {
+                self.say(cell, &self.host.session_dir().join("cells").to_string_lossy());
+                Ok(())
+            }
+            (":offline", value) => {
+                self.habits.offline = value != "0";
+                Ok(())
+            }
+            (":env", assignment) => self.set_variable_of_environment(cell, assignment, input),
+            (name, _) => match (COMMANDS.iter().find(|(known, ..)| *known == name), foreign::passed_over(name)) {
+                (Some((name, "", _)), _) => Err(mistake(&format!("`{name}` takes no argument"))),
+                (Some((name, arguments, _)), _) => Err(mistake(&format!("write `{name} {arguments}`"))),
+                (None, Some(word)) => {
+                    self.remark(cell, &word);
+                    Ok(())
+                }
+                (None, None) => {
+                    let near = nearest(name, COMMANDS.iter().map(|(known, ..)| *known));
+                    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    Err(mistake(&format!("there is no command `{name}`{hint}; `:help` lists them")))
+                }
+            },
+        }
+    }
+
+    /// `rustc 1.95.0 (…)`
+    fn rustc_in_a_word(&self) -> &str {
+        self.toolchain.version.lines().next().unwrap_or_default()
+    }
+
+    /// A word beside what the cell shows.
+    pub(super) fn remark(&self, cell: CellId, text: &str) {
+        self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") });
+    }
+
+    /// `:env NAME=VALUE`, for the cells and the tasks that they start.
+    fn set_variable_of_environment(
+        &mut self,
+        cell: CellId,
+        assignment: &str,
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
+        let Some((name, value)) = assignment.split_once('=').map(|(name, value)| (name.trim(), value.trim())) else {
+            self.remark(cell, "`:env NAME=VALUE` sets a variable of the environment; `std::env::vars()` has them all");
+            return Ok(());
+        };
+        if name.is_empty() || name.contains('\0') || value.contains('\0') {
+            return Err(mistake("write `:env NAME=VALUE`"));
+        }
+        let value = value.trim_matches('"');
+        let result = self.evaluate(
+            cell,
+            &format!("unsafe {{ ::std::env::set_var({name:?}, {value:?}) }};"),
+            &mut Clock::default(),
+        );
+        // What follows in the cell is a run of its own.
+        self.link.begin(cell, input.cloned());
+        result
+    }
+
+    fn say(&self, cell: CellId, text: &str) {
+        self.outlet.put(Event::Text { cell, stream: Stream::Stdout, text: format!("{}\n", text.trim_end()) });
+    }
+
+    /// Prints the variables. Only where they are is known how large they are, so this is a cell like any other.
+    fn show_variables(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
+        if self.book.named().next().is_none() {
+            self.say(cell, "there are no variables");
+            return Ok(());
+        }
+        let rows: String = self.book.named().map(|(name, variable)| row(name, variable, &self.book.program)).collect();
+        let code = format!(
+            "{{ use ::mobula::__private::sizes::{{Owning as _, Plain as _, Weighed, print_variables}}; print_variables(&[{rows}]) }};"
+        );
+        let result = self.evaluate(cell, &code, &mut Clock::default());
+        // What follows in the cell is a run of its own.
+        self.link.begin(cell, input.cloned());
+        result
+    }
+
+    fn type_of(&mut self, cell: CellId, expression: &str) -> Result<(), CellError> {
+        if expression.is_empty() {
+            return Err(mistake("write `:type EXPRESSION`"));
+        }
+        let code = format!("let {ASKED} = {};", expression.trim_end_matches(';'));
+        let mut cut = cut(&code).ok_or_else(|| mistake(&format!("`{expression}` is not an expression")))?;
+        self.book.resolve(&mut cut);
+        let mut planned = Planned::new(&cut, &self.book.variables);
+        planned.plan.puts.clear();
+        let library = self.folders.libraries.join("asked.so");
+        self.sources.add_cell(cell, &code);
+        self.compile_cell(&self.book, cell, &code, &cut, &mut planned, &library)?;
+        let ty = planned.type_of(ASKED).map_or_else(|| "unknown".into(), |ty| brief(&self.book.program.spoken(ty)));
+        self.say(cell, &ty);
+        Ok(())
+    }
+
+    fn document(&self, cell: CellId, name: &str) -> Result<(), CellError> {
+        // `vec!`, `drop()` and IPython's `Vec?` are asked for by their names.
+        let name = name.trim_end_matches(['!', '(', ')', '?']);
+        let found = self.analysis.inspect(name, name.len(), None).map_err(|why| mistake(&why))?;
+        let bundle = found.ok_or_else(|| mistake(&format!("nothing is known of `{name}`")))?;
+        self.outlet.put(Event::Page { cell, bundle });
+        Ok(())
+    }
+
+    fn explain_code(&mut self, cell: CellId, code: &str) -> Result<(), CellError> {
+        let code = match (code, &self.habits.last_error) {
+            ("", None) => return Err(mistake("no error has a code yet; write `:explain E0382`")),
+            ("", Some(last)) => last.clone(),
+            (code, _) => code.to_owned(),
+        };
+        let output = Command::new(&self.base.rustc).args(["--explain", &code]).output();
+        match output {
+            Ok(output) if output.status.success() => {
+                let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+                let mut bundle = Bundle::text(text.as_str());
+                bundle.data.insert("text/markdown".into(), text.into());
+                self.outlet.put(Event::Page { cell, bundle });
+                Ok(())
+            }
+            _ => Err(mistake(&format!("the compiler knows no error `{code}`"))),
+        }
+    }
+
+    fn set_speed(&mut self, cell: CellId, level: &str) -> Result<(), CellError> {
+        match level {
+            "" => {
+                self.speed.asked = None;
+                self.say(cell, "items and cells with loops, closures or chains of calls are optimised (3), other cells are not (0)");
+                Ok(())
+            }
+            "0" | "1" | "2" | "3" | "s" | "z" => {
+                self.speed.asked = Some(level.to_owned());
+                Ok(())
+            }
+            _ => Err(mistake(&format!("`{level}` is no level of optimisation: 0, 1, 2, 3, s or z"))),
+        }
+    }
+
+    fn limit_memory(&mut self, size: &str) -> Result<(), CellError> {
+        let bytes = match size {
+            "" => None,
+            size => {
+                Some(bytes_of(size).ok_or_else(|| mistake(&format!("`{size}` is no size; write `:memory 4 GiB`")))?)
+            }
+        };
+        self.link.limit_memory(bytes);
+        Ok(())
+    }
+
+    fn checkpoints(&self) -> String {
+        if self.habits.checkpoints.is_empty() {
+            return "no cell has run yet".into();
+        }
+        let line = |(cell, us): &(CellId, u64)| format!("cell {cell}: {:.1} ms\n", *us as f64 / 1000.0);
+        self.habits.checkpoints.iter().map(line).collect()
+    }
+
+    fn forget_everything(&mut self) -> Result<(), CellError> {
+        // Numbers go on: libraries of the old ones are still open.
+        self.book = self.book.emptied();
+        self.guard = None;
+        self.child = self.start_child()?;
+        Ok(())
+    }
+
+    /// Adds crates, or builds those on this machine anew that were edited. Whatever fails leaves the session as it was.
+    fn add_deps(&mut self, cell: CellId, added: Vec<Dep>, input: Option<&InputReader>) -> Result<(), CellError> {
+        let mut deps = self.deps.clone();
+        let mut stamps = self.stamps.clone();
+        let mut edited = Vec::new();
+        for dep in added {
+            let known = deps.iter().position(|(known, _)| *known == dep.name);
+            // A name alone asks for no other version than the one that is there.
+            let requirement = match (known, dep.requirement.is_none()) {
+                (Some(at), true) => deps.remove(at).1,
+                (Some(at), false) => {
+                    deps.remove(at);
+                    dep.requirement.unwrap_or_default()
+                }
+                (None, _) => dep.requirement.unwrap_or_else(|| "\"*\"".into()),
+            };
+            if let Some(stamp) = dep::path_of(&requirement).map(|folder| dep::stamp(&folder))
+                && let Some(before) = stamps.insert(dep.name.clone(), stamp)
+                && before != stamp
+            {
+                edited.push(dep.name.replace('-', "_"));
+            }
+            deps.push((dep.name, requirement));
+        }
+        let is_same = deps.len() == self.deps.len() && deps.iter().all(|dep| self.deps.contains(dep));
+        if is_same && edited.is_empty() {
+            return Ok(());
+        }
+        self.rebuild(cell, deps, input)?;
+        self.stamps = stamps;
+        // What is in memory has the layout of before.
+        for name in self.book.lose_values_of(&edited, cell) {
+            self.remark(cell, &format!("`{name}` is gone: its crate was built anew, and its type is another one now"));
+        }
+        Ok(())
+    }
+
+    /// Builds what cells are linked against anew, with these crates, and the items of the session for it.
+    fn rebuild(
+        &mut self,
+        cell: CellId,
+        deps: Vec<(String, String)>,
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
+        let failed = |text: String| plain_error("DepError", &text);
+        let dir = self.deps_dir();
+        let target = dir.join("target");
+        if !target.exists() {
+            self.link_template(&target)?;
+        }
+        let lock = self.project_lock();
+        let project = Project {
+            dir: dir.join("project"),
+            target_dir: target.clone(),
+            krate: format!("{}_{}", base::CRATE, self.bases + 1),
+            deps: self.template.deps_with(&deps),
+            lock: (!lock.is_file()).then(|| self.template.lock()),
+        };
+        let notice = |text: String| self.outlet.put(Event::Notice { text });
+        // What is here already is enough for most; else the network is asked.
+        let build = || {
+            project.build(&self.toolchain, true, &self.running, &notice).or_else(|offline| {
+                if self.habits.offline || !cargo_error::may_be_mended_by_the_network(&offline) {
+                    return Err(offline);
+                }
+                project.build(&self.toolchain, false, &self.running, &notice).map_err(|online| {
+                    let no_network = online.contains("Could not resolve host") || online.contains("failed to download");
+                    if no_network {
+                        format!("the network cannot be reached, and what is here already is not enough:\n{offline}")
+                    } else {
+                        online
+                    }
+                })
+            })
+        };
+        let mut built = build();
+        if built.is_err() && !self.running.is_stopped() {
+            built = match self.template.damage() {
+                // Libraries of earlier bases are in that folder.
+                Some(Damage::Added) if self.bases == 0 => {
+                    let _ = std::fs::remove_dir_all(&target);
+                    self.link_template(&target)?;
+                    build()
+                }
+                Some(damage) => built.map_err(|error| format!("{}\n\n{error}", said_of(damage))),
+                None => built,
+            };
+        }
+        if self.running.is_stopped() {
+            return Err(crate::reports::report::not_compiled());
+        }
+        let built = Built {
+            linker: self.base.linker.clone(),
+            ..built.map_err(|error| failed(cargo_error::readable(&error, &dir)))?
+        };
+        self.template.keep(&target);
+        let stubs = self.host.session_dir().join("cells/stubs");
+        let base = Base::new(&built, &self.toolchain, &stubs).map_err(|error| failed(error.to_string()))?;
+        let before = std::mem::replace(&mut self.base, base);
+        self.bases += 1;
+        if let Err(error) = self.check_that_it_loads(cell, input).and_then(|()| self.recompile_items(cell)) {
+            self.base = before;
+            return Err(error);
+        }
+        self.deps = deps;
+        Ok(())
+    }
+
+    /// Lays what is compiled already into the session's folder for Cargo: all of it, or none.
+    fn link_template(&self, target: &Path) -> Result<(), CellError> {
+        self.template.link_target(target).map_err(|error| {
+            let _ = std::fs::remove_dir_all(target);
+            plain_error("DepError", &format!("the session's folder: {error}"))
+        })
+    }
+
+    /// Runs a cell of nothing with the base that is there now: a library that is not found is to be met here, not by every later cell.
+    fn check_that_it_loads(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
+        let book = std::mem::take(&mut self.book);
+        self.book = book.emptied();
+        let result = self.evaluate(cell, "();", &mut Clock::default());
+        self.book = book;
+        self.link.begin(cell, input.cloned());
+        result.map_err(|error| {
+            if let Some(damage) = self.template.damage() {
+                return plain_error("DepError", &format!("{}\n\n{}", said_of(damage), error.plain));
+            }
+            let text = format!(
+                "the crates were built, and they cannot be loaded: {}\nIf a library is missing, install it, or name its folder in \
+                 LD_LIBRARY_PATH before the session starts.",
+                error.plain.trim_start_matches("the cell could not be run: ")
+            );
+            plain_error("DepError", &text)
+        })
+    }
+
+    /// The versions of the crates that cells have added, once there are any.
+    pub(super) fn project_lock(&self) -> PathBuf {
+        self.deps_dir().join("project/Cargo.lock")
+    }
+
+    fn deps_dir(&self) -> PathBuf {
+        self.host.session_dir().join("cells/deps")
+    }
+
+    /// All items of the session, compiled together for another base. What does not compile with it waits.
+    fn recompile_items(&mut self, cell: CellId) -> Result<(), CellError> {
+        let changed = self.compile_change(self.book.program.anew(), cell)?;
+        self.book.take(&changed, cell);
+        self.tell(cell, &changed);
+        Ok(())
+    }
+
+    /// After a cell: what its person has asked to be told of each.
+    pub(super) fn after(&mut self, cell: CellId, result: &Result<(), CellError>, clock: &Clock) {
+        self.habits.note(cell, result, &clock.phases);
+        let slow = clock.phases.iter().find(|phase| phase.name == "checkpoint" && phase.took > CHECKPOINT_SLOW);
+        if let Some(phase) = slow.filter(|_| !self.habits.warned) {
+            self.habits.warned = true;
+            let text = format!(
+                "keeping your variables safe took {:.0} ms after this cell, because they take much memory; what is large belongs in the \
+                 store: `let x = put(&x)?;`",
+                phase.took.as_secs_f64() * 1e3
+            );
+            self.outlet.put(Event::Notice { text });
+        }
+        if self.habits.timing {
+            let phases = clock.phases.iter();
+            let words = phases.map(|phase| format!("{} {:.1} ms", phase.name, phase.took.as_secs_f64() * 1e3));
+            let text = format!("{}\n", words.collect::<Vec<_>>().join(" · "));
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
+        }
+    }
+}
+
+/// What a person can do about a damaged cache.
+pub(super) fn said_of(damage: Damage) -> &'static str {
+    match damage {
+        Damage::Added => {
+            "crates that earlier sessions had compiled were damaged in the cache folder, and are forgotten now; start the session again, and \
+             they are compiled anew"
+        }
+        Damage::Template => {
+            "what cells are compiled against is damaged in the cache folder; start the session again, and it is prepared anew"
+        }
+    }
+}
+
+fn mistake(text: &str) -> CellError {
+    plain_error("CommandError", text)
+}
+
+/// A variable as code that makes a line of the table.
+fn row(name: &str, variable: &Variable, program: &Program) -> String {
+    let standing = match &variable.standing {
+        Standing::Kept | Standing::Function(_) => String::new(),
+        Standing::Lost(Lost::Moved(cell)) => format!("moved in cell {cell}"),
+        Standing::Lost(Lost::Nameless(cell, _)) => format!("ended with cell {cell}: its type has no name"),
+        Standing::Lost(Lost::Rebuilt(cell)) => format!("its crate was built anew in cell {cell}"),
+        Standing::Lost(Lost::Unguarded(cell)) => format!("lost in a crash: made since cell {cell}, without a copy"),
+        Standing::Lost(Lost::Replaced(cell)) => format!("the name of an item since cell {cell}"),
+        Standing::Lost(Lost::Borrowed(cell)) => format!("ended with cell {cell}: it refers to another variable"),
+    };
+    let shown = if variable.is_mut { format!("mut {name}") } else { name.to_owned() };
+    let ty = if variable.ty.contains("{closure@") { "closure".into() } else { brief(&program.spoken(&variable.ty)) };
+    let size = match variable.standing {
+        Standing::Kept => format!("Some((&Weighed(&{name})).bytes())"),
+        _ => "None".into(),
+    };
+    format!("({shown:?}, {ty:?}, {size}, {standing:?}), ")
+}
+
+fn help() -> String {
+    let mut text = String::from("Commands of the session\n");
+    for (name, arguments, means) in COMMANDS {
+        let _ = writeln!(text, "  {:<26} {means}", format!("{name} {arguments}"));
+    }
+    text
+}
+
+fn help_of((name, arguments, means): &(&str, &str, &str)) -> String {
+    format!("{name} {arguments}\n  {means}")
+}
+
+/// `200 MiB`, `4GiB`, `1.5 GiB`.
+fn bytes_of(size: &str) -> Option<u64> {
+    let at = size.find(|c: char| c.is_alphabetic())?;
+    let (number, unit) = size.split_at(at);
+    let unit: u64 = match unit.to_ascii_lowercase().as_str() {
+        "kib" | "kb" | "k" => 1 << 10,
+        "mib" | "mb" | "m" => 1 << 20,
+        "gib" | "gb" | "g" => 1 << 30,
+        "tib" | "tb" | "t" => 1 << 40,
+        _ => return None,
+    };
+    let number: f64 = number.trim().parse().ok().filter(|number| *number > 0.0)?;
+    Some((number * unit as f64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_taken_out_and_the_lines_stay_where_they_are() {
+        let (commands, rest) = apart(":dep rand = \"0.9\"\nlet x = 1;\n  :vars\nlet y = \"\n:no command\n\";");
+        assert_eq!(commands, [":dep rand = \"0.9\"", ":vars"]);
+        assert_eq!(rest, "\nlet x = 1;\n\nlet y = \"\n:no command\n\";");
+    }
+
+    #[test]
+    fn a_command_is_completed_at_the_beginning_of_a_line() {
+        let names = |code: &str| {
+            complete(code, code.len()).map(|found| found.items.into_iter().map(|item| item.code).collect::<Vec<_>>())
+        };
+        assert_eq!(names("let x = 1;\n:t").unwrap(), [":type", ":timing"]);
+        assert_eq!(names("x::t"), None);
+        assert_eq!(names(":type x"), None);
+    }
+
+    #[test]
+    fn a_dep_goes_on_while_a_bracket_is_open_and_what_others_say_of_it_is_the_same() {
+        let (commands, rest) = apart("// first\n:dep a = { version = \"1\", features = [\n  \"x\",\n] }\nlet y = 1;");
+        assert_eq!(commands, [":dep a = { version = \"1\", features = [\n\"x\",\n] }"]);
+        assert_eq!(rest, "// first\n\n\n\nlet y = 1;");
+        assert_eq!((dep_argument(":add rand"), dep_argument(":deps")), (Some("rand"), None));
+    }
+
+    #[test]
+    fn a_command_may_have_an_equals_sign_and_a_comment() {
+        assert_eq!(split(":opt = 2"), (":opt", "2"));
+        assert_eq!(split(":sccache=1"), (":sccache", "1"));
+        assert_eq!(split(":env A=b"), (":env", "A=b"));
+        assert_eq!(split(uncommented(":vars // all")), (":vars", ""));
+        assert_eq!(uncommented(":type f(\" // \")"), ":type f(\" // \")");
+    }
+
+    #[test]
+    fn a_command_that_is_misspelled_has_a_near_one() {
+        let near = |name| nearest(name, COMMANDS.iter().map(|(known, ..)| *known));
+        assert_eq!((near(":VARS"), near(":tipe"), near(":nonsense")), (Some(":vars"), Some(":type"), None));
+    }
+
+    #[test]
+    fn a_size_has_a_number_and_a_unit() {
+        assert_eq!(bytes_of("200 MiB"), Some(200 << 20));
+        assert_eq!(bytes_of("1.5GiB"), Some(3 << 29));
+        for nonsense in ["", "much", "3", "-1 GiB", "3 cows"] {
+            assert_eq!(bytes_of(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_type_is_shown_without_paths() {
+        let ty = "std::collections::HashMap<std::string::String, (cells_3::m::P, &'static [u8; 4])>";
+        assert_eq!(brief(ty), "HashMap<String, (P, &'static [u8; 4])>");
+        assert_eq!(brief("std::boxed::Box<dyn std::ops::Fn(i64) -> i64>"), "Box<dyn Fn(i64) -> i64>");
+    }
+}

@@ -1,0 +1,272 @@
+//! Whether a text is ready to be run: its brackets, strings and comments first, with the compiler's lexer, then its grammar, with the parser that cuts
+//! cells.
+//!
+//! ```text
+//!   f(1,            a bracket is open                          incomplete
+//!   f(1]            another one closes it                      invalid
+//!   1 +             the grammar stops at the end               incomplete
+//!   let x = = 2;    it stops before the end                    invalid
+//! ```
+
+use crate::cells;
+use crate::event::Completeness;
+use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
+
+/// What the lines of an expression that goes on are indented by.
+const INDENT: &str = "    ";
+
+/// Tells whether `code` can be run as it stands. Lines of commands can, except a `:dep` in which a bracket is open.
+///
+/// ```
+/// use mobula_session::{completeness, Completeness};
+/// assert_eq!(completeness("1 + 1"), Completeness::Complete);
+/// assert_eq!(completeness("fn f() {"), Completeness::Incomplete { indent: "    ".into() });
+/// assert_eq!(completeness("let x = = 2;"), Completeness::Invalid);
+/// ```
+pub fn completeness(code: &str) -> Completeness {
+    let (code, command_goes_on) = cells::without_commands(code);
+    if command_goes_on {
+        return Completeness::Incomplete { indent: INDENT.into() };
+    }
+    match Brackets::of(&code) {
+        Brackets::Wrong => Completeness::Invalid,
+        Brackets::Open(depth) => Completeness::Incomplete { indent: INDENT.repeat(depth) },
+        Brackets::Closed => match cells::grammar(&code) {
+            cells::Grammar::Whole { .. } => Completeness::Complete,
+            cells::Grammar::Wrong => Completeness::Invalid,
+            cells::Grammar::Unfinished if hangs(&code) => Completeness::Incomplete { indent: INDENT.into() },
+            cells::Grammar::Unfinished => Completeness::Incomplete { indent: String::new() },
+        },
+    }
+}
+
+/// Whether `code`, which is complete, ends with an expression that a next line could go on with.
+///
+/// ```
+/// use mobula_session::could_go_on;
+/// assert!(could_go_on("v.iter()") && could_go_on("if a {}"));
+/// assert!(!could_go_on("fn f() {}") && !could_go_on("f();"));
+/// ```
+pub fn could_go_on(code: &str) -> bool {
+    let (code, _) = cells::without_commands(code);
+    matches!(cells::grammar(&code), cells::Grammar::Whole { is_open: true })
+}
+
+/// The compiler's tokens, each with its text.
+pub(crate) fn tokens(code: &str) -> impl Iterator<Item = (TokenKind, &str)> {
+    let mut rest = code;
+    tokenize(code, FrontmatterAllowed::No).map(move |token| {
+        let (text, after) = rest.split_at(token.len as usize);
+        rest = after;
+        (token.kind, text)
+    })
+}
+
+/// The brackets of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brackets {
+    /// Each is closed, and so are texts and comments.
+    Closed,
+    /// So many are open. In a text or a comment that is open they do not count.
+    Open(usize),
+    /// One is closed that is not open.
+    Wrong,
+}
+
+impl Brackets {
+    fn of(code: &str) -> Brackets {
+        let mut open = Openings::default();
+        for (token, _) in tokens(code) {
+            if is_unterminated(token) {
+                return Brackets::Open(0);
+            }
+            if !open.follow(token) {
+                return Brackets::Wrong;
+            }
+        }
+        if open.is_empty() { Brackets::Closed } else { Brackets::Open(open.0.len()) }
+    }
+}
+
+/// The brackets that have to be closed, the last one first.
+#[derive(Debug, Default)]
+pub(crate) struct Openings(Vec<TokenKind>);
+
+impl Openings {
+    /// Takes note of a token. Says whether it may stand there.
+    pub(crate) fn follow(&mut self, token: TokenKind) -> bool {
+        match token {
+            TokenKind::OpenParen => self.0.push(TokenKind::CloseParen),
+            TokenKind::OpenBracket => self.0.push(TokenKind::CloseBracket),
+            TokenKind::OpenBrace => self.0.push(TokenKind::CloseBrace),
+            TokenKind::CloseParen | TokenKind::CloseBracket | TokenKind::CloseBrace => {
+                return self.0.pop() == Some(token);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Whether none is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A text or a comment that reaches to the end, and could go on.
+pub(crate) fn is_unterminated(token: TokenKind) -> bool {
+    match token {
+        TokenKind::BlockComment { terminated, .. } => !terminated,
+        TokenKind::Literal { kind, .. } => match kind {
+            LiteralKind::Str { terminated }
+            | LiteralKind::ByteStr { terminated }
+            | LiteralKind::CStr { terminated } => !terminated,
+            LiteralKind::RawStr { n_hashes }
+            | LiteralKind::RawByteStr { n_hashes }
+            | LiteralKind::RawCStr { n_hashes } => n_hashes.is_none(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether the text ends in the middle of an expression, and not before an item's body or behind an attribute.
+fn hangs(code: &str) -> bool {
+    let is_code = |(token, _): &(TokenKind, &str)| {
+        !matches!(
+            token,
+            TokenKind::Whitespace
+                | TokenKind::LineComment { doc_style: None }
+                | TokenKind::BlockComment { doc_style: None, .. }
+        )
+    };
+    tokens(code).filter(is_code).last().is_some_and(|(kind, text)| match kind {
+        TokenKind::Ident => matches!(text, "as" | "else" | "in" | "let" | "move"),
+        TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } | TokenKind::Literal { .. } => false,
+        TokenKind::CloseParen | TokenKind::CloseBrace | TokenKind::CloseBracket | TokenKind::Gt => false,
+        _ => true,
+    })
+}
+
+/// The length of what `code` begins with up to the next line that stands outside of brackets, texts and comments: there, a command may begin. All of `code` if
+/// there is no such line.
+pub(crate) fn next_line_between(code: &str) -> usize {
+    let (mut at, mut open) = (0, Openings::default());
+    for (token, text) in tokens(code) {
+        if token == TokenKind::Whitespace
+            && open.is_empty()
+            && let Some(line) = text.find('\n')
+        {
+            return at + line + 1;
+        }
+        if !open.follow(token) {
+            break;
+        }
+        at += text.len();
+    }
+    code.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(code: &str) -> bool {
+        matches!(completeness(code), Completeness::Incomplete { .. })
+    }
+
+    #[test]
+    fn a_bracket_in_a_string_a_char_or_a_comment_opens_nothing() {
+        for code in ["\"{\"", "'{'", "// {", "/* { /* ( */ */ 1", "r#\"{\"#", "'\\''", "br\"[\"", "b'{'"] {
+            assert_eq!(completeness(code), Completeness::Complete, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_open_bracket_string_or_comment_waits_for_more() {
+        for code in ["fn f() {", "\"abc", "/* abc", "r#\"abc\"", "vec![1,", "f(\n", "c\"abc"] {
+            assert!(waits(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_is_not_an_open_character() {
+        assert_eq!(completeness("fn f<'a>(s: &'a str) -> &'a str { s }"), Completeness::Complete);
+    }
+
+    #[test]
+    fn a_bracket_that_closes_nothing_is_invalid() {
+        for code in ["(]", "f())", "}", "{ ) }"] {
+            assert_eq!(completeness(code), Completeness::Invalid, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_no_further_line_could_make_right_is_invalid() {
+        for code in ["let x = = 2;", "fn f(1) {}", "struct struct;", "a b", "let x = (1 +);", "f(1,,2)", "'ab'", "0b2"]
+        {
+            assert_eq!(completeness(code), Completeness::Invalid, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_whole_text_is_complete_a_last_let_or_use_without_its_semicolon_too() {
+        let texts = [
+            "1 + 1",
+            "let x = 5",
+            "struct A;",
+            "use std::fmt",
+            "x?",
+            "if a { b } else { c }",
+            "0..",
+            "f::<Vec<u8>>",
+            "return",
+            "#[test] fn f() {}",
+            "#![allow(dead_code)]",
+            "// for",
+            "",
+            "let Some(x) = y else { panic!() };",
+            "impl A {} f(1)",
+            "\"if\"",
+            ":vars",
+            ":type f(",
+            ":vars\nlet x = 1;",
+            ":dep serde = {\n  version = \"1\",\n}",
+        ];
+        for text in texts {
+            assert_eq!(completeness(text), Completeness::Complete, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_head_waits_for_its_body_and_an_attribute_for_its_item() {
+        let texts = [
+            "fn f() -> u8",
+            "pub(crate) async fn f()",
+            "struct P",
+            "impl Display for P",
+            "if x > 1",
+            "match x",
+            "for i in 0..3",
+            "unsafe extern \"C\" fn f()",
+            "let a = 1; fn f()",
+            "while let Some(x) = y.pop()",
+            "trait T: Sized",
+            "if a { b } else if c",
+            "#[derive(Debug)]",
+            "/// A point.",
+            "let a = 1;\n#[test]",
+            "/// A point.\n#[derive(Debug)]",
+        ];
+        for text in texts {
+            assert_eq!(completeness(text), Completeness::Incomplete { indent: String::new() }, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_expression_that_hangs_waits_with_an_indent() {
+        for text in ["1 +", "let x =", "f().", "a &&", "x as", "let", "let f = |x|", " :dep serde = {"] {
+            assert_eq!(completeness(text), Completeness::Incomplete { indent: "    ".into() }, "{text}");
+        }
+    }
+}

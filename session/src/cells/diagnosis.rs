@@ -1,0 +1,322 @@
+//! What the compiler says, read from its JSON, and what it means for the cell.
+//!
+//! The type of a variable `x` is learnt from a lint: of `&x as &_` the compiler says that it is a trivial cast, from which type to which,
+//! after it has inferred both. So the one compilation that makes the cell's library also names the types of its variables, as it would
+//! write them itself.
+
+use super::edited::{Edited, Glue};
+use crate::event::CellId;
+use crate::reports::report::{Finding, Mark};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// One message of the compiler.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Message {
+    /// `error`, `warning`, `note`, …
+    #[serde(default)]
+    pub level: String,
+    /// The text.
+    pub message: String,
+    #[serde(default)]
+    code: Option<Code>,
+    #[serde(default)]
+    spans: Vec<Span>,
+    #[serde(default)]
+    children: Vec<Message>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Code {
+    code: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Span {
+    file_name: String,
+    byte_start: usize,
+    byte_end: usize,
+    is_primary: bool,
+    #[serde(default)]
+    label: Option<String>,
+    #[serde(default)]
+    suggested_replacement: Option<String>,
+    #[serde(default)]
+    expansion: Option<Box<Expansion>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Expansion {
+    span: Span,
+}
+
+/// Reads one line of what the compiler writes. `None` if it is no message.
+pub fn read(line: &str) -> Option<Message> {
+    serde_json::from_str(line).ok()
+}
+
+/// The texts of one compilation, by file name.
+pub type Texts = HashMap<String, Edited>;
+
+/// A place that a message speaks of, where something of the session's stands.
+enum Place<'a> {
+    Cell(CellId, Range<usize>),
+    Glue(&'a Glue),
+    Elsewhere,
+}
+
+fn place<'a>(span: &Span, texts: &'a Texts) -> Place<'a> {
+    if let Some(text) = texts.get(&span.file_name) {
+        let range = span.byte_start..span.byte_end;
+        if let Some(glue) = text.glue_at(&range) {
+            return Place::Glue(glue);
+        }
+        if let Some(range) = text.original(range) {
+            return Place::Cell(CellId(text.cell), range);
+        }
+    }
+    // Inside of a macro: where it was called.
+    match &span.expansion {
+        Some(expansion) => place(&expansion.span, texts),
+        None => Place::Elsewhere,
+    }
+}
+
+impl Message {
+    /// It keeps the library from being made.
+    pub fn is_error(&self) -> bool {
+        self.level.starts_with("error")
+    }
+
+    /// It is a warning, and not about what the session has added.
+    pub fn is_warning(&self) -> bool {
+        self.level == "warning" && self.code().is_some_and(|code| code != "trivial_casts")
+    }
+
+    /// Its code, such as `E0382`.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_ref().map(|code| code.code.as_str())
+    }
+
+    /// One of its notes has these words.
+    pub fn notes(&self, words: &str) -> bool {
+        self.children.iter().any(|child| child.message.contains(words))
+    }
+
+    /// The variable whose type it tells, and the type.
+    pub fn variable_type<'a>(&self, texts: &'a Texts) -> Option<(&'a str, String)> {
+        if self.code() != Some("trivial_casts") {
+            return None;
+        }
+        let Place::Glue(Glue::Type(name)) = place(self.spans.first()?, texts) else { return None };
+        let (from, _) = self.message.strip_prefix("trivial cast: `&")?.split_once("` as `&")?;
+        Some((name, from.to_owned()))
+    }
+
+    /// The glue that it complains of, and whether as its main point.
+    pub fn glue<'a>(&self, texts: &'a Texts) -> Vec<(&'a Glue, bool)> {
+        let of = |message: &Message, is_main: bool| -> Vec<(&'a Glue, bool)> {
+            let glue = |span: &Span| match place(span, texts) {
+                Place::Glue(glue) => Some((glue, is_main && span.is_primary)),
+                _ => None,
+            };
+            message.spans.iter().filter_map(glue).collect()
+        };
+        let mut found = of(self, true);
+        found.extend(self.children.iter().flat_map(|child| of(child, false)));
+        found
+    }
+
+    /// Whether these words are in its text, or at one of its places.
+    pub fn says(&self, words: &str) -> bool {
+        let is_at = |span: &Span| span.label.as_ref().is_some_and(|label| label.contains(words));
+        self.message.contains(words)
+            || self.spans.iter().any(is_at)
+            || self.children.iter().any(|child| child.says(words))
+    }
+
+    /// The stretches of the cell of which it says these words.
+    pub fn labelled(&self, words: &str, texts: &Texts) -> Vec<Range<usize>> {
+        let is_meant = |span: &&Span| span.label.as_ref().is_some_and(|label| label.contains(words));
+        let of = |span: &Span| match place(span, texts) {
+            Place::Cell(_, range) => Some(range),
+            _ => None,
+        };
+        self.spans.iter().filter(is_meant).filter_map(of).collect()
+    }
+
+    /// It is about the conversion of an error by `?` or `return` into what a cell can end with.
+    pub fn is_of_conversion(&self) -> bool {
+        (self.says("Failed") || self.says("Returned")) && self.says("`std::fmt::Display`")
+    }
+
+    /// It says where something was made for types with which it does not work.
+    pub fn is_of_instantiation(&self) -> bool {
+        self.level == "note" && self.message.starts_with("the above error was encountered while instantiating")
+    }
+
+    /// It is about showing a value that has no `Debug`.
+    pub fn is_of_showing(&self) -> bool {
+        self.message.ends_with("as it is not declared as mutable") || self.says("as mutable") || self.says("Debug")
+    }
+
+    /// The stretch of the cell that it is mainly about.
+    pub fn place(&self, texts: &Texts) -> Option<Range<usize>> {
+        match place(self.spans.iter().find(|span| span.is_primary)?, texts) {
+            Place::Cell(_, range) => Some(range),
+            _ => None,
+        }
+    }
+
+    /// As something to tell a person.
+    pub fn finding(&self, texts: &Texts) -> Finding {
+        let mut marks: Vec<Mark> = Vec::new();
+        for span in
+            self.spans.iter().filter(|span| span.is_primary).chain(self.spans.iter().filter(|span| !span.is_primary))
+        {
+            if let Place::Cell(cell, range) = place(span, texts) {
+                let mark = Mark { cell, range, label: span.label.clone().unwrap_or_default() };
+                if !marks.contains(&mark) {
+                    marks.push(mark);
+                }
+            }
+        }
+        let mut notes = Vec::new();
+        let mut helps = Vec::new();
+        for child in &self.children {
+            let text = child.with_suggestion(texts);
+            match child.level.as_str() {
+                "help" => helps.push(text),
+                "note" => notes.push(text),
+                _ => {}
+            }
+        }
+        let called = self.called(texts).map(|(cell, range)| {
+            let mark = Mark { cell, range: range.clone(), label: "in this macro call".into() };
+            if !marks.iter().any(|known| known.cell == cell && known.range == range) {
+                marks.push(mark);
+            }
+            (cell, range.start)
+        });
+        let code = self.code().map(str::to_owned);
+        Finding { code, message: self.message.clone(), marks, notes, helps, called }
+    }
+
+    /// Where the macro is called in which its main place lies.
+    fn called(&self, texts: &Texts) -> Option<(CellId, Range<usize>)> {
+        let mut span = self.spans.iter().find(|span| span.is_primary)?;
+        let mut called = None;
+        while let Some(expansion) = &span.expansion {
+            span = &expansion.span;
+            if let Some(text) = texts.get(&span.file_name) {
+                called =
+                    text.original(span.byte_start..span.byte_end).map(|range| (CellId(text.cell), range)).or(called);
+            }
+        }
+        called
+    }
+
+    /// The text, with the edit that it proposes where that is short.
+    fn with_suggestion(&self, texts: &Texts) -> String {
+        let edits: Vec<&str> = self
+            .spans
+            .iter()
+            .filter(|span| matches!(place(span, texts), Place::Cell(..)))
+            .filter_map(|span| span.suggested_replacement.as_deref())
+            .map(str::trim)
+            .filter(|edit| !edit.is_empty() && !edit.contains('\n') && edit.len() < 60)
+            .collect();
+        match edits.as_slice() {
+            [edit] if !self.message.contains(&format!("`{edit}`")) => format!("{}: `{edit}`", self.message),
+            _ => self.message.clone(),
+        }
+    }
+}
+
+/// Says of a crate that is not there how it is brought in.
+pub fn explain_crate(finding: &mut Finding) {
+    const MISSING: [&str; 2] = ["missing a crate named `", "can't find crate for `"];
+    let texts = finding.helps.iter().chain([&finding.message]);
+    let found = texts.flat_map(|text| MISSING.iter().filter_map(move |words| text.split_once(words)));
+    let Some(name) = found.filter_map(|(_, rest)| rest.split_once('`')).map(|(name, _)| name.to_owned()).next() else {
+        return;
+    };
+    finding.helps.retain(|help| !help.contains("missing a crate named"));
+    finding.helps.push(format!("to use a crate of this name, write `:dep {name}`"));
+}
+
+/// The statements of a cell stand in a closure of ours, of which nobody is told: for a person they stand in the cell.
+pub fn explain_closure(finding: &mut Finding) {
+    const ENDING: &str = "`Result<(), mobula::__private::Failed>`";
+    if finding.marks.iter().any(|mark| mark.label.contains(ENDING)) {
+        finding.message = finding.message.replace("in a closure that returns `Result`", "in a cell");
+        finding.marks.iter_mut().for_each(|mark| mark.label = mark.label.replace(ENDING, "the end of a cell"));
+    }
+    // The closure that it names stands in no cell.
+    let is_ours = finding.code.as_deref() == Some("E0267")
+        && !finding.marks.iter().any(|mark| mark.label.contains("enclosing closure"));
+    if is_ours {
+        let outside = if finding.message.contains("`break`") {
+            "outside of a loop or labeled block"
+        } else {
+            "outside of a loop"
+        };
+        finding.code = Some("E0268".into());
+        finding.message = finding.message.replace("inside of a closure", outside);
+        finding.marks.iter_mut().for_each(|mark| mark.label = mark.label.replace("inside of a closure", outside));
+    }
+}
+
+/// Where the compiler lists all that could stand in a place, and a `;` is among it, that is mostly what was forgotten.
+pub fn explain_semicolon(finding: &mut Finding) {
+    let Some(rest) = finding.message.strip_prefix("expected one of ") else { return };
+    if let Some((possible, found)) = rest.rsplit_once(", found ")
+        && possible.contains("`;`")
+        && finding.helps.is_empty()
+    {
+        finding.helps.push(format!("perhaps a `;` is missing before {found}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> Texts {
+        let mut text = Edited::new(CellId(2), "let x = 1;");
+        text.generated("fn f() {");
+        text.copy(0..10);
+        text.glue(Glue::Type("x".into()), "let _ = &x as &_;");
+        HashMap::from([("cell 2".to_owned(), text)])
+    }
+
+    fn message(code: &str, text: &str, at: Range<usize>) -> Message {
+        let line = serde_json::json!({
+            "$message_type": "diagnostic", "level": "warning", "message": text, "code": {"code": code, "explanation": null},
+            "spans": [{"file_name": "cell 2", "byte_start": at.start, "byte_end": at.end, "is_primary": true, "label": "here it is",
+                       "suggested_replacement": null, "expansion": null}],
+            "children": [{"level": "help", "message": "do this", "code": null, "spans": [], "children": []}],
+        });
+        read(&line.to_string()).unwrap()
+    }
+
+    #[test]
+    fn the_type_of_a_variable_is_what_its_cast_is_said_to_be_from() {
+        let said = message("trivial_casts", "trivial cast: `&std::vec::Vec<&str>` as `&std::vec::Vec<&str>`", 26..34);
+        assert_eq!(said.variable_type(&texts()), Some(("x", "std::vec::Vec<&str>".into())));
+        assert_eq!(message("trivial_casts", "trivial cast: `&i32` as `&i32`", 9..12).variable_type(&texts()), None);
+    }
+
+    #[test]
+    fn a_message_about_the_cell_is_told_with_its_place_in_the_cell() {
+        let finding = message("E0001", "wrong", 12..13).finding(&texts());
+        assert_eq!(finding.marks, [Mark { cell: CellId(2), range: 4..5, label: "here it is".into() }]);
+        assert_eq!(finding.helps, ["do this"]);
+    }
+
+    #[test]
+    fn what_is_no_message_is_none() {
+        assert!(read("error: something").is_none() && read("{\"artifact\": 1}").is_none());
+    }
+}

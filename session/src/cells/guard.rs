@@ -1,0 +1,49 @@
+//! What a crash costs while no copy of the cell host can be made.
+//!
+//! ```text
+//!   cell 4: copy made      cell 5: no room for one: "a crash takes variables back to before cell 5"      cell 6: copy made: "… nothing again"
+//!                              └── a crash here or later: the copy of cell 4 takes over, and the session forgets what it does not have
+//! ```
+
+use super::Direct;
+use super::book::{Lost, Standing, Variable};
+use crate::event::CellId;
+use crate::link::record::Record;
+use crate::reports::verdict;
+use std::collections::BTreeMap;
+
+/// The copy that stands by is from before some cell.
+pub struct Guard {
+    /// That cell.
+    cell: CellId,
+    /// What the copy has, but for what that cell did.
+    variables: BTreeMap<String, Variable>,
+}
+
+impl Direct {
+    /// A cell has run and its process lives: tells whether a copy of it stands by, if that has changed. To be called before the session takes
+    /// down what the cell did.
+    pub(super) fn note_guard(&mut self, cell: CellId, record: &Record) {
+        if let Some(text) = verdict::change_of_guard(cell, record, self.guard.is_some()) {
+            self.guard = record.unguarded.is_some().then(|| Guard { cell, variables: self.book.variables.clone() });
+            self.remark(cell, &text);
+        }
+    }
+
+    /// If an older copy has taken the cell host's place: forgets what that does not have.
+    pub(super) fn go_back(&mut self) {
+        if self.link.take_gone_back().is_none() {
+            return;
+        }
+        let Some(guard) = self.guard.take() else { return };
+        for (name, variable) in &mut self.book.variables {
+            match guard.variables.get(name).filter(|before| before.ty == variable.ty) {
+                Some(before) => variable.clone_from(before),
+                None if variable.standing == Standing::Kept => {
+                    variable.standing = Standing::Lost(Lost::Unguarded(guard.cell));
+                }
+                None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,754 @@
+//! The direct evaluator: a cell becomes one function of one library, compiled by one call of the compiler.
+//!
+//! ```text
+//!  code ─▶ cut ─┬─ items ──────▶ unit: a library that later cells link ─┐
+//!               └─ statements ─▶ write: a function, around which        ├─▶ rustc ─▶ a cell's library ─▶ cell host
+//!                                variables are taken and put ───────────┘      │
+//!  book ◀── names, imports, types of variables ◀──────── diagnosis ◀───────────┘
+//! ```
+//!
+//! What makes it fast: the compiler itself tells the types of variables (see `diagnosis`), nothing that was compiled is compiled again,
+//! neither Cargo nor a C compiler stands between, and a cell loads only what it mentions.
+//!
+//! ```text
+//! cut, names     a cell's code, in pieces          rustc           the compiler
+//! last, fate      `_`, the value shown last
+//! item           one item                         waiting         why an older item waits
+//! program        the newest definition of each     diagnosis       what the compiler says
+//! book           that, and the variables
+//! write, edited  what the compiler reads           child           the cell host's process
+//! rewrite        what of the statements is written otherwise
+//! item_macro     macro calls that make items
+//! plan           what a cell does with variables   commands        lines that begin with `:`
+//! files          files that a cell includes        dep, foreign    crates; commands of other programs
+//! ```
+
+mod book;
+mod cargo_error;
+mod child;
+mod commands;
+pub mod completeness;
+mod cut;
+mod dep;
+mod diagnosis;
+pub mod edited;
+mod fate;
+mod files;
+mod foreign;
+pub mod gathered;
+mod guard;
+mod item;
+mod item_macro;
+mod last;
+mod listing;
+mod names;
+mod plan;
+mod program;
+mod rewrite;
+mod rustc;
+pub mod script;
+mod trial;
+mod waiting;
+mod write;
+
+use crate::analyst::Snapshot;
+use crate::analyst::analysis::{Analysis, Known};
+use crate::base::running::Running;
+use crate::base::toolchain::Toolchain;
+use crate::base::{self, Base, Template, Tokio};
+use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Stream};
+use crate::host::Host;
+use crate::link::Link;
+use crate::link::record::Death;
+use crate::outlet::Outlet;
+use crate::reports::report::{self, Finding};
+use crate::reports::sources::Sources;
+use crate::reports::verdict;
+use crate::session::Parts;
+use book::{Book, Standing};
+use child::Child;
+use commands::Habits;
+pub use commands::{complete as complete_command, without_commands};
+use cut::{Cut, cut};
+pub use cut::{Grammar, grammar};
+use diagnosis::{Message, Texts};
+use edited::Glue;
+use guard::Guard;
+use item_macro::Call;
+use plan::Planned;
+use program::{Change, Changed, Definition, Program, Stage};
+use rustc::{Compiled, Job, Kind, compile, entry, expand};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use write::{Memory, Source, Within, Written, file_name};
+
+/// Whether code is a program: it has a `main`, which its own statements do not call.
+pub fn is_program(code: &str) -> bool {
+    let (_, code) = commands::apart(code);
+    cut(&code).is_some_and(|cut| cut.has_main && !cut.mentions.contains("main") && cut.shown.is_none())
+}
+
+/// How often a cell is compiled again because of what became of its variables.
+const ROUNDS_MAX: usize = 8;
+
+/// How fast the code of cells is to be.
+#[derive(Clone, Debug, Default)]
+struct Speed {
+    /// What `:opt` said; without it, items and cells that work are optimised and the others are not.
+    asked: Option<String>,
+}
+
+impl Speed {
+    fn of_unit(&self) -> &str {
+        self.asked.as_deref().unwrap_or("3")
+    }
+
+    fn of_cell(&self, cut: &Cut) -> &str {
+        self.asked.as_deref().unwrap_or(if cut.is_heavy { "3" } else { "0" })
+    }
+}
+
+/// The evaluator. Lives and dies on one thread.
+pub struct Direct {
+    host: Arc<dyn Host>,
+    toolchain: Toolchain,
+    template: Template,
+    base: Base,
+    folders: Folders,
+    child: Child,
+    book: Book,
+    speed: Speed,
+    /// The last run of each cell that the front end knows by a name.
+    runs: HashMap<String, CellId>,
+    /// The run before of the cell that runs now.
+    earlier: Option<CellId>,
+    /// Crates that `:dep` added.
+    deps: Vec<(String, String)>,
+    /// Of those on this machine, what changes when they are edited.
+    stamps: HashMap<String, u64>,
+    /// What paths in cells are relative to.
+    folder: PathBuf,
+    /// What `std::env::args()` gives in cells: a program's name, and its arguments.
+    arguments: Vec<OsString>,
+    /// The copy that stands by is an older one.
+    guard: Option<Guard>,
+    /// With which code the cell's own process has ended.
+    exit: Option<i32>,
+    /// Versions of `base`: a number for each.
+    bases: u32,
+    sources: Arc<Sources>,
+    link: Arc<Link>,
+    outlet: Arc<dyn Outlet>,
+    running: Running,
+    habits: Habits,
+    known: Known,
+    analysis: Analysis,
+}
+
+/// Where the files of the session's cells are.
+struct Folders {
+    /// Statements.
+    run: PathBuf,
+    /// Items.
+    items: PathBuf,
+    /// What was compiled of statements.
+    libraries: PathBuf,
+    /// What was compiled of items. Apart, because the compiler goes through the folder in which it is to find libraries.
+    units: PathBuf,
+}
+
+impl Folders {
+    fn make(base: &Path) -> std::io::Result<Folders> {
+        let [run, items, libraries, units] = ["run", "items", "libraries", "units"].map(|name| base.join(name));
+        let folders = Folders { run, items, libraries, units };
+        for dir in [&folders.run, &folders.items, &folders.libraries, &folders.units] {
+            std::fs::create_dir_all(dir)?;
+        }
+        Ok(folders)
+    }
+
+    /// A name for a library of a cell's: of a library that was opened before under the same name, the first would be run again.
+    fn unused(&self, cell: CellId) -> PathBuf {
+        let names = std::iter::once(format!("cell_{cell}.so")).chain((2..).map(|run| format!("cell_{cell}_{run}.so")));
+        names.map(|name| self.libraries.join(name)).find(|path| !path.exists()).unwrap_or_default()
+    }
+
+    fn unit(&self, number: u32) -> PathBuf {
+        self.units.join(format!("lib{}.so", program::krate(number)))
+    }
+}
+
+/// What came of compiling a unit.
+enum Unit {
+    Compiled,
+    /// It does not compile; an import of the session's may be what is wrong.
+    Refused {
+        findings: Vec<Finding>,
+        import: Option<cut::Import>,
+    },
+}
+
+/// What a change compiles, as texts: macros first, because they have to stand before what uses them, then cell by cell.
+fn sources_of(change: &Change) -> Vec<Source> {
+    let mut sources: BTreeMap<(bool, CellId), Source> = BTreeMap::new();
+    for known in change.definitions() {
+        let (cell, is_macros) = (known.cell, known.part.is_macro);
+        let memory = match (change.memory(known), change.symbol(known)) {
+            (Some((symbol, _)), _) => Memory::Kept(symbol.to_owned()),
+            (None, Some(symbol)) => Memory::Made(symbol),
+            (None, None) => Memory::Unnamed,
+        };
+        let written = Written { part: known.part.clone(), superseded: known.superseded.clone(), memory };
+        let new = || Source { cell, code: known.code.clone(), items: Vec::new(), is_macros };
+        sources.entry((!is_macros, cell)).or_insert_with(new).items.push(written);
+    }
+    sources.into_values().collect()
+}
+
+/// A cell that has been compiled and not yet run.
+struct Ready {
+    library: Option<PathBuf>,
+    book: Book,
+    planned: Planned,
+}
+
+/// Where a cell's time goes.
+#[derive(Default)]
+struct Clock {
+    phases: Vec<Phase>,
+}
+
+impl Clock {
+    fn time<T>(&mut self, name: &str, body: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = body();
+        self.add(name, begin.elapsed());
+        result
+    }
+
+    fn add(&mut self, name: &str, took: Duration) {
+        match self.phases.iter_mut().find(|phase| phase.name == name) {
+            Some(phase) => phase.took += took,
+            None => self.phases.push(Phase { name: name.to_owned(), took }),
+        }
+    }
+}
+
+/// Says of what does not compile, because it is meant for another program, what there is here.
+fn explain_habit(error: CellError, code: &str) -> CellError {
+    let is_nonsense = matches!(error.name.as_str(), "CompileError" | "E0425" | "E0433" | "E0600");
+    match foreign::instead(code).filter(|_| is_nonsense) {
+        Some(hint) => report::plain_error("CommandError", &hint),
+        None => error,
+    }
+}
+
+/// Names as they stand in a sentence.
+fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Direct {
+    /// Makes the evaluator ready.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing, or what the compiler said.
+    pub fn start(parts: Parts) -> Result<Direct, String> {
+        let Parts { settings, host, link, sources, outlet, running, known, analysis } = parts;
+        let toolchain = Toolchain::find()?;
+        let notice = |text: String| outlet.put(Event::Notice { text });
+        let template = Template::prepare(host.embedded_crate(), &toolchain, &notice)?;
+        let cells = host.session_dir().join("cells");
+        let unwritable = |error: std::io::Error| format!("the session's folder cannot be written: {error}");
+        let folders = Folders::make(&cells).map_err(unwritable)?;
+        let base = Base::new(&template.built()?, &toolchain, &cells.join("stubs")).map_err(unwritable)?;
+        let child = Child::start(&*host, link.socket(), &settings.arguments)?;
+        Ok(Direct {
+            host,
+            toolchain,
+            template,
+            base,
+            folders,
+            child,
+            book: Book::default(),
+            speed: Speed::default(),
+            runs: HashMap::new(),
+            earlier: None,
+            deps: Vec::new(),
+            stamps: HashMap::new(),
+            folder: settings.folder(),
+            guard: None,
+            exit: None,
+            bases: 0,
+            sources,
+            link,
+            outlet,
+            running,
+            habits: Habits { told_main: !settings.arguments.is_empty(), ..Habits::default() },
+            arguments: settings.arguments,
+            known,
+            analysis,
+        })
+    }
+
+    /// Runs one cell.
+    ///
+    /// `origin` is what the front end calls the cell, where it has names for them: of a cell that is run again, the items that it does not
+    /// have any more end.
+    pub fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
+        let begin = Instant::now();
+        self.earlier = origin.and_then(|origin| self.runs.get(origin)).copied().filter(|_| !self.habits.keeps);
+        self.exit = None;
+        self.sources.add_cell(cell, code);
+        self.go_back();
+        self.link.begin(cell, input.clone());
+        let mut clock = Clock::default();
+        let (commands, code) = commands::apart(code);
+        let mut result = self.commands(cell, &commands, input.as_ref());
+        if result.is_ok() && !code.trim().is_empty() {
+            let evaluated = self.evaluate(cell, &code, &mut clock);
+            result = evaluated.map_err(|error| explain_habit(self.explain_damage(error), &code));
+        } else {
+            drop(self.link.end());
+        }
+        self.earlier = None;
+        if let Some(origin) = origin.filter(|_| result.is_ok()) {
+            self.runs.insert(origin.to_owned(), cell);
+        }
+        clock.add("total", begin.elapsed());
+        self.after(cell, &result, &clock);
+        self.known.set(Snapshot {
+            items: self.book.items_as_code(),
+            variables: self.book.variables_as_code(),
+            deps: self.deps.clone(),
+            lock: (!self.deps.is_empty()).then(|| self.project_lock()),
+        });
+        Outcome { cell, result, phases: clock.phases, exit: self.exit }
+    }
+
+    /// An error that no code of a person's has, but a damaged library does.
+    fn explain_damage(&self, error: CellError) -> CellError {
+        let words =
+            ["invalid metadata", "can't find crate", "the compiler failed", "could not be run", "incompatible version"];
+        if self.running.is_stopped() || !words.iter().any(|word| error.plain.contains(word)) {
+            return error;
+        }
+        match self.template.damage() {
+            Some(damage) => {
+                report::plain_error("SessionError", &format!("{}\n\n{}", commands::said_of(damage), error.plain))
+            }
+            None => error,
+        }
+    }
+
+    fn start_child(&self) -> Result<Child, CellError> {
+        Child::start(&*self.host, self.link.socket(), &self.arguments)
+            .map_err(|error| report::plain_error("SessionError", &error))
+    }
+
+    fn evaluate(&mut self, cell: CellId, code: &str, clock: &mut Clock) -> Result<(), CellError> {
+        let mut cut = clock.time("parse", || cut(code));
+        cut.iter_mut().for_each(|cut| files::resolve(cut, code, &self.folder));
+        cut.iter_mut().for_each(|cut| self.book.resolve(cut));
+        if let Some(cut) = &mut cut {
+            clock.time("items", || self.find_item_macros(cell, code, cut));
+        }
+        let ready = match &cut {
+            Some(cut) => self.prepare(cell, code, cut, clock),
+            None => Err(self.explain_nonsense(cell, code)),
+        };
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => {
+                let interrupted = self.link.end().interrupted || self.running.is_stopped();
+                return Err(if interrupted { report::not_compiled() } else { error });
+            }
+        };
+        self.book = ready.book;
+        if cut.as_ref().is_some_and(|cut| cut.has_main && !cut.mentions.contains("main")) && !self.habits.told_main {
+            self.habits.told_main = true;
+            self.remark(cell, "`main` is defined; write `main()` to run it");
+        }
+        let Some(library) = ready.library else {
+            drop(self.link.end());
+            return Ok(());
+        };
+        let lives = self.child.run(&library, &entry(cell), ready.planned.word());
+        let record = self.link.end();
+        clock.phases.extend(verdict::phases(&record));
+        if let Err(error) = lives {
+            // Nobody is left who has the variables.
+            self.book.variables.clear();
+            self.guard = None;
+            self.child = self.start_child()?;
+            return Err(verdict::terminated(&record, &error));
+        }
+        self.exit = match &record.death {
+            Some(Death::Exit(code)) if !record.interrupted => Some(*code),
+            _ => None,
+        };
+        let result = verdict::judge(cell, &record, &self.sources, &*self.outlet);
+        self.go_back();
+        if record.lives() {
+            self.note_guard(cell, &record);
+            ready.planned.happened(&mut self.book, cell, result.is_ok() && !record.returned);
+        }
+        result
+    }
+
+    /// Finds the macro calls that make items. The compiler is only asked about those that look as if they did.
+    fn find_item_macros(&self, cell: CellId, code: &str, cut: &mut Cut) {
+        if cut.calls.is_empty() {
+            return;
+        }
+        let definitions = self.book.program.definitions();
+        let makers: HashSet<&str> = definitions
+            .iter()
+            .map(|known| &known.part)
+            .chain(&cut.items)
+            .filter(|part| part.makes_items)
+            .flat_map(|part| part.names().map(|(_, name)| name))
+            .collect();
+        let makes = |call: &&Call| call.has_items || call.name.as_deref().is_some_and(|name| makers.contains(name));
+        let calls: Vec<Call> = cut.calls.iter().filter(makes).cloned().collect();
+        if calls.is_empty() {
+            return;
+        }
+        let (imports, units) = self.book.program.prelude(&cut.mentions, &HashSet::new(), &BTreeSet::new());
+        let mut text = write::unit(&[], &imports, &units).text;
+        let macros = cut.items.iter().filter(|item| item.is_macro);
+        macros.for_each(|item| text.push_str(&(item_macro::edited(code, item) + "\n")));
+        cut.imports.iter().for_each(|import| text.push_str(&format!("{}\n", import.text())));
+        let module = |at: usize| format!("mobula_expanded_{at}");
+        for (at, call) in calls.iter().enumerate() {
+            text.push_str(&format!("mod {} {{ use super::*; {} }}\n", module(at), call.text(code)));
+        }
+        let (source, expanded) = (format!("calls of {cell}"), self.folders.run.join("expanded.rs"));
+        let job = Job {
+            dir: &self.folders.run,
+            source: &source,
+            krate: "calls",
+            kind: Kind::Unit,
+            library: &expanded,
+            units: &self.units(units),
+            units_dir: &self.folders.units,
+            opt_level: "0",
+            warns: false,
+            brief: true,
+        };
+        let is_written = std::fs::write(self.folders.run.join(&source), &text).is_ok();
+        // Where it cannot be expanded, the compiler says why when it meets the call as a statement.
+        if is_written && expand(&self.base, &job, &self.running).unwrap_or(false) {
+            let text = std::fs::read_to_string(&expanded).unwrap_or_default();
+            for (at, call) in calls.iter().enumerate() {
+                if let Some(part) = call.part(item_macro::items_in(&text, &module(at))) {
+                    cut.add_item_of_call(part);
+                }
+            }
+        }
+    }
+
+    /// Compiles what there is to compile.
+    fn prepare(&mut self, cell: CellId, code: &str, cut: &Cut, clock: &mut Clock) -> Result<Ready, CellError> {
+        let mut book = self.book.clone();
+        let mut changed = None;
+        if !cut.items.is_empty() || !cut.imports.is_empty() || self.earlier.is_some() {
+            let change = book.program.change(cell, code, &cut.items, &cut.imports, self.earlier);
+            let begin = Instant::now();
+            let is_empty = change.is_empty();
+            let done = self.compile_change(change, cell)?;
+            if !is_empty {
+                clock.add("items", begin.elapsed());
+            }
+            // What the statements do with a variable that the cell's items have taken the name of is theirs.
+            book.take(&done, cell);
+            changed = Some(done);
+        }
+        let mut planned = Planned::new(cut, &book.variables);
+        let library = if cut.runs {
+            let library = self.folders.unused(cell);
+            clock.time("compile", || self.compile_cell(&book, cell, code, cut, &mut planned, &library))?;
+            Some(library)
+        } else {
+            None
+        };
+        if let Some(changed) = changed {
+            self.tell(cell, &changed);
+        }
+        Ok(Ready { library, book, planned })
+    }
+
+    /// Compiles what a change has to compile. Older items that do not fit wait.
+    fn compile_change(&self, mut change: Change, cell: CellId) -> Result<Changed, CellError> {
+        while !change.is_empty() {
+            match self.compile_unit(&change, cell)? {
+                Unit::Compiled => break,
+                Unit::Refused { import: Some(import), .. } => change.set_import_aside(&import),
+                Unit::Refused { findings, import: None } => {
+                    if let Err(findings) = change.set_aside(findings) {
+                        return Err(report::compile_errors(findings, cell, &|cell| self.sources.code(cell)));
+                    }
+                }
+            }
+        }
+        Ok(change.finish())
+    }
+
+    /// Says what has become of older items.
+    fn tell(&self, cell: CellId, changed: &Changed) {
+        let notice = |text: String| {
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: text + "\n" });
+        };
+        let named = |known: &Arc<Definition>| format!("`{}` of cell {}", known.title(), known.cell);
+        if !changed.waits.is_empty() {
+            let why = |known: &Arc<Definition>| match &known.stage {
+                Stage::Waits(finding, _) => format!("{}: {}", named(known), self.book.program.spoken(&finding.message)),
+                Stage::Compiled(_) => named(known),
+            };
+            let (count, verb) = match changed.waits.len() {
+                1 => ("1 item".to_owned(), "waits"),
+                count => (format!("{count} items"), "wait"),
+            };
+            let reasons: Vec<String> = changed.waits.iter().map(why).collect();
+            notice(format!("{count} {verb}: {}", reasons.join("; ")));
+        }
+        if !changed.back.is_empty() {
+            let back: Vec<String> = changed.back.iter().map(named).collect();
+            notice(format!("back, because it compiles again: {}", back.join(", ")));
+        }
+        if !changed.anew.is_empty() {
+            let names: Vec<&str> = changed.anew.iter().map(String::as_str).collect();
+            notice(format!(
+                "{}: a static that begins anew, because it had to be compiled again with what it depends on",
+                listed(&names)
+            ));
+        }
+    }
+
+    fn compile_unit(&self, change: &Change, cell: CellId) -> Result<Unit, CellError> {
+        let sources = sources_of(change);
+        let (imports, units) = change.prelude();
+        let number = change.number();
+        let mut texts = Texts::new();
+        let dir = self.folders.items.join(number.to_string());
+        let unwritable =
+            |error: std::io::Error| report::plain_error("SessionError", &format!("the session's folder: {error}"));
+        std::fs::create_dir_all(dir.join("macros")).map_err(unwritable)?;
+        for source in &sources {
+            let text = write::items(source);
+            std::fs::write(dir.join(source.file()), &text.text).map_err(unwritable)?;
+            texts.insert(source.file(), text);
+        }
+        let krate = program::krate(number);
+        let root = format!("{krate}.rs");
+        let text = write::unit(&sources, &imports, &units);
+        std::fs::write(dir.join(&root), &text.text).map_err(unwritable)?;
+        texts.insert(root.clone(), text);
+        let mut job = Job {
+            dir: &dir,
+            source: &root,
+            krate: &krate,
+            kind: Kind::Unit,
+            library: &self.folders.unit(number),
+            units: &self.units(units),
+            units_dir: &self.folders.units,
+            opt_level: self.speed.of_unit(),
+            warns: self.habits.warnings,
+            brief: true,
+        };
+        let mut compiled = self.compile(&job)?;
+        if !compiled.is_well && waiting::meets_itself(&compiled) {
+            job.brief = false;
+            compiled = self.compile(&job)?;
+        }
+        if !compiled.is_well {
+            let errors = compiled.messages.iter().filter(|message| message.is_error());
+            let import = errors.flat_map(|message| message.glue(&texts)).find_map(|(glue, _)| match glue {
+                Glue::Import(number) => imports[*number].import.clone(),
+                _ => None,
+            });
+            let own = cut(&self.sources.code(cell)).unwrap_or_default();
+            let is_variable = |name: &str| {
+                self.book.variables.contains_key(name) || own.bindings.iter().any(|binding| binding.name == name)
+            };
+            let captured = |finding: &mut Finding| plan::explain_captured(finding, is_variable);
+            let findings = self.findings(&compiled, &texts, &change.program, captured);
+            return match findings.is_empty() && import.is_none() {
+                true => Err(self.failed(&compiled)),
+                false => Ok(Unit::Refused { findings, import }),
+            };
+        }
+        self.warn(cell, &compiled.messages, &texts);
+        texts.remove(&root);
+        texts.into_values().for_each(|text| self.sources.add_text(text));
+        Ok(Unit::Compiled)
+    }
+
+    fn compile_cell(
+        &self,
+        book: &Book,
+        cell: CellId,
+        code: &str,
+        cut: &Cut,
+        planned: &mut Planned,
+        library: &Path,
+    ) -> Result<(), CellError> {
+        // What the cell itself imports is among it: a later `use` of the cell's may begin with an earlier one's name.
+        let (imports, mut units) = book.prelude(&cut.mentions, &HashSet::new());
+        for variable in planned.plan.takes.values().chain(planned.plan.empty.values()) {
+            units.extend(program::units_in(&variable.ty));
+            if let Standing::Function(path) = &variable.standing {
+                units.extend(program::units_in(path));
+            }
+        }
+        let (source, krate) = (file_name(cell), format!("cell_{cell}"));
+        let units = self.units(units);
+        let mut job = Job {
+            dir: &self.folders.run,
+            source: &source,
+            krate: &krate,
+            kind: Kind::Cell,
+            library,
+            units: &units,
+            units_dir: &self.folders.units,
+            opt_level: self.speed.of_cell(cut),
+            warns: self.habits.warnings,
+            brief: false,
+        };
+        for _ in 0..ROUNDS_MAX {
+            let within = self.within(planned.plan.awaits);
+            let text = write::cell(cell, code, cut, &imports, &planned.plan, &within);
+            std::fs::write(self.folders.run.join(&source), &text.text)
+                .map_err(|error| report::plain_error("SessionError", &format!("the session's folder: {error}")))?;
+            let texts = Texts::from([(source.clone(), text)]);
+            let compiled = self.compile(&job)?;
+            if compiled.is_well {
+                planned.learn(&compiled.messages, &texts);
+                self.warn(cell, &compiled.messages, &texts);
+                texts.into_values().for_each(|text| self.sources.add_text(text));
+                return Ok(());
+            }
+            // Types are told before borrows are looked at, also of a cell that is refused.
+            planned.learn(&compiled.messages, &texts);
+            if planned.mend(&compiled.messages, &texts, cut, cell) {
+                continue;
+            }
+            // Once more, for the words that a person reads.
+            job.brief = true;
+            let compiled = Some(self.compile(&job)?).filter(|brief| !waiting::meets_itself(brief)).unwrap_or(compiled);
+            return Err(self.explain(cell, &compiled, &texts, book));
+        }
+        Err(report::plain_error("SessionError", "what becomes of this cell's variables could not be found out"))
+    }
+
+    fn compile(&self, job: &Job<'_>) -> Result<Compiled, CellError> {
+        compile(&self.base, job, &self.running).map_err(|error| {
+            let text = format!("the compiler {} could not be run: {error}", self.base.rustc.display());
+            report::plain_error("SessionError", &text)
+        })
+    }
+
+    fn units(&self, numbers: BTreeSet<u32>) -> Vec<(String, PathBuf)> {
+        numbers.into_iter().map(|number| (program::krate(number), self.folders.unit(number))).collect()
+    }
+
+    /// What the statements of a cell stand in: where Tokio is among the session's crates, they can start its tasks.
+    fn within(&self, awaits: bool) -> Within {
+        match (awaits, base::tokio(&self.deps)) {
+            (true, Some(_)) => Within::Future(format!("::{}::block_on", base::CRATE)),
+            (true, None) => Within::Future("::mobula::__private::block_on".into()),
+            (false, Some(Tokio::Whole)) => Within::Runtime(format!("::{}::enter", base::CRATE)),
+            (false, Some(Tokio::Awaits) | None) => Within::Nothing,
+        }
+    }
+
+    /// Shows the warnings about the cell's own code, if they are wanted.
+    fn warn(&self, cell: CellId, messages: &[Message], texts: &Texts) {
+        if !self.habits.warnings {
+            return;
+        }
+        for message in messages.iter().filter(|message| message.is_warning()) {
+            let finding = message.finding(texts);
+            if finding.marks.first().is_some_and(|mark| mark.cell == cell) {
+                let report = report::warning(&finding, cell, &|cell| self.sources.code(cell));
+                self.outlet.put(Event::Report { cell, report });
+            }
+        }
+    }
+
+    /// The errors of a compilation, in words.
+    fn explain(&self, cell: CellId, compiled: &Compiled, texts: &Texts, book: &Book) -> CellError {
+        let lost = |finding: &mut Finding| plan::explain_lost(finding, &book.variables);
+        let findings = self.findings(compiled, texts, &book.program, lost);
+        if findings.is_empty() {
+            return self.failed(compiled);
+        }
+        report::compile_errors(findings, cell, &|cell| self.sources.code(cell))
+    }
+
+    fn failed(&self, compiled: &Compiled) -> CellError {
+        report::plain_error("CompileError", &format!("the compiler failed:\n{}", compiled.rest.trim()))
+    }
+
+    /// `variables` says what an error means for the session's variables.
+    fn findings(
+        &self,
+        compiled: &Compiled,
+        texts: &Texts,
+        program: &Program,
+        variables: impl Fn(&mut Finding),
+    ) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        for message in &compiled.messages {
+            if message.is_error() {
+                findings.push(message.finding(texts));
+            } else if let Some(check) = findings.last_mut().filter(|_| message.is_of_instantiation()) {
+                // Of a check at compile time that failed in a library: where the person's code asked for it.
+                check.marks.extend(message.finding(texts).marks);
+            }
+        }
+        // What has no place in a cell follows from what has.
+        if findings.iter().any(|finding| !finding.marks.is_empty()) {
+            findings.retain(|finding| !finding.marks.is_empty() || finding.message.contains("the above error"));
+        }
+        for finding in &mut findings {
+            waiting::explain(finding, program);
+            variables(finding);
+            diagnosis::explain_semicolon(finding);
+            diagnosis::explain_closure(finding);
+            diagnosis::explain_crate(finding);
+            last::rename(finding);
+        }
+        findings
+    }
+
+    /// The compiler's own words about what is not Rust.
+    fn explain_nonsense(&self, cell: CellId, code: &str) -> CellError {
+        let cut = Cut { runs: true, ..Cut::default() };
+        let text = write::cell(cell, code, &cut, "", &plan::Plan::default(), &Within::Nothing);
+        let source = file_name(cell);
+        if std::fs::write(self.folders.run.join(&source), &text.text).is_ok() {
+            let job = Job {
+                dir: &self.folders.run,
+                source: &source,
+                krate: "nonsense",
+                kind: Kind::Cell,
+                library: &self.folders.libraries.join("nonsense.so"),
+                units: &[],
+                units_dir: &self.folders.units,
+                opt_level: "0",
+                warns: false,
+                brief: true,
+            };
+            if let Ok(compiled) = self.compile(&job)
+                && !compiled.is_well
+            {
+                return self.explain(cell, &compiled, &Texts::from([(source, text)]), &Book::default());
+            }
+        }
+        report::plain_error("CompileError", "this is not a sequence of items and statements")
+    }
+}

@@ -1,0 +1,448 @@
+//! What a cell does with the variables of the session: decided before it is compiled, mended after what the compiler says, and written
+//! into the book when the cell has run.
+
+use super::book::{Book, Lost, Standing, Variable};
+use super::cut::{Binding, Cut, Let};
+use super::diagnosis::{Message, Texts};
+use super::edited::Glue;
+use super::fate::{Fate, fate, why_lost};
+use super::last::{self, Shown};
+use super::names::plain;
+use crate::event::CellId;
+use crate::reports::report::Finding;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// What is done with the variables of a cell.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Variables of earlier cells that the cell may use.
+    pub takes: BTreeMap<String, Variable>,
+    /// Of those, what the cell moves away.
+    pub moves: Vec<String>,
+    /// Variables that are not there, which the cell may assign.
+    pub empty: BTreeMap<String, Variable>,
+    /// New variables that are kept.
+    pub puts: Vec<String>,
+    /// New variables whose types are told.
+    pub types: Vec<String>,
+    /// The last expression never comes to a value, so there is none to show.
+    pub hides: bool,
+    /// The value that is shown is handed over, to be kept as `_`.
+    pub keeps: bool,
+    /// The value that is shown has no `Debug` and cannot be borrowed as one that has none: only its type is shown.
+    pub shows_type: bool,
+    /// A trait that the person has imported shows the value, and ours is not to compete with it.
+    pub shown_by_theirs: bool,
+    /// The statements stand in a future.
+    pub awaits: bool,
+    /// Where, in the cell, an error has only `Debug`: the places of `?`, and of what is returned.
+    pub debugged: BTreeSet<usize>,
+    /// Where an error is returned whose type nothing tells: the ends of what is returned.
+    pub boxed: BTreeSet<usize>,
+}
+
+impl Plan {
+    /// The variables that a `let` makes and that are not kept: their scope ends with the cell.
+    pub fn ends(&self, lets: &[Let], at: usize) -> bool {
+        lets[at].names.iter().any(|name| !self.is_put(lets, at, name))
+    }
+
+    /// Whether a variable of a `let` is kept. Of several with one name only the last may be.
+    pub fn is_put(&self, lets: &[Let], at: usize, name: &String) -> bool {
+        self.puts.contains(name) && !lets[at + 1..].iter().any(|later| later.names.contains(name))
+    }
+
+    /// The new variables in the order in which they are kept: what may borrow before what it may borrow from.
+    fn put_order<'a>(&'a self, lets: &'a [Let]) -> impl Iterator<Item = &'a String> {
+        let of = move |at: usize| lets[at].names.iter().rev().filter(move |name| self.is_put(lets, at, name));
+        (0..lets.len()).rev().flat_map(of)
+    }
+}
+
+/// A plan, and what has become known of it.
+#[derive(Clone, Debug, Default)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    bindings: Vec<Binding>,
+    lets: Vec<Let>,
+    shown: Option<Range<usize>>,
+    shown_as: Shown,
+    types: BTreeMap<String, String>,
+    /// New variables that are not kept, and why.
+    lost: BTreeMap<String, Lost>,
+    /// All that may borrow has been left out already.
+    is_last_resort: bool,
+    /// There is an error without `Debug`.
+    has_silent_errors: bool,
+}
+
+/// What the compiler says of borrowing: `(code)`.
+const BORROWING: &[&str] = &[
+    "E0310", "E0373", "E0499", "E0501", "E0502", "E0503", "E0505", "E0506", "E0515", "E0521", "E0597", "E0621",
+    "E0700", "E0713", "E0716",
+];
+
+impl Planned {
+    /// What a cell will do, as far as its words tell.
+    pub fn new(cut: &Cut, variables: &BTreeMap<String, Variable>) -> Planned {
+        let new: Vec<String> = cut.bindings.iter().map(|binding| binding.name.clone()).collect();
+        let keeps = cut.shown.is_some() && cut.shown_as == Shown::Value;
+        // The type of a closure has no name, so it is not kept; most refer to other variables, which are.
+        let is_closure = |name: &&String| {
+            cut.lets.iter().rfind(|made| made.names.contains(name)).is_some_and(|made| made.is_closure)
+        };
+        let puts = new.iter().filter(|name| !is_closure(name)).cloned().collect();
+        let mut plan = Plan { puts, types: new, keeps, awaits: cut.awaits, ..Plan::default() };
+        for (name, variable) in variables.iter().filter(|(name, _)| cut.mentions.contains(plain(name))) {
+            match &variable.standing {
+                Standing::Kept | Standing::Function(_) => drop(plan.takes.insert(name.clone(), variable.clone())),
+                Standing::Lost(Lost::Moved(_)) if !plan.types.contains(name) => {
+                    plan.empty.insert(name.clone(), variable.clone());
+                }
+                Standing::Lost(_) => {}
+            }
+        }
+        Planned {
+            plan,
+            bindings: cut.bindings.clone(),
+            lets: cut.lets.clone(),
+            shown: cut.shown.clone(),
+            shown_as: cut.shown_as.clone(),
+            ..Planned::default()
+        }
+    }
+
+    /// Changes the plan so that the compiler has less to complain about. `false`: there is nothing that this could mend.
+    pub fn mend(&mut self, messages: &[Message], texts: &Texts, cut: &Cut, cell: CellId) -> bool {
+        let mut mended = false;
+        let mut borrows = false;
+        for message in messages.iter().filter(|message| message.is_error()) {
+            let glue = message.glue(texts);
+            let main = glue.iter().find(|(_, is_primary)| *is_primary).map(|(glue, _)| *glue);
+            let place = message.place(texts);
+            let is_shown = self.shown.is_some() && place == self.shown;
+            let is_borrowing = message.code().is_some_and(|code| BORROWING.contains(&code));
+            borrows |= is_borrowing;
+            mended |= match (message.code(), main) {
+                // `evcxr_image::ImageDisplay` and ours both have the method.
+                (Some("E0034"), _) if self.shown.is_some() => !std::mem::replace(&mut self.plan.shown_by_theirs, true),
+                // `match (exit(0)) { value => … }`: of what never comes there is no type.
+                (Some("E0282"), Some(Glue::Type(name))) if name == last::NAME && !self.plan.hides => self.hide(),
+                // What else is wrong with that, such as a value that draws itself and is gone then, is not wrong without it.
+                (_, Some(Glue::Type(name))) if name == last::NAME => std::mem::take(&mut self.plan.keeps),
+                (Some("E0382"), Some(Glue::PutBack(name))) => self.moves(name),
+                (Some("E0382"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, Some(Lost::Moved(cell))),
+                (Some("E0381"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, None),
+                (_, _) if glue.iter().any(|(glue, _)| matches!(glue, Glue::Put(_))) => {
+                    self.unput_borrowers(&glue, &message.labelled("'static", texts), cell)
+                }
+                (_, Some(Glue::Take(name))) => self.untake(name, cell),
+                // `let p: Vec<&str> = line.split(',').collect();`: the compiler names the type that was written, not who needs it so.
+                _ if is_borrowing && message.says("'static") => {
+                    self.unput_let(&message.labelled("'static", texts), cell)
+                }
+                // `(exit(0)).evcxr_display()`: nothing has methods that can be found.
+                (Some("E0282"), None) if is_shown => self.hide(),
+                // A variable without `Debug` that is not `mut` has no way to say so.
+                (Some("E0596" | "E0599" | "E0277"), None) if is_shown && message.is_of_showing() => self.show_type(),
+                // A macro that awaits.
+                (Some("E0728"), None) => !std::mem::replace(&mut self.plan.awaits, true),
+                (Some("E0282" | "E0283"), None) if returned(cut, place.as_ref()).is_some() => {
+                    returned(cut, place.as_ref()).is_some_and(|end| self.plan.boxed.insert(end))
+                }
+                (Some("E0277"), None) if !self.plan.debugged.is_empty() && message.says("Debugged") => self.undebug(),
+                (Some("E0277"), None) if message.is_of_conversion() => self.debug(place, cut),
+                _ => false,
+            };
+        }
+        mended || (borrows && self.unput_all(cell))
+    }
+
+    /// Which variables are not to be kept, where something is wrong with keeping these. Of what the main point of the message is, it
+    /// mostly says that something else still borrows from it: what is kept, or what a `let` has written as a type at one of the places.
+    fn unput_borrowers(&mut self, glue: &[(&Glue, bool)], places: &[Range<usize>], cell: CellId) -> bool {
+        let names = |primary: bool| -> Vec<&String> {
+            let of = glue.iter().filter(|(_, is_primary)| *is_primary == primary);
+            of.filter_map(|(glue, _)| if let Glue::Put(name) = glue { Some(name) } else { None }).collect()
+        };
+        let (others, main) = (names(false), names(true));
+        match (others.is_empty(), self.made_at(places).is_empty()) {
+            (false, _) => self.unput_each(others, cell),
+            (true, false) => self.unput_let(places, cell),
+            (true, true) => self.unput_each(main, cell),
+        }
+    }
+
+    /// The variables whose `let` has one of these places in it.
+    fn made_at(&self, places: &[Range<usize>]) -> Vec<String> {
+        let is_meant = |made: &&Let| places.iter().any(|place| made.range.contains(&place.start));
+        self.lets.iter().filter(is_meant).flat_map(|made| made.names.clone()).collect()
+    }
+
+    /// Keeps none of those.
+    fn unput_let(&mut self, places: &[Range<usize>], cell: CellId) -> bool {
+        let names = self.made_at(places);
+        self.unput_each(&names, cell)
+    }
+
+    fn unput_each<'a>(&mut self, names: impl IntoIterator<Item = &'a String>, cell: CellId) -> bool {
+        names.into_iter().filter(|name| self.unput(name, Some(Lost::Borrowed(cell)))).count() > 0
+    }
+
+    /// Keeps none of the variables that may borrow. What the compiler refuses then is the person's own.
+    fn unput_all(&mut self, cell: CellId) -> bool {
+        if std::mem::replace(&mut self.is_last_resort, true) {
+            return false;
+        }
+        let may_borrow = |name: &&String| {
+            self.type_of(name)
+                .is_none_or(|ty| ty.contains(['&', '\'', '{']) || ty.contains("dyn ") || ty.contains("impl "))
+        };
+        let names: Vec<String> = self.plan.puts.iter().filter(may_borrow).cloned().collect();
+        self.unput_each(&names, cell)
+    }
+
+    fn show_type(&mut self) -> bool {
+        self.plan.keeps = false;
+        !std::mem::replace(&mut self.plan.shows_type, true)
+    }
+
+    /// The error that is converted there has only `Debug`.
+    fn debug(&mut self, place: Option<Range<usize>>, cut: &Cut) -> bool {
+        let Some(place) = place.filter(|_| !self.has_silent_errors) else { return false };
+        let end = returned(cut, Some(&place)).unwrap_or(place.end.saturating_sub(1));
+        self.plan.debugged.insert(end)
+    }
+
+    /// Some error has not even that: what the compiler said first is what a person understands.
+    fn undebug(&mut self) -> bool {
+        self.has_silent_errors = true;
+        self.plan.debugged.clear();
+        true
+    }
+
+    fn hide(&mut self) -> bool {
+        self.shown = None;
+        self.plan.hides = true;
+        self.plan.keeps = false;
+        true
+    }
+
+    fn moves(&mut self, name: &str) -> bool {
+        let is_new = !self.plan.moves.iter().any(|known| known == name);
+        if is_new {
+            self.plan.moves.push(name.to_owned());
+        }
+        is_new
+    }
+
+    fn unput(&mut self, name: &str, why: Option<Lost>) -> bool {
+        let before = self.plan.puts.len();
+        self.plan.puts.retain(|known| known != name);
+        let was_empty = self.plan.empty.get_mut(name).is_some_and(|variable| {
+            // It is declared, so that the compiler can say that it is not there, and not kept.
+            let was_kept = variable.standing != Standing::Kept;
+            variable.standing = Standing::Kept;
+            was_kept
+        });
+        // What borrows is there to its end.
+        if !matches!(why, Some(Lost::Borrowed(_))) {
+            self.plan.types.retain(|known| known != name);
+        }
+        if let Some(why) = why {
+            self.lost.insert(name.to_owned(), why);
+        }
+        self.plan.puts.len() < before || was_empty
+    }
+
+    fn untake(&mut self, name: &str, cell: CellId) -> bool {
+        let taken = self.plan.takes.remove(name).or_else(|| self.plan.empty.remove(name));
+        if let Some(variable) = &taken {
+            self.lost.insert(name.to_owned(), Lost::Nameless(cell, variable.ty.clone()));
+        }
+        taken.is_some()
+    }
+
+    /// Learns the types of new variables.
+    pub fn learn(&mut self, messages: &[Message], texts: &Texts) {
+        for (name, ty) in messages.iter().filter_map(|message| message.variable_type(texts)) {
+            self.types.insert(name.to_owned(), ty);
+        }
+    }
+
+    /// The type of a new variable, once it was learnt.
+    pub fn type_of(&self, name: &str) -> Option<&str> {
+        self.types.get(name).map(String::as_str)
+    }
+
+    /// The word with which the cell's function is called: what becomes of the value before, and, as bits, which of the variables that it
+    /// hands over have a type without a name, so that no cell could ever take them.
+    pub fn word(&self) -> u32 {
+        let nameless =
+            |name: &String| matches!(standing(self.type_of(name).unwrap_or_default(), CellId(0)), Standing::Lost(_));
+        let bits = self.plan.put_order(&self.lets).take(30).enumerate();
+        bits.fold(self.fate() as u32, |word, (at, name)| word | u32::from(nameless(name)) << (at + 2))
+    }
+
+    /// What becomes of the value before, when the cell ends well.
+    pub fn fate(&self) -> Fate {
+        match self.shown {
+            // A type that was told before it was found that the value cannot be handed over counts for nothing.
+            Some(_) => fate(&self.shown_as, self.type_of(last::NAME).filter(|_| self.plan.keeps)),
+            None => Fate::Stays,
+        }
+    }
+
+    /// The cell has run, well or not: what that means for the session's variables. Not to be called of a cell that was undone.
+    pub fn happened(self, book: &mut Book, cell: CellId, well: bool) {
+        let variables = &mut book.variables;
+        for name in &self.plan.moves {
+            if let Some(variable) = variables.get_mut(name) {
+                variable.standing = Standing::Lost(Lost::Moved(cell));
+            }
+        }
+        if !well {
+            return;
+        }
+        let (fate, ty) = (self.fate(), self.types.get(last::NAME).cloned().unwrap_or_default());
+        if fate != Fate::Stays {
+            book.last_place = None;
+            let standing = match fate {
+                Fate::Replaced => Standing::Kept,
+                _ => Standing::Lost(why_lost(&ty, cell).unwrap_or(Lost::Borrowed(cell))),
+            };
+            variables.insert(last::NAME.to_owned(), Variable { ty, is_mut: true, standing });
+        }
+        if let (Fate::Ends, Shown::Place(words)) = (fate, self.shown_as) {
+            book.last_place = Some(words);
+        }
+        for binding in self.bindings {
+            let name = binding.name;
+            let ty = self.types.get(&name).cloned().unwrap_or_default();
+            let standing = match self.lost.get(&name) {
+                Some(lost) => Standing::Lost(lost.clone()),
+                None if !self.plan.puts.contains(&name) && !ty.contains("{closure") => continue,
+                None => standing(&ty, cell),
+            };
+            variables.insert(name, Variable { ty, is_mut: binding.is_mut, standing });
+        }
+        for (name, variable) in self.plan.empty {
+            // Those that are not assigned have been taken out of the plan.
+            if variable.standing != Standing::Kept
+                && let Some(known) = variables.get_mut(&name)
+            {
+                known.standing = Standing::Kept;
+            }
+        }
+    }
+}
+
+/// The end of what is returned at a place.
+fn returned(cut: &Cut, place: Option<&Range<usize>>) -> Option<usize> {
+    cut.returns
+        .iter()
+        .find(|found| place.is_some_and(|place| found.value.contains(&place.start)))
+        .map(|found| found.value.end)
+}
+
+/// Whether a cell can write this type's name.
+fn standing(ty: &str, cell: CellId) -> Standing {
+    let is_function = ["fn(", "for<", "unsafe ", "extern "].iter().any(|word| ty.starts_with(word));
+    if is_function && let Some((_, path)) = ty.strip_suffix('}').and_then(|ty| ty.rsplit_once(" {")) {
+        return Standing::Function(path.to_owned());
+    }
+    if ty.is_empty() || ty.contains('{') || ty.contains("impl ") {
+        return Standing::Lost(Lost::Nameless(cell, ty.to_owned()));
+    }
+    Standing::Kept
+}
+
+/// Says of a variable that the compiler does not find in a function that functions have none of a session's.
+pub fn explain_captured(finding: &mut Finding, is_variable: impl Fn(&str) -> bool) {
+    if finding.code.as_deref() != Some("E0425") || !finding.message.contains("cannot find value") {
+        return;
+    }
+    let Some(name) = finding.message.split('`').nth(1).filter(|name| is_variable(name)) else { return };
+    // As the compiler calls it where both stand in one function.
+    finding.code = Some("E0434".into());
+    finding.helps.clear();
+    finding.message = format!("`{name}` is a variable of the session, which a function cannot see");
+    finding.notes.clear();
+}
+
+/// Says of a variable that the compiler does not find what has become of it.
+pub fn explain_lost(finding: &mut Finding, variables: &BTreeMap<String, Variable>) {
+    let unknown = matches!(finding.code.as_deref(), Some("E0425" | "E0381" | "E0382"));
+    let Some(name) = finding.message.split('`').nth(1).filter(|_| unknown) else { return };
+    if name == last::NAME && !variables.contains_key(name) {
+        finding.message = "`_` is the value that a cell has shown last, and none has shown one yet".into();
+        (finding.helps, finding.notes) = (Vec::new(), Vec::new());
+        return;
+    }
+    let Some(Standing::Lost(lost)) = variables.get(name).map(|variable| &variable.standing) else { return };
+    let (message, help) = match lost {
+        Lost::Moved(cell) if name == last::NAME => (
+            format!("`_`, the value that was shown last, was moved in cell {cell}"),
+            "use `_.clone()` where it is to be used again, or give it a name: `let x = _;`".to_owned(),
+        ),
+        Lost::Borrowed(cell) | Lost::Nameless(cell, _) if name == last::NAME => (
+            format!("what cell {cell} has shown was not kept: it may refer to another value, or its type has no name"),
+            "show a value of its own (`.clone()`, `.to_owned()`, `.collect::<Vec<_>>()`), or give it a name there: `let x = …;`"
+                .to_owned(),
+        ),
+        Lost::Moved(cell) => (
+            format!("`{name}` was moved in cell {cell}"),
+            format!(
+                "give it a value again (`{name} = …;` or `let {name} = …;`), or let cell {cell} use a clone or a reference of it"
+            ),
+        ),
+        Lost::Nameless(cell, ty) if ty.contains("{closure") => (
+            format!("`{name}` of cell {cell} is a closure, whose type has no name, so it ended with that cell"),
+            format!(
+                "make it a function (`fn {name}(…) …`), or box it: `let {name}: Box<dyn Fn(…) -> …> = Box::new(…);`"
+            ),
+        ),
+        Lost::Nameless(cell, _) => (
+            format!(
+                "the type of `{name}` of cell {cell} has no name that another cell could write, so it ended with that cell"
+            ),
+            format!(
+                "collect or box it there: `let {name}: Vec<_> = ….collect();`, `let {name}: Box<dyn …> = Box::new(…);`"
+            ),
+        ),
+        Lost::Rebuilt(cell) => (
+            format!("the crate of the type of `{name}` was built anew by cell {cell}, so the old value is gone"),
+            "run the cell again that made it".to_owned(),
+        ),
+        Lost::Unguarded(cell) => (
+            format!("`{name}` was lost in a crash: it was made since cell {cell}, while the process that runs the cells could not be copied"),
+            "run the cell again that made it".to_owned(),
+        ),
+        Lost::Replaced(cell) => (format!("`{name}` is an item since cell {cell}"), "give one of them another name".to_owned()),
+        Lost::Borrowed(cell) => (
+            format!("`{name}` of cell {cell} refers to another variable, so it ended with that cell"),
+            "keep a value instead of a reference: `.clone()`, `.to_owned()`, an index, or an `Rc`/`Arc`".to_owned(),
+        ),
+    };
+    finding.message = message;
+    finding.helps = vec![help];
+    finding.notes.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_cannot_be_written_cannot_be_kept_and_a_function_is_its_path() {
+        let cell = CellId(1);
+        assert_eq!(standing("std::vec::Vec<i64>", cell), Standing::Kept);
+        assert_eq!(standing("fn(i64) -> i64", cell), Standing::Kept);
+        assert_eq!(standing("fn(i64) -> i64 {cells_1::f}", cell), Standing::Function("cells_1::f".into()));
+        for ty in ["{closure@cell 1:1:2: 1:3}", "impl std::iter::Iterator<Item = i64>", ""] {
+            assert!(matches!(standing(ty, cell), Standing::Lost(Lost::Nameless(..))), "{ty}");
+        }
+    }
+}

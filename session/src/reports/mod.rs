@@ -1,0 +1,11 @@
+//! What a person reads when something has gone wrong, and where it was.
+//!
+//! ```text
+//!   panic, crash, compile error ─▶ sources  the cell and the line of each place ─▶ report ─▶ rendered  text, HTML
+//!                                  verdict  what the run of a cell means
+//! ```
+
+pub mod rendered;
+pub mod report;
+pub mod sources;
+pub mod verdict;

@@ -1,0 +1,119 @@
+//! What the run of a cell means, whichever evaluator had it run.
+
+use crate::event::{CellError, CellId, Event, Phase, Stream};
+use crate::link::record::{Panic, Record};
+use crate::outlet::Outlet;
+use crate::reports::report;
+use crate::reports::sources::{Found, Sources};
+use std::time::Duration;
+
+/// What a cell's run means, where its process has come to an end of it.
+///
+/// # Errors
+/// The cell failed.
+pub fn judge(cell: CellId, record: &Record, sources: &Sources, outlet: &dyn Outlet) -> Result<(), CellError> {
+    if let Some(message) = &record.load_failed {
+        return Err(report::plain_error("SessionError", &format!("the cell could not be run: {message}")));
+    }
+    let show = |panic: &Panic| {
+        let place = sources.find_panic(record.library.as_deref(), panic);
+        let text = report::panic(panic, place.as_ref(), &sources.callers(panic)).plain + "\n";
+        outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
+    };
+    if let Some(death) = &record.death {
+        if record.interrupted {
+            return Err(report::interrupted(record));
+        }
+        let places: Vec<Found> = sources.find_crash(&record.crash);
+        let Some((last, others)) = record.ending_panic() else {
+            return Err(report::died(record, death, cell, &places));
+        };
+        others.into_iter().for_each(show);
+        let place = sources.find_panic(record.library.as_deref(), last).or_else(|| places.into_iter().next());
+        return Err(report::aborted(record, last, place.as_ref(), &sources.callers(last), cell));
+    }
+    // Panics that did not end the cell: of threads, or caught.
+    let (ending, others) = match record.panics.split_last() {
+        Some((last, others)) if record.panicked => (Some(last), others),
+        _ => (None, &record.panics[..]),
+    };
+    others.iter().for_each(show);
+    if record.panicked {
+        if record.interrupted && ending.is_none() {
+            return Err(report::interrupted(record));
+        }
+        let place = ending.and_then(|panic| sources.find_panic(record.library.as_deref(), panic));
+        let callers = ending.map(|panic| sources.callers(panic)).unwrap_or_default();
+        return Err(report::panicked(ending, place.as_ref(), &callers));
+    }
+    if record.failed {
+        let Some(said) = &record.error else {
+            return Err(report::plain_error("Error", "the cell ended with an error"));
+        };
+        // What stands there already is not said again, but for what it did not say.
+        let shown = record.shown_failures.iter().find_map(|shown| said.message.strip_prefix(shown.as_str()));
+        let text = shown.map(|rest| format!("{}{rest}", said.line));
+        return Err(report::error(text.as_deref().unwrap_or(&said.message), &said.line));
+    }
+    Ok(())
+}
+
+/// The cell host is gone, and nobody took its place.
+pub fn terminated(record: &Record, why: &str) -> CellError {
+    let death = record.death.as_ref().map_or_else(|| format!("is gone ({why})"), ToString::to_string);
+    let text = format!(
+        "the process that runs the cells {death} and so did its copy: the variables are lost; functions, types, objects and tasks are not"
+    );
+    report::plain_error("Crashed", &text)
+}
+
+/// What is told after a cell with which it has changed whether a copy of its process stands by. `is_unguarded`: before it, none did.
+pub fn change_of_guard(cell: CellId, record: &Record, is_unguarded: bool) -> Option<String> {
+    // Of a cell that was not run, no copy was tried.
+    record.returned_at.filter(|_| record.lives())?;
+    match (&record.unguarded, is_unguarded) {
+        (Some(why), false) => Some(format!(
+            "the process that runs the cells could not be copied after this cell ({why}): until it can, a crash takes variables back to \
+             what they were before cell {cell}"
+        )),
+        (None, true) => Some("the process that runs the cells could be copied again: a crash loses nothing".into()),
+        _ => None,
+    }
+}
+
+/// Where the time of a cell's run went.
+pub fn phases(record: &Record) -> Vec<Phase> {
+    let phase = |name: &str, took: Duration| Phase { name: name.to_owned(), took };
+    let [load, checkpoint] = [record.load_us, record.fork_us].map(Duration::from_micros);
+    let (Some(loaded), Some(done)) = (record.loaded_at, record.done_at) else { return Vec::new() };
+    // A cell whose process has ended has not returned.
+    let returned = record.returned_at.unwrap_or(done);
+    vec![
+        phase("load", load),
+        phase("run", returned.saturating_duration_since(loaded).saturating_sub(load + checkpoint)),
+        phase("checkpoint", checkpoint),
+        phase("display", done.saturating_duration_since(returned)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::record::Death;
+    use std::time::Instant;
+
+    #[test]
+    fn only_a_cell_that_has_run_changes_whether_a_copy_stands_by() {
+        let mut copied = Record::default();
+        copied.returned_at = Some(Instant::now());
+        let mut not_copied = copied.clone();
+        not_copied.unguarded = Some("no memory".into());
+        let change = |record: &Record, is_unguarded| change_of_guard(CellId(5), record, is_unguarded);
+        assert!(change(&not_copied, false).is_some_and(|text| text.contains("no memory") && text.contains("cell 5")));
+        assert!(change(&copied, true).is_some_and(|text| text.contains("copied again")));
+        assert_eq!((change(&copied, false), change(&not_copied, true)), (None, None));
+        let (skipped, mut dead) = (Record::default(), copied.clone());
+        dead.death = Some(Death::Signal(9));
+        assert_eq!((change(&skipped, true), change(&dead, true)), (None, None));
+    }
+}
