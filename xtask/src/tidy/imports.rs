@@ -1,25 +1,37 @@
 //! Who may import whom.
 //!
 //! ```text
-//! main.rs, cli/ ─▶ kernel, repl ─▶ session        (the binary joins them)
-//!       └────────▶ runtime ─▶ scheduler, store    (never a front end)
+//! main.rs, cli/ ─┬▶ kernel, repl ─▶ session ─▶ fds     (the binary joins them)
+//!                ├▶ runtime ─▶ abi, fds                (never a front end)
+//!                └▶ src/ ─▶ abi, macros                (what a cell sees)
 //! ```
 //!
-//! The front ends cannot import the runtime as long as their manifests do not name it; that is checked there. Inside the
-//! root package cargo draws no lines, so its paths are read from the source.
+//! Between packages, manifests say it. Inside one, Cargo draws no lines, so the paths are read from the source.
 
 use super::source::is_word;
 use super::{Complaint, File};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Packages that must not depend on the root package.
+/// The packages, and the ones of this workspace that each may depend on. The root package joins all of them.
+const HOUSES: [(&str, &[&str]); 8] = [
+    ("mobula-abi", &[]),
+    ("mobula-fds", &[]),
+    ("mobula-macros", &[]),
+    ("mobula-runtime", &["mobula-abi", "mobula-fds"]),
+    ("mobula-session", &["mobula-fds"]),
+    ("mobula-kernel", &["mobula-session"]),
+    ("mobula-repl", &["mobula-session"]),
+    ("xtask", &[]),
+];
+
+/// Packages that only those who join may name, though the root package depends on them.
 const FRONTS: [&str; 3] = ["mobula-session", "mobula-kernel", "mobula-repl"];
 
 /// The files of the root package that may name a front end: they join the two.
 const JOINERS: [&str; 2] = ["src/main.rs", "src/cli"];
 
-/// A part of the root package and the path prefixes that its `use`s and paths may begin with.
+/// A part of a package and the path prefixes that its `use`s and paths may begin with.
 struct Part {
     at: &'static str,
     may_use: &'static [&'static str],
@@ -49,10 +61,11 @@ const PARTS: [Part; 2] = [
     },
 ];
 
-/// Complains about forbidden paths inside the root package.
+/// Complains about forbidden paths inside the packages that have parts.
 pub fn check(files: &[File]) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    for file in files.iter().filter(|file| file.is_rust() && file.path.starts_with("src")) {
+    let has_parts = |file: &&File| ["src", "runtime/src"].iter().any(|at| file.path.starts_with(at));
+    for file in files.iter().filter(|file| file.is_rust()).filter(has_parts) {
         let joins = JOINERS.iter().any(|at| file.path.starts_with(at));
         for (line, path) in paths(&file.code) {
             let first = path.split("::").next().unwrap_or_default();
@@ -60,7 +73,7 @@ pub fn check(files: &[File]) -> Vec<Complaint> {
                 complaints.push(
                     file.complaint(
                         line,
-                        format!("the runtime imports a front end (`{path}`); only main.rs and cli/ may"),
+                        format!("a front end is imported (`{path}`); only main.rs and cli/ may do that"),
                     ),
                 );
             }
@@ -83,19 +96,22 @@ pub fn check(files: &[File]) -> Vec<Complaint> {
     complaints
 }
 
-/// Complains about a front end whose manifest names the root package. `metadata` is cargo's.
+/// Complains about a package that depends on one of this workspace that it may not know. `metadata` is cargo's.
 pub fn check_manifests(metadata: &Value) -> Vec<Complaint> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut complaints = Vec::new();
     for package in list(&metadata["packages"]) {
         let name = package["name"].as_str().unwrap_or_default();
-        let imports_root = list(&package["dependencies"]).iter().any(|dependency| dependency["name"] == "mobula");
-        if FRONTS.contains(&name) && imports_root {
+        let Some((_, may_know)) = HOUSES.iter().find(|(house, _)| *house == name) else { continue };
+        let dependencies = list(&package["dependencies"]);
+        let known = dependencies.iter().filter_map(|dependency| dependency["name"].as_str());
+        for other in known.filter(|other| other.starts_with("mobula") && !may_know.contains(other)) {
             let file = PathBuf::from(name.trim_start_matches("mobula-")).join("Cargo.toml");
+            let allowed = if may_know.is_empty() { "none of this workspace".into() } else { may_know.join(", ") };
             complaints.push(Complaint {
                 file,
                 line: 0,
-                text: format!("`{name}` depends on the runtime; it may know only the trait `Host`"),
+                text: format!("`{name}` depends on `{other}`; it may depend on {allowed}"),
             });
         }
     }
@@ -226,11 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn a_front_end_that_depends_on_the_runtime_is_told() {
-        let package =
-            |name: &str, on: &str| json!({ "packages": [{ "name": name, "dependencies": [{ "name": on }] }] });
-        assert_eq!(check_manifests(&package("mobula-kernel", "mobula")).len(), 1);
-        assert_eq!(check_manifests(&package("mobula-kernel", "mobula-session")).len(), 0);
-        assert_eq!(check_manifests(&package("mobula", "mobula")).len(), 0);
+    fn a_package_that_depends_on_one_that_it_may_not_know_is_told() {
+        let told = |name: &str, on: &str| {
+            check_manifests(&json!({ "packages": [{ "name": name, "dependencies": [{ "name": on }] }] })).len()
+        };
+        assert_eq!((told("mobula-kernel", "mobula"), told("mobula-kernel", "mobula-runtime")), (1, 1));
+        assert_eq!((told("mobula-runtime", "mobula"), told("mobula-abi", "mobula-runtime")), (1, 1));
+        assert_eq!((told("mobula-kernel", "mobula-session"), told("mobula-runtime", "mobula-abi")), (0, 0));
+        assert_eq!((told("mobula", "mobula-kernel"), told("mobula-session", "libc")), (0, 0));
     }
 }
