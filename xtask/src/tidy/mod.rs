@@ -6,6 +6,7 @@ mod imports;
 mod paths;
 mod readme;
 mod source;
+mod subjects;
 mod unsafety;
 
 use crate::tree::{self, Tree};
@@ -69,6 +70,9 @@ pub fn run(tree: &Tree) -> Result<()> {
     complaints.extend(unsafety::check(&files));
     complaints.extend(paths::check(&files));
     complaints.extend(readme::check(&files));
+    for warning in subjects::warnings(tree) {
+        eprintln!("warning: {warning}");
+    }
     for complaint in &complaints {
         eprintln!("{complaint}");
     }
