@@ -197,13 +197,14 @@ fn behind_visibility(tokens: &[TokenTree], at: usize) -> (usize, bool) {
     if is_variable && goes_on { (at + 2, true) } else { (at, false) }
 }
 
-/// What stands in the braces of `if #[cfg(unix)] { … } else { … }`, as `cfg_if!` takes it.
+/// What stands in the braces of `if #[cfg(unix)] { … } else { … }`, as `cfg_if!` takes it, or behind the arrows of `unix => { … } _ => { … }`, as
+/// `cfg_select!` does.
 fn branches(tokens: &[TokenTree]) -> Vec<Vec<TokenTree>> {
-    if word(tokens.first()) != "if" || !tokens.get(1).is_some_and(|token| is_punct(token, '#')) {
-        return Vec::new();
-    }
-    let braces = tokens.iter().filter_map(|token| group(Some(token), Delimiter::Brace));
-    braces.map(|inner| inner.into_iter().collect()).collect()
+    let is_if = word(tokens.first()) == "if" && tokens.get(1).is_some_and(|token| is_punct(token, '#'));
+    let is_behind_arrow = |at: usize| at > 1 && is_punct(&tokens[at - 2], '=') && is_punct(&tokens[at - 1], '>');
+    let braces = (0..tokens.len()).filter(|at| is_if || is_behind_arrow(*at));
+    let inner = braces.filter_map(|at| group(tokens.get(at), Delimiter::Brace));
+    inner.map(|inner| inner.into_iter().collect()).collect()
 }
 
 fn begins_as_item(tokens: &[TokenTree]) -> bool {
@@ -425,6 +426,11 @@ mod tests {
         let public = code.replace("fn os", "pub fn os").replace("struct At { x", "pub struct At { pub x");
         assert_eq!(call.text(code), public);
         assert!(!cut("check! { if #[cfg(unix)] { f() } }").unwrap().calls[0].has_items);
+        let code = "cfg_select! { unix => { fn os() -> u8 { 1 } } any(windows, foo = \"a\") => { fn os() -> u8 { 2 } } _ => {} }";
+        let call = cut(code).unwrap().calls.remove(0);
+        assert!(call.has_items);
+        assert_eq!(call.text(code), code.replace("fn os", "pub fn os"));
+        assert!(!cut("cfg_select! { unix => { f() } _ => { g() } }").unwrap().calls[0].has_items);
     }
 
     #[test]

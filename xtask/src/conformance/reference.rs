@@ -21,7 +21,7 @@ const FLAGS: [&str; 7] = [
     "-Cpanic=unwind",
 ];
 /// Where a program runs: a folder, and whether it sees the environment of whoever compares. What shows which of them it is cannot be compared.
-const PLACES: [(&str, bool); 2] = [("place", true), ("elsewhere", false)];
+const PLACES: [(&str, bool); 2] = [("place", true), ("away", false)];
 /// How long a program may run before it counts as one that never ends.
 const NEVER_ENDS_AFTER: Duration = Duration::from_secs(20);
 /// Between two looks at it.
@@ -121,7 +121,8 @@ fn once(folder: &Path, (name, sees_environment): (&str, bool)) -> Result<Result<
     let printed = folder.join("stdout");
     let mut command = Command::new(folder.join("main"));
     if !sees_environment {
-        command.env_clear();
+        // With a home of its own, which would be looked up where no variable names it.
+        command.env_clear().env("HOME", &place);
     }
     command.current_dir(&place).stdin(Stdio::null()).stdout(fs::File::create(&printed)?).stderr(Stdio::null());
     let mut child = command.spawn()?;
@@ -183,6 +184,7 @@ mod tests {
             let program = format!("fn main() {{ {body} }}");
             reference.run(&program, &folder.join(name)).expect("rustc runs")
         };
+        assert!(run("home", r#"println!("{:?}", std::env::home_dir());"#).is_err());
         assert!(run("path", r#"println!("{:?}", std::env::var_os("PATH"));"#).is_err());
         assert!(run("folder", r#"println!("{:?}", std::env::current_dir());"#).is_err());
         assert_eq!(run("same", r#"println!("7");"#), Ok(Outcome::Ran("7\n".into())));
