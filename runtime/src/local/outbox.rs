@@ -69,7 +69,7 @@ impl<T: Send + 'static> Outbox<T> {
     /// The system gives no thread.
     ///
     /// ```
-    /// use mobula::local::Outbox;
+    /// use mobula_runtime::local::Outbox;
     /// use std::sync::{Arc, Mutex};
     ///
     /// let seen = Arc::new(Mutex::new(Vec::new()));

@@ -26,7 +26,7 @@ pub use library::{attach_cell, flush_cells, register_program, with_streams_locke
 /// replaced: the front process executes its own program again.
 ///
 /// ```
-/// mobula::worker::role_from_env();
+/// mobula_runtime::worker::role_from_env();
 /// // This is the front process.
 /// ```
 pub fn role_from_env() {
