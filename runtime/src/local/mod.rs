@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A process's `main` begins with [`crate::worker::role_from_env`] and [`Zygote::fork`], before any thread exists. Then it
-//! starts a [`Local`]. Cells reach it through [`client`]. A plain program has all of it in [`Program::start`].
+//! starts a [`Local`]. Cells reach it through [`client`]. A plain program has all of it in `Program::start` of the crate `mobula`.
 
 mod alarm;
 pub mod client;
