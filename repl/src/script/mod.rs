@@ -7,9 +7,9 @@
 //! keep the outputs they had.
 
 pub(crate) mod json_span;
-pub mod notebook;
+pub(crate) mod notebook;
 pub(crate) mod outputs;
-pub mod pipe;
+pub(crate) mod pipe;
 
 use crate::interrupts::{Idle, Interrupts};
 use crate::runner::{Readiness, Runner};

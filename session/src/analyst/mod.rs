@@ -10,10 +10,10 @@
 //! It is given, as if somebody had typed it, what the session has made so far (items as they are, variables with their types) and then
 //! what is being typed. So nothing is evaluated for it, and nothing inferred that the compiler has told already.
 
-pub mod analysis;
+pub(crate) mod analysis;
 mod library;
-pub mod outline;
-pub mod std_names;
+pub(crate) mod outline;
+pub(crate) mod std_names;
 mod typed;
 
 use crate::analyst::outline::is_part_of_name;

@@ -8,9 +8,9 @@
 //! The front process writes to evcxr what evcxr expects of its child, so that a cell counts as done exactly when the front
 //! says so. The module `twin` says what happens when this process dies.
 
-pub mod crash;
-pub mod frames;
-pub mod library;
+pub(crate) mod crash;
+pub(crate) mod frames;
+pub(crate) mod library;
 mod settle;
 mod twin;
 
