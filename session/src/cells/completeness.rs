@@ -113,6 +113,16 @@ impl Openings {
     }
 }
 
+/// Neither space nor a comment; documentation is code.
+pub(crate) fn is_code(token: TokenKind) -> bool {
+    !matches!(
+        token,
+        TokenKind::Whitespace
+            | TokenKind::LineComment { doc_style: None }
+            | TokenKind::BlockComment { doc_style: None, .. }
+    )
+}
+
 /// A text or a comment that reaches to the end, and could go on.
 pub(crate) fn is_unterminated(token: TokenKind) -> bool {
     match token {
@@ -132,15 +142,7 @@ pub(crate) fn is_unterminated(token: TokenKind) -> bool {
 
 /// Whether the text ends in the middle of an expression, and not before an item's body or behind an attribute.
 fn hangs(code: &str) -> bool {
-    let is_code = |(token, _): &(TokenKind, &str)| {
-        !matches!(
-            token,
-            TokenKind::Whitespace
-                | TokenKind::LineComment { doc_style: None }
-                | TokenKind::BlockComment { doc_style: None, .. }
-        )
-    };
-    tokens(code).filter(is_code).last().is_some_and(|(kind, text)| match kind {
+    tokens(code).filter(|(token, _)| is_code(*token)).last().is_some_and(|(kind, text)| match kind {
         TokenKind::Ident => matches!(text, "as" | "else" | "in" | "let" | "move"),
         TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } | TokenKind::Literal { .. } => false,
         TokenKind::CloseParen | TokenKind::CloseBrace | TokenKind::CloseBracket | TokenKind::Gt => false,

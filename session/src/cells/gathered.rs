@@ -9,7 +9,7 @@
 //!
 //! Whether it is a cell is asked where it may be one: [`crate::cells::completeness`] reads all of it.
 
-use crate::cells::completeness::{Openings, is_unterminated, tokens};
+use crate::cells::completeness::{Openings, is_code, is_unterminated, tokens};
 use ra_ap_rustc_lexer::{LiteralKind, TokenKind};
 
 /// What is known after a line.
@@ -67,8 +67,8 @@ impl Gathered {
             self.code.push('\n');
         }
         self.code.push_str(line);
-        let trimmed = line.trim_start();
-        if is_between && trimmed.starts_with(':') && !trimmed.starts_with("::") || self.is_command() {
+        // Its lines have rules of their own.
+        if is_between && begins_command(line) || begins_command(&self.code) {
             self.last = Some(Last::Other);
             return Gathering::Ended;
         }
@@ -97,12 +97,6 @@ impl Gathered {
         }
     }
 
-    /// Whether it begins with a command, whose lines have their own rules.
-    fn is_command(&self) -> bool {
-        let code = self.code.trim_start();
-        code.starts_with(':') && !code.starts_with("::")
-    }
-
     /// All of it.
     pub fn code(&self) -> &str {
         &self.code
@@ -119,12 +113,15 @@ impl Gathered {
     }
 }
 
+fn begins_command(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with(':') && !text.starts_with("::")
+}
+
 impl Last {
     fn of(token: TokenKind) -> Option<Last> {
         match token {
-            TokenKind::Whitespace
-            | TokenKind::LineComment { doc_style: None }
-            | TokenKind::BlockComment { doc_style: None, .. } => None,
+            token if !is_code(token) => None,
             TokenKind::LineComment { doc_style: Some(style) }
             | TokenKind::BlockComment { doc_style: Some(style), .. } => {
                 let is_outer = matches!(style, ra_ap_rustc_lexer::DocStyle::Outer);
