@@ -1,21 +1,21 @@
 //! The free functions: get, put and wait for objects, start a runtime, and ask it how things are.
 
 mod config;
+mod errors;
 mod fetch;
 mod refs;
 mod wait;
 
 pub use config::{AddressInfo, Config, Resources, gib, init, init_with, shutdown};
+pub use errors::{ErrorInfo, Errors, errors};
 pub use refs::Refs;
 pub use wait::{ReadyAndRest, Wait, wait};
 
 use crate::abi::{Answer, Question};
-use crate::cell;
-use crate::codec::{EncodeError, Encoded, encode};
-use crate::error::sentence;
-use crate::object::{Handle, ObjectRef};
-use crate::remote::Value;
-use crate::{Errors, GetError, PutError};
+use crate::codec::{EncodeError, Encoded, Value, encode};
+use crate::error::{GetError, PutError, sentence};
+use crate::object::ObjectRef;
+use crate::table::{self, Handle};
 use std::time::Duration;
 
 /// Waits for one object, or all of a list, and returns the value, or the values in the order of the list.
@@ -97,26 +97,6 @@ fn seal(encoded: Result<Encoded, EncodeError>) -> Result<Handle, PutError> {
     draft.seal(&refs).map(Handle::adopt).map_err(PutError::from_fault)
 }
 
-/// What failed in this session, newest last. Shown as a table, usable as a slice.
-///
-/// # Panics
-/// When the runtime is gone, or there is none.
-///
-/// ```
-/// # mobula::inline::attach();
-/// # use mobula::prelude::*;
-/// let refused = (|n: u32| n.checked_sub(1).ok_or("already zero".to_string())).remote(0);
-/// get(&refused).unwrap_err();
-/// assert_eq!(errors().last().unwrap().message, "returned Err: already zero");
-/// ```
-#[track_caller]
-pub fn errors() -> Errors {
-    match answer(&Question::Errors) {
-        Answer::Errors(failures) => Errors::new(failures),
-        other => panic!("the runtime answered `errors` with {other:?}"),
-    }
-}
-
 /// The resources that tasks can ask for, taken or not: name and amount, sorted by name.
 ///
 /// # Panics
@@ -157,7 +137,7 @@ fn resources(question: &Question) -> Resources {
 
 #[track_caller]
 fn answer(question: &Question) -> Answer {
-    match cell::ask(question) {
+    match table::ask(question) {
         Ok(answer) => answer,
         Err(fault) => panic!("{}", sentence(fault)),
     }

@@ -18,19 +18,17 @@
 
 mod body;
 pub(crate) mod context;
-mod copy;
 mod layout;
 mod outcome;
+mod value;
 mod view;
 
-pub(crate) use copy::copy;
+pub use value::Value;
 pub(crate) use view::Shared;
 
-use crate::abi::{Cause, Fault};
-use crate::cell::{Draft, Hold};
+use crate::abi::{Cause, Fault, shorten};
 use crate::error::sentence;
-use crate::object::Handle;
-use crate::remote::shorten;
+use crate::table::{Draft, Handle, Hold};
 use body::Body;
 use context::{Decoding, Encoding, Gathered};
 use serde::Serialize;

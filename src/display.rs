@@ -15,6 +15,7 @@
 #[cfg(feature = "arrow")]
 mod arrow;
 mod boxed;
+mod columns;
 mod fold;
 mod grid;
 pub mod known;
@@ -24,7 +25,7 @@ mod text;
 pub(crate) use table::{Table, Tabular};
 
 use crate::abi::Tenant;
-use crate::cell::{Json, role, write_block};
+use crate::table::{Json, role, write_block};
 use base64::Engine as _;
 use grid::{Grid, Kind};
 use known::Seen;
@@ -159,16 +160,21 @@ macro_rules! shown_as_a_table {
                 /// Shows the table as the result of the cell.
                 #[doc(hidden)]
                 pub fn evcxr_display(&self) {
-                    let html = self.table().ok().map(|table| ("text/html".to_owned(), table.html()));
-                    let data = [("text/plain".to_owned(), self.to_string())].into_iter().chain(html).collect();
-                    show("result", &Forms { data }, None);
+                    $crate::display::show_table(self.table().ok().as_ref(), self.to_string());
                 }
             }
         )*
     };
 }
 
-shown_as_a_table!(crate::Errors, crate::Resources, crate::AddressInfo);
+pub(crate) use shown_as_a_table;
+
+/// Shows a table, or what is said in its place, as the result of a cell.
+pub(crate) fn show_table<const N: usize>(table: Option<&Table<N>>, plain: String) {
+    let html = table.map(|table| ("text/html".to_owned(), table.html()));
+    let data = [("text/plain".to_owned(), plain)].into_iter().chain(html).collect();
+    show("result", &Forms { data }, None);
+}
 
 // What is generic in this file calls one of these, so that a cell has little of it to compile.
 
@@ -188,6 +194,9 @@ fn show_nameless(type_name: &str) {
 fn show_now(value: &Seen<'_>) {
     show("display", &shown(value), None);
 }
+
+/// MIME types, and what to show as such.
+pub type Drawing = Vec<(&'static str, Vec<u8>)>;
 
 /// A thing to show, in one or more forms.
 struct Forms {

@@ -10,13 +10,12 @@
 mod report;
 mod wire;
 
-pub(crate) use report::Size;
 pub use report::report;
+pub(crate) use report::{Size, cause, place};
 pub(crate) use wire::NAME as WIRE_NAME;
 
-use crate::ObjectId;
 use crate::abi::{Cause, Failure, Fault, Place};
-use crate::display::{Table, Tabular};
+use crate::table::ObjectId;
 use std::fmt;
 use std::time::Duration;
 
@@ -296,87 +295,5 @@ pub(crate) fn sentence(fault: impl Into<Box<Fault>>) -> String {
     match *fault.into() {
         Fault::Refused { message } => message,
         other => GetError::from_fault(other, Duration::ZERO).to_string(),
-    }
-}
-
-/// One failed task, as [`errors`](crate::errors) lists it.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct ErrorInfo {
-    /// The function's name.
-    pub task: String,
-    /// The worker's process id; 0 when it never ran.
-    pub pid: u32,
-    /// The cell that started it; `None` outside a session.
-    pub cell: Option<u64>,
-    /// What happened, in one line.
-    pub message: String,
-    /// Where it panicked, if it did.
-    pub place: Option<Place>,
-    /// The tasks that failed only because an argument of theirs had, nearest first.
-    pub carried_by: Vec<String>,
-}
-
-/// The failures of a session, newest last. A slice of [`ErrorInfo`]; shown as a table.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Errors(Vec<ErrorInfo>);
-
-impl Errors {
-    pub(crate) fn new(failures: Vec<Failure>) -> Errors {
-        Errors(failures.into_iter().map(ErrorInfo::from).collect())
-    }
-}
-
-impl From<Failure> for ErrorInfo {
-    fn from(failure: Failure) -> ErrorInfo {
-        let message = report::cause(&failure.cause);
-        let place = match failure.cause {
-            Cause::Panic { place, .. } => place,
-            _ => None,
-        };
-        ErrorInfo {
-            task: failure.task,
-            pid: failure.pid,
-            cell: Some(failure.cell).filter(|cell| *cell != 0),
-            message,
-            place,
-            carried_by: failure.carried_by,
-        }
-    }
-}
-
-impl std::ops::Deref for Errors {
-    type Target = [ErrorInfo];
-
-    fn deref(&self) -> &[ErrorInfo] {
-        &self.0
-    }
-}
-
-impl IntoIterator for Errors {
-    type Item = ErrorInfo;
-    type IntoIter = std::vec::IntoIter<ErrorInfo>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-impl Tabular<5> for Errors {
-    fn table(&self) -> Result<Table<5>, &'static str> {
-        if self.is_empty() {
-            return Err("no task has failed");
-        }
-        let mut table = Table::new(["cell", "task", "pid", "what happened", "where"]);
-        for error in &self.0 {
-            table.row([
-                error.cell.map(|cell| cell.to_string()).unwrap_or_default(),
-                error.task.clone(),
-                if error.pid == 0 { String::new() } else { error.pid.to_string() },
-                error.message.lines().next().unwrap_or_default().into(),
-                error.place.as_ref().map(report::place).unwrap_or_default(),
-            ]);
-        }
-        Ok(table)
     }
 }

@@ -18,18 +18,17 @@
 //! # Invariants
 //! - No user code runs under the lock.
 //! - An object's bytes are written only while it is a draft, and shared only after.
-#![allow(unsafe_code)] // The other side of the table: raw pointers come in and go out.
+#![allow(unsafe_code)] // Calls a trampoline by its address.
 
+use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{
-    ABI_VERSION, Address, Answer, Argument, Blob, Bytes, Call, Cause, Draft, Failure, Fault, ObjectState, Question,
-    Status, Submission, Table, Tenant, Trampoline, View,
+    ABI_VERSION, Address, Answer, Call, Cause, Draft, Failure, Fault, ObjectState, Question, Table, Tenant, Trampoline,
+    View, task_name,
 };
-use crate::cell::mobula_attach;
-use crate::remote::task_name;
+use crate::table::mobula_attach;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::ptr::null;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -41,23 +40,10 @@ pub fn attach() {
     assert!(!hooks.is_null(), "bug: the inline runtime and the api are of one build");
 }
 
-static TABLE: Table = Table {
-    version: ABI_VERSION,
-    size: size_of::<Table>() as u32,
-    create,
-    seal,
-    discard,
-    submit,
-    wait,
-    open,
-    close,
-    retain,
-    release,
-    result,
-    fail,
-    ask,
-    free,
-};
+static TABLE: Table = engine::table::<Inline>();
+
+/// The engine. All of its state is [`STORE`].
+struct Inline;
 
 /// The unit of memory: as aligned as an object must be.
 #[derive(Clone, Copy)]
@@ -159,6 +145,20 @@ impl Store {
         Arc::new(self.drafts.remove(&token).expect("bug: a draft ended twice"))
     }
 
+    /// An argument as an object with one reference that is the task's.
+    fn adopt(&mut self, input: Input<'_>) -> u64 {
+        match input {
+            Input::Object(id) => {
+                self.retain(id);
+                id
+            }
+            Input::Draft(draft, contains) => {
+                let memory = self.take_draft(draft);
+                self.add(State::Ready(memory), contains.to_vec())
+            }
+        }
+    }
+
     fn view(&mut self, memory: Arc<Memory>) -> View {
         let hold = self.number();
         let view = View { ptr: memory.lines.as_ptr().cast(), len: memory.len, hold };
@@ -204,127 +204,151 @@ impl Store {
     }
 }
 
-// The functions of the table. Each trusts its caller's pointers as `abi` describes them: the caller is this crate.
+impl Engine for Inline {
+    fn current() -> Option<&'static Inline> {
+        Some(&Inline)
+    }
 
-/// Fills the fault blob.
-fn faulted(fault: &Fault, blob: *mut Blob) -> Status {
-    // SAFETY: writable, as every caller of the table promises.
-    unsafe { blob.write(blob_of(postcard::to_stdvec(fault).unwrap_or_default())) };
-    Status::FAULT
-}
+    fn create(&self, len: u64) -> Fallible<Draft> {
+        let mut lines = vec![Line([0; 64]); (len as usize).div_ceil(64)];
+        let mut store = store();
+        // The lines stay where they are when their vector moves.
+        let draft = Draft { token: store.number(), ptr: lines.as_mut_ptr().cast() };
+        store.drafts.insert(draft.token, Memory { lines, len });
+        Ok(draft)
+    }
 
-fn blob_of(bytes: Vec<u8>) -> Blob {
-    let mut bytes = std::mem::ManuallyDrop::new(bytes);
-    Blob { ptr: bytes.as_mut_ptr(), len: bytes.len() as u64, cap: bytes.capacity() as u64 }
-}
+    fn seal(&self, draft: u64, contains: &[u64]) -> Fallible<u64> {
+        let mut store = store();
+        let memory = store.take_draft(draft);
+        Ok(store.add(State::Ready(memory), contains.to_vec()))
+    }
 
-/// A copy of a caller's list.
-///
-/// # Safety
-/// `ptr` must be readable for `len` elements; it may be anything when `len` is 0.
-unsafe fn list<T: Copy>(ptr: *const T, len: u64) -> Vec<T> {
-    // SAFETY: this function's contract.
-    if len == 0 { Vec::new() } else { unsafe { std::slice::from_raw_parts(ptr, len as usize) }.to_vec() }
-}
+    fn discard(&self, draft: u64) {
+        store().drafts.remove(&draft);
+    }
 
-unsafe extern "C" fn create(len: u64, draft: *mut Draft, _: *mut Blob) -> Status {
-    let mut lines = vec![Line([0; 64]); (len as usize).div_ceil(64)];
-    let mut store = store();
-    let token = store.number();
-    // SAFETY: writable by the table's contract. (The lines stay where they are when their vector moves.)
-    unsafe { draft.write(Draft { token, ptr: lines.as_mut_ptr().cast() }) };
-    store.drafts.insert(token, Memory { lines, len });
-    Status::OK
-}
-
-unsafe extern "C" fn seal(draft: u64, refs: *const u64, refs_len: u64, id: *mut u64, _: *mut Blob) -> Status {
-    // SAFETY: readable by the table's contract.
-    let refs = unsafe { list(refs, refs_len) };
-    let mut store = store();
-    let memory = store.take_draft(draft);
-    let sealed = store.add(State::Ready(memory), refs);
-    // SAFETY: writable by the table's contract.
-    unsafe { id.write(sealed) };
-    Status::OK
-}
-
-unsafe extern "C" fn discard(draft: u64) {
-    store().drafts.remove(&draft);
-}
-
-unsafe extern "C" fn submit(task: *const Submission, ids: *mut u64, _: *mut Blob) -> Status {
-    // SAFETY: readable, with all that it points to, by the table's contract.
-    let (task, name, args) = unsafe {
-        let task = &*task;
-        (task, list(task.name.ptr, task.name.len), list(task.args, task.args_len))
-    };
-    let name = || task_name(&String::from_utf8_lossy(&name)); // Only failures have their names shown.
-    let mut store_now = store();
-    // Every argument becomes an object that the task refers to.
-    let objects: Vec<u64> = args.iter().map(|arg| adopt(&mut store_now, arg)).collect();
-    let failed = objects.iter().find_map(|id| match store_now.objects.get(id).map(|object| &object.state) {
-        Some(State::Failed(failure)) => Some(failure.clone()),
-        Some(State::Ready(_)) => None,
-        Some(State::Pending) | None => Some(Failure {
-            task: name(),
-            pid: 0,
-            cell: 0,
-            cause: Cause::Refused {
-                message: "an argument is not there, and the inline runtime waits for nothing".into(),
-            },
-            carried_by: Vec::new(),
-        }),
-    });
-    let state = match failed {
-        Some(mut failure) => {
-            failure.carried_by.push(name());
-            (State::Failed(failure), Vec::new())
-        }
-        None => {
-            let views = objects.iter().filter_map(|id| match &store_now.objects.get(id)?.state {
-                State::Ready(memory) => Some(memory.clone()),
-                _ => None,
-            });
-            let views: Vec<_> = views.collect::<Vec<_>>().into_iter().map(|memory| store_now.view(memory)).collect();
-            drop(store_now);
-            let ended = run(task.trampoline, &views);
-            store_now = store();
-            match ended {
-                Some(Outcome::Result(memory, refs)) => (State::Ready(memory), refs),
-                failed => {
-                    let cause = match failed {
-                        Some(Outcome::Failed(cause)) => cause,
-                        _ => Cause::Refused { message: "it delivered nothing".into() },
-                    };
-                    let failure =
-                        Failure { task: name(), pid: std::process::id(), cell: 0, cause, carried_by: Vec::new() };
-                    store_now.failures.push(failure.clone());
-                    (State::Failed(failure), Vec::new())
+    fn submit(&self, task: Task<'_>) -> Fallible<u64> {
+        let name = || task_name(&String::from_utf8_lossy(task.name)); // Only failures have their names shown.
+        let mut store_now = store();
+        // Every argument becomes an object that the task refers to.
+        let objects: Vec<u64> = task.inputs().map(|input| store_now.adopt(input)).collect();
+        let failed = objects.iter().find_map(|id| match store_now.objects.get(id).map(|object| &object.state) {
+            Some(State::Failed(failure)) => Some(failure.clone()),
+            Some(State::Ready(_)) => None,
+            Some(State::Pending) | None => Some(Failure {
+                task: name(),
+                pid: 0,
+                cell: 0,
+                cause: Cause::Refused {
+                    message: "an argument is not there, and the inline runtime waits for nothing".into(),
+                },
+                carried_by: Vec::new(),
+            }),
+        });
+        let state = match failed {
+            Some(mut failure) => {
+                failure.carried_by.push(name());
+                (State::Failed(failure), Vec::new())
+            }
+            None => {
+                let views = objects.iter().filter_map(|id| match &store_now.objects.get(id)?.state {
+                    State::Ready(memory) => Some(memory.clone()),
+                    _ => None,
+                });
+                let views: Vec<_> =
+                    views.collect::<Vec<_>>().into_iter().map(|memory| store_now.view(memory)).collect();
+                drop(store_now);
+                let ended = run(task.trampoline, &views);
+                store_now = store();
+                match ended {
+                    Some(Outcome::Result(memory, refs)) => (State::Ready(memory), refs),
+                    failed => {
+                        let cause = match failed {
+                            Some(Outcome::Failed(cause)) => cause,
+                            _ => Cause::Refused { message: "it delivered nothing".into() },
+                        };
+                        let failure =
+                            Failure { task: name(), pid: std::process::id(), cell: 0, cause, carried_by: Vec::new() };
+                        store_now.failures.push(failure.clone());
+                        (State::Failed(failure), Vec::new())
+                    }
                 }
             }
+        };
+        // The result's refs were retained when it was delivered; `add` retains them for the object.
+        let refs = state.1.clone();
+        let id = store_now.add(state.0, state.1);
+        for id in refs.iter().chain(&objects) {
+            store_now.release(*id);
         }
-    };
-    // The result's refs were retained when it was delivered; `add` retains them for the object.
-    let refs = state.1.clone();
-    let id = store_now.add(state.0, state.1);
-    for id in refs.iter().chain(&objects) {
-        store_now.release(*id);
+        Ok(id)
     }
-    // SAFETY: there is room for `returns` ids, which is at least 1.
-    unsafe { ids.write(id) };
-    Status::OK
-}
 
-/// An argument as an object with one reference that is the task's.
-fn adopt(store: &mut Store, arg: &Argument) -> u64 {
-    if arg.kind == Argument::REF {
-        store.retain(arg.value);
-        return arg.value;
+    fn wait(&self, ids: &[u64], num_returns: u64, timeout: Option<Duration>, ready: &mut [u8]) -> Fallible<()> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut store = locked();
+        loop {
+            let marks: Vec<bool> = ids.iter().map(|id| store.is_ready(*id)).collect::<Result<_, _>>()?;
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if marks.iter().filter(|mark| **mark).count() as u64 >= num_returns || left == Some(Duration::ZERO) {
+                ready.iter_mut().zip(marks).for_each(|(ready, mark)| *ready = u8::from(mark));
+                return Ok(());
+            }
+            #[cfg(test)]
+            store.awaited.extend(ids);
+            store = match left {
+                Some(left) => CHANGED.wait_timeout(store, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0,
+                None => CHANGED.wait(store).unwrap_or_else(|poisoned| poisoned.into_inner()),
+            };
+        }
     }
-    let memory = store.take_draft(arg.value);
-    // SAFETY: readable by the table's contract.
-    let refs = unsafe { list(arg.refs, arg.refs_len) };
-    store.add(State::Ready(memory), refs)
+
+    fn open(&self, id: u64) -> Fallible<Opened> {
+        let mut store = store();
+        let memory = match store.objects.get(&id).map(|object| &object.state) {
+            Some(State::Ready(memory)) => memory.clone(),
+            Some(State::Failed(failure)) => return Err(Fault::Task(failure.clone()).into()),
+            Some(State::Pending) => return Ok(Opened::NotReady),
+            None => return Err(Fault::Unknown { id }.into()),
+        };
+        Ok(Opened::View(store.view(memory)))
+    }
+
+    fn close(&self, hold: u64) {
+        store().holds.remove(&hold);
+    }
+
+    fn retain(&self, ids: &[u64]) {
+        let mut store = store();
+        ids.iter().for_each(|id| store.retain(*id));
+    }
+
+    fn release(&self, id: u64) {
+        store().release(id);
+    }
+
+    fn result(&self, call: u64, draft: u64, contains: &[u64]) {
+        let mut store = store();
+        // The trampoline's own references end when it returns, before there is an object that has its own.
+        for id in contains {
+            store.retain(*id);
+        }
+        let memory = store.take_draft(draft);
+        if let Some(running) = store.calls.get_mut(&call) {
+            running.outcome = Some(Outcome::Result(memory, contains.to_vec()));
+        }
+    }
+
+    fn fail(&self, call: u64, cause: Cause) {
+        if let Some(running) = store().calls.get_mut(&call) {
+            running.outcome = Some(Outcome::Failed(cause));
+        }
+    }
+
+    fn ask(&self, question: Question) -> Fallible<Answer> {
+        store().answer(question)
+    }
 }
 
 fn run(trampoline: *const c_void, args: &[View]) -> Option<Outcome> {
@@ -338,117 +362,6 @@ fn run(trampoline: *const c_void, args: &[View]) -> Option<Outcome> {
     // SAFETY: the call is new, its arguments are views that the trampoline takes over, and it is run once.
     unsafe { trampoline(&what) };
     store().calls.remove(&call)?.outcome
-}
-
-unsafe extern "C" fn wait(
-    ids: *const u64,
-    ids_len: u64,
-    num_returns: u64,
-    timeout_ns: u64,
-    ready: *mut u8,
-    fault: *mut Blob,
-) -> Status {
-    // SAFETY: readable by the table's contract.
-    let ids = unsafe { list(ids, ids_len) };
-    let deadline = Instant::now().checked_add(Duration::from_nanos(timeout_ns)).filter(|_| timeout_ns != u64::MAX);
-    let mut store = locked();
-    loop {
-        let marks: Result<Vec<bool>, Box<Fault>> = ids.iter().map(|id| store.is_ready(*id)).collect();
-        let marks = match marks {
-            Ok(marks) => marks,
-            Err(unknown) => return faulted(&unknown, fault),
-        };
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if marks.iter().filter(|mark| **mark).count() as u64 >= num_returns || left == Some(Duration::ZERO) {
-            for (index, mark) in marks.into_iter().enumerate() {
-                // SAFETY: writable for one byte an id.
-                unsafe { ready.add(index).write(u8::from(mark)) };
-            }
-            return Status::OK;
-        }
-        #[cfg(test)]
-        store.awaited.extend(&ids);
-        store = match left {
-            Some(left) => CHANGED.wait_timeout(store, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0,
-            None => CHANGED.wait(store).unwrap_or_else(|poisoned| poisoned.into_inner()),
-        };
-    }
-}
-
-unsafe extern "C" fn open(id: u64, view: *mut View, fault: *mut Blob) -> Status {
-    let mut store = store();
-    let memory = match store.objects.get(&id).map(|object| &object.state) {
-        Some(State::Ready(memory)) => memory.clone(),
-        Some(State::Failed(failure)) => return faulted(&Fault::Task(failure.clone()), fault),
-        Some(State::Pending) => return Status::NOT_READY,
-        None => return faulted(&Fault::Unknown { id }, fault),
-    };
-    // SAFETY: writable by the table's contract.
-    unsafe { view.write(store.view(memory)) };
-    Status::OK
-}
-
-unsafe extern "C" fn close(hold: u64) {
-    store().holds.remove(&hold);
-}
-
-unsafe extern "C" fn retain(ids: *const u64, ids_len: u64) {
-    // SAFETY: readable by the table's contract.
-    let ids = unsafe { list(ids, ids_len) };
-    let mut store = store();
-    ids.iter().for_each(|id| store.retain(*id));
-}
-
-unsafe extern "C" fn release(id: u64) {
-    store().release(id);
-}
-
-unsafe extern "C" fn result(call: u64, _: u32, draft: u64, refs: *const u64, refs_len: u64) {
-    // SAFETY: readable by the table's contract.
-    let refs = unsafe { list(refs, refs_len) };
-    let mut store = store();
-    // The trampoline's own references end when it returns, before there is an object that has its own.
-    for id in &refs {
-        store.retain(*id);
-    }
-    let memory = store.take_draft(draft);
-    if let Some(running) = store.calls.get_mut(&call) {
-        running.outcome = Some(Outcome::Result(memory, refs));
-    }
-}
-
-unsafe extern "C" fn fail(call: u64, cause: Bytes) {
-    // SAFETY: readable by the table's contract.
-    let cause = unsafe { list(cause.ptr, cause.len) };
-    let cause =
-        postcard::from_bytes(&cause).unwrap_or_else(|_| Cause::Refused { message: "it failed unreadably".into() });
-    if let Some(running) = store().calls.get_mut(&call) {
-        running.outcome = Some(Outcome::Failed(cause));
-    }
-}
-
-unsafe extern "C" fn ask(question: Bytes, answer: *mut Blob, fault: *mut Blob) -> Status {
-    // SAFETY: readable by the table's contract.
-    let question = unsafe { list(question.ptr, question.len) };
-    let answered = match postcard::from_bytes(&question) {
-        Ok(question) => store().answer(question),
-        Err(_) => Err(Fault::Refused { message: "an unreadable question".into() }.into()),
-    };
-    match answered {
-        Ok(given) => {
-            // SAFETY: writable by the table's contract.
-            unsafe { answer.write(blob_of(postcard::to_stdvec(&given).unwrap_or_default())) };
-            Status::OK
-        }
-        Err(refused) => faulted(&refused, fault),
-    }
-}
-
-unsafe extern "C" fn free(blob: Blob) {
-    if blob.ptr != null::<u8>().cast_mut() {
-        // SAFETY: `blob_of` took these three from a vector, and each blob comes back once.
-        drop(unsafe { Vec::from_raw_parts(blob.ptr, blob.len as usize, blob.cap as usize) });
-    }
 }
 
 /// Objects that are not ready, which this runtime has none of by itself.

@@ -14,11 +14,11 @@
 //! # Ok::<(), mobula::GetError>(())
 //! ```
 //!
+//! Layers; each file uses what stands left of it, and nothing to its right:
+//!
 //! ```text
-//!   prelude ─▶ remote (functions) ──┐
-//!              api    (get, wait …) ├─▶ codec (values ⇄ bytes) ─▶ cell (the table) ─▶ abi ═▶ a runtime
-//!              object (refs) ───────┘        ▲
-//!              array  (views) ───────────────┘
+//!   abi ◀─ table (the calls) ◀─ error ◀─ codec (values ⇄ bytes) ◀─┬─ array (views) ◀── display ◀─┬─ api (get, put, wait …) ◀─ cell ◀─ prelude
+//!                                                                └─ object (refs) ◀─ remote ────┘
 //! ```
 //!
 //! With `default-features = false` this crate is what a notebook cell is compiled against: types, serialisation and the
@@ -41,6 +41,7 @@ pub mod inline;
 pub mod object;
 pub mod prelude;
 pub mod remote;
+mod table;
 
 #[cfg(feature = "runtime")]
 mod program;
@@ -48,11 +49,15 @@ mod program;
 #[doc(inline)]
 pub use mobula_abi as abi;
 #[cfg(feature = "runtime")]
-#[doc(inline)]
-pub use mobula_runtime::worker;
-#[cfg(feature = "runtime")]
 #[doc(hidden)] // For the tests that kill processes in the middle of it.
-pub use mobula_runtime::{protocol, store};
+pub use mobula_runtime::{client, protocol, store};
+
+/// What a process of this program is besides the one that a person starts.
+#[cfg(feature = "runtime")]
+pub mod worker {
+    pub use mobula_runtime::local::role_from_env;
+    pub use mobula_runtime::worker::*;
+}
 
 /// The runtime of this machine.
 #[cfg(feature = "runtime")]
@@ -62,18 +67,18 @@ pub mod local {
 }
 
 pub use api::{
-    AddressInfo, Config, Refs, Resources, Wait, available_resources, cluster_resources, errors, get, get_timeout, gib,
-    init, init_with, put, shutdown, wait,
+    AddressInfo, Config, ErrorInfo, Errors, Refs, Resources, Wait, available_resources, cluster_resources, errors, get,
+    get_timeout, gib, init, init_with, put, shutdown, wait,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;
 pub use array::{Array, Buffer};
-pub use cell::mobula_attach;
+pub use codec::Value;
 pub use display::{DisplayHandle, clear_output, display, display_as};
-pub use error::{ErrorInfo, Errors, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+pub use error::{GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
-pub use remote::Value;
+pub use table::mobula_attach;
 
 // What a cell needs to name, so that it gets the versions that this crate's traits are implemented for.
 pub use ndarray;
@@ -84,12 +89,12 @@ pub use {arrow_array, arrow_schema};
 /// What generated code calls. Not for people, and free to change.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::cell::cell_error;
     pub use crate::cell::common::common;
     pub use crate::cell::future::block_on;
     pub use crate::cell::sizes;
     pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};
     pub use crate::display::{known, show_type};
+    pub use crate::table::cell_error;
 
     /// What a cell has in scope.
     pub mod prelude {

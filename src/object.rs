@@ -6,68 +6,17 @@
 //!                      └──drop of the last one──▶ the object is freed
 //! ```
 
+pub use crate::table::ObjectId;
+
 use crate::abi::{Answer, ObjectState, Question};
 use crate::codec::context;
-use crate::remote::{Value, project};
-use crate::{GetError, cell};
+use crate::error::GetError;
+use crate::table::{self, Handle};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
-
-/// An object's name: a slot of the object table in the low 32 bits, and in the high ones its generation, which counts how
-/// often the slot was used again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ObjectId(pub u64);
-
-impl fmt::Display for ObjectId {
-    /// `slot.generation`, both decimal.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0 as u32, self.0 >> 32)
-    }
-}
-
-/// One counted reference to an object, whatever its type. A list of handles is a list of ids to the table, so this is
-/// laid out as the id alone.
-#[derive(PartialEq, Eq)]
-#[repr(transparent)]
-pub(crate) struct Handle(u64);
-
-impl Handle {
-    /// Takes over a reference that the runtime counted for the caller.
-    pub(crate) fn adopt(id: u64) -> Handle {
-        Handle(id)
-    }
-
-    /// Counts a new reference.
-    pub(crate) fn retain(id: u64) -> Handle {
-        cell::retain(&[id]);
-        Handle(id)
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.0
-    }
-}
-
-impl Clone for Handle {
-    fn clone(&self) -> Handle {
-        Handle::retain(self.0)
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        cell::release(self.0);
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ObjectId(self.0).fmt(f)
-    }
-}
 
 /// A reference to an object of type `T` that a task will make, or that [`put`](crate::put) made.
 ///
@@ -142,7 +91,7 @@ impl<T> fmt::Debug for ObjectRef<T> {
     /// The id and the object's state: `ObjectRef(7.1, ready, 32 bytes)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectRef({}, ", self.id())?;
-        match cell::ask(&Question::State { id: self.id().0 }) {
+        match table::ask(&Question::State { id: self.id().0 }) {
             Ok(Answer::State(ObjectState::Pending)) => write!(f, "pending)"),
             Ok(Answer::State(ObjectState::Ready { bytes })) => write!(f, "ready, {bytes} bytes)"),
             Ok(Answer::State(ObjectState::Failed)) => write!(f, "failed)"),
@@ -173,46 +122,3 @@ impl<'de, T> Deserialize<'de> for ObjectRef<T> {
         u64::deserialize(deserializer).map(|id| ObjectRef::new(Handle::retain(id)))
     }
 }
-
-/// `split` for one tuple type.
-macro_rules! split_tuple {
-    ($whole:ty: $($index:tt $element:ident),+) => {
-        impl<$($element),+> ObjectRef<$whole> {
-            /// One reference for each element of a tuple, at once: nothing is waited for. Each element becomes an object of
-            /// its own, freed on its own; the tuple is freed when it has been taken apart and nothing else refers to it.
-            /// If the tuple's task fails, so does each element.
-            ///
-            /// # Panics
-            /// When the runtime does not take the work, as [`remote`](crate::remote::Remote1::remote) does.
-            ///
-            /// ```
-            /// # mobula::inline::attach();
-            /// # use mobula::prelude::*;
-            /// fn pair() -> (i64, String) {
-            ///     (1, "two".into())
-            /// }
-            /// let (one, two) = pair.remote().split();
-            /// assert_eq!((get(&one)?, get(&two)?), (1, "two".to_string()));
-            /// # Ok::<(), mobula::GetError>(())
-            /// ```
-            #[track_caller]
-            pub fn split(self) -> ($(ObjectRef<$element>,)+)
-            where
-                $($element: Value,)+
-            {
-                ($(project(concat!("split().", $index), &self, |whole: $whole| whole.$index),)+)
-            }
-        }
-    };
-}
-
-// A task's tuple is one object: whether it will be split is not known when it is submitted, and a trampoline that stored the
-// elements separately would make every tuple that is only ever got whole cost one object an element. So an element is the
-// result of a small task that takes the tuple apart where it lies; the price is that task.
-split_tuple!((A, B): 0 A, 1 B);
-split_tuple!((A, B, C): 0 A, 1 B, 2 C);
-split_tuple!((A, B, C, D): 0 A, 1 B, 2 C, 3 D);
-split_tuple!((A, B, C, D, E): 0 A, 1 B, 2 C, 3 D, 4 E);
-split_tuple!((A, B, C, D, E, F): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F);
-split_tuple!((A, B, C, D, E, F, G): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G);
-split_tuple!((A, B, C, D, E, F, G, H): 0 A, 1 B, 2 C, 3 D, 4 E, 5 F, 6 G, 7 H);

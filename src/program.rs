@@ -7,10 +7,12 @@
 
 #![allow(unsafe_code)]
 
+use crate::abi::engine::attach;
 use crate::abi::{CellPlace, Place, Tenant};
-use mobula_runtime::local::client::{self, ConnectError};
+use mobula_runtime::client::engine::table;
+use mobula_runtime::client::{self, ConnectError};
 use mobula_runtime::local::{
-    Config, Local, Observer, Outbox, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, table,
+    Config, Local, Observer, Outbox, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, role_from_env,
 };
 use mobula_runtime::worker;
 use std::io::Write;
@@ -71,7 +73,7 @@ impl Program {
     /// ```
     pub fn start(config: Config) -> Result<Program, ProgramError> {
         worker::register_program(crate::mobula_attach);
-        worker::role_from_env();
+        role_from_env();
         let zygote = Zygote::fork()?;
         let terminal = Arc::new(
             Terminal::open().map_err(|source| StartError::System { what: "start its thread for output", source })?,
@@ -79,7 +81,7 @@ impl Program {
         let local = Local::start(zygote, config, terminal.clone())?;
         client::connect_program(local.socket())?;
         // SAFETY: it is a function of the executable, which is never unloaded.
-        let attached = unsafe { table::attach(crate::mobula_attach, Tenant::PROGRAM, 0) };
+        let attached = unsafe { attach(table(), crate::mobula_attach, Tenant::PROGRAM, 0) };
         attached.map_err(|message| ProgramError::Attach { message })?;
         Ok(Program { local, _terminal: terminal })
     }

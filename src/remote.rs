@@ -18,60 +18,20 @@
 //! - A task's function holds no data ([`Standalone`], and a check of its size): its type alone says what to run.
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
-pub(crate) use mobula_abi::{shorten, task_name};
+mod split;
 
-use crate::abi::{Call, Cause, Trampoline};
-use crate::cell::hook::{Unwound, guard};
-use crate::cell::{ARGS_MAX, Arg, Hold, Running, submit};
+pub use crate::codec::Value;
+
+use crate::abi::{Call, Cause, Trampoline, task_name};
 use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result};
 use crate::error::sentence;
-use crate::object::{Handle, ObjectId, ObjectRef};
+use crate::object::ObjectRef;
+use crate::table::hook::{Unwound, guard};
+use crate::table::{ARGS_MAX, Arg, Handle, Hold, ObjectId, Running, submit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::hint::black_box;
 use std::ptr::NonNull;
-
-/// What can be an argument or a result of a task, and what [`put`](crate::put) can store: owned data that serde can write
-/// and read. Implemented for every such type.
-///
-/// A reference cannot travel to another process:
-///
-/// ```compile_fail
-/// # use mobula::prelude::*;
-/// fn shout(text: &str) -> String {
-///     text.to_uppercase()
-/// }
-/// let x = shout.remote("hello"); // take `String` instead
-/// ```
-///
-/// Nor can what serde does not know:
-///
-/// ```compile_fail
-/// # use mobula::prelude::*;
-/// fn ask() -> std::process::Child {
-///     std::process::Command::new("true").spawn().unwrap()
-/// }
-/// let x = ask.remote();
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "a value of type `{Self}` cannot be sent to another process",
-    label = "`{Self}` cannot be sent",
-    note = "what a task takes or returns must own its data: `String` instead of `&str`, `Vec<T>` instead of `&[T]`",
-    note = "a type of your own can be sent when it has `#[derive(serde::Serialize, serde::Deserialize)]`",
-    note = "an error type that cannot be sent can become text: `Result<T, String>` with `.map_err(|error| error.to_string())`"
-)]
-pub trait Value: Serialize + for<'any> OwnsItsData<'any> + 'static {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Serialize + for<'any> OwnsItsData<'any> + 'static> Value for T {}
-
-/// `Deserialize` by a name that says what is wrong when the compiler reports that a type has it only for some lifetime, as
-/// `&str` does: "implementation of `OwnsItsData` is not general enough".
-#[doc(hidden)]
-pub trait OwnsItsData<'any>: serde::Deserialize<'any> {}
-
-#[diagnostic::do_not_recommend]
-impl<'any, T: serde::Deserialize<'any>> OwnsItsData<'any> for T {}
 
 /// What can stand where a task takes an `A`: an `A`, or a reference to an object that is or will be one.
 #[diagnostic::on_unimplemented(

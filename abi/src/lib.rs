@@ -19,7 +19,9 @@
 use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
-#[doc(hidden)] // For whoever is behind the table.
+#[doc(hidden)] // For who is behind the table, as the next one.
+pub mod engine;
+#[doc(hidden)]
 pub mod held;
 mod name;
 

@@ -13,6 +13,7 @@ compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futex
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("mobula runs on x86-64 and aarch64 only: its tables in shared memory are laid out for them");
 
+pub mod client;
 pub mod local;
 pub mod protocol;
 pub mod scheduler;

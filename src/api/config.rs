@@ -1,9 +1,9 @@
 //! Starting a runtime or joining one, and what it answers about itself.
 
 use crate::abi::{Address, Answer, InitOptions, Question};
-use crate::display::{Table, Tabular};
-use crate::error::Size;
-use crate::{InitError, cell};
+use crate::display::{Table, Tabular, shown_as_a_table};
+use crate::error::{InitError, Size};
+use crate::table;
 
 /// Starts the runtime with the defaults, if it does not run yet. Optional: the first call of anything does it.
 ///
@@ -34,7 +34,7 @@ pub fn init() -> Result<AddressInfo, InitError> {
 /// ```
 pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
     let options = config.check()?;
-    match cell::ask(&Question::Init(options)).map_err(InitError::from_fault)? {
+    match table::ask(&Question::Init(options)).map_err(InitError::from_fault)? {
         Answer::Address(address) => Ok(address.into()),
         other => Err(InitError::Disconnected { reason: format!("it answered `init` with {other:?}") }),
     }
@@ -56,7 +56,7 @@ pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
 /// # Ok::<(), mobula::InitError>(())
 /// ```
 pub fn shutdown() -> Result<(), InitError> {
-    cell::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault)
+    table::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault)
 }
 
 /// `n` GiB in bytes.
@@ -246,6 +246,8 @@ impl Tabular<2> for Resources {
         Ok(table)
     }
 }
+
+shown_as_a_table!(Resources, AddressInfo);
 
 #[cfg(test)]
 mod tests {

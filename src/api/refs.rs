@@ -1,8 +1,9 @@
 //! What `get` takes: one ref, or a list of them, owned or borrowed.
 
 use super::fetch;
-use crate::remote::Value;
-use crate::{GetError, ObjectRef};
+use crate::codec::Value;
+use crate::error::GetError;
+use crate::object::ObjectRef;
 use std::time::Duration;
 
 /// One [`ObjectRef`], or a list of them. Implemented for `ObjectRef<T>`, slices, arrays and `Vec`s of it, and for `&` of those.

@@ -1,8 +1,9 @@
 //! `wait`: which of these are ready?
 
 use super::nanoseconds;
-use crate::object::Handle;
-use crate::{ObjectId, ObjectRef, WaitError, cell};
+use crate::error::WaitError;
+use crate::object::ObjectRef;
+use crate::table::{self, Handle, ObjectId};
 use std::time::Duration;
 
 /// Waits until some of `refs` are ready: [`num_returns`](Wait::num_returns) of them, 1 if that is not said. Nothing happens
@@ -71,9 +72,9 @@ impl<T> Wait<'_, T> {
         }
         let ids: Vec<u64> = refs.iter().map(|object| object.id().0).collect();
         let mut marks = vec![0; ids.len()];
-        cell::wait(&ids, num_returns, nanoseconds(timeout), &mut marks).map_err(WaitError::from_fault)?;
+        table::wait(&ids, num_returns, nanoseconds(timeout), &mut marks).map_err(WaitError::from_fault)?;
         // One reference more to each, taken together: it is what costs the most here.
-        cell::retain(&ids);
+        table::retain(&ids);
         let (mut ready, mut rest) = (Vec::with_capacity(num_returns), Vec::with_capacity(refs.len() - num_returns));
         for (id, mark) in ids.into_iter().zip(marks) {
             let object = ObjectRef::new(Handle::adopt(id));

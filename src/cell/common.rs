@@ -5,10 +5,11 @@
 //! (`-Zshare-generics`, as the one that cells are linked with is). Nothing here is ever called; that it is mentioned is enough.
 
 use super::variables;
-use crate::ObjectRef;
 use crate::api::{get, get_timeout, put};
+use crate::codec::Value;
 use crate::display::{DisplayDebug, display};
-use crate::remote::{Value, made_for};
+use crate::object::ObjectRef;
+use crate::remote::made_for;
 use std::fmt::Debug;
 use std::hint::black_box;
 

@@ -228,7 +228,7 @@ pub struct Failed(u32);
 
 impl<E: Display> From<E> for Failed {
     fn from(error: E) -> Failed {
-        super::cell_error(&error);
+        crate::table::cell_error(&error);
         Failed(ending::FAILED)
     }
 }

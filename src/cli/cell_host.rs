@@ -1,7 +1,7 @@
 //! The cell host's side of the runtime: the session calls, the local client does.
 #![allow(unsafe_code)] // One call: attaching a library that the session opened.
 
-use mobula::local::client;
+use mobula::client;
 use mobula_session::{CellId, CellRuntime, cellhost};
 use std::ffi::c_void;
 use std::path::Path;

@@ -8,7 +8,7 @@
 
 use super::Shared;
 use super::layout::Parts;
-use crate::object::Handle;
+use crate::table::Handle;
 use std::cell::Cell;
 use std::fmt::Display;
 use std::thread::LocalKey;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // A slice whose owner is known only at run time; the only file of the codec that needs it.
 
 use super::DecodeError;
-use crate::cell::Hold;
+use crate::table::Hold;
 use bytemuck::{AnyBitPattern, NoUninit};
 use std::fmt;
 use std::ops::{Deref, Range};

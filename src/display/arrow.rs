@@ -1,21 +1,12 @@
 //! Arrow's record batches as tables: the values as arrow's own formatter writes them.
 
+use super::Drawing;
 use super::grid::{Grid, Kind, ROWS_MAX, more};
-use super::known::{Drawing, entry};
-use crate::array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use std::any::TypeId;
 use std::borrow::Cow;
 
-/// All types of Arrow's that are shown as tables.
-pub(super) fn all(known: &mut Vec<(TypeId, super::known::Draw)>) {
-    known.push(entry(|batch: &arrow_array::RecordBatch| drawn(std::slice::from_ref(batch))));
-    known.push(entry(|batch: &RecordBatch| drawn(std::slice::from_ref(&**batch))));
-    known.push(entry(|batches: &Vec<arrow_array::RecordBatch>| drawn(batches)));
-}
-
 /// Batches of one table, below each other. None: they have no columns, or not the same, or a value that cannot be written.
-fn drawn(batches: &[arrow_array::RecordBatch]) -> Option<Drawing> {
+pub(super) fn drawn(batches: &[arrow_array::RecordBatch]) -> Option<Drawing> {
     let schema = batches.first()?.schema();
     let of_others = batches.iter().any(|batch| batch.schema().fields() != schema.fields());
     if of_others || schema.fields().is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! The text is read, not the value, because `Debug` is what every type has; a type that writes something else is shown as it writes it.
 
-use super::table::aligned;
+use super::columns::aligned;
 use std::borrow::Cow;
 
 /// Rows under column heads.

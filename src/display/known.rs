@@ -6,22 +6,26 @@
 //! contains, when it is opened.
 #![allow(unsafe_code)] // A value seen as the type that its id says it is.
 
+pub use super::Drawing;
+
 use super::Forms;
 use std::any::TypeId;
 use std::fmt::Debug;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-/// MIME types, and what to show as such.
-pub type Drawing = Vec<(&'static str, Vec<u8>)>;
-
 /// Draws the value at this address, which is of the type that it was registered for.
-pub(super) type Draw = Box<dyn Fn(*const ()) -> Option<Drawing> + Send + Sync>;
+type Draw = Box<dyn Fn(*const ()) -> Option<Drawing> + Send + Sync>;
 
 static KNOWN: LazyLock<RwLock<Vec<(TypeId, Draw)>>> = LazyLock::new(|| {
     #[cfg_attr(not(feature = "arrow"), expect(unused_mut, reason = "nothing is known without it"))]
     let mut known = Vec::new();
     #[cfg(feature = "arrow")]
-    super::arrow::all(&mut known);
+    {
+        use super::arrow::drawn;
+        known.push(entry(|batch: &arrow_array::RecordBatch| drawn(std::slice::from_ref(batch))));
+        known.push(entry(|batch: &crate::array::RecordBatch| drawn(std::slice::from_ref(&**batch))));
+        known.push(entry(|batches: &Vec<arrow_array::RecordBatch>| drawn(batches)));
+    }
     RwLock::new(known)
 });
 
@@ -31,7 +35,7 @@ pub fn draw_with<T: 'static>(draw: fn(&T) -> Option<Drawing>) {
 }
 
 /// A type and how its values are drawn.
-pub(super) fn entry<T: 'static>(draw: fn(&T) -> Option<Drawing>) -> (TypeId, Draw) {
+fn entry<T: 'static>(draw: fn(&T) -> Option<Drawing>) -> (TypeId, Draw) {
     let draw = move |at: *const ()| {
         // SAFETY: `Seen::drawn` calls this for a value that lives, of the type with this id, which is `T`.
         draw(unsafe { &*at.cast::<T>() })

@@ -1,5 +1,6 @@
 //! A small table of text: columns as wide as their widest cell.
 
+use super::columns::aligned;
 use super::grid::{Grid, Kind};
 use std::fmt;
 
@@ -42,22 +43,6 @@ impl<const N: usize> fmt::Display for Table<N> {
         let rows: Vec<&[&str]> = cells.iter().map(|row| row.as_slice()).collect();
         f.write_str(&aligned(&self.head, &rows))
     }
-}
-
-/// Titles, a rule and rows, in columns as wide as their widest cell.
-pub(super) fn aligned(head: &[&str], rows: &[&[&str]]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: &[&str]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
-    let lines = [line(head), rule].into_iter().chain(rows.iter().map(|row| line(row)));
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! ```
 
 use super::fold::{LINE_CHARS_MAX, fold};
-use crate::remote::shorten;
+use crate::abi::shorten;
 use std::fmt::{self, Debug, Write};
 
 /// The longest text that is shown, in characters.

@@ -80,7 +80,7 @@ fn died(pid: u32, task: &str, status: &WorkerStatus) -> String {
 }
 
 /// What happened, in one clause.
-pub(super) fn cause(cause: &Cause) -> String {
+pub(crate) fn cause(cause: &Cause) -> String {
     match cause {
         Cause::Panic { message, .. } => format!("panicked: {message}"),
         Cause::Error { message } => format!("returned Err: {message}"),
@@ -91,7 +91,7 @@ pub(super) fn cause(cause: &Cause) -> String {
 }
 
 /// Where, as the person knows it; the compiler's file only when no cell is known.
-pub(super) fn place(place: &Place) -> String {
+pub(crate) fn place(place: &Place) -> String {
     match &place.cell {
         Some(at) => format!("cell {}, line {}, column {}", at.cell, at.line, at.column),
         None => format!("{}:{}:{}", place.file, place.line, place.column),

@@ -11,7 +11,7 @@ use crate::cell::{self, Arg, Ref, Seen, put, put_with, submit};
 use crate::trace::{Stop, Tracee, mark};
 use crate::witness::{ARENA_BYTES, Client, Witness, got, seated, segment};
 use crate::{task, witness};
-use mobula::local::client;
+use mobula::client;
 use mobula::protocol::ObjectId;
 use mobula::store::Body;
 use std::io::{BufRead, BufReader, Write};

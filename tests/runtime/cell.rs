@@ -28,7 +28,7 @@ fn table() -> &'static Table {
     // SAFETY: null or the loader's, which lives as long as the process.
     let attached = unsafe { TABLE.load(Ordering::Acquire).as_ref() };
     // The front process uses its own table without attaching anything.
-    attached.unwrap_or_else(mobula::local::table::table)
+    attached.unwrap_or_else(mobula::client::engine::table)
 }
 
 /// A reference to an object, given back when dropped.

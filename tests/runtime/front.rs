@@ -1,7 +1,8 @@
 //! A front process: a runtime, this process as its client, and everything that it was told.
 
 use mobula::abi::{Cause, CellPlace, Failure, Place};
-use mobula::local::{Config, Local, Observer, RuntimeEvent, Zygote, client};
+use mobula::client;
+use mobula::local::{Config, Local, Observer, RuntimeEvent, Zygote};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 

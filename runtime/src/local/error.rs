@@ -1,29 +1,17 @@
 //! Why a runtime does not start.
 
-use crate::local::zygote::ZygoteError;
+use super::folder::FolderError;
+use super::zygote::ZygoteError;
 use crate::scheduler::ResourcesError;
 use crate::store::RegionError;
-use std::path::PathBuf;
 
 /// Why a runtime does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The session's folder cannot be made.
-    #[error("the session folder {} cannot be made", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The folder for sessions is not safe to use.
-    #[error("{} belongs to somebody else or can be read by others: remove it, or set TMPDIR to a folder of your own", path.display())]
-    Unsafe {
-        /// Which.
-        path: PathBuf,
-    },
+    /// There is no folder for the session.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// There is no memory for the store.
     #[error(transparent)]
     Store(#[from] RegionError),

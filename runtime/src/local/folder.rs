@@ -17,7 +17,6 @@
 //! # Invariants
 //! - A folder is called `session-…` only once its lock is taken, so nobody sweeps away one that is being born.
 
-use super::StartError;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::{DirBuilder, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -26,6 +25,27 @@ use std::time::Duration;
 
 /// A unix socket's path, with its final zero, has room for 108 bytes.
 const SOCKET_PATH_MAX: usize = 107;
+
+/// Why there is no folder for the session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FolderError {
+    /// The session's folder cannot be made.
+    #[error("the session folder {} cannot be made", path.display())]
+    Create {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The folder for sessions is not safe to use.
+    #[error("{} belongs to somebody else or can be read by others: remove it, or set TMPDIR to a folder of your own", path.display())]
+    Unsafe {
+        /// Which.
+        path: PathBuf,
+    },
+}
 
 /// One session's folder. Removed when dropped.
 #[derive(Debug)]
@@ -37,7 +57,7 @@ pub struct Folder {
 
 impl Folder {
     /// Makes a folder, and removes those of dead sessions beside it.
-    pub fn create() -> Result<Folder, StartError> {
+    pub fn create() -> Result<Folder, FolderError> {
         let wishes = [std::env::var_os("TMPDIR"), Some("/tmp".into())];
         let parents = wishes.into_iter().flatten().map(PathBuf::from);
         let fits = |parent: &PathBuf| parent.as_os_str().len() + 60 <= SOCKET_PATH_MAX && parent.is_dir();
@@ -46,10 +66,10 @@ impl Folder {
         Folder::create_in(&parent.join(format!("mobula-{uid}")))
     }
 
-    fn create_in(base: &Path) -> Result<Folder, StartError> {
+    fn create_in(base: &Path) -> Result<Folder, FolderError> {
         ensure_private(base)?;
         sweep(base);
-        let failed = |source: std::io::Error| StartError::Folder { path: base.into(), source };
+        let failed = |source: std::io::Error| FolderError::Create { path: base.into(), source };
         let mut builder = tempfile::Builder::new();
         builder.prefix(NEWBORN).rand_bytes(8).permissions(Permissions::from_mode(0o700));
         let newborn = builder.tempdir_in(base).map_err(failed)?;
@@ -95,8 +115,8 @@ pub fn remove(path: &Path) {
     }
 }
 
-fn ensure_private(base: &Path) -> Result<(), StartError> {
-    let failed = |source| StartError::Folder { path: base.into(), source };
+fn ensure_private(base: &Path) -> Result<(), FolderError> {
+    let failed = |source| FolderError::Create { path: base.into(), source };
     match DirBuilder::new().mode(0o700).create(base) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
@@ -104,7 +124,7 @@ fn ensure_private(base: &Path) -> Result<(), StartError> {
     let metadata = std::fs::symlink_metadata(base).map_err(failed)?;
     let ours = metadata.uid() == rustix::process::geteuid().as_raw();
     if !metadata.is_dir() || !ours || metadata.mode() & 0o077 != 0 {
-        return Err(StartError::Unsafe { path: base.into() });
+        return Err(FolderError::Unsafe { path: base.into() });
     }
     Ok(())
 }
@@ -185,6 +205,6 @@ mod tests {
         let base = parent.path().join("mobula-test");
         std::fs::create_dir(&base).unwrap();
         std::fs::set_permissions(&base, Permissions::from_mode(0o755)).unwrap();
-        assert!(matches!(Folder::create_in(&base), Err(StartError::Unsafe { .. })));
+        assert!(matches!(Folder::create_in(&base), Err(FolderError::Unsafe { .. })));
     }
 }

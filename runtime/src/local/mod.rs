@@ -14,41 +14,19 @@
 //! A process's `main` begins with [`crate::worker::role_from_env`] and [`Zygote::fork`], before any thread exists. Then it
 //! starts a [`Local`]. Cells reach it through [`client`]. A plain program has all of it in `Program::start` of the crate `mobula`.
 
-mod alarm;
-pub mod client;
-pub mod table;
-
 mod config;
-mod connection;
 mod error;
 mod folder;
-mod functions;
-mod handle;
-mod handles;
 mod head;
-mod inbox;
-mod lines;
-mod memory;
-mod nursery;
 mod observer;
 mod outbox;
-mod output;
-mod packets;
-mod pool;
-mod requests;
-mod rooms;
-mod settings;
 mod signals;
-mod spill_folder;
-mod tasks;
-mod watch;
 mod zygote;
 
 pub use config::Config;
 pub use error::StartError;
-pub use handle::Local;
+pub use folder::FolderError;
+pub use head::Local;
 pub use observer::{Observer, RuntimeEvent, Stream};
 pub use outbox::Outbox;
-pub use zygote::{Zygote, ZygoteError};
-
-pub(crate) use zygote::{exit_now, role_from_env};
+pub use zygote::{Zygote, ZygoteError, role_from_env};

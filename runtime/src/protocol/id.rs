@@ -1,41 +1,6 @@
-//! The names of things: small integers that never mean two things in one runtime.
-//!
-//! ```text
-//!   ObjectId, 64 bits:  generation (32) │ slot (32)
-//! ```
-//!
-//! An object is named by the slot of the shared table that it lies in, and by how often that slot was used before: whoever has the id
-//! finds the object without asking anybody, and sees when it is another one.
+//! Ids of clients, workers and questions: small integers that never mean two things in one runtime.
 
 use serde::{Deserialize, Serialize};
-
-/// An object of the store, and the task that makes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ObjectId(pub u64);
-
-impl ObjectId {
-    /// The object of this generation in this slot.
-    pub fn new(slot: u32, generation: u32) -> ObjectId {
-        ObjectId(u64::from(generation) << 32 | u64::from(slot))
-    }
-
-    /// Its slot.
-    pub fn slot(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// Its generation.
-    pub fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-}
-
-impl std::fmt::Display for ObjectId {
-    /// `slot.generation`, both decimal.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.slot(), self.generation())
-    }
-}
 
 /// A process that is connected to the head. Never used twice, unlike its seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,9 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_names_its_slot_and_its_generation() {
-        let id = ObjectId::new(7, 3);
-        assert_eq!((id.slot(), id.generation(), id.to_string().as_str()), (7, 3, "7.3"));
+    fn a_worker_is_a_client_and_a_program_is_no_worker() {
         assert_eq!(WorkerId(7).client().worker(), Some(WorkerId(7)));
         assert_eq!(ClientId(1).worker(), None);
     }

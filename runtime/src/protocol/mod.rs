@@ -19,8 +19,9 @@ mod fuzz_tests;
 mod id;
 mod message;
 
+pub use crate::store::ObjectId;
 pub use frame::{Decoder, FRAME_BYTES_MAX, FrameError, encode};
-pub use id::{ClientId, ObjectId, Request, WorkerId};
+pub use id::{ClientId, Request, WorkerId};
 pub use message::{ArenaInfo, Function, Held, Role, ToClient, ToHead};
 
 /// The version of every message here. A client that says another one in its `Hello` is refused.

@@ -11,9 +11,8 @@
 
 #![allow(unsafe_code)]
 
+use super::id::ObjectId as Id;
 use super::region::{UNIT_BYTES_MAX, reserve};
-use super::segment::Segment;
-use super::{Id, Run};
 use crate::sync::{AtomicU32, Ordering};
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
@@ -32,6 +31,15 @@ enum Huge {
     Try = 0,
     /// The kernel does not do it.
     No = 1,
+}
+
+/// A run of units that belongs to one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first unit.
+    pub first: u32,
+    /// How many.
+    pub len: u32,
 }
 
 /// A mapped arena.
@@ -90,7 +98,7 @@ impl Arena {
         self.inside(offset, len).then(|| self.write.cast::<u8>().wrapping_add(offset as usize))
     }
 
-    /// Ids that were written one behind the other; see `lists.rs`.
+    /// Ids that were written one behind the other; see `Segment::long_list`.
     pub fn ids(&self, offset: u64, count: usize) -> Option<Vec<Id>> {
         let ptr = self.reading(offset, (count as u64).checked_mul(8)?)?;
         if !offset.is_multiple_of(8) {
@@ -145,22 +153,6 @@ impl Arena {
         offset.checked_add(len).is_some_and(|end| end <= self.len as u64)
     }
 
-    /// Makes a lease's pages, where there are none yet, and makes it writable for this process.
-    ///
-    /// # Errors
-    /// `ENOSPC` when there is no room for its pages.
-    pub fn unlock(&self, segment: &Segment, run: Run) -> std::io::Result<()> {
-        self.protect(run, MprotectFlags::READ | MprotectFlags::WRITE)?;
-        for index in run.first..run.first + run.len {
-            let unit = segment.unit(index);
-            if unit.backed.load(Ordering::Acquire) == 0 {
-                self.back(index)?;
-                unit.backed.store(1, Ordering::Release);
-            }
-        }
-        Ok(())
-    }
-
     /// Nothing more is written into the lease.
     pub fn lock(&self, run: Run) {
         // Should this fail, a stray write of this process could still hit its own old objects; nothing else depends on it.
@@ -189,7 +181,7 @@ impl Arena {
         }
     }
 
-    fn protect(&self, run: Run, flags: MprotectFlags) -> std::io::Result<()> {
+    pub(super) fn protect(&self, run: Run, flags: MprotectFlags) -> std::io::Result<()> {
         let (start, len) = (u64::from(run.first) * self.unit_bytes, u64::from(run.len) * self.unit_bytes);
         let ptr = self.writing(start, len).ok_or(std::io::ErrorKind::InvalidInput)?;
         // SAFETY: whole pages of a mapping that only this value knows; nobody holds a reference into the writable mapping but for bytes
@@ -197,7 +189,7 @@ impl Arena {
         Ok(unsafe { rustix::mm::mprotect(ptr.cast(), len as usize, flags) }?)
     }
 
-    fn back(&self, index: u32) -> std::io::Result<()> {
+    pub(super) fn back(&self, index: u32) -> std::io::Result<()> {
         let start = u64::from(index) * self.unit_bytes;
         if self.unit_bytes == UNIT_BYTES_MAX && self.huge.load(Ordering::Relaxed) == Huge::Try as u32 {
             // One page must be there, and must be asked for so that no room is an error.
@@ -272,6 +264,7 @@ fn map_aligned(file: impl AsFd, len: usize, prot: ProtFlags) -> std::io::Result<
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::store::Segment;
     use crate::store::layout::Limits;
     use crate::store::region::Region;
     use crate::store::seat::Seat;
@@ -290,7 +283,7 @@ mod tests {
     fn what_is_written_into_a_lease_is_read_everywhere() {
         let (segment, arena) = arena(256 << 20);
         let run = segment.lease(Seat(1), 2).unwrap();
-        arena.unlock(&segment, run).unwrap();
+        segment.unlock(&arena, run).unwrap();
         let offset = u64::from(run.first) * segment.unit_bytes() + 64;
         // SAFETY: in a lease that is unlocked, and below in the same bytes.
         unsafe { arena.writing(offset, 3).unwrap().copy_from_nonoverlapping(b"abc".as_ptr(), 3) };

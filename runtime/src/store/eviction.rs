@@ -123,7 +123,7 @@ impl Segment {
 mod tests {
     use super::*;
     use crate::store::layout::Limits;
-    use crate::store::{Party, Seat, Step};
+    use crate::store::{Leases, Seat, Step};
     use std::sync::Arc;
 
     /// A store with so many objects, the first one used first.
@@ -133,10 +133,10 @@ mod tests {
         header.units.store(64, Ordering::Relaxed);
         header.unit_bytes.store(64, Ordering::Relaxed);
         header.clock.store(1000, Ordering::Relaxed);
-        let mut party = Party::new(Arc::clone(&segment), Seat(1));
+        let mut leases = Leases::new(Arc::clone(&segment), Seat(1));
         let mut seal = |touched: u32| {
-            let index = party.slot().unwrap();
-            let space = party.space(64).unwrap();
+            let index = leases.slot().unwrap();
+            let space = leases.space(64).unwrap();
             let slot = segment.slot(index);
             slot.offset.store(space.offset, Ordering::Relaxed);
             slot.len.store(64, Ordering::Relaxed);

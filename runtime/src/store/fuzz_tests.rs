@@ -208,7 +208,7 @@ fn segment(has_arena: bool) -> Arc<Segment> {
     }
     let segment = Arc::new(segment);
     assert!((0..SEATS_USED).all(|seat| segment.header().taken.add(Seat(seat))));
-    let mut alice = Party::new(Arc::clone(&segment), Seat(1));
+    let mut alice = Leases::new(Arc::clone(&segment), Seat(1));
     let small = alice.slot().unwrap();
     let small = segment.seal(alice.seat, small, Flags::empty(), 8).unwrap();
     let (large, space) = (alice.slot().unwrap(), alice.space(200).unwrap());
@@ -239,7 +239,7 @@ fn is_waited_for(segment: &Segment, id: Id) -> bool {
     word.state() == State::Dying && word.owner().is_some_and(|by| segment.header().taken.has(by))
 }
 
-fn read(segment: &Segment, head: &mut Party, bob: &mut Party, reads: Reads) {
+fn read(segment: &Segment, head: &mut Leases, bob: &mut Leases, reads: Reads) {
     let mut leftovers = Leftovers::default();
     match reads {
         Reads::Body(id) | Reads::Pin(id, _) | Reads::Add(id, _) | Reads::Hold(id) if is_waited_for(segment, Id(id)) => {
@@ -365,8 +365,8 @@ proptest! {
                 let places = places(&segment);
                 writes.iter().for_each(|(place, value)| place.get(&places).write(*value));
             }
-            let mut head = Party::new(Arc::clone(&segment), Seat::HEAD);
-            let mut bob = Party::new(Arc::clone(&segment), Seat(2));
+            let mut head = Leases::new(Arc::clone(&segment), Seat::HEAD);
+            let mut bob = Leases::new(Arc::clone(&segment), Seat(2));
             for reads in all {
                 read(&segment, &mut head, &mut bob, reads);
             }
@@ -418,7 +418,7 @@ proptest! {
         places.into_iter().zip(header).for_each(|(place, value)| place.store(value, Ordering::Relaxed));
         segment.header().slots_fresh.store(fresh, Ordering::Relaxed);
         segment.hint(0).store(hint, Ordering::Relaxed);
-        let mut alice = Party::new(Arc::clone(&segment), Seat(1));
+        let mut alice = Leases::new(Arc::clone(&segment), Seat(1));
         let mut given: Vec<u32> = std::iter::from_fn(|| alice.slot().ok()).take(2 * LIMITS.slots as usize).collect();
         prop_assert!(given.iter().all(|index| (1..LIMITS.slots).contains(index)));
         let count = given.len();

@@ -25,7 +25,7 @@ pub const LAYOUT_VERSION: u32 = 1;
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
 
-/// Words of a task's description, the first of which are not arguments (see `spec.rs`).
+/// Words of a task's description, the first of which are not arguments (see `task_spec.rs`).
 pub const SPEC_WORDS: usize = if cfg!(loom) { 5 } else { 16 };
 
 /// An object that refers to at most this many others names them in its slot.
@@ -113,7 +113,7 @@ pub struct Desk {
     pub blocked: AtomicU32,
     /// Not 0 when a call has met the interrupt: what runs now is on its way out.
     pub heeded: AtomicU32,
-    /// Odd while it moves counts, so that nobody takes a half-moved one for wrong (see `recover.rs`).
+    /// Odd while it moves counts, so that nobody takes a half-moved one for wrong (see `recovery.rs`).
     pub busy: AtomicU64,
     /// The next entry of its ring that it writes.
     pub tail: Line<AtomicU64>,

@@ -5,12 +5,12 @@
 //!   ┌ layout.rs, segment.rs ─────────────────────┐      ┌ region.rs, arena.rs ─────────────┐
 //!   │ slots   word.rs     what each object is     │      │ units.rs   leases of huge pages   │
 //!   │         objects.rs  who has it, how it goes │─────▶│ the bytes of objects              │
-//!   │         spec.rs     the task that makes it  │      └──────────────────────────────────┘
+//!   │         task_spec   the task that makes it  │      └──────────────────────────────────┘
 //!   │ rings   tasks.rs    tasks to run            │      ┌ spill.rs ────────────────────────┐
 //!   │ desks   bells.rs    who waits for what      │─────▶│ bytes that there is no room for   │
 //!   └─────────────────────────────────────────────┘      └──────────────────────────────────┘
-//!     party.rs    a process's private account: leased slots, an open lease
-//!     recover.rs  what the head does after a death
+//!     leases.rs    a process's private account: leased slots, an open lease
+//!     recovery.rs what the head does after a death
 //!     eviction.rs which objects go to disk first
 //! ```
 //!
@@ -25,38 +25,40 @@ mod bells;
 mod eviction;
 #[cfg(all(test, not(loom)))]
 mod fuzz_tests;
+mod id;
 mod layout;
-mod lists;
+mod leases;
+mod mapped;
 #[cfg(all(test, loom))]
 mod models;
 mod objects;
-mod party;
-mod recover;
+mod recovery;
 mod region;
 mod seat;
 mod segment;
-mod spec;
 mod spill;
+mod task_spec;
 mod tasks;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod units;
 mod word;
 
-use crate::protocol::ObjectId as Id;
+use id::ObjectId as Id;
 
-pub use arena::Arena;
+pub use arena::{Arena, Run};
 pub use bells::{now_us, rung_for};
 pub use eviction::{Candidate, Eviction};
+pub use id::ObjectId;
 pub use layout::{CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
+pub use leases::{Leases, NoRoom, Space};
 pub use objects::{Body, Kind, Leftovers};
-pub use party::{NoRoom, Party, Space};
-pub use recover::{Estate, Keep};
+pub use recovery::{Estate, Keep};
 pub use region::{Region, RegionError};
 pub use seat::{SEATS, Seat, Seats};
 pub use segment::Segment;
-pub use spec::{ARGS_MAX, Arg, Spec};
 pub use spill::Spill;
+pub use task_spec::{ARGS_MAX, Arg, Spec};
 pub use tasks::Readiness;
-pub use units::{Run, UnitState};
+pub use units::UnitState;
 pub use word::{Flags, State, Step, Word};

@@ -19,7 +19,7 @@
 //!   never too few.
 
 use super::layout::{CONTAINED_INLINE, Slot};
-use super::party::Party;
+use super::leases::Leases;
 use super::seat::{Seat, Seats};
 use super::segment::Segment;
 use super::word::{Flags, State, Step, Word};
@@ -291,32 +291,32 @@ impl Segment {
 
     /// Frees the objects if nobody has them, and whatever only they kept. A loop, not a recursion: a list of a million nested refs must
     /// not end the stack.
-    pub fn collect(&self, party: &mut Party, mut loose: Vec<Id>, leftovers: &mut Leftovers) {
+    pub fn collect(&self, leases: &mut Leases, mut loose: Vec<Id>, leftovers: &mut Leftovers) {
         while let Some(id) = loose.pop() {
-            self.collect_one(party, id, &mut loose, leftovers);
+            self.collect_one(leases, id, &mut loose, leftovers);
         }
     }
 
     /// Frees one object if nobody has it; puts what only it may have kept on the list.
-    pub fn collect_one(&self, party: &mut Party, id: Id, loose: &mut Vec<Id>, leftovers: &mut Leftovers) {
-        let seat = party.seat;
+    pub fn collect_one(&self, leases: &mut Leases, id: Id, loose: &mut Vec<Id>, leftovers: &mut Leftovers) {
+        let seat = leases.seat;
         let slot = self.slot(id.slot());
         if let Some(word) = self.condemn(id, seat) {
-            self.free_dying(party, slot, word, id, loose, leftovers);
+            self.free_dying(leases, slot, word, id, loose, leftovers);
         }
     }
 
     /// Ends what `condemn` began. Also how the head ends it for a process that died in between.
     pub fn free_dying(
         &self,
-        party: &mut Party,
+        leases: &mut Leases,
         slot: &Slot,
         word: Word,
         id: Id,
         loose: &mut Vec<Id>,
         leftovers: &mut Leftovers,
     ) {
-        let (seat, flags) = (party.seat, word.flags());
+        let (seat, flags) = (leases.seat, word.flags());
         debug_assert_eq!(
             (word.state(), word.owner()),
             (State::Dying, Some(seat)),
@@ -327,7 +327,7 @@ impl Segment {
             if let Some(free) = word.after(Step::Free { by: seat })
                 && slot.swap(word, free).is_ok()
             {
-                party.keep_slot(id.slot());
+                leases.keep_slot(id.slot());
             }
             return;
         }
@@ -336,7 +336,7 @@ impl Segment {
         let (home, list_home) = (slot.home.load(Ordering::Relaxed), slot.list_home.load(Ordering::Relaxed));
         let place = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
         let Some(stripped) = word.after(Step::Strip { by: seat }) else { return };
-        party.moves();
+        leases.moves();
         // First it is no holder any more, then what it held is counted down: see the invariants.
         if slot.swap(word, stripped).is_ok() {
             if flags.contains(Flags::ARENA) {
@@ -356,10 +356,10 @@ impl Segment {
             if let Some(free) = stripped.after(Step::Free { by: seat })
                 && slot.swap(stripped, free).is_ok()
             {
-                party.keep_slot(id.slot());
+                leases.keep_slot(id.slot());
             }
         }
-        party.moved();
+        leases.moved();
     }
 
     /// The leases in which there is an object that somebody reads.

@@ -7,8 +7,8 @@
 
 #![allow(unsafe_code)]
 
+use super::arena::Arena;
 use super::layout::{Desk, Header, LAYOUT_VERSION, Limits, MAGIC, Places, Slot, Unit};
-use super::lists::Lists;
 #[cfg(any(test, loom))]
 use super::seat::SEATS;
 use super::seat::Seat;
@@ -16,6 +16,7 @@ use crate::sync::{AtomicU64, Ordering};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
 
 /// What keeps the tables where they are.
 enum Memory {
@@ -39,7 +40,8 @@ pub struct Segment {
     rings: *const AtomicU64,
     slots: *const Slot,
     limits: Limits,
-    lists: Lists,
+    /// The arena, where this process has mapped it.
+    mapped: Mutex<Option<Arc<Arena>>>,
     memory: Memory,
 }
 
@@ -101,7 +103,7 @@ impl Segment {
             rings: base.wrapping_add(rings).cast(),
             slots: base.wrapping_add(slots).cast(),
             limits,
-            lists: Lists::default(),
+            mapped: Mutex::default(),
             memory: Memory::Mapped { map, file },
         })
     }
@@ -130,7 +132,7 @@ impl Segment {
             rings: tables.4.as_ptr(),
             slots: tables.5.as_ptr(),
             limits,
-            lists: Lists::default(),
+            mapped: Mutex::default(),
             memory: Memory::Heap { _tables: tables },
         }
     }
@@ -153,9 +155,9 @@ impl Segment {
         }
     }
 
-    /// Where this process reads long lists.
-    pub(super) fn lists(&self) -> &Lists {
-        &self.lists
+    /// The arena, where this process has mapped it.
+    pub(super) fn mapped(&self) -> &Mutex<Option<Arc<Arena>>> {
+        &self.mapped
     }
 
     /// The sizes of its tables.

@@ -16,10 +16,10 @@
 //! - One process writes into a ring: its owner, under its client's lock.
 
 use super::Id;
-use super::party::Party;
+use super::leases::Leases;
 use super::seat::Seat;
 use super::segment::Segment;
-use super::spec::Spec;
+use super::task_spec::Spec;
 use super::word::{Flags, Step};
 use crate::sync::{Ordering, fence, fence_after_rmw};
 
@@ -34,9 +34,9 @@ pub enum Readiness {
 
 impl Segment {
     /// Puts a task into the ring of `by`. False when the ring is full.
-    pub fn push(&self, party: &Party, id: Id) -> bool {
-        let by = party.seat;
-        if !self.has_room(party) {
+    pub fn push(&self, leases: &Leases, id: Id) -> bool {
+        let by = leases.seat;
+        if !self.has_room(leases) {
             return false;
         }
         let desk = self.desk(by);
@@ -55,15 +55,15 @@ impl Segment {
     }
 
     /// Whether the process's ring has room for one more.
-    pub fn has_room(&self, party: &Party) -> bool {
-        let (desk, ring) = (self.desk(party.seat), u64::from(self.limits().ring));
+    pub fn has_room(&self, leases: &Leases) -> bool {
+        let (desk, ring) = (self.desk(leases.seat), u64::from(self.limits().ring));
         let tail = desk.tail.load(Ordering::Relaxed);
-        if tail.wrapping_sub(party.head_seen.get()) < ring {
+        if tail.wrapping_sub(leases.head_seen.get()) < ring {
             return true;
         }
         // Workers write the head all the time: it is looked at only when it must be.
-        party.head_seen.set(desk.head.load(Ordering::Acquire));
-        tail.wrapping_sub(party.head_seen.get()) < ring
+        leases.head_seen.set(desk.head.load(Ordering::Acquire));
+        tail.wrapping_sub(leases.head_seen.get()) < ring
     }
 
     /// Whether there is anything in the ring.
@@ -132,20 +132,20 @@ impl Segment {
 
     /// Makes an empty slot of this process's a task. Its objects are held, and its description is written. Gives its id, and whether
     /// somebody may claim it; if not, it will be put into a ring when its arguments are there.
-    pub fn submit(&self, party: &Party, index: u32, spec: &Spec, late: &mut Vec<Id>) -> Option<(Id, Readiness)> {
+    pub fn submit(&self, leases: &Leases, index: u32, spec: &Spec, late: &mut Vec<Id>) -> Option<(Id, Readiness)> {
         let slot = self.slot(index);
         let word = slot.word();
         slot.deps.store(0, Ordering::Relaxed);
-        slot.refs.begin_with(party.seat);
+        slot.refs.begin_with(leases.seat);
         let flags = if spec.objects().next().is_some() { Flags::ARGS } else { Flags::empty() };
         let waits = spec.objects().any(|id| self.slot(id.slot()).word().is_task());
-        let task = word.after(Step::Submit { by: party.seat, flags, waits })?;
+        let task = word.after(Step::Submit { by: leases.seat, flags, waits })?;
         slot.swap(word, task).ok()?;
         let id = Id::new(index, task.generation());
         if !waits {
             return Some((id, Readiness::Ready));
         }
-        Some((id, self.ready_or_listed(id, spec, party.seat, late)))
+        Some((id, self.ready_or_listed(id, spec, leases.seat, late)))
     }
 
     /// A step of an object's slot that may meet another one: whether it was taken.
@@ -161,7 +161,7 @@ impl Segment {
     }
 
     /// Makes a waiting task pending if its arguments are there, else puts it into the list of the first that is missing. In the first
-    /// case the caller puts it into its ring. Between [`Party::moves`] and [`Party::moved`] when the task is another's: then the head,
+    /// case the caller puts it into its ring. Between [`Leases::moves`] and [`Leases::moved`] when the task is another's: then the head,
     /// which looks at all waiting tasks after a death, does not wake it in the same moment.
     ///
     /// `late` gets tasks that this call has taken out of a list, because their object was sealed in the same moment; they are to be treated

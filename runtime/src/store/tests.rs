@@ -365,7 +365,7 @@ impl Runtime {
             }
         }
         // Empty leases are all that the living still have of the arena.
-        self.head.me.party.borrow_mut().close_lease();
+        self.head.me.leases.borrow_mut().close_lease();
         segment.take_empty_leases(Seat::HEAD);
         // All of them in a row, and then nobody's again.
         let Some(all) = segment.lease(Seat::HEAD, LIMITS.units) else {
@@ -380,8 +380,8 @@ impl Runtime {
         }
         self.rest()?;
         // The head keeps what it has freed.
-        let kept = self.head.me.party.borrow().slots_kept();
-        let mut last = Party::new(self.world.segment.clone(), Seat(1));
+        let kept = self.head.me.leases.borrow().slots_kept();
+        let mut last = Leases::new(self.world.segment.clone(), Seat(1));
         let slots = std::iter::from_fn(|| last.slot().ok()).count();
         if slots + kept != LIMITS.slots as usize - 1 {
             return Err(format!("{slots} slots can be had, and the head has {kept}"));

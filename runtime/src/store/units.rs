@@ -13,8 +13,9 @@
 //! # Invariants
 //! - `live` goes up only by the owner of an open lease, and by nobody in a closed one.
 //! - A lease's first unit is taken last and freed last, so that parts are never anybody's without it.
-//! - Who dies between two steps leaves `live` too high, never too low; `recover.rs` counts anew.
+//! - Who dies between two steps leaves `live` too high, never too low; `recovery.rs` counts anew.
 
+use super::arena::Run;
 use super::layout::Unit;
 use super::seat::Seat;
 use super::segment::Segment;
@@ -40,7 +41,7 @@ pub enum UnitState {
 pub struct UnitWord(pub u64);
 
 const LIVE: u64 = 0xff_ffff;
-/// One more move; see `recover.rs` for what that is good for.
+/// One more move; see `recovery.rs` for what that is good for.
 const MOVE: u64 = 1 << 24;
 const MOVES: u64 = LIVE << 24;
 
@@ -138,15 +139,6 @@ impl Unit {
     fn set(&self, state: UnitState) {
         self.word.store(UnitWord::new(state, 0).0, Ordering::Release);
     }
-}
-
-/// A run of units that belongs to one process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// The first unit.
-    pub first: u32,
-    /// How many.
-    pub len: u32,
 }
 
 impl Segment {

@@ -2,8 +2,10 @@
 
 #![allow(unsafe_code)]
 
+use crate::abi::engine::{attach, attach_address};
 use crate::abi::{ATTACH_SYMBOL, Attach, Call, Hooks, Tenant, Trampoline};
-use crate::local::table;
+use crate::client::engine::table;
+use crate::client::{library_base, program_base};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,7 +14,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 static PROGRAM: OnceLock<Attach> = OnceLock::new();
 
 /// Says how the executable itself is attached, so that functions of a plain program can be tasks. Call it in `main` before
-/// [`crate::local::Zygote::fork`] and before [`crate::worker::role_from_env`]; the first call counts.
+/// [`crate::local::Zygote::fork`] and before [`crate::local::role_from_env`]; the first call counts.
 pub fn register_program(attach: Attach) {
     let _ = PROGRAM.set(attach);
 }
@@ -30,7 +32,7 @@ static CELLS: Mutex<Vec<Hooks>> = Mutex::new(Vec::new());
 /// `symbol` is null or that symbol's address in a library that stays open.
 pub unsafe fn attach_cell(symbol: *mut c_void, cell: u64) -> Result<(), String> {
     // SAFETY: as the caller says.
-    let hooks = unsafe { table::attach_address(symbol, Tenant::CELL_HOST, cell)? };
+    let hooks = unsafe { attach_address(table(), symbol, Tenant::CELL_HOST, cell)? };
     let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
     // Cells that share one copy of the crate share its streams.
     if !cells.iter().any(|known| std::ptr::fn_addr_eq(known.flush, hooks.flush)) {
@@ -115,7 +117,7 @@ impl Libraries {
         };
         let base = self.list[place].base;
         let address = (base as u64).checked_add(offset).map(|address| address as *const c_void);
-        let inside = address.filter(|address| table::base_of(*address) == Some(base));
+        let inside = address.filter(|address| library_base(*address) == Some(base));
         let address = inside.ok_or_else(|| format!("offset {offset:#x} is not in {path}"))?;
         // SAFETY: the address is in the library, where the submitter, which has the same file open, has a trampoline.
         // Function and data pointers are the same on Linux.
@@ -136,7 +138,7 @@ impl Libraries {
         let library = &mut self.list[place];
         if library.cell != Some(cell) {
             // SAFETY: the function is the library's attach function, and the library is never closed.
-            library.hooks = Some(unsafe { table::attach(library.attach, Tenant::WORKER, cell)? });
+            library.hooks = Some(unsafe { attach(table(), library.attach, Tenant::WORKER, cell)? });
             library.cell = Some(cell);
         }
         let hooks = library.hooks.ok_or("the library is not attached")?;
@@ -183,7 +185,7 @@ fn program() -> Result<Library, String> {
     let attach = *PROGRAM.get().ok_or(
         "the function is in the program itself, and `main` does not begin with mobula::worker::register_program",
     )?;
-    let base = table::program_base().ok_or("the program does not know where it is loaded")?;
+    let base = program_base().ok_or("the program does not know where it is loaded")?;
     Ok(Library { base, attach, cell: None, hooks: None })
 }
 
@@ -228,4 +230,10 @@ fn loader_error() -> String {
     }
     // SAFETY: not null, so a C string, read at once.
     unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned()
+}
+
+/// Ends the process at once: no destructors, no exit handlers of libraries that a task has opened.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: always allowed; the kernel takes everything back.
+    unsafe { libc::_exit(code) }
 }

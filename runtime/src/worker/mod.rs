@@ -11,27 +11,14 @@ mod library;
 mod output;
 
 use crate::abi::{Call, View};
-use crate::local::client::{self, Claimed, Client, Unfit};
-use crate::local::exit_now;
+use crate::client::{self, Claimed, Client, Unfit};
 use crate::protocol::Role;
 use library::Libraries;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+pub(crate) use library::exit_now;
 pub use library::{attach_cell, flush_cells, register_program, with_streams_locked};
-
-/// Becomes what the environment says that this process is to be, and does not return; returns if it says nothing.
-///
-/// Call this at the very beginning of `main`, before any thread is started. It is how a zygote that was killed is
-/// replaced: the front process executes its own program again.
-///
-/// ```
-/// mobula_runtime::worker::role_from_env();
-/// // This is the front process.
-/// ```
-pub fn role_from_env() {
-    crate::local::role_from_env();
-}
 
 /// Runs tasks until the zygote ends this process, which it does when the head is gone.
 pub(crate) fn run(socket: OwnedFd) -> ! {

@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Asking both pipes costs two system calls a task, twice what the rest of a small task costs. A signal costs nothing to those who do not
-//! write. The head turns it on (`local/watch.rs`); where it cannot, the flag stays set for good and every task asks.
+//! write. The head turns it on (`local/head/output_signal.rs`); where it cannot, the flag stays set for good and every task asks.
 
 #![allow(unsafe_code)]
 
-use crate::local::client::Client;
+use crate::client::Client;
 use crate::sync::{AtomicU32, Ordering};
 use std::sync::atomic::AtomicPtr;
 

@@ -54,6 +54,7 @@ const PARTS: [Part; 2] = [
             "bitflags",
             "memmap2",
             "rustix",
+            "serde",
             "tempfile",
             "thiserror",
             "tracing",
@@ -147,8 +148,8 @@ fn paths(code: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// What each `use` and each `crate::…` path of `code` names, groups taken apart to the first level that matters.
-fn uses(code: &str) -> Vec<(usize, String)> {
+/// What each `use`, and each path that begins with `crate` or `super`, of `code` names, groups taken apart to the first level that matters.
+pub fn uses(code: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut line_of_use = 0;
     let mut statement = String::new();
@@ -167,7 +168,7 @@ fn uses(code: &str) -> Vec<(usize, String)> {
             found.extend(
                 paths(line)
                     .into_iter()
-                    .filter(|(_, path)| path.starts_with("crate::"))
+                    .filter(|(_, path)| path.starts_with("crate::") || path.starts_with("super::"))
                     .map(|(_, path)| (number + 1, path)),
             );
         }

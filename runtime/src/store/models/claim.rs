@@ -2,13 +2,13 @@
 
 use super::*;
 
-type Push = fn(&Segment, &Party, Id) -> bool;
+type Push = fn(&Segment, &Leases, Id) -> bool;
 type Claim = fn(&Segment, Seat, Seat) -> Option<Id>;
 
 /// Alice's ring, with her tasks in it.
-fn ring<const N: usize>() -> (Arc<Segment>, Party, [Id; N]) {
+fn ring<const N: usize>() -> (Arc<Segment>, Leases, [Id; N]) {
     let segment = tables(4, 1);
-    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let mut alice = Leases::new(Arc::clone(&segment), ALICE);
     let tasks = [(); N].map(|()| ready_task(&mut alice));
     (segment, alice, tasks)
 }
@@ -54,14 +54,14 @@ fn two_workers(seen: &Seen, push: Push) {
 }
 
 /// A push that shows the entry before the task is in it.
-fn push_tail_first(segment: &Segment, party: &Party, id: Id) -> bool {
-    if !segment.has_room(party) {
+fn push_tail_first(segment: &Segment, leases: &Leases, id: Id) -> bool {
+    if !segment.has_room(leases) {
         return false;
     }
-    let desk = segment.desk(party.seat);
+    let desk = segment.desk(leases.seat);
     let tail = desk.tail.load(Ordering::Relaxed);
     desk.tail.store(tail + 1, Ordering::Release);
-    segment.entry(party.seat, tail).store(id.0, Ordering::Relaxed);
+    segment.entry(leases.seat, tail).store(id.0, Ordering::Relaxed);
     true
 }
 
@@ -142,7 +142,7 @@ fn a_submitter_dies(seen: &Seen, buries: bool) {
         let (segment, seen) = (Arc::clone(&segment), seen.clone());
         thread::spawn(move || {
             seen.mortal(|| {
-                let mut alice = Party::new(segment, ALICE);
+                let mut alice = Leases::new(segment, ALICE);
                 for _ in 0..2 {
                     let task = ready_task(&mut alice);
                     assert!(alice.segment.push(&alice, task));
@@ -155,7 +155,7 @@ fn a_submitter_dies(seen: &Seen, buries: bool) {
         thread::spawn(move || work(&segment, BOB, Segment::claim))
     };
     let lived = alice.join().unwrap().is_some();
-    let head = Party::new(Arc::clone(&segment), Seat::HEAD);
+    let head = Leases::new(Arc::clone(&segment), Seat::HEAD);
     let pending = if lived || !buries { Vec::new() } else { segment.bury(ALICE, Keep::Nothing).pending };
     seen.note(match (lived, pending.len()) {
         (true, _) => "alice lived",

@@ -2,17 +2,17 @@
 
 use super::*;
 
-type Go = fn(&Party, Vec<Id>) -> Vec<Id>;
+type Go = fn(&Leases, Vec<Id>) -> Vec<Id>;
 
-/// What these tasks waited for is there: as `local/client/running.rs` goes on. Gives those that can be run now.
-fn go_on(party: &Party, mut tasks: Vec<Id>) -> Vec<Id> {
-    let segment = Arc::clone(&party.segment);
+/// What these tasks waited for is there: as `client/execute.rs` goes on. Gives those that can be run now.
+fn go_on(leases: &Leases, mut tasks: Vec<Id>) -> Vec<Id> {
+    let segment = Arc::clone(&leases.segment);
     let (mut ready, mut at) = (Vec::new(), 0);
     while let Some(task) = tasks.get(at).copied() {
         at += 1;
         let spec = segment.read_spec(task.slot());
         if segment.slot(task.slot()).word().generation() == task.generation()
-            && segment.ready_or_listed(task, &spec, party.seat, &mut tasks) == Readiness::Ready
+            && segment.ready_or_listed(task, &spec, leases.seat, &mut tasks) == Readiness::Ready
         {
             ready.push(task);
         }
@@ -21,49 +21,49 @@ fn go_on(party: &Party, mut tasks: Vec<Id>) -> Vec<Id> {
 }
 
 /// Ends a task, and gives those that can be run now because of it.
-fn finish(party: &Party, id: Id) -> Vec<Id> {
-    party.moves();
-    assert!(party.segment.finish(party.seat, id, Flags::empty(), 0).is_some());
-    let ready = go_on(party, party.segment.take_list(id.slot()));
-    party.moved();
+fn finish(leases: &Leases, id: Id) -> Vec<Id> {
+    leases.moves();
+    assert!(leases.segment.finish(leases.seat, id, Flags::empty(), 0).is_some());
+    let ready = go_on(leases, leases.segment.take_list(id.slot()));
+    leases.moved();
     ready
 }
 
 /// Looks at the list before the object is there.
-fn finish_last(party: &Party, id: Id) -> Vec<Id> {
-    let waiting = party.segment.take_list(id.slot());
-    assert!(party.segment.finish(party.seat, id, Flags::empty(), 0).is_some());
-    go_on(party, waiting)
+fn finish_last(leases: &Leases, id: Id) -> Vec<Id> {
+    let waiting = leases.segment.take_list(id.slot());
+    assert!(leases.segment.finish(leases.seat, id, Flags::empty(), 0).is_some());
+    go_on(leases, waiting)
 }
 
 /// Submits a task that needs these objects, and gives those that can be run now because of it.
-fn submit_behind(party: &mut Party, objects: &[Id], go: Go) -> (Id, Vec<Id>) {
-    party.moves();
+fn submit_behind(leases: &mut Leases, objects: &[Id], go: Go) -> (Id, Vec<Id>) {
+    leases.moves();
     let mut late = Vec::new();
-    let (task, readiness) = submit(party, objects, &mut late);
-    let mut ready = go(party, late);
+    let (task, readiness) = submit(leases, objects, &mut late);
+    let mut ready = go(leases, late);
     if readiness == Readiness::Ready {
         ready.push(task);
     }
-    party.moved();
+    leases.moved();
     (task, ready)
 }
 
 /// Alice submits one task behind bob's and carol's, or two of them submit one behind the third one's.
-fn chain(seen: &Seen, submitters: usize, ends: fn(&Party, Id) -> Vec<Id>, go: Go) {
+fn chain(seen: &Seen, submitters: usize, ends: fn(&Leases, Id) -> Vec<Id>, go: Go) {
     let segment = tables(5, 1);
-    let mut alice = party(&segment, ALICE, 1..4);
+    let mut alice = leases(&segment, ALICE, 1..4);
     let awaited: Vec<Id> = [CAROL, BOB][submitters - 1..].iter().map(|by| running_task(&mut alice, *by)).collect();
     let threads: Vec<_> = [CAROL, BOB]
         .into_iter()
         .map(|by| {
             let own = awaited.iter().copied().find(|id| segment.slot(id.slot()).word().owner() == Some(by));
-            let mut party = party(&segment, by, if own.is_none() { 4..5 } else { 4..4 });
+            let mut leases = leases(&segment, by, if own.is_none() { 4..5 } else { 4..4 });
             let awaited = awaited.clone();
             thread::spawn(move || match own {
-                Some(own) => (None, ends(&party, own)),
+                Some(own) => (None, ends(&leases, own)),
                 None => {
-                    let (task, ready) = submit_behind(&mut party, &awaited, go);
+                    let (task, ready) = submit_behind(&mut leases, &awaited, go);
                     (Some(task), ready)
                 }
             })
@@ -105,7 +105,7 @@ fn a_task_that_waits_for_two_others_is_woken_once() {
         chain(seen, 1, finish_last, go_on);
     });
     must_fail(Depth::Switches(3), "looking after tasks that came too late", "a task is woken once", |seen| {
-        chain(seen, 1, finish, |party, tasks| if tasks.contains(&Id(0)) { go_on(party, tasks) } else { Vec::new() });
+        chain(seen, 1, finish, |leases, tasks| if tasks.contains(&Id(0)) { go_on(leases, tasks) } else { Vec::new() });
     });
 }
 
@@ -121,21 +121,21 @@ fn two_tasks_that_wait_for_the_same_one_are_both_woken_once() {
     explore(Depth::Switches(2), &outcomes, |seen| chain(seen, 2, finish, go_on));
 }
 
-/// Bob dies while he ends the task that alice's waits for. The head finds what has become of it as `local/tasks.rs` does.
+/// Bob dies while he ends the task that alice's waits for. The head finds what has become of it as `local/head/tasks.rs` does.
 fn the_finisher_dies(seen: &Seen, revives: bool) {
     let segment = tables(3, 1);
-    let mut alice = party(&segment, ALICE, 1..3);
+    let mut alice = leases(&segment, ALICE, 1..3);
     let awaited = running_task(&mut alice, BOB);
     let bob = {
         let (segment, seen) = (Arc::clone(&segment), seen.clone());
         thread::spawn(move || {
-            let party = Party::new(segment, BOB);
-            seen.mortal(|| finish(&party, awaited).len())
+            let leases = Leases::new(segment, BOB);
+            seen.mortal(|| finish(&leases, awaited).len())
         })
     };
     let alice = thread::spawn(move || submit_behind(&mut alice, &[awaited], go_on));
     let lived = bob.join().unwrap();
-    let head = Party::new(Arc::clone(&segment), Seat::HEAD);
+    let head = Leases::new(Arc::clone(&segment), Seat::HEAD);
     let mut woken = lived.unwrap_or(0);
     if lived.is_none() {
         let estate = segment.bury(BOB, Keep::Nothing);

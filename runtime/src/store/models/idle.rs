@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A worker's life until it has one task, as `local/client/running.rs` lives it, but that there it looks once before it says so.
+/// A worker's life until it has one task, as `client/execute.rs` lives it, but that there it looks once before it says so.
 fn next_task(segment: &Segment, by: Seat, seen: &Seen, left: fn(&Segment)) -> Id {
     let (header, desk) = (segment.header(), segment.desk(by));
     loop {
@@ -28,7 +28,7 @@ fn next_task(segment: &Segment, by: Seat, seen: &Seen, left: fn(&Segment)) -> Id
 /// Alice submits a task for each of the workers.
 fn work_comes(seen: &Seen, workers: &[Seat], came: fn(&Segment), left: fn(&Segment)) {
     let segment = tables(4, 1);
-    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let mut alice = Leases::new(Arc::clone(&segment), ALICE);
     let tasks: Vec<Id> = workers.iter().map(|_| ready_task(&mut alice)).collect();
     let workers: Vec<_> = workers
         .iter()
@@ -83,7 +83,7 @@ fn two_workers_that_go_to_sleep_are_both_woken_by_two_tasks() {
 /// Bob dies on his way to sleep, or with the task; carol sleeps or is on her way.
 fn one_dies_on_the_way_to_sleep(seen: &Seen, buries: bool) {
     let segment = tables(3, 1);
-    let mut alice = party(&segment, ALICE, 1..3);
+    let mut alice = leases(&segment, ALICE, 1..3);
     let tasks = [(); 2].map(|()| ready_task(&mut alice));
     // There was something in her ring a moment ago.
     segment.header().rings.add(ALICE);

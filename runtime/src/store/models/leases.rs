@@ -16,10 +16,10 @@ impl Arena {
 }
 
 /// Lays an object into the arena, and frees it.
-fn use_room(party: &mut Party, arena: &Arena) -> Option<Space> {
-    let space = party.space(64).ok()?;
+fn use_room(leases: &mut Leases, arena: &Arena) -> Option<Space> {
+    let space = leases.space(64).ok()?;
     arena.at(space).write();
-    party.segment.leave(party.seat, space.home);
+    leases.segment.leave(leases.seat, space.home);
     Some(space)
 }
 
@@ -27,7 +27,7 @@ fn use_room(party: &mut Party, arena: &Arena) -> Option<Space> {
 fn an_empty_lease_is_taken_back(seen: &Seen, take: fn(&Segment, Seat)) {
     let segment = tables(1, 2);
     let arena = Arena::new(&segment);
-    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let mut alice = Leases::new(Arc::clone(&segment), ALICE);
     let first = alice.space(64).unwrap();
     arena.at(first).write();
     let bob = {
@@ -41,7 +41,7 @@ fn an_empty_lease_is_taken_back(seen: &Seen, take: fn(&Segment, Seat)) {
         let (segment, arena) = (Arc::clone(&segment), Arc::clone(&arena));
         thread::spawn(move || {
             take(&segment, Seat::HEAD);
-            use_room(&mut Party::new(segment, Seat::HEAD), &arena)
+            use_room(&mut Leases::new(segment, Seat::HEAD), &arena)
         })
     };
     let second = alice.space(64).unwrap();
@@ -140,26 +140,26 @@ fn no_unit_is_in_two_leases_and_none_is_lost() {
 }
 
 /// Lays an object into a lease for small ones, frees it, and ends the lease.
-fn small(mut party: Party) {
-    if let Ok(space) = party.space(64) {
-        party.segment.leave(party.seat, space.home);
-        party.close_lease();
+fn small(mut leases: Leases) {
+    if let Ok(space) = leases.space(64) {
+        leases.segment.leave(leases.seat, space.home);
+        leases.close_lease();
     }
 }
 
 /// Lays an object into a lease of its own, which ends with it.
-fn large(mut party: Party) {
-    if let Ok(space) = party.space(256) {
-        party.segment.leave(party.seat, space.home);
+fn large(mut leases: Leases) {
+    if let Ok(space) = leases.space(256) {
+        leases.segment.leave(leases.seat, space.home);
     }
 }
 
 /// Alice dies between taking room and giving it back; bob takes what there is meanwhile.
-fn the_tenant_dies(seen: &Seen, life: fn(Party), buries: bool) {
+fn the_tenant_dies(seen: &Seen, life: fn(Leases), buries: bool) {
     let segment = tables(1, 2);
     let alice = {
         let (segment, seen) = (Arc::clone(&segment), seen.clone());
-        thread::spawn(move || seen.mortal(|| life(Party::new(segment, ALICE))))
+        thread::spawn(move || seen.mortal(|| life(Leases::new(segment, ALICE))))
     };
     let bob = {
         let segment = Arc::clone(&segment);
@@ -176,7 +176,7 @@ fn the_tenant_dies(seen: &Seen, life: fn(Party), buries: bool) {
         (false, None) => "alice died and bob had none",
     });
     bobs.into_iter().for_each(|run| segment.close(BOB, run.first));
-    let mut head = Party::new(Arc::clone(&segment), Seat::HEAD);
+    let mut head = Leases::new(Arc::clone(&segment), Seat::HEAD);
     assert!(segment.audit(&mut head, &mut Leftovers::default()));
     assert_eq!(segment.units_free(), 2, "no unit is lost");
 }

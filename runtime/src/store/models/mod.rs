@@ -166,37 +166,37 @@ fn tables(slots: u32, units: u32) -> Arc<Segment> {
 }
 
 /// A process with these slots, none of which anybody has yet.
-fn party(segment: &Arc<Segment>, seat: Seat, slots: std::ops::Range<u32>) -> Party {
-    let mut party = Party::new(Arc::clone(segment), seat);
+fn leases(segment: &Arc<Segment>, seat: Seat, slots: std::ops::Range<u32>) -> Leases {
+    let mut leases = Leases::new(Arc::clone(segment), seat);
     segment.header().slots_fresh.store(slots.end, Ordering::Relaxed);
     for index in slots.rev() {
         segment.step(index, |word, by| word.after(Step::Lease { by }), seat);
-        party.keep_slot(index);
+        leases.keep_slot(index);
     }
-    party
+    leases
 }
 
-/// A task in a slot of `party`'s that needs `objects`.
-fn submit(party: &mut Party, objects: &[Id], late: &mut Vec<Id>) -> (Id, Readiness) {
-    let (index, segment) = (party.slot().unwrap(), Arc::clone(&party.segment));
+/// A task in a slot of `leases`'s that needs `objects`.
+fn submit(leases: &mut Leases, objects: &[Id], late: &mut Vec<Id>) -> (Id, Readiness) {
+    let (index, segment) = (leases.slot().unwrap(), Arc::clone(&leases.segment));
     let mut spec = Spec::new(0, 0);
     for object in objects {
         assert!(spec.push(Arg::Object(*object), 0));
         assert!(segment.hold(*object));
     }
     segment.write_spec(index, &spec);
-    segment.submit(party, index, &spec, late).unwrap()
+    segment.submit(leases, index, &spec, late).unwrap()
 }
 
 /// A task that can be run at once.
-fn ready_task(party: &mut Party) -> Id {
-    submit(party, &[], &mut Vec::new()).0
+fn ready_task(leases: &mut Leases) -> Id {
+    submit(leases, &[], &mut Vec::new()).0
 }
 
-/// A task of `party`'s that `by` runs.
-fn running_task(party: &mut Party, by: Seat) -> Id {
-    let task = ready_task(party);
-    assert!(party.segment.take_step(task, Step::Claim { by }));
+/// A task of `leases`'s that `by` runs.
+fn running_task(leases: &mut Leases, by: Seat) -> Id {
+    let task = ready_task(leases);
+    assert!(leases.segment.take_step(task, Step::Claim { by }));
     task
 }
 

@@ -5,8 +5,8 @@ use super::*;
 type Condemn = fn(&Segment, Id, Seat) -> Option<Word>;
 
 /// An object of alice's in the arena, in its first 64 bytes.
-fn object(segment: &Arc<Segment>) -> (Party, Id) {
-    let mut alice = party(segment, ALICE, 1..2);
+fn object(segment: &Arc<Segment>) -> (Leases, Id) {
+    let mut alice = leases(segment, ALICE, 1..2);
     let (index, space) = (alice.slot().unwrap(), alice.space(64).unwrap());
     let slot = segment.slot(index);
     slot.offset.store(space.offset, Ordering::Relaxed);
@@ -23,19 +23,19 @@ fn exists(segment: &Segment, id: Id) -> bool {
 }
 
 /// Frees an object if nobody has it, as [`Segment::collect`] does. True when this call has freed it.
-fn collect(party: &mut Party, id: Id, condemn: Condemn) -> bool {
-    let segment = Arc::clone(&party.segment);
-    let Some(word) = condemn(&segment, id, party.seat) else { return false };
-    let kept = party.slots_kept();
-    segment.free_dying(party, segment.slot(id.slot()), word, id, &mut Vec::new(), &mut Leftovers::default());
-    assert_eq!(party.slots_kept(), kept + 1);
+fn collect(leases: &mut Leases, id: Id, condemn: Condemn) -> bool {
+    let segment = Arc::clone(&leases.segment);
+    let Some(word) = condemn(&segment, id, leases.seat) else { return false };
+    let kept = leases.slots_kept();
+    segment.free_dying(leases, segment.slot(id.slot()), word, id, &mut Vec::new(), &mut Leftovers::default());
+    assert_eq!(leases.slots_kept(), kept + 1);
     true
 }
 
 /// The process does not refer to it any longer. True when that has freed it.
-fn release(party: &mut Party, id: Id, condemn: Condemn) -> bool {
-    party.segment.remove(id, Kind::Ref, party.seat);
-    collect(party, id, condemn)
+fn release(leases: &mut Leases, id: Id, condemn: Condemn) -> bool {
+    leases.segment.remove(id, Kind::Ref, leases.seat);
+    collect(leases, id, condemn)
 }
 
 const ON_DISK: Body = Body::Spilled { offset: 1000, len: 64 };
@@ -146,7 +146,7 @@ fn both_let_go(seen: &Seen, condemn: Condemn) {
     let bob = {
         let (segment, bytes) = (Arc::clone(&segment), Arc::clone(&bytes));
         thread::spawn(move || {
-            let mut bob = Party::new(Arc::clone(&segment), BOB);
+            let mut bob = Leases::new(Arc::clone(&segment), BOB);
             assert_eq!(segment.pin(id, BOB), Ok((0, 64)));
             let freed = release(&mut bob, id, condemn);
             bytes.read();
@@ -188,7 +188,7 @@ fn moves_on(seen: &Seen, condemn: Condemn) {
     let carol = {
         let (segment, bytes) = (Arc::clone(&segment), Arc::clone(&bytes));
         thread::spawn(move || {
-            let mut carol = Party::new(segment, CAROL);
+            let mut carol = Leases::new(segment, CAROL);
             let freed = collect(&mut carol, id, condemn);
             if freed {
                 bytes.write();
@@ -206,7 +206,7 @@ fn moves_on(seen: &Seen, condemn: Condemn) {
         bytes.read();
     }
     segment.unhold(id);
-    let bobs = collect(&mut Party::new(Arc::clone(&segment), BOB), id, condemn);
+    let bobs = collect(&mut Leases::new(Arc::clone(&segment), BOB), id, condemn);
     if bobs {
         bytes.write();
     }
@@ -241,7 +241,7 @@ fn a_reference_that_moves_between_a_task_a_process_and_an_object_keeps_what_it_r
 fn the_one_who_frees_dies(seen: &Seen, buries: bool) {
     let segment = tables(3, 1);
     let (mut alice, inner) = object(&segment);
-    let mut carol = party(&segment, CAROL, 2..3);
+    let mut carol = leases(&segment, CAROL, 2..3);
     let index = carol.slot().unwrap();
     assert!(segment.hold(inner));
     segment.set_contained(index, &[inner], None);
@@ -257,7 +257,7 @@ fn the_one_who_frees_dies(seen: &Seen, buries: bool) {
     };
     let alice = thread::spawn(move || release(&mut alice, inner, Segment::condemn));
     let lived = carol.join().unwrap().is_some();
-    let mut head = Party::new(Arc::clone(&segment), Seat::HEAD);
+    let mut head = Leases::new(Arc::clone(&segment), Seat::HEAD);
     if !lived && buries {
         let estate = segment.bury(CAROL, Keep::Nothing);
         segment.collect(&mut head, estate.loose, &mut Leftovers::default());

@@ -3,23 +3,23 @@
 use super::*;
 
 /// Takes all slots that there are.
-fn take(mut party: Party) -> Vec<u32> {
-    std::iter::from_fn(|| party.slot().ok()).collect()
+fn take(mut leases: Leases) -> Vec<u32> {
+    std::iter::from_fn(|| leases.slot().ok()).collect()
 }
 
 /// Alice and bob want all slots, of which carol has given one back, and one was never used. Bob dies over it.
 fn slots_meet(seen: &Seen, buries: bool) {
     let segment = tables(3, 1);
-    party(&segment, CAROL, 1..2);
+    leases(&segment, CAROL, 1..2);
     segment.step(1, |word, by| word.after(Step::Return { by }), CAROL);
     segment.offer_slot(1);
     let bob = {
         let (segment, seen) = (Arc::clone(&segment), seen.clone());
-        thread::spawn(move || seen.mortal(|| take(Party::new(segment, BOB))))
+        thread::spawn(move || seen.mortal(|| take(Leases::new(segment, BOB))))
     };
     let alice = {
         let segment = Arc::clone(&segment);
-        thread::spawn(move || take(Party::new(segment, ALICE)))
+        thread::spawn(move || take(Leases::new(segment, ALICE)))
     };
     let bobs = bob.join().unwrap();
     if bobs.is_none() && buries {
@@ -33,7 +33,7 @@ fn slots_meet(seen: &Seen, buries: bool) {
         (Some(_), 0) => "bob had all that there were",
         (Some(_), _) => "both had some",
     });
-    let left = take(Party::new(Arc::clone(&segment), Seat::HEAD));
+    let left = take(Leases::new(Arc::clone(&segment), Seat::HEAD));
     let mut all: Vec<u32> = alices.into_iter().chain(bobs.unwrap_or_default()).chain(left).collect();
     all.sort();
     assert_eq!(all, [1, 2], "no slot has two owners, and none is lost");

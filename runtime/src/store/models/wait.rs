@@ -10,7 +10,7 @@ fn rings(segment: &Segment, seat: Seat) -> u32 {
     segment.desk(seat).bell.load(Ordering::Acquire) & 0xffff
 }
 
-/// Waits for `wanted` of the objects, as `local/client/waiting.rs` does. Gives how many the waiter has counted itself.
+/// Waits for `wanted` of the objects, as `client/wait.rs` does. Gives how many the waiter has counted itself.
 fn wait(segment: &Segment, ids: &[Id], wanted: i64, by: Seat, seen: &Seen, arm: Arm) -> usize {
     let desk = segment.desk(by);
     let bell = desk.bell.load(Ordering::Acquire);
@@ -33,7 +33,7 @@ fn wait(segment: &Segment, ids: &[Id], wanted: i64, by: Seat, seen: &Seen, arm: 
 /// Alice waits for `wanted` of two tasks, of which bob and carol finish one each.
 fn waits_for_two(seen: &Seen, wanted: i64, arm: Arm) {
     let segment = tables(4, 1);
-    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let mut alice = Leases::new(Arc::clone(&segment), ALICE);
     let tasks = [BOB, CAROL].map(|by| running_task(&mut alice, by));
     let workers = [BOB, CAROL].map(|by| {
         let (segment, id) = (Arc::clone(&segment), tasks[by.index() - BOB.index()]);
@@ -146,7 +146,7 @@ fn a_bell_wakes_its_sleeper_or_is_heard_before() {
 /// How a thread takes back a bit that another thread of its process may have put there too.
 type TakenBack = fn(&Segment, u32);
 
-/// A thread of alice's waits for one object, as `local/client/waiting.rs` does, beside other threads of hers.
+/// A thread of alice's waits for one object, as `client/wait.rs` does, beside other threads of hers.
 fn waits_beside(segment: &Segment, id: Id, waiting: &loom::sync::Mutex<u32>, taken_back: TakenBack, seen: &Seen) {
     let desk = segment.desk(ALICE);
     let is_finished = || !segment.slot(id.slot()).word().is_task();
@@ -182,7 +182,7 @@ fn waits_beside(segment: &Segment, id: Id, waiting: &loom::sync::Mutex<u32>, tak
 /// Two threads of alice's wait for a task that bob finishes.
 fn two_threads_wait(seen: &Seen, taken_back: TakenBack) {
     let segment = tables(4, 1);
-    let mut alice = Party::new(Arc::clone(&segment), ALICE);
+    let mut alice = Leases::new(Arc::clone(&segment), ALICE);
     let id = running_task(&mut alice, BOB);
     let waiting = Arc::new(loom::sync::Mutex::new(0));
     let bob = {

@@ -1,4 +1,4 @@
-//! What the head does, in its steps: as `local/tasks.rs`, `local/rooms.rs` and `local/head.rs` have it. It never dies.
+//! What the head does, in its steps: as `local/head/tasks.rs`, `local/head/eviction.rs` and `local/head/mod.rs` have it. It never dies.
 
 use super::process::{Me, here};
 use super::world::{Message, Object, Place, World, Wrong};
@@ -39,7 +39,7 @@ impl Head {
 
     /// Whether there is something that it would try again after a while.
     pub fn is_unsettled(&self) -> bool {
-        let has_room = self.world().segment.has_room(&self.me.party.borrow());
+        let has_room = self.world().segment.has_room(&self.me.leases.borrow());
         self.unaudited.get() || self.retry.get() || has_room && !self.stranded.borrow().is_empty()
     }
 
@@ -254,10 +254,10 @@ impl Head {
 
     fn push_stranded(&self) {
         let segment = &self.world().segment;
-        while segment.has_room(&self.me.party.borrow())
+        while segment.has_room(&self.me.leases.borrow())
             && let Some(task) = self.stranded.borrow_mut().pop_front()
         {
-            segment.push(&self.me.party.borrow(), task);
+            segment.push(&self.me.leases.borrow(), task);
         }
     }
 
@@ -271,7 +271,7 @@ impl Head {
         if !is_quiet {
             self.world().reach("the head cannot count yet");
         }
-        if is_quiet && !self.world().segment.audit(&mut self.me.party.borrow_mut(), &mut leftovers) {
+        if is_quiet && !self.world().segment.audit(&mut self.me.leases.borrow_mut(), &mut leftovers) {
             self.world().complain("everybody was through, and the head could not count".into());
         }
         leftovers.spilled.into_iter().for_each(|(position, _)| self.forget(position));
@@ -286,7 +286,7 @@ impl Head {
 
     async fn make_room(&self, units: u32) {
         let segment = &self.world().segment;
-        self.me.party.borrow_mut().close_lease();
+        self.me.leases.borrow_mut().close_lease();
         segment.take_empty_leases(Seat::HEAD);
         here().await;
         for candidate in segment.spillable() {
@@ -360,14 +360,14 @@ impl Head {
     async fn copy_and_move_back(&self, id: Id) -> bool {
         let segment = &self.world().segment;
         let Some(Body::Spilled { offset: position, len }) = segment.body_now(id) else { return true };
-        let mut space = self.me.party.borrow_mut().space(len).ok();
+        let mut space = self.me.leases.borrow_mut().space(len).ok();
         if space.is_none() {
             self.make_room(u32::try_from(len.div_ceil(segment.unit_bytes())).unwrap()).await;
-            space = self.me.party.borrow_mut().space(len).ok();
+            space = self.me.leases.borrow_mut().space(len).ok();
         }
         let Some(space) = space else { return false };
         if let Some(run) = space.fresh {
-            self.world().arena.unlock(segment, run).unwrap();
+            segment.unlock(&self.world().arena, run).unwrap();
         }
         let tag = self.world().model.borrow().disk[&position];
         self.world().arena.write_ids(space.offset, &[Id(tag)]).unwrap();

@@ -1,9 +1,9 @@
-//! What a client does, in the steps between which it can die: the order is that of `local/client`.
+//! What a client does, in the steps between which it can die: the order is that of `client`.
 
 use super::world::{Argument, Has, LIMITS, Message, Object, Place, Sleep, World, Wrong, arguments};
 use crate::store::objects::HOLDS;
 use crate::store::{
-    Arg, Body, CONTAINED_INLINE, Flags, Id, Kind, Leftovers, Party, Readiness, Seat, Space, Spec, State, Step, Word,
+    Arg, Body, CONTAINED_INLINE, Flags, Id, Kind, Leases, Leftovers, Readiness, Seat, Space, Spec, State, Step, Word,
 };
 use crate::sync::Ordering;
 use std::cell::RefCell;
@@ -46,7 +46,7 @@ fn inline_len(place: &Place) -> u8 {
 pub struct Me {
     pub world: Rc<World>,
     pub seat: Seat,
-    pub party: Rc<RefCell<Party>>,
+    pub leases: Rc<RefCell<Leases>>,
     /// Whether it takes the long ways in single steps.
     pub slow: bool,
 }
@@ -57,8 +57,8 @@ impl Me {
         if seat != Seat::HEAD {
             world.model.borrow_mut().has.entry(seat).or_default();
         }
-        let party = Party::new(Arc::clone(&world.segment), seat);
-        Me { world: Rc::clone(world), seat, party: Rc::new(RefCell::new(party)), slow: true }
+        let leases = Leases::new(Arc::clone(&world.segment), seat);
+        Me { world: Rc::clone(world), seat, leases: Rc::new(RefCell::new(leases)), slow: true }
     }
 
     fn model<T>(&self, look: impl FnOnce(&mut super::world::Model) -> T) -> T {
@@ -75,16 +75,16 @@ impl Me {
     }
 
     pub fn moves(&self) {
-        self.party.borrow().moves();
+        self.leases.borrow().moves();
     }
 
     pub fn moved(&self) {
-        self.party.borrow().moved();
+        self.leases.borrow().moved();
     }
 
     /// A slot to make something of.
     fn slot(&self) -> Option<u32> {
-        let Ok(index) = self.party.borrow_mut().slot() else {
+        let Ok(index) = self.leases.borrow_mut().slot() else {
             self.world.reach("all slots are in use");
             return None;
         };
@@ -106,7 +106,7 @@ impl Me {
 
     fn keep_slot(&self, index: u32) {
         self.model(|model| model.in_hand.remove(&index));
-        self.party.borrow_mut().keep_slot(index);
+        self.leases.borrow_mut().keep_slot(index);
     }
 
     fn used_slot(&self, index: u32) {
@@ -138,7 +138,7 @@ impl Me {
         here().await;
         self.moves();
         here().await;
-        let space = self.party.borrow_mut().space(len);
+        let space = self.leases.borrow_mut().space(len);
         here().await;
         if self.world.does(Wrong::ShowsDraftLate) {
             self.moved();
@@ -163,7 +163,7 @@ impl Me {
         };
         here().await;
         if let Some(run) = space.fresh {
-            self.world.arena.unlock(segment, run).unwrap();
+            segment.unlock(&self.world.arena, run).unwrap();
         }
         Some((slot, space))
     }
@@ -379,8 +379,8 @@ impl Me {
                 }
             } else {
                 let mut leftovers = Leftovers::default();
-                let party = &mut self.party.borrow_mut();
-                self.world.segment.collect_one(party, id, &mut loose, &mut leftovers);
+                let leases = &mut self.leases.borrow_mut();
+                self.world.segment.collect_one(leases, id, &mut loose, &mut leftovers);
                 leftovers.spilled.iter().for_each(|(position, _)| self.forget(*position));
             }
         }
@@ -501,7 +501,7 @@ impl Me {
     /// Submits a task; what is no object of its own yet becomes one that only the task keeps.
     pub async fn submit(self, args: Vec<Argument>, anonymous: Option<Size>) {
         let segment = &self.world.segment;
-        if !segment.has_room(&self.party.borrow()) {
+        if !segment.has_room(&self.leases.borrow()) {
             self.world.reach("a submitter's ring is full");
             return;
         }
@@ -568,7 +568,7 @@ impl Me {
                 if waits { segment.ready_or_listed(id, spec, self.seat, &mut late) } else { Readiness::Ready };
             (id, readiness)
         } else {
-            let Some((id, readiness)) = segment.submit(&self.party.borrow(), index, spec, &mut late) else {
+            let Some((id, readiness)) = segment.submit(&self.leases.borrow(), index, spec, &mut late) else {
                 return self.complain(format!("slot {index} was {:?}'s and could not be a task", self.seat));
             };
             shown(id);
@@ -576,7 +576,7 @@ impl Me {
         };
         here().await;
         if let (task, Readiness::Ready) = readiness
-            && !segment.push(&self.party.borrow(), task)
+            && !segment.push(&self.leases.borrow(), task)
         {
             self.complain(format!("{task} was not pushed: there was room"));
         }
@@ -787,7 +787,7 @@ impl Me {
                 && segment.ready_or_listed(task, &spec, self.seat, &mut tasks) == Readiness::Ready
             {
                 here().await;
-                if !segment.push(&self.party.borrow(), task) {
+                if !segment.push(&self.leases.borrow(), task) {
                     self.world.reach("a sealer's ring is full");
                     stranded.push(task);
                 }
@@ -854,7 +854,7 @@ impl Me {
 
     /// Wants room for an object, and asks the head to make it.
     pub async fn want_room(self, units: u32) {
-        self.party.borrow_mut().close_lease();
+        self.leases.borrow_mut().close_lease();
         here().await;
         self.world.tell(Message::Room { units });
     }

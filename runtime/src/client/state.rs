@@ -1,10 +1,10 @@
 //! What a client knows, behind its one lock. Nothing here blocks.
 
+use super::buffers::{Aligned, Draft, Spares, Tokens};
+use super::references::{Handles, News};
 use crate::abi::Cause;
-use crate::local::handles::{Handles, News};
-use crate::local::memory::{Aligned, Draft, Spares, Tokens};
 use crate::protocol::{ArenaInfo, Function, ObjectId, ToHead};
-use crate::store::{Arena, Kind, Leftovers, Party, Run, Segment, Step};
+use crate::store::{Arena, Kind, Leases, Leftovers, Run, Segment, Step};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// What a client knows.
 pub(super) struct State {
     pub handles: Handles,
-    pub party: Party,
-    /// The tables of `party`. They stay mapped for as long as the process lives, as the client itself does.
+    pub leases: Leases,
+    /// The tables of `leases`. They stay mapped for as long as the process lives, as the client itself does.
     segment: &'static Segment,
     pub drafts: Tokens<Draft>,
     pub spares: Spares,
@@ -73,11 +73,11 @@ impl Hasher for AddressHasher {
 }
 
 impl State {
-    pub fn new(party: Party, arena: (ArenaInfo, Arc<Arena>)) -> State {
+    pub fn new(leases: Leases, arena: (ArenaInfo, Arc<Arena>)) -> State {
         State {
             handles: Handles::default(),
-            segment: Box::leak(Box::new(Arc::clone(&party.segment))),
-            party,
+            segment: Box::leak(Box::new(Arc::clone(&leases.segment))),
+            leases,
             drafts: Tokens::default(),
             spares: Spares::default(),
             copies: Tokens::default(),
@@ -102,11 +102,11 @@ impl State {
     pub fn retain(&mut self, id: ObjectId) -> bool {
         // Asked first: an id in damaged bytes must not take the place of what is known of the slot's object, or make the list of all that is
         // known as long as its number says.
-        if !self.party.segment.exists(id) {
+        if !self.leases.segment.exists(id) {
             return false;
         }
         match self.handles.retain(id) {
-            News::Add => self.party.segment.add(id, Kind::Ref, self.party.seat),
+            News::Add => self.leases.segment.add(id, Kind::Ref, self.leases.seat),
             _ => true,
         }
     }
@@ -124,11 +124,11 @@ impl State {
     #[must_use]
     pub fn let_go(&mut self, id: ObjectId) -> Vec<ToHead> {
         let segment = self.segment();
-        segment.remove(id, Kind::Ref, self.party.seat);
+        segment.remove(id, Kind::Ref, self.leases.seat);
         let (mut loose, mut leftovers) = (Vec::new(), Leftovers::default());
-        segment.collect_one(&mut self.party, id, &mut loose, &mut leftovers);
+        segment.collect_one(&mut self.leases, id, &mut loose, &mut leftovers);
         if !loose.is_empty() {
-            segment.collect(&mut self.party, loose, &mut leftovers);
+            segment.collect(&mut self.leases, loose, &mut leftovers);
         }
         forgotten(leftovers)
     }
@@ -138,14 +138,14 @@ impl State {
     pub fn forget_all(&mut self) -> Vec<ToHead> {
         let forgotten = self.handles.forget_all();
         let segment = self.segment();
-        forgotten.iter().for_each(|id| segment.remove(*id, Kind::Ref, self.party.seat));
+        forgotten.iter().for_each(|id| segment.remove(*id, Kind::Ref, self.leases.seat));
         self.collect(forgotten)
     }
 
     /// The bytes are read once less.
     pub fn unpin(&mut self, id: ObjectId) {
         if self.handles.unpin(id) == News::Remove {
-            self.party.segment.remove(id, Kind::Pin, self.party.seat);
+            self.leases.segment.remove(id, Kind::Pin, self.leases.seat);
         }
     }
 
@@ -153,7 +153,7 @@ impl State {
     #[must_use]
     pub fn collect(&mut self, loose: Vec<ObjectId>) -> Vec<ToHead> {
         let (segment, mut leftovers) = (self.segment(), Leftovers::default());
-        segment.collect(&mut self.party, loose, &mut leftovers);
+        segment.collect(&mut self.leases, loose, &mut leftovers);
         forgotten(leftovers)
     }
 
@@ -167,11 +167,11 @@ impl State {
             }
             Draft::Shared { slot, space, .. } => {
                 let segment = self.segment();
-                self.party.moves();
-                segment.step(slot, |word, by| word.after(Step::Discard { by }), self.party.seat);
-                segment.leave(self.party.seat, space.home);
-                self.party.moved();
-                self.party.keep_slot(slot);
+                self.leases.moves();
+                segment.step(slot, |word, by| word.after(Step::Discard { by }), self.leases.seat);
+                segment.leave(self.leases.seat, space.home);
+                self.leases.moved();
+                self.leases.keep_slot(slot);
                 self.written(space.home)
             }
         }
@@ -183,7 +183,7 @@ impl State {
         let place = self.unlocked.iter().position(|unlocked| unlocked.run.first == home)?;
         let unlocked = &mut self.unlocked[place];
         unlocked.drafts = unlocked.drafts.saturating_sub(1);
-        if unlocked.drafts > 0 || self.party.is_open(home) {
+        if unlocked.drafts > 0 || self.leases.is_open(home) {
             return None;
         }
         Some(self.unlocked.swap_remove(place).run)

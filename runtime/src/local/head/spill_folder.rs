@@ -1,10 +1,9 @@
 //! Which folder objects go to for which there is no memory: one that is not memory itself.
 
-use super::Config;
-use super::client::Fallible;
-use super::folder::Folder;
-use super::head::Head;
-use super::settings::refuse;
+use super::{Head, refuse};
+use crate::client::Fallible;
+use crate::local::Config;
+use crate::local::folder::Folder;
 use std::path::{Path, PathBuf};
 
 /// `TMPFS_MAGIC` and `RAMFS_MAGIC` of `<linux/magic.h>`: file systems whose files are memory.

@@ -1,8 +1,8 @@
 //! When there is no room: asking the head for some, following it to another arena, and saying what is full.
 
+use super::inbox::Stop;
 use super::{Client, Fallible, fault, nonsense, refused};
 use crate::abi::Fault;
-use crate::local::inbox::Stop;
 use crate::protocol::{ToClient, ToHead};
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl Client {
         let cell = {
             let mut state = self.state();
             // An empty lease of this process's own may be what is missing.
-            if let Some(run) = state.party.close_lease() {
+            if let Some(run) = state.leases.close_lease() {
                 let idle = state.unlocked.iter().position(|unlocked| unlocked.run == run && unlocked.drafts == 0);
                 if let Some(place) = idle {
                     state.unlocked.swap_remove(place);
@@ -55,7 +55,7 @@ impl Client {
         }
         self.segment.set_arena(Arc::clone(&arena));
         let mut state = self.state();
-        state.party.forget_lease();
+        state.leases.forget_lease();
         state.unlocked.clear();
         // The old one stays mapped: nothing was in it, but a view of nothing may still be around.
         std::mem::forget(Arc::clone(&state.arena.1));

@@ -2,9 +2,10 @@
 //!
 //! One thread, one poll over its socket and one pidfd for each child; no signal handler.
 
-use super::folder;
-use super::zygote::{Forked, FromZygote, ToZygote, exit_now, fork_process};
+use super::{Forked, FromZygote, ToZygote, fork_process};
+use crate::local::folder;
 use crate::protocol::WorkerId;
+use crate::worker::exit_now;
 use mobula_fds as fds;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -21,7 +22,7 @@ struct Child {
     pidfd: OwnedFd,
 }
 
-struct Nursery {
+struct WorkerSpawner {
     link: OwnedFd,
     children: Vec<Child>,
     folder: Option<PathBuf>,
@@ -29,21 +30,21 @@ struct Nursery {
 
 /// Runs until the front process closes its end, which it also does by dying.
 pub(super) fn run(link: OwnedFd) -> ! {
-    let mut nursery = Nursery { link, children: Vec::new(), folder: None };
-    while let Ok(true) = nursery.turn() {}
-    for child in &nursery.children {
+    let mut spawner = WorkerSpawner { link, children: Vec::new(), folder: None };
+    while let Ok(true) = spawner.turn() {}
+    for child in &spawner.children {
         let _ = rustix::process::kill_process(child.pid, Signal::KILL);
     }
-    for child in &nursery.children {
+    for child in &spawner.children {
         let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(child.pid), WaitOptions::empty()));
     }
-    if let Some(path) = &nursery.folder {
+    if let Some(path) = &spawner.folder {
         folder::remove(path);
     }
     exit_now(0)
 }
 
-impl Nursery {
+impl WorkerSpawner {
     /// Waits for something to happen and sees to it. False when the front process is gone.
     fn turn(&mut self) -> std::io::Result<bool> {
         let mut polled = vec![PollFd::new(&self.link, PollFlags::IN)];

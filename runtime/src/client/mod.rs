@@ -15,27 +15,36 @@
 //! # Invariants
 //! - The state's lock is never held while anything blocks; a fork waits for it, so that a twin finds it free.
 
-mod life;
+mod buffers;
+mod connect;
+mod current;
+pub mod engine;
+mod execute;
+mod fork_guard;
+mod inbox;
+mod loaded_code;
 mod objects;
-mod room;
-mod running;
+mod references;
 mod spin;
 mod state;
+mod store_full;
 mod tasks;
-mod waiting;
+mod wait;
 
-pub use life::{ConnectError, begin_cell, connect_driver, connect_program, current, end_cell, take_over};
-pub use objects::Opened;
+pub use crate::abi::engine::{Fallible, Opened};
+pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end_cell, take_over};
+pub use current::current;
 pub use tasks::Input;
 
-pub(crate) use life::install;
-pub(crate) use running::{Claimed, Unfit};
+pub(crate) use current::install;
+pub(crate) use execute::{Claimed, Unfit};
+pub(crate) use loaded_code::{library_base, program_base};
 
-use super::inbox::{Inbox, Stop};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{Answer, Fault, Question};
 use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
+use inbox::{Inbox, Stop};
 use mobula_fds as fds;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -44,9 +53,6 @@ use state::State;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// What a call through the table gives. A fault is large and rare, so it is boxed.
-pub type Fallible<T> = Result<T, Box<Fault>>;
 
 /// A process's connection to the runtime.
 pub struct Client {

@@ -3,10 +3,10 @@
 //! A failure is kept by the head under the name of the object that it stands for, which is sealed as failed in shared memory, and it is
 //! announced once, where it began. Tasks that were to use a failed result fail with the same failure and add their names to it.
 
-use super::RuntimeEvent;
 use super::functions::Functions;
-use super::head::{FAILURES_MAX, Head};
+use super::{FAILURES_MAX, Head};
 use crate::abi::{Cause, Failure, Place};
+use crate::local::RuntimeEvent;
 use crate::protocol::ObjectId;
 use crate::store::{Estate, Flags, State, Step, Word};
 use crate::sync::Ordering;
@@ -135,7 +135,7 @@ impl Head {
         let spec = segment.read_spec(task.slot());
         // Before it can be seen that it failed.
         self.blames.insert(task, blame, |id| segment.exists(id));
-        self.party.moves();
+        self.leases.moves();
         let mut loose = Vec::new();
         let mut waiting = Vec::new();
         if segment.take_step(task, Step::Fail) {
@@ -148,7 +148,7 @@ impl Head {
             // Nobody may want it any more.
             loose.push(task);
         }
-        self.party.moved();
+        self.leases.moved();
         self.collect(loose);
         waiting
     }
@@ -226,7 +226,7 @@ impl Head {
                 continue;
             }
             let spec = segment.read_spec(task.slot());
-            let is_missing = spec.objects().any(|id| !segment.arm(id, self.party.seat) && self.is_task(id));
+            let is_missing = spec.objects().any(|id| !segment.arm(id, self.leases.seat) && self.is_task(id));
             if is_missing { self.watched.push(task) } else { ready.push(task) }
         }
         // Whoever goes through a list in which one of them is, or is about to wake one, does so first. After that nobody will.
@@ -243,7 +243,7 @@ impl Head {
                 spec.objects().find(|id| self.word(*id).is_some_and(|word| word.flags().contains(Flags::ERROR)));
             if let Some(object) = failed {
                 self.carry_failure(task, object);
-            } else if segment.take_step(task, Step::Wake { by: self.party.seat }) {
+            } else if segment.take_step(task, Step::Wake { by: self.leases.seat }) {
                 self.push(task);
             }
         }
@@ -251,7 +251,7 @@ impl Head {
 
     /// A task that its waker had no room for, unless the waker has died since and it is the head's already.
     pub(super) fn adopt(&mut self, task: ObjectId) {
-        if self.segment.take_step(task, Step::Adopt { by: self.party.seat }) {
+        if self.segment.take_step(task, Step::Adopt { by: self.leases.seat }) {
             self.push(task);
         }
     }
@@ -265,10 +265,10 @@ impl Head {
     /// Puts tasks into the ring as far as there is room.
     pub(super) fn push_stranded(&mut self) {
         let mut pushed = false;
-        while self.segment.has_room(&self.party)
+        while self.segment.has_room(&self.leases)
             && let Some(task) = self.stranded.pop_front()
         {
-            pushed |= self.segment.push(&self.party, task);
+            pushed |= self.segment.push(&self.leases, task);
         }
         if pushed {
             self.segment.work_came();
@@ -278,14 +278,14 @@ impl Head {
     /// Frees what nobody has any more.
     pub(super) fn collect(&mut self, loose: Vec<ObjectId>) {
         let (segment, mut leftovers) = (self.segment.clone(), crate::store::Leftovers::default());
-        segment.collect(&mut self.party, loose, &mut leftovers);
+        segment.collect(&mut self.leases, loose, &mut leftovers);
         leftovers.spilled.into_iter().for_each(|(position, len)| self.spill.forget(position, len));
     }
 
     /// Counts anew what a death may have left miscounted.
     pub(super) fn audit(&mut self) {
         let (segment, mut leftovers) = (self.segment.clone(), crate::store::Leftovers::default());
-        self.unaudited = !segment.audit(&mut self.party, &mut leftovers);
+        self.unaudited = !segment.audit(&mut self.leases, &mut leftovers);
         leftovers.spilled.into_iter().for_each(|(position, len)| self.spill.forget(position, len));
     }
 

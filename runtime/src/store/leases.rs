@@ -55,7 +55,7 @@ struct Lease {
 
 /// See the head of this file.
 #[derive(Debug)]
-pub struct Party {
+pub struct Leases {
     /// The tables.
     pub segment: Arc<Segment>,
     /// Who this is.
@@ -67,15 +67,15 @@ pub struct Party {
     slots_next: u32,
     /// Where the head of this process's ring was when it was last looked at: it only goes forward.
     pub(super) head_seen: std::cell::Cell<u64>,
-    /// Between [`Party::moves`] and [`Party::moved`].
+    /// Between [`Leases::moves`] and [`Leases::moved`].
     #[cfg(debug_assertions)]
     is_moving: std::cell::Cell<bool>,
 }
 
-impl Party {
+impl Leases {
     /// A process that has nothing yet.
-    pub fn new(segment: Arc<Segment>, seat: Seat) -> Party {
-        Party {
+    pub fn new(segment: Arc<Segment>, seat: Seat) -> Leases {
+        Leases {
             segment,
             seat,
             free: Vec::new(),
@@ -221,7 +221,7 @@ impl Party {
         self.lease.as_ref().is_some_and(|lease| lease.run.first == home)
     }
 
-    /// From here until [`Party::moved`], counts and what they count may disagree.
+    /// From here until [`Leases::moved`], counts and what they count may disagree.
     pub fn moves(&self) {
         #[cfg(debug_assertions)]
         assert!(!self.is_moving.replace(true), "counts are moved once at a time");
@@ -345,7 +345,7 @@ mod tests {
         let header = segment.header();
         header.units.store(8, Ordering::Relaxed);
         header.unit_bytes.store(4096, Ordering::Relaxed);
-        let [mut alice, mut bob] = [1, 2].map(|seat| Party::new(Arc::clone(&segment), Seat(seat)));
+        let [mut alice, mut bob] = [1, 2].map(|seat| Leases::new(Arc::clone(&segment), Seat(seat)));
         let before = alice.space(3000).unwrap();
         (0..8).for_each(|index| segment.unit(index).clear());
         header.unit_bytes.store(1024, Ordering::Relaxed);

@@ -21,6 +21,13 @@ pub struct Label {
     pub pid: u32,
 }
 
+impl Label {
+    /// Of a worker between two tasks.
+    pub fn nobody() -> Label {
+        Label { task: "worker".into(), cell: 0, pid: 0 }
+    }
+}
+
 /// One stream of one worker.
 #[derive(Debug)]
 pub struct Lines {

@@ -1,14 +1,15 @@
 //! How a process becomes a client, and what a cell host does besides.
 
-use super::super::inbox::{Inbox, Incoming};
-use super::super::memory::Draft;
+use super::buffers::Draft;
+use super::current::{current, install};
+use super::fork_guard::guard_forks;
+use super::inbox::{Inbox, Incoming};
 use super::spin::Spin;
 use super::state::State;
 use super::{Client, send_all};
 use crate::protocol::{ArenaInfo, Held, PROTOCOL_VERSION, Role, ToClient, ToHead, encode};
-use crate::store::{Arena, Party, Seat, Segment};
+use crate::store::{Arena, Leases, Seat, Segment};
 use crate::sync::Ordering;
-use crossbeam::atomic::AtomicCell;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::OwnedFd;
@@ -17,8 +18,6 @@ use std::sync::{Arc, Mutex};
 
 /// What is mapped, and what it is.
 type Memory = (Arc<Segment>, (ArenaInfo, Arc<Arena>));
-
-static CURRENT: AtomicCell<Option<&'static Client>> = AtomicCell::new(None);
 
 /// Why a process cannot become a client.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +49,7 @@ pub enum ConnectError {
 /// # Errors
 /// See [`ConnectError`].
 pub fn connect_driver(socket: &Path) -> Result<(), ConnectError> {
-    super::super::table::guard_forks();
+    guard_forks();
     install(Client::connect(socket, Role::Driver, None)?);
     Ok(())
 }
@@ -102,11 +101,11 @@ pub fn end_cell() {
 /// # Errors
 /// See [`ConnectError`].
 pub fn take_over() -> Result<(), ConnectError> {
-    let dead = CURRENT.load().ok_or(ConnectError::NotConnected)?;
+    let dead = current().ok_or(ConnectError::NotConnected)?;
     // This end is shared with the dead process and everything that it has forked.
     let _ = rustix::net::shutdown(dead.inbox.socket(), Shutdown::Both);
     let refused = |reason: &str| ConnectError::Refused { reason: reason.into() };
-    // Free, because `fork` waited until it was: see `table::guard_forks`.
+    // Free, because `fork` waited until it was: see `fork_guard.rs`.
     let Ok(mut old) = dead.state.try_lock() else { return Err(refused("it was not forked with fork(3)")) };
     let held = old.handles.taken_over();
     let memory = (Arc::clone(&dead.segment), old.arena.clone());
@@ -118,7 +117,7 @@ pub fn take_over() -> Result<(), ConnectError> {
     old.arena.1.lock_all();
     old.drafts.retain(|draft| matches!(draft, Draft::Private(_)));
     old.unlocked.clear();
-    old.party.begin_anew();
+    old.leases.begin_anew();
     old.running = None;
     old.waiting = 0;
     old.is_interruptible = false;
@@ -128,18 +127,6 @@ pub fn take_over() -> Result<(), ConnectError> {
     }
     install(client);
     Ok(())
-}
-
-/// The process's client, if it has one.
-pub fn current() -> Option<&'static Client> {
-    CURRENT.load()
-}
-
-/// Makes the client the process's own, for good.
-pub(crate) fn install(client: Client) -> &'static Client {
-    let client: &'static Client = Box::leak(Box::new(client));
-    CURRENT.store(Some(client));
-    client
 }
 
 impl Client {
@@ -193,7 +180,7 @@ impl Client {
             segment.keep_from_children();
             arena.keep_from_children();
         }
-        let state = State::new(Party::new(Arc::clone(&segment), seat), (info, arena));
+        let state = State::new(Leases::new(Arc::clone(&segment), seat), (info, arena));
         segment.desk(seat).pid.store(std::process::id(), Ordering::Relaxed);
         let inbox = Inbox::new(socket, incoming);
         let (state, writer, spin) = (Mutex::new(state), Mutex::new(()), Spin::default());

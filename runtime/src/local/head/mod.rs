@@ -6,7 +6,7 @@
 //!   head.rs      the loop and what it waits for
 //!   requests.rs  what clients say
 //!   tasks.rs     failures, and tasks that somebody has lost
-//!   rooms.rs     when memory runs short
+//!   eviction.rs  when memory runs short
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write
 //!   settings.rs  init, and questions about the whole
@@ -20,42 +20,59 @@
 //!   a dead client.
 //! - Whatever a client did not finish saying before it died was never said.
 
-use super::alarm::Alarm;
-use super::connection::{Connection, Health};
+mod connection;
+mod deadline;
+mod eviction;
+mod functions;
+mod handle;
+mod lines;
+mod output;
+mod output_signal;
+mod pool;
+mod requests;
+mod settings;
+mod spill_folder;
+mod tasks;
+
+pub use handle::Local;
+
 use super::folder::Folder;
-use super::functions::Functions;
-use super::pool::Pool;
-use super::rooms::{LOOK, Room};
-use super::settings::{Farewell, Settings};
-use super::tasks::Blames;
 use super::{Observer, RuntimeEvent, signals};
-use crate::abi::{Cause, Failure};
+use crate::abi::{Cause, Failure, Fault};
+use crate::client::Fallible;
 use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
-use crate::store::{Arena, Desk, Eviction, Keep, Party, Region, SEATS, Seat, Segment, Spill};
+use crate::store::{Arena, Desk, Eviction, Keep, Leases, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
+use connection::{Connection, Health};
+use deadline::Alarm;
+use eviction::{LOOK, Room};
+use functions::Functions;
 use mobula_fds as fds;
+use pool::Pool;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use settings::{Farewell, Settings};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tasks::Blames;
 
 const LISTENER: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
 const ZYGOTE: u64 = u64::MAX - 2;
 
 /// How many failures are remembered for `errors()`.
-pub(super) const FAILURES_MAX: usize = 10_000;
+const FAILURES_MAX: usize = 10_000;
 
 /// How long until something is tried again for which somebody was in the way.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// What other threads of this process ask of the head.
 #[derive(Debug)]
-pub(super) enum Command {
+enum Command {
     /// Interrupt the cell.
     Interrupt(u64),
     /// The cell host is this process now; with `takeover`, it was the dead one's twin.
@@ -66,7 +83,7 @@ pub(super) enum Command {
 
 /// The way to the head from other threads.
 #[derive(Debug)]
-pub(super) struct Wake {
+struct Wake {
     pub commands: Mutex<VecDeque<Command>>,
     pub bell: OwnedFd,
 }
@@ -86,7 +103,7 @@ impl Wake {
 
 /// A connected process.
 #[derive(Debug)]
-pub(super) struct Client {
+struct Client {
     pub connection: Connection,
     /// Known once it has said hello.
     pub role: Option<Role>,
@@ -96,56 +113,56 @@ pub(super) struct Client {
 
 /// A driver whose connection has ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Orphan {
+struct Orphan {
     pub pid: u32,
     pub seat: Seat,
 }
 
 /// The head.
-pub(super) struct Head {
-    pub epoll: OwnedFd,
-    pub listener: OwnedFd,
-    pub wake: Arc<Wake>,
-    pub observer: Arc<dyn Observer>,
-    pub settings: Settings,
-    pub farewells: Vec<Farewell>,
+struct Head {
+    epoll: OwnedFd,
+    listener: OwnedFd,
+    wake: Arc<Wake>,
+    observer: Arc<dyn Observer>,
+    settings: Settings,
+    farewells: Vec<Farewell>,
     /// The shared tables.
-    pub segment: Arc<Segment>,
+    segment: Arc<Segment>,
     /// The head's own account in them.
-    pub party: Party,
-    pub region: Region,
-    pub arena: Arc<Arena>,
-    pub spill: Spill,
+    leases: Leases,
+    region: Region,
+    arena: Arc<Arena>,
+    spill: Spill,
     /// Where spilled objects go has been said.
-    pub spill_is_told: bool,
+    spill_is_told: bool,
     /// Which object goes to disk next.
-    pub eviction: Eviction,
-    pub disk_trouble: Option<String>,
-    pub rooms: Vec<Room>,
-    pub scheduler: Scheduler,
-    pub functions: Functions,
-    pub blames: Blames,
-    pub warned: HashSet<u32>,
+    eviction: Eviction,
+    disk_trouble: Option<String>,
+    rooms: Vec<Room>,
+    scheduler: Scheduler,
+    functions: Functions,
+    blames: Blames,
+    warned: HashSet<u32>,
     /// Tasks that wait for arguments and may be in nobody's list.
-    pub watched: Vec<ObjectId>,
+    watched: Vec<ObjectId>,
     /// Tasks for which there was no room in a ring.
-    pub stranded: VecDeque<ObjectId>,
+    stranded: VecDeque<ObjectId>,
     /// Counts may be too high.
-    pub unaudited: bool,
+    unaudited: bool,
     /// Waiting tasks are to be looked at again.
-    pub retry: bool,
-    pub pool: Pool,
-    pub clients: HashMap<ClientId, Client>,
+    retry: bool,
+    pool: Pool,
+    clients: HashMap<ClientId, Client>,
     /// Drivers whose connection has ended and whose references stand until somebody says what became of them.
-    pub orphans: HashMap<ClientId, Orphan>,
-    pub client_next: u32,
-    pub dirty: Vec<ClientId>,
-    pub events: VecDeque<Event>,
-    pub deciding: bool,
-    pub failures: VecDeque<Failure>,
-    pub ending: bool,
+    orphans: HashMap<ClientId, Orphan>,
+    client_next: u32,
+    dirty: Vec<ClientId>,
+    events: VecDeque<Event>,
+    deciding: bool,
+    failures: VecDeque<Failure>,
+    ending: bool,
     /// Last: what is in it belongs to everything above.
-    pub folder: Folder,
+    folder: Folder,
 }
 
 impl Drop for Head {
@@ -164,14 +181,14 @@ impl Drop for Head {
 
 impl Head {
     /// Watches the descriptors that are always there.
-    pub fn prepare(&mut self) -> rustix::io::Result<()> {
+    fn prepare(&mut self) -> rustix::io::Result<()> {
         epoll::add(&self.epoll, &self.listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         epoll::add(&self.epoll, &self.wake.bell, EventData::new_u64(WAKE), EventFlags::IN)?;
         self.watch_zygote()
     }
 
     /// Watches a new zygote.
-    pub fn watch_zygote(&self) -> rustix::io::Result<()> {
+    fn watch_zygote(&self) -> rustix::io::Result<()> {
         match self.pool.link() {
             // Told when it takes more, too, and only then: each time, everything that can be is read and written.
             Some(link) => {
@@ -183,7 +200,7 @@ impl Head {
     }
 
     /// Runs until it is told to end.
-    pub fn run(mut self) {
+    fn run(mut self) {
         signals::refuse_large_files_by_error();
         self.configure();
         let mut ready = Vec::with_capacity(256);
@@ -238,7 +255,7 @@ impl Head {
     }
 
     /// Tells the scheduler, and does what it says, and tells it what comes of that.
-    pub fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: Event) {
         self.events.push_back(event);
         if std::mem::replace(&mut self.deciding, true) {
             return;
@@ -263,12 +280,12 @@ impl Head {
     }
 
     /// Puts a message on its way.
-    pub fn send(&mut self, client: ClientId, message: &ToClient) {
+    fn send(&mut self, client: ClientId, message: &ToClient) {
         self.send_beside(client, message, Vec::new());
     }
 
     /// Puts a message and descriptors on their way.
-    pub fn send_beside(&mut self, id: ClientId, message: &ToClient, fds: Vec<OwnedFd>) {
+    fn send_beside(&mut self, id: ClientId, message: &ToClient, fds: Vec<OwnedFd>) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if let Err(error) = client.connection.queue(message, fds) {
             // Answers are bounded where they are made; a task frame is what its submission was.
@@ -325,7 +342,7 @@ impl Head {
     }
 
     /// Takes a socket in as a client that has yet to say hello.
-    pub fn admit(&mut self, id: ClientId, socket: OwnedFd) {
+    fn admit(&mut self, id: ClientId, socket: OwnedFd) {
         let connection = Connection::new(socket);
         let token = EventData::new_u64(Pool::socket_token(id));
         if epoll::add(&self.epoll, connection.socket(), token, EventFlags::IN).is_ok() {
@@ -335,7 +352,7 @@ impl Head {
     }
 
     /// Handles what a client has said.
-    pub fn hear_client(&mut self, id: ClientId, flags: EventFlags) {
+    fn hear_client(&mut self, id: ClientId, flags: EventFlags) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if flags.contains(EventFlags::OUT) && !std::mem::replace(&mut client.connection.dirty, true) {
             self.dirty.push(id);
@@ -362,7 +379,7 @@ impl Head {
     }
 
     /// A client's connection has ended.
-    pub fn disconnect(&mut self, id: ClientId) {
+    fn disconnect(&mut self, id: ClientId) {
         if let Some(worker) = id.worker() {
             // Its process is ending or must end. What it held is given back when its process is gone, because until
             // then it may write; and only its end says how its task failed.
@@ -384,7 +401,7 @@ impl Head {
     }
 
     /// Forgets a client and clears away everything it had; `cause` is how a worker ended.
-    pub fn remove_client(&mut self, id: ClientId, pid: u32, cause: Option<Cause>) {
+    fn remove_client(&mut self, id: ClientId, pid: u32, cause: Option<Cause>) {
         let orphan = self.orphans.remove(&id).map(|orphan| orphan.seat);
         let seat = self.remove_connection(id).or(orphan);
         if let Some(seat) = seat {
@@ -395,13 +412,13 @@ impl Head {
     }
 
     /// Forgets a client's connection and its questions, but not what it has. Gives its seat.
-    pub fn remove_connection(&mut self, id: ClientId) -> Option<Seat> {
+    fn remove_connection(&mut self, id: ClientId) -> Option<Seat> {
         self.forget_room(id, None);
         self.clients.remove(&id)?.seat
     }
 
     /// A seat that nobody has. What shared memory says of it is not enough: a client could have written there.
-    pub fn free_seat(&self) -> Option<Seat> {
+    fn free_seat(&self) -> Option<Seat> {
         let taken = &self.segment.header().taken;
         let clients = || self.clients.values().filter_map(|client| client.seat);
         let orphans = || self.orphans.values().map(|orphan| orphan.seat);
@@ -412,12 +429,12 @@ impl Head {
     }
 
     /// Where a client sits.
-    pub fn seat(&self, id: ClientId) -> Option<Seat> {
+    fn seat(&self, id: ClientId) -> Option<Seat> {
         self.clients.get(&id)?.seat
     }
 
     /// A client's desk.
-    pub fn desk(&self, id: ClientId) -> Option<&Desk> {
+    fn desk(&self, id: ClientId) -> Option<&Desk> {
         self.seat(id).map(|seat| self.segment.desk(seat))
     }
 
@@ -445,7 +462,7 @@ impl Head {
     }
 
     /// The connected drivers.
-    pub fn drivers(&self) -> Vec<ClientId> {
+    fn drivers(&self) -> Vec<ClientId> {
         let drivers = self.clients.iter().filter(|(_, client)| client.role == Some(Role::Driver));
         drivers.map(|(id, _)| *id).collect()
     }
@@ -458,13 +475,17 @@ impl Head {
     }
 
     /// A word to the person.
-    pub fn notice(&self, text: String) {
+    fn notice(&self, text: String) {
         tracing::info!(text, "notice");
         self.observer.event(RuntimeEvent::Notice(text));
     }
 
     /// Watches a pipe.
-    pub fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> rustix::io::Result<()> {
+    fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> rustix::io::Result<()> {
         epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN)
     }
+}
+
+fn refuse<T>(message: String) -> Fallible<T> {
+    Err(Fault::Refused { message }.into())
 }

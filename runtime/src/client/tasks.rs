@@ -1,9 +1,9 @@
 //! Submitting tasks.
 
+use super::buffers::Draft;
 use super::state::State;
 use super::{Client, Fallible, ended, no_draft, nonsense, refused};
 use crate::abi::Fault;
-use crate::local::memory::Draft;
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
 use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, Space, Spec};
 use crate::sync::Ordering;
@@ -94,7 +94,7 @@ impl Client {
         let header = self.segment.header();
         let mut state = self.state();
         // Again when it is locked: another thread may have been faster.
-        while !self.segment.has_room(&state.party) {
+        while !self.segment.has_room(&state.leases) {
             drop(state);
             self.wait_for_ring()?;
             state = self.state();
@@ -138,7 +138,7 @@ impl Client {
             if self.segment.header().closed.load(Ordering::Relaxed) != 0 {
                 break Err(ended());
             }
-            if self.segment.has_room(&self.state().party) {
+            if self.segment.has_room(&self.state().leases) {
                 break Ok(());
             }
             self.segment.work_came();
@@ -192,7 +192,7 @@ impl State {
                 Err(_) => return Ok(Try { submitted: None, anonymous, written }),
             }
         }
-        let slot = match self.party.slot() {
+        let slot = match self.leases.slot() {
             Ok(slot) => slot,
             Err(NoRoom::Slots | NoRoom::Units(_)) => return Ok(Try { submitted: None, anonymous, written }),
         };
@@ -201,21 +201,21 @@ impl State {
         let holds = spec.objects().next().is_some();
         let mut late = Vec::new();
         if holds {
-            self.party.moves();
+            self.leases.moves();
             for id in spec.objects() {
                 segment.hold(id);
             }
         }
-        let submitted = segment.submit(&self.party, slot, &spec, &mut late);
+        let submitted = segment.submit(&self.leases, slot, &spec, &mut late);
         let is_ready = match submitted {
-            Some((task, Readiness::Ready)) => segment.push(&self.party, task),
+            Some((task, Readiness::Ready)) => segment.push(&self.leases, task),
             _ => false,
         };
         if !late.is_empty() {
-            self.go_on(late, self.party.seat);
+            self.go_on(late, self.leases.seat);
         }
         if holds {
-            self.party.moved();
+            self.leases.moved();
         }
         let Some((task, _)) = submitted else { return Err(nonsense()) };
         self.handles.insert(task);

@@ -4,10 +4,10 @@
 //! - A pipe is read whenever something is in it, as long as the front end takes what comes out; else this pipe waits, and nothing else does.
 //! - What a task wrote is delivered before its result exists: its worker is answered only then.
 
-use super::RuntimeEvent;
-use super::head::Head;
+use super::Head;
 use super::lines::Label;
 use super::pool::{Pool, READ_BYTES, STREAMS};
+use crate::local::RuntimeEvent;
 use crate::protocol::{ClientId, ObjectId, Request, WorkerId};
 use crate::sync::Ordering;
 use rustix::event::epoll;
@@ -17,10 +17,10 @@ use std::os::fd::AsFd;
 impl Head {
     /// Whose output the worker's is at the moment.
     fn label(&self, worker: WorkerId) -> Label {
-        let Some(desk) = self.desk(worker.client()) else { return nobody() };
+        let Some(desk) = self.desk(worker.client()) else { return Label::nobody() };
         let task = ObjectId(desk.current.load(Ordering::Acquire));
         if task.0 == 0 {
-            return Label { pid: self.pool.pid(worker), ..nobody() };
+            return Label { pid: self.pool.pid(worker), ..Label::nobody() };
         }
         let spec = self.segment.read_spec(task.slot());
         Label { task: self.functions.name(spec.function).into(), cell: spec.cell, pid: self.pool.pid(worker) }
@@ -31,7 +31,7 @@ impl Head {
         if self.observer.is_full() {
             return self.pause(token);
         }
-        let label = Pool::client_of(token).worker().map_or_else(nobody, |worker| self.label(worker));
+        let label = Pool::client_of(token).worker().map_or_else(Label::nobody, |worker| self.label(worker));
         if let Some(worker) = Pool::client_of(token).worker()
             && let Some(desk) = self.desk(worker.client())
         {
@@ -130,8 +130,4 @@ impl Head {
             text,
         });
     }
-}
-
-pub(super) fn nobody() -> Label {
-    Label { task: "worker".into(), cell: 0, pid: 0 }
 }

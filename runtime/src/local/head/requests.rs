@@ -1,6 +1,6 @@
 //! What clients say, and what the head answers.
 
-use super::head::Head;
+use super::Head;
 use crate::abi::{Fault, Question};
 use crate::protocol::{ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, ToClient, ToHead};
 use crate::scheduler::Event;

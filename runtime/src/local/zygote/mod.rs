@@ -11,14 +11,17 @@
 //! executing itself, because by then it has threads.
 //!
 //! This file is what is delicate about it: fork, signals, and leaving without ceremony. What the zygote does all day is
-//! in `nursery.rs`.
+//! in `worker_spawner.rs`.
 
 #![allow(unsafe_code)]
 
-use super::nursery;
-use super::packets::Packets;
+mod packets;
+mod worker_spawner;
+
 use crate::protocol::WorkerId;
+use crate::worker::exit_now;
 use mobula_fds as fds;
+use packets::Packets;
 use rustix::event::PollFlags;
 use rustix::net::SocketType;
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -112,7 +115,7 @@ impl Zygote {
         Zygote { link: Some(link), pid, told: Packets::default() }
     }
 
-    /// Forks the zygote. Call it at the beginning of `main`, after [`crate::worker::role_from_env`].
+    /// Forks the zygote. Call it at the beginning of `main`, after [`role_from_env`].
     ///
     /// # Errors
     /// When this process has threads already, or the system has no room for another process.
@@ -196,8 +199,16 @@ impl Drop for Zygote {
     }
 }
 
-/// If this process was executed to be a zygote, becomes it and never returns.
-pub(crate) fn role_from_env() {
+/// Becomes what the environment says that this process is to be, and does not return; returns if it says nothing.
+///
+/// Call this at the very beginning of `main`, before any thread is started. It is how a zygote that was killed is
+/// replaced: the front process executes its own program again.
+///
+/// ```
+/// mobula_runtime::local::role_from_env();
+/// // This is the front process.
+/// ```
+pub fn role_from_env() {
     if std::env::var_os(MARK).is_none() {
         ROLE_IS_CHECKED.store(true, Ordering::Relaxed);
         return;
@@ -223,7 +234,7 @@ fn become_zygote(link: OwnedFd) -> ! {
         let _ = rustix::stdio::dup2_stdout(&null);
         let _ = rustix::stdio::dup2_stderr(&null);
     }
-    nursery::run(link)
+    worker_spawner::run(link)
 }
 
 /// On which side of a fork this is.
@@ -243,12 +254,6 @@ pub(super) fn fork_process() -> std::io::Result<Forked> {
         0 => Ok(Forked::Child),
         pid => Pid::from_raw(pid).map(Forked::Parent).ok_or_else(|| std::io::ErrorKind::InvalidData.into()),
     }
-}
-
-/// Ends the process at once: no destructors, no exit handlers of libraries that a task has opened.
-pub(crate) fn exit_now(code: i32) -> ! {
-    // SAFETY: always allowed; the kernel takes everything back.
-    unsafe { libc::_exit(code) }
 }
 
 fn ignore_interrupts() {

@@ -3,11 +3,12 @@
 //! A runtime runs from the start with what the command line said. The first `init` of a session may still change it;
 //! later ones may not.
 
-use super::Config;
-use super::client::Fallible;
-use super::head::Head;
+use super::Head;
+use super::refuse;
 use super::spill_folder::spill_folder;
 use crate::abi::{Address, Answer, Fault, InitOptions, Question};
+use crate::client::Fallible;
+use crate::local::Config;
 use crate::protocol::{ClientId, Request, ToClient, WorkerId};
 use crate::scheduler::{Event, Resources};
 use crate::store::{Arena, Flags, Region, Segment, State};
@@ -125,7 +126,7 @@ impl Head {
             Ok(arena) => arena,
             Err(error) => return refuse(format!("the store's {} bytes cannot be mapped: {error}", region.len())),
         };
-        self.party.forget_lease();
+        self.leases.forget_lease();
         lay_out(&self.segment, &region);
         self.segment.set_arena(Arc::clone(&arena));
         (self.region, self.arena) = (region, arena);
@@ -142,10 +143,10 @@ impl Head {
             return;
         }
         // The first unit shows whether it works.
-        let works = match self.segment.lease(self.party.seat, 1) {
+        let works = match self.segment.lease(self.leases.seat, 1) {
             Some(run) => {
-                let unlocked = self.arena.unlock(&self.segment, run);
-                self.segment.close(self.party.seat, run.first);
+                let unlocked = self.segment.unlock(&self.arena, run);
+                self.segment.close(self.leases.seat, run.first);
                 unlocked.is_ok() && self.arena.is_huge()
             }
             None => false,
@@ -192,10 +193,6 @@ pub(super) fn lay_out(segment: &Segment, region: &Region) {
     header.units_hint.store(0, Ordering::Relaxed);
     header.unit_bytes.store(region.unit_bytes() as u32, Ordering::Relaxed);
     header.units.store(region.units().min(segment.limits().units), Ordering::Release);
-}
-
-pub(super) fn refuse<T>(message: String) -> Fallible<T> {
-    Err(Fault::Refused { message }.into())
 }
 
 /// An error with its causes, on one line.

@@ -7,12 +7,12 @@
 //! The end of a socket only says that a process is ending. How it ended, and that it can no longer write into memory
 //! that it was granted, is known when the zygote has reaped it; so its task fails and its space returns only then.
 
-use super::head::Head;
-use super::lines::Lines;
-use super::output::nobody;
-use super::zygote::{FromZygote, ToZygote, Zygote};
-use super::{Stream, watch};
+use super::Head;
+use super::lines::{Label, Lines};
+use super::output_signal;
 use crate::abi::Cause;
+use crate::local::Stream;
+use crate::local::zygote::{FromZygote, ToZygote, Zygote};
 use crate::protocol::{ClientId, Request, WorkerId};
 use crate::scheduler::Event;
 use crate::store::SEATS;
@@ -198,7 +198,7 @@ impl Head {
             rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK).map_err(trouble)?;
             let token = Pool::pipe_token(worker, stream);
             self.watch(read.as_fd(), token).map_err(trouble)?;
-            let lines = Lines::new(nobody());
+            let lines = Lines::new(Label::nobody());
             self.pool.pipes.insert(token, Pipe { fd: read, stream, lines });
             ends.push(write);
         }
@@ -229,7 +229,7 @@ impl Head {
     pub(super) fn worker_ready(&mut self, worker: WorkerId) {
         let pid = self.pool.pid(worker);
         let pipes = STREAMS.map(|stream| self.pool.pipes.get(&Pool::pipe_token(worker, stream)));
-        let told = pipes.into_iter().flatten().filter(|pipe| watch::tell_writer(&pipe.fd, pid)).count();
+        let told = pipes.into_iter().flatten().filter(|pipe| output_signal::tell_writer(&pipe.fd, pid)).count();
         if told < STREAMS.len()
             && let Some(desk) = self.desk(worker.client())
         {

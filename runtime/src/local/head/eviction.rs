@@ -5,7 +5,7 @@
 //!                                └▶ nothing more can go ─▶ wait, for something to be freed ─▶ Done │ too long: Refused, with sizes
 //! ```
 
-use super::head::Head;
+use super::Head;
 use crate::abi::Fault;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient};
 use crate::store::{Body, Candidate, Flags, Run, Seats, Space};
@@ -96,8 +96,8 @@ impl Head {
             // Nothing that could go would help.
             return false;
         }
-        self.party.close_lease();
-        self.segment.take_empty_leases(self.party.seat);
+        self.leases.close_lease();
+        self.segment.take_empty_leases(self.leases.seat);
         if self.unaudited {
             self.audit();
         }
@@ -165,12 +165,12 @@ impl Head {
         // may be dead, and it is the head that has to find out.
         let Some(Body::Spilled { offset: position, len }) = self.segment.body_now(id) else { return Ok(()) };
         let unit_bytes = self.segment.unit_bytes().max(1);
-        let space = match self.party.space(len) {
+        let space = match self.leases.space(len) {
             Ok(space) => space,
             Err(_) => {
                 let units = u32::try_from(len.div_ceil(unit_bytes)).unwrap_or(u32::MAX);
                 self.make_room(units);
-                self.party.space(len).map_err(|_| NotBack::Full(len))?
+                self.leases.space(len).map_err(|_| NotBack::Full(len))?
             }
         };
         let copied = self.copy_back(position, len, space);
@@ -180,7 +180,7 @@ impl Head {
             self.spill.forget(position, len);
             self.eviction.brought_back(&self.segment, id);
         } else {
-            self.segment.leave(self.party.seat, space.home);
+            self.segment.leave(self.leases.seat, space.home);
         }
         copied.map_err(|error| {
             let message = format!("object {id} cannot be read back from {}: {error}", self.spill.folder().display());
@@ -196,7 +196,7 @@ impl Head {
     }
 
     fn unlock(&self, run: Run) -> std::io::Result<()> {
-        self.arena.unlock(&self.segment, run)
+        self.segment.unlock(&self.arena, run)
     }
 
     /// What is full, of what size, and with what.

@@ -1,10 +1,10 @@
 //! Objects: drafts, bytes and references.
 
+use super::buffers::Draft;
+use super::references::News;
 use super::state::{State, Unlocked};
-use super::{Client, Fallible, no_draft, nonsense};
+use super::{Client, Fallible, Opened, no_draft, nonsense};
 use crate::abi::{Fault, ObjectState, View};
-use crate::local::handles::News;
-use crate::local::memory::Draft;
 use crate::protocol::{ObjectId, ToClient, ToHead};
 use crate::store::{Body, CONTAINED_INLINE, Flags, INLINE_BYTES, Kind, NoRoom, Run, Space, State as SlotState, Step};
 use crate::sync::Ordering;
@@ -12,15 +12,6 @@ use crate::sync::Ordering;
 /// Marks in a view's number; a slot's number has no such bits.
 const PINNED: u64 = 1 << 30;
 const COPY: u64 = 1 << 31;
-
-/// What opening an object gives.
-#[derive(Debug)]
-pub enum Opened {
-    /// Its bytes.
-    View(View),
-    /// It is not there yet.
-    NotReady,
-}
 
 /// What looking at an object under the lock gives.
 enum Look {
@@ -67,7 +58,7 @@ impl Client {
                         let unlocked = state.unlock(space);
                         let segment = state.segment();
                         drop(state);
-                        return match unlocked.map_or(Ok(()), |run| arena.unlock(segment, run)) {
+                        return match unlocked.map_or(Ok(()), |run| segment.unlock(&arena, run)) {
                             Ok(()) => Ok((slot, space)),
                             Err(error) => {
                                 let discarded = self.state().discard(Draft::Shared { slot, space, len });
@@ -231,22 +222,22 @@ impl Client {
 impl State {
     /// A slot and room in the arena for a draft.
     fn begin_draft(&mut self, len: u64) -> Result<(u32, Space), NoRoom> {
-        let slot = self.party.slot()?;
+        let slot = self.leases.slot()?;
         let segment = self.segment();
-        self.party.moves();
-        let space = self.party.space(len);
+        self.leases.moves();
+        let space = self.leases.space(len);
         if let Ok(space) = &space {
             let shown = segment.slot(slot);
             shown.offset.store(space.offset, Ordering::Relaxed);
             shown.len.store(len, Ordering::Relaxed);
             shown.home.store(space.home, Ordering::Relaxed);
-            segment.step(slot, |word, by| word.after(Step::Draft { by }), self.party.seat);
+            segment.step(slot, |word, by| word.after(Step::Draft { by }), self.leases.seat);
         }
-        self.party.moved();
+        self.leases.moved();
         match space {
             Ok(space) => Ok((slot, space)),
             Err(no_room) => {
-                self.party.keep_slot(slot);
+                self.leases.keep_slot(slot);
                 Err(no_room)
             }
         }
@@ -287,7 +278,7 @@ impl State {
         let segment = self.segment();
         let (slot, flags, home) = match &draft {
             Draft::Private(private) => {
-                let slot = self.party.slot()?;
+                let slot = self.leases.slot()?;
                 segment.write_inline(slot, private.bytes());
                 (slot, Flags::empty(), None)
             }
@@ -295,17 +286,17 @@ impl State {
         };
         let len = if let Draft::Private(private) = &draft { private.bytes().len() as u8 } else { 0 };
         if contains.is_empty() {
-            let sealed = segment.seal(self.party.seat, slot, flags, len);
+            let sealed = segment.seal(self.leases.seat, slot, flags, len);
             return Ok(self.sealed(sealed, draft, home));
         }
-        self.party.moves();
+        self.leases.moves();
         for id in contains {
             segment.hold(*id);
         }
         segment.set_contained(slot, contains, list.map(|(_, space)| space));
-        let sealed = segment.seal(self.party.seat, slot, flags | Flags::CONTAINS, len);
+        let sealed = segment.seal(self.leases.seat, slot, flags | Flags::CONTAINS, len);
         self.give_list_away(list);
-        self.party.moved();
+        self.leases.moved();
         Ok(self.sealed(sealed, draft, home))
     }
 
@@ -314,8 +305,8 @@ impl State {
         let Some((slot, space)) = list else { return };
         let segment = self.segment();
         segment.move_within(space.home);
-        segment.step(slot, |word, by| word.after(Step::Discard { by }), self.party.seat);
-        self.party.keep_slot(slot);
+        segment.step(slot, |word, by| word.after(Step::Discard { by }), self.leases.seat);
+        self.leases.keep_slot(slot);
         if let Some(run) = self.written(space.home) {
             self.arena.1.lock(run);
         }
@@ -356,7 +347,7 @@ impl State {
                     return Err(self.take_back(id));
                 }
                 let place = match self.handles.pin(id) {
-                    News::Add => segment.pin(id, self.party.seat),
+                    News::Add => segment.pin(id, self.leases.seat),
                     _ => match segment.body(id) {
                         Some(Body::Arena { offset, len }) => Ok((offset, len)),
                         other => Err(other),
@@ -400,8 +391,8 @@ impl State {
     pub(super) fn cell_ended(&mut self) -> Vec<ToHead> {
         let (unread, released) = self.handles.cell_ended();
         let segment = self.segment();
-        unread.into_iter().for_each(|id| segment.remove(id, Kind::Pin, self.party.seat));
-        released.iter().for_each(|id| segment.remove(*id, Kind::Ref, self.party.seat));
+        unread.into_iter().for_each(|id| segment.remove(id, Kind::Pin, self.leases.seat));
+        released.iter().for_each(|id| segment.remove(*id, Kind::Ref, self.leases.seat));
         self.collect(released)
     }
 }

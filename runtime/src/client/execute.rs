@@ -1,10 +1,10 @@
 //! A worker's side of tasks: taking them, their arguments, their results.
 
+use super::buffers::Draft;
 use super::spin::Look;
 use super::state::{Running, State};
 use super::{Client, Fallible, nonsense};
 use crate::abi::{Cause, View};
-use crate::local::memory::Draft;
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
 use crate::store::{Arg, Body, Flags, Readiness, Run, Seat, Space, Spec, Step, now_us};
 use crate::sync::Ordering;
@@ -262,10 +262,10 @@ impl State {
         list: Option<(u32, Space)>,
     ) -> (Vec<ToHead>, Option<Run>, bool) {
         let segment = self.segment();
-        let (task, seat) = (claimed.task, self.party.seat);
+        let (task, seat) = (claimed.task, self.leases.seat);
         let index = task.slot();
         let mut flags = Flags::empty();
-        self.party.moves();
+        self.leases.moves();
         let (mut from, mut len) = (None, 0);
         match &draft {
             Draft::Private(private) => {
@@ -300,7 +300,7 @@ impl State {
                 // Counted once, seen twice for a moment: an audit that looks now leaves it alone.
                 segment.move_within(space.home);
                 segment.step(slot, |word, by| word.after(Step::Discard { by }), seat);
-                self.party.keep_slot(slot);
+                self.leases.keep_slot(slot);
                 written = self.written(space.home);
             }
             self.give_list_away(list);
@@ -310,7 +310,7 @@ impl State {
             // Not possible while this process lives.
             loose.extend(contains.iter().copied().filter(|id| segment.unhold(*id)));
         }
-        self.party.moved();
+        self.leases.moved();
         match draft {
             Draft::Private(private) => self.spares.give(private),
             shared if !sealed => written = self.discard(shared),
@@ -338,7 +338,7 @@ impl State {
             let spec = segment.read_spec(task.slot());
             if segment.slot(task.slot()).word().generation() == task.generation()
                 && segment.ready_or_listed(task, &spec, seat, &mut tasks) == Readiness::Ready
-                && !segment.push(&self.party, task)
+                && !segment.push(&self.leases, task)
             {
                 self.stranded.push(task);
             }

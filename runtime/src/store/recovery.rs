@@ -15,8 +15,8 @@
 //! - Only the head calls this, and only for a process that runs no more.
 
 use super::Id;
+use super::leases::Leases;
 use super::objects::{HOLD, HOLDS, Kind, Leftovers};
-use super::party::Party;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::units::{UnitState, UnitWord};
@@ -189,7 +189,7 @@ impl Segment {
     }
 
     /// Corrects counts that a death has left too high, and frees what nothing keeps any more. False when it could not be certain.
-    pub fn audit(&self, head: &mut Party, leftovers: &mut Leftovers) -> bool {
+    pub fn audit(&self, head: &mut Leases, leftovers: &mut Leftovers) -> bool {
         debug_assert_eq!(head.seat, Seat::HEAD, "only the head corrects counts");
         let used = self.slots_used();
         let holds: Vec<u64> = (0..used).map(|index| self.slot(index).holds.load(Ordering::Acquire)).collect();

@@ -1,15 +1,15 @@
 //! The runtime as the process that owns it sees it.
 
-use super::folder::Folder;
 use super::functions::Functions;
-use super::head::{Command, Head, Wake};
 use super::pool::Pool;
 use super::settings::{Settings, lay_out, map};
 use super::spill_folder::spill_folder;
 use super::tasks::Blames;
-use super::{Config, Observer, RuntimeEvent, StartError, Zygote};
+use super::{Command, Head, Wake};
+use crate::local::folder::Folder;
+use crate::local::{Config, Observer, RuntimeEvent, StartError, Zygote};
 use crate::scheduler::Scheduler;
-use crate::store::{Eviction, Limits, Party, Region, Seat, Segment, Spill};
+use crate::store::{Eviction, Leases, Limits, Region, Seat, Segment, Spill};
 use crate::sync::Ordering;
 use rustix::event::EventfdFlags;
 use rustix::event::epoll::CreateFlags;
@@ -70,7 +70,7 @@ impl Local {
             observer,
             settings: Settings { start: config.clone(), config, is_explicit: false },
             farewells: Vec::new(),
-            party: Party::new(Arc::clone(&segment), Seat::HEAD),
+            leases: Leases::new(Arc::clone(&segment), Seat::HEAD),
             segment,
             region,
             arena,

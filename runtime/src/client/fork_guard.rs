@@ -1,0 +1,29 @@
+//! No fork while another thread changes the client.
+#![allow(unsafe_code)] // Registers functions with the C library.
+
+use super::current::current;
+use super::{Client, Still};
+use std::cell::RefCell;
+use std::sync::Once;
+
+/// Makes `fork` wait for the moments in which another thread changes the client, so that the new process finds it whole.
+pub(super) fn guard_forks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the functions live as long as the process, and do nothing but lock and unlock.
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
+    });
+}
+
+thread_local! {
+    static STILL: RefCell<Option<Still>> = const { RefCell::new(None) };
+}
+
+extern "C" fn before_fork() {
+    let still = current().map(Client::hold_still);
+    STILL.with(|held| *held.borrow_mut() = still);
+}
+
+extern "C" fn after_fork() {
+    STILL.with(|held| *held.borrow_mut() = None);
+}

@@ -1,0 +1,110 @@
+//! `errors()`: the tasks of a session that failed.
+
+use super::answer;
+use crate::abi::{Answer, Cause, Failure, Place, Question};
+use crate::display::{Table, Tabular, shown_as_a_table};
+use crate::error::{cause, place};
+
+/// What failed in this session, newest last. Shown as a table, usable as a slice.
+///
+/// # Panics
+/// When the runtime is gone, or there is none.
+///
+/// ```
+/// # mobula::inline::attach();
+/// # use mobula::prelude::*;
+/// let refused = (|n: u32| n.checked_sub(1).ok_or("already zero".to_string())).remote(0);
+/// get(&refused).unwrap_err();
+/// assert_eq!(errors().last().unwrap().message, "returned Err: already zero");
+/// ```
+#[track_caller]
+pub fn errors() -> Errors {
+    match answer(&Question::Errors) {
+        Answer::Errors(failures) => Errors::new(failures),
+        other => panic!("the runtime answered `errors` with {other:?}"),
+    }
+}
+
+/// One failed task, as [`errors`](crate::errors) lists it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ErrorInfo {
+    /// The function's name.
+    pub task: String,
+    /// The worker's process id; 0 when it never ran.
+    pub pid: u32,
+    /// The cell that started it; `None` outside a session.
+    pub cell: Option<u64>,
+    /// What happened, in one line.
+    pub message: String,
+    /// Where it panicked, if it did.
+    pub place: Option<Place>,
+    /// The tasks that failed only because an argument of theirs had, nearest first.
+    pub carried_by: Vec<String>,
+}
+
+/// The failures of a session, newest last. A slice of [`ErrorInfo`]; shown as a table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Errors(Vec<ErrorInfo>);
+
+impl Errors {
+    fn new(failures: Vec<Failure>) -> Errors {
+        Errors(failures.into_iter().map(ErrorInfo::from).collect())
+    }
+}
+
+impl From<Failure> for ErrorInfo {
+    fn from(failure: Failure) -> ErrorInfo {
+        let message = cause(&failure.cause);
+        let place = match failure.cause {
+            Cause::Panic { place, .. } => place,
+            _ => None,
+        };
+        ErrorInfo {
+            task: failure.task,
+            pid: failure.pid,
+            cell: Some(failure.cell).filter(|cell| *cell != 0),
+            message,
+            place,
+            carried_by: failure.carried_by,
+        }
+    }
+}
+
+impl std::ops::Deref for Errors {
+    type Target = [ErrorInfo];
+
+    fn deref(&self) -> &[ErrorInfo] {
+        &self.0
+    }
+}
+
+impl IntoIterator for Errors {
+    type Item = ErrorInfo;
+    type IntoIter = std::vec::IntoIter<ErrorInfo>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Tabular<5> for Errors {
+    fn table(&self) -> Result<Table<5>, &'static str> {
+        if self.is_empty() {
+            return Err("no task has failed");
+        }
+        let mut table = Table::new(["cell", "task", "pid", "what happened", "where"]);
+        for error in &self.0 {
+            table.row([
+                error.cell.map(|cell| cell.to_string()).unwrap_or_default(),
+                error.task.clone(),
+                if error.pid == 0 { String::new() } else { error.pid.to_string() },
+                error.message.lines().next().unwrap_or_default().into(),
+                error.place.as_ref().map(place).unwrap_or_default(),
+            ]);
+        }
+        Ok(table)
+    }
+}
+
+shown_as_a_table!(Errors);

@@ -1,0 +1,45 @@
+//! What can be sent to another process.
+
+use serde::Serialize;
+
+/// What can be an argument or a result of a task, and what [`put`](crate::put) can store: owned data that serde can write
+/// and read. Implemented for every such type.
+///
+/// A reference cannot travel to another process:
+///
+/// ```compile_fail
+/// # use mobula::prelude::*;
+/// fn shout(text: &str) -> String {
+///     text.to_uppercase()
+/// }
+/// let x = shout.remote("hello"); // take `String` instead
+/// ```
+///
+/// Nor can what serde does not know:
+///
+/// ```compile_fail
+/// # use mobula::prelude::*;
+/// fn ask() -> std::process::Child {
+///     std::process::Command::new("true").spawn().unwrap()
+/// }
+/// let x = ask.remote();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` cannot be sent to another process",
+    label = "`{Self}` cannot be sent",
+    note = "what a task takes or returns must own its data: `String` instead of `&str`, `Vec<T>` instead of `&[T]`",
+    note = "a type of your own can be sent when it has `#[derive(serde::Serialize, serde::Deserialize)]`",
+    note = "an error type that cannot be sent can become text: `Result<T, String>` with `.map_err(|error| error.to_string())`"
+)]
+pub trait Value: Serialize + for<'any> OwnsItsData<'any> + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + for<'any> OwnsItsData<'any> + 'static> Value for T {}
+
+/// `Deserialize` by a name that says what is wrong when the compiler reports that a type has it only for some lifetime, as
+/// `&str` does: "implementation of `OwnsItsData` is not general enough".
+#[doc(hidden)]
+pub trait OwnsItsData<'any>: serde::Deserialize<'any> {}
+
+#[diagnostic::do_not_recommend]
+impl<'any, T: serde::Deserialize<'any>> OwnsItsData<'any> for T {}

@@ -1,0 +1,460 @@
+//! The library's end of the waist: the table it was given, and safe names for the calls through it.
+//!
+//! ```text
+//!   api, remote, object ──▶ this file ──Table──▶ the runtime of the process
+//!                mobula_attach ◀──── whoever loaded the library
+//! ```
+//!
+//! # Invariants
+//! - Each shared library has its own copy of this state, and is attached before any of its user's code runs.
+//! - A table, once stored, is valid for the rest of the process ([`abi`](crate::abi) says so of every loader).
+//! - Whoever holds a [`Draft`], a [`Hold`] or a [`Handle`] gives it back exactly once: by `Drop`,
+//!   or by the call that consumes it.
+#![allow(unsafe_code)] // Every raw call of the table is in this file; all other files use the safe names.
+
+mod block;
+mod copy;
+mod handle;
+pub(crate) mod hook;
+
+pub use block::cell_error;
+pub(crate) use block::{Json, write_block};
+pub(crate) use handle::Handle;
+pub use handle::ObjectId;
+
+use crate::abi::{
+    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Question, Status,
+    Submission, Table, Tenant, Trampoline, View, Work,
+};
+use copy::copy;
+use std::ffi::c_void;
+use std::io::Write;
+use std::ptr::{NonNull, null, null_mut};
+use std::slice;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// The table of this library; null until it is attached.
+static TABLE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
+/// For whom: one of [`Tenant`]'s roles.
+static ROLE: AtomicU32 = AtomicU32::new(Tenant::PROGRAM);
+
+static HOOKS: Hooks =
+    Hooks { version: ABI_VERSION, size: size_of::<Hooks>() as u32, flush: flush_stdout, with_streams_locked };
+
+/// Attaches this library to a runtime: [`crate::abi::Attach`]. Returns null when the versions differ.
+///
+/// # Safety
+/// `table` and `tenant` must point to a [`Table`] and a [`Tenant`] (of any version: the first word says which), and the
+/// table must stay valid and unchanged until the process ends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mobula_attach(table: *const Table, tenant: *const Tenant) -> *const Hooks {
+    if table.is_null() || tenant.is_null() {
+        return null();
+    }
+    // SAFETY: both are readable by this function's contract, and a `u32` version is the first field of both in every
+    // version of the interface; nothing else is read before the versions are known to agree.
+    let versions = unsafe { [table.cast::<u32>().read(), tenant.cast::<u32>().read()] };
+    if versions != [ABI_VERSION; 2] {
+        return null();
+    }
+    // SAFETY: the version says that these are the structures that this file knows.
+    let (size, role) = unsafe { ((*table).size, (*tenant).role) };
+    if size as usize != size_of::<Table>() {
+        return null();
+    }
+    ROLE.store(role, Ordering::Relaxed);
+    // Release: whoever sees the pointer (Acquire in `table`) sees the table's content.
+    TABLE.store(table.cast_mut(), Ordering::Release);
+    hook::install();
+    &raw const HOOKS
+}
+
+/// # Safety
+/// `work` may be called with `data`.
+unsafe extern "C" fn with_streams_locked(work: Work, data: *mut c_void) {
+    // In this order: whoever keeps standard output to write fast still reports errors.
+    let locked = (std::io::stdout().lock(), std::io::stderr().lock());
+    // SAFETY: as the caller says.
+    unsafe { work(data) };
+    drop(locked);
+}
+
+extern "C" fn flush_stdout() {
+    // A stream that is closed or broken is not this library's to report.
+    let _ = std::io::stdout().flush();
+}
+
+/// For whom this library is attached; one of [`Tenant`]'s roles.
+pub(crate) fn role() -> u32 {
+    ROLE.load(Ordering::Relaxed)
+}
+
+/// A fault is large and rare, so it is boxed.
+type Fallible<T> = Result<T, Box<Fault>>;
+
+fn table() -> Fallible<&'static Table> {
+    // SAFETY: it is null or what `mobula_attach` was promised: readable and unchanging until the process ends.
+    let table = unsafe { TABLE.load(Ordering::Acquire).as_ref() };
+    table.ok_or_else(unattached)
+}
+
+#[cold]
+fn unattached() -> Box<Fault> {
+    let message = "no runtime: run this in `mobula`, or start one with the feature `runtime`";
+    Box::new(Fault::Refused { message: message.into() })
+}
+
+/// Makes one call that can fault, and turns its fault blob into a [`Fault`].
+fn call(body: impl FnOnce(&'static Table, *mut Blob) -> Status) -> Fallible<()> {
+    if call_if_ready(body)? { Ok(()) } else { Err(Box::new(unreadable())) }
+}
+
+/// As [`call`], for a call that can also answer [`Status::NOT_READY`], which is `false`.
+fn call_if_ready(body: impl FnOnce(&'static Table, *mut Blob) -> Status) -> Fallible<bool> {
+    let table = table()?;
+    let mut blob = Blob::EMPTY;
+    match body(table, &mut blob) {
+        Status::OK => Ok(true),
+        Status::NOT_READY => Ok(false),
+        _ => Err(faulted(table, blob)),
+    }
+}
+
+/// What the blob says.
+///
+/// An interrupt is not returned: it unwinds from here, so that nobody can forget to pass it on.
+#[cold]
+fn faulted(table: &Table, blob: Blob) -> Box<Fault> {
+    let fault = postcard::from_bytes(&take_blob(table, blob)).unwrap_or_else(|_| unreadable());
+    // Unwinding while the thread unwinds already would end the process.
+    if fault == Fault::Interrupted && !std::thread::panicking() {
+        hook::unwind_interrupted();
+    }
+    Box::new(fault)
+}
+
+fn unreadable() -> Fault {
+    Fault::Disconnected { reason: "its answer is unreadable".into() }
+}
+
+/// The blob's bytes; the blob itself goes back to the loader.
+fn take_blob(table: &Table, blob: Blob) -> Vec<u8> {
+    if blob.ptr.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: a blob that is not null is `len` readable bytes that the loader left to the caller until `free`.
+    let bytes = unsafe { std::slice::from_raw_parts(blob.ptr, blob.len as usize) }.to_vec();
+    // SAFETY: it came from this table, and this is the only place that frees one; `blob` is moved into the call.
+    unsafe { (table.free)(blob) };
+    bytes
+}
+
+fn bytes_of(bytes: &[u8]) -> Bytes {
+    Bytes { ptr: bytes.as_ptr(), len: bytes.len() as u64 }
+}
+
+/// The handles' ids, as the table takes them.
+fn ids_of(handles: &[Handle]) -> &[u64] {
+    // SAFETY: a `Handle` is a `u64` in all but name (`repr(transparent)`), and the borrow stays the same.
+    unsafe { slice::from_raw_parts(handles.as_ptr().cast(), handles.len()) }
+}
+
+/// Room for one object's bytes. Dropping it throws it away.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    token: u64,
+    ptr: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the memory belongs to this draft alone, and the table's functions may be called from any thread.
+unsafe impl Send for Draft {}
+
+impl Draft {
+    /// Asks for `len` bytes.
+    pub(crate) fn create(len: usize) -> Fallible<Draft> {
+        let mut raw = RawDraft { token: 0, ptr: null_mut() };
+        // SAFETY: `raw` and `fault` are writable for the duration of the call, which is all that `create` asks.
+        call(|table, fault| unsafe { (table.create)(len as u64, &mut raw, fault) })?;
+        let ptr = NonNull::new(raw.ptr).ok_or_else(|| Box::new(unreadable()))?;
+        Ok(Draft { token: raw.token, ptr, len })
+    }
+
+    /// Copies `bytes` to `offset`.
+    ///
+    /// # Panics
+    /// When they do not fit: the caller computed the length it asked for.
+    #[inline]
+    pub(crate) fn write(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(offset <= self.len && bytes.len() <= self.len - offset, "bug: a write past the end of a draft");
+        // SAFETY: in bounds by the line above.
+        let to = unsafe { self.ptr.add(offset) };
+        // SAFETY: in bounds by the first line of memory that is this draft's alone until it ends, so it cannot overlap `bytes`.
+        unsafe { copy(to.as_ptr(), bytes) };
+    }
+
+    /// Makes it an object that refers to `refs`. The caller gets one reference to the id.
+    pub(crate) fn seal(self, refs: &[Handle]) -> Fallible<u64> {
+        let (token, refs) = (self.into_token(), ids_of(refs));
+        let mut id = 0;
+        // SAFETY: `refs` is readable, `id` and `fault` writable during the call; the token is given away exactly once.
+        call(|table, fault| unsafe { (table.seal)(token, refs.as_ptr(), refs.len() as u64, &mut id, fault) })?;
+        Ok(id)
+    }
+
+    /// Hands the draft over to a call that ends it.
+    fn into_token(self) -> u64 {
+        let token = self.token;
+        std::mem::forget(self);
+        token
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Ok(table) = table() {
+            // SAFETY: the token came from `create` and has not been given away: whoever does that forgets the draft.
+            unsafe { (table.discard)(self.token) };
+        }
+    }
+}
+
+/// A sealed object's bytes; they stay where they are until this is dropped.
+pub(crate) struct Hold {
+    ptr: NonNull<u8>,
+    len: usize,
+    hold: u64,
+}
+
+// SAFETY: the bytes of a sealed object never change, so any number of threads may read them, and `close` may be called
+// from any thread.
+unsafe impl Send for Hold {}
+// SAFETY: as above; nothing in it can be changed through a shared reference.
+unsafe impl Sync for Hold {}
+
+impl Hold {
+    /// Opens an object; `None` when it is not ready.
+    pub(crate) fn open(id: u64) -> Fallible<Option<Hold>> {
+        let mut view = View { ptr: null(), len: 0, hold: 0 };
+        // SAFETY: `view` and `fault` are writable for the duration of the call.
+        let ready = call_if_ready(|table, fault| unsafe { (table.open)(id, &mut view, fault) })?;
+        Ok(ready.then(|| Hold::new(view)))
+    }
+
+    fn new(view: View) -> Hold {
+        let ptr = NonNull::new(view.ptr.cast_mut());
+        Hold {
+            ptr: ptr.unwrap_or(NonNull::dangling()),
+            len: if ptr.is_some() { view.len as usize } else { 0 },
+            hold: view.hold,
+        }
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the loader promises `len` readable bytes that do not change until `close`, which only `drop` calls.
+        // (`new` has made a null pointer an empty slice.)
+        unsafe { slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Ok(table) = table() {
+            // SAFETY: the hold came from the loader (`open`, or a call's argument) and is given back only here.
+            unsafe { (table.close)(self.hold) };
+        }
+    }
+}
+
+/// The most arguments that a task takes: the largest arity that `remote` is defined for.
+pub(crate) const ARGS_MAX: usize = 8;
+
+/// One argument of a task about to be submitted.
+pub(crate) enum Arg {
+    /// An object to which the caller has a reference until the task is submitted.
+    Lent(u64),
+    /// An object, with the reference.
+    Owned(Handle),
+    /// Bytes that refer to these objects. The draft is taken out when it is given away.
+    Draft(Option<Draft>, Vec<Handle>),
+}
+
+impl Arg {
+    /// As the table takes it; a draft is given away with it.
+    fn give(&mut self) -> Argument {
+        let (kind, value, refs): (_, _, &[Handle]) = match self {
+            Arg::Lent(id) => (Argument::REF, *id, &[]),
+            Arg::Owned(handle) => (Argument::REF, handle.id(), &[]),
+            Arg::Draft(draft, refs) => {
+                (Argument::DRAFT, draft.take().expect("bug: an argument is given away twice").into_token(), refs)
+            }
+        };
+        let refs = ids_of(refs);
+        Argument { kind, reserved: 0, value, refs: refs.as_ptr(), refs_len: refs.len() as u64 }
+    }
+}
+
+/// Submits a task that returns one object; the caller gets one reference to it.
+pub(crate) fn submit<'a>(
+    name: &'static str,
+    trampoline: Trampoline,
+    args: impl Iterator<Item = &'a mut Arg>,
+) -> Fallible<u64> {
+    table()?; // Without one, the drafts in `args` must not be taken out.
+    let mut raw = [Argument { kind: 0, reserved: 0, value: 0, refs: null(), refs_len: 0 }; ARGS_MAX];
+    let mut args_len = 0;
+    for arg in args {
+        assert!(args_len < ARGS_MAX, "bug: a task of more than {ARGS_MAX} arguments");
+        raw[args_len] = arg.give();
+        args_len += 1;
+    }
+    let submission = Submission {
+        trampoline: trampoline as *const c_void,
+        name: bytes_of(name.as_bytes()),
+        args: raw.as_ptr(),
+        args_len: args_len as u64,
+        returns: 1,
+        reserved: 0,
+        options: bytes_of(&[]),
+    };
+    let mut id = 0;
+    // SAFETY: everything that `submission` points to (`name`, `raw`, the handles that the borrowed `args` still have) outlives
+    // the call; there is room for the one id it returns; each draft token is given away here and nowhere else, also if the
+    // call fails.
+    call(|table, fault| unsafe { (table.submit)(&submission, &mut id, fault) })?;
+    Ok(id)
+}
+
+/// Waits until `num_returns` of `ids` are ready or `timeout_ns` has passed. `ready` must be as long as `ids`, in which no id is
+/// twice; it is set to 1 for each that is ready and to 0 for each that is not.
+pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64, ready: &mut [u8]) -> Fallible<()> {
+    assert_eq!(ids.len(), ready.len(), "bug: a mark is wanted for each id");
+    // SAFETY: `ids` is readable and `ready` writable for `ids.len()` elements (the line above) during the call.
+    call(|table, fault| unsafe {
+        (table.wait)(ids.as_ptr(), ids.len() as u64, num_returns as u64, timeout_ns, ready.as_mut_ptr(), fault)
+    })
+}
+
+/// Takes one more reference to each of these objects.
+pub(crate) fn retain(ids: &[u64]) {
+    if let Ok(table) = table() {
+        // SAFETY: `ids` is readable for its length during the call; an unknown id is the runtime's to refuse.
+        unsafe { (table.retain)(ids.as_ptr(), ids.len() as u64) };
+    }
+}
+
+/// Gives one reference back.
+pub(crate) fn release(id: u64) {
+    if let Ok(table) = table() {
+        // SAFETY: takes a plain number; only a `Handle`'s drop calls this, once for each reference taken.
+        unsafe { (table.release)(id) };
+    }
+}
+
+/// Asks the runtime something that is not on a fast path.
+pub(crate) fn ask(question: &Question) -> Fallible<Answer> {
+    let question = postcard::to_stdvec(question).map_err(|_| unreadable())?;
+    let mut blob = Blob::EMPTY;
+    // SAFETY: the question is readable, `blob` and `fault` writable during the call.
+    call(|table, fault| unsafe { (table.ask)(bytes_of(&question), &mut blob, fault) })?;
+    postcard::from_bytes(&take_blob(table()?, blob)).map_err(|_| Box::new(unreadable()))
+}
+
+/// A task that is being run, as its trampoline sees it. Dropped, it closes the arguments that were not taken.
+pub(crate) struct Running<'call> {
+    call: u64,
+    returns: u32,
+    args: slice::Iter<'call, View>,
+}
+
+impl<'call> Running<'call> {
+    /// Takes over the call and its arguments.
+    ///
+    /// # Safety
+    /// `call` must be what a loader gives to a [`Trampoline`], must be taken over only once, and the trampoline must not return
+    /// before `'call` ends.
+    pub(crate) unsafe fn take(call: *const Call) -> Running<'call> {
+        // SAFETY: readable by this function's contract.
+        let call = unsafe { &*call };
+        let views: &[View] = match call.args_len {
+            0 => &[], // The pointer may be anything.
+            // SAFETY: the same contract; the loader keeps the list for as long as the trampoline runs.
+            len => unsafe { slice::from_raw_parts(call.args, len as usize) },
+        };
+        Running { call: call.call, returns: call.returns, args: views.iter() }
+    }
+
+    /// How many results are wanted.
+    pub(crate) fn returns(&self) -> u32 {
+        self.returns
+    }
+
+    /// The next argument's bytes.
+    pub(crate) fn next_arg(&mut self) -> Option<Hold> {
+        self.args.next().map(|view| Hold::new(*view))
+    }
+
+    /// Delivers the result.
+    pub(crate) fn succeed(self, draft: Draft, refs: &[Handle]) {
+        if let Ok(table) = table() {
+            let refs = ids_of(refs);
+            // SAFETY: the call is running (this value ends here), its result 0 has not been delivered, the draft is given
+            // away once, and `refs` is readable during the call.
+            unsafe { (table.result)(self.call, 0, draft.into_token(), refs.as_ptr(), refs.len() as u64) };
+        }
+    }
+
+    /// Delivers the failure.
+    pub(crate) fn fail(self, cause: &Cause) {
+        let bytes = postcard::to_stdvec(cause).unwrap_or_default();
+        if let Ok(table) = table() {
+            // SAFETY: the call is running (this value ends here) and `bytes` is readable during the call.
+            unsafe { (table.fail)(self.call, bytes_of(&bytes)) };
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        while let Some(arg) = self.next_arg() {
+            drop(arg);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loader_of_another_version_is_refused_before_anything_else_is_read() {
+        let (ours, theirs) = (ABI_VERSION, ABI_VERSION + 1);
+        for versions in [[theirs, ours], [ours, theirs], [theirs, theirs]] {
+            let [table, tenant] = &versions;
+            let (table, tenant) = (std::ptr::from_ref(table).cast(), std::ptr::from_ref(tenant).cast());
+            // SAFETY: both point to a version, and it is not this one, which is all that may then be read.
+            assert!(unsafe { mobula_attach(table, tenant) }.is_null());
+        }
+        // SAFETY: null is allowed.
+        assert!(unsafe { mobula_attach(null(), null()) }.is_null());
+    }
+
+    #[test]
+    fn arguments_that_a_task_does_not_take_are_closed() {
+        crate::inline::attach();
+        let views: [View; 3] = std::array::from_fn(|_| {
+            let object = Handle::adopt(Draft::create(8).unwrap().seal(&[]).unwrap());
+            let hold = std::mem::ManuallyDrop::new(Hold::open(object.id()).unwrap().expect("it is ready"));
+            View { ptr: hold.ptr.as_ptr(), len: hold.len as u64, hold: hold.hold }
+        });
+        let call = Call { call: u64::MAX, args: views.as_ptr(), args_len: 3, returns: 1, reserved: 0 };
+        // SAFETY: `call` and the views that it points to live to the end of this function, and nobody else closes them.
+        let mut running = unsafe { Running::take(&call) };
+        let taken = running.next_arg();
+        running.fail(&Cause::Exit { code: 1 });
+        assert_eq!(views.map(|view| crate::inline::unready::is_open(view.hold)), [true, false, false]);
+        drop(taken);
+        assert!(!crate::inline::unready::is_open(views[0].hold));
+    }
+}
