@@ -8,7 +8,7 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    mobula_session::wrapper::run_if_asked();
+    mobula_session::rustc_wrapper::run_if_asked();
     mobula_session::analyst::run_if_asked(cli::EMBEDDED_CRATE);
     mobula::worker::role_from_env();
     cli::cell_host::run_if_asked();

@@ -111,7 +111,7 @@ impl Drop for Interrupts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::fake_evaluator::Fake;
     use crate::show::render::tests::on_paper;
     use signal_hook::low_level::raise;
     use std::time::Duration;

@@ -12,15 +12,18 @@
 mod ask;
 mod commands;
 #[cfg(test)]
-mod fake;
+mod fake_evaluator;
+mod input;
 mod interrupts;
+mod lex;
 mod prompt;
 mod runner;
 pub mod script;
 mod show;
 
 pub use prompt::history::HistoryChoice;
-pub use prompt::repl::{self, ReplError, ReplOptions};
+pub use prompt::lines::ReplError;
+pub use prompt::repl::{self, ReplOptions};
 pub use script::notebook::NotebookError;
 pub use script::pipe::PipeError;
 pub use show::colour::ColorChoice;

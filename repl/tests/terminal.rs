@@ -3,11 +3,11 @@
 //! The terminal is made by `script` of util-linux. It runs this test binary again, which then is the REPL
 //! ([`the_repl_itself`]); a test types into one end and reads the screen at the other.
 
-#[path = "../src/fake.rs"]
+#[path = "../src/fake_evaluator.rs"]
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
-mod fake;
+mod fake_evaluator;
 
-use fake::Fake;
+use fake_evaluator::Fake;
 use mobula_repl::{ColorChoice, HistoryChoice, ReplOptions, repl};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;

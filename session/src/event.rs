@@ -1,7 +1,7 @@
 //! What a session tells a front end, and what a front end asks of it: plain data, no behaviour.
 
 pub use crate::bundle::{Bundle, kept_bytes};
-pub use crate::reports::rendered::Rendered;
+pub use crate::rendered::Rendered;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The session as front ends see it: a handle to the evaluator's thread.
 
 use crate::analyst::analysis::{Analysis, Known};
-use crate::base::running::Running;
+use crate::base::compiler_process::Running;
 use crate::cells::{self, Direct};
 use crate::evaluator::Evaluator;
 use crate::evcxr::engine::Evcxr;
@@ -9,57 +9,15 @@ use crate::event::{Bundle, CellId, Completions, Event, InputReader, Outcome};
 use crate::host::Host;
 use crate::link::Link;
 use crate::outlet::Outlet;
+use crate::parts::Parts;
 use crate::reports::report;
 use crate::reports::sources::{Found, Sources};
+use crate::settings::{Engine, Settings};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-
-/// How a session is made.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// How long an interrupt waits for the cell to stop by itself before its process is ended. Default: 1 s.
-    pub interrupt_grace: Option<Duration>,
-    /// Who evaluates the cells.
-    pub engine: Engine,
-    /// What paths in cells are relative to: those of `:dep`, `include_str!`, `mod`. Default: the working folder.
-    pub folder: Option<PathBuf>,
-    /// What `std::env::args()` gives in cells, beginning with the program's name. Default: the name of this program.
-    pub arguments: Vec<OsString>,
-}
-
-impl Settings {
-    pub(crate) fn folder(&self) -> PathBuf {
-        let folder = self.folder.clone().unwrap_or_default();
-        std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { &folder }).unwrap_or(folder)
-    }
-}
-
-/// Who evaluates the cells. The same cells have the same results with both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Engine {
-    /// One call of the compiler for each cell.
-    #[default]
-    Direct,
-    /// evcxr.
-    Evcxr,
-}
-
-/// What a session is made of, besides its evaluator. A clone has the same parts.
-#[derive(Clone)]
-pub struct Parts {
-    pub settings: Settings,
-    pub host: Arc<dyn Host>,
-    pub link: Arc<Link>,
-    pub sources: Arc<Sources>,
-    pub outlet: Arc<dyn Outlet>,
-    pub running: Running,
-    pub known: Known,
-    pub analysis: Analysis,
-}
 
 /// An evaluator, ready or not.
 enum Backend {

@@ -53,7 +53,7 @@ pub fn with_session(
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if let Some(error) = error.downcast_ref::<mobula_repl::repl::ReplError>() {
+    if let Some(error) = error.downcast_ref::<mobula_repl::ReplError>() {
         error.exit_code()
     } else if let Some(error) = error.downcast_ref::<mobula_repl::script::ScriptError>() {
         error.exit_code()

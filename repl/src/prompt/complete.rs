@@ -94,7 +94,7 @@ fn offer(items: Vec<Completion>) -> Vec<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::fake_evaluator::Fake;
 
     fn codes((start, candidates): (usize, Vec<Candidate>)) -> (usize, Vec<String>) {
         (start, candidates.into_iter().map(|candidate| candidate.code).collect())

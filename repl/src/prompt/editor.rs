@@ -7,7 +7,7 @@
 use crate::prompt::complete::{BEFORE_KIND, Candidate, Completer};
 use crate::prompt::highlight;
 use crate::prompt::history::{self, ENTRIES_MAX};
-use crate::prompt::repl::{Lines, Read, ReplError};
+use crate::prompt::lines::{Lines, Read, ReplError};
 use crate::show::colour::{BOLD, DIM, GREEN, RESET};
 use mobula_session::{Completeness, Evaluator, completeness};
 use rustyline::completion::Candidate as Offered;

@@ -1,7 +1,7 @@
 //! Colours for what is being typed, and the bracket that belongs to the one at the cursor.
 
-use crate::prompt::input;
-use crate::prompt::lex::{Kind, Token, tokens};
+use crate::input;
+use crate::lex::{Kind, Token, tokens};
 use crate::show::colour::{BLUE, CYAN, DIM, GREEN, MAGENTA, MATCHED, RED, RESET, YELLOW};
 
 /// `text` with colours. `cursor` is the byte at which it stands, or `None` when the line is finished.

@@ -4,7 +4,5 @@ pub(crate) mod complete;
 pub(crate) mod editor;
 pub(crate) mod highlight;
 pub mod history;
-pub(crate) mod input;
-pub(crate) mod lex;
-pub(crate) mod pager;
+pub mod lines;
 pub mod repl;

@@ -1,18 +1,18 @@
 //! The loop at the prompt: read, run, show, again.
 
+use crate::Ending;
 use crate::ask;
 use crate::commands::{self, Command};
+use crate::input;
 use crate::interrupts::{Idle, Interrupts};
 use crate::prompt::editor::Editor;
 use crate::prompt::history::{self, HistoryChoice};
-use crate::prompt::input;
+use crate::prompt::lines::{Lines, Read, ReplError};
 use crate::runner::{Readiness, Runner};
-use crate::script::pipe::{self, PipeError};
+use crate::script::pipe;
 use crate::show::colour::ColorChoice;
 use crate::show::render::Screen;
-use crate::{Ending, env_broken};
 use mobula_session::{Evaluator, Sink};
-use rustyline::error::ReadlineError;
 use std::io::{self, IsTerminal};
 
 /// How a REPL is started.
@@ -24,54 +24,6 @@ pub struct ReplOptions {
     pub history: HistoryChoice,
     /// Whether cells that do not come from a terminal go on after one that fails.
     pub keep_going: bool,
-}
-
-/// Why a REPL ended before the person, or the input, did.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplError {
-    /// Ctrl-C could not be taken over.
-    #[error("the interrupt signal could not be handled")]
-    Signal(#[source] io::Error),
-    /// The terminal failed.
-    #[error("the terminal could not be used")]
-    Terminal(#[from] ReadlineError),
-    /// Cells were read from something that is no terminal, and that failed.
-    #[error(transparent)]
-    Input(#[from] PipeError),
-}
-
-impl ReplError {
-    /// The exit code for it: 1 for an input that cannot be run, 3 for an environment that is broken.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            ReplError::Input(error) => error.exit_code(),
-            ReplError::Signal(_) | ReplError::Terminal(_) => env_broken(),
-        }
-    }
-}
-
-/// One answer of the line editor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
-    /// A cell or a command.
-    Text(String),
-    /// Ctrl-C: the line is dropped.
-    Interrupted,
-    /// Ctrl-D.
-    End,
-}
-
-/// Where cells come from while a person is there.
-pub(crate) trait Lines {
-    fn read(&mut self, prompt: &str) -> Result<Read, ReplError>;
-    /// Keeps an entry.
-    ///
-    /// # Errors
-    /// A sentence, once, when entries can no longer be written down.
-    fn remember(&mut self, text: &str) -> Result<(), String>;
-    fn history(&self) -> Vec<String>;
-    fn clear_screen(&mut self);
 }
 
 /// Runs a REPL until the person leaves, or cells from standard input when that is not a terminal.
@@ -166,7 +118,7 @@ fn run_when_ready<E: Evaluator + Clone>(runner: &Runner<E>, code: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::fake_evaluator::Fake;
     use crate::show::render::tests::{Paper, on_paper};
 
     /// Types what a test tells it to, and Ctrl-D in the end.

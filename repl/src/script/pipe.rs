@@ -12,7 +12,7 @@
 use crate::Ending;
 use crate::commands::{self, Command};
 use crate::env_broken;
-use crate::prompt::input;
+use crate::input;
 use crate::runner::{Readiness, Runner};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use mobula_session::script::is_shebang;
@@ -214,7 +214,7 @@ impl Splitter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::Fake;
+    use crate::fake_evaluator::Fake;
     use crate::show::render::tests::{Paper, on_paper};
     use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Scripts and notebooks run by a fake evaluator: outputs, tags, what is saved.
 
 use super::*;
-use crate::fake::Fake;
+use crate::fake_evaluator::Fake;
 use crate::show::render::tests::{Paper, on_paper};
 use serde_json::{Value, json};
 use std::os::unix::fs::{PermissionsExt, symlink};

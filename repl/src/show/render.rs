@@ -13,9 +13,9 @@
 //!   whoever stopped it needs the lock.
 //! - A line that has not ended is held back at the prompt for [`PARTIAL_LINE_MAX`], because the editor would end it.
 
-use crate::prompt::pager;
 use crate::show::colour::ColorChoice;
-use crate::show::page::{Ink, Look, Page};
+use crate::show::event_text::{Ink, Look, Page};
+use crate::show::pager;
 use mobula_session::{CellError, Event, Sink, Stream};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -13,8 +13,8 @@
 pub(crate) mod analysis;
 mod library;
 pub(crate) mod outline;
+mod queries;
 pub(crate) mod std_names;
-mod typed;
 
 use crate::analyst::outline::is_part_of_name;
 use crate::analyst::std_names::{Maker, StdNames};
@@ -23,12 +23,12 @@ use crate::base::{Template, manifest};
 use crate::event::{Bundle, Completion, Completions};
 use crate::host::EmbeddedFile;
 use crossbeam::channel::{Receiver, RecvTimeoutError, unbounded};
+use queries::Typed;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use typed::Typed;
 
 /// Names its folder to this process, and that it is to be one of these.
 pub const ANALYST_ENV: &str = "MOBULA_ANALYST";

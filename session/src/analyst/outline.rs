@@ -3,8 +3,8 @@
 
 use crate::analyst::Snapshot;
 use crate::analyst::std_names::{Name, StdNames};
-use crate::cells::completeness::tokens;
 use crate::event::{Completion, Completions};
+use crate::tokens::tokens;
 use ra_ap_rustc_lexer::TokenKind;
 
 /// Keywords that a person types at all, in the order of their bytes.

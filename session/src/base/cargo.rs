@@ -1,8 +1,8 @@
 //! Cargo, as it is run here: the manifest of a crate that exists for its dependencies, and a build of it that says how far it is.
 
-use crate::base::running::Running;
+use crate::base::compiler_process::Running;
+use crate::base::rustc_wrapper;
 use crate::base::toolchain::Toolchain;
-use crate::evcxr::wrapper;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ pub fn build(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    wrapper::share_generics(&mut command);
+    rustc_wrapper::share_generics(&mut command);
     let started = running.spawn(&mut command).map_err(|error| format!("cargo could not be run: {error}"))?;
     let mut child = started.ok_or("interrupted")?;
     let lines = child.stdout.take().map(|stdout| std::thread::spawn(move || read_lines(stdout)));

@@ -4,23 +4,24 @@
 //! It is a library of its own, and not part of each cell's, for three reasons: linking a cell takes a third of the time, the statics of
 //! a crate exist once in the process that runs the cells, and so do those of the items that cells share.
 
+mod base_source;
 mod cache;
 mod cargo;
-mod kept;
+pub mod compiler_process;
+mod dep_cache;
+mod link_tree;
 mod linker;
 mod manifest;
 mod project;
-pub mod running;
-mod source;
+pub mod rustc_wrapper;
 mod template;
 pub mod toolchain;
-mod tree;
 
+pub use base_source::{Tokio, tokio};
 pub use cache::cache_dir;
 pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;
 pub use project::Project;
-pub use source::{Tokio, tokio};
 pub use template::{CELL_DEPS, Damage, Template};
 
 use crate::base::toolchain::Toolchain;

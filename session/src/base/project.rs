@@ -1,9 +1,9 @@
 //! Building the library that cells are linked against: a Cargo project with what it is to contain.
 
 use super::Built;
+use super::base_source;
 use super::cargo::{self, Line};
-use super::source;
-use crate::base::running::Running;
+use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,7 +41,7 @@ impl Project {
             cargo::build(&self.dir, &self.target_dir, toolchain, offline, rpath, running, notice)
         };
         let (draws, lines) = match build(true, &[]) {
-            Err(error) if source::is_about_drawings(&error) => (false, build(false, &[])?),
+            Err(error) if base_source::is_about_drawings(&error) => (false, build(false, &[])?),
             built => (true, built?),
         };
         let native = native_dirs(&lines);
@@ -85,7 +85,7 @@ impl Project {
 
     fn write(&self, draws: bool) -> std::io::Result<()> {
         fs::create_dir_all(self.dir.join("src"))?;
-        for (name, text) in source::files(&self.deps, draws) {
+        for (name, text) in base_source::files(&self.deps, draws) {
             fs::write(self.dir.join("src").join(name), text)?;
         }
         fs::write(self.dir.join("Cargo.toml"), cargo::manifest(&self.krate, "dylib", &self.deps))?;

@@ -6,17 +6,17 @@
 //!         /base/…       the library that cells of the direct evaluator are linked against
 //!         /base.json    where that library is, and what it is linked with
 //!         /files.json   checksums of all these
-//!         /added/…      what `:dep` has compiled in some session, for the next that asks for it (`kept.rs`)
+//!         /added/…      what `:dep` has compiled in some session, for the next that asks for it (`dep_cache.rs`)
 //!         /trial        what came of trying this compiler: nothing, or what it does not say
 //! ```
 //!
 //! `cache.rs` says which folder that is. A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
 
 use super::cache::{Cache, Folder, cache_dir};
-use super::kept::Kept;
+use super::dep_cache::Kept;
 use super::manifest::{Manifest, Stamp};
-use super::{Built, Linker, Project, cargo, tree};
-use crate::base::running::Running;
+use super::{Built, Linker, Project, cargo, link_tree};
+use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;
 use crate::host::EmbeddedFile;
 use sha2::{Digest, Sha256};
@@ -205,8 +205,8 @@ impl Template {
         // A session may have compiled again what the seed has; then what it kept belongs together.
         self.kept().link_into(to)?;
         let seed = self.seed().join("target");
-        let mut names = self.seed_files()?.into_keys().filter(|name| !tree::is_own(name));
-        names.try_for_each(|name| tree::place(&name, &seed, to))
+        let mut names = self.seed_files()?.into_keys().filter(|name| !link_tree::is_own(name));
+        names.try_for_each(|name| link_tree::place(&name, &seed, to))
     }
 
     /// Keeps what Cargo has compiled in a session, so that the next one need not. What is not kept is compiled again, so nothing is

@@ -205,7 +205,7 @@ fn frame(out: &mut &mut [u8], comma: &str, address: usize) -> Option<bool> {
         let found = found.assume_init();
         (CStr::from_ptr(found.dli_fname), found.dli_fbase as usize)
     };
-    let Some(name) = name.to_str().ok().filter(|name| crate::cellhost::frames::is_of_a_cell(name)) else {
+    let Some(name) = name.to_str().ok().filter(|name| crate::reports::frames::is_of_a_cell(name)) else {
         return Some(false);
     };
     write!(out, "{comma}[\"{name}\",{}]", address - base).ok()?;

@@ -9,13 +9,12 @@
 //! says so. The module `twin` says what happens when this process dies.
 
 pub(crate) mod crash;
-pub(crate) mod frames;
 pub(crate) mod library;
-mod settle;
+mod relocate;
 mod twin;
 
 use crate::cellhost::library::{Entry, Library, Variables, forget_role};
-use crate::cellhost::settle::Settler;
+use crate::cellhost::relocate::Settler;
 use crate::event::CellId;
 use crate::host::CellRuntime;
 use crate::link::wire::{FromHost, SOCKET_ENV, ToHost, receive, send};

@@ -1,11 +1,12 @@
 //! The lines of a cell that begin with `:`.
 
-use super::book::{Lost, Standing, Variable};
-use super::cut::cut;
+use super::command_names::{COMMANDS, nearest};
 use super::dep::{self, Dep};
+use super::parse::parse_cell;
 use super::plan::Planned;
 use super::program::Program;
-use super::{Clock, Direct, cargo_error, foreign, listing};
+use super::session_state::{Lost, Standing, Variable};
+use super::{Clock, Direct, cargo_error, foreign_commands, items_command};
 use crate::base::{self, Base, Built, Damage, Project};
 use crate::cells::completeness::next_line_between;
 use crate::event::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
@@ -14,25 +15,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-
-/// Name, arguments and meaning of each.
-const COMMANDS: [(&str, &str, &str); 15] = [
-    (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
-    (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
-    (":vars", "", "the variables, with their types and sizes"),
-    (":items", "", "the functions, types and other items, the cells they come from, and what waits"),
-    (":keep", "[on|off]", "whether a cell that is run again keeps the items that it does not have any more"),
-    (":type", "EXPRESSION", "the type of an expression, which is not run"),
-    (":doc", "NAME", "the documentation of a name"),
-    (":warnings", "", "show the compiler's warnings about your code; again, to stop"),
-    (":explain", "[CODE]", "the compiler's explanation of its last error, or of a code"),
-    (":opt", "[LEVEL]", "how cells are optimised: 0 to 3; without a level, as each needs it"),
-    (":memory", "[SIZE]", "how much more memory a cell may take, such as `4 GiB`; without a size, no limit"),
-    (":timing", "", "show after each cell where its time went; again, to stop"),
-    (":checkpoint", "", "what the copies that keep your variables safe have cost"),
-    (":reset", "", "forget all variables, items and imports"),
-    (":help", "", "this list"),
-];
 
 /// The name that the expression of `:type` gets.
 const ASKED: &str = "mobula_asked";
@@ -99,33 +81,6 @@ fn uncommented(line: &str) -> &str {
     let is_comment =
         |at: &usize| line[..*at].matches('"').count().is_multiple_of(2) && line[..*at].ends_with([' ', ';']);
     ends.find(is_comment).map_or(line, |at| line[..at].trim_end())
-}
-
-/// Whether there is a command of this name, without its colon.
-pub fn is_known(name: &str) -> bool {
-    COMMANDS.iter().any(|(known, ..)| known[1..] == *name)
-}
-
-/// The word that is spelled most alike.
-pub fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    let most = (word.chars().count() / 3).max(1);
-    among.map(|other| (distance(&word, other), other)).filter(|(away, _)| *away <= most).min().map(|(_, other)| other)
-}
-
-/// How many letters have to be changed, put in or taken away.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.iter().enumerate() {
-            let change = before + usize::from(a != *b);
-            before = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(before + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// The commands that could stand at byte `cursor`; `None` where none can.
@@ -237,7 +192,7 @@ impl Direct {
         match (name, argument) {
             (":vars", "") => self.show_variables(cell, input),
             (":items", "") => {
-                self.say(cell, &listing::items(&self.book.program));
+                self.say(cell, &items_command::items(&self.state.program));
                 Ok(())
             }
             (":keep", word @ ("" | "on" | "off")) => {
@@ -293,7 +248,7 @@ impl Direct {
                 Ok(())
             }
             (":show", _) => {
-                self.say(cell, &listing::items(&self.book.program));
+                self.say(cell, &items_command::items(&self.state.program));
                 Ok(())
             }
             (":last_compile_dir", _) => {
@@ -305,19 +260,21 @@ impl Direct {
                 Ok(())
             }
             (":env", assignment) => self.set_variable_of_environment(cell, assignment, input),
-            (name, _) => match (COMMANDS.iter().find(|(known, ..)| *known == name), foreign::passed_over(name)) {
-                (Some((name, "", _)), _) => Err(mistake(&format!("`{name}` takes no argument"))),
-                (Some((name, arguments, _)), _) => Err(mistake(&format!("write `{name} {arguments}`"))),
-                (None, Some(word)) => {
-                    self.remark(cell, &word);
-                    Ok(())
+            (name, _) => {
+                match (COMMANDS.iter().find(|(known, ..)| *known == name), foreign_commands::passed_over(name)) {
+                    (Some((name, "", _)), _) => Err(mistake(&format!("`{name}` takes no argument"))),
+                    (Some((name, arguments, _)), _) => Err(mistake(&format!("write `{name} {arguments}`"))),
+                    (None, Some(word)) => {
+                        self.remark(cell, &word);
+                        Ok(())
+                    }
+                    (None, None) => {
+                        let near = nearest(name, COMMANDS.iter().map(|(known, ..)| *known));
+                        let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                        Err(mistake(&format!("there is no command `{name}`{hint}; `:help` lists them")))
+                    }
                 }
-                (None, None) => {
-                    let near = nearest(name, COMMANDS.iter().map(|(known, ..)| *known));
-                    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                    Err(mistake(&format!("there is no command `{name}`{hint}; `:help` lists them")))
-                }
-            },
+            }
         }
     }
 
@@ -362,11 +319,12 @@ impl Direct {
 
     /// Prints the variables. Only where they are is known how large they are, so this is a cell like any other.
     fn show_variables(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
-        if self.book.named().next().is_none() {
+        if self.state.named().next().is_none() {
             self.say(cell, "there are no variables");
             return Ok(());
         }
-        let rows: String = self.book.named().map(|(name, variable)| row(name, variable, &self.book.program)).collect();
+        let rows: String =
+            self.state.named().map(|(name, variable)| row(name, variable, &self.state.program)).collect();
         let code = format!(
             "{{ use ::mobula::__private::sizes::{{Owning as _, Plain as _, Weighed, print_variables}}; print_variables(&[{rows}]) }};"
         );
@@ -381,14 +339,14 @@ impl Direct {
             return Err(mistake("write `:type EXPRESSION`"));
         }
         let code = format!("let {ASKED} = {};", expression.trim_end_matches(';'));
-        let mut cut = cut(&code).ok_or_else(|| mistake(&format!("`{expression}` is not an expression")))?;
-        self.book.resolve(&mut cut);
-        let mut planned = Planned::new(&cut, &self.book.variables);
+        let mut parsed = parse_cell(&code).ok_or_else(|| mistake(&format!("`{expression}` is not an expression")))?;
+        self.state.resolve(&mut parsed);
+        let mut planned = Planned::new(&parsed, &self.state.variables);
         planned.plan.puts.clear();
         let library = self.folders.libraries.join("asked.so");
         self.sources.add_cell(cell, &code);
-        self.compile_cell(&self.book, cell, &code, &cut, &mut planned, &library)?;
-        let ty = planned.type_of(ASKED).map_or_else(|| "unknown".into(), |ty| brief(&self.book.program.spoken(ty)));
+        self.compile_cell(&self.state, cell, &code, &parsed, &mut planned, &library)?;
+        let ty = planned.type_of(ASKED).map_or_else(|| "unknown".into(), |ty| brief(&self.state.program.spoken(ty)));
         self.say(cell, &ty);
         Ok(())
     }
@@ -457,7 +415,7 @@ impl Direct {
 
     fn forget_everything(&mut self) -> Result<(), CellError> {
         // Numbers go on: libraries of the old ones are still open.
-        self.book = self.book.emptied();
+        self.state = self.state.emptied();
         self.guard = None;
         self.child = self.start_child()?;
         Ok(())
@@ -494,7 +452,7 @@ impl Direct {
         self.rebuild(cell, deps, input)?;
         self.stamps = stamps;
         // What is in memory has the layout of before.
-        for name in self.book.lose_values_of(&edited, cell) {
+        for name in self.state.lose_values_of(&edited, cell) {
             self.remark(cell, &format!("`{name}` is gone: its crate was built anew, and its type is another one now"));
         }
         Ok(())
@@ -581,10 +539,10 @@ impl Direct {
 
     /// Runs a cell of nothing with the base that is there now: a library that is not found is to be met here, not by every later cell.
     fn check_that_it_loads(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
-        let book = std::mem::take(&mut self.book);
-        self.book = book.emptied();
+        let state = std::mem::take(&mut self.state);
+        self.state = state.emptied();
         let result = self.evaluate(cell, "();", &mut Clock::default());
-        self.book = book;
+        self.state = state;
         self.link.begin(cell, input.cloned());
         result.map_err(|error| {
             if let Some(damage) = self.template.damage() {
@@ -610,8 +568,8 @@ impl Direct {
 
     /// All items of the session, compiled together for another base. What does not compile with it waits.
     fn recompile_items(&mut self, cell: CellId) -> Result<(), CellError> {
-        let changed = self.compile_change(self.book.program.anew(), cell)?;
-        self.book.take(&changed, cell);
+        let changed = self.compile_change(self.state.program.anew(), cell)?;
+        self.state.take(&changed, cell);
         self.tell(cell, &changed);
         Ok(())
     }

@@ -10,7 +10,8 @@
 
 use crate::cells;
 use crate::event::Completeness;
-use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
+use crate::tokens::tokens;
+use ra_ap_rustc_lexer::{LiteralKind, TokenKind};
 
 /// What the lines of an expression that goes on are indented by.
 const INDENT: &str = "    ";
@@ -50,16 +51,6 @@ pub fn completeness(code: &str) -> Completeness {
 pub fn could_go_on(code: &str) -> bool {
     let (code, _) = cells::without_commands(code);
     matches!(cells::grammar(&code), cells::Grammar::Whole { is_open: true })
-}
-
-/// The compiler's tokens, each with its text.
-pub(crate) fn tokens(code: &str) -> impl Iterator<Item = (TokenKind, &str)> {
-    let mut rest = code;
-    tokenize(code, FrontmatterAllowed::No).map(move |token| {
-        let (text, after) = rest.split_at(token.len as usize);
-        rest = after;
-        (token.kind, text)
-    })
 }
 
 /// The brackets of a text.

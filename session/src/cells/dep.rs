@@ -247,7 +247,7 @@ fn settled(name: &str, table: Table, folder: &Path) -> Result<Table, String> {
     for (key, value) in table {
         let key = key.replace('_', "-");
         if !KEYS.contains(&key.as_str()) {
-            let near = super::commands::nearest(&key, KEYS.iter().copied());
+            let near = super::command_names::nearest(&key, KEYS.iter().copied());
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             return Err(format!("`{key}` is nothing that can be said of `{name}`{hint}"));
         }

@@ -4,9 +4,9 @@
 //! after it has inferred both. So the one compilation that makes the cell's library also names the types of its variables, as it would
 //! write them itself.
 
-use super::edited::{Edited, Glue};
 use crate::event::CellId;
 use crate::reports::report::{Finding, Mark};
+use crate::reports::source_map::{Edited, Glue};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::ops::Range;

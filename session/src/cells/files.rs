@@ -8,8 +8,8 @@
 //!
 //! The number is the file's content. An item that is run again unchanged is not compiled again, and this makes it changed.
 
-use super::cut::Cut;
-use super::item::Edit;
+use super::edit::Edit;
+use super::parse::ParsedCell;
 use super::rewrite::Rewrite;
 use proc_macro2::{TokenStream, TokenTree};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -29,18 +29,22 @@ struct Fix {
 }
 
 /// Writes whole paths into a cell that has been cut.
-pub fn resolve(cut: &mut Cut, code: &str, folder: &Path) {
+pub fn resolve(parsed: &mut ParsedCell, code: &str, folder: &Path) {
     if !code.contains("include") && !code.contains("mod ") {
         return;
     }
     for fix in fixes(code, folder) {
-        match cut.items.iter_mut().find(|part| part.range.start <= fix.range.start && fix.range.end <= part.range.end) {
+        match parsed
+            .items
+            .iter_mut()
+            .find(|part| part.range.start <= fix.range.start && fix.range.end <= part.range.end)
+        {
             Some(part) => {
                 let at = part.edits.iter().position(|edit| edit.range.start >= fix.range.start);
                 let edit = Edit { range: fix.range, text: fix.text.into() };
                 part.edits.insert(at.unwrap_or(part.edits.len()), edit);
             }
-            None => cut.rewrites.push(Rewrite { range: fix.range, text: fix.text, closes: false }),
+            None => parsed.rewrites.push(Rewrite { range: fix.range, text: fix.text, closes: false }),
         }
     }
 }
@@ -151,17 +155,17 @@ impl<'ast> Visit<'ast> for Modules<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cut::cut;
+    use super::super::parse::parse_cell;
     use super::*;
 
     /// The code with whole paths and without the numbers.
     fn resolved(code: &str, folder: &Path) -> String {
-        let mut cut = cut(code).unwrap();
-        resolve(&mut cut, code, folder);
+        let mut parsed = parse_cell(code).unwrap();
+        resolve(&mut parsed, code, folder);
         let of_items =
-            cut.items.iter().flat_map(|part| &part.edits).map(|edit| (edit.range.clone(), edit.text.to_string()));
+            parsed.items.iter().flat_map(|part| &part.edits).map(|edit| (edit.range.clone(), edit.text.to_string()));
         let mut all: Vec<_> = of_items.collect();
-        all.extend(cut.rewrites.iter().map(|rewrite| (rewrite.range.clone(), rewrite.text.clone())));
+        all.extend(parsed.rewrites.iter().map(|rewrite| (rewrite.range.clone(), rewrite.text.clone())));
         all.sort_by_key(|(range, _)| range.start);
         let mut text = code.to_owned();
         all.iter().rev().for_each(|(range, new)| text.replace_range(range.clone(), new));
@@ -190,9 +194,9 @@ mod tests {
         let texts = |content: &str| {
             std::fs::write(dir.path().join("util.rs"), content).unwrap();
             let code = "mod util;";
-            let mut cut = cut(code).unwrap();
-            resolve(&mut cut, code, dir.path());
-            cut.items[0].edits[0].text.to_string()
+            let mut parsed = parse_cell(code).unwrap();
+            resolve(&mut parsed, code, dir.path());
+            parsed.items[0].edits[0].text.to_string()
         };
         assert_eq!(texts("one"), texts("one"));
         assert_ne!(texts("one"), texts("two"));

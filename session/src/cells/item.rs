@@ -9,26 +9,17 @@
 //! A *key* says which item of the session it is: of two items with the same key, the newer supersedes the older. The items of an inherent
 //! `impl`, of an `extern` block and of `thread_local!` have keys of their own, so that one can be superseded and the rest stay.
 
-use super::item_macro;
-use super::names::{mentioned, plain};
+use super::edit::Edit;
+use super::macro_visibility::publish_rules;
+use super::mentions::{mentioned, plain};
 use super::rewrite;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{Fields, GenericParam, Generics, ImplItem, Item, Visibility};
-
-/// What is put in at a place, or in the place of a stretch, of the code.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Edit {
-    /// The stretch; empty where something is only put in.
-    pub range: Range<usize>,
-    /// What.
-    pub text: Cow<'static, str>,
-}
 
 /// What an item's name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -281,7 +272,7 @@ fn described(item: &Item, part: &mut Part) {
                 part.edits.push(Edit { range: start..start, text: "#[macro_export] ".into() });
             }
             part.is_macro = true;
-            part.makes_items = item_macro::publish_rules(item.mac.tokens.clone(), &mut part.edits);
+            part.makes_items = publish_rules(item.mac.tokens.clone(), &mut part.edits);
             (Space::Macro, name)
         }
         Item::Impl(item) => return described_impl(item, part),
@@ -589,17 +580,17 @@ fn last_word(path: &syn::Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cut::cut;
+    use super::super::parse::parse_cell;
     use super::*;
 
     fn item(code: &str) -> Part {
-        cut(code).unwrap().items.remove(0)
+        parse_cell(code).unwrap().items.remove(0)
     }
 
     /// The items as later cells see them.
     fn shown_items(code: &str) -> String {
-        let cut = cut(code).unwrap();
-        let mut edits: Vec<Edit> = cut.items.iter().flat_map(|item| item.edits.clone()).collect();
+        let parsed = parse_cell(code).unwrap();
+        let mut edits: Vec<Edit> = parsed.items.iter().flat_map(|item| item.edits.clone()).collect();
         edits.sort_by_key(|edit| edit.range.start);
         let mut text = code.to_owned();
         edits.iter().rev().for_each(|edit| text.replace_range(edit.range.clone(), &edit.text));

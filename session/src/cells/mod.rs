@@ -23,72 +23,75 @@
 //! files          files that a cell includes        dep, foreign    crates; commands of other programs
 //! ```
 
-mod book;
 mod cargo_error;
-mod child;
+mod codegen;
+mod command_names;
 mod commands;
+mod compiler_check;
 pub mod completeness;
-mod cut;
 mod dep;
 mod diagnosis;
-pub mod edited;
-mod fate;
+mod edit;
 mod files;
-mod foreign;
-pub mod gathered;
-mod guard;
+mod foreign_commands;
+mod host_process;
 mod item;
 mod item_macro;
-mod last;
-mod listing;
-mod names;
+mod items_command;
+mod last_value;
+mod last_value_kept;
+pub mod line_input;
+mod macro_visibility;
+mod mentions;
+mod missing_twin;
+mod parse;
 mod plan;
 mod program;
 mod rewrite;
 mod rustc;
 pub mod script;
-mod trial;
-mod waiting;
-mod write;
+mod session_state;
+mod set_aside;
 
 use crate::analyst::Snapshot;
 use crate::analyst::analysis::{Analysis, Known};
-use crate::base::running::Running;
+use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;
 use crate::base::{self, Base, Template, Tokio};
 use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Stream};
 use crate::host::Host;
 use crate::link::Link;
-use crate::link::record::Death;
 use crate::outlet::Outlet;
+use crate::parts::Parts;
+use crate::reports::outcome;
+use crate::reports::record::Death;
 use crate::reports::report::{self, Finding};
+use crate::reports::source_map::Glue;
 use crate::reports::sources::Sources;
-use crate::reports::verdict;
-use crate::session::Parts;
-use book::{Book, Standing};
-use child::Child;
+use codegen::{Memory, Source, Within, Written, file_name};
 use commands::Habits;
 pub use commands::{complete as complete_command, without_commands};
-use cut::{Cut, cut};
-pub use cut::{Grammar, grammar};
 use diagnosis::{Message, Texts};
-use edited::Glue;
-use guard::Guard;
+use host_process::Child;
 use item_macro::Call;
+use missing_twin::Guard;
+pub use parse::{Grammar, grammar};
+use parse::{ParsedCell, parse_cell};
 use plan::Planned;
 use program::{Change, Changed, Definition, Program, Stage};
 use rustc::{Compiled, Job, Kind, compile, entry, expand};
+use session_state::{SessionState, Standing};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use write::{Memory, Source, Within, Written, file_name};
 
 /// Whether code is a program: it has a `main`, which its own statements do not call.
 pub fn is_program(code: &str) -> bool {
     let (_, code) = commands::apart(code);
-    cut(&code).is_some_and(|cut| cut.has_main && !cut.mentions.contains("main") && cut.shown.is_none())
+    parse_cell(&code)
+        .is_some_and(|parsed| parsed.has_main && !parsed.mentions.contains("main") && parsed.shown.is_none())
 }
 
 /// How often a cell is compiled again because of what became of its variables.
@@ -106,8 +109,8 @@ impl Speed {
         self.asked.as_deref().unwrap_or("3")
     }
 
-    fn of_cell(&self, cut: &Cut) -> &str {
-        self.asked.as_deref().unwrap_or(if cut.is_heavy { "3" } else { "0" })
+    fn of_cell(&self, parsed: &ParsedCell) -> &str {
+        self.asked.as_deref().unwrap_or(if parsed.is_heavy { "3" } else { "0" })
     }
 }
 
@@ -119,7 +122,7 @@ pub struct Direct {
     base: Base,
     folders: Folders,
     child: Child,
-    book: Book,
+    state: SessionState,
     speed: Speed,
     /// The last run of each cell that the front end knows by a name.
     runs: HashMap<String, CellId>,
@@ -187,7 +190,7 @@ enum Unit {
     /// It does not compile; an import of the session's may be what is wrong.
     Refused {
         findings: Vec<Finding>,
-        import: Option<cut::Import>,
+        import: Option<parse::Import>,
     },
 }
 
@@ -211,7 +214,7 @@ fn sources_of(change: &Change) -> Vec<Source> {
 /// A cell that has been compiled and not yet run.
 struct Ready {
     library: Option<PathBuf>,
-    book: Book,
+    state: SessionState,
     planned: Planned,
 }
 
@@ -240,7 +243,7 @@ impl Clock {
 /// Says of what does not compile, because it is meant for another program, what there is here.
 fn explain_habit(error: CellError, code: &str) -> CellError {
     let is_nonsense = matches!(error.name.as_str(), "CompileError" | "E0425" | "E0433" | "E0600");
-    match foreign::instead(code).filter(|_| is_nonsense) {
+    match foreign_commands::instead(code).filter(|_| is_nonsense) {
         Some(hint) => report::plain_error("CommandError", &hint),
         None => error,
     }
@@ -273,7 +276,7 @@ impl Direct {
             base,
             folders,
             child,
-            book: Book::default(),
+            state: SessionState::default(),
             speed: Speed::default(),
             runs: HashMap::new(),
             earlier: None,
@@ -321,8 +324,8 @@ impl Direct {
         clock.add("total", begin.elapsed());
         self.after(cell, &result, &clock);
         self.known.set(Snapshot {
-            items: self.book.items_as_code(),
-            variables: self.book.variables_as_code(),
+            items: self.state.items_as_code(),
+            variables: self.state.variables_as_code(),
             deps: self.deps.clone(),
             lock: (!self.deps.is_empty()).then(|| self.project_lock()),
         });
@@ -350,14 +353,14 @@ impl Direct {
     }
 
     fn evaluate(&mut self, cell: CellId, code: &str, clock: &mut Clock) -> Result<(), CellError> {
-        let mut cut = clock.time("parse", || cut(code));
-        cut.iter_mut().for_each(|cut| files::resolve(cut, code, &self.folder));
-        cut.iter_mut().for_each(|cut| self.book.resolve(cut));
-        if let Some(cut) = &mut cut {
-            clock.time("items", || self.find_item_macros(cell, code, cut));
+        let mut parsed = clock.time("parse", || parse_cell(code));
+        parsed.iter_mut().for_each(|parsed| files::resolve(parsed, code, &self.folder));
+        parsed.iter_mut().for_each(|parsed| self.state.resolve(parsed));
+        if let Some(parsed) = &mut parsed {
+            clock.time("items", || self.find_item_macros(cell, code, parsed));
         }
-        let ready = match &cut {
-            Some(cut) => self.prepare(cell, code, cut, clock),
+        let ready = match &parsed {
+            Some(parsed) => self.prepare(cell, code, parsed, clock),
             None => Err(self.explain_nonsense(cell, code)),
         };
         let ready = match ready {
@@ -367,8 +370,10 @@ impl Direct {
                 return Err(if interrupted { report::not_compiled() } else { error });
             }
         };
-        self.book = ready.book;
-        if cut.as_ref().is_some_and(|cut| cut.has_main && !cut.mentions.contains("main")) && !self.habits.told_main {
+        self.state = ready.state;
+        if parsed.as_ref().is_some_and(|parsed| parsed.has_main && !parsed.mentions.contains("main"))
+            && !self.habits.told_main
+        {
             self.habits.told_main = true;
             self.remark(cell, "`main` is defined; write `main()` to run it");
         }
@@ -378,50 +383,50 @@ impl Direct {
         };
         let lives = self.child.run(&library, &entry(cell), ready.planned.word());
         let record = self.link.end();
-        clock.phases.extend(verdict::phases(&record));
+        clock.phases.extend(outcome::phases(&record));
         if let Err(error) = lives {
             // Nobody is left who has the variables.
-            self.book.variables.clear();
+            self.state.variables.clear();
             self.guard = None;
             self.child = self.start_child()?;
-            return Err(verdict::terminated(&record, &error));
+            return Err(outcome::terminated(&record, &error));
         }
         self.exit = match &record.death {
             Some(Death::Exit(code)) if !record.interrupted => Some(*code),
             _ => None,
         };
-        let result = verdict::judge(cell, &record, &self.sources, &*self.outlet);
+        let result = outcome::judge(cell, &record, &self.sources, &*self.outlet);
         self.go_back();
         if record.lives() {
             self.note_guard(cell, &record);
-            ready.planned.happened(&mut self.book, cell, result.is_ok() && !record.returned);
+            ready.planned.happened(&mut self.state, cell, result.is_ok() && !record.returned);
         }
         result
     }
 
     /// Finds the macro calls that make items. The compiler is only asked about those that look as if they did.
-    fn find_item_macros(&self, cell: CellId, code: &str, cut: &mut Cut) {
-        if cut.calls.is_empty() {
+    fn find_item_macros(&self, cell: CellId, code: &str, parsed: &mut ParsedCell) {
+        if parsed.calls.is_empty() {
             return;
         }
-        let definitions = self.book.program.definitions();
+        let definitions = self.state.program.definitions();
         let makers: HashSet<&str> = definitions
             .iter()
             .map(|known| &known.part)
-            .chain(&cut.items)
+            .chain(&parsed.items)
             .filter(|part| part.makes_items)
             .flat_map(|part| part.names().map(|(_, name)| name))
             .collect();
         let makes = |call: &&Call| call.has_items || call.name.as_deref().is_some_and(|name| makers.contains(name));
-        let calls: Vec<Call> = cut.calls.iter().filter(makes).cloned().collect();
+        let calls: Vec<Call> = parsed.calls.iter().filter(makes).cloned().collect();
         if calls.is_empty() {
             return;
         }
-        let (imports, units) = self.book.program.prelude(&cut.mentions, &HashSet::new(), &BTreeSet::new());
-        let mut text = write::unit(&[], &imports, &units).text;
-        let macros = cut.items.iter().filter(|item| item.is_macro);
+        let (imports, units) = self.state.program.prelude(&parsed.mentions, &HashSet::new(), &BTreeSet::new());
+        let mut text = codegen::unit(&[], &imports, &units).text;
+        let macros = parsed.items.iter().filter(|item| item.is_macro);
         macros.for_each(|item| text.push_str(&(item_macro::edited(code, item) + "\n")));
-        cut.imports.iter().for_each(|import| text.push_str(&format!("{}\n", import.text())));
+        parsed.imports.iter().for_each(|import| text.push_str(&format!("{}\n", import.text())));
         let module = |at: usize| format!("mobula_expanded_{at}");
         for (at, call) in calls.iter().enumerate() {
             text.push_str(&format!("mod {} {{ use super::*; {} }}\n", module(at), call.text(code)));
@@ -445,18 +450,24 @@ impl Direct {
             let text = std::fs::read_to_string(&expanded).unwrap_or_default();
             for (at, call) in calls.iter().enumerate() {
                 if let Some(part) = call.part(item_macro::items_in(&text, &module(at))) {
-                    cut.add_item_of_call(part);
+                    parsed.add_item_of_call(part);
                 }
             }
         }
     }
 
     /// Compiles what there is to compile.
-    fn prepare(&mut self, cell: CellId, code: &str, cut: &Cut, clock: &mut Clock) -> Result<Ready, CellError> {
-        let mut book = self.book.clone();
+    fn prepare(
+        &mut self,
+        cell: CellId,
+        code: &str,
+        parsed: &ParsedCell,
+        clock: &mut Clock,
+    ) -> Result<Ready, CellError> {
+        let mut state = self.state.clone();
         let mut changed = None;
-        if !cut.items.is_empty() || !cut.imports.is_empty() || self.earlier.is_some() {
-            let change = book.program.change(cell, code, &cut.items, &cut.imports, self.earlier);
+        if !parsed.items.is_empty() || !parsed.imports.is_empty() || self.earlier.is_some() {
+            let change = state.program.change(cell, code, &parsed.items, &parsed.imports, self.earlier);
             let begin = Instant::now();
             let is_empty = change.is_empty();
             let done = self.compile_change(change, cell)?;
@@ -464,13 +475,13 @@ impl Direct {
                 clock.add("items", begin.elapsed());
             }
             // What the statements do with a variable that the cell's items have taken the name of is theirs.
-            book.take(&done, cell);
+            state.take(&done, cell);
             changed = Some(done);
         }
-        let mut planned = Planned::new(cut, &book.variables);
-        let library = if cut.runs {
+        let mut planned = Planned::new(parsed, &state.variables);
+        let library = if parsed.runs {
             let library = self.folders.unused(cell);
-            clock.time("compile", || self.compile_cell(&book, cell, code, cut, &mut planned, &library))?;
+            clock.time("compile", || self.compile_cell(&state, cell, code, parsed, &mut planned, &library))?;
             Some(library)
         } else {
             None
@@ -478,7 +489,7 @@ impl Direct {
         if let Some(changed) = changed {
             self.tell(cell, &changed);
         }
-        Ok(Ready { library, book, planned })
+        Ok(Ready { library, state, planned })
     }
 
     /// Compiles what a change has to compile. Older items that do not fit wait.
@@ -505,7 +516,9 @@ impl Direct {
         let named = |known: &Arc<Definition>| format!("`{}` of cell {}", known.title(), known.cell);
         if !changed.waits.is_empty() {
             let why = |known: &Arc<Definition>| match &known.stage {
-                Stage::Waits(finding, _) => format!("{}: {}", named(known), self.book.program.spoken(&finding.message)),
+                Stage::Waits(finding, _) => {
+                    format!("{}: {}", named(known), self.state.program.spoken(&finding.message))
+                }
                 Stage::Compiled(_) => named(known),
             };
             let (count, verb) = match changed.waits.len() {
@@ -538,13 +551,13 @@ impl Direct {
             |error: std::io::Error| report::plain_error("SessionError", &format!("the session's folder: {error}"));
         std::fs::create_dir_all(dir.join("macros")).map_err(unwritable)?;
         for source in &sources {
-            let text = write::items(source);
+            let text = codegen::items(source);
             std::fs::write(dir.join(source.file()), &text.text).map_err(unwritable)?;
             texts.insert(source.file(), text);
         }
         let krate = program::krate(number);
         let root = format!("{krate}.rs");
-        let text = write::unit(&sources, &imports, &units);
+        let text = codegen::unit(&sources, &imports, &units);
         std::fs::write(dir.join(&root), &text.text).map_err(unwritable)?;
         texts.insert(root.clone(), text);
         let mut job = Job {
@@ -560,7 +573,7 @@ impl Direct {
             brief: true,
         };
         let mut compiled = self.compile(&job)?;
-        if !compiled.is_well && waiting::meets_itself(&compiled) {
+        if !compiled.is_well && set_aside::meets_itself(&compiled) {
             job.brief = false;
             compiled = self.compile(&job)?;
         }
@@ -570,9 +583,9 @@ impl Direct {
                 Glue::Import(number) => imports[*number].import.clone(),
                 _ => None,
             });
-            let own = cut(&self.sources.code(cell)).unwrap_or_default();
+            let own = parse_cell(&self.sources.code(cell)).unwrap_or_default();
             let is_variable = |name: &str| {
-                self.book.variables.contains_key(name) || own.bindings.iter().any(|binding| binding.name == name)
+                self.state.variables.contains_key(name) || own.bindings.iter().any(|binding| binding.name == name)
             };
             let captured = |finding: &mut Finding| plan::explain_captured(finding, is_variable);
             let findings = self.findings(&compiled, &texts, &change.program, captured);
@@ -589,15 +602,15 @@ impl Direct {
 
     fn compile_cell(
         &self,
-        book: &Book,
+        state: &SessionState,
         cell: CellId,
         code: &str,
-        cut: &Cut,
+        parsed: &ParsedCell,
         planned: &mut Planned,
         library: &Path,
     ) -> Result<(), CellError> {
         // What the cell itself imports is among it: a later `use` of the cell's may begin with an earlier one's name.
-        let (imports, mut units) = book.prelude(&cut.mentions, &HashSet::new());
+        let (imports, mut units) = state.prelude(&parsed.mentions, &HashSet::new());
         for variable in planned.plan.takes.values().chain(planned.plan.empty.values()) {
             units.extend(program::units_in(&variable.ty));
             if let Standing::Function(path) = &variable.standing {
@@ -614,13 +627,13 @@ impl Direct {
             library,
             units: &units,
             units_dir: &self.folders.units,
-            opt_level: self.speed.of_cell(cut),
+            opt_level: self.speed.of_cell(parsed),
             warns: self.habits.warnings,
             brief: false,
         };
         for _ in 0..ROUNDS_MAX {
             let within = self.within(planned.plan.awaits);
-            let text = write::cell(cell, code, cut, &imports, &planned.plan, &within);
+            let text = codegen::cell(cell, code, parsed, &imports, &planned.plan, &within);
             std::fs::write(self.folders.run.join(&source), &text.text)
                 .map_err(|error| report::plain_error("SessionError", &format!("the session's folder: {error}")))?;
             let texts = Texts::from([(source.clone(), text)]);
@@ -633,13 +646,14 @@ impl Direct {
             }
             // Types are told before borrows are looked at, also of a cell that is refused.
             planned.learn(&compiled.messages, &texts);
-            if planned.mend(&compiled.messages, &texts, cut, cell) {
+            if planned.mend(&compiled.messages, &texts, parsed, cell) {
                 continue;
             }
             // Once more, for the words that a person reads.
             job.brief = true;
-            let compiled = Some(self.compile(&job)?).filter(|brief| !waiting::meets_itself(brief)).unwrap_or(compiled);
-            return Err(self.explain(cell, &compiled, &texts, book));
+            let compiled =
+                Some(self.compile(&job)?).filter(|brief| !set_aside::meets_itself(brief)).unwrap_or(compiled);
+            return Err(self.explain(cell, &compiled, &texts, state));
         }
         Err(report::plain_error("SessionError", "what becomes of this cell's variables could not be found out"))
     }
@@ -680,9 +694,9 @@ impl Direct {
     }
 
     /// The errors of a compilation, in words.
-    fn explain(&self, cell: CellId, compiled: &Compiled, texts: &Texts, book: &Book) -> CellError {
-        let lost = |finding: &mut Finding| plan::explain_lost(finding, &book.variables);
-        let findings = self.findings(compiled, texts, &book.program, lost);
+    fn explain(&self, cell: CellId, compiled: &Compiled, texts: &Texts, state: &SessionState) -> CellError {
+        let lost = |finding: &mut Finding| plan::explain_lost(finding, &state.variables);
+        let findings = self.findings(compiled, texts, &state.program, lost);
         if findings.is_empty() {
             return self.failed(compiled);
         }
@@ -715,20 +729,20 @@ impl Direct {
             findings.retain(|finding| !finding.marks.is_empty() || finding.message.contains("the above error"));
         }
         for finding in &mut findings {
-            waiting::explain(finding, program);
+            set_aside::explain(finding, program);
             variables(finding);
             diagnosis::explain_semicolon(finding);
             diagnosis::explain_closure(finding);
             diagnosis::explain_crate(finding);
-            last::rename(finding);
+            last_value::rename(finding);
         }
         findings
     }
 
     /// The compiler's own words about what is not Rust.
     fn explain_nonsense(&self, cell: CellId, code: &str) -> CellError {
-        let cut = Cut { runs: true, ..Cut::default() };
-        let text = write::cell(cell, code, &cut, "", &plan::Plan::default(), &Within::Nothing);
+        let parsed = ParsedCell { runs: true, ..ParsedCell::default() };
+        let text = codegen::cell(cell, code, &parsed, "", &plan::Plan::default(), &Within::Nothing);
         let source = file_name(cell);
         if std::fs::write(self.folders.run.join(&source), &text.text).is_ok() {
             let job = Job {
@@ -746,7 +760,7 @@ impl Direct {
             if let Ok(compiled) = self.compile(&job)
                 && !compiled.is_well
             {
-                return self.explain(cell, &compiled, &Texts::from([(source, text)]), &Book::default());
+                return self.explain(cell, &compiled, &Texts::from([(source, text)]), &SessionState::default());
             }
         }
         report::plain_error("CompileError", "this is not a sequence of items and statements")

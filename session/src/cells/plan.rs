@@ -1,15 +1,15 @@
 //! What a cell does with the variables of the session: decided before it is compiled, mended after what the compiler says, and written
 //! into the book when the cell has run.
 
-use super::book::{Book, Lost, Standing, Variable};
-use super::cut::{Binding, Cut, Let};
 use super::diagnosis::{Message, Texts};
-use super::edited::Glue;
-use super::fate::{Fate, fate, why_lost};
-use super::last::{self, Shown};
-use super::names::plain;
+use super::last_value::{self, Shown};
+use super::last_value_kept::{Fate, fate, why_lost};
+use super::mentions::plain;
+use super::parse::{Binding, Let, ParsedCell};
+use super::session_state::{Lost, SessionState, Standing, Variable};
 use crate::event::CellId;
 use crate::reports::report::Finding;
+use crate::reports::source_map::Glue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -86,16 +86,16 @@ const BORROWING: &[&str] = &[
 
 impl Planned {
     /// What a cell will do, as far as its words tell.
-    pub fn new(cut: &Cut, variables: &BTreeMap<String, Variable>) -> Planned {
-        let new: Vec<String> = cut.bindings.iter().map(|binding| binding.name.clone()).collect();
-        let keeps = cut.shown.is_some() && cut.shown_as == Shown::Value;
+    pub fn new(parsed: &ParsedCell, variables: &BTreeMap<String, Variable>) -> Planned {
+        let new: Vec<String> = parsed.bindings.iter().map(|binding| binding.name.clone()).collect();
+        let keeps = parsed.shown.is_some() && parsed.shown_as == Shown::Value;
         // The type of a closure has no name, so it is not kept; most refer to other variables, which are.
         let is_closure = |name: &&String| {
-            cut.lets.iter().rfind(|made| made.names.contains(name)).is_some_and(|made| made.is_closure)
+            parsed.lets.iter().rfind(|made| made.names.contains(name)).is_some_and(|made| made.is_closure)
         };
         let puts = new.iter().filter(|name| !is_closure(name)).cloned().collect();
-        let mut plan = Plan { puts, types: new, keeps, awaits: cut.awaits, ..Plan::default() };
-        for (name, variable) in variables.iter().filter(|(name, _)| cut.mentions.contains(plain(name))) {
+        let mut plan = Plan { puts, types: new, keeps, awaits: parsed.awaits, ..Plan::default() };
+        for (name, variable) in variables.iter().filter(|(name, _)| parsed.mentions.contains(plain(name))) {
             match &variable.standing {
                 Standing::Kept | Standing::Function(_) => drop(plan.takes.insert(name.clone(), variable.clone())),
                 Standing::Lost(Lost::Moved(_)) if !plan.types.contains(name) => {
@@ -106,16 +106,16 @@ impl Planned {
         }
         Planned {
             plan,
-            bindings: cut.bindings.clone(),
-            lets: cut.lets.clone(),
-            shown: cut.shown.clone(),
-            shown_as: cut.shown_as.clone(),
+            bindings: parsed.bindings.clone(),
+            lets: parsed.lets.clone(),
+            shown: parsed.shown.clone(),
+            shown_as: parsed.shown_as.clone(),
             ..Planned::default()
         }
     }
 
     /// Changes the plan so that the compiler has less to complain about. `false`: there is nothing that this could mend.
-    pub fn mend(&mut self, messages: &[Message], texts: &Texts, cut: &Cut, cell: CellId) -> bool {
+    pub fn mend(&mut self, messages: &[Message], texts: &Texts, parsed: &ParsedCell, cell: CellId) -> bool {
         let mut mended = false;
         let mut borrows = false;
         for message in messages.iter().filter(|message| message.is_error()) {
@@ -129,9 +129,9 @@ impl Planned {
                 // `evcxr_image::ImageDisplay` and ours both have the method.
                 (Some("E0034"), _) if self.shown.is_some() => !std::mem::replace(&mut self.plan.shown_by_theirs, true),
                 // `match (exit(0)) { value => … }`: of what never comes there is no type.
-                (Some("E0282"), Some(Glue::Type(name))) if name == last::NAME && !self.plan.hides => self.hide(),
+                (Some("E0282"), Some(Glue::Type(name))) if name == last_value::NAME && !self.plan.hides => self.hide(),
                 // What else is wrong with that, such as a value that draws itself and is gone then, is not wrong without it.
-                (_, Some(Glue::Type(name))) if name == last::NAME => std::mem::take(&mut self.plan.keeps),
+                (_, Some(Glue::Type(name))) if name == last_value::NAME => std::mem::take(&mut self.plan.keeps),
                 (Some("E0382"), Some(Glue::PutBack(name))) => self.moves(name),
                 (Some("E0382"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, Some(Lost::Moved(cell))),
                 (Some("E0381"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, None),
@@ -149,11 +149,11 @@ impl Planned {
                 (Some("E0596" | "E0599" | "E0277"), None) if is_shown && message.is_of_showing() => self.show_type(),
                 // A macro that awaits.
                 (Some("E0728"), None) => !std::mem::replace(&mut self.plan.awaits, true),
-                (Some("E0282" | "E0283"), None) if returned(cut, place.as_ref()).is_some() => {
-                    returned(cut, place.as_ref()).is_some_and(|end| self.plan.boxed.insert(end))
+                (Some("E0282" | "E0283"), None) if returned(parsed, place.as_ref()).is_some() => {
+                    returned(parsed, place.as_ref()).is_some_and(|end| self.plan.boxed.insert(end))
                 }
                 (Some("E0277"), None) if !self.plan.debugged.is_empty() && message.says("Debugged") => self.undebug(),
-                (Some("E0277"), None) if message.is_of_conversion() => self.debug(place, cut),
+                (Some("E0277"), None) if message.is_of_conversion() => self.debug(place, parsed),
                 _ => false,
             };
         }
@@ -210,9 +210,9 @@ impl Planned {
     }
 
     /// The error that is converted there has only `Debug`.
-    fn debug(&mut self, place: Option<Range<usize>>, cut: &Cut) -> bool {
+    fn debug(&mut self, place: Option<Range<usize>>, parsed: &ParsedCell) -> bool {
         let Some(place) = place.filter(|_| !self.has_silent_errors) else { return false };
-        let end = returned(cut, Some(&place)).unwrap_or(place.end.saturating_sub(1));
+        let end = returned(parsed, Some(&place)).unwrap_or(place.end.saturating_sub(1));
         self.plan.debugged.insert(end)
     }
 
@@ -290,14 +290,14 @@ impl Planned {
     pub fn fate(&self) -> Fate {
         match self.shown {
             // A type that was told before it was found that the value cannot be handed over counts for nothing.
-            Some(_) => fate(&self.shown_as, self.type_of(last::NAME).filter(|_| self.plan.keeps)),
+            Some(_) => fate(&self.shown_as, self.type_of(last_value::NAME).filter(|_| self.plan.keeps)),
             None => Fate::Stays,
         }
     }
 
     /// The cell has run, well or not: what that means for the session's variables. Not to be called of a cell that was undone.
-    pub fn happened(self, book: &mut Book, cell: CellId, well: bool) {
-        let variables = &mut book.variables;
+    pub fn happened(self, state: &mut SessionState, cell: CellId, well: bool) {
+        let variables = &mut state.variables;
         for name in &self.plan.moves {
             if let Some(variable) = variables.get_mut(name) {
                 variable.standing = Standing::Lost(Lost::Moved(cell));
@@ -306,17 +306,17 @@ impl Planned {
         if !well {
             return;
         }
-        let (fate, ty) = (self.fate(), self.types.get(last::NAME).cloned().unwrap_or_default());
+        let (fate, ty) = (self.fate(), self.types.get(last_value::NAME).cloned().unwrap_or_default());
         if fate != Fate::Stays {
-            book.last_place = None;
+            state.last_place = None;
             let standing = match fate {
                 Fate::Replaced => Standing::Kept,
                 _ => Standing::Lost(why_lost(&ty, cell).unwrap_or(Lost::Borrowed(cell))),
             };
-            variables.insert(last::NAME.to_owned(), Variable { ty, is_mut: true, standing });
+            variables.insert(last_value::NAME.to_owned(), Variable { ty, is_mut: true, standing });
         }
         if let (Fate::Ends, Shown::Place(words)) = (fate, self.shown_as) {
-            book.last_place = Some(words);
+            state.last_place = Some(words);
         }
         for binding in self.bindings {
             let name = binding.name;
@@ -340,8 +340,9 @@ impl Planned {
 }
 
 /// The end of what is returned at a place.
-fn returned(cut: &Cut, place: Option<&Range<usize>>) -> Option<usize> {
-    cut.returns
+fn returned(parsed: &ParsedCell, place: Option<&Range<usize>>) -> Option<usize> {
+    parsed
+        .returns
         .iter()
         .find(|found| place.is_some_and(|place| found.value.contains(&place.start)))
         .map(|found| found.value.end)
@@ -376,18 +377,18 @@ pub fn explain_captured(finding: &mut Finding, is_variable: impl Fn(&str) -> boo
 pub fn explain_lost(finding: &mut Finding, variables: &BTreeMap<String, Variable>) {
     let unknown = matches!(finding.code.as_deref(), Some("E0425" | "E0381" | "E0382"));
     let Some(name) = finding.message.split('`').nth(1).filter(|_| unknown) else { return };
-    if name == last::NAME && !variables.contains_key(name) {
+    if name == last_value::NAME && !variables.contains_key(name) {
         finding.message = "`_` is the value that a cell has shown last, and none has shown one yet".into();
         (finding.helps, finding.notes) = (Vec::new(), Vec::new());
         return;
     }
     let Some(Standing::Lost(lost)) = variables.get(name).map(|variable| &variable.standing) else { return };
     let (message, help) = match lost {
-        Lost::Moved(cell) if name == last::NAME => (
+        Lost::Moved(cell) if name == last_value::NAME => (
             format!("`_`, the value that was shown last, was moved in cell {cell}"),
             "use `_.clone()` where it is to be used again, or give it a name: `let x = _;`".to_owned(),
         ),
-        Lost::Borrowed(cell) | Lost::Nameless(cell, _) if name == last::NAME => (
+        Lost::Borrowed(cell) | Lost::Nameless(cell, _) if name == last_value::NAME => (
             format!("what cell {cell} has shown was not kept: it may refer to another value, or its type has no name"),
             "show a value of its own (`.clone()`, `.to_owned()`, `.collect::<Vec<_>>()`), or give it a name there: `let x = …;`"
                 .to_owned(),

@@ -15,9 +15,9 @@
 //! - What is compiled depends only on what is compiled: what waits is in scope for nobody.
 //! - An item's unit is newer than, or the same as, those of all that it depends on.
 
-use super::cut::Import;
 use super::item::{Key, Part, Space};
-use super::names::{plain, words};
+use super::mentions::{plain, words};
+use super::parse::Import;
 use crate::event::CellId;
 use crate::reports::report::Finding;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -769,7 +769,7 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cut::cut;
+    use super::super::parse::parse_cell;
     use super::*;
     use crate::reports::report::Mark;
 
@@ -796,9 +796,9 @@ mod tests {
 
         fn run_again(&mut self, code: &str, earlier: Option<u64>, refuses: &dyn Fn(&str) -> bool) {
             self.count += 1;
-            let cut = cut(code).unwrap();
+            let parsed = parse_cell(code).unwrap();
             let mut change =
-                self.program.change(CellId(self.count), code, &cut.items, &cut.imports, earlier.map(CellId));
+                self.program.change(CellId(self.count), code, &parsed.items, &parsed.imports, earlier.map(CellId));
             let refused = |known: &Definition| Finding {
                 message: "it does not fit".into(),
                 marks: vec![Mark { cell: known.cell, range: known.part.range.clone(), label: String::new() }],
@@ -819,7 +819,8 @@ mod tests {
         }
 
         fn prelude(&self, code: &str) -> String {
-            let (lines, _) = self.program.prelude(&cut(code).unwrap().mentions, &HashSet::new(), &BTreeSet::new());
+            let (lines, _) =
+                self.program.prelude(&parse_cell(code).unwrap().mentions, &HashSet::new(), &BTreeSet::new());
             lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join(" ")
         }
 
@@ -943,7 +944,7 @@ mod tests {
     fn an_error_of_the_cell_itself_refuses_it() {
         let cells = Cells::of(&["fn f() {}"]);
         let code = "fn f(n: i32) {}";
-        let mut change = cells.program.change(CellId(2), code, &cut(code).unwrap().items, &[], None);
+        let mut change = cells.program.change(CellId(2), code, &parse_cell(code).unwrap().items, &[], None);
         let mark = Mark { cell: CellId(2), range: 0..2, label: String::new() };
         let finding = Finding { marks: vec![mark], ..Finding::default() };
         assert_eq!(change.set_aside(vec![finding.clone()]), Err(vec![finding]));

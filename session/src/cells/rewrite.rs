@@ -135,13 +135,13 @@ pub fn columns(tokens: TokenStream, found: &mut Vec<Rewrite>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cut::cut;
+    use super::super::parse::parse_cell;
     use super::*;
 
     fn rewritten(code: &str) -> String {
-        let cut = cut(code).unwrap();
-        let mut all = cut.rewrites.clone();
-        all.extend(cut.returns.iter().flat_map(|found| found.rewrites(false, false)));
+        let parsed = parse_cell(code).unwrap();
+        let mut all = parsed.rewrites.clone();
+        all.extend(parsed.returns.iter().flat_map(|found| found.rewrites(false, false)));
         all.sort_by_key(|rewrite| rewrite.range.start);
         let mut text = code.to_owned();
         all.iter().rev().for_each(|rewrite| text.replace_range(rewrite.range.clone(), &rewrite.text));
@@ -159,9 +159,9 @@ mod tests {
         for code in ["let f = || { return 1; };", "let f = async { return 1 };", "{ fn f() { return } }"] {
             assert_eq!(rewritten(code), code);
         }
-        let debugged = cut("return f()").unwrap().returns[0].rewrites(true, false);
+        let debugged = parse_cell("return f()").unwrap().returns[0].rewrites(true, false);
         assert_eq!(debugged[1].text, format!("){DEBUGGED})"));
-        let boxed = cut("return Err(e.into())").unwrap().returns[0].rewrites(false, true);
+        let boxed = parse_cell("return Err(e.into())").unwrap().returns[0].rewrites(false, true);
         assert_eq!(boxed[1].text, BOXED_ERROR);
     }
 

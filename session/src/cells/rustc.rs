@@ -2,7 +2,7 @@
 
 use super::diagnosis::{Message, read};
 use crate::base::Base;
-use crate::base::running::Running;
+use crate::base::compiler_process::Running;
 use crate::event::CellId;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -2,19 +2,19 @@
 
 use crate::analyst::Snapshot;
 use crate::analyst::analysis::Known;
+use crate::base::rustc_wrapper::WRAPPER_ENV;
 use crate::base::toolchain::Toolchain;
 use crate::base::{OPT_LEVEL, Template};
 use crate::evcxr::context::{self, describe};
-use crate::evcxr::wrapper::WRAPPER_ENV;
 use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase, Stream};
 use crate::link::Link;
-use crate::link::record::Record;
 use crate::link::wire::SOCKET_ENV;
 use crate::outlet::Outlet;
+use crate::parts::Parts;
+use crate::reports::outcome;
+use crate::reports::record::Record;
 use crate::reports::report;
 use crate::reports::sources::Sources;
-use crate::reports::verdict;
-use crate::session::Parts;
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -137,7 +137,7 @@ impl Evcxr {
 
     /// What the cell's run means, where evcxr found nothing to complain about.
     fn judge(&self, cell: CellId, record: &Record, outputs: EvalOutputs) -> Result<(), CellError> {
-        verdict::judge(cell, record, &self.sources, &*self.outlet)?;
+        outcome::judge(cell, record, &self.sources, &*self.outlet)?;
         if !outputs.content_by_mime_type.is_empty() {
             let data = outputs.content_by_mime_type.into_iter().map(|(mime, text)| (mime, text.into())).collect();
             self.outlet.put(Event::Result { cell, bundle: Bundle { data, ..Bundle::default() } });
@@ -147,7 +147,7 @@ impl Evcxr {
 
     /// Tells whether a copy of the cell host stands by, if that has changed.
     fn note_guard(&mut self, cell: CellId, record: &Record) {
-        if let Some(text) = verdict::change_of_guard(cell, record, self.is_unguarded) {
+        if let Some(text) = outcome::change_of_guard(cell, record, self.is_unguarded) {
             self.is_unguarded = record.unguarded.is_some();
             self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") });
         }
@@ -162,7 +162,7 @@ impl Evcxr {
 
     fn other_error(&self, error: &Error, record: &Record) -> CellError {
         match error {
-            Error::SubprocessTerminated(why) => verdict::terminated(record, why),
+            Error::SubprocessTerminated(why) => outcome::terminated(record, why),
             other => report::plain_error("CommandError", &describe(other)),
         }
     }
@@ -172,5 +172,5 @@ fn phases(begin: Instant, record: &Record) -> Vec<Phase> {
     let total = Phase { name: "total".into(), took: begin.elapsed() };
     let compile =
         record.loaded_at.map(|loaded| Phase { name: "compile".into(), took: loaded.saturating_duration_since(begin) });
-    compile.into_iter().chain(verdict::phases(record)).chain([total]).collect()
+    compile.into_iter().chain(outcome::phases(record)).chain([total]).collect()
 }

@@ -2,4 +2,3 @@
 
 mod context;
 pub mod engine;
-pub mod wrapper;

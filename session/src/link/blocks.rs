@@ -5,7 +5,7 @@
 //! nothing follows it in the cell, it is the cell's result.
 
 use crate::event::Bundle;
-use crate::link::record::{ErrorSaid, Panic};
+use crate::reports::record::{ErrorSaid, Panic};
 use serde_json::Value;
 
 /// What a piece of the stream turned out to be.

@@ -12,19 +12,17 @@
 //! [`Shared`] and rings [`Shared::wake`].
 
 pub mod blocks;
-mod hosts;
 mod output;
-pub mod record;
 mod stdin;
 pub mod stream;
+mod supervisor;
 pub mod wire;
 
 use crate::event::{CellId, InputReader};
 use crate::host::Host;
-use crate::link::record::Record;
 use crate::outlet::Outlet;
+use crate::reports::record::Record;
 use crate::reports::sources::Sources;
-use hosts::Hosts;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -32,6 +30,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+use supervisor::Hosts;
 
 /// How long the last processes have to end when the link does.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);

@@ -5,7 +5,9 @@
 //!                                  verdict  what the run of a cell means
 //! ```
 
-pub mod rendered;
+pub mod frames;
+pub mod outcome;
+pub mod record;
 pub mod report;
+pub mod source_map;
 pub mod sources;
-pub mod verdict;

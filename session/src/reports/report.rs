@@ -3,8 +3,8 @@
 //! Every report comes plain, with ANSI colours and, made of these, as HTML; a front end picks one. A place is always `cell N:line:column`.
 
 use crate::event::{CellError, CellId};
-use crate::link::record::{Death, Panic, Record};
-pub use crate::reports::rendered::Rendered;
+pub use crate::rendered::Rendered;
+use crate::reports::record::{Death, Panic, Record};
 use crate::reports::sources::Found;
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, sources};
 use evcxr::CompilationError;

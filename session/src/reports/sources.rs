@@ -4,10 +4,10 @@
 //! of that file that is also a line of some cell came from there; where several cells have the same line, the one whose
 //! neighbouring lines agree longest is meant, and of equals the newest.
 
-use crate::cellhost::frames;
-use crate::cells::edited::{Edited, Places};
+use super::frames;
+use super::source_map::{Edited, Places};
 use crate::event::CellId;
-use crate::link::record::Panic;
+use crate::reports::record::Panic;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 

@@ -16,7 +16,7 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{Expr, Lit, UnOp};
 
-/// The variable that it is. The same as `last::NAME` of the cells' crate, which keeps it.
+/// The variable that it is. The same as `last_value::NAME` of the cells' crate, which keeps it.
 pub const NAME: &str = "mobula_last";
 
 /// What a cell shows.

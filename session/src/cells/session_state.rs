@@ -1,9 +1,9 @@
 //! What a session has made so far: its items, what they are called, and its variables. Only facts and the questions about them; nothing is
 //! compiled here.
 
-use super::cut::Cut;
-use super::last;
-use super::names::{mentioned, words};
+use super::last_value;
+use super::mentions::{mentioned, words};
+use super::parse::ParsedCell;
 use super::program::{Changed, Line, Program, krate, units_in};
 use crate::event::CellId;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -50,7 +50,7 @@ pub struct Variable {
 
 /// What a session knows.
 #[derive(Clone, Debug, Default)]
-pub struct Book {
+pub struct SessionState {
     /// Its items and imports. Shared, because a book is copied for each cell and few cells change them.
     pub program: Arc<Program>,
     /// Variables by name.
@@ -59,15 +59,16 @@ pub struct Book {
     pub last_place: Option<String>,
 }
 
-impl Book {
+impl SessionState {
     /// Says what `_` stands for in a cell.
-    pub fn resolve(&self, cut: &mut Cut) {
-        if cut.last.is_empty() {
+    pub fn resolve(&self, parsed: &mut ParsedCell) {
+        if parsed.last.is_empty() {
             return;
         }
-        cut.last_means = self.last_place.as_ref().map_or_else(|| last::NAME.to_owned(), |place| format!("({place})"));
-        let place: Option<proc_macro2::TokenStream> = cut.last_means.parse().ok();
-        cut.mentions.extend(place.map(mentioned).unwrap_or_default());
+        parsed.last_means =
+            self.last_place.as_ref().map_or_else(|| last_value::NAME.to_owned(), |place| format!("({place})"));
+        let place: Option<proc_macro2::TokenStream> = parsed.last_means.parse().ok();
+        parsed.mentions.extend(place.map(mentioned).unwrap_or_default());
     }
 
     /// The imports that a cell's statements with these words need, as text, and the units; see [`Program::prelude`].
@@ -77,8 +78,8 @@ impl Book {
     }
 
     /// Nothing, with the numbers going on.
-    pub fn emptied(&self) -> Book {
-        Book { program: Arc::new(self.program.emptied()), ..Book::default() }
+    pub fn emptied(&self) -> SessionState {
+        SessionState { program: Arc::new(self.program.emptied()), ..SessionState::default() }
     }
 
     /// Takes note of a change to the items. A value whose type is the same in the unit where that is now is of the new one; any other
@@ -116,7 +117,7 @@ impl Book {
     /// The variables that a person has named.
     pub fn named(&self) -> impl Iterator<Item = (&String, &Variable)> {
         let is_one = |variable: &Variable| !matches!(variable.standing, Standing::Lost(Lost::Replaced(_)));
-        self.variables.iter().filter(move |(name, variable)| *name != last::NAME && is_one(variable))
+        self.variables.iter().filter(move |(name, variable)| *name != last_value::NAME && is_one(variable))
     }
 
     /// The items and imports as code, for the analysis: it is read and never run.

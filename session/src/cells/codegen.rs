@@ -6,17 +6,18 @@
 //!     cell 5      the cell's lines, of which only items are left            the line numbers are the cell's
 //! ```
 
-use super::book::Standing;
-use super::cut::{Cut, Let};
-use super::edited::{Edited, Glue};
-use super::item::{Edit, Part};
-use super::last;
+use super::edit::Edit;
+use super::item::Part;
+use super::last_value;
+use super::parse::{Let, ParsedCell};
 use super::plan::Plan;
 use super::program::{Line, krate};
 use super::rewrite::{self, Rewrite};
 use super::rustc::entry;
+use super::session_state::Standing;
 use crate::base::CRATE;
 use crate::event::CellId;
+use crate::reports::source_map::{Edited, Glue};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,11 +39,11 @@ pub enum Within {
 }
 
 /// The text of a cell's function.
-pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, within: &Within) -> Edited {
+pub fn cell(number: CellId, code: &str, parsed: &ParsedCell, imports: &str, plan: &Plan, within: &Within) -> Edited {
     let mut text = Edited::new(number, code);
     // Lints are about the person's code, not about what stands around it.
     let (lints, others): (Vec<_>, Vec<_>) =
-        cut.attributes.iter().cloned().partition(|range| is_lint(&code[range.clone()]));
+        parsed.attributes.iter().cloned().partition(|range| is_lint(&code[range.clone()]));
     for attribute in others {
         text.copy(attribute);
         text.generated(" ");
@@ -83,17 +84,17 @@ pub fn cell(number: CellId, code: &str, cut: &Cut, imports: &str, plan: &Plan, w
         let word = if variable.is_mut { "mut " } else { "" };
         text.glue(Glue::Take(name.clone()), &format!("let {word}{name}: {}; ", variable.ty));
     }
-    statements(&mut text, code, cut, plan);
+    statements(&mut text, code, parsed, plan);
     text.generated(" ; ");
-    for name in cut.lets.iter().filter(|made| !is_asked_at_once(made, code)).flat_map(|made| &made.names) {
+    for name in parsed.lets.iter().filter(|made| !is_asked_at_once(made, code)).flat_map(|made| &made.names) {
         ask(&mut text, plan, name);
     }
     // Scopes end as they do at the end of a block, in reverse order, and what is kept is moved out in its turn.
-    for (at, made) in cut.lets.iter().enumerate().rev() {
-        for name in made.names.iter().rev().filter(|name| plan.is_put(&cut.lets, at, name)) {
+    for (at, made) in parsed.lets.iter().enumerate().rev() {
+        for name in made.names.iter().rev().filter(|name| plan.is_put(&parsed.lets, at, name)) {
             put(&mut text, name);
         }
-        if plan.ends(&cut.lets, at) {
+        if plan.ends(&parsed.lets, at) {
             text.generated("} ");
         }
     }
@@ -159,23 +160,23 @@ impl Insert {
     }
 }
 
-fn inserts(code: &str, cut: &Cut, plan: &Plan) -> Vec<Insert> {
-    let mut all: Vec<Insert> = cut.rewrites.iter().cloned().map(Insert::Rewrite).collect();
-    for last in &cut.last {
-        all.push(Insert::Rewrite(Rewrite { range: last.clone(), text: cut.last_means.clone(), closes: false }));
+fn inserts(code: &str, parsed: &ParsedCell, plan: &Plan) -> Vec<Insert> {
+    let mut all: Vec<Insert> = parsed.rewrites.iter().cloned().map(Insert::Rewrite).collect();
+    for last in &parsed.last {
+        all.push(Insert::Rewrite(Rewrite { range: last.clone(), text: parsed.last_means.clone(), closes: false }));
     }
     let mut debugged = plan.debugged.clone();
-    for found in &cut.returns {
+    for found in &parsed.returns {
         let is_debugged = debugged.remove(&found.value.end);
         all.extend(found.rewrites(is_debugged, plan.boxed.contains(&found.value.end)).into_iter().map(Insert::Rewrite));
     }
     all.extend(debugged.into_iter().map(|at| Insert::Rewrite(Rewrite::closing(at, rewrite::DEBUGGED))));
-    for (at, made) in cut.lets.iter().enumerate() {
-        if plan.ends(&cut.lets, at) {
+    for (at, made) in parsed.lets.iter().enumerate() {
+        if plan.ends(&parsed.lets, at) {
             all.push(Insert::Rewrite(Rewrite::opening(made.range.start, "{ ")));
         }
         if is_asked_at_once(made, code) {
-            let later = &cut.lets[at + 1..];
+            let later = &parsed.lets[at + 1..];
             let is_last = |name: &&String| !later.iter().any(|made| made.names.contains(name));
             all.push(Insert::Asks(made.range.end, made.names.iter().filter(is_last).cloned().collect()));
         }
@@ -185,12 +186,12 @@ fn inserts(code: &str, cut: &Cut, plan: &Plan) -> Vec<Insert> {
 }
 
 /// The cell's code without its items; the shown expression is shown.
-fn statements(text: &mut Edited, code: &str, cut: &Cut, plan: &Plan) {
+fn statements(text: &mut Edited, code: &str, parsed: &ParsedCell, plan: &Plan) {
     let mut at = 0;
-    let inserts = inserts(code, cut, plan);
+    let inserts = inserts(code, parsed, plan);
     let copy = |text: &mut Edited, range: Range<usize>| copy(text, range, &inserts, plan);
     let mut holes: Vec<_> =
-        cut.items.iter().map(|item| item.range.clone()).chain(cut.attributes.iter().cloned()).collect();
+        parsed.items.iter().map(|item| item.range.clone()).chain(parsed.attributes.iter().cloned()).collect();
     holes.extend(inner_comments(code));
     holes.sort_by_key(|hole| hole.start);
     for hole in holes {
@@ -198,7 +199,7 @@ fn statements(text: &mut Edited, code: &str, cut: &Cut, plan: &Plan) {
         text.blank(hole.clone());
         at = hole.end;
     }
-    match cut.shown.as_ref().filter(|_| !plan.hides) {
+    match parsed.shown.as_ref().filter(|_| !plan.hides) {
         Some(shown) => {
             copy(text, at..shown.start);
             text.generated(match (plan.keeps, plan.shows_type) {
@@ -211,7 +212,7 @@ fn statements(text: &mut Edited, code: &str, cut: &Cut, plan: &Plan) {
             text.replaced(shown.start..shown.start + first, "(");
             copy(text, shown.clone());
             if plan.keeps {
-                let name = last::NAME;
+                let name = last_value::NAME;
                 text.generated(") { ");
                 let keep = format!(
                     "mut {name} => {{ let _ = &{name} as &_; {name}.evcxr_display(); \
@@ -224,7 +225,7 @@ fn statements(text: &mut Edited, code: &str, cut: &Cut, plan: &Plan) {
             copy(text, shown.end..code.len());
         }
         None => {
-            if let Some(end) = cut.open_end {
+            if let Some(end) = parsed.open_end {
                 copy(text, at..end);
                 text.generated(";");
                 at = end;
@@ -403,15 +404,15 @@ pub fn file_name(cell: CellId) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cut::cut;
+    use super::super::parse::parse_cell;
     use super::*;
 
     #[test]
     fn scopes_end_in_reverse_order_and_what_is_kept_is_moved_out_in_its_turn() {
         let code = "let m = a; let g = m.lock(); let k = 1; let k = 2;";
-        let cut = cut(code).unwrap();
+        let parsed = parse_cell(code).unwrap();
         let puts = vec!["m".into(), "k".into()];
-        let text = cell(CellId(1), code, &cut, "", &Plan { puts, ..Plan::default() }, &Within::Nothing).text;
+        let text = cell(CellId(1), code, &parsed, "", &Plan { puts, ..Plan::default() }, &Within::Nothing).text;
         assert!(text.contains("let m = a; { let g = m.lock(); { let k = 1; let k = 2;"), "{text}");
         let end = "mobula_variables.put(\"k\", k); } } mobula_variables.put(\"m\", m); ";
         assert!(text.contains(end), "{text}");
@@ -420,7 +421,7 @@ mod tests {
     #[test]
     fn lints_are_about_the_statements_and_no_statement_stands_in_an_unsafe() {
         let code = "#![forbid(unsafe_code)]\n#![recursion_limit = \"9\"]\nf()";
-        let text = cell(CellId(1), code, &cut(code).unwrap(), "", &Plan::default(), &Within::Nothing).text;
+        let text = cell(CellId(1), code, &parse_cell(code).unwrap(), "", &Plan::default(), &Within::Nothing).text;
         assert!(text.starts_with("#![recursion_limit = \"9\"] extern crate"), "{text}");
         assert!(text.contains("#[forbid(unsafe_code)] let mobula_end = "), "{text}");
         assert!(!text.contains("unsafe extern") && !text.contains("unsafe fn"), "{text}");
@@ -429,9 +430,9 @@ mod tests {
     #[test]
     fn the_lines_of_a_cell_stay_where_they_are() {
         let code = "let x = 1;\nfn f() -> i64 {\n    1\n}\n// shown:\nf() + x // end";
-        let cut = cut(code).unwrap();
+        let parsed = parse_cell(code).unwrap();
         let plan = Plan { puts: vec!["x".into()], types: vec!["x".into()], ..Plan::default() };
-        let text = cell(CellId(7), code, &cut, "", &plan, &Within::Nothing).text;
+        let text = cell(CellId(7), code, &parsed, "", &plan, &Within::Nothing).text;
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].ends_with("let x = 1;let _ = &x as &_; "), "its type is asked for where it is bound");
         assert_eq!(lines[1].trim(), "");
@@ -444,7 +445,7 @@ mod tests {
         let superseded: Vec<Range<usize>> =
             superseded.iter().map(|gone| code.find(gone).map(|at| at..at + gone.len()).expect("it is there")).collect();
         let written = |part| Written { part, superseded: superseded.clone(), memory: memory.clone() };
-        let items = cut(code).unwrap().items.into_iter().map(written).collect();
+        let items = parse_cell(code).unwrap().items.into_iter().map(written).collect();
         Source { cell: CellId(7), code: code.into(), items, is_macros: false }
     }
 

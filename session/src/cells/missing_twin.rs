@@ -6,10 +6,10 @@
 //! ```
 
 use super::Direct;
-use super::book::{Lost, Standing, Variable};
+use super::session_state::{Lost, Standing, Variable};
 use crate::event::CellId;
-use crate::link::record::Record;
-use crate::reports::verdict;
+use crate::reports::outcome;
+use crate::reports::record::Record;
 use std::collections::BTreeMap;
 
 /// The copy that stands by is from before some cell.
@@ -24,8 +24,8 @@ impl Direct {
     /// A cell has run and its process lives: tells whether a copy of it stands by, if that has changed. To be called before the session takes
     /// down what the cell did.
     pub(super) fn note_guard(&mut self, cell: CellId, record: &Record) {
-        if let Some(text) = verdict::change_of_guard(cell, record, self.guard.is_some()) {
-            self.guard = record.unguarded.is_some().then(|| Guard { cell, variables: self.book.variables.clone() });
+        if let Some(text) = outcome::change_of_guard(cell, record, self.guard.is_some()) {
+            self.guard = record.unguarded.is_some().then(|| Guard { cell, variables: self.state.variables.clone() });
             self.remark(cell, &text);
         }
     }
@@ -36,7 +36,7 @@ impl Direct {
             return;
         }
         let Some(guard) = self.guard.take() else { return };
-        for (name, variable) in &mut self.book.variables {
+        for (name, variable) in &mut self.state.variables {
             match guard.variables.get(name).filter(|before| before.ty == variable.ty) {
                 Some(before) => variable.clone_from(before),
                 None if variable.standing == Standing::Kept => {

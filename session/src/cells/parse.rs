@@ -9,8 +9,8 @@
 
 use super::item::{Part, part, statics_of_a_macro};
 use super::item_macro::Call;
-use super::last::{Shown, Uses};
-use super::names::mentioned;
+use super::last_value::{Shown, Uses};
+use super::mentions::mentioned;
 use super::rewrite::{self, Return, Rewrite};
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -67,7 +67,7 @@ pub struct Let {
 
 /// The pieces of a cell.
 #[derive(Clone, Debug, Default)]
-pub struct Cut {
+pub struct ParsedCell {
     /// Items, in order.
     pub items: Vec<Part>,
     /// What `use` brings in.
@@ -94,7 +94,7 @@ pub struct Cut {
     pub shown_as: Shown,
     /// Where `_` stands for the last value.
     pub last: Vec<Range<usize>>,
-    /// What it stands for, in words of the code; see `Book::resolve`.
+    /// What it stands for, in words of the code; see `SessionState::resolve`.
     pub last_means: String,
     /// Where the last statement needs a `;` after it.
     pub open_end: Option<usize>,
@@ -108,7 +108,7 @@ pub struct Cut {
     pub is_heavy: bool,
 }
 
-impl Cut {
+impl ParsedCell {
     /// A call is an item after all.
     pub fn add_item_of_call(&mut self, part: Part) {
         self.shown = self.shown.take().filter(|shown| !part.range.contains(&shown.start));
@@ -122,16 +122,16 @@ impl Cut {
 }
 
 /// Cuts a cell. `None` if it is not Rust; the compiler says why better than we could. A `let` or a `use` at its end may do without `;`.
-pub fn cut(code: &str) -> Option<Cut> {
-    let cut = read(code).ok().map(|(code, (attributes, statements))| {
-        let mut cut = Cutter::default().all(&statements, &code);
+pub fn parse_cell(code: &str) -> Option<ParsedCell> {
+    let parsed = read(code).ok().map(|(code, (attributes, statements))| {
+        let mut parsed = Cutter::default().all(&statements, &code);
         // A comment of the form `//!` is one, too, and of no use to anybody here.
         let is_comment = |attribute: &&Attribute| !attribute.path().is_ident("doc");
-        cut.attributes = attributes.iter().filter(is_comment).map(|attribute| bytes(attribute.span())).collect();
-        cut
+        parsed.attributes = attributes.iter().filter(is_comment).map(|attribute| bytes(attribute.span())).collect();
+        parsed
     });
     forget_texts();
-    cut
+    parsed
 }
 
 /// What the grammar says of a text.
@@ -195,15 +195,15 @@ fn forget_texts() {
 
 #[derive(Default)]
 struct Cutter {
-    cut: Cut,
+    parsed: ParsedCell,
 }
 
 impl Cutter {
-    fn all(mut self, statements: &[Stmt], code: &str) -> Cut {
+    fn all(mut self, statements: &[Stmt], code: &str) -> ParsedCell {
         for (number, statement) in statements.iter().enumerate() {
             self.statement(statement, number + 1 == statements.len(), code);
         }
-        self.cut
+        self.parsed
     }
 
     /// `use crate::util::f;` is `use util::f;`: the items of earlier cells, and of this one, are other crates, whose names are in scope.
@@ -217,18 +217,18 @@ impl Cutter {
             UseTree::Name(_) => bytes(item.span()),
             tree => bytes(path.ident.span()).start..bytes(tree.span()).start,
         };
-        self.cut.rewrites.push(Rewrite { range, text: String::new(), closes: false });
+        self.parsed.rewrites.push(Rewrite { range, text: String::new(), closes: false });
         &path.tree
     }
 
     /// All crates that there are can be named without it. Another name is one for later cells, too, and so are macros.
     fn extern_crate(&mut self, item: &syn::ItemExternCrate) {
-        self.cut.runs = true;
+        self.parsed.runs = true;
         let (krate, range) = (item.ident.to_string(), bytes(item.span()));
-        self.cut.mentions.insert(krate.clone());
+        self.parsed.mentions.insert(krate.clone());
         let mut import = |path: String, name: Option<String>| {
             let mentions = [krate.clone()].into_iter().chain(name.clone()).collect();
-            self.cut.imports.push(Import { path, name, mentions });
+            self.parsed.imports.push(Import { path, name, mentions });
         };
         if let Some((_, name)) = &item.rename
             && krate != "self"
@@ -240,35 +240,35 @@ impl Cutter {
             import(format!("::{krate}::*"), None);
             // It can stand at a crate's root only.
             let start = bytes(item.extern_token.span).start;
-            self.cut.rewrites.push(Rewrite { range: range.start..start, text: String::new(), closes: false });
+            self.parsed.rewrites.push(Rewrite { range: range.start..start, text: String::new(), closes: false });
         }
     }
 
     fn statement(&mut self, statement: &Stmt, is_last: bool, code: &str) {
         match statement {
             Stmt::Item(Item::Use(item)) => {
-                self.cut.runs = true;
-                self.cut.statements += 1;
+                self.parsed.runs = true;
+                self.parsed.statements += 1;
                 let root = if item.leading_colon.is_some() { "::" } else { "" };
                 let tree = self.without_crate(item);
-                imports(tree, root, &mut self.cut.imports);
-                self.cut.mentions.extend(mentioned(item.to_token_stream()));
+                imports(tree, root, &mut self.parsed.imports);
+                self.parsed.mentions.extend(mentioned(item.to_token_stream()));
                 return;
             }
             Stmt::Item(Item::ExternCrate(item)) => return self.extern_crate(item),
             Stmt::Item(item) => {
-                self.cut.has_main |=
+                self.parsed.has_main |=
                     matches!(item, Item::Fn(item) if item.sig.ident == "main" && item.sig.inputs.is_empty());
-                return self.cut.items.push(part(item));
+                return self.parsed.items.push(part(item));
             }
             Stmt::Macro(statement) => {
                 if let Some(part) = statics_of_a_macro(statement) {
-                    return self.cut.items.push(part);
+                    return self.parsed.items.push(part);
                 }
-                self.cut.calls.push(Call::of(bytes(statement.span()), &statement.mac));
+                self.parsed.calls.push(Call::of(bytes(statement.span()), &statement.mac));
                 if is_last && statement.semi_token.is_none() {
-                    self.cut.shown = Some(bytes(statement.mac.span()));
-                    self.cut.shown_as = Shown::of_macro(&statement.mac.path);
+                    self.parsed.shown = Some(bytes(statement.mac.span()));
+                    self.parsed.shown_as = Shown::of_macro(&statement.mac.path);
                 }
             }
             Stmt::Expr(expression, None) if is_last => {
@@ -277,43 +277,43 @@ impl Cutter {
                 if matches!(expression, Expr::While(_) | Expr::ForLoop(_) | Expr::Assign(_))
                     || is_conditional(expression)
                 {
-                    self.cut.open_end = Some(range.end);
+                    self.parsed.open_end = Some(range.end);
                 } else {
-                    self.cut.shown_as = Shown::of(expression, &code[range.clone()]);
-                    self.cut.shown = Some(range);
-                    self.cut.rewrites.extend(rewrite::untold(expression));
+                    self.parsed.shown_as = Shown::of(expression, &code[range.clone()]);
+                    self.parsed.shown = Some(range);
+                    self.parsed.rewrites.extend(rewrite::untold(expression));
                 }
             }
             Stmt::Local(local) => {
                 let mut patterns = Patterns::default();
                 patterns.visit_pat(&local.pat);
                 let value = local.init.as_ref().map(|init| &*init.expr);
-                self.cut.lets.push(Let {
+                self.parsed.lets.push(Let {
                     range: bytes(statement.span()),
                     names: patterns.found.iter().map(|binding| binding.name.clone()).collect(),
                     has_value: value.is_some(),
                     is_closure: matches!(value, Some(Expr::Closure(_))) && matches!(local.pat, Pat::Ident(_)),
                 });
                 for binding in patterns.found {
-                    self.cut.bindings.retain(|known| known.name != binding.name);
-                    self.cut.bindings.push(binding);
+                    self.parsed.bindings.retain(|known| known.name != binding.name);
+                    self.parsed.bindings.push(binding);
                 }
             }
             Stmt::Expr(..) => {}
         }
-        self.cut.runs = true;
-        self.cut.statements += 1;
-        self.cut.mentions.extend(mentioned(statement.to_token_stream()));
-        rewrite::columns(statement.to_token_stream(), &mut self.cut.rewrites);
+        self.parsed.runs = true;
+        self.parsed.statements += 1;
+        self.parsed.mentions.extend(mentioned(statement.to_token_stream()));
+        rewrite::columns(statement.to_token_stream(), &mut self.parsed.rewrites);
         let mut inside = Inside::default();
         inside.visit_stmt(statement);
         let mut uses = Uses::default();
         uses.visit_stmt(statement);
-        self.cut.last.extend(uses.found);
-        self.cut.last.sort_by_key(|at| at.start);
-        self.cut.returns.extend(inside.returns);
-        self.cut.awaits |= inside.awaits;
-        self.cut.is_heavy |= inside.is_heavy;
+        self.parsed.last.extend(uses.found);
+        self.parsed.last.sort_by_key(|at| at.start);
+        self.parsed.returns.extend(inside.returns);
+        self.parsed.awaits |= inside.awaits;
+        self.parsed.is_heavy |= inside.is_heavy;
     }
 }
 
@@ -434,7 +434,7 @@ fn imports(tree: &UseTree, path: &str, found: &mut Vec<Import>) {
         if name.as_ref() == Some(&path) {
             return;
         }
-        let mentions = super::names::words(&path).map(str::to_owned).collect();
+        let mentions = super::mentions::words(&path).map(str::to_owned).collect();
         found.push(Import { path, name, mentions });
     };
     match tree {
@@ -465,48 +465,48 @@ mod tests {
     use super::super::item::Space;
     use super::*;
 
-    fn names(cut: &Cut) -> Vec<&str> {
-        cut.bindings.iter().map(|binding| binding.name.as_str()).collect()
+    fn names(parsed: &ParsedCell) -> Vec<&str> {
+        parsed.bindings.iter().map(|binding| binding.name.as_str()).collect()
     }
 
     #[test]
     fn a_let_or_a_use_at_the_end_may_do_without_its_semicolon_and_nothing_else_may() {
-        assert_eq!(names(&cut("let x = 1").unwrap()), ["x"]);
-        assert_eq!(names(&cut("let a = 1;\nlet b = a // the last").unwrap()), ["a", "b"]);
-        assert_eq!(cut("use std::fmt::Debug").unwrap().imports.len(), 1);
-        assert!(cut("let a = 1\nlet b = 2;").is_none());
-        assert!(cut("const A: i64 = 1").is_none());
-        assert!(cut("1 + 1").unwrap().shown.is_some());
+        assert_eq!(names(&parse_cell("let x = 1").unwrap()), ["x"]);
+        assert_eq!(names(&parse_cell("let a = 1;\nlet b = a // the last").unwrap()), ["a", "b"]);
+        assert_eq!(parse_cell("use std::fmt::Debug").unwrap().imports.len(), 1);
+        assert!(parse_cell("let a = 1\nlet b = 2;").is_none());
+        assert!(parse_cell("const A: i64 = 1").is_none());
+        assert!(parse_cell("1 + 1").unwrap().shown.is_some());
     }
 
     #[test]
     fn a_cell_is_cut_into_items_imports_statements_and_what_it_shows() {
         let code = "use std::fmt::{self, Display as D, *};\nstruct P(i64);\nlet mut p = P(1);\nlet (a, Some(b)) = q else { panic!() };\np.0 + a";
-        let cut = cut(code).unwrap();
-        assert_eq!(cut.items[0].names().collect::<Vec<_>>(), [(Space::Value, "P"), (Space::Type, "P")]);
-        let imports: Vec<String> = cut.imports.iter().map(Import::text).collect();
+        let parsed = parse_cell(code).unwrap();
+        assert_eq!(parsed.items[0].names().collect::<Vec<_>>(), [(Space::Value, "P"), (Space::Type, "P")]);
+        let imports: Vec<String> = parsed.imports.iter().map(Import::text).collect();
         assert_eq!(imports, ["use std::fmt;", "use std::fmt::Display as D;", "use std::fmt::*;"]);
-        assert_eq!(names(&cut), ["p", "a", "b"]);
-        assert_eq!(&code[cut.shown.unwrap()], "p.0 + a");
+        assert_eq!(names(&parsed), ["p", "a", "b"]);
+        assert_eq!(&code[parsed.shown.unwrap()], "p.0 + a");
     }
 
     #[test]
     fn a_semicolon_or_a_loop_at_the_end_shows_nothing() {
         for code in ["1 + 1;", "let x = 1;", "for _ in 0..3 {}", "fn f() {}", "x = 3", ""] {
-            assert_eq!(cut(code).unwrap().shown, None, "{code}");
+            assert_eq!(parse_cell(code).unwrap().shown, None, "{code}");
         }
         for code in ["1 + 1", "vec![1]", "if x { 1 } else { 2 }", "{ 1 }", "loop { break 1 }"] {
-            assert_eq!(&code[cut(code).unwrap().shown.unwrap()], code);
+            assert_eq!(&code[parse_cell(code).unwrap().shown.unwrap()], code);
         }
     }
 
     #[test]
     fn a_use_of_the_own_crate_is_one_of_what_is_in_scope() {
         let of = |code: &str| {
-            let cut = cut(code).unwrap();
+            let parsed = parse_cell(code).unwrap();
             let mut text = code.to_owned();
-            cut.rewrites.iter().rev().for_each(|rewrite| text.replace_range(rewrite.range.clone(), &rewrite.text));
-            (text, cut.imports.iter().map(Import::text).collect::<Vec<_>>().concat())
+            parsed.rewrites.iter().rev().for_each(|rewrite| text.replace_range(rewrite.range.clone(), &rewrite.text));
+            (text, parsed.imports.iter().map(Import::text).collect::<Vec<_>>().concat())
         };
         assert_eq!(of("use crate::util::f;"), ("use util::f;".into(), "use util::f;".into()));
         assert_eq!(of("use crate::{a::b, c::*};"), ("use {a::b, c::*};".into(), "use a::b;use c::*;".into()));
@@ -516,46 +516,46 @@ mod tests {
 
     #[test]
     fn an_extern_crate_is_a_name_for_later_cells_if_it_has_another_or_macros() {
-        let imports = |code: &str| cut(code).unwrap().imports.iter().map(Import::text).collect::<Vec<_>>();
+        let imports = |code: &str| parse_cell(code).unwrap().imports.iter().map(Import::text).collect::<Vec<_>>();
         assert_eq!(imports("extern crate itoa;"), [""; 0]);
         assert_eq!(imports("extern crate itoa as number;"), ["use ::itoa as number;"]);
         assert_eq!(imports("#[macro_use] extern crate lazy_static;"), ["use ::lazy_static::*;"]);
-        assert_eq!(cut("#[macro_use] extern crate a;").unwrap().rewrites[0].range, 0..13);
-        assert!(cut("extern crate itoa;").unwrap().items.is_empty());
+        assert_eq!(parse_cell("#[macro_use] extern crate a;").unwrap().rewrites[0].range, 0..13);
+        assert!(parse_cell("extern crate itoa;").unwrap().items.is_empty());
     }
 
     #[test]
     fn an_await_counts_unless_it_is_in_a_block_of_its_own() {
-        assert!(cut("f().await").unwrap().awaits && cut("println!(\"{}\", f().await);").unwrap().awaits);
-        assert!(!cut("let t = async { f().await };").unwrap().awaits);
-        assert!(!cut("let t = || async { f().await }; async fn g() { f().await }").unwrap().awaits);
+        assert!(parse_cell("f().await").unwrap().awaits && parse_cell("println!(\"{}\", f().await);").unwrap().awaits);
+        assert!(!parse_cell("let t = async { f().await };").unwrap().awaits);
+        assert!(!parse_cell("let t = || async { f().await }; async fn g() { f().await }").unwrap().awaits);
     }
 
     #[test]
     fn loops_closures_and_chains_are_heavy_and_calls_are_not() {
         for code in ["x + 1", "f(2)", "println!(\"{}\", f(3));", "let x = f.remote(2);", "get(&x)?", "vec![1, 2]"] {
-            assert!(!cut(code).unwrap().is_heavy, "{code}");
+            assert!(!parse_cell(code).unwrap().is_heavy, "{code}");
         }
         for code in
             ["v.iter().sum::<i64>()", "for i in 0..3 { f(i); }", "let c = |x: i64| x;", "println!(\"{}\", a.dot(&b))"]
         {
-            assert!(cut(code).unwrap().is_heavy, "{code}");
+            assert!(parse_cell(code).unwrap().is_heavy, "{code}");
         }
     }
 
     #[test]
     fn an_attribute_of_the_whole_cell_is_one_and_a_comment_is_none() {
         let code = "#![allow(dead_code)]\n//! a comment\nlet x = 1;";
-        let cut = cut(code).unwrap();
+        let parsed = parse_cell(code).unwrap();
         assert_eq!(
-            cut.attributes.iter().map(|range| &code[range.clone()]).collect::<Vec<_>>(),
+            parsed.attributes.iter().map(|range| &code[range.clone()]).collect::<Vec<_>>(),
             ["#![allow(dead_code)]"]
         );
-        assert_eq!(names(&cut), ["x"]);
+        assert_eq!(names(&parsed), ["x"]);
     }
 
     #[test]
     fn what_is_not_rust_is_not_cut() {
-        assert!(cut("let = 3").is_none() && cut("fn f( {").is_none());
+        assert!(parse_cell("let = 3").is_none() && parse_cell("fn f( {").is_none());
     }
 }

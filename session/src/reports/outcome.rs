@@ -1,8 +1,8 @@
 //! What the run of a cell means, whichever evaluator had it run.
 
 use crate::event::{CellError, CellId, Event, Phase, Stream};
-use crate::link::record::{Panic, Record};
 use crate::outlet::Outlet;
+use crate::reports::record::{Panic, Record};
 use crate::reports::report;
 use crate::reports::sources::{Found, Sources};
 use std::time::Duration;
@@ -99,7 +99,7 @@ pub fn phases(record: &Record) -> Vec<Phase> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::record::Death;
+    use crate::reports::record::Death;
     use std::time::Instant;
 
     #[test]

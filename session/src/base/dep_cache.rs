@@ -11,8 +11,8 @@
 //! new layer has everything of the one before only if both have the same libraries under the same names; else it is what the session has, and
 //! the rest is compiled once more.
 
+use super::link_tree;
 use super::manifest::{Entry, Manifest, Stamp, stamps};
-use super::tree;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -41,7 +41,7 @@ impl Kept {
     pub fn link_into(&self, to: &Path) -> io::Result<()> {
         let Ok(_lock) = self.lock(FlockOperation::LockShared) else { return Ok(()) };
         let Some((layer, manifest)) = self.layer() else { return Ok(()) };
-        manifest.0.keys().try_for_each(|name| tree::place(name, &layer, to))
+        manifest.0.keys().try_for_each(|name| link_tree::place(name, &layer, to))
     }
 
     /// Keeps what lies in these parts of a session's folder and is not in `seed`.
@@ -54,14 +54,14 @@ impl Kept {
         let (old, known) = self.layer().unzip();
         let known = known.unwrap_or_default();
         let mut mine = stamps(target, parts)?;
-        mine.retain(|name, stamp| !tree::is_own(name) && seed.get(name) != Some(stamp));
+        mine.retain(|name, stamp| !link_tree::is_own(name) && seed.get(name) != Some(stamp));
         let is_known = |name: &str, stamp: &Stamp| known.0.get(name).is_some_and(|entry| entry.stamp == *stamp);
         if mine.iter().all(|(name, stamp)| is_known(name, stamp)) {
             self.sweep(old.as_deref());
             return Ok(());
         }
         let differs = |(name, stamp): (&String, &Stamp)| {
-            tree::is_output(name) && known.0.contains_key(name) && !is_known(name, stamp)
+            link_tree::is_output(name) && known.0.contains_key(name) && !is_known(name, stamp)
         };
         let others = if mine.iter().any(differs) { Manifest::default() } else { known.clone() };
         if mine.values().map(|stamp| stamp.bytes).sum::<u64>() + others.bytes() > BYTES_MAX {
@@ -71,12 +71,12 @@ impl Kept {
         let draft = tempfile::Builder::new().prefix(DRAFT).tempdir_in(&self.0)?;
         let mut manifest = Manifest::default();
         for (name, entry) in others.0.iter().filter(|(name, _)| !mine.contains_key(*name)) {
-            tree::place(name, old.as_deref().unwrap_or(target), draft.path())?;
+            link_tree::place(name, old.as_deref().unwrap_or(target), draft.path())?;
             manifest.0.insert(name.clone(), entry.clone());
         }
         for name in mine.keys() {
             let path = draft.path().join(name);
-            tree::place(name, target, draft.path())?;
+            link_tree::place(name, target, draft.path())?;
             File::open(&path)?.sync_all()?;
             manifest.0.insert(name.clone(), Entry::of(&path)?);
         }

@@ -9,7 +9,7 @@
 //!
 //! Nobody can tell that from the first line. At the prompt, Alt-Enter puts in a line break; in a pipe the next line says it ([`goes_on`]).
 
-use crate::prompt::lex::{Token, tokens};
+use crate::lex::{Token, tokens};
 
 /// Whether `text` is one `:command`.
 pub(crate) fn is_command(text: &str) -> bool {

@@ -10,7 +10,7 @@
 //! takes 0.2 us longer with each cell instead of 1.8. One of this crate's few files with `unsafe`.
 #![allow(unsafe_code)]
 
-use crate::cellhost::frames::is_of_a_cell;
+use crate::reports::frames::is_of_a_cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::ops::Range;
 

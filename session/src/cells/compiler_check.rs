@@ -4,9 +4,9 @@
 //! words in a version to come. So each version is tried once, when what cells are compiled against has been prepared for it.
 
 use super::Direct;
-use super::book::Book;
-use super::cut::cut;
+use super::parse::parse_cell;
 use super::plan::Planned;
+use super::session_state::SessionState;
 use crate::event::CellId;
 use std::collections::BTreeMap;
 
@@ -22,10 +22,10 @@ impl Direct {
         if let Some(known) = self.template.trial() {
             return known;
         }
-        let cut = cut(CODE).ok_or("its own trial cannot be read")?;
-        let mut planned = Planned::new(&cut, &BTreeMap::new());
+        let parsed = parse_cell(CODE).ok_or("its own trial cannot be read")?;
+        let mut planned = Planned::new(&parsed, &BTreeMap::new());
         let (cell, library) = (CellId(0), self.folders.libraries.join("trial.so"));
-        let compiled = self.compile_cell(&Book::default(), cell, CODE, &cut, &mut planned, &library);
+        let compiled = self.compile_cell(&SessionState::default(), cell, CODE, &parsed, &mut planned, &library);
         if self.running.is_stopped() {
             // A person's interrupt says nothing of the compiler.
             return Ok(());

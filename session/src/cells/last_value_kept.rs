@@ -1,7 +1,7 @@
 //! What becomes of `_`, the value that was shown last, after a cell: decided by what the cell shows and of what type that is.
 
-use super::book::Lost;
-use super::last::Shown;
+use super::last_value::Shown;
+use super::session_state::Lost;
 use crate::event::CellId;
 
 /// What becomes of the value that was kept, when a cell ends well. The numbers are those of `mobula::__private::last`.

@@ -9,7 +9,8 @@
 //!
 //! Whether it is a cell is asked where it may be one: [`crate::cells::completeness`] reads all of it.
 
-use crate::cells::completeness::{Openings, is_code, is_unterminated, tokens};
+use crate::cells::completeness::{Openings, is_code, is_unterminated};
+use crate::tokens::tokens;
 use ra_ap_rustc_lexer::{LiteralKind, TokenKind};
 
 /// What is known after a line.

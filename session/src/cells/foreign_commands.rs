@@ -48,7 +48,7 @@ pub fn instead(code: &str) -> Option<String> {
             "env" => "write `:env NAME=VALUE`".into(),
             "run" | "load" => "`mobula run FILE` runs a file".into(),
             "pip" | "conda" | "cargo" => "write `:dep NAME` to use a crate".into(),
-            _ if super::commands::is_known(magic) => format!("write `:{magic}`"),
+            _ if super::command_names::is_known(magic) => format!("write `:{magic}`"),
             _ => "commands begin with `:` here; `:help` lists them".into(),
         };
         return Some(format!("`{first}` is a command of IPython's: {hint}"));

@@ -1,0 +1,33 @@
+//! The names of the commands, and the name that a misspelled word is nearest to.
+
+/// Name, arguments and meaning of each.
+pub const COMMANDS: [(&str, &str, &str); 15] = [
+    (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
+    (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
+    (":vars", "", "the variables, with their types and sizes"),
+    (":items", "", "the functions, types and other items, the cells they come from, and what waits"),
+    (":keep", "[on|off]", "whether a cell that is run again keeps the items that it does not have any more"),
+    (":type", "EXPRESSION", "the type of an expression, which is not run"),
+    (":doc", "NAME", "the documentation of a name"),
+    (":warnings", "", "show the compiler's warnings about your code; again, to stop"),
+    (":explain", "[CODE]", "the compiler's explanation of its last error, or of a code"),
+    (":opt", "[LEVEL]", "how cells are optimised: 0 to 3; without a level, as each needs it"),
+    (":memory", "[SIZE]", "how much more memory a cell may take, such as `4 GiB`; without a size, no limit"),
+    (":timing", "", "show after each cell where its time went; again, to stop"),
+    (":checkpoint", "", "what the copies that keep your variables safe have cost"),
+    (":reset", "", "forget all variables, items and imports"),
+    (":help", "", "this list"),
+];
+
+/// Whether there is a command of this name, without its colon.
+pub fn is_known(name: &str) -> bool {
+    COMMANDS.iter().any(|(known, ..)| known[1..] == *name)
+}
+
+/// The word that is spelled most alike.
+pub fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let most = (word.chars().count() / 3).max(1);
+    let away = among.map(|other| (strsim::levenshtein(&word, other), other));
+    away.filter(|(away, _)| *away <= most).min().map(|(_, other)| other)
+}
