@@ -3,8 +3,10 @@
 //! Each rule looks at the files and returns complaints; this file runs them all and prints every complaint at once.
 
 mod imports;
+mod mentions;
 mod paths;
 mod readme;
+mod rings;
 mod source;
 mod subjects;
 mod unsafety;
@@ -67,7 +69,9 @@ pub fn run(tree: &Tree) -> Result<()> {
     complaints.extend(files.iter().filter_map(head_comment));
     complaints.extend(imports::check(&files));
     complaints.extend(imports::check_manifests(&tree::metadata(&tree.root)?));
+    complaints.extend(rings::check(&files));
     complaints.extend(unsafety::check(&files));
+    complaints.extend(mentions::check(&files));
     complaints.extend(paths::check(&files));
     complaints.extend(readme::check(&files));
     for warning in subjects::warnings(tree) {
