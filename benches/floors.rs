@@ -1,4 +1,4 @@
-//! What the machine itself can do, measured in the same run as Mobula: the floors that its times stand on.
+//! The machine's own limits, measured in the same run as Mobula's times.
 //!
 //! ```text
 //! spin_ping_pong       one word each way between two processes that spin: no task round trip can cost less

@@ -1,4 +1,4 @@
-//! Whether work grows as its input does: each row is how many times as long ten times as much takes.
+//! Growth of cost with input size: each row is the time for ten times the input divided by the time for the input.
 //!
 //! ```text
 //!   nothing, n, 10 n ─▶ a script for `mobula`, from its start to its end ─▶ (t(10 n) − t(0)) / (t(n) − t(0))

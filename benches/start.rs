@@ -1,4 +1,4 @@
-//! What a runtime costs that does nothing yet: how long until its first task's value is there, and what an idle one uses.
+//! The cost of an idle runtime: time to the first task's value, and memory and processor time while nothing runs.
 //!
 //! ```text
 //! start_to_first_value   a plain program, from the beginning of `main` to the value of its first task

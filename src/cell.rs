@@ -1,4 +1,4 @@
-//! What the code calls that a session generates around a cell. Not for people.
+//! Functions that the generated code around a cell calls. Not for people.
 
 pub mod common;
 mod dbg;

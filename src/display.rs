@@ -1,4 +1,4 @@
-//! What a cell's last expression looks like.
+//! Display of a cell's last expression.
 //!
 //! The session ends a cell whose last line is an expression with `(expression).evcxr_display()`. The traits here give every
 //! type that method. Which one is called is decided by the order in which Rust looks a method up on a value of type `T`:

@@ -1,4 +1,4 @@
-//! What can go wrong, as a person reads it.
+//! The errors of the public functions.
 //!
 //! ```text
 //!   abi::Fault ──▶ GetError | PutError | WaitError | InitError      one enum per question

@@ -1,4 +1,4 @@
-//! What a cell has in scope without asking: `use mobula::prelude::*;`.
+//! The prelude: names that a cell has in scope without an import.
 
 pub use crate::api::{
     Config, available_resources, cluster_resources, errors, get, get_timeout, gib, init, init_with, put, shutdown, wait,

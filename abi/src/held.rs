@@ -1,5 +1,5 @@
-//! Locks that know, with debug assertions, which thread holds them: so that what blocks, or calls a person's code, can say that it does
-//! not do so under a lock.
+//! Lock guards that count, per thread and with debug assertions, whether one is held: blocking calls and user code refuse to run
+//! under one.
 //!
 //! ```text
 //!   Held::new(guard) ──▶ held here: 1 ──drop──▶ held here: 0        none_here("…") panics in between, on this thread

@@ -1,4 +1,4 @@
-//! Completion and inspection, on a thread of their own, so that whoever types is not behind the cells that wait.
+//! Completion and inspection on a thread of their own, so that a person who types does not wait for cells.
 
 use crate::cursor::{byte_at, point_at};
 use crate::kernel::{Channel, Kernel, refusal};

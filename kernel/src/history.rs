@@ -1,4 +1,4 @@
-//! What was run in this session, for front ends that let one go back to it. In memory; bounded.
+//! The session's inputs, for `history_request`. In memory; bounded.
 
 use jupyter_protocol::HistoryRequest;
 use serde_json::{Value, json};

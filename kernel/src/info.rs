@@ -1,4 +1,4 @@
-//! What the kernel says of itself.
+//! The kernel's description of itself: `kernel_info_reply`.
 
 use crate::wire::PROTOCOL_VERSION;
 use serde_json::{Value, json};

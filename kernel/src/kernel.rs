@@ -1,4 +1,4 @@
-//! What all the loops share: the sockets, the evaluator, and the end.
+//! State shared by the socket loops: sockets, evaluator, shutdown.
 
 use crate::info::Info;
 use crate::iopub::IoPub;

@@ -1,4 +1,4 @@
-//! What can end the kernel from outside, besides a request: a signal, and the death of whoever started it.
+//! Shutdown from outside, besides `shutdown_request`: by a signal, and by the death of the parent process.
 
 use crate::kernel::Kernel;
 use rustix::event::{PollFd, PollFlags, poll};

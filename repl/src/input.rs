@@ -1,4 +1,4 @@
-//! Where a cell ends when a person types it line by line.
+//! The end of a cell that is typed line by line.
 //!
 //! [`mobula_session::completeness`] says whether a text can be run. One that can may still be continued by the next line, as in
 //!

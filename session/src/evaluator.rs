@@ -1,4 +1,4 @@
-//! What a front end needs of whoever runs the cells. [`crate::Session`] is it; tests have one of their own.
+//! The evaluator as front ends see it. [`crate::Session`] is it; tests have one of their own.
 
 use crate::event::InputReader;
 use crate::event::{Bundle, CellId, Completions, Outcome};

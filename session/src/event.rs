@@ -1,4 +1,4 @@
-//! What a session tells a front end, and what a front end asks of it: plain data, no behaviour.
+//! Events and outcomes between a session and its front end: plain data, no behaviour.
 
 pub use crate::bundle::{Bundle, kept_bytes};
 pub use crate::rendered::Rendered;

@@ -1,4 +1,4 @@
-//! Where the person's files are.
+//! The person's home folder.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a session needs of a runtime, as two small traits. The root crate implements both; this crate never imports it.
+//! The runtime as a session sees it: two small traits. The root crate implements both; this crate never imports it.
 
 use crate::event::CellId;
 use std::ffi::c_void;

@@ -1,4 +1,4 @@
-//! Where a session's events go: a queue in front of the front end, which may take its time. The root crate implements it.
+//! The queue in front of the front end, as sessions see it. The root crate implements it.
 
 use crate::event::Event;
 

@@ -1,4 +1,4 @@
-//! How a session is made.
+//! A session's settings.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

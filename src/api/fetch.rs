@@ -1,4 +1,4 @@
-//! How `get` gets: open what is ready, wait once for the rest, read.
+//! The work of `get`: open what is ready, wait once for the rest, decode.
 //!
 //! ```text
 //!   ready already (usual)   open ─▶ read                         two calls through the table an object, no clock

@@ -1,4 +1,4 @@
-//! What `get` takes: one ref, or a list of them, owned or borrowed.
+//! The arguments of `get`: one ref, or a list of them, owned or borrowed.
 
 use super::fetch;
 use crate::codec::Value;

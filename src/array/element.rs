@@ -1,4 +1,4 @@
-//! What an array can be made of: numbers and `bool`.
+//! Element types of arrays: numbers and `bool`.
 
 use crate::codec::Shared;
 use bytemuck::NoUninit;

@@ -1,4 +1,4 @@
-//! What cells do with the types that most of them use, compiled once.
+//! Monomorphisations that most cells need, compiled once into the base library.
 //!
 //! A cell that sends an `i64` to a task needs a hundred functions made for `i64`: to encode, to decode, to keep the variable. The compiler
 //! makes them in every such cell again, unless a library that the cell is linked with has them and was compiled to share them

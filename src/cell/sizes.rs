@@ -1,4 +1,4 @@
-//! How much memory the variables of a session take: what `:vars` runs.
+//! Memory sizes of the session's variables, for `:vars`.
 //!
 //! A type that owns memory elsewhere says how much, where it is known here; every other value takes what its type takes. As with
 //! `display`, the order in which Rust looks a method up decides, here on a `&Weighed<T>`: first [`Owning`], then [`Plain`].

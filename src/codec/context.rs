@@ -1,4 +1,4 @@
-//! How a value deep inside another reaches the object it is written to, or read from.
+//! The thread-local context by which a nested value reaches the object that it is written to or read from.
 //!
 //! Serde passes a serializer down, but nothing beside it. So while the codec works on a thread, the thread carries the
 //! object's buffers and refs: an array puts its bytes there and writes only their number into the body. A value that is

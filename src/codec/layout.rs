@@ -1,4 +1,4 @@
-//! Where the parts of an object are: the one place that knows its bytes.
+//! The byte layout of an object.
 //!
 //! ```text
 //!  0  magic "mobu" │ 4 version u32 │ 8 body length u64 │ 16 buffers u32 │ 20 zero u32

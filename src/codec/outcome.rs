@@ -1,4 +1,4 @@
-//! Whether a task's return value is an `Err`, and the error's text.
+//! Detection of a task's `Err`, and the error's text.
 //!
 //! A trampoline knows its function's return type only as some `R: Serialize`; nothing in stable Rust asks such a type "are
 //! you a `Result`?". The serde data model does: a `Result` presents itself as the variant `Err` of `Result`. So a value is

@@ -1,4 +1,4 @@
-//! What can be sent to another process.
+//! The trait of values that can be sent to another process.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Tables that somebody has drawn with lines already, as `polars` does its data frames: read back into rows and columns, for HTML.
+//! Tables drawn with lines, such as polars' data frames, read back into rows and columns for HTML.
 //!
 //! ```text
 //!   shape: (2, 2)

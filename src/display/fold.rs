@@ -1,5 +1,4 @@
-//! `{:#?}` folded to the width of a screen: what fits on a line is one line, and a long list is a few full lines instead
-//! of a line for each element.
+//! `{:#?}` folded to the width of a screen: short values on one line, long lists in a few full lines.
 //!
 //! ```text
 //! [                    [

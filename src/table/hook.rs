@@ -1,4 +1,4 @@
-//! What happens when code of a cell or of a task panics: who is told, and how.
+//! The panic hook: who is told of a panic in a cell or in a task, and how.
 //!
 //! ```text
 //!   in the cell host       a block in standard output; the session shows it with the place in the cell

@@ -1,4 +1,4 @@
-//! What clients do when they are killed: each operation, as the victim does it and as the witness prepares it.
+//! The operations under which a client is killed, each as the victim runs it and as the witness prepares it.
 //!
 //! ```text
 //!   witness                                 victim: this program again

@@ -1,4 +1,4 @@
-//! What cells show, besides tasks: panics of threads, places outside of cells, the order of what is written.
+//! Output of cells, besides tasks: panics of threads, places outside of cells, the order of what is written.
 
 use crate::support::{Notebook, Place};
 

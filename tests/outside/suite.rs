@@ -1,5 +1,4 @@
-//! The cell suite: some hundred cells in order, each with the text or the error that it must show, at every face of the program and with
-//! both evaluators.
+//! The cell suite: some hundred cells with the output that each must have, run at every face of the program and with both evaluators.
 //!
 //! ```text
 //! > let x = 1;        a cell begins          = text      a line that it shows, printed or as its value

@@ -1,5 +1,4 @@
-//! Random walks of defining, editing, deleting and running again, against plain rustc: the session is at every moment one program, the
-//! newest definition of each item.
+//! Random walks of defining, editing, deleting and running again, compared with plain rustc.
 //!
 //! ```text
 //! step ─▶ a cell's code ─┬─▶ a session in Jupyter, with the cell's id ─▶ value, or error code ─┐

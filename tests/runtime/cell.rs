@@ -1,4 +1,4 @@
-//! What a compiled cell would bring along, reduced to bytes: values are byte strings, tasks are functions of byte strings.
+//! A stand-in for a compiled cell: values are byte strings, tasks are functions of byte strings.
 //!
 //! The only file here with unsafe code: it is the other side of the waist.
 

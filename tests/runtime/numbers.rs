@@ -1,4 +1,4 @@
-//! How long things take: printed, never asserted.
+//! Timings: printed, never asserted.
 
 use crate::Scenario;
 use crate::cell::{Arg, Ref, get, open, put, submit, wait};

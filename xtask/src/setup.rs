@@ -1,5 +1,5 @@
-//! What the tests need and cargo does not bring: parts of the toolchain, Jupyter in a Python virtual environment, and the source of the crates that
-//! cells ask for. Tests are cut off from the network.
+//! Setup of the tests: parts of the toolchain, Jupyter in a Python virtual environment, and the sources of the crates that cells ask for.
+//! Tests are cut off from the network.
 //!
 //! The environment is made once, in `target/python`, and made anew when `tests/requirements.txt` or the interpreter changes.
 

@@ -1,4 +1,4 @@
-//! What programs have left on the machine: processes that carry a mark in their environment, and names in `/dev/shm`.
+//! Traces of programs on the machine: processes with a mark in their environment, and names in `/dev/shm`.
 //!
 //! `cargo xtask fresh` and the tests in `tests/outside` both look for it; the latter include this file by its path.
 

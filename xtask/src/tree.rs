@@ -1,4 +1,4 @@
-//! Where things are: the checkout and cargo's target folder.
+//! The checkout and Cargo's target folder.
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What is to be published next. Pure: the time comes in as an argument.
+//! The queue of messages that wait to be published. Pure: the time comes in as an argument.
 //!
 //! Text is kept back for a moment so that many small writes become one message. It goes
 //! - when it is [`TEXT_WAIT`] old,

@@ -1,4 +1,4 @@
-//! What everybody may see: outputs and states, from many threads to all subscribers, in order.
+//! IOPub: outputs and states, from many threads to all subscribers, in order.
 //!
 //! ```text
 //! cells' events ─ text, show ─▶ ┌─────────┐            ┌───────────┐ ─▶ outbox of subscriber 1

@@ -1,4 +1,4 @@
-//! Who may talk to the kernel: whoever knows the key in the connection file.
+//! Message signatures: HMAC-SHA256 with the key of the connection file.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -1,4 +1,4 @@
-//! Where a socket listens: a TCP port or a file.
+//! A socket's endpoint: a TCP port or a Unix socket.
 
 use super::connection::{Service, run};
 use jupyter_protocol::connection_info::Transport;

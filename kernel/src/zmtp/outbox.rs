@@ -1,4 +1,4 @@
-//! What is still to be written to one peer.
+//! Bytes that wait to be written to one peer.
 //!
 //! Putting something in never waits. Whoever fills the box decides what too much is, by looking at [`Outbox::bytes`]:
 //! a router gives the peer up, the publisher waits for it.

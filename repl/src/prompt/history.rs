@@ -1,4 +1,4 @@
-//! What was typed, kept in a file: where it is, and who may read it.
+//! The history file: its place and its permissions.
 
 use mobula_session::home::variable;
 use std::ffi::OsString;

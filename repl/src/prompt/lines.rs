@@ -1,4 +1,4 @@
-//! Where the prompt gets its lines from, and why it may end.
+//! The prompt's source of lines, and the errors that end it.
 
 use crate::env_broken;
 use crate::script::pipe::PipeError;

@@ -1,4 +1,4 @@
-//! Where the values of a JSON text stand in it.
+//! Byte ranges of the values of a JSON text.
 //!
 //! A notebook is written back by putting new text in the place of old text, so that all else stays as it was, to the byte:
 //! order, indentation, the spelling of numbers, fields nobody here has heard of. That needs places, which a parsed value

@@ -1,4 +1,4 @@
-//! What cells showed, kept as a notebook keeps it.
+//! A cell's outputs in the notebook format.
 //!
 //! The rules are those of nbclient: text of the same stream in a row is one output; a display that changes changes wherever it
 //! was shown; a cleared cell begins anew. Output that comes after its cell has ended still goes to that cell.

@@ -1,4 +1,4 @@
-//! When there are colours, and which.
+//! The choice of colours.
 
 use std::ffi::OsStr;
 

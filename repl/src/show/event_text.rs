@@ -1,4 +1,4 @@
-//! What the events of a session become as text, and on which stream. Nothing here prints: [`crate::show::render`] does.
+//! A session's events as text, each for standard output or standard error. Nothing here prints: [`crate::show::render`] does.
 //!
 //! # Invariants
 //! - A result, a display, a notice and an error begin on a line of their own; what a cell prints is passed on byte for byte.

@@ -1,4 +1,4 @@
-//! What events become on a terminal, in a file or in a pipe.
+//! Output on a terminal, to a file or into a pipe.
 
 pub mod colour;
 pub(crate) mod event_text;

@@ -1,4 +1,4 @@
-//! How a process becomes a client, and what a cell host does besides.
+//! Connecting a process to the runtime, and the calls that only a cell host makes.
 
 use super::buffers::Draft;
 use super::current::{current, install};

@@ -1,4 +1,4 @@
-//! Reading from the head by whoever needs an answer.
+//! Replies of the head, read by the thread that waits for one.
 //!
 //! ```text
 //!   thread 1: waits ──▶ nobody reads ──▶ reads ──▶ sorts what came ──▶ its answer is there ──▶ goes

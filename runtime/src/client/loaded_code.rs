@@ -1,4 +1,4 @@
-//! Which library of this process an address is in.
+//! The library of this process that an address lies in.
 #![allow(unsafe_code)] // Asks the dynamic linker, in C.
 
 use super::Fallible;

@@ -1,4 +1,4 @@
-//! Whether to spin for a moment before sleeping.
+//! The decision to spin briefly before sleeping.
 //!
 //! Waking a process that sleeps costs some 7 us on its own processor and up to 80 us on an idle one; one that spins is there in a tenth
 //! of a microsecond. But spinning on a processor that somebody else needs, perhaps the very one that is waited for, costs 100 us and

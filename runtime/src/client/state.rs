@@ -1,4 +1,4 @@
-//! What a client knows, behind its one lock. Nothing here blocks.
+//! A client's state, behind its one lock. Nothing here blocks.
 
 use super::buffers::{Aligned, Draft, Spares, Tokens};
 use super::references::{Handles, News};

@@ -1,4 +1,4 @@
-//! When there is no room: asking the head for some, following it to another arena, and saying what is full.
+//! A client without room: it asks the head for room, follows it to another arena, and reports what is full.
 
 use super::inbox::Stop;
 use super::{Client, Fallible, fault, nonsense, refused};

@@ -1,4 +1,4 @@
-//! What a runtime is started with.
+//! The runtime's start options.
 
 use crate::abi::InitOptions;
 use crate::scheduler::{Resources, ResourcesError};

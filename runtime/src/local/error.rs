@@ -1,4 +1,4 @@
-//! Why a runtime does not start.
+//! Errors of starting a runtime.
 
 use super::folder::FolderError;
 use super::zygote::ZygoteError;

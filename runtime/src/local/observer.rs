@@ -1,4 +1,4 @@
-//! What the runtime tells the process that owns it.
+//! The runtime's events for the process that owns it.
 
 use crate::abi::{CellPlace, Failure, Place};
 

@@ -1,4 +1,4 @@
-//! A queue between threads that must never wait and somebody who takes his time: a front end, a pipe that nobody reads.
+//! A queue between threads that must not block and a reader that may stop reading.
 //!
 //! ```text
 //!   head, link ──put──▶ │ waiting │ ──a thread of its own──▶ deliver (may block)

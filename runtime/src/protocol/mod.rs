@@ -1,4 +1,4 @@
-//! What the head and its clients say to each other.
+//! The messages between the head and its clients.
 //!
 //! ```text
 //!   client ──ToHead──▶ head        one unix stream socket each; frames of (u32 length, postcard bytes)

@@ -1,4 +1,4 @@
-//! Which task runs where and when, decided without doing anything.
+//! The scheduler: a state machine that decides which worker may take tasks, and does nothing itself.
 //!
 //! [`Scheduler::handle`] takes one event and the time and answers with actions. It has no clock, no socket and no
 //! randomness, so a history of events can be replayed, and the tests try thousands of them.

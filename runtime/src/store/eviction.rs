@@ -1,4 +1,4 @@
-//! Which objects go to disk first: those that were used least recently, of those that nobody reads.
+//! The order of eviction: least recently used first, among objects that no process reads.
 //!
 //! ```text
 //!   all objects ─▶ sorted by their last use ─▶ next, next, … ─▶ used since? passed over ─▶ to disk

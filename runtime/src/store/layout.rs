@@ -1,4 +1,4 @@
-//! What lies where in the control segment.
+//! The layout of the control segment.
 //!
 //! ```text
 //!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Slot × slots         all sparse: what nobody touches costs nothing

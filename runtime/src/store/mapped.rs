@@ -1,4 +1,4 @@
-//! What a process does in the arena that it has mapped, with what the tables say of it.
+//! A process's access to the arena that it has mapped.
 //!
 //! The tables do not know where the arena is mapped; each process says so once, for the lists of contained objects that are too long for a
 //! slot: ids one behind the other in the arena.

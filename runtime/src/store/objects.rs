@@ -1,4 +1,4 @@
-//! Who has an object, and how it goes when nobody has.
+//! Reference counting of objects, and how an object is freed.
 //!
 //! ```text
 //!   refs   processes that refer to it       (a bit each; every process counts its own handles privately)

@@ -1,4 +1,4 @@
-//! What the head does after a death, and how it finds what the dead one has left half-done.
+//! Recovery after a death: the head finds and completes what the dead process left half-done.
 //!
 //! ```text
 //!   bury:   its bits go, its leases are closed, its slots are nobody's, what it was freeing is freed, what it was running is lost

@@ -1,4 +1,4 @@
-//! How a worker knows that its task has written something, without asking the kernel after every task.
+//! A flag that says whether a task has written output, set by a signal instead of a system call a task.
 //!
 //! ```text
 //!   the task writes into its pipe ─▶ the kernel signals: the read end is ready ─▶ a handler in this process sets a flag

@@ -1,5 +1,5 @@
-//! Completion and inspection, from the session's side: a process that knows (see `analyst`), started when it is wanted, started again when
-//! it dies, and ended when nobody has asked it for long. Cells run meanwhile. While it gets ready, completion offers what is known without it (see `outline`).
+//! The session's side of completion and inspection: it starts the analyst when it is asked, and restarts one that died. Cells run
+//! meanwhile. While it gets ready, completion offers what is known without it (see `outline`).
 
 use crate::analyst::outline;
 use crate::analyst::std_names::StdNames;

@@ -1,4 +1,4 @@
-//! What rust-analyzer knows before anybody types: the crates that cells can use and the standard library.
+//! The crates that rust-analyzer knows from the start: those that cells can use, and the standard library.
 //!
 //! All files but the one that is typed in are declared to be a library's. rust-analyzer does not expect such files to change, and after a
 //! key it verifies nothing that was derived from them: with some hundred thousand derived values that is more than half of an answer's

@@ -1,5 +1,5 @@
-//! What can be completed at once: keywords, names that every cell has, those that the session's cells have made, and what is below the standard library's
-//! modules and types. The analyst knows more, and takes some seconds to know it.
+//! Completion without rust-analyzer: keywords, the session's own names, and a kept list of the standard library's. The analyst knows more,
+//! and takes some seconds to know it.
 
 use crate::analyst::Snapshot;
 use crate::analyst::std_names::{Name, StdNames};

@@ -1,4 +1,4 @@
-//! What is below the modules and the types of the standard library, kept between sessions: the analyst takes seconds to know it anew.
+//! The standard library's names, kept between sessions because the analyst takes seconds to list them.
 //!
 //! ```text
 //!   "std::mem"       swap, take, …          "std::vec::Vec"   new, push, …          "str", "slice", "f64"   methods

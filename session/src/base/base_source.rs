@@ -1,4 +1,4 @@
-//! What the library that cells are linked against says itself, beside the crates that it contains.
+//! The source text of the base library, besides the crates that it re-exports.
 
 /// Has compiled here what most cells would compile; see `mobula::__private::common`.
 const COMMON: &str = "pub fn common() { mobula::__private::common() }\n";

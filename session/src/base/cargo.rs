@@ -1,4 +1,4 @@
-//! Cargo, as it is run here: the manifest of a crate that exists for its dependencies, and a build of it that says how far it is.
+//! Calls of Cargo: a manifest that exists for its dependencies, and a build that reports its progress.
 
 use crate::base::compiler_process::Running;
 use crate::base::rustc_wrapper;

@@ -1,4 +1,4 @@
-//! A compiler that runs now, for whoever wants to stop it. It ends with this process, however that ends.
+//! A running compiler, which an interrupt can stop and which ends with this process. It ends with this process, however that ends.
 #![allow(unsafe_code)] // What a child does between fork and exec.
 
 use rustix::process::{

@@ -1,4 +1,4 @@
-//! What `:dep` has compiled in sessions, kept for the next ones.
+//! Crates that `:dep` compiled, kept for later sessions.
 //!
 //! ```text
 //! <folder>/lock       shared by sessions that take, exclusive for one that keeps

@@ -1,5 +1,4 @@
-//! What cells are linked against: one library with the crate `mobula` and everything else that a cell can use, and the options that make
-//! the compiler find it.
+//! The base library that cells are linked against: the crate `mobula` and everything else that a cell can use.
 //!
 //! It is a library of its own, and not part of each cell's, for three reasons: linking a cell takes a third of the time, the statics of
 //! a crate exist once in the process that runs the cells, and so do those of the items that cells share.

@@ -1,4 +1,4 @@
-//! What every session's cells link, compiled once per (version of this crate, version of rustc) and kept in the cache folder.
+//! The template: crates that every session links, compiled once per (version of this crate, version of rustc).
 //!
 //! ```text
 //! <folder>/crate/…      the embedded sources of `mobula`

@@ -1,4 +1,4 @@
-//! Where a cell crashed: its process says so with its last strength, before the signal ends it.
+//! Crash reports: a signal handler sends the crashed cell's stack before the signal ends the process.
 //!
 //! ```text
 //!   SIGSEGV … ─▶ handler, on a stack of its own ─▶ unwinds ─▶ libraries of cells and offsets in them ─▶ the front process (see `frames`)

@@ -1,4 +1,4 @@
-//! What Cargo says when it fails, without the session's own folder and crate, and with what to do.
+//! Cargo's errors, without the session's own folder and crate, and with advice.
 
 use crate::base::CRATE;
 use std::path::Path;

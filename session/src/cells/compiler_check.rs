@@ -1,4 +1,4 @@
-//! Whether a compiler says what this evaluator listens for.
+//! A check that a compiler prints what this evaluator parses.
 //!
 //! The types of variables and what is in the way of keeping them are read from rustc's messages, which are written for people and may be in other
 //! words in a version to come. So each version is tried once, when what cells are compiled against has been prepared for it.

@@ -1,5 +1,4 @@
-//! Whether a text is ready to be run: its brackets, strings and comments first, with the compiler's lexer, then its grammar, with the parser that cuts
-//! cells.
+//! Completeness of a text: brackets, strings and comments by the compiler's lexer, then the grammar by syn.
 //!
 //! ```text
 //!   f(1,            a bracket is open                          incomplete

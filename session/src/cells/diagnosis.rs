@@ -1,4 +1,4 @@
-//! What the compiler says, read from its JSON, and what it means for the cell.
+//! The compiler's diagnostics, read from JSON and mapped to the cell.
 //!
 //! The type of a variable `x` is learnt from a lint: of `&x as &_` the compiler says that it is a trivial cast, from which type to which,
 //! after it has inferred both. So the one compilation that makes the cell's library also names the types of its variables, as it would

@@ -1,4 +1,4 @@
-//! What becomes of `_`, the value that was shown last, after a cell: decided by what the cell shows and of what type that is.
+//! The decision whether a cell's shown value becomes `_`.
 
 use super::last_value::Shown;
 use super::session_state::Lost;

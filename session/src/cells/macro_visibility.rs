@@ -1,5 +1,4 @@
-//! Items among a macro's tokens, made visible to later cells by `pub` where nothing stands: those that its rules stand for, and those among a
-//! call's arguments.
+//! Visibility of the items in a macro's tokens: `pub` is inserted in its rules, and in a call's arguments.
 
 use super::edit::Edit;
 use super::mentions::mentioned;

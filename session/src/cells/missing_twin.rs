@@ -1,4 +1,4 @@
-//! What a crash costs while no copy of the cell host can be made.
+//! Cells that run while no twin can be forked, and what a crash loses then.
 //!
 //! ```text
 //!   cell 4: copy made      cell 5: no room for one: "a crash takes variables back to before cell 5"      cell 6: copy made: "… nothing again"

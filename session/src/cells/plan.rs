@@ -1,5 +1,4 @@
-//! What a cell does with the variables of the session: decided before it is compiled, mended after what the compiler says, and written
-//! into the book when the cell has run.
+//! A cell's plan for the session's variables: made before it is compiled, corrected by what the compiler says, applied when it has run.
 
 use super::diagnosis::{Message, Texts};
 use super::last_value::{self, Shown};

@@ -1,5 +1,4 @@
-//! What a session has made so far: its items, what they are called, and its variables. Only facts and the questions about them; nothing is
-//! compiled here.
+//! The session's state: its items, its imports and its variables. Only facts and the questions about them; nothing is compiled here.
 
 use super::last_value;
 use super::mentions::{mentioned, words};

@@ -1,4 +1,4 @@
-//! What a person reads who uses an item that waits, or meets two definitions of one name.
+//! Messages about items that are set aside, and about two definitions of one name.
 
 use super::program::{Definition, Program, Stage};
 use super::rustc::Compiled;

@@ -1,5 +1,4 @@
-//! The front process's side of the cell host: one thread that drains its output always, tells text from displays, decides
-//! when a cell is done, and puts a twin in the place of a host that died.
+//! The front process's side of the cell host: one thread that reads its output, commits checkpoints, and promotes a twin.
 //!
 //! ```text
 //! mod     the handle, and what it shares with the thread

@@ -1,4 +1,4 @@
-//! What the cell host writes: two pipes, drained always, byte for byte, and made into events.
+//! The cell host's two output pipes, drained always and made into events.
 //!
 //! The pipes belong to the front process and outlive any cell host.
 

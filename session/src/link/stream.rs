@@ -1,4 +1,4 @@
-//! What a cell writes on its standard output, taken apart: text, blocks to display, evcxr's control lines.
+//! A cell's standard output, parsed into text, display blocks and evcxr's control lines.
 //!
 //! Everything comes in one stream so that it keeps its order. Text is passed on at once and byte for byte, also when its line
 //! is not finished; only what could still become a marker is held back until it is decided.

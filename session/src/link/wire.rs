@@ -1,6 +1,5 @@
-//! What the front process and the cell host say to each other: one JSON message a packet (`SOCK_SEQPACKET`), with
-//! descriptors beside it where a message needs them. A packet is whole or it is not there, so a process may die while it
-//! speaks.
+//! The packets between the front process and the cell host: one JSON message each (`SOCK_SEQPACKET`), with descriptors. A packet is whole
+//! or it is not there, so a process may die while it speaks.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;

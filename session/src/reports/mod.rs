@@ -1,4 +1,4 @@
-//! What a person reads when something has gone wrong, and where it was.
+//! Reports of failed cells, and the mapping of places to the person's lines.
 //!
 //! ```text
 //!   panic, crash, compile error ─▶ sources  the cell and the line of each place ─▶ report ─▶ rendered  text, HTML

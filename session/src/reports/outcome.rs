@@ -1,4 +1,4 @@
-//! What the run of a cell means, whichever evaluator had it run.
+//! The outcome of a cell's run, for both evaluators.
 
 use crate::event::{CellError, CellId, Event, Phase, Stream};
 use crate::outlet::Outlet;

@@ -1,4 +1,4 @@
-//! What the link learns of one cell while it runs, for its outcome.
+//! The record of one cell's run, as the link fills it.
 
 use crate::event::CellId;
 use rustix::process::WaitIdStatus;

@@ -1,4 +1,4 @@
-//! What a person reads when a cell fails: one renderer for compile errors, panics, `?` and deaths.
+//! The renderer of reports: compile errors, panics, `?` and deaths.
 //!
 //! Every report comes plain, with ANSI colours and, made of these, as HTML; a front end picks one. A place is always `cell N:line:column`.
 

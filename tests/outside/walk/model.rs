@@ -1,4 +1,4 @@
-//! What a session has to be: one file with the newest definition of each item, compiled and run by plain rustc.
+//! The model of a session: one file with the newest definition of each item, compiled and run by plain rustc.
 //!
 //! What is older and does not compile with what is newer is left out, and what needs it fails with its error.
 

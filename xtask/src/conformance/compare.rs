@@ -1,4 +1,4 @@
-//! What differs between the two outcomes of an example, in groups.
+//! The differences between the two outcomes of an example, in groups.
 
 use super::cells::AsCells;
 use super::example::{Example, Fate};

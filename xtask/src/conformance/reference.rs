@@ -1,4 +1,4 @@
-//! What plain rustc makes of an example, and what its program then does; kept by content.
+//! The reference outcome of an example: what plain rustc and its program do, kept by content.
 
 use super::example::Example;
 use anyhow::{Context, Result};

@@ -1,4 +1,4 @@
-//! Who may import whom.
+//! Imports between packages, and between parts of a package.
 //!
 //! ```text
 //! main.rs, cli/ ─┬▶ kernel, repl ─▶ session ─▶ fds     (the binary joins them)

@@ -1,4 +1,4 @@
-//! Which module may import which inside a package: no rings, and never against the layers.
+//! Imports between the modules of a package: no rings, and never against the layers.
 //!
 //! ```text
 //!   a ──▶ b        fine                 a ──▶ b ──▶ c ──▶ a      a ring: nobody can read one of them alone

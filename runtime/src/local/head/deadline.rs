@@ -1,4 +1,4 @@
-//! When something that is wanted soon is done at the latest, however much happens before.
+//! A deadline that is kept however many events come before it.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! When memory runs short: moving objects to disk, bringing them back, and saying what is full.
+//! Eviction on the head: objects are moved to disk when memory runs short, and brought back.
 //!
 //! ```text
 //!   Room(units) ─▶ free already? ─▶ the oldest that nobody reads go to disk, until it is ─▶ Done

@@ -1,4 +1,4 @@
-//! What a worker writes, cut into lines that say whose they are.
+//! A worker's output, split into lines with the name of their task.
 //!
 //! ```text
 //!   bytes of a pipe ──▶ │whole lines│ ──▶ "(f pid=1234) line\n" …

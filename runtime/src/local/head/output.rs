@@ -1,4 +1,4 @@
-//! What workers write: their pipes, made into lines for whoever watches the runtime.
+//! The workers' output pipes, read by the head and delivered to the observer.
 //!
 //! # Invariants
 //! - A pipe is read whenever something is in it, as long as the front end takes what comes out; else this pipe waits, and nothing else does.

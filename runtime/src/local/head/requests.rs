@@ -1,4 +1,4 @@
-//! What clients say, and what the head answers.
+//! The clients' requests and the head's answers.
 
 use super::Head;
 use crate::abi::{Fault, Question};

@@ -1,4 +1,4 @@
-//! What the runtime was told to be, and questions about the whole of it.
+//! The runtime's options, as `init_with` changes them, and its answers about itself.
 //!
 //! A runtime runs from the start with what the command line said. The first `init` of a session may still change it;
 //! later ones may not.

@@ -1,4 +1,4 @@
-//! Which folder objects go to for which there is no memory: one that is not memory itself.
+//! The folder for spilled objects: one on disk, never on tmpfs.
 
 use super::{Head, refuse};
 use crate::client::Fallible;

@@ -1,4 +1,4 @@
-//! What the head does for tasks: it says how they failed, and finds those that somebody has lost.
+//! The head's part in tasks: it seals failures, and finds tasks that a dead process has lost.
 //!
 //! A failure is kept by the head under the name of the object that it stands for, which is sealed as failed in shared memory, and it is
 //! announced once, where it began. Tasks that were to use a failed result fail with the same failure and add their names to it.

@@ -1,4 +1,4 @@
-//! What the zygote does: forks workers when asked, reports their ends, and cleans up when the front process is gone.
+//! The zygote's loop: it forks workers when asked, reports their ends, and cleans up when the front process is gone.
 //!
 //! One thread, one poll over its socket and one pidfd for each child; no signal handler.
 

@@ -1,4 +1,4 @@
-//! Taking tasks from a ring: each is run once and none is lost, whoever dies.
+//! Model: tasks taken from a ring run once and are not lost when a process dies.
 
 use super::*;
 

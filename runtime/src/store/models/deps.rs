@@ -1,4 +1,4 @@
-//! Tasks that wait for others: each is woken once, whoever comes first and whoever dies.
+//! Model: a task that waits for others is woken once, in every order of arrivals and deaths.
 
 use super::*;
 

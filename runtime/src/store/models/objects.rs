@@ -1,4 +1,4 @@
-//! Having an object against freeing it and moving it: what somebody has stays, and what nobody has goes, once.
+//! Model: an object with a reference is neither freed nor moved, and one without is freed once.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Leasing slots: no two have the same, and none is lost, whoever dies.
+//! Model: leased slots are unique, and none is lost when a process dies.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a client does, in the steps between which it can die: the order is that of `client`.
+//! A client's steps, between any two of which it can die: in the order of the room `client`.
 
 use super::world::{Argument, Has, LIMITS, Message, Object, Place, Sleep, World, Wrong, arguments};
 use crate::store::objects::HOLDS;
