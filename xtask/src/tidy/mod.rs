@@ -2,6 +2,7 @@
 //!
 //! Each rule looks at the files and returns complaints; this file runs them all and prints every complaint at once.
 
+mod heads;
 mod imports;
 mod mentions;
 mod paths;
@@ -66,7 +67,7 @@ impl File {
 pub fn run(tree: &Tree) -> Result<()> {
     let files = read(tree)?;
     let mut complaints = Vec::new();
-    complaints.extend(files.iter().filter_map(head_comment));
+    complaints.extend(heads::check(&files));
     complaints.extend(imports::check(&files));
     complaints.extend(imports::check_manifests(&tree::metadata(&tree.root)?));
     complaints.extend(rings::check(&files));
@@ -97,23 +98,4 @@ fn read(tree: &Tree) -> Result<Vec<File>> {
         }
     }
     Ok(files)
-}
-
-/// A Rust file begins by saying what it is.
-fn head_comment(file: &File) -> Option<Complaint> {
-    let begins_well = file.text.starts_with("//");
-    (file.is_rust() && !begins_well)
-        .then(|| file.complaint(1, "begins without a head comment that says what the file is"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rust_file_without_a_head_comment_is_told() {
-        assert!(head_comment(&File::new("src/a.rs", "fn a() {}\n")).is_some());
-        assert!(head_comment(&File::new("src/a.rs", "//! A.\nfn a() {}\n")).is_none());
-        assert!(head_comment(&File::new("a.txt", "text")).is_none());
-    }
 }
