@@ -1,12 +1,12 @@
-//! Puts the sources of the bare crate into the binary: what cells are compiled against travels with the program.
+//! Embeds the sources of the bare crate, against which cells are compiled, into the binary.
 //!
-//! The manifest that goes with them is made from this package's own, so that versions are written down once.
+//! Their manifest is made from this package's own, so that versions are written down once.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// What a cell does not need: the runtime and the command line.
+/// Sources that a cell does not need: the runtime and the command line.
 const LEFT_OUT: [&str; 4] = ["main.rs", "cli", "inline.rs", "program.rs"];
 
 fn main() {
@@ -79,7 +79,7 @@ fn member_manifest(manifest: &str, name: &str, own: &str) -> String {
     )
 }
 
-/// The workspace's requirements for the dependencies that are not of this workspace and not optional, or Arrow's.
+/// The workspace's requirements for dependencies on other crates: those that are not optional, and Arrow's.
 fn deps(manifest: &str, wanted: &str) -> String {
     let mut deps = String::new();
     let known = section(manifest, "workspace.dependencies");
@@ -98,7 +98,7 @@ fn deps(manifest: &str, wanted: &str) -> String {
     deps
 }
 
-/// The lines between a section's head and the next one's; none where there is no such section.
+/// The lines between a section's head and the next one's; empty if there is no such section.
 fn section<'a>(manifest: &'a str, name: &str) -> &'a str {
     let head = format!("[{name}]\n");
     let Some(start) = manifest.find(&head).map(|at| at + head.len()) else { return "" };

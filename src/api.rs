@@ -1,4 +1,4 @@
-//! The free functions: get, put and wait for objects, start a runtime, and ask it how things are.
+//! The free functions: get, put and wait for objects, start a runtime, and query it.
 
 mod config;
 mod errors;
@@ -18,14 +18,15 @@ use crate::object::ObjectRef;
 use crate::table::{self, Handle};
 use std::time::Duration;
 
-/// Waits for one object, or all of a list, and returns the value, or the values in the order of the list.
+/// Waits for an object and returns its value, or for a list of objects and returns their values in order.
 ///
-/// Takes an [`ObjectRef`] or `&ObjectRef`, or a slice, array or `Vec` of refs, owned or borrowed. Arrays in the values are not
-/// copied. Getting does not use a ref up: an object can be got any number of times.
+/// Takes an [`ObjectRef`] or `&ObjectRef`, or a slice, array or `Vec` of refs, owned or borrowed. Arrays in the values
+/// are not copied. Getting does not use up a ref: an object can be got any number of times.
 ///
 /// # Errors
-/// [`GetError::TaskFailed`] when the task panicked or returned `Err`, [`GetError::WorkerDied`] when its process died, both also
-/// when that happened to a task whose result it needed; the others when the runtime cannot give the value.
+/// [`GetError::TaskFailed`] when the task panicked or returned `Err`, [`GetError::WorkerDied`] when its process died.
+/// Both are also returned when this happened to a task whose result it needed. The other errors mean that the runtime
+/// cannot give the value.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -49,7 +50,7 @@ where
 /// As [`get`], but waits no longer than `timeout`.
 ///
 /// # Errors
-/// As [`get`], and [`GetError::NotReady`] with the first object that was not ready in time. The task goes on.
+/// As [`get`], and [`GetError::NotReady`] with the first object that was not ready in time. Its task goes on.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -65,15 +66,16 @@ where
     refs.fetch(Some(timeout))
 }
 
-/// A timeout as the table takes it: `u64::MAX` is none, so the longest one is a nanosecond less (584 years).
+/// A timeout for the C table. `u64::MAX` means none, so the longest timeout is a nanosecond less (584 years).
 fn nanoseconds(timeout: Option<Duration>) -> u64 {
     timeout.map_or(u64::MAX, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX - 1))
 }
 
-/// Stores a value once, for any number of tasks to use: pass `&` of the ref as an argument. Arrays in it are copied once.
+/// Stores a value as an object, once for any number of tasks: pass `&` of the ref as an argument. Arrays in the value
+/// are copied once.
 ///
 /// # Errors
-/// [`PutError::StoreFull`] when there is no room; [`PutError::NotSerialised`] when the value's own `Serialize` refuses.
+/// [`PutError::StoreFull`] when there is no room; [`PutError::NotSerialised`] when the value's own `Serialize` fails.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -97,7 +99,7 @@ fn seal(encoded: Result<Encoded, EncodeError>) -> Result<Handle, PutError> {
     draft.seal(&refs).map(Handle::adopt).map_err(PutError::from_fault)
 }
 
-/// The resources that tasks can ask for, taken or not: name and amount, sorted by name.
+/// Returns the resources that tasks can ask for, in use or not: name and amount, sorted by name.
 ///
 /// # Panics
 /// When the runtime is gone, or there is none.
@@ -112,7 +114,7 @@ pub fn cluster_resources() -> Resources {
     resources(&Question::ClusterResources)
 }
 
-/// The resources that no task holds now: name and amount, sorted by name.
+/// Returns the resources that no task holds now: name and amount, sorted by name.
 ///
 /// # Panics
 /// When the runtime is gone, or there is none.

@@ -1,17 +1,17 @@
-//! Arrays that are not copied: read-only, and shared with the store.
+//! Read-only arrays that share their elements with the store instead of copying them.
 //!
 //! ```text
 //!   ndarray::Array / Vec ──From──▶ Array / Buffer ──put, argument, result──▶ object (one copy)
 //!                                  Array / Buffer ◀──get, argument───────── object (no copy: it points into it)
 //! ```
 //!
-//! They work at any depth inside other serialisable types. Serialised by anything but this crate's own codec they write
-//! themselves in full, an [`Array`] as its shape and elements, a [`Buffer`] as a sequence. With the feature `arrow` there is
-//! also `RecordBatch`, a table of Arrow columns.
+//! They work at any depth inside other serialisable types. A serialiser other than this crate's codec gets all
+//! elements: an [`Array`] as its shape and elements, a [`Buffer`] as a sequence. The feature `arrow` adds
+//! `RecordBatch`, a table of Arrow columns.
 //!
 //! # Invariants
 //! - The elements never change. To change them, copy them: [`Array::to_owned`], `to_vec` of a [`Buffer`].
-//! - As long as one exists, what it points to stays in memory.
+//! - As long as an array exists, the memory that it points to stays valid.
 #![allow(unsafe_code)] // Two places: a view without a lifetime beside its owner, and memory with an owner for arrow.
 
 #[cfg(feature = "arrow")]
@@ -30,7 +30,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
 
-/// A read-only array of `T` with the dimensions `D` (as [`ndarray`] names them), which shares its elements instead of
+/// A read-only array of `T` with the dimensions `D` (as [`ndarray`] names them) that shares its elements instead of
 /// copying them. Cheap to clone.
 ///
 /// It dereferences to [`ndarray::ArrayRef`], so everything that reads an array works on it: indexing, iterating, slicing,
@@ -50,36 +50,37 @@ use std::ops::Deref;
 /// # Ok::<(), mobula::GetError>(())
 /// ```
 pub struct Array<T: Element, D: Dimension = Ix1> {
-    /// Points into `data`; its lifetime is `data`'s, and it is lent out only for that of a borrow of `self`.
+    /// Points into `data`, so it is valid only as long as `data`. It is lent out only while `self` is borrowed.
     view: ArrayView<'static, T, D>,
     data: Shared<T>,
 }
 
 impl<T: Element, D: Dimension> Array<T, D> {
-    /// The elements in row-major order, `dim` of them; `None` when there are not as many, or too many to count.
+    /// An array of dimension `dim` over elements in row-major order. Returns `None` if their number differs, or
+    /// overflows.
     fn new(data: Shared<T>, dim: D) -> Option<Array<T, D>> {
         if dim.size_checked() != Some(data.len()) {
             return None;
         }
-        // SAFETY: the slice is used only through `view`, which is dropped with `data` or before it and is private: `deref`
-        // and `view()` lend it for no longer than `self` is borrowed, and a clone of it is always made beside one of `data`.
+        // SAFETY: the slice is used only through `view`, which is private and is dropped before `data`. `deref` and
+        // `view()` lend it for no longer than `self` is borrowed, and `clone` clones `view` and `data` together.
         let slice: &'static [T] = unsafe { data.unbound() };
         let view = ArrayView::from_shape(dim, slice).ok()?;
         debug_assert!(view.len() == data.len() && view.is_standard_layout(), "the view is of all elements, in order");
         Some(Array { view, data })
     }
 
-    /// The array as an [`ndarray::ArrayView`].
+    /// Returns the array as an [`ndarray::ArrayView`].
     pub fn view(&self) -> ArrayView<'_, T, D> {
         self.view.view()
     }
 
-    /// A copy that belongs to the caller and can be changed.
+    /// Copies the array into one that the caller owns and can change.
     pub fn to_owned(&self) -> ndarray::Array<T, D> {
         self.view.to_owned()
     }
 
-    /// The elements in row-major order.
+    /// Returns the elements in row-major order.
     pub fn as_slice(&self) -> &[T] {
         &self.data
     }
@@ -100,7 +101,7 @@ impl<T: Element, D: Dimension> Clone for Array<T, D> {
 }
 
 impl<T: Element, D: Dimension> From<ndarray::Array<T, D>> for Array<T, D> {
-    /// Takes the elements over without copying, unless they do not lie in row-major order.
+    /// Takes the elements over. They are copied only if they do not lie in row-major order.
     fn from(array: ndarray::Array<T, D>) -> Array<T, D> {
         let dim = array.raw_dim();
         let len = array.len();
@@ -144,7 +145,7 @@ impl<T: Element + PartialEq, S: Data<Elem = T>, D: Dimension> PartialEq<ArrayBas
 }
 
 impl<T: Element + fmt::Debug, D: Dimension> fmt::Debug for Array<T, D> {
-    /// As ndarray shows its own arrays; long ones abbreviated.
+    /// Formats as ndarray does; long arrays are abbreviated.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.view.fmt(f)
     }
@@ -164,7 +165,7 @@ struct OutOfBand<S> {
     shape: S,
 }
 
-/// An array anywhere else.
+/// An array in any other format.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Array")]
 struct InFull<S, E> {
@@ -172,11 +173,12 @@ struct InFull<S, E> {
     data: E,
 }
 
-/// A shape that was read. The usual ones need no memory of their own: getting an array is quicker than a few allocations.
+/// A shape that was deserialised. Up to four axes need no allocation, because getting an array takes less time than a
+/// few allocations.
 struct Shape {
     few: [usize; 4],
     count: usize,
-    /// Those of a shape with more axes.
+    /// All lengths of a shape with more axes.
     many: Vec<usize>,
 }
 
@@ -242,7 +244,7 @@ impl<'de, T: Element, D: Dimension> Deserialize<'de> for Array<T, D> {
     }
 }
 
-/// A `D` of these lengths; `None` when it has another number of axes.
+/// Makes a `D` of these lengths. Returns `None` if `D` has another number of axes.
 fn dimension<D: Dimension>(shape: &[usize]) -> Option<D> {
     if D::NDIM.is_some_and(|axes| axes != shape.len()) {
         return None;

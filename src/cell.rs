@@ -1,4 +1,4 @@
-//! Functions that the generated code around a cell calls. Not for people.
+//! Functions that the generated code around a cell calls: not a public API.
 
 pub mod common;
 mod dbg;

@@ -1,4 +1,4 @@
-//! Values to object bytes and back.
+//! The codec: values to object bytes and back.
 //!
 //! ```text
 //!   value ──serde──▶ body (postcard) ─────────────┐
@@ -6,15 +6,16 @@
 //!     └─ object refs, at any depth ─▶ list of ids ┘   (layout.rs)
 //! ```
 //!
-//! Arrays are copied once, from where they are into the object, and not at all on the way back: what is decoded points
-//! into the object's bytes and keeps them there. See [`context`] for how a value deep inside another finds its buffer.
+//! Arrays are copied once, into the object, and not at all on the way back: a decoded array points into the object's
+//! bytes and keeps them alive. See [`context`] for how a nested array finds its buffer.
 //!
-//! A value without arrays and refs costs no allocation beyond its own: its body goes through a vector that the thread keeps
-//! ([`body`]), and is read where it lies.
+//! A value without arrays and refs costs no allocation beyond its own: its body goes through a vector that the thread
+//! keeps ([`body`]), and is decoded in place.
 //!
 //! # Invariants
-//! - Decoding never trusts the bytes: a wrong object is a [`DecodeError`], never a panic or a read outside of it.
-//! - The objects that an [`Encoded`] refers to are kept alive by it, until after the call that registers them.
+//! - Decoding never trusts the bytes: a damaged object gives a [`DecodeError`], never a panic or a read outside of the
+//!   object.
+//! - An [`Encoded`] keeps the objects that it refers to alive until after the call that registers them.
 
 mod body;
 pub(crate) mod context;
@@ -34,27 +35,27 @@ use context::{Decoding, Encoding, Gathered};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A value did not become the bytes of an object.
+/// Why a value did not become the bytes of an object.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EncodeError {
-    /// Its `Serialize` refused, in its own words.
+    /// The value's `Serialize` failed, with this message.
     #[error("{0}")]
     Refused(String),
-    /// The runtime gave no room for it.
+    /// The runtime had no room for it.
     #[error("{}", sentence(.0.clone()))]
     NoRoom(Box<Fault>),
 }
 
-/// Bytes are not an object that holds the wanted type.
+/// Why bytes are not an object that holds the wanted type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DecodeError {
-    /// It does not begin as an object does.
+    /// The bytes do not begin as an object does.
     #[error("it is not a mobula object")]
     NotAnObject,
     /// Another version of this crate wrote it.
     #[error("it has format {found}, and this build reads format {expected}")]
     Version { found: u32, expected: u32 },
-    /// It contradicts itself.
+    /// The object contradicts itself.
     #[error("it is damaged: {0}")]
     Damaged(&'static str),
     /// The body is not of the wanted type.
@@ -62,11 +63,11 @@ pub(crate) enum DecodeError {
     Body { wanted: String, reason: String },
 }
 
-/// A value's bytes, not yet an object.
+/// A value's bytes, which are not an object yet.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub(crate) draft: Draft,
-    /// What the bytes refer to. It must live until the call that ends the draft has registered it.
+    /// The objects that the bytes refer to, which must live until the call that ends the draft has registered them.
     pub(crate) refs: Vec<Handle>,
 }
 
@@ -81,7 +82,7 @@ fn finish(body: postcard::Result<Body>, gathered: Option<Box<Gathered>>) -> Resu
     match (body, gathered) {
         (Ok(body), None) => stored(body, &[], Vec::new()),
         (Ok(body), Some(gathered)) => stored(body, &gathered.buffers, gathered.refs),
-        // A `serde::ser::Error::custom` reaches us without its text: postcard drops it, so the context keeps it.
+        // Postcard drops the text of a `serde::ser::Error::custom`, so the context keeps it.
         (Err(error), gathered) => {
             let complaint = gathered.and_then(|gathered| gathered.complaint);
             Err(EncodeError::Refused(complaint.unwrap_or_else(|| words(error))))
@@ -95,7 +96,7 @@ fn stored(body: Body, buffers: &[Shared<u8>], refs: Vec<Handle>) -> Result<Encod
     Ok(Encoded { draft: draft.map_err(EncodeError::NoRoom)?, refs })
 }
 
-/// Writes the object's bytes, the buffers straight from where they are.
+/// Writes the object's bytes. The buffers are copied straight from where they are.
 fn draft(body: &[u8], buffers: &[Shared<u8>]) -> Result<Draft, Box<Fault>> {
     let start = layout::body_at(buffers.len());
     let body_end = start + body.len();
@@ -115,7 +116,7 @@ fn draft(body: &[u8], buffers: &[Shared<u8>]) -> Result<Draft, Box<Fault>> {
     Ok(draft)
 }
 
-/// Encodes what a task returned; `Err` is the task's failure.
+/// Encodes a task's result. An `Err` is returned as the task's failure.
 pub(crate) fn encode_result<T: Serialize>(value: &T) -> Result<Encoded, Box<Cause>> {
     match outcome::error_text(value) {
         Some(message) => Err(Box::new(Cause::Error { message })),
@@ -123,7 +124,7 @@ pub(crate) fn encode_result<T: Serialize>(value: &T) -> Result<Encoded, Box<Caus
     }
 }
 
-/// Encodes a part of what a task returned, in which an `Err` is a value like any other.
+/// Encodes a part of a task's result, in which an `Err` is a value like any other.
 pub(crate) fn encode_part<T: Serialize>(value: &T) -> Result<Encoded, Box<Cause>> {
     encode(value).map_err(not_sent)
 }
@@ -136,12 +137,12 @@ fn not_sent(error: EncodeError) -> Box<Cause> {
     Box::new(Cause::Refused { message })
 }
 
-/// Decodes an object's bytes. Arrays in the value keep `hold`.
+/// Decodes an object's bytes. Arrays in the value keep `hold` alive.
 pub(crate) fn decode<T: DeserializeOwned>(hold: Hold) -> Result<T, DecodeError> {
     let parts = layout::parse(hold.bytes())?;
     debug_assert!(parts.body.end <= hold.bytes().len(), "the body lies inside of the object");
     if parts.buffers == 0 {
-        // Nothing in the value can keep the object's bytes, so nobody has to share the hold.
+        // Nothing in the value can keep the object's bytes, so the hold need not be shared.
         return read(&hold.bytes()[parts.body], Decoding::begin());
     }
     let object = Shared::from(hold);
@@ -167,7 +168,7 @@ fn unreadable(wanted: &str, error: postcard::Error, complaint: Option<String>) -
     DecodeError::Body { wanted: shorten(wanted), reason: complaint.unwrap_or_else(|| words(error)) }
 }
 
-/// Postcard's error, where it means something to who wrote the type.
+/// Postcard's error, in words for the type's author where it concerns them.
 fn words(error: postcard::Error) -> String {
     match error {
         postcard::Error::WontImplement | postcard::Error::SerializeSeqLengthUnknown | postcard::Error::CollectStrError => {
@@ -175,7 +176,7 @@ fn words(error: postcard::Error) -> String {
             compact format does not keep; send it as a `String` of JSON"
                 .into()
         }
-        postcard::Error::SerdeSerCustom | postcard::Error::SerdeDeCustom => "its own serde code refuses".into(),
+        postcard::Error::SerdeSerCustom | postcard::Error::SerdeDeCustom => "its own serde code returned an error".into(),
         postcard::Error::DeserializeUnexpectedEnd => "the bytes end too early".into(),
         other => other.to_string(),
     }

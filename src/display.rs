@@ -1,16 +1,17 @@
 //! Display of a cell's last expression.
 //!
-//! The session ends a cell whose last line is an expression with `(expression).evcxr_display()`. The traits here give every
-//! type that method. Which one is called is decided by the order in which Rust looks a method up on a value of type `T`:
+//! The session ends a cell whose last line is an expression with `(expression).evcxr_display()`. The traits here give
+//! every type that method. Rust's method lookup on a value of type `T` decides which one is called:
 //!
 //! ```text
 //!   1. a method of T's own            a type that draws itself (also our tables)
 //!   2. DisplayDebug, through `&T`     T: Debug, the usual case
-//!   3. DisplayAny, through `&mut T`   the rest: says what type it is
+//!   3. DisplayAny, through `&mut T`   the rest: names its type
 //! ```
 //!
-//! Borrowing, never taking, so that a variable shown can still be used. (The last needs a variable that is `mut`, or a value
-//! without a name; nothing else comes after `&T`. Where that is what is wrong, the session compiles the cell again with `show_type`.)
+//! All of them borrow, so that a variable that is shown can still be used. (The last one needs a variable that is
+//! `mut`, or a temporary, because only `&mut T` comes after `&T`. If a cell fails to compile for this reason, the
+//! session compiles it again with `show_type`.)
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -64,8 +65,8 @@ pub fn show_type<T: ?Sized>(_: &T) {
     show_nameless(type_name::<T>());
 }
 
-/// Shows a value now, as `Debug` writes it. A cell can show any number of values; its last expression is shown without this.
-/// In a task or a plain program it is a line of standard output.
+/// Shows a value at once, as `Debug` writes it. A cell can show any number of values; its last expression is shown
+/// without this call. In a task or a plain program, the value is printed to standard output.
 ///
 /// ```
 /// # use mobula::prelude::*;
@@ -75,8 +76,8 @@ pub fn display<T: Debug + ?Sized>(value: &T) {
     show_now(&Seen::of(&value));
 }
 
-/// Shows data of a MIME type now: `text/html`, `image/svg+xml`, `text/markdown`, or the bytes of `image/png`. A front end that cannot
-/// show it says of what type it is.
+/// Shows data of a MIME type at once: `text/html`, `image/svg+xml`, `text/markdown`, or the bytes of `image/png`. A
+/// front end that cannot show the data names its type instead.
 ///
 /// ```
 /// # use mobula::prelude::*;
@@ -86,7 +87,7 @@ pub fn display_as(mime: &str, data: impl AsRef<[u8]>) {
     show("display", &Forms::of(mime, data.as_ref()), None);
 }
 
-/// Something shown that can be shown anew in the same place, as IPython's `DisplayHandle`.
+/// A shown value that can be replaced in place, like IPython's `DisplayHandle`.
 ///
 /// ```
 /// # use mobula::prelude::*;
@@ -101,29 +102,29 @@ pub struct DisplayHandle {
 }
 
 impl DisplayHandle {
-    /// Shows a value, as [`display`] does.
+    /// Shows a value, as [`display`] does, and returns its handle.
     pub fn show<T: Debug + ?Sized>(value: &T) -> DisplayHandle {
         DisplayHandle::begin(&shown(&Seen::of(&value)))
     }
 
-    /// Shows data of a MIME type, as [`display_as`] does.
+    /// Shows data of a MIME type, as [`display_as`] does, and returns its handle.
     pub fn show_as(mime: &str, data: impl AsRef<[u8]>) -> DisplayHandle {
         DisplayHandle::begin(&Forms::of(mime, data.as_ref()))
     }
 
-    /// Shows another value in its place.
+    /// Replaces the shown value with another value.
     pub fn update<T: Debug + ?Sized>(&self, value: &T) {
         show("update", &shown(&Seen::of(&value)), Some(&self.id));
     }
 
-    /// Shows other data in its place.
+    /// Replaces the shown value with other data.
     pub fn update_as(&self, mime: &str, data: impl AsRef<[u8]>) {
         show("update", &Forms::of(mime, data.as_ref()), Some(&self.id));
     }
 
     fn begin(forms: &Forms) -> DisplayHandle {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        // The time, because the process that runs cells may have been replaced, and counts anew then.
+        // The time is part of the id, because a new cell host counts from zero again.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let handle = DisplayHandle { id: format!("mobula-{now:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed)) };
         show("display", forms, Some(&handle.id));
@@ -131,7 +132,8 @@ impl DisplayHandle {
     }
 }
 
-/// Takes away what the cell has shown so far; with `wait`, when the next output comes. A terminal and a script keep what they have shown.
+/// Clears what the cell has shown so far; with `wait`, only when its next output comes. A terminal clears only the last
+/// display or the current line, and a pipe nothing.
 ///
 /// ```
 /// # use mobula::prelude::*;
@@ -143,7 +145,7 @@ pub fn clear_output(wait: bool) {
     }
 }
 
-/// Shows a type's table, as its `Display` writes it and in HTML.
+/// Implements `Display` and `evcxr_display` for types that are shown as a table.
 macro_rules! shown_as_a_table {
     ($($type:ty),*) => {
         $(
@@ -169,14 +171,14 @@ macro_rules! shown_as_a_table {
 
 pub(crate) use shown_as_a_table;
 
-/// Shows a table, or what is said in its place, as the result of a cell.
+/// Shows a table as text and HTML, or only `plain`, as the result of a cell.
 pub(crate) fn show_table<const N: usize>(table: Option<&Table<N>>, plain: String) {
     let html = table.map(|table| ("text/html".to_owned(), table.html()));
     let data = [("text/plain".to_owned(), plain)].into_iter().chain(html).collect();
     show("result", &Forms { data }, None);
 }
 
-// What is generic in this file calls one of these, so that a cell has little of it to compile.
+// The generic functions of this file call one of these, so that a cell compiles little of them.
 
 #[inline(never)]
 fn show_result(value: &Seen<'_>, type_name: &str) {
@@ -195,12 +197,12 @@ fn show_now(value: &Seen<'_>) {
     show("display", &shown(value), None);
 }
 
-/// MIME types, and what to show as such.
+/// The forms of a drawn value: MIME types and their data.
 pub type Drawing = Vec<(&'static str, Vec<u8>)>;
 
-/// A thing to show, in one or more forms.
+/// A value to show, in one or more forms.
 struct Forms {
-    /// MIME types and what they are, as text.
+    /// MIME types, and the data of each as text.
     data: Vec<(String, String)>,
 }
 
@@ -215,7 +217,7 @@ impl Forms {
         Forms { data: if mime == "text/plain" { vec![form] } else { vec![form, instead] } }
     }
 
-    /// Data as text, as the Jupyter protocol wants it.
+    /// Data as text, in the encoding of the Jupyter protocol.
     fn encoded(mime: &str, data: &[u8]) -> String {
         match std::str::from_utf8(data) {
             Ok(text) if !is_binary(mime) => text.to_owned(),
@@ -230,15 +232,15 @@ fn is_binary(mime: &str) -> bool {
     !is_text && mime != "application/javascript"
 }
 
-/// The longest text that is looked through for rows, in characters.
+/// The longest text that is searched for rows, in characters.
 const GRID_CHARS_MAX: usize = 200_000;
 
-/// A value in the forms in which it can be read best.
+/// The forms in which a value can be read best.
 fn shown(value: &Seen<'_>) -> Forms {
     value.drawn().unwrap_or_else(|| read(value.debug()))
 }
 
-/// A value in the forms that can be made of what `Debug` writes.
+/// The forms that can be made of a value's `Debug` text.
 fn read(value: &dyn Debug) -> Forms {
     let plain = text::debug(value);
     let line = text::line(value, GRID_CHARS_MAX);
@@ -253,7 +255,7 @@ fn read(value: &dyn Debug) -> Forms {
     }
 }
 
-/// What `ndarray` writes, without what it says of how an array lies in memory.
+/// The text of an `ndarray` array, without its notes on the memory layout.
 fn array(plain: &str) -> &str {
     let tail = plain.rfind(", shape=[").filter(|at| plain[*at..].contains("], strides=[") && plain.starts_with('['));
     tail.map_or(plain, |at| &plain[..at])

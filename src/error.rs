@@ -5,7 +5,7 @@
 //!   abi::Failure (a failed task) ──▶ report()                       the several lines that a notebook shows
 //! ```
 //!
-//! `{error}` is one line. `{error:#}` is everything there is to say, and is what a cell shows that ends in `?`.
+//! `{error}` is one line. `{error:#}` is the whole report, which a cell shows when its `?` meets the error.
 
 mod report;
 mod wire;
@@ -19,57 +19,58 @@ use crate::table::ObjectId;
 use std::fmt;
 use std::time::Duration;
 
-/// Why [`get`](crate::get) returned no value. It has no `source()`: `{error}` says in one line what happened and where, cause included.
+/// Why [`get`](crate::get) returned no value. `source()` is `None`, because `{error}` already says in one line what
+/// happened, where and why.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum GetError {
-    /// The time was over before the value was there. It may still come; its task is unharmed.
+    /// The timeout passed before the value was ready. The value may still come; its task is unharmed.
     NotReady {
-        /// Which object.
+        /// The object.
         id: ObjectId,
-        /// How long it was waited for.
+        /// How long `get` waited for it.
         waited: Duration,
     },
     /// The function panicked or returned `Err`, or could not be run.
     TaskFailed {
         /// The function's name.
         task: String,
-        /// What happened.
+        /// The task's error.
         source: TaskError,
     },
-    /// The process that ran the task died under it.
+    /// The process that ran the task died.
     WorkerDied {
         /// The function's name.
         task: String,
         /// The process's id.
         pid: u32,
-        /// How it ended.
+        /// How the process ended.
         status: WorkerStatus,
-        /// The tasks that failed only because an argument of theirs had, nearest first.
+        /// Tasks that failed only because one of their arguments had failed, nearest first.
         carried_by: Vec<String>,
     },
     /// The object does not exist any more, or never did.
     Lost {
-        /// Which object.
+        /// The object.
         id: ObjectId,
     },
-    /// The object is there, but its bytes are not a value of the wanted type.
+    /// The object exists, but its bytes are not a value of the wanted type.
     Unreadable {
-        /// Which object.
+        /// The object.
         id: ObjectId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The store has no room to bring the object in.
+    /// The store has no room to load the object.
     StoreFull(Room),
     /// The runtime is gone.
     Disconnected {
-        /// What is known about why.
+        /// The known cause.
         reason: String,
     },
-    /// The runtime does not do this; the sentence says what to do instead.
+    /// The runtime refuses the request; the message says what to do instead.
     Refused {
-        /// The sentence.
+        /// The message.
         message: String,
     },
 }
@@ -80,21 +81,21 @@ impl std::error::Error for GetError {}
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PutError {
-    /// The value's own `Serialize` refused.
+    /// The value's own `Serialize` failed.
     NotSerialised {
-        /// In its words.
+        /// Its message.
         reason: String,
     },
     /// The store has no room.
     StoreFull(Room),
     /// The runtime is gone.
     Disconnected {
-        /// What is known about why.
+        /// The known cause.
         reason: String,
     },
-    /// The runtime does not do this; the sentence says what to do instead.
+    /// The runtime refuses the request; the message says what to do instead.
     Refused {
-        /// The sentence.
+        /// The message.
         message: String,
     },
 }
@@ -105,31 +106,31 @@ pub enum PutError {
 pub enum WaitError {
     /// The same ref is in the list more than once.
     Duplicate {
-        /// Which.
+        /// The object.
         id: ObjectId,
     },
-    /// More refs are wanted than there are.
+    /// More refs are wanted than were given.
     TooMany {
-        /// How many are wanted.
+        /// The number wanted.
         num_returns: usize,
-        /// How many were given.
+        /// The number given.
         refs: usize,
     },
-    /// No ref is wanted.
+    /// No ref is wanted: `num_returns` is 0.
     NoneWanted,
     /// One of the objects does not exist any more, or never did.
     Lost {
-        /// Which.
+        /// The object.
         id: ObjectId,
     },
     /// The runtime is gone.
     Disconnected {
-        /// What is known about why.
+        /// The known cause.
         reason: String,
     },
-    /// The runtime does not do this; the sentence says what to do instead.
+    /// The runtime refuses the request; the message says what to do instead.
     Refused {
-        /// The sentence.
+        /// The message.
         message: String,
     },
 }
@@ -138,21 +139,21 @@ pub enum WaitError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// An option has a value that makes no sense.
+    /// An option has an invalid value.
     BadOption {
         /// The option's name.
         option: String,
-        /// The sentence.
+        /// What is wrong with the value.
         message: String,
     },
     /// The runtime is gone.
     Disconnected {
-        /// What is known about why.
+        /// The known cause.
         reason: String,
     },
-    /// The runtime does not do this; the sentence says what to do instead.
+    /// The runtime refuses the request; the message says what to do instead.
     Refused {
-        /// The sentence.
+        /// The message.
         message: String,
     },
 }
@@ -167,7 +168,7 @@ pub struct Room {
     pub used: u64,
     /// The store's limit in bytes.
     pub limit: u64,
-    /// What the system said, or what holds the memory; may be empty.
+    /// The system's error, or what occupies the memory; may be empty.
     pub detail: String,
 }
 
@@ -175,27 +176,27 @@ pub struct Room {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerStatus {
-    /// A signal ended it.
+    /// A signal ended the process.
     Signal {
         /// The signal's number.
         signal: i32,
         /// Its name, such as `SIGKILL`.
         name: String,
     },
-    /// It exited.
+    /// The process exited.
     Exit {
         /// Its exit code.
         code: i32,
     },
 }
 
-/// What happened inside a task that failed.
+/// What happened in a task that failed.
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[error("{}", report::cause(&self.0.cause))]
 pub struct TaskError(Box<Failure>);
 
 impl TaskError {
-    /// The panic's message, or the text of the `Err`.
+    /// Returns the panic's message, or the text of the `Err`.
     pub fn message(&self) -> &str {
         match &self.0.cause {
             Cause::Panic { message, .. } | Cause::Error { message } | Cause::Refused { message } => message,
@@ -204,7 +205,7 @@ impl TaskError {
         }
     }
 
-    /// Where it panicked, if it did.
+    /// Returns the place where the task panicked, if it did.
     pub fn place(&self) -> Option<&Place> {
         match &self.0.cause {
             Cause::Panic { place, .. } => place.as_ref(),
@@ -212,12 +213,12 @@ impl TaskError {
         }
     }
 
-    /// The worker's process id; 0 when the task never ran.
+    /// Returns the worker's process id; 0 when the task never ran.
     pub fn pid(&self) -> u32 {
         self.0.pid
     }
 
-    /// The tasks that failed only because an argument of theirs had, nearest first.
+    /// Returns the tasks that failed only because one of their arguments had failed, nearest first.
     pub fn carried_by(&self) -> &[String] {
         &self.0.carried_by
     }
@@ -230,7 +231,7 @@ impl fmt::Debug for TaskError {
 }
 
 impl GetError {
-    /// The error for a fault; `waited` is for one that is about time.
+    /// Converts a fault; `waited` is for [`GetError::NotReady`].
     pub(crate) fn from_fault(fault: impl Into<Box<Fault>>, waited: Duration) -> GetError {
         match *fault.into() {
             Fault::NotReady { id } => GetError::NotReady { id: ObjectId(id), waited },
@@ -245,7 +246,7 @@ impl GetError {
         }
     }
 
-    /// The error that `get` gives for a failed task.
+    /// Converts a failed task into the error that [`get`](crate::get) returns.
     pub fn from_failure(failure: Failure) -> GetError {
         let status = match &failure.cause {
             Cause::Signal { signal, name } => WorkerStatus::Signal { signal: *signal, name: name.clone() },
@@ -256,7 +257,7 @@ impl GetError {
     }
 }
 
-/// An interrupt unwinds; this is for the one place where it cannot, a thread that is unwinding already.
+/// An interrupt unwinds. This message is for the one place where it cannot: a thread that is unwinding already.
 const INTERRUPTED: &str = "interrupted";
 
 impl PutError {
@@ -290,7 +291,7 @@ impl InitError {
     }
 }
 
-/// A fault in one line, for where only its text is wanted.
+/// A fault as one line of text.
 pub(crate) fn sentence(fault: impl Into<Box<Fault>>) -> String {
     match *fault.into() {
         Fault::Refused { message } => message,

@@ -1,11 +1,11 @@
-//! A runtime that runs every task in the thread that starts it: for tests, examples and a debugger.
+//! A runtime that runs each task in the thread that submits it: for tests, examples and a debugger.
 //!
 //! ```text
 //!   f.remote(…) ─▶ the arguments' bytes ─▶ the task, here and now ─▶ its result's bytes ─▶ ObjectRef
 //! ```
 //!
-//! Values go through the same bytes, and failures through the same errors, as with worker processes; what differs is that
-//! `remote` returns when the task has ended, and that a task which kills its process kills this one. Objects live in the
+//! Values go through the same bytes, and failures through the same errors, as with worker processes. Two things differ:
+//! `remote` returns when the task has ended, and a task that kills its process kills this one. Objects live in the
 //! process's own memory.
 //!
 //! ```
@@ -35,17 +35,17 @@ use std::time::{Duration, Instant};
 /// Attaches this program to the inline runtime. Calling it again changes nothing.
 pub fn attach() {
     static TENANT: Tenant = Tenant { version: ABI_VERSION, role: Tenant::PROGRAM, cell: 0 };
-    // SAFETY: both are statics of this build's own version.
+    // SAFETY: both are statics of this build's version, so they stay valid and unchanged.
     let hooks = unsafe { mobula_attach(&TABLE, &TENANT) };
     assert!(!hooks.is_null(), "bug: the inline runtime and the api are of one build");
 }
 
 static TABLE: Table = engine::table::<Inline>();
 
-/// The engine. All of its state is [`STORE`].
+/// The engine. Its whole state is [`STORE`].
 struct Inline;
 
-/// The unit of memory: as aligned as an object must be.
+/// The unit of memory, with the alignment of an object.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
@@ -59,7 +59,7 @@ struct Object {
     state: State,
     /// References from the program.
     count: u64,
-    /// What its bytes refer to; one reference each.
+    /// The objects that its bytes refer to, one reference each.
     refs: Vec<u64>,
 }
 
@@ -70,7 +70,7 @@ enum State {
     Failed(Failure),
 }
 
-/// A task being run, until it delivers.
+/// A running task, until it delivers its outcome.
 #[derive(Default)]
 struct Running {
     outcome: Option<Outcome>,
@@ -81,7 +81,7 @@ enum Outcome {
     Failed(Cause),
 }
 
-/// Everything there is. Ids, drafts, holds and calls are numbered by one counter.
+/// The whole state. Ids, drafts, holds and calls are numbered by one counter.
 #[derive(Default)]
 struct Store {
     last: u64,
@@ -91,7 +91,7 @@ struct Store {
     calls: HashMap<u64, Running>,
     failures: Vec<Failure>,
     started: bool,
-    /// What somebody has waited for.
+    /// The objects that a thread has waited for.
     #[cfg(test)]
     awaited: std::collections::HashSet<u64>,
 }
@@ -104,7 +104,7 @@ fn store() -> Held<'static, Store> {
     Held::new(locked())
 }
 
-/// The same, for whoever waits: a condition variable takes the guard itself.
+/// The store, for a thread that waits: a condition variable takes the guard itself.
 fn locked() -> MutexGuard<'static, Store> {
     STORE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -145,7 +145,7 @@ impl Store {
         Arc::new(self.drafts.remove(&token).expect("bug: a draft ended twice"))
     }
 
-    /// An argument as an object with one reference that is the task's.
+    /// Turns an argument into an object with one reference, which is the task's.
     fn adopt(&mut self, input: Input<'_>) -> u64 {
         match input {
             Input::Object(id) => {
@@ -176,7 +176,7 @@ impl Store {
         Ok(match question {
             Question::Init(options) => {
                 if std::mem::replace(&mut self.started, true) && !options.ignore_reinit {
-                    let message = "the runtime was started already; `ignore_reinit` takes it as it is".into();
+                    let message = "the runtime was started already; set `ignore_reinit` to keep it as it is".into();
                     return Err(Fault::Refused { message }.into());
                 }
                 Answer::Address(Address {
@@ -212,7 +212,7 @@ impl Engine for Inline {
     fn create(&self, len: u64) -> Fallible<Draft> {
         let mut lines = vec![Line([0; 64]); (len as usize).div_ceil(64)];
         let mut store = store();
-        // The lines stay where they are when their vector moves.
+        // The lines stay in place when their vector moves.
         let draft = Draft { token: store.number(), ptr: lines.as_mut_ptr().cast() };
         store.drafts.insert(draft.token, Memory { lines, len });
         Ok(draft)
@@ -229,7 +229,7 @@ impl Engine for Inline {
     }
 
     fn submit(&self, task: Task<'_>) -> Fallible<u64> {
-        let name = || task_name(&String::from_utf8_lossy(task.name)); // Only failures have their names shown.
+        let name = || task_name(&String::from_utf8_lossy(task.name)); // Only failures show their names.
         let mut store_now = store();
         // Every argument becomes an object that the task refers to.
         let objects: Vec<u64> = task.inputs().map(|input| store_now.adopt(input)).collect();
@@ -241,7 +241,7 @@ impl Engine for Inline {
                 pid: 0,
                 cell: 0,
                 cause: Cause::Refused {
-                    message: "an argument is not there, and the inline runtime waits for nothing".into(),
+                    message: "an argument is not ready, and the inline runtime cannot wait for it".into(),
                 },
                 carried_by: Vec::new(),
             }),
@@ -266,7 +266,7 @@ impl Engine for Inline {
                     failed => {
                         let cause = match failed {
                             Some(Outcome::Failed(cause)) => cause,
-                            _ => Cause::Refused { message: "it delivered nothing".into() },
+                            _ => Cause::Refused { message: "it delivered no result".into() },
                         };
                         let failure =
                             Failure { task: name(), pid: std::process::id(), cell: 0, cause, carried_by: Vec::new() };
@@ -330,7 +330,7 @@ impl Engine for Inline {
 
     fn result(&self, call: u64, draft: u64, contains: &[u64]) {
         let mut store = store();
-        // The trampoline's own references end when it returns, before there is an object that has its own.
+        // The trampoline's own references end when it returns, before the result's object has references of its own.
         for id in contains {
             store.retain(*id);
         }
@@ -354,34 +354,34 @@ impl Engine for Inline {
 fn run(trampoline: *const c_void, args: &[View]) -> Option<Outcome> {
     let call = store().number();
     store().calls.insert(call, Running::default());
-    // SAFETY: the caller submitted the address of a trampoline.
+    // SAFETY: the task was submitted with the address of a `Trampoline`, in a library that stays loaded.
     let trampoline: Trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(trampoline) };
     none_here("user code runs");
     let args_len = args.len() as u64;
     let what = Call { call, args: args.as_ptr(), args_len, returns: 1, reserved: 0 };
-    // SAFETY: the call is new, its arguments are views that the trampoline takes over, and it is run once.
+    // SAFETY: the call is new and is run once, and the trampoline takes over its arguments, which are open views.
     unsafe { trampoline(&what) };
     store().calls.remove(&call)?.outcome
 }
 
-/// Objects that are not ready, which this runtime has none of by itself.
+/// Objects that are not ready, for tests. This runtime has none by itself.
 #[cfg(test)]
 pub(crate) mod unready {
     use super::*;
 
-    /// An object that nobody is making; the caller holds one reference.
+    /// An object that no task makes. The caller holds one reference.
     pub(crate) fn pending() -> u64 {
         store().add(State::Pending, Vec::new())
     }
 
-    /// Returns when somebody waits for it, or has given up.
+    /// Returns once a thread has waited for the object.
     pub(crate) fn until_awaited(id: u64) {
         while !store().awaited.contains(&id) {
             std::thread::yield_now();
         }
     }
 
-    /// Makes it ready, with the bytes of another object.
+    /// Makes the object ready, with the bytes of another object.
     pub(crate) fn finish(id: u64, like: u64) {
         let mut store = store();
         let memory = match &store.objects[&like].state {

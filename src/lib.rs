@@ -1,4 +1,4 @@
-//! Remote functions for Rust, made for a notebook: put `.remote(…)` on any function and it runs on a worker process.
+//! Remote functions for Rust, made for notebooks: call `.remote(…)` on any function, and it runs in a worker process.
 //!
 //! ```
 //! # mobula::inline::attach();
@@ -14,16 +14,16 @@
 //! # Ok::<(), mobula::GetError>(())
 //! ```
 //!
-//! Layers; each file uses what stands left of it, and nothing to its right:
+//! The layers; each module uses only modules to its left:
 //!
 //! ```text
 //!   abi ◀─ table (the calls) ◀─ error ◀─ codec (values ⇄ bytes) ◀─┬─ array (views) ◀── display ◀─┬─ api (get, put, wait …) ◀─ cell ◀─ prelude
 //!                                                                └─ object (refs) ◀─ remote ────┘
 //! ```
 //!
-//! With `default-features = false` this crate is what a notebook cell is compiled against: types, serialisation and the
-//! calls through the table of [`abi`], and no runtime. The feature `runtime` adds the one that runs on this machine;
-//! `inline` adds one that runs every task in the calling thread, for tests and examples.
+//! With `default-features = false`, this crate is what a notebook cell is compiled against: types, serialisation and
+//! the calls through the table of [`abi`], without a runtime. The feature `runtime` adds the runtime of this machine;
+//! `inline` adds a runtime that runs every task in the calling thread, for tests and examples.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futexes and process descriptors");
@@ -49,10 +49,10 @@ mod program;
 #[doc(inline)]
 pub use mobula_abi as abi;
 #[cfg(feature = "runtime")]
-#[doc(hidden)] // For the tests that kill processes in the middle of it.
+#[doc(hidden)] // For the tests that kill processes in the middle of an operation.
 pub use mobula_runtime::{client, protocol, store};
 
-/// What a process of this program is besides the one that a person starts.
+/// The roles of this program's processes, besides that of the one which a person starts.
 #[cfg(feature = "runtime")]
 pub mod worker {
     pub use mobula_runtime::local::role_from_env;
@@ -80,13 +80,13 @@ pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
 pub use table::mobula_attach;
 
-// What a cell needs to name, so that it gets the versions that this crate's traits are implemented for.
+// Re-exported for cells, in the versions that this crate's traits are implemented for.
 pub use ndarray;
 pub use serde;
 #[cfg(feature = "arrow")]
 pub use {arrow_array, arrow_schema};
 
-/// What generated code calls. Not for people, and free to change.
+/// Functions and types for generated code: not a public API, and free to change.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cell::common::common;
@@ -96,7 +96,7 @@ pub mod __private {
     pub use crate::display::{known, show_type};
     pub use crate::table::cell_error;
 
-    /// What a cell has in scope.
+    /// The names that a cell has in scope.
     pub mod prelude {
         pub use crate::prelude::*;
         pub use serde::{Deserialize, Serialize};

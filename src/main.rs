@@ -1,7 +1,7 @@
-//! The one program: it recognises what it is, then becomes it.
+//! The program `mobula`: it finds out the role of its process, then runs it.
 //!
-//! The order matters. evcxr marks its child with an environment variable, cargo starts this program in the place of rustc,
-//! and all of that must be told apart before a thread or a runtime exists.
+//! The order matters. evcxr marks its child with an environment variable, and cargo starts this program in the place of
+//! rustc. All roles must be told apart before a thread or a runtime exists.
 
 mod cli;
 

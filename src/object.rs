@@ -1,4 +1,4 @@
-//! References to objects: what a task returns at once, in place of its result.
+//! References to objects: a task returns one at once, in place of its result.
 //!
 //! ```text
 //!   f.remote(…) ─▶ ObjectRef<T> ──clone──▶ ObjectRef<T>      each counts one reference
@@ -20,9 +20,9 @@ use std::marker::PhantomData;
 
 /// A reference to an object of type `T` that a task will make, or that [`put`](crate::put) made.
 ///
-/// It can be cloned cheaply, compared, hashed and sent to other threads; given to a task as an argument (the task starts when
-/// the object is ready); and stored inside values that are put or returned. The object is freed when the last reference
-/// to it is dropped, in any process.
+/// It can be cloned cheaply, compared, hashed and sent to other threads. It can be an argument of a task, which starts
+/// when the object is ready. It can be stored inside values that are put or returned. The object is freed when the last
+/// reference to it is dropped, in any process.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -49,7 +49,7 @@ impl<T> ObjectRef<T> {
         self.handle
     }
 
-    /// The object's name.
+    /// Returns the object's id.
     pub fn id(&self) -> ObjectId {
         ObjectId(self.handle.id())
     }
@@ -88,7 +88,7 @@ impl<T> Hash for ObjectRef<T> {
 }
 
 impl<T> fmt::Debug for ObjectRef<T> {
-    /// The id and the object's state: `ObjectRef(7.1, ready, 32 bytes)`.
+    /// Writes the id and the object's state: `ObjectRef(7.1, ready, 32 bytes)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectRef({}, ", self.id())?;
         match table::ask(&Question::State { id: self.id().0 }) {
@@ -102,7 +102,7 @@ impl<T> fmt::Debug for ObjectRef<T> {
 }
 
 impl<T> Serialize for ObjectRef<T> {
-    /// Only inside of what is stored in the runtime: elsewhere nobody would count the reference.
+    /// Works only inside of a value that the runtime stores: elsewhere the reference would not be counted.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !context::put_ref(serializer.is_human_readable(), &self.handle) {
             return Err(context::ser_error(format_args!(
@@ -118,7 +118,7 @@ impl<'de, T> Deserialize<'de> for ObjectRef<T> {
         if !context::is_decoding(deserializer.is_human_readable()) {
             return Err(context::de_error("an ObjectRef can be read only from what a runtime stored"));
         }
-        // The object being read refers to this one and is open, so this one cannot vanish before it is retained.
+        // The object being read refers to this one and is open, so this one cannot be freed before it is retained.
         u64::deserialize(deserializer).map(|id| ObjectRef::new(Handle::retain(id)))
     }
 }

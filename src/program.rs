@@ -1,4 +1,5 @@
-//! A runtime inside a plain Rust program: the same functions as in a cell, and the program itself is the library.
+//! A runtime in a plain Rust program, with the same functions as in a cell. The program itself takes the place of a
+//! cell's library.
 //!
 //! ```text
 //!   main ── Program::start ──▶ zygote, head, this process as a client, this crate's table
@@ -18,23 +19,23 @@ use mobula_runtime::worker;
 use std::io::Write;
 use std::sync::Arc;
 
-/// Why a program has no runtime.
+/// Why [`Program::start`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgramError {
-    /// There is no process to fork workers from.
+    /// The process that forks workers could not be started.
     #[error(transparent)]
     Zygote(#[from] ZygoteError),
-    /// The runtime does not start.
+    /// The runtime could not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// It does not take this process.
+    /// The runtime refused this process.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// This crate's own two halves do not fit.
+    /// This crate's API and its runtime do not fit.
     #[error("{message}")]
     Attach {
-        /// Why.
+        /// The reason.
         message: String,
     },
 }
@@ -43,19 +44,19 @@ pub enum ProgramError {
 #[derive(Debug)]
 pub struct Program {
     local: Local,
-    /// Dropped after the runtime, which may have last words.
+    /// Dropped after the runtime, whose last output it writes.
     _terminal: Arc<Terminal>,
 }
 
 impl Program {
-    /// Starts a runtime for this program. What tasks write and how they fail goes to this program's own standard output
+    /// Starts a runtime for this program. The output and the failures of tasks go to the program's own standard output
     /// and standard error.
     ///
-    /// Call it first in `main`: worker processes are forked from a copy of this process that is made here, and some
-    /// processes that are this program again become something else here and do not return.
+    /// Call it first in `main`, because worker processes are forked from a copy of this process that is made here. Some
+    /// processes of the runtime run this program again; in these, the call does not return.
     ///
     /// # Errors
-    /// [`ProgramError`]; among others when this process has threads already.
+    /// [`ProgramError`], for example when this process already has threads.
     ///
     /// ```no_run
     /// use mobula::local::{Config, Program};
@@ -80,19 +81,19 @@ impl Program {
         );
         let local = Local::start(zygote, config, terminal.clone())?;
         client::connect_program(local.socket())?;
-        // SAFETY: it is a function of the executable, which is never unloaded.
+        // SAFETY: `mobula_attach` is the attach function of the executable itself, which is never unloaded.
         let attached = unsafe { attach(table(), crate::mobula_attach, Tenant::PROGRAM, 0) };
         attached.map_err(|message| ProgramError::Attach { message })?;
         Ok(Program { local, _terminal: terminal })
     }
 
-    /// The runtime.
+    /// Returns the local runtime.
     pub fn local(&self) -> &Local {
         &self.local
     }
 }
 
-/// Passes on what the runtime says, in turn: what a task wrote has been written before its result exists.
+/// Writes the runtime's events in order: a task's output has been written before its result exists.
 #[derive(Debug)]
 struct Terminal {
     outbox: Outbox<RuntimeEvent>,
@@ -130,7 +131,7 @@ impl Observer for Terminal {
 }
 
 fn write(event: RuntimeEvent) {
-    // A closed standard output is the program's affair, not its tasks'.
+    // A closed standard output is the program's affair, not its tasks', so errors are ignored.
     let _ = match event {
         RuntimeEvent::TaskOutput { stream: Stream::Stdout, text, .. } => {
             let mut stdout = std::io::stdout().lock();

@@ -9,12 +9,13 @@
 //!     call_2::<F, A, B, R>: bytes ──codec──▶ (A, B) ──▶ F ──▶ R ──codec──▶ a draft, or the failure
 //! ```
 //!
-//! One trait an arity, implemented for all functions of that arity: the number of arguments picks the trait, and the function's
-//! own signature gives every type, so that `let x = f.remote(1);` has a known type without a macro.
+//! There is one trait for each arity, implemented for all functions of that arity. The number of arguments picks the
+//! trait, and the function's own signature gives every type, so that `let x = f.remote(1);` has a known type without a
+//! macro.
 //!
 //! # Invariants
-//! - What the types of a cell's variables are inferred from stays free of bounds that a derive macro fulfils: the tool that
-//!   names those types does not expand derives. Such bounds stand on the methods.
+//! - The types of a cell's variables are inferred from items without bounds that a derive macro fulfils, because the
+//!   tool that names those types does not expand derives. Such bounds stand on the methods.
 //! - A task's function holds no data ([`Standalone`], and a check of its size): its type alone says what to run.
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
@@ -33,7 +34,7 @@ use serde::de::DeserializeOwned;
 use std::hint::black_box;
 use std::ptr::NonNull;
 
-/// What can stand where a task takes an `A`: an `A`, or a reference to an object that is or will be one.
+/// A value that can be passed where a task takes an `A`: an `A`, or a reference to an object that is or will be an `A`.
 #[diagnostic::on_unimplemented(
     message = "this task takes a `{A}` here, and `{Self}` is not one",
     label = "expected `{A}` or `ObjectRef<{A}>`, found `{Self}`",
@@ -41,20 +42,20 @@ use std::ptr::NonNull;
     note = "a task owns its arguments: a function that takes `&str` or `&[T]` can be a task when it takes `String` or `Vec<T>`"
 )]
 pub trait IntoArg<A> {
-    /// Sorts it out.
+    /// Classifies the argument.
     #[doc(hidden)]
     fn into_arg(self) -> TaskArg<A>;
 }
 
-/// An argument, sorted out.
+/// A classified argument.
 #[doc(hidden)]
 pub enum TaskArg<A> {
     /// A value to send.
     Value(A),
     /// An object to pass on, with the caller's own reference to it.
     Ref(ObjectRef<A>),
-    /// An object to pass on. What was borrowed for it is still borrowed when the task has been submitted, because `remote` was
-    /// given the borrow: so it needs no reference of its own.
+    /// An object to pass on. `remote` was given a borrow of the caller's reference, which lasts until the task has been
+    /// submitted. So the object needs no reference of its own.
     Lent(ObjectId),
 }
 
@@ -78,7 +79,7 @@ impl<A> IntoArg<A> for &ObjectRef<A> {
 
 /// Functions that need nothing but their own code: `fn` items and closures that capture nothing.
 ///
-/// A closure that captures does not compile as a task, whatever it captures and however:
+/// A closure that captures variables does not compile as a task, whatever it captures and however:
 ///
 /// ```compile_fail
 /// # use mobula::prelude::*;
@@ -116,14 +117,15 @@ macro_rules! remote {
     ($trait:ident $call:ident $number:literal $example:literal; $($arg:ident $type:ident),*) => {
         #[doc = concat!("`.remote(…)` on functions of ", $number, ".")]
         pub trait $trait<$($type,)* R> {
-            /// Runs the function as a task on a worker and returns at once. Each argument is a value, an [`ObjectRef`] or a
-            /// `&ObjectRef`; the task starts when all of them are ready. If one of them fails, so does the task.
+            /// Runs the function as a task in a worker process, and returns a reference to its result at once. Each
+            /// argument is a value, an [`ObjectRef`] or a `&ObjectRef`. The task starts when all of them are ready. If
+            /// one of them fails, so does the task.
             ///
-            /// A task that panics or returns `Err` fails: [`get`](crate::get) of its ref is an error.
+            /// A task that panics or returns `Err` fails: [`get`](crate::get) of its ref returns an error.
             ///
             /// # Panics
-            /// When the runtime does not take the task: there is none, it is gone, the store has no room for an argument, or
-            /// an argument's `Serialize` refuses. The message says which.
+            /// When the runtime does not accept the task: there is none, it is gone, the store has no room for an
+            /// argument, or an argument's `Serialize` fails. The message says which.
             ///
             /// ```
             /// # mobula::inline::attach();
@@ -152,7 +154,7 @@ macro_rules! remote {
                 $($type: Value,)*
                 R: Value,
             {
-                // Here and not in a function of its own, so that the compiler names the line that called `remote`.
+                // Checked here and not in another function, so that the compiler reports the line that called `remote`.
                 let () = F::HOLDS_NO_DATA;
                 let name = std::any::type_name::<F>();
                 #[allow(unused_mut, reason = "a function of no arguments has none to add")]
@@ -162,18 +164,19 @@ macro_rules! remote {
             }
         }
 
-        /// The trampoline.
+        /// The trampoline of this arity.
         unsafe extern "C" fn $call<F, $($type,)* R>(call: *const Call)
         where
             F: Fn($($type),*) -> R + Standalone,
             $($type: Value,)*
             R: Value,
         {
-            // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
+            // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns
+            // before this does.
             let running = unsafe { Running::take(call) };
             run(running, |args| {
-                // SAFETY: the only way to this trampoline is its address, which only `remote` above takes, after it was given
-                // an `F`; it also made sure that an `F` is all code.
+                // SAFETY: a value of `F` has existed. The only way to this trampoline is its address, which only
+                // `remote` above takes, after it was given an `F`.
                 let function = unsafe { from_type::<F>() };
                 $(let Some($arg) = args.next::<$type>() else { return };)*
                 if args.end() {
@@ -206,7 +209,7 @@ remote!(Remote8 call_8 "eight arguments"
     assert_eq!(get(f.remote(1, 2, 3, 4, 5, 6, 7, 8))?, 36);";
     a A, b B, c C, d D, e E, g G, h H, i I);
 
-/// Submits a small task that takes `whole` apart with `part`: what [`ObjectRef::split`] is made of.
+/// Submits a small task that applies `part` to `whole`: the basis of [`ObjectRef::split`].
 #[track_caller]
 pub(crate) fn project<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>(
     name: &'static str,
@@ -218,12 +221,14 @@ pub(crate) fn project<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>
     ObjectRef::new(start(name, call_part::<T, P, F>, args))
 }
 
-/// The trampoline of [`project`]. An element that is an `Err` is a value like any other: the task that made it succeeded.
+/// The trampoline of [`project`]. An element that is an `Err` is a value like any other, because the task that made it
+/// succeeded.
 unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + Standalone>(call: *const Call) {
     // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
     let running = unsafe { Running::take(call) };
     run(running, |args| {
-        // SAFETY: only `project` takes this trampoline's address, after it was given an `F` and made sure that it is all code.
+        // SAFETY: a value of `F` has existed. Only `project` takes this trampoline's address, after it was given an
+        // `F`.
         let part = unsafe { from_type::<F>() };
         let Some(whole) = args.next::<T>() else { return };
         if args.end() {
@@ -232,29 +237,30 @@ unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + St
     });
 }
 
-/// A function, from nothing but its type.
+/// Makes a function from its type alone.
 ///
 /// # Safety
-/// A value of `F` must have existed (an empty or unmakeable type has none to copy).
+/// A value of `F` must have existed (an uninhabited type has none to copy).
 unsafe fn from_type<F: Standalone>() -> F {
     let () = F::HOLDS_NO_DATA;
     // SAFETY:
     // - Readable and aligned: `F` has size 0 (the line above), and for reads of size 0 any aligned pointer is valid.
     // - A valid value: a value of size 0 has no bits that could be wrong, and one has existed.
-    // - A second one: `Standalone` is `Copy`, so the one that existed may have been copied, and `Send`, so to another thread.
-    //   That it is another process is new only to a captured value of size 0 that stands for a state of *this* process;
-    //   such a closure asks for trouble in any `static`, too, and captures nothing that could be read.
+    // - A second value: `Standalone` implies `Copy`, so the value that existed may have been copied, and `Send`, so the
+    //   copy may be on another thread. Another process matters only to a captured value of size 0 that stands for a
+    //   state of *this* process. Such a closure causes trouble in any `static`, too, and captures nothing that could be
+    //   read.
     unsafe { NonNull::<F>::dangling().read() }
 }
 
 /// The arguments of a task that is about to be submitted.
 ///
-/// What the functions of a person's own have in common goes through this and through [`Args`], with no `?` and no closure on the way: each
-/// cell that calls `remote` compiles what is left, and a `?` is three functions.
+/// Code that all functions of a person share goes through this type and [`Args`], without `?` and closures. Each cell
+/// that calls `remote` compiles the rest, and one `?` is three functions.
 struct Outgoing {
     args: [Option<Arg>; ARGS_MAX],
     len: usize,
-    /// The first that cannot be sent, and why.
+    /// The first argument that cannot be sent, by number, and why.
     trouble: Option<(usize, EncodeError)>,
 }
 
@@ -266,7 +272,7 @@ impl Outgoing {
 
     fn add<A: Serialize>(&mut self, arg: TaskArg<A>) {
         match arg {
-            // The value goes at once: the draft has its bytes.
+            // The value is dropped at once, because the draft has its bytes.
             TaskArg::Value(value) => self.push_encoded(encode(&value)),
             TaskArg::Ref(object) => self.push(Arg::Owned(object.into_handle())),
             TaskArg::Lent(id) => self.push(Arg::Lent(id.0)),
@@ -290,13 +296,13 @@ impl Outgoing {
 }
 
 impl Drop for Outgoing {
-    /// Does nothing of its own. A type that has this is dropped by one function, which cells link; one that has not, by code that each of
-    /// them compiles.
+    /// Does nothing by itself. One function drops a type that has `Drop`, and cells link that function. Without `Drop`,
+    /// each cell would compile the code that drops the fields.
     #[inline(never)]
     fn drop(&mut self) {}
 }
 
-/// Submits, or panics where the person called `remote`.
+/// Submits the task, or panics where the person called `remote`.
 #[track_caller]
 fn start(name: &'static str, trampoline: Trampoline, mut args: Outgoing) -> Handle {
     match try_start(name, trampoline, &mut args) {
@@ -316,16 +322,16 @@ fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) ->
     submit(name, trampoline, args.args.iter_mut().flatten()).map_err(sentence)
 }
 
-/// The arguments of a task that is being run, and what becomes of it.
+/// The arguments of a running task, and its outcome.
 struct Args<'a, 'call> {
     running: &'a mut Running<'call>,
     taken: usize,
-    /// Its result, or why there is none.
+    /// Its result, or the cause of its failure.
     outcome: Option<Result<Encoded, Box<Cause>>>,
 }
 
 impl Args<'_, '_> {
-    /// The next argument. None: it cannot be had, and the outcome says why.
+    /// The next argument. Returns `None` if it cannot be had; the outcome then says why.
     fn next<A: DeserializeOwned>(&mut self) -> Option<A> {
         match decode(self.next_hold()?) {
             Ok(value) => Some(value),
@@ -342,7 +348,7 @@ impl Args<'_, '_> {
         hold
     }
 
-    /// Whether there are no more, as it must be.
+    /// Whether there are no more arguments. Otherwise the outcome says so.
     fn end(&mut self) -> bool {
         let is_end = self.running.next_arg().is_none();
         if !is_end {
@@ -351,12 +357,12 @@ impl Args<'_, '_> {
         is_end
     }
 
-    /// What the function returned; an `Err` is the task's failure.
+    /// Sets the function's result; an `Err` is the task's failure.
     fn give<R: Serialize>(&mut self, result: &R) {
         self.outcome = Some(encode_result(result));
     }
 
-    /// A part of what a task returned, in which an `Err` is a value like any other.
+    /// Sets a part of a task's result, in which an `Err` is a value like any other.
     fn give_part<R: Serialize>(&mut self, part: &R) {
         self.outcome = Some(encode_part(part));
     }
@@ -369,7 +375,7 @@ impl Args<'_, '_> {
 
     #[cold]
     fn miscounted(&mut self) {
-        self.refuse(format!("it came with another number of arguments than it takes ({})", self.taken));
+        self.refuse("it was called with the wrong number of arguments".into());
     }
 
     fn refuse(&mut self, message: String) {
@@ -377,7 +383,8 @@ impl Args<'_, '_> {
     }
 }
 
-/// Mentions what tasks that take or return a `T` have in common, so that it is compiled where this is: see `cell::common`.
+/// Mentions the functions that all tasks with a `T` share, so that they are compiled into this library: see
+/// `cell::common`.
 pub(crate) fn made_for<T: Value>() {
     black_box(Outgoing::add::<T> as fn(&mut _, _));
     black_box(Args::next::<T> as fn(&mut _) -> _);
@@ -387,7 +394,7 @@ pub(crate) fn made_for<T: Value>() {
     black_box(<&ObjectRef<T> as IntoArg<T>>::into_arg as fn(_) -> _);
 }
 
-/// Runs a task's body and delivers how it ended. Never unwinds: the caller is a C function.
+/// Runs a task's body and delivers its outcome. Never unwinds, because the caller is a C function.
 fn run(mut running: Running<'_>, body: fn(&mut Args<'_, '_>)) {
     let returns = running.returns();
     if returns != 1 {

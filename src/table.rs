@@ -1,15 +1,15 @@
-//! The library's end of the waist: the table it was given, and safe names for the calls through it.
+//! The library's end of the waist, the C ABI: the table that it was given, and safe wrappers of its functions.
 //!
 //! ```text
 //!   api, remote, object ──▶ this file ──Table──▶ the runtime of the process
-//!                mobula_attach ◀──── whoever loaded the library
+//!                mobula_attach ◀──── the loader of the library
 //! ```
 //!
 //! # Invariants
 //! - Each shared library has its own copy of this state, and is attached before any of its user's code runs.
-//! - A table, once stored, is valid for the rest of the process ([`abi`](crate::abi) says so of every loader).
-//! - Whoever holds a [`Draft`], a [`Hold`] or a [`Handle`] gives it back exactly once: by `Drop`,
-//!   or by the call that consumes it.
+//! - A table, once stored, is valid for the rest of the process, as [`abi`](crate::abi) demands of every loader.
+//! - The owner of a [`Draft`], a [`Hold`] or a [`Handle`] gives it back exactly once: by `Drop`, or by the call that
+//!   consumes it.
 #![allow(unsafe_code)] // Every raw call of the table is in this file; all other files use the safe names.
 
 mod block;
@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The table of this library; null until it is attached.
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
-/// For whom: one of [`Tenant`]'s roles.
+/// The role that this library is attached for: one of [`Tenant`]'s.
 static ROLE: AtomicU32 = AtomicU32::new(Tenant::PROGRAM);
 
 static HOOKS: Hooks =
@@ -44,47 +44,48 @@ static HOOKS: Hooks =
 /// Attaches this library to a runtime: [`crate::abi::Attach`]. Returns null when the versions differ.
 ///
 /// # Safety
-/// `table` and `tenant` must point to a [`Table`] and a [`Tenant`] (of any version: the first word says which), and the
-/// table must stay valid and unchanged until the process ends.
+/// `table` and `tenant` must each be null, or point to a [`Table`] or a [`Tenant`] (of any version: the first word says
+/// which). The table must stay valid and unchanged until the process ends.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mobula_attach(table: *const Table, tenant: *const Tenant) -> *const Hooks {
     if table.is_null() || tenant.is_null() {
         return null();
     }
-    // SAFETY: both are readable by this function's contract, and a `u32` version is the first field of both in every
-    // version of the interface; nothing else is read before the versions are known to agree.
+    // SAFETY: both are readable by this function's contract. A `u32` version is the first field of both in every
+    // version of the interface, and nothing else is read before the versions are known to agree.
     let versions = unsafe { [table.cast::<u32>().read(), tenant.cast::<u32>().read()] };
     if versions != [ABI_VERSION; 2] {
         return null();
     }
-    // SAFETY: the version says that these are the structures that this file knows.
+    // SAFETY: readable by this function's contract, and the version says that these are the structures known to this
+    // file.
     let (size, role) = unsafe { ((*table).size, (*tenant).role) };
     if size as usize != size_of::<Table>() {
         return null();
     }
     ROLE.store(role, Ordering::Relaxed);
-    // Release: whoever sees the pointer (Acquire in `table`) sees the table's content.
+    // Release: pairs with the Acquire in `table`. A thread that sees the pointer sees the table's content.
     TABLE.store(table.cast_mut(), Ordering::Release);
     hook::install();
     &raw const HOOKS
 }
 
 /// # Safety
-/// `work` may be called with `data`.
+/// `work` must be safe to call with `data`.
 unsafe extern "C" fn with_streams_locked(work: Work, data: *mut c_void) {
-    // In this order: whoever keeps standard output to write fast still reports errors.
+    // In this order, because a thread that holds standard output to write fast still reports errors.
     let locked = (std::io::stdout().lock(), std::io::stderr().lock());
-    // SAFETY: as the caller says.
+    // SAFETY: by this function's contract.
     unsafe { work(data) };
     drop(locked);
 }
 
 extern "C" fn flush_stdout() {
-    // A stream that is closed or broken is not this library's to report.
+    // A closed or broken stream is not for this library to report.
     let _ = std::io::stdout().flush();
 }
 
-/// For whom this library is attached; one of [`Tenant`]'s roles.
+/// The role that this library is attached for: one of [`Tenant`]'s.
 pub(crate) fn role() -> u32 {
     ROLE.load(Ordering::Relaxed)
 }
@@ -93,7 +94,8 @@ pub(crate) fn role() -> u32 {
 type Fallible<T> = Result<T, Box<Fault>>;
 
 fn table() -> Fallible<&'static Table> {
-    // SAFETY: it is null or what `mobula_attach` was promised: readable and unchanging until the process ends.
+    // SAFETY: the pointer is null or came from `mobula_attach`, whose contract makes it readable and unchanging until
+    // the process ends. (Acquire: pairs with the Release there.)
     let table = unsafe { TABLE.load(Ordering::Acquire).as_ref() };
     table.ok_or_else(unattached)
 }
@@ -120,13 +122,13 @@ fn call_if_ready(body: impl FnOnce(&'static Table, *mut Blob) -> Status) -> Fall
     }
 }
 
-/// What the blob says.
+/// The fault in the blob.
 ///
-/// An interrupt is not returned: it unwinds from here, so that nobody can forget to pass it on.
+/// An interrupt is not returned: it unwinds from here, so that no caller can forget to pass it on.
 #[cold]
 fn faulted(table: &Table, blob: Blob) -> Box<Fault> {
     let fault = postcard::from_bytes(&take_blob(table, blob)).unwrap_or_else(|_| unreadable());
-    // Unwinding while the thread unwinds already would end the process.
+    // A second unwind while the thread unwinds already would end the process.
     if fault == Fault::Interrupted && !std::thread::panicking() {
         hook::unwind_interrupted();
     }
@@ -137,14 +139,15 @@ fn unreadable() -> Fault {
     Fault::Disconnected { reason: "its answer is unreadable".into() }
 }
 
-/// The blob's bytes; the blob itself goes back to the loader.
+/// Copies the blob's bytes, and gives the blob back to the loader.
 fn take_blob(table: &Table, blob: Blob) -> Vec<u8> {
     if blob.ptr.is_null() {
         return Vec::new();
     }
-    // SAFETY: a blob that is not null is `len` readable bytes that the loader left to the caller until `free`.
+    // SAFETY: a blob that is not null has `len` readable, initialised bytes, which the loader leaves to the caller
+    // until `free`.
     let bytes = unsafe { std::slice::from_raw_parts(blob.ptr, blob.len as usize) }.to_vec();
-    // SAFETY: it came from this table, and this is the only place that frees one; `blob` is moved into the call.
+    // SAFETY: the blob came from this table, and only this function frees blobs. `blob` is moved into the call.
     unsafe { (table.free)(blob) };
     bytes
 }
@@ -155,11 +158,12 @@ fn bytes_of(bytes: &[u8]) -> Bytes {
 
 /// The handles' ids, as the table takes them.
 fn ids_of(handles: &[Handle]) -> &[u64] {
-    // SAFETY: a `Handle` is a `u64` in all but name (`repr(transparent)`), and the borrow stays the same.
+    // SAFETY: a `Handle` has the layout of a `u64` (`repr(transparent)`), and the result has the lifetime of the
+    // borrow.
     unsafe { slice::from_raw_parts(handles.as_ptr().cast(), handles.len()) }
 }
 
-/// Room for one object's bytes. Dropping it throws it away.
+/// Room for one object's bytes. Dropping it discards it.
 #[derive(Debug)]
 pub(crate) struct Draft {
     token: u64,
@@ -171,7 +175,7 @@ pub(crate) struct Draft {
 unsafe impl Send for Draft {}
 
 impl Draft {
-    /// Asks for `len` bytes.
+    /// Creates a draft of `len` bytes.
     pub(crate) fn create(len: usize) -> Fallible<Draft> {
         let mut raw = RawDraft { token: 0, ptr: null_mut() };
         // SAFETY: `raw` and `fault` are writable for the duration of the call, which is all that `create` asks.
@@ -183,17 +187,18 @@ impl Draft {
     /// Copies `bytes` to `offset`.
     ///
     /// # Panics
-    /// When they do not fit: the caller computed the length it asked for.
+    /// When they do not fit, which is a bug: the caller computed the length.
     #[inline]
     pub(crate) fn write(&mut self, offset: usize, bytes: &[u8]) {
         assert!(offset <= self.len && bytes.len() <= self.len - offset, "bug: a write past the end of a draft");
-        // SAFETY: in bounds by the line above.
+        // SAFETY: in bounds by the assertion.
         let to = unsafe { self.ptr.add(offset) };
-        // SAFETY: in bounds by the first line of memory that is this draft's alone until it ends, so it cannot overlap `bytes`.
+        // SAFETY: by the assertion, `bytes.len()` bytes at `to` are in bounds. The memory is this draft's alone until
+        // it ends, so it cannot overlap `bytes`.
         unsafe { copy(to.as_ptr(), bytes) };
     }
 
-    /// Makes it an object that refers to `refs`. The caller gets one reference to the id.
+    /// Turns the draft into an object that refers to `refs`. Returns its id, with one reference for the caller.
     pub(crate) fn seal(self, refs: &[Handle]) -> Fallible<u64> {
         let (token, refs) = (self.into_token(), ids_of(refs));
         let mut id = 0;
@@ -202,7 +207,7 @@ impl Draft {
         Ok(id)
     }
 
-    /// Hands the draft over to a call that ends it.
+    /// Gives the draft up to a call that ends it.
     fn into_token(self) -> u64 {
         let token = self.token;
         std::mem::forget(self);
@@ -213,13 +218,13 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         if let Ok(table) = table() {
-            // SAFETY: the token came from `create` and has not been given away: whoever does that forgets the draft.
+            // SAFETY: the token came from `create` and has not been given away, because `into_token` forgets the draft.
             unsafe { (table.discard)(self.token) };
         }
     }
 }
 
-/// A sealed object's bytes; they stay where they are until this is dropped.
+/// The bytes of a sealed object, which stay in place until this is dropped.
 pub(crate) struct Hold {
     ptr: NonNull<u8>,
     len: usize,
@@ -229,11 +234,11 @@ pub(crate) struct Hold {
 // SAFETY: the bytes of a sealed object never change, so any number of threads may read them, and `close` may be called
 // from any thread.
 unsafe impl Send for Hold {}
-// SAFETY: as above; nothing in it can be changed through a shared reference.
+// SAFETY: as for `Send`; nothing in it can be changed through a shared reference.
 unsafe impl Sync for Hold {}
 
 impl Hold {
-    /// Opens an object; `None` when it is not ready.
+    /// Opens an object. Returns `None` if it is not ready.
     pub(crate) fn open(id: u64) -> Fallible<Option<Hold>> {
         let mut view = View { ptr: null(), len: 0, hold: 0 };
         // SAFETY: `view` and `fault` are writable for the duration of the call.
@@ -252,8 +257,8 @@ impl Hold {
 
     /// The bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: the loader promises `len` readable bytes that do not change until `close`, which only `drop` calls.
-        // (`new` has made a null pointer an empty slice.)
+        // SAFETY: the loader promises `len` readable, initialised bytes that do not change until `close`, which only
+        // `drop` calls. (`new` has made a null pointer an empty slice.)
         unsafe { slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }
@@ -274,14 +279,14 @@ pub(crate) const ARGS_MAX: usize = 8;
 pub(crate) enum Arg {
     /// An object to which the caller has a reference until the task is submitted.
     Lent(u64),
-    /// An object, with the reference.
+    /// An object, with the reference to it.
     Owned(Handle),
     /// Bytes that refer to these objects. The draft is taken out when it is given away.
     Draft(Option<Draft>, Vec<Handle>),
 }
 
 impl Arg {
-    /// As the table takes it; a draft is given away with it.
+    /// The argument for the table. A draft is given away with it.
     fn give(&mut self) -> Argument {
         let (kind, value, refs): (_, _, &[Handle]) = match self {
             Arg::Lent(id) => (Argument::REF, *id, &[]),
@@ -301,7 +306,7 @@ pub(crate) fn submit<'a>(
     trampoline: Trampoline,
     args: impl Iterator<Item = &'a mut Arg>,
 ) -> Fallible<u64> {
-    table()?; // Without one, the drafts in `args` must not be taken out.
+    table()?; // Without a table, the drafts in `args` must not be taken out.
     let mut raw = [Argument { kind: 0, reserved: 0, value: 0, refs: null(), refs_len: 0 }; ARGS_MAX];
     let mut args_len = 0;
     for arg in args {
@@ -319,15 +324,15 @@ pub(crate) fn submit<'a>(
         options: bytes_of(&[]),
     };
     let mut id = 0;
-    // SAFETY: everything that `submission` points to (`name`, `raw`, the handles that the borrowed `args` still have) outlives
-    // the call; there is room for the one id it returns; each draft token is given away here and nowhere else, also if the
-    // call fails.
+    // SAFETY: everything that `submission` points to outlives the call: `name`, `raw`, and the handles that the
+    // borrowed `args` still have. There is room for the one id that the call returns. Each draft token is given away
+    // here and nowhere else, even if the call fails.
     call(|table, fault| unsafe { (table.submit)(&submission, &mut id, fault) })?;
     Ok(id)
 }
 
-/// Waits until `num_returns` of `ids` are ready or `timeout_ns` has passed. `ready` must be as long as `ids`, in which no id is
-/// twice; it is set to 1 for each that is ready and to 0 for each that is not.
+/// Waits until `num_returns` of `ids` are ready or `timeout_ns` has passed. `ids` must have no id twice, and `ready`
+/// must be as long. An entry of `ready` is set to 1 if its object is ready, and to 0 if not.
 pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64, ready: &mut [u8]) -> Fallible<()> {
     assert_eq!(ids.len(), ready.len(), "bug: a mark is wanted for each id");
     // SAFETY: `ids` is readable and `ready` writable for `ids.len()` elements (the line above) during the call.
@@ -339,7 +344,7 @@ pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64, ready: &mut
 /// Takes one more reference to each of these objects.
 pub(crate) fn retain(ids: &[u64]) {
     if let Ok(table) = table() {
-        // SAFETY: `ids` is readable for its length during the call; an unknown id is the runtime's to refuse.
+        // SAFETY: `ids` is readable for its length during the call; the runtime refuses unknown ids.
         unsafe { (table.retain)(ids.as_ptr(), ids.len() as u64) };
     }
 }
@@ -347,12 +352,12 @@ pub(crate) fn retain(ids: &[u64]) {
 /// Gives one reference back.
 pub(crate) fn release(id: u64) {
     if let Ok(table) = table() {
-        // SAFETY: takes a plain number; only a `Handle`'s drop calls this, once for each reference taken.
+        // SAFETY: the call takes a plain number. Only a `Handle`'s drop makes it, once for each reference taken.
         unsafe { (table.release)(id) };
     }
 }
 
-/// Asks the runtime something that is not on a fast path.
+/// Asks the runtime a question that is not on a fast path.
 pub(crate) fn ask(question: &Question) -> Fallible<Answer> {
     let question = postcard::to_stdvec(question).map_err(|_| unreadable())?;
     let mut blob = Blob::EMPTY;
@@ -361,7 +366,7 @@ pub(crate) fn ask(question: &Question) -> Fallible<Answer> {
     postcard::from_bytes(&take_blob(table()?, blob)).map_err(|_| Box::new(unreadable()))
 }
 
-/// A task that is being run, as its trampoline sees it. Dropped, it closes the arguments that were not taken.
+/// A running task, as its trampoline sees it. Dropping it closes the arguments that were not taken.
 pub(crate) struct Running<'call> {
     call: u64,
     returns: u32,
@@ -375,17 +380,17 @@ impl<'call> Running<'call> {
     /// `call` must be what a loader gives to a [`Trampoline`], must be taken over only once, and the trampoline must not return
     /// before `'call` ends.
     pub(crate) unsafe fn take(call: *const Call) -> Running<'call> {
-        // SAFETY: readable by this function's contract.
+        // SAFETY: by this function's contract, `call` points to a valid `Call` until `'call` ends.
         let call = unsafe { &*call };
         let views: &[View] = match call.args_len {
             0 => &[], // The pointer may be anything.
-            // SAFETY: the same contract; the loader keeps the list for as long as the trampoline runs.
+            // SAFETY: by the same contract, the list has `len` views, which the loader keeps while the trampoline runs.
             len => unsafe { slice::from_raw_parts(call.args, len as usize) },
         };
         Running { call: call.call, returns: call.returns, args: views.iter() }
     }
 
-    /// How many results are wanted.
+    /// The number of results wanted.
     pub(crate) fn returns(&self) -> u32 {
         self.returns
     }
@@ -399,8 +404,8 @@ impl<'call> Running<'call> {
     pub(crate) fn succeed(self, draft: Draft, refs: &[Handle]) {
         if let Ok(table) = table() {
             let refs = ids_of(refs);
-            // SAFETY: the call is running (this value ends here), its result 0 has not been delivered, the draft is given
-            // away once, and `refs` is readable during the call.
+            // SAFETY: the call is still running (this value ends here), and its result 0 has not been delivered. The
+            // draft is given away once, and `refs` is readable during the call.
             unsafe { (table.result)(self.call, 0, draft.into_token(), refs.as_ptr(), refs.len() as u64) };
         }
     }
@@ -409,7 +414,7 @@ impl<'call> Running<'call> {
     pub(crate) fn fail(self, cause: &Cause) {
         let bytes = postcard::to_stdvec(cause).unwrap_or_default();
         if let Ok(table) = table() {
-            // SAFETY: the call is running (this value ends here) and `bytes` is readable during the call.
+            // SAFETY: the call is still running, because this value ends here. `bytes` is readable during the call.
             unsafe { (table.fail)(self.call, bytes_of(&bytes)) };
         }
     }
@@ -433,7 +438,7 @@ mod tests {
         for versions in [[theirs, ours], [ours, theirs], [theirs, theirs]] {
             let [table, tenant] = &versions;
             let (table, tenant) = (std::ptr::from_ref(table).cast(), std::ptr::from_ref(tenant).cast());
-            // SAFETY: both point to a version, and it is not this one, which is all that may then be read.
+            // SAFETY: both point to a version which is not this build's, so nothing else may be read.
             assert!(unsafe { mobula_attach(table, tenant) }.is_null());
         }
         // SAFETY: null is allowed.
@@ -449,7 +454,8 @@ mod tests {
             View { ptr: hold.ptr.as_ptr(), len: hold.len as u64, hold: hold.hold }
         });
         let call = Call { call: u64::MAX, args: views.as_ptr(), args_len: 3, returns: 1, reserved: 0 };
-        // SAFETY: `call` and the views that it points to live to the end of this function, and nobody else closes them.
+        // SAFETY: `call` and the views that it points to live to the end of this function, and nothing else closes
+        // them.
         let mut running = unsafe { Running::take(&call) };
         let taken = running.next_arg();
         running.fail(&Cause::Exit { code: 1 });

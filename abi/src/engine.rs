@@ -1,17 +1,17 @@
-//! The seam: what is behind the table, in safe Rust, and the table that is made of it.
+//! The seam: the [`Engine`] behind the table, in safe Rust, and the table that is made from it.
 //!
 //! ```text
-//!   cell library ──Table──▶ this file ──Engine──▶ the local runtime │ the one that runs tasks in line │ …
+//!   cell library ──Table──▶ this file ──Engine──▶ the local runtime │ the in-line engine │ …
 //!                raw parts            ids, bytes
 //! ```
 //!
-//! Each function of the table turns raw parts into values, asks the process's engine, and writes the answer where the caller wants it. The
-//! table is filled for one type ([`table`]), so that its functions call that engine directly and not through pointers.
+//! Each function of the table turns raw parts into values, calls the process's engine, and writes the answer to the caller's addresses.
+//! [`table`] is generic over the engine, so its functions call that engine directly and not through pointers.
 //!
 //! # Invariants
-//! - The caller's pointers are what [`Table`] says of them; that is the whole argument of every `unsafe` here.
+//! - The caller's pointers are valid as [`Table`] documents it; every `unsafe` block here rests on that.
 //! - No function unwinds: an engine that panics ends the process, because a panic cannot leave an `extern "C"` function.
-#![allow(unsafe_code)] // The raw parts that come in and go out.
+#![allow(unsafe_code)] // Raw pointers come in and go out.
 
 use crate::{
     ABI_VERSION, Answer, Argument, Attach, Blob, Bytes, Cause, Draft, Fault, Hooks, Question, Status, Submission,
@@ -22,15 +22,15 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
-/// What a call through the table gives. A fault is large and rare, so it is boxed.
+/// The result of a call through the table. A fault is large and rare, so it is boxed.
 pub type Fallible<T> = Result<T, Box<Fault>>;
 
-/// What opening an object gives.
+/// The result of opening an object.
 #[derive(Debug)]
 pub enum Opened {
-    /// Its bytes.
+    /// The object's bytes.
     View(View),
-    /// It is not there yet.
+    /// The object is not ready yet.
     NotReady,
 }
 
@@ -50,25 +50,26 @@ pub struct Task<'a> {
     pub trampoline: *const c_void,
     /// The function's path, as [`Submission::name`] has it.
     pub name: &'a [u8],
-    /// Postcard of its options; empty for the defaults.
+    /// The task's options as postcard; empty for the defaults.
     pub options: &'a [u8],
-    /// How many objects it returns.
+    /// Number of objects that the task returns.
     pub returns: u32,
     arguments: &'a [Argument],
 }
 
 impl<'a> Task<'a> {
-    /// Its arguments, in order.
+    /// The task's arguments, in order.
     pub fn inputs(&self) -> impl ExactSizeIterator<Item = Input<'a>> + use<'a> {
         self.arguments.iter().map(|argument| match argument.kind {
             Argument::REF => Input::Object(argument.value),
-            // SAFETY: the submission says how many ids there are, and keeps them as long as itself.
+            // SAFETY: `refs` points to `refs_len` initialised, aligned ids, by the contract of `Argument`; they stay unchanged as long as
+            // the submission, which outlives `'a`.
             _ => Input::Draft(argument.value, unsafe { slice(argument.refs, argument.refs_len) }),
         })
     }
 }
 
-/// What is behind the table: objects and tasks by id. Any thread may call any of this.
+/// An implementation of the table: objects and tasks by id. Any thread may call any of its functions.
 pub trait Engine: Sync + Sized + 'static {
     /// The process's engine; `None` when it is not connected to one.
     fn current() -> Option<&'static Self>;
@@ -98,7 +99,7 @@ pub trait Engine: Sync + Sized + 'static {
     fn ask(&self, question: Question) -> Fallible<Answer>;
 }
 
-/// The table whose functions ask `E`.
+/// The table whose functions call the engine `E`.
 pub const fn table<E: Engine>() -> Table {
     Table {
         version: ABI_VERSION,
@@ -122,34 +123,33 @@ pub const fn table<E: Engine>() -> Table {
 /// Attaches a library through its attach function, for `role` (see [`Tenant`]) and a cell.
 ///
 /// # Errors
-/// A sentence, when the library was built against another version.
+/// A message, when the library was built against another version.
 ///
 /// # Safety
-/// `attach` is what [`ATTACH_SYMBOL`](crate::ATTACH_SYMBOL) names in a library that stays open.
+/// `attach` is the function that [`ATTACH_SYMBOL`](crate::ATTACH_SYMBOL) names, in a library that is never closed.
 pub unsafe fn attach(table: &'static Table, attach: Attach, role: u32, cell: u64) -> Result<Hooks, String> {
     let tenant = Tenant { version: ABI_VERSION, role, cell };
-    // SAFETY: the caller says that this is an attach function; both pointers are valid for the call, and the table for
-    // ever.
+    // SAFETY: `attach` is an attach function, by this function's contract. `table` lives for ever, and `tenant` outlives the call.
     let hooks = unsafe { attach(table, &raw const tenant) };
     let refusal =
         || format!("the library was built against another version of mobula than {ABI_VERSION}: run its cell again");
     if hooks.is_null() {
         return Err(refusal());
     }
-    // SAFETY: not null, so it points to hooks that live as long as their library. `version` is their first field in
-    // every version there is.
+    // SAFETY: `hooks` is not null, so it points to a library's hooks: aligned, never written, alive while the library is open, which is for
+    // good. `version` is their first field in every version, so it is in bounds.
     let version = unsafe { (&raw const (*hooks).version).read() };
     if version != ABI_VERSION {
         return Err(refusal());
     }
-    // SAFETY: of this version, so it has all the fields.
+    // SAFETY: as above; the hooks are of this version, so every field is in bounds.
     Ok(unsafe { hooks.read() })
 }
 
 /// Attaches a library whose attach function is only known as an address, as `dlsym` gives it.
 ///
 /// # Errors
-/// A sentence, when the address is null or the library was built against another version.
+/// A message, when the address is null or the library was built against another version.
 ///
 /// # Safety
 /// As for [`attach`].
@@ -160,19 +160,19 @@ pub unsafe fn attach_address(
     cell: u64,
 ) -> Result<Hooks, String> {
     if address.is_null() {
-        return Err("the library does not know mobula: it was not built against the crate".into());
+        return Err("the library is not a mobula library: it was not built against the crate".into());
     }
-    // SAFETY: not null; the caller says that it is an attach function, and on Linux function and data pointers are the
-    // same.
+    // SAFETY: `address` is not null and is an attach function, by this function's contract. On Linux, function and data pointers have the
+    // same size and representation.
     let function = unsafe { std::mem::transmute::<*mut c_void, Attach>(address) };
-    // SAFETY: as the caller says.
+    // SAFETY: `function` is an attach function in a library that is never closed, by this function's contract.
     unsafe { attach(table, function, role, cell) }
 }
 
 unsafe extern "C" fn create<E: Engine>(len: u64, draft: *mut Draft, fault: *mut Blob) -> Status {
     answer(fault, || {
         let created = current::<E>()?.create(len)?;
-        // SAFETY: the caller gives room for a draft.
+        // SAFETY: `draft` is valid and aligned for writing one draft, by the contract of `Table::create`.
         unsafe { draft.write(created) };
         Ok(())
     })
@@ -186,10 +186,10 @@ unsafe extern "C" fn seal<E: Engine>(
     fault: *mut Blob,
 ) -> Status {
     answer(fault, || {
-        // SAFETY: the caller gives `refs_len` ids.
+        // SAFETY: `refs` points to `refs_len` ids, aligned and unchanged during the call, by the contract of `Table::seal`.
         let contains = unsafe { slice(refs, refs_len) };
         let sealed = current::<E>()?.seal(draft, contains)?;
-        // SAFETY: the caller gives room for an id.
+        // SAFETY: `id` is valid and aligned for writing one id, by the same contract.
         unsafe { id.write(sealed) };
         Ok(())
     })
@@ -203,14 +203,14 @@ unsafe extern "C" fn discard<E: Engine>(draft: u64) {
 
 unsafe extern "C" fn submit<E: Engine>(task: *const Submission, ids: *mut u64, fault: *mut Blob) -> Status {
     answer(fault, || {
-        // SAFETY: the caller gives a submission.
+        // SAFETY: `task` points to one initialised, aligned submission, by the contract of `Table::submit`.
         let task = unsafe { task.read() };
-        // SAFETY: it says how long each of these is, and keeps them for the call.
+        // SAFETY: each pointer of the submission is valid for its length, aligned, and unchanged during the call, by the same contract.
         let (arguments, name, options) =
             unsafe { (slice(task.args, task.args_len), bytes(task.name), bytes(task.options)) };
         let task = Task { trampoline: task.trampoline, name, options, returns: task.returns, arguments };
         let id = current::<E>()?.submit(task)?;
-        // SAFETY: the caller gives room for `returns` ids, of which there is one at least.
+        // SAFETY: `ids` is aligned and valid for writing `returns` ids, at least one, by the same contract.
         unsafe { ids.write(id) };
         Ok(())
     })
@@ -225,7 +225,8 @@ unsafe extern "C" fn wait<E: Engine>(
     fault: *mut Blob,
 ) -> Status {
     answer(fault, || {
-        // SAFETY: the caller gives `ids_len` ids, and room for one byte an id, which it does not look at meanwhile.
+        // SAFETY: `ids` and `ready` are valid for `ids_len` elements and aligned, by the contract of `Table::wait`; the caller does not
+        // touch them during the call, and they do not overlap.
         let (ids, ready) = unsafe { (slice(ids, ids_len), slice_mut(ready, ids_len)) };
         let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
         current::<E>()?.wait(ids, num_returns, timeout, ready)
@@ -236,7 +237,7 @@ unsafe extern "C" fn open<E: Engine>(id: u64, view: *mut View, fault: *mut Blob)
     let mut is_ready = true;
     let status = answer(fault, || {
         match current::<E>()?.open(id)? {
-            // SAFETY: the caller gives room for a view.
+            // SAFETY: `view` is valid and aligned for writing one view, by the contract of `Table::open`.
             Opened::View(opened) => unsafe { view.write(opened) },
             Opened::NotReady => is_ready = false,
         }
@@ -253,7 +254,7 @@ unsafe extern "C" fn close<E: Engine>(hold: u64) {
 
 unsafe extern "C" fn retain<E: Engine>(ids: *const u64, ids_len: u64) {
     if let Some(engine) = E::current() {
-        // SAFETY: the caller gives `ids_len` ids.
+        // SAFETY: `ids` points to `ids_len` ids, aligned and unchanged during the call, by the contract of `Table::retain`.
         engine.retain(unsafe { slice(ids, ids_len) });
     }
 }
@@ -266,7 +267,7 @@ unsafe extern "C" fn release<E: Engine>(id: u64) {
 
 unsafe extern "C" fn result<E: Engine>(call: u64, index: u32, draft: u64, refs: *const u64, refs_len: u64) {
     if let Some(engine) = E::current() {
-        // SAFETY: the caller gives `refs_len` ids.
+        // SAFETY: `refs` points to `refs_len` ids, aligned and unchanged during the call, by the contract of `Table::result`.
         let contains = unsafe { slice(refs, refs_len) };
         if index == 0 {
             engine.result(call, draft, contains);
@@ -278,20 +279,20 @@ unsafe extern "C" fn result<E: Engine>(call: u64, index: u32, draft: u64, refs: 
 
 unsafe extern "C" fn fail<E: Engine>(call: u64, cause: Bytes) {
     if let Some(engine) = E::current() {
-        // SAFETY: the caller's bytes are valid for the call.
+        // SAFETY: `cause` is readable and unchanged during the call, by the contract of `Table::fail`.
         let encoded = unsafe { bytes(cause) };
-        let malformed = |_| Cause::Refused { message: "it failed in a way that does not decode".into() };
+        let malformed = |_| Cause::Refused { message: "the task's failure could not be decoded".into() };
         engine.fail(call, postcard::from_bytes(encoded).unwrap_or_else(malformed));
     }
 }
 
 unsafe extern "C" fn ask<E: Engine>(question: Bytes, into: *mut Blob, fault: *mut Blob) -> Status {
     answer(fault, || {
-        // SAFETY: the caller's bytes are valid for the call.
+        // SAFETY: `question` is readable and unchanged during the call, by the contract of `Table::ask`.
         let encoded = unsafe { bytes(question) };
         let malformed = |_| Box::new(Fault::Refused { message: "the question does not decode".into() });
         let answer = current::<E>()?.ask(postcard::from_bytes(encoded).map_err(malformed)?)?;
-        // SAFETY: the caller gives room for a blob.
+        // SAFETY: `into` is valid and aligned for writing one blob, by the same contract.
         unsafe { into.write(blob(&answer)) };
         Ok(())
     })
@@ -299,8 +300,7 @@ unsafe extern "C" fn ask<E: Engine>(question: Bytes, into: *mut Blob, fault: *mu
 
 unsafe extern "C" fn free(blob: Blob) {
     if !blob.ptr.is_null() {
-        // SAFETY: only `blob` below makes these, from a vector with this length and capacity, and the caller gives each
-        // back once.
+        // SAFETY: `blob` below made it from a `Vec<u8>` with this pointer, length and capacity, and the caller frees each blob once.
         drop(unsafe { Vec::from_raw_parts(blob.ptr, blob.len as usize, blob.cap as usize) });
     }
 }
@@ -315,7 +315,7 @@ fn answer(fault: *mut Blob, work: impl FnOnce() -> Fallible<()>) -> Status {
         Ok(()) => Status::OK,
         Err(error) => {
             if !fault.is_null() {
-                // SAFETY: not null, so the caller gives room for a blob.
+                // SAFETY: `fault` is not null, so it is valid and aligned for writing one blob, by the contract of `Table`.
                 unsafe { fault.write(blob(&*error)) };
             }
             Status::FAULT
@@ -324,34 +324,34 @@ fn answer(fault: *mut Blob, work: impl FnOnce() -> Fallible<()>) -> Status {
 }
 
 fn blob(value: &impl Serialize) -> Blob {
-    // Plain data always encodes; if it did not, an empty blob is what the caller cannot decode either.
+    // Plain data always encodes. Should it fail, the caller gets an empty blob, which does not decode either.
     let mut bytes = ManuallyDrop::new(postcard::to_stdvec(value).unwrap_or_default());
     Blob { ptr: bytes.as_mut_ptr(), len: bytes.len() as u64, cap: bytes.capacity() as u64 }
 }
 
 /// # Safety
-/// `ptr` points to `len` values, or `len` is 0.
+/// `ptr` points to `len` initialised, aligned values that no code writes during `'a`; or `len` is 0.
 unsafe fn slice<'a, T>(ptr: *const T, len: u64) -> &'a [T] {
     if len == 0 || ptr.is_null() {
         return &[];
     }
-    // SAFETY: as the caller says; it is the caller of a table's function, who keeps them for the call.
+    // SAFETY: `len` is not 0 here, so this function's contract gives validity, bounds, alignment and no writes during `'a`.
     unsafe { std::slice::from_raw_parts(ptr, len as usize) }
 }
 
 /// # Safety
-/// `ptr` points to `len` values that nobody else looks at, or `len` is 0.
+/// `ptr` points to `len` initialised, aligned values that no other code accesses during `'a`; or `len` is 0.
 unsafe fn slice_mut<'a, T>(ptr: *mut T, len: u64) -> &'a mut [T] {
     if len == 0 || ptr.is_null() {
         return &mut [];
     }
-    // SAFETY: as the caller says; it is the caller of a table's function, who keeps them for the call.
+    // SAFETY: `len` is not 0 here, so this function's contract gives validity, bounds, alignment and exclusive access during `'a`.
     unsafe { std::slice::from_raw_parts_mut(ptr, len as usize) }
 }
 
 /// # Safety
 /// As for [`slice`].
 unsafe fn bytes<'a>(borrowed: Bytes) -> &'a [u8] {
-    // SAFETY: as the caller says.
+    // SAFETY: the contract of `slice` is this function's.
     unsafe { slice(borrowed.ptr, borrowed.len) }
 }

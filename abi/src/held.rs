@@ -1,18 +1,17 @@
-//! Lock guards that count, per thread and with debug assertions, whether one is held: blocking calls and user code refuse to run
-//! under one.
+//! Lock guards that debug builds count per thread, so that blocking calls and user code refuse to run under a lock.
 //!
 //! ```text
 //!   Held::new(guard) ──▶ held here: 1 ──drop──▶ held here: 0        none_here("…") panics in between, on this thread
 //! ```
 //!
-//! Without debug assertions a [`Held`] is its guard, and nothing is counted.
+//! Without debug assertions a [`Held`] is only its guard, and nothing is counted.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::MutexGuard;
 
 #[cfg(debug_assertions)]
 std::thread_local! {
-    /// How many such locks this thread holds. Without a destructor, so that it can be asked until the thread has ended.
+    /// How many such locks this thread holds. It has no destructor, so it stays readable until the thread has ended.
     static HERE: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
@@ -20,7 +19,7 @@ std::thread_local! {
 pub struct Held<'a, T>(MutexGuard<'a, T>);
 
 impl<'a, T> Held<'a, T> {
-    /// This thread has just locked it.
+    /// Wraps the guard of a lock that this thread has just taken.
     pub fn new(guard: MutexGuard<'a, T>) -> Held<'a, T> {
         #[cfg(debug_assertions)]
         HERE.set(HERE.get() + 1);
@@ -49,7 +48,7 @@ impl<T> Drop for Held<'_, T> {
     }
 }
 
-/// Panics when this thread holds such a lock: `doing` is not to be done under one.
+/// Panics when this thread holds such a lock. `doing` names the action that must not happen under one.
 #[inline]
 pub fn none_here(doing: &str) {
     #[cfg(debug_assertions)]

@@ -5,21 +5,22 @@
 //!                                        ◀─Hooks──
 //! ```
 //!
-//! A cell is compiled against the bare crate. It holds no connection and no state of a runtime. Whoever loads the
-//! library calls the symbol [`ATTACH_SYMBOL`] with a [`Table`] and a [`Tenant`] before it runs anything, and gets the
-//! library's [`Hooks`] back.
+//! A cell is compiled against the bare crate, which holds no connection and no runtime state. The loader calls the
+//! symbol [`ATTACH_SYMBOL`] with a [`Table`] and a [`Tenant`] before it runs the library's code. The call returns the
+//! library's [`Hooks`].
 //!
 //! # Invariants
-//! - Only `#[repr(C)]` data, plain integers and pointers cross; never a Rust layout. What has structure (a fault, a
-//!   question, an answer) crosses as postcard bytes of the types below, whose version is [`ABI_VERSION`].
+//! - Only `#[repr(C)]` data, plain integers and pointers cross the table, never a Rust layout. Structured data (a
+//!   fault, a question, an answer) crosses as postcard bytes of the types below, whose version is [`ABI_VERSION`].
 //! - The loader's table lives as long as the process.
-//! - A function that can fail returns a [`Status`]; on [`Status::FAULT`] it has filled the caller's fault blob with a
-//!   postcard-encoded [`Fault`], which the caller frees through [`Table::free`]. Every other status leaves the blob alone.
+//! - A function that can fail returns a [`Status`]. On [`Status::FAULT`] the caller's fault blob holds a
+//!   postcard-encoded [`Fault`], which the caller frees through [`Table::free`]. Every other status leaves the blob
+//!   alone.
 
 use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
-#[doc(hidden)] // For who is behind the table, as the next one.
+#[doc(hidden)] // For the engines behind the table, like `held`.
 pub mod engine;
 #[doc(hidden)]
 pub mod held;
@@ -27,17 +28,17 @@ mod name;
 
 pub use name::{shorten, task_name};
 
-/// The version of everything in this file. A library and a loader that differ refuse each other with a sentence.
+/// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
 pub const ABI_VERSION: u32 = 5;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
 
-/// What [`ATTACH_SYMBOL`] names. Returns null when the versions differ; calling it twice replaces the table.
+/// The function that [`ATTACH_SYMBOL`] names. Returns null when the versions differ. A second call replaces the table.
 pub type Attach = unsafe extern "C" fn(table: *const Table, tenant: *const Tenant) -> *const Hooks;
 
-/// What a task runs: the monomorphised glue around one user function. Decodes the arguments, calls the function,
-/// hands each result to [`Table::result`] or the failure to [`Table::fail`]. It never unwinds.
+/// The code that a task runs: monomorphised glue around one user function. It decodes the arguments, calls the
+/// function, and hands each result to [`Table::result`] or the failure to [`Table::fail`]. It never unwinds.
 pub type Trampoline = unsafe extern "C" fn(call: *const Call);
 
 /// The outcome of a call through the table.
@@ -46,12 +47,12 @@ pub type Trampoline = unsafe extern "C" fn(call: *const Call);
 pub struct Status(pub u32);
 
 impl Status {
-    /// It worked.
+    /// The call succeeded.
     pub const OK: Status = Status(0);
-    /// It did not; the fault blob says why.
+    /// The call failed; the fault blob says why.
     pub const FAULT: Status = Status(1);
-    /// The object is not there yet. A status of its own and no [`Fault`]: whoever gets what is still being made meets it
-    /// every time, and a fault costs memory and postcard on both sides.
+    /// The object is not ready yet. This is a status and no [`Fault`], because every `get` of an unfinished object
+    /// meets it, and a fault costs memory and postcard on both sides.
     pub const NOT_READY: Status = Status(2);
 }
 
@@ -69,11 +70,11 @@ pub struct Bytes {
 #[repr(C)]
 #[derive(Debug)]
 pub struct Blob {
-    /// First byte; null when there is nothing.
+    /// First byte; null when the blob is empty.
     pub ptr: *mut u8,
     /// Length in bytes.
     pub len: u64,
-    /// The loader's own mark.
+    /// The allocation's capacity, which only the loader uses.
     pub cap: u64,
 }
 
@@ -82,14 +83,14 @@ impl Blob {
     pub const EMPTY: Blob = Blob { ptr: std::ptr::null_mut(), len: 0, cap: 0 };
 }
 
-/// Room for one object's bytes, not yet visible to anybody. 64-byte aligned. Ends in `seal`, `submit` (as an
+/// Room for one object's bytes, which no other process sees yet. 64-byte aligned. It ends in `seal`, `submit` (as an
 /// argument), `result` or `discard`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Draft {
-    /// The loader's name for it.
+    /// The loader's name for the draft.
     pub token: u64,
-    /// Where to write; valid for the length asked for until the draft ends.
+    /// The address to write to, valid for the requested length until the draft ends.
     pub ptr: *mut u8,
 }
 
@@ -101,7 +102,7 @@ pub struct View {
     pub ptr: *const u8,
     /// Length in bytes.
     pub len: u64,
-    /// What keeps the bytes where they are.
+    /// The token for [`Table::close`]; until then the bytes stay where they are.
     pub hold: u64,
 }
 
@@ -117,7 +118,7 @@ pub struct Argument {
     pub value: u64,
     /// Ids of the objects that a draft's bytes refer to (empty for a ref).
     pub refs: *const u64,
-    /// How many.
+    /// Number of ids.
     pub refs_len: u64,
 }
 
@@ -134,23 +135,23 @@ impl Argument {
 pub struct Submission {
     /// The [`Trampoline`], as an address in the calling library; the loader turns it into (library, offset).
     pub trampoline: *const c_void,
-    /// The function's path as [`std::any::type_name`] gives it, or what this crate calls a task of its own, such as
-    /// `split().0`; UTF-8. It is the same for every task with this trampoline and lives as long as the library, so whoever
-    /// shows it to a person shortens it once a function.
+    /// The function's path in UTF-8, as [`std::any::type_name`] gives it; for a task of the crate itself, a name such
+    /// as `split().0`. It is the same for every task with this trampoline and lives as long as the library, so it is
+    /// shortened once per function.
     pub name: Bytes,
     /// The arguments, in order.
     pub args: *const Argument,
-    /// How many.
+    /// Number of arguments.
     pub args_len: u64,
-    /// How many objects it returns, at least 1.
+    /// Number of objects that the task returns, at least 1.
     pub returns: u32,
     /// Padding; zero.
     pub reserved: u32,
-    /// Postcard of the task's options; empty for the defaults.
+    /// The task's options as postcard; empty for the defaults.
     pub options: Bytes,
 }
 
-/// A task being run: what a [`Trampoline`] gets.
+/// A running task, as its [`Trampoline`] receives it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
@@ -158,7 +159,7 @@ pub struct Call {
     pub call: u64,
     /// The arguments' object bytes, in order. The trampoline owns each view and closes it.
     pub args: *const View,
-    /// How many.
+    /// Number of arguments.
     pub args_len: u64,
     /// How many results are wanted.
     pub returns: u32,
@@ -166,7 +167,7 @@ pub struct Call {
     pub reserved: u32,
 }
 
-/// For whom a library is attached.
+/// The process and the cell for which a library is attached.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Tenant {
@@ -197,17 +198,17 @@ pub struct Table {
     pub size: u32,
     /// Makes a draft of `len` bytes. Small drafts are private memory, large ones are in the store.
     pub create: unsafe extern "C" fn(len: u64, draft: *mut Draft, fault: *mut Blob) -> Status,
-    /// Makes a draft an object; `refs` are the ids its bytes refer to. The caller holds one reference to the new id.
+    /// Turns a draft into an object; `refs` are the ids its bytes refer to. The caller holds one reference to the id.
     pub seal:
         unsafe extern "C" fn(draft: u64, refs: *const u64, refs_len: u64, id: *mut u64, fault: *mut Blob) -> Status,
     /// Throws a draft away.
     pub discard: unsafe extern "C" fn(draft: u64),
-    /// Submits a task and writes `returns` ids; the caller holds one reference to each. Consumes draft arguments,
-    /// also when it fails.
+    /// Submits a task and writes `returns` ids; the caller holds one reference to each. The draft arguments are
+    /// consumed even when the call fails.
     pub submit: unsafe extern "C" fn(task: *const Submission, ids: *mut u64, fault: *mut Blob) -> Status,
     /// Blocks until `num_returns` of `ids` are ready (a failed task counts) or `timeout_ns` has passed (`u64::MAX`: no
-    /// timeout). Writes 1 for ready and 0 for not into `ready`, one byte an id; more than `num_returns` may be marked. No id
-    /// is in the list twice.
+    /// timeout). Writes 1 for ready and 0 for not ready into `ready`, one byte per id; more than `num_returns` may be
+    /// marked. No id may be listed twice.
     pub wait: unsafe extern "C" fn(
         ids: *const u64,
         ids_len: u64,
@@ -218,17 +219,17 @@ pub struct Table {
     ) -> Status,
     /// Opens a ready object's bytes. [`Status::NOT_READY`] when it is not ready, [`Fault::Task`] when its task failed.
     pub open: unsafe extern "C" fn(id: u64, view: *mut View, fault: *mut Blob) -> Status,
-    /// Gives a view back.
+    /// Ends a view, named by its [`View::hold`].
     pub close: unsafe extern "C" fn(hold: u64),
     /// Takes one more reference to each of these objects.
     pub retain: unsafe extern "C" fn(ids: *const u64, ids_len: u64),
     /// Gives one reference back.
     pub release: unsafe extern "C" fn(id: u64),
-    /// A task's result number `index`; ends the draft.
+    /// Delivers the task's result number `index`; ends the draft.
     pub result: unsafe extern "C" fn(call: u64, index: u32, draft: u64, refs: *const u64, refs_len: u64),
-    /// A task's failure: postcard of a [`Cause`].
+    /// Reports the task's failure; `cause` is a [`Cause`] as postcard.
     pub fail: unsafe extern "C" fn(call: u64, cause: Bytes),
-    /// Everything that is not on a fast path: postcard of a [`Question`] in, postcard of an [`Answer`] out.
+    /// Answers what is not on a fast path: a [`Question`] as postcard in, an [`Answer`] as postcard out.
     pub ask: unsafe extern "C" fn(question: Bytes, answer: *mut Blob, fault: *mut Blob) -> Status,
     /// Frees a blob.
     pub free: unsafe extern "C" fn(blob: Blob),
@@ -244,12 +245,12 @@ pub struct Hooks {
     pub size: u32,
     /// Flushes the standard output of the library's standard library.
     pub flush: unsafe extern "C" fn(),
-    /// Calls `work` with `data`, while this thread has the locks of the standard output and the standard error of the library's standard
-    /// library. It does not unwind, and neither must `work`.
+    /// Calls `work` with `data` while this thread holds the stdout and stderr locks of the library's standard library.
+    /// Neither this function nor `work` may unwind.
     pub with_streams_locked: unsafe extern "C" fn(work: Work, data: *mut c_void),
 }
 
-/// What [`Hooks::with_streams_locked`] calls.
+/// The callback of [`Hooks::with_streams_locked`].
 pub type Work = unsafe extern "C" fn(data: *mut c_void);
 
 /// Why a call through the table failed.
@@ -257,10 +258,10 @@ pub type Work = unsafe extern "C" fn(data: *mut c_void);
 pub enum Fault {
     /// The person interrupted the cell; unwind it.
     Interrupted,
-    /// The object was not there in time. No function of the table says this (see [`Status::NOT_READY`]); it is how such an
-    /// error travels inside of a value.
+    /// The object was not ready in time. No function of the table returns this fault (see [`Status::NOT_READY`]); it
+    /// only carries such an error inside a value.
     NotReady {
-        /// Which.
+        /// The object's id.
         id: u64,
     },
     /// The object's task failed.
@@ -273,22 +274,22 @@ pub enum Fault {
         used: u64,
         /// The store's limit in bytes.
         limit: u64,
-        /// What the system said, or what holds the memory; may be empty.
+        /// The system's error, or what occupies the memory; may be empty.
         detail: String,
     },
-    /// No such object: it was freed, or it never was.
+    /// No such object: it was freed, or it never existed.
     Unknown {
-        /// Which.
+        /// The object's id.
         id: u64,
     },
     /// The runtime is gone.
     Disconnected {
-        /// What is known about why.
+        /// The known cause.
         reason: String,
     },
-    /// The request makes no sense; the sentence says what to do.
+    /// The request makes no sense; the message says what to do.
     Refused {
-        /// The sentence.
+        /// The message.
         message: String,
     },
 }
@@ -298,45 +299,45 @@ pub enum Fault {
 pub struct Failure {
     /// The function's name.
     pub task: String,
-    /// The worker's process id; 0 when it never ran.
+    /// The worker's process id; 0 when the task never ran.
     pub pid: u32,
-    /// The cell that started it; 0 outside a session.
+    /// The cell that started the task; 0 outside a session.
     pub cell: u64,
     /// What happened.
     pub cause: Cause,
-    /// The tasks that failed only because an argument of theirs had: nearest to the origin first.
-    /// Of a long list, the last one says how many more there are.
+    /// Tasks that failed only because one of their arguments had failed, nearest to the origin first. When the list is
+    /// cut, its last entry says how many more there are.
     pub carried_by: Vec<String>,
 }
 
 /// What happened to a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Cause {
-    /// It panicked.
+    /// The task panicked.
     Panic {
         /// The panic's message.
         message: String,
-        /// Where.
+        /// Where it panicked.
         place: Option<Place>,
     },
-    /// It returned `Err`.
+    /// The task returned `Err`.
     Error {
         /// The error, as text.
         message: String,
     },
-    /// Its process was ended by a signal.
+    /// A signal ended the task's process.
     Signal {
         /// The signal's number.
         signal: i32,
-        /// Its name, such as `SIGKILL`.
+        /// The signal's name, such as `SIGKILL`.
         name: String,
     },
-    /// Its process exited.
+    /// The task's process exited.
     Exit {
         /// The exit code.
         code: i32,
     },
-    /// It could not be run (library missing, versions differ, argument bytes malformed).
+    /// The task could not be run (library missing, versions differ, argument bytes malformed).
     Refused {
         /// Why.
         message: String,
@@ -346,7 +347,7 @@ pub enum Cause {
 /// A place in the source of a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// As the compiler wrote it: `src/lib.rs`, or a dependency's path.
+    /// The file as the compiler names it: `src/lib.rs`, or a dependency's path.
     pub file: String,
     /// Line in `file`, from 1.
     pub line: u32,
@@ -354,16 +355,16 @@ pub struct Place {
     pub column: u32,
     /// The shared library that was running, when known.
     pub library: String,
-    /// The same place as a person knows it, once the session has looked it up.
+    /// The same place in the cell as it was typed, once the session has looked it up.
     pub cell: Option<CellPlace>,
-    /// From where that was called, innermost first, where it was code of cells.
+    /// The callers that are code of cells, innermost first.
     pub callers: Vec<Caller>,
 }
 
-/// A call on the way to a place.
+/// A call above a [`Place`] on the stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
-    /// The function that has the call; empty for a cell's own statements.
+    /// The function that makes the call; empty for a cell's own statements.
     pub name: String,
     /// As in [`Place`].
     pub file: String,
@@ -371,7 +372,7 @@ pub struct Caller {
     pub line: u32,
     /// As in [`Place`].
     pub column: u32,
-    /// How often in a row.
+    /// How many times in a row this call stands on the stack.
     pub times: u32,
     /// As in [`Place`].
     pub cell: Option<CellPlace>,
@@ -390,10 +391,10 @@ pub struct CellPlace {
     pub text: String,
 }
 
-/// What a cell can ask of the runtime besides the fast path.
+/// A cell's request to the runtime off the fast path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Question {
-    /// Starts the runtime, or says where it is.
+    /// Starts the runtime, or returns its address.
     Init(InitOptions),
     /// The failures of this session, oldest first.
     Errors,
@@ -403,10 +404,10 @@ pub enum Question {
     AvailableResources,
     /// The state of one object.
     State {
-        /// Which.
+        /// The object's id.
         id: u64,
     },
-    /// Ends the workers and forgets what there is; answered when they are gone.
+    /// Ends the workers, fails unfinished tasks and drops the caller's references; answered when the workers are gone.
     Shutdown,
 }
 
@@ -425,12 +426,12 @@ pub enum Answer {
     Done,
 }
 
-/// What is known of an object.
+/// The state of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObjectState {
     /// Its task has not finished.
     Pending,
-    /// It can be got.
+    /// The object can be read.
     Ready {
         /// Its size in the store, in bytes.
         bytes: u64,
@@ -454,19 +455,19 @@ pub struct InitOptions {
     pub object_store_memory: Option<u64>,
     /// Where the store's memory comes from, instead of `/dev/shm`.
     pub store_directory: Option<String>,
-    /// Where objects go that find no room in memory.
+    /// The folder for objects that do not fit in memory.
     pub spill_directory: Option<String>,
-    /// Whether the store is to lie in huge pages; without a wish, where that costs nothing.
+    /// Whether the store uses huge pages. Default: only where they cost nothing.
     pub huge_pages: Option<bool>,
     /// How long a `put` waits for room, in milliseconds.
     pub store_wait_ms: Option<u64>,
-    /// Joining something that runs already, instead of starting it.
+    /// The address of a running runtime to join, instead of starting one.
     pub address: Option<String>,
     /// Do not refuse a second `init`.
     pub ignore_reinit: bool,
 }
 
-/// Where a runtime is and what it has, as it answers `init`.
+/// A runtime's address and resources: the answer to `init`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Address {
     /// The session's folder.

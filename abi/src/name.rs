@@ -1,4 +1,4 @@
-//! A task's name as the person who wrote the function knows it.
+//! A task's name, as the author of the function knows it.
 //!
 //! ```text
 //! ctx::half                                      half
@@ -7,11 +7,11 @@
 //! ctx::run_user_code_3::{{closure}}              closure
 //! ```
 
-/// Longer names are cut: they stand in every line that a task prints.
+/// Longer names are cut, because each line that a task prints begins with its name.
 const NAME_CHARS_MAX: usize = 80;
 
-/// A task's name from what its submission calls it: the path of its function. A name without a crate before it, such as
-/// `split().0`, stays what it is.
+/// A task's name, from the function path in its submission. A name without a crate before it, such as `split().0`,
+/// stays as it is.
 pub fn task_name(path: &str) -> String {
     let name = match qualified(path) {
         Some((of, rest)) => format!("{}::{rest}", shorten(of)),
@@ -20,8 +20,8 @@ pub fn task_name(path: &str) -> String {
             if segments.last().is_some_and(|last| last.starts_with('{')) {
                 return "closure".into();
             }
-            // The first is the crate; compiler-made ones (`{impl#0}`, and the function that a cell's statements become)
-            // say nothing to a person.
+            // The first segment is the crate. Compiler-made segments (`{impl#0}`, and the function that a cell's
+            // statements become) say nothing to a person.
             let mine =
                 segments.iter().skip(1).filter(|part| !part.starts_with('{') && !part.starts_with("run_user_code_"));
             let mine: Vec<_> = mine.map(|part| shorten(part)).collect();
@@ -31,7 +31,7 @@ pub fn task_name(path: &str) -> String {
     cut(name)
 }
 
-/// A long name without its first modules; what is still too long loses its end.
+/// A long name without its first modules; a name that is still too long loses its end.
 fn cut(name: String) -> String {
     let fits = |name: &str| name.chars().count() <= NAME_CHARS_MAX;
     if fits(&name) {
@@ -83,7 +83,7 @@ fn segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// Every path in a type's name without the modules before its last word.
+/// A type's name with each path cut to its last word.
 pub fn shorten(text: &str) -> String {
     let mut short = String::with_capacity(text.len());
     let mut word = 0; // Where the current path begins in `short`.

@@ -1,6 +1,7 @@
 //! Bytes and descriptors over unix sockets, for the runtime and for sessions, which do not import each other.
 //!
-//! Everything here is non-blocking or says so, sets close-on-exec, raises no `SIGPIPE`, and goes on after a signal.
+//! Every function here is non-blocking unless it says otherwise, sets close-on-exec, raises no `SIGPIPE`, and retries
+//! after a signal.
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -19,17 +20,17 @@ pub const FDS_MAX: usize = 3;
 /// A connected pair of unix sockets.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn pair(kind: SocketType) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
 }
 
-/// Sends with descriptors beside the first byte. Without `wait`, what fits now, and `EAGAIN` when nothing fits.
+/// Sends bytes, with descriptors beside the first one. Without `wait`, it sends what fits now, or fails with `EAGAIN`.
 ///
 /// # Errors
-/// The system's; `EINVAL` for more than [`FDS_MAX`] descriptors.
+/// The system's error; `EINVAL` for more than [`FDS_MAX`] descriptors.
 pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: bool) -> rustix::io::Result<usize> {
-    // Not left to the space for them, which is rounded up.
+    // The control buffer does not check this, because its space is rounded up.
     if fds.len() > FDS_MAX {
         return Err(Errno::INVAL);
     }
@@ -43,19 +44,19 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: bool)
     rustix::io::retry_on_intr(|| rustix::net::sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, flags))
 }
 
-/// Sends what fits now. `EAGAIN` when nothing fits.
+/// Sends what fits now; fails with `EAGAIN` when nothing fits.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn send_bytes(socket: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
     rustix::io::retry_on_intr(|| rustix::net::send(&socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
 }
 
-/// Receives, and puts descriptors that came along into `fds`. 0 bytes mean that the other end is closed.
-/// Without `wait`, `EAGAIN` when there is nothing.
+/// Receives bytes, and appends the descriptors that came with them to `fds`. 0 bytes mean that the other end is closed.
+/// Without `wait`, it fails with `EAGAIN` when nothing has arrived.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn receive(socket: impl AsFd, bytes: &mut [u8], fds: &mut Vec<OwnedFd>, wait: bool) -> rustix::io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -75,7 +76,7 @@ pub fn receive(socket: impl AsFd, bytes: &mut [u8], fds: &mut Vec<OwnedFd>, wait
 /// Blocks until the descriptor is ready or the deadline has passed; returns whether it is ready.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn wait_ready(fd: impl AsFd, events: PollFlags, deadline: Option<Instant>) -> rustix::io::Result<bool> {
     loop {
         let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
@@ -86,7 +87,7 @@ pub fn wait_ready(fd: impl AsFd, events: PollFlags, deadline: Option<Instant>) -
     }
 }
 
-/// A duration as the kernel takes it.
+/// A duration as the kernel's `timespec`.
 pub fn timespec(duration: Duration) -> Timespec {
     Timespec { tv_sec: duration.as_secs().min(i32::MAX as u64) as i64, tv_nsec: duration.subsec_nanos().into() }
 }

@@ -1,4 +1,4 @@
-//! Completion and inspection on a thread of their own, so that a person who types does not wait for cells.
+//! Completion and inspection on their own thread, so that typing never waits for a running cell.
 
 use crate::cursor::{byte_at, point_at};
 use crate::kernel::{Channel, Kernel, refusal};
@@ -11,19 +11,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Answers questions until the kernel ends.
+/// Answers requests until the kernel ends.
 pub(crate) fn serve(kernel: &Arc<Kernel>, mut questions: mpsc::Receiver<Request>) {
     while let Some(request) = questions.blocking_recv() {
         kernel.iopub.busy(&request.origin, false);
         let answer = catch_unwind(AssertUnwindSafe(|| answer(&*kernel.evaluator(), &request)));
-        // A panic in the analysis is a bug and has been reported on stderr; the person goes on typing.
+        // A panic in the analysis is our bug and is already reported on stderr; the client gets an empty reply.
         let content = answer.unwrap_or_else(|_| nothing(&request));
         kernel.reply(Channel::Shell, &request, content);
         kernel.iopub.idle(&request.origin);
     }
 }
 
-/// The answer that says that nothing is known.
+/// The reply when nothing is found.
 pub(crate) fn nothing(request: &Request) -> Value {
     let cursor = request.content.get("cursor_pos").and_then(Value::as_u64).unwrap_or(0);
     match &*request.msg_type {
@@ -55,7 +55,7 @@ fn complete(evaluator: &dyn Evaluator, code: &str, cursor: usize) -> Value {
     let found = evaluator.complete(code, byte_at(code, cursor));
     let (start, end) = (point_at(code, found.start), point_at(code, found.end));
     let matches: Vec<&str> = found.items.iter().map(|item| &*item.code).collect();
-    // JupyterLab shows kinds and signatures that it finds here.
+    // JupyterLab reads kinds and signatures from this metadata.
     let types = found.items.iter().map(|item| {
         let mut entry = json!({"text": item.code, "start": start, "end": end, "type": item.kind});
         if !item.label.is_empty() && item.label != item.code {

@@ -1,4 +1,4 @@
-//! Requests that are answered at once, on whichever socket they come, whatever runs meanwhile.
+//! Requests answered at once, on the shell or the control socket, even while a cell runs.
 
 use crate::kernel::{Channel, Kernel, refusal};
 use crate::wire::{Draft, Request, typed};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
-/// Answers `request` if it is one of these; gives it back if it is not.
+/// Answers `request` if it is one of these; returns it otherwise.
 pub(crate) fn at_once(kernel: &Arc<Kernel>, channel: Channel, request: Request) -> Option<Request> {
     let content = match &*request.msg_type {
         "kernel_info_request" => kernel.info.content(),
@@ -27,7 +27,7 @@ pub(crate) fn at_once(kernel: &Arc<Kernel>, channel: Channel, request: Request) 
     None
 }
 
-/// Ends the kernel, and tells the sender and everybody else.
+/// Ends the kernel, and replies to the sender and on IOPub.
 pub(crate) fn shut_down(kernel: &Kernel, channel: Channel, request: &Request) {
     let restart = match typed(&request.msg_type, request.content.clone()) {
         Ok(JupyterMessageContent::ShutdownRequest(ask)) => ask.restart,
@@ -41,7 +41,7 @@ pub(crate) fn shut_down(kernel: &Kernel, channel: Channel, request: &Request) {
     kernel.stop();
 }
 
-/// Tells the sender of a request that nobody knows it, so that it does not wait.
+/// Replies with an error to a request of an unknown type, so that its sender does not wait.
 pub(crate) fn unknown(kernel: &Kernel, channel: Channel, request: &Request) {
     if request.msg_type.ends_with("_request") {
         let value = format_args!("this kernel does not know `{}` on its {channel:?} socket", request.msg_type);
@@ -52,7 +52,7 @@ pub(crate) fn unknown(kernel: &Kernel, channel: Channel, request: &Request) {
 }
 
 fn is_complete(code: &str) -> Value {
-    // A panic is a bug, has been reported on stderr, and must not end the answers to everything else.
+    // A panic here is our bug, already reported on stderr. It must not end the loop that serves the socket.
     let Ok(completeness) = catch_unwind(|| completeness(code)) else { return json!({"status": "unknown"}) };
     match completeness {
         Completeness::Complete => json!({"status": "complete"}),

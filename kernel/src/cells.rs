@@ -1,14 +1,15 @@
-//! Runs cells, one after the other, with everything else that must keep its place between them.
+//! The cells thread: runs cells and other ordered shell requests one at a time, in order of arrival.
 //!
 //! ```text
 //! busy ─▶ execute_input ─▶ outputs ─▶ execute_result | error ─▶ (all written) ─▶ execute_reply ─▶ idle
 //! ```
 //!
 //! # Invariants
-//! - A failed cell is exactly one `error` message, and a reply with the same words.
-//! - Every request gets its busy, its reply and its idle: also one that is aborted, makes no sense, or meets a bug of
-//!   ours.
-//! - Requests that were waiting when a cell failed are aborted (if it says so); those sent later are not.
+//! - A failed cell that is not silent publishes exactly one `error` message; its reply has the same words.
+//! - Every request gets a busy status, a reply and an idle status, even if it is aborted, malformed, or hits our own
+//!   bug.
+//! - When a cell fails and its request has `stop_on_error`, execute requests already waiting are aborted; later ones
+//!   run.
 
 use crate::answers;
 use crate::comms;
@@ -25,26 +26,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
-/// A request that waits for its turn.
+/// A request that waits for the cells thread.
 pub(crate) struct Turn {
-    /// Its place in the line.
+    /// Its sequence number in the queue.
     pub(crate) number: u64,
-    /// What is asked.
+    /// The request itself.
     pub(crate) request: Request,
 }
 
-/// The thread that takes the turns.
+/// State of the thread that takes the turns.
 pub(crate) struct Cells {
     kernel: Arc<Kernel>,
     turns_sent: Arc<AtomicU64>,
     history: History,
-    /// Requests to run code with a number below this are aborted.
+    /// Execute requests with a number below this are aborted.
     abort_below: u64,
-    /// Cells of the evaluator that the person does not count: silent ones.
+    /// Evaluator cells without an execution count: silent ones, unstored ones, and `user_expressions`.
     uncounted: u64,
 }
 
-/// What a cell came to.
+/// The outcome of a cell.
 struct Ran {
     result: Result<(), CellError>,
     value: Option<Bundle>,
@@ -53,12 +54,12 @@ struct Ran {
 }
 
 impl Cells {
-    /// `turns_sent` counts the requests that have been put in line.
+    /// `turns_sent` counts the requests that have been put into the queue.
     pub(crate) fn new(kernel: Arc<Kernel>, turns_sent: Arc<AtomicU64>) -> Cells {
         Cells { kernel, turns_sent, history: History::default(), abort_below: 0, uncounted: 0 }
     }
 
-    /// Takes turns until the kernel ends.
+    /// Serves the queued requests until the kernel ends.
     pub(crate) fn serve(mut self, mut turns: mpsc::Receiver<Turn>) {
         while let Some(Turn { number, request }) = turns.blocking_recv() {
             match &*request.msg_type {
@@ -95,7 +96,7 @@ impl Cells {
             Ok(_) => unreachable!("`typed` keeps the type of an execute_request"),
             Err(error) => (refusal("BadRequest", error), Vec::new()),
         };
-        // Outputs before the reply: some clients stop listening when they have it.
+        // Outputs before the reply: some clients stop reading IOPub once they have the reply.
         let _ = self.kernel.iopub.settle().blocking_recv();
         let phases: Map<String, Value> =
             phases.into_iter().map(|phase| (phase.name, json!(phase.took.as_micros() as f64 / 1000.0))).collect();
@@ -104,7 +105,7 @@ impl Cells {
         self.kernel.iopub.idle(&request.origin);
     }
 
-    /// Runs the cell and publishes what it does. Gives the reply's content.
+    /// Runs the cell and publishes its outputs. Returns the reply's content and the phases.
     fn execute(&mut self, request: &Request, ask: &ExecuteRequest) -> (Value, Vec<Phase>) {
         let kernel = self.kernel.clone();
         let evaluator = kernel.evaluator();
@@ -130,7 +131,7 @@ impl Cells {
             let output = ran.value.as_ref().and_then(Bundle::plain).map(str::to_owned);
             self.history.push(shown, ask.code.clone(), output);
         }
-        // The number of the last cell that counts.
+        // The execution count of the last cell that counts.
         let count = if counts && !blank { shown } else { shown.saturating_sub(1) };
         let content = match ran.result {
             Ok(()) => {
@@ -157,7 +158,7 @@ impl Cells {
         (content, ran.phases)
     }
 
-    /// One cell of the evaluator.
+    /// Runs one cell of the evaluator.
     fn run(
         &mut self,
         evaluator: &dyn Evaluator,
@@ -182,17 +183,17 @@ impl Cells {
             self.uncounted += evaluator.next_cell().0.saturating_sub(cell.0);
         }
         let Outcome { result, phases, .. } = outcome.unwrap_or_else(|panic| {
-            // A bug of ours must not take the notebook with it.
+            // A panic here is our bug, and must not end the notebook's session.
             let said =
                 panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            let value = format!("the kernel itself has failed: {}", said.unwrap_or("no message"));
+            let value = format!("bug: the kernel panicked while it ran the cell: {}", said.unwrap_or("no message"));
             let error = CellError { name: "SessionError".into(), plain: value.clone(), ansi: value.clone(), value };
             Outcome { cell, result: Err(error), phases: Vec::new(), exit: None }
         });
         Ran { result, value, pages, phases }
     }
 
-    /// What the front end wants to know after the cell: the value of each expression, or why it has none.
+    /// Evaluates the request's `user_expressions` after the cell: each gives its value, or its error.
     fn user_expressions(&mut self, evaluator: &dyn Evaluator, request: &Request, ask: &ExecuteRequest) -> Value {
         let mut expressions: Vec<_> = ask.user_expressions.iter().flatten().collect();
         expressions.sort();

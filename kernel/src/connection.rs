@@ -1,40 +1,40 @@
-//! The connection file: where to listen, and the key.
+//! The connection file: addresses to listen on, and the signing key.
 
 use jupyter_protocol::ConnectionInfo;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-/// Why a connection file is of no use.
+/// Why a connection file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionFileError {
-    /// It is not there, or not ours to read.
+    /// The file does not exist, or cannot be read.
     #[error("cannot read the connection file {}", path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It is no connection file.
-    #[error("{} is no connection file of Jupyter", path.display())]
+    /// The file is not a connection file.
+    #[error("{} is not a Jupyter connection file", path.display())]
     Format {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
-    /// It wants messages signed in a way that this kernel does not know.
-    #[error("{} asks for the signature scheme `{scheme}`; only `hmac-sha256` is known", path.display())]
+    /// The file asks for a signature scheme that this kernel does not support.
+    #[error("{} asks for the signature scheme `{scheme}`; only `hmac-sha256` is supported", path.display())]
     Scheme {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What it asks for.
+        /// The scheme that it asks for.
         scheme: String,
     },
 }
 
-/// Reads a connection file. What Jupyter has defaults for may be missing.
+/// Reads a connection file. Fields for which Jupyter has a default may be missing.
 pub(crate) fn read(path: &Path) -> Result<ConnectionInfo, ConnectionFileError> {
     let path_buf = || path.to_path_buf();
     let text = std::fs::read(path).map_err(|source| ConnectionFileError::Read { path: path_buf(), source })?;

@@ -1,4 +1,4 @@
-//! The control socket: what must not wait for the cell that runs.
+//! The control socket: requests that must not wait for the running cell.
 
 use crate::answers;
 use crate::kernel::{Channel, Kernel};

@@ -1,11 +1,11 @@
-//! Places in code: Jupyter counts code points, the evaluator counts bytes.
+//! Cursor positions: Jupyter counts code points, the evaluator counts bytes.
 
-/// The byte before which `points` code points stand; the end when there are fewer.
+/// The byte offset behind the first `points` code points, or the end when there are fewer.
 pub(crate) fn byte_at(code: &str, points: usize) -> usize {
     code.char_indices().nth(points).map_or(code.len(), |(at, _)| at)
 }
 
-/// The number of code points before byte `at`. A place inside of one counts as before it.
+/// The number of code points before byte `at`. A byte inside a code point counts as its start.
 pub(crate) fn point_at(code: &str, at: usize) -> usize {
     code.char_indices().take_while(|(start, c)| start + c.len_utf8() <= at).count()
 }

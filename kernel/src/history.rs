@@ -1,14 +1,14 @@
-//! The session's inputs, for `history_request`. In memory; bounded.
+//! The session's inputs, for `history_request`: kept in memory, bounded.
 
 use jupyter_protocol::HistoryRequest;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
-/// Cells that are remembered.
+/// The most cells that are kept.
 const ENTRIES_MAX: usize = 10_000;
-/// Bytes of code and values that are remembered; the newest cell always is.
+/// The most bytes of code and values that are kept, besides the newest cell.
 const BYTES_MAX: usize = 16 << 20;
-/// The number of the only session there is. Zero, in a request, is the current session as well.
+/// The number of the only session. In a request, zero means the current session as well.
 const SESSION: i32 = 1;
 
 /// The cells that were run, oldest first.
@@ -77,11 +77,11 @@ fn last(mut found: Vec<&Entry>, n: i32) -> Vec<&Entry> {
     found.split_off(found.len().saturating_sub(n))
 }
 
-/// Whether `text` as a whole matches `pattern`: `*` any text, `?` one character, `[abc]` and `[a-z]` one of these,
-/// `[^a]` one that is not. Takes at most the product of both lengths.
+/// Whether the whole of `text` matches `pattern`. `*` matches any text, `?` one character, `[abc]` and `[a-z]` one of
+/// these, and `[^a]` one that is not. The time is at most the product of both lengths.
 fn glob(pattern: &[char], text: &[char]) -> bool {
     let (mut at, mut from) = (0, 0);
-    // The last star, and where its text ends so far: the only place to come back to.
+    // The last star, and the end of its match so far: the only point to backtrack to.
     let mut star: Option<(usize, usize)> = None;
     while from < text.len() {
         let step = match pattern.get(at) {
@@ -111,11 +111,11 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
     pattern[at..].iter().all(|c| *c == '*')
 }
 
-/// The length of the set that `pattern` begins with, if `c` is in it. A `[` without its `]` is an ordinary character.
+/// The length of the set at the start of `pattern`, if the set has `c`. A `[` without its `]` is an ordinary character.
 fn set(pattern: &[char], c: char) -> Option<usize> {
     let negated = matches!(pattern.get(1), Some('^' | '!'));
     let first = if negated { 2 } else { 1 };
-    // A `]` that comes first belongs to the set.
+    // A `]` in first place is a member of the set.
     let Some(end) = (first + 1..pattern.len()).find(|at| pattern[*at] == ']') else {
         return (c == '[').then_some(1);
     };

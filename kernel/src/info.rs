@@ -7,14 +7,14 @@ use std::sync::{Arc, OnceLock};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The answer to `kernel_info_request`. Never waits for anything.
+/// Answers `kernel_info_request`, without ever waiting.
 #[derive(Clone)]
 pub(crate) struct Info {
     rustc: Arc<OnceLock<String>>,
 }
 
 impl Info {
-    /// Begins to ask the compiler for its version, in the background.
+    /// Starts asking the compiler for its version, in the background.
     pub(crate) fn gather() -> Info {
         let rustc = Arc::new(OnceLock::new());
         let found = rustc.clone();
@@ -26,10 +26,10 @@ impl Info {
         Info { rustc }
     }
 
-    /// The content of a `kernel_info_reply`. Until the compiler has answered, the oldest version that will do stands
-    /// for it.
+    /// The content of a `kernel_info_reply`. It names the oldest supported version of Rust until the compiler has
+    /// answered.
     ///
-    /// Plain JSON and not `jupyter_protocol`'s struct, which has no `supported_features`.
+    /// Plain JSON, because the struct in `jupyter_protocol` has no `supported_features`.
     pub(crate) fn content(&self) -> Value {
         let rust = self.rustc.get().map_or(env!("CARGO_PKG_RUST_VERSION"), String::as_str);
         json!({
@@ -58,7 +58,7 @@ impl Info {
     }
 }
 
-/// `1.95.0` of `rustc 1.95.0 (…)`.
+/// The version that `rustc --version` names.
 fn rustc_version() -> Option<String> {
     let output = Command::new("rustc").arg("--version").output().ok()?;
     Some(String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1)?.to_owned())

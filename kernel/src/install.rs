@@ -1,4 +1,4 @@
-//! Makes Jupyter find the kernel: writes its kernelspec, the folder `share/jupyter/kernels/<name>`.
+//! Installation into Jupyter: writes the kernelspec, the folder `share/jupyter/kernels/<name>`.
 
 use mobula_session::home::variable;
 use serde_json::json;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-/// The kernel's name when nobody says another.
+/// The default name of the kernel.
 pub const NAME_DEFAULT: &str = "mobula";
 
 const LOGOS: [(&str, &[u8]); 3] = [
@@ -17,33 +17,33 @@ const LOGOS: [(&str, &[u8]); 3] = [
     ("logo-svg.svg", include_bytes!("../assets/logo-svg.svg")),
 ];
 
-/// For whom the kernel is installed.
+/// Where the kernel is installed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Location {
-    /// This user: `$JUPYTER_DATA_DIR`, or `$XDG_DATA_HOME/jupyter`, or `~/.local/share/jupyter`.
+    /// For this user: `$JUPYTER_DATA_DIR`, or `$XDG_DATA_HOME/jupyter`, or `~/.local/share/jupyter`.
     #[default]
     User,
-    /// The active Python environment: `$VIRTUAL_ENV`, or `$CONDA_PREFIX`, or where `python3` says that it is.
+    /// In the active Python environment: `$VIRTUAL_ENV`, or `$CONDA_PREFIX`, or the `sys.prefix` of `python3`.
     SysPrefix,
-    /// `<prefix>/share/jupyter`, such as `/usr/local` for everybody on the machine.
+    /// In `<prefix>/share/jupyter`, such as `/usr/local` for all users of the machine.
     Prefix(PathBuf),
 }
 
-/// What to install, and where.
+/// Options of [`install`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// For whom.
+    /// Where to install.
     pub location: Location,
     /// The name that notebooks record and `jupyter --kernel` takes.
     pub name: String,
-    /// The name that people see.
+    /// The name that front ends show.
     pub display_name: String,
     /// The program to start, as `<exe> kernel run -f <connection file>`.
     pub exe: PathBuf,
 }
 
 impl Options {
-    /// The kernel under its usual names.
+    /// Options with the default names.
     ///
     /// ```
     /// use mobula_kernel::install::{Location, Options};
@@ -56,12 +56,12 @@ impl Options {
     }
 }
 
-/// What was installed.
+/// The result of [`install`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
     /// The kernelspec's folder.
     pub dir: PathBuf,
-    /// Whether there was one of that name before.
+    /// Whether it replaced a kernelspec of the same name.
     pub replaced: bool,
 }
 
@@ -69,13 +69,13 @@ pub struct Installed {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// Jupyter would not find a kernel of this name.
+    /// Jupyter does not accept this name.
     #[error("`{name}` cannot be the name of a kernel; use letters, digits, `.`, `-` and `_`")]
     Name {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
     },
-    /// No home folder, so nowhere to put it.
+    /// There is no home folder for the kernelspec.
     #[error("cannot tell where this user's Jupyter files are: neither HOME nor JUPYTER_DATA_DIR is set")]
     NoHome,
     /// There is no Python environment to install into.
@@ -84,25 +84,25 @@ pub enum InstallError {
     /// A file cannot be written or removed.
     #[error("cannot write {}", path.display())]
     Write {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// There is nothing to remove.
+    /// No kernel of this name is installed.
     #[error("no kernel named `{name}` is installed at {}", folder.display())]
     NotInstalled {
-        /// Its name.
+        /// The kernel's name.
         name: String,
-        /// Where it would be.
+        /// The folder where it would be.
         folder: PathBuf,
     },
 }
 
-/// Installs the kernelspec. One of the same name is replaced, as a whole.
+/// Installs the kernelspec. A kernelspec of the same name is replaced as a whole.
 ///
 /// # Errors
-/// There is no such place, or it cannot be written.
+/// The name is not allowed, the location does not exist, or a file cannot be written.
 pub fn install(options: &Options) -> Result<Installed, InstallError> {
     let folder = kernel_folder(&options.name, &options.location, &variable)?;
     let replaced = write(&folder, &options.display_name, &options.exe)
@@ -110,10 +110,10 @@ pub fn install(options: &Options) -> Result<Installed, InstallError> {
     Ok(Installed { dir: folder, replaced })
 }
 
-/// Removes the kernelspec of this name and gives the folder that is gone.
+/// Removes the kernelspec of this name, and returns its former folder.
 ///
 /// # Errors
-/// There is none, or it cannot be removed.
+/// As for [`install`], or there is no such kernel.
 pub fn uninstall(name: &str, location: &Location) -> Result<PathBuf, InstallError> {
     let folder = kernel_folder(name, location, &variable)?;
     if !folder.join("kernel.json").is_file() {
@@ -123,7 +123,7 @@ pub fn uninstall(name: &str, location: &Location) -> Result<PathBuf, InstallErro
     Ok(folder)
 }
 
-/// Where a kernel of this name is or would be.
+/// The folder of a kernel, which need not exist.
 fn kernel_folder(
     name: &str,
     location: &Location,
@@ -142,7 +142,7 @@ fn kernel_folder(
         }
         Location::Prefix(prefix) => prefix.join("share/jupyter"),
     };
-    // Jupyter's names of kernels do not tell cases apart.
+    // Kernel names are case-insensitive in Jupyter.
     Ok(data.join("kernels").join(name.to_ascii_lowercase()))
 }
 
@@ -160,12 +160,12 @@ fn python_prefix() -> Option<PathBuf> {
     (output.status.success() && !prefix.trim().is_empty()).then(|| PathBuf::from(prefix.trim()))
 }
 
-/// Writes the folder beside its place and moves it there, so that Jupyter never sees half of it.
+/// Writes a draft beside `folder` and renames it, so that Jupyter never sees an incomplete folder.
 fn write(folder: &Path, display_name: &str, exe: &Path) -> io::Result<bool> {
     let kernels = folder.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(kernels)?;
-    // Jupyter passes over names that begin with a dot. Both are removed when this function ends, if they are still
-    // there.
+    // Jupyter skips names that begin with a dot. Both folders are removed when this function returns, if they still
+    // exist.
     let draft = tempfile::Builder::new().prefix(".mobula-").tempdir_in(kernels)?;
     let attic = tempfile::Builder::new().prefix(".mobula-").tempdir_in(kernels)?;
     fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755))?;
@@ -178,7 +178,7 @@ fn write(folder: &Path, display_name: &str, exe: &Path) -> io::Result<bool> {
         fs::rename(folder, attic.path().join("old"))?;
     }
     fs::rename(draft.path(), folder)?;
-    // Nothing is left under its name to remove.
+    // Renamed, so nothing is left to remove.
     let _ = draft.keep();
     Ok(replaced)
 }
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(spec["interrupt_mode"], "message");
         for size in [32u32, 64] {
             let logo = fs::read(installed.dir.join(format!("logo-{size}x{size}.png"))).unwrap();
-            // A PNG says its width in bytes 16 to 19.
+            // A PNG has its width in bytes 16 to 19.
             assert_eq!((&logo[1..4], &logo[16..20]), (&b"PNG"[..], &size.to_be_bytes()[..]));
         }
         assert_eq!(uninstall("mobula", &Location::Prefix(prefix.path().into())).unwrap(), installed.dir);

@@ -22,7 +22,7 @@ pub(crate) struct Kernel {
     pub(crate) stdin: Arc<Stdin>,
     pub(crate) routes: Routes,
     pub(crate) info: Info,
-    /// Set when the evaluator has been made; its own getting ready takes longer.
+    /// Set once the evaluator exists; it may still be starting.
     pub(crate) evaluator: OnceLock<Arc<dyn Evaluator>>,
     /// `true` once the kernel is to end.
     pub(crate) stop: watch::Sender<bool>,
@@ -31,19 +31,19 @@ pub(crate) struct Kernel {
 /// The socket on which a request came, and on which its reply goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channel {
-    /// For work.
+    /// Requests that may wait for a cell.
     Shell,
-    /// For what must not wait for work.
+    /// Requests that must not wait for a cell.
     Control,
 }
 
 impl Kernel {
-    /// The evaluator. Waits until it has been made: for plain threads only.
+    /// The evaluator. Blocks until it exists, so only plain threads may call it.
     pub(crate) fn evaluator(&self) -> Arc<dyn Evaluator> {
         self.evaluator.wait().clone()
     }
 
-    /// Sends the reply to a request. Its type is the request's, with `_reply` for `_request`.
+    /// Sends the reply to a request, with `_reply` in place of `_request` in its type.
     pub(crate) fn reply(&self, channel: Channel, request: &Request, content: Value) {
         self.reply_with(channel, request, content, json!({}));
     }
@@ -62,14 +62,14 @@ impl Kernel {
         }
     }
 
-    /// A reply between a busy and an idle, for a request that keeps nobody else waiting.
+    /// Sends a reply between a busy and an idle status, for a request that runs no cell.
     pub(crate) fn answer(&self, channel: Channel, request: &Request, content: Value) {
         self.iopub.busy(&request.origin, false);
         self.reply(channel, request, content);
         self.iopub.idle(&request.origin);
     }
 
-    /// Interrupts the cell that runs, and the question that it asks.
+    /// Interrupts the running cell, and withdraws its open question.
     pub(crate) fn interrupt(&self) {
         if let Some(evaluator) = self.evaluator.get() {
             evaluator.interrupt();
@@ -77,19 +77,19 @@ impl Kernel {
         self.stdin.withdraw();
     }
 
-    /// The kernel is to end.
+    /// Tells the kernel to end.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Returns when the kernel is to end.
+    /// Returns once the kernel is to end.
     pub(crate) async fn stopped(&self) {
-        // The sender lives in `self`, so the only way out is the condition.
+        // The sender lives in `self`, so this returns only when the condition holds.
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 }
 
-/// The content of a reply that says why there is no answer.
+/// The content of an error reply.
 pub(crate) fn refusal(name: &str, value: impl std::fmt::Display) -> Value {
     json!({"status": "error", "ename": name, "evalue": value.to_string(), "traceback": []})
 }

@@ -9,13 +9,14 @@
 //!              └ heartbeat: echo
 //! ```
 //!
-//! [`run`] is the whole kernel; [`install`] makes Jupyter find it. Nothing is printed: stdout and stderr belong to
-//! whoever started the process, and what there is to say goes to `tracing`.
+//! [`run`] is the whole kernel; [`install`] registers it with Jupyter. The kernel prints nothing: stdout and stderr
+//! belong to the process that started it, and diagnostics go to `tracing`.
 //!
 //! # Invariants
-//! - No message ends the kernel, however malformed; only a shutdown request, a signal or the end of its parent does.
-//! - `kernel_info` is answered from the first moment, whatever the evaluator is doing.
-//! - Each request is busy, outputs, reply, idle, in this order; everything that it causes names it as its parent.
+//! - No message ends the kernel, however malformed; only a shutdown request, a signal or the death of its parent does.
+//! - `kernel_info_request` is answered from the first moment, whatever the evaluator is doing.
+//! - Each request causes a busy status, its outputs, its reply and an idle status, in this order. Each of these
+//!   messages has the request as its parent.
 
 mod analysis;
 mod answers;
@@ -50,46 +51,46 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// At the end, what was said last has this long to reach the clients.
+/// At shutdown, the last messages have this long to reach the clients.
 const FAREWELL_WAIT_MAX: Duration = Duration::from_secs(1);
-/// At the end, the evaluator has this long to end its processes. Jupyter kills a kernel after five seconds.
+/// At shutdown, the evaluator has this long to end its processes. Jupyter kills a kernel after five seconds.
 const EVALUATOR_WAIT_MAX: Duration = Duration::from_secs(3);
-/// The evaluator parses Rust, and deep nesting takes deep stacks.
+/// The evaluator parses Rust, and deeply nested code needs a deep stack.
 const CELLS_STACK_BYTES: usize = 64 << 20;
 
 /// Why a kernel did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// The file that Jupyter gave is of no use.
+    /// The connection file cannot be used.
     #[error(transparent)]
     ConnectionFile(#[from] ConnectionFileError),
-    /// A port is taken, or an address is not ours.
-    #[error("cannot listen for {channel} at {endpoint}")]
+    /// A port is taken, or an address is not this machine's.
+    #[error("cannot bind the {channel} socket to {endpoint}")]
     Bind {
-        /// `shell`, `iopub`, …
+        /// The socket: `shell`, `iopub`, …
         channel: &'static str,
-        /// Where, as ZeroMQ writes it.
+        /// The endpoint, in ZeroMQ's notation.
         endpoint: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The system gives no threads, signals or the like.
+    /// The system refused a thread, a signal handler or the like.
     #[error("cannot start the kernel's threads")]
     Threads(#[from] std::io::Error),
 }
 
-/// Serves the front end that the connection file describes, until it asks for the end.
+/// Serves the front end that the connection file describes, until the kernel is shut down.
 ///
-/// `start` is called once, on this thread, with the sink for the evaluator's events; requests are answered already
-/// while it runs. The sink may block its caller when the front ends do not keep up, so it must not be called on an
-/// async runtime's thread.
+/// `start` is called once, on this thread, with the sink for the evaluator's events; requests are answered while it
+/// runs. The sink may block when the front ends do not keep up, so it must not be called on a thread of an async
+/// runtime.
 ///
-/// When this returns, the evaluator has been told to shut down, but a cell that does not let itself be ended may still
-/// run on its thread: the caller is expected to end the process.
+/// When this returns, the evaluator has been told to shut down. A cell that cannot be ended may still run on its
+/// thread, so the caller is expected to end the process.
 ///
 /// # Errors
-/// The connection file is of no use, or its ports cannot be bound.
+/// The connection file cannot be used, or the system refuses a port, a thread or a signal handler.
 ///
 /// ```no_run
 /// # fn start(_: mobula_session::Sink) -> mobula_session::Session { unimplemented!() }
@@ -104,7 +105,7 @@ pub fn run<E: Evaluator>(connection_file: &Path, start: impl FnOnce(Sink) -> E) 
     })
 }
 
-/// The kernel without the process around it.
+/// The kernel without the process around it, which `prepare` connects.
 fn serve<E: Evaluator>(
     connection: ConnectionInfo,
     start: impl FnOnce(Sink) -> E,
@@ -125,7 +126,7 @@ fn serve<E: Evaluator>(
         }
     });
     let evaluator = Arc::new(start(sink));
-    // Only set here.
+    // Set only here.
     let _ = kernel.evaluator.set(evaluator.clone());
 
     runtime.block_on(kernel.stopped());
@@ -141,7 +142,7 @@ fn serve<E: Evaluator>(
     runtime.block_on(async {
         for socket in sockets {
             socket.abort();
-            // Waited for, so that a socket's file is gone with it.
+            // Awaited, so that the socket's file is removed before this returns.
             let _ = socket.await;
         }
     });
@@ -158,7 +159,7 @@ async fn open(connection: ConnectionInfo) -> Result<(Arc<Kernel>, Vec<tokio::tas
     let (stdin, stdin_service, mut stdin_messages) = sockets::Router::new();
     let (iopub, publisher) = iopub::IoPub::new(wire.clone());
 
-    // All are bound before any is served: a client that reaches one can reach all.
+    // All sockets are bound before any is served: a client that reaches one can reach all.
     let at = async |channel, port, endpoint: String| {
         let bound = zmtp::Listener::bind(&connection.transport, &connection.ip, port).await;
         bound.map_err(|source| KernelError::Bind { channel, endpoint, source })
@@ -215,7 +216,7 @@ async fn open(connection: ConnectionInfo) -> Result<(Arc<Kernel>, Vec<tokio::tas
     Ok((kernel, listeners))
 }
 
-/// Lets what was said last reach whoever listens, and releases whoever waits.
+/// Delivers the last messages to the clients, and releases every thread that waits.
 async fn farewell(kernel: &Kernel) {
     kernel.stdin.withdraw();
     let all = async {

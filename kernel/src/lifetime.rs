@@ -1,4 +1,4 @@
-//! Shutdown from outside, besides `shutdown_request`: by a signal, and by the death of the parent process.
+//! Process signals and the death of the parent: how the kernel ends without a `shutdown_request`.
 
 use crate::kernel::Kernel;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Takes the process's signals: SIGINT interrupts the cell, SIGTERM and SIGHUP end the kernel.
+/// Handles the process's signals: SIGINT interrupts the cell, SIGTERM and SIGHUP end the kernel.
 ///
 /// # Errors
 /// The handlers cannot be installed.
@@ -34,11 +34,11 @@ fn stop_on(mut signal: Signal, kernel: Arc<Kernel>) {
     });
 }
 
-/// Ends the kernel when the process that started it, which Jupyter names in `JPY_PARENT_PID`, ends. Without that
-/// variable the kernel is meant to outlive whoever started it.
+/// Ends the kernel when its parent process ends, which Jupyter names in `JPY_PARENT_PID`. Without that variable, the
+/// kernel is meant to outlive its parent.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// The thread that watches the parent cannot be started.
 pub(crate) fn follow_parent(kernel: &Arc<Kernel>) -> std::io::Result<()> {
     let Some(pid) =
         std::env::var("JPY_PARENT_PID").ok().and_then(|pid| pid.trim().parse().ok()).and_then(Pid::from_raw)
@@ -48,24 +48,23 @@ pub(crate) fn follow_parent(kernel: &Arc<Kernel>) -> std::io::Result<()> {
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(parent) => {
             let kernel = kernel.clone();
-            // A thread and not a task: to wait for a descriptor of one's own, tokio wants a promise that takes
-            // `unsafe`.
+            // A thread and not a task: registering one's own descriptor with tokio needs `unsafe`.
             std::thread::Builder::new().name("mobula-parent".into()).spawn(move || {
                 if ended(&parent).is_ok() {
-                    tracing::info!("the process that started this kernel has ended, and so does the kernel");
+                    tracing::info!("the parent process has ended; shutting down");
                     kernel.stop();
                 }
             })?;
         }
-        // It was gone before we looked, and so we were given to the init process.
+        // The parent ended before this call, so init has adopted the kernel.
         Err(_) if getppid().is_some_and(Pid::is_init) => kernel.stop(),
-        // A number from another machine or container, or a system without pidfds.
+        // The number comes from another machine or container, or the system has no pidfds.
         Err(error) => tracing::info!(%error, "the process that started this kernel cannot be watched"),
     }
     Ok(())
 }
 
-/// Returns when the process has ended: then its descriptor becomes readable.
+/// Returns when the process has ended, because its pidfd becomes readable then.
 fn ended(process: &OwnedFd) -> rustix::io::Result<()> {
     while poll(&mut [PollFd::new(process, PollFlags::IN)], None).or_else(again)? == 0 {}
     Ok(())

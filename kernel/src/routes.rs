@@ -1,7 +1,7 @@
-//! From a cell's events to the request that started the cell, also long after the cell has ended.
+//! Routes from a cell's events to the request that started the cell, even long after the cell has ended.
 //!
-//! A task goes on printing when its cell is over. What it prints belongs under that cell and not under the newest one,
-//! so the way back is kept for each cell, up to [`ROUTES_MAX`] of them.
+//! A task may print after its cell has ended. Its output belongs under that cell and not under the newest one, so the
+//! routes of up to [`ROUTES_MAX`] cells are kept.
 
 use crate::iopub::IoPub;
 use crate::wire::{Draft, Origin};
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Cells whose late output still finds its way. For older ones it goes to the newest cell.
+/// The most cells whose routes are kept. Late output of older cells goes to the newest cell.
 const ROUTES_MAX: usize = 4096;
 
-/// Where a cell's events go.
+/// The destination of a cell's events.
 #[derive(Clone)]
 pub(crate) struct Route {
     /// The request that started the cell.
     pub(crate) origin: Arc<Origin>,
-    /// The number to show with results.
+    /// The execution count shown with results.
     pub(crate) count: u64,
     /// Whether to publish nothing.
     pub(crate) silent: bool,
@@ -34,9 +34,9 @@ pub(crate) struct Routes {
 struct State {
     cells: BTreeMap<CellId, Route>,
     running: Option<CellId>,
-    /// The value of the cell that runs.
+    /// The value of the running cell.
     result: Option<Bundle>,
-    /// What it gave to read.
+    /// The pages that it opened.
     pages: Vec<Bundle>,
 }
 
@@ -50,7 +50,7 @@ impl Routes {
         self.state.lock().expect("nobody panics holding the routes")
     }
 
-    /// A cell is about to run.
+    /// Records that a cell is about to run.
     pub(crate) fn open(&self, cell: CellId, route: Route) {
         let mut state = self.state();
         state.cells.insert(cell, route);
@@ -62,14 +62,14 @@ impl Routes {
         state.pages.clear();
     }
 
-    /// The cell that ran has ended. Gives its value, if it had one, and what it gave to read.
+    /// Records that the running cell has ended. Returns its value, if it had one, and its pages.
     pub(crate) fn close(&self) -> (Option<Bundle>, Vec<Bundle>) {
         let mut state = self.state();
         state.running = None;
         (state.result.take(), std::mem::take(&mut state.pages))
     }
 
-    /// Publishes an event. Waits while too much is queued.
+    /// Publishes an event. Blocks while too much is queued.
     pub(crate) fn deliver(&self, event: Event) {
         match event {
             Event::Text { cell, stream, text } => {
@@ -78,7 +78,7 @@ impl Routes {
                 }
             }
             Event::Display { cell, bundle } => self.show(cell, |_| Draft::new("display_data", bundle_content(bundle))),
-            // With the reply: see "Payloads" in the messaging protocol.
+            // Pages go with the reply: see "Payloads" in the messaging protocol.
             Event::Page { cell, bundle } => {
                 let mut state = self.state();
                 if state.running == Some(cell) {
@@ -119,7 +119,7 @@ impl Routes {
         }
     }
 
-    /// The route of a cell, or of the newest one when the cell's is forgotten; `None` when nothing is to be published.
+    /// The route of a cell, or of the newest cell if its own is no longer kept; `None` when nothing is to be published.
     fn find(&self, cell: CellId) -> Option<Route> {
         let state = self.state();
         let route = state.cells.get(&cell).or_else(|| state.cells.values().next_back())?;

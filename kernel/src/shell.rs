@@ -1,4 +1,4 @@
-//! The shell socket: sorts requests by who answers them.
+//! The shell socket: routes each request to the thread that answers it.
 //!
 //! ```text
 //!           ┌─ kernel_info, is_complete, … ─▶ answered here, at once
@@ -16,16 +16,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
-/// Requests that wait for their turn. When there are more, the socket is not read until there is room.
+/// The most requests that wait for the cells thread. Beyond that, the socket is not read.
 pub(crate) const TURNS_MAX: usize = 1024;
-/// Questions about code that wait. When there are more, the person has typed on, and they are answered with nothing.
+/// The most questions about code that wait. When more come, the person has typed on, and they get an empty reply.
 pub(crate) const QUESTIONS_MAX: usize = 16;
 
-/// Where requests go from here.
+/// The queues of the answering threads.
 pub(crate) struct Desks {
     /// To the cells thread.
     pub(crate) turns: mpsc::Sender<Turn>,
-    /// How many requests have been sent there.
+    /// The number of requests sent to the cells thread.
     pub(crate) turns_sent: Arc<AtomicU64>,
     /// To the analysis thread.
     pub(crate) questions: mpsc::Sender<Request>,

@@ -1,4 +1,4 @@
-//! The sockets that are answered: shell, control and stdin, which route by identity, and the heartbeat, which echoes.
+//! ROUTER sockets: shell, control and stdin route by identity, and the heartbeat echoes.
 
 use crate::zmtp::{Outbox, Peer, Service, encode};
 use bytes::Bytes;
@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
-/// Messages that wait in the kernel before their sender is no longer read.
+/// When this many received messages wait in the kernel, their senders are not read.
 const INBOX_MESSAGES_MAX: usize = 64;
-/// A client that leaves this many bytes of replies unread is given up.
+/// A client that leaves this many bytes of replies unread is disconnected.
 const UNREAD_BYTES_MAX: usize = 64 << 20;
 
-/// A socket that knows its peers by identity. Cheap to clone; all clones are the same socket.
+/// A ROUTER socket, which knows its peers by identity. Cheap to clone; all clones share one socket.
 #[derive(Clone)]
 pub(crate) struct Router(Arc<Shared>);
 
@@ -21,7 +21,7 @@ struct Shared {
 }
 
 impl Router {
-    /// The socket, its service for [`serve`](crate::zmtp::serve), and the messages that come in, each with the sender's
+    /// The socket, its service for [`serve`](crate::zmtp::serve), and the received messages, each with the sender's
     /// identity as its first frame.
     pub(crate) fn new() -> (Router, Arc<RouterService>, mpsc::Receiver<Vec<Bytes>>) {
         let (inbox, messages) = mpsc::channel(INBOX_MESSAGES_MAX);
@@ -29,7 +29,8 @@ impl Router {
         (Router(shared.clone()), Arc::new(RouterService(shared)), messages)
     }
 
-    /// Sends `frames` to the peer that the first of them names. `false` when there is no such peer. Never waits.
+    /// Sends `frames` to the peer whose identity is the first frame. Returns `false` if there is no such peer. Never
+    /// waits.
     pub(crate) fn send(&self, frames: &[Bytes]) -> bool {
         let Some((identity, rest)) = frames.split_first() else { return false };
         let Some(peer) = self.0.peers.lock().expect("nobody panics holding the peers").get(identity).cloned() else {
@@ -51,7 +52,7 @@ impl Router {
     }
 }
 
-/// The connections' side of a [`Router`].
+/// The [`Service`] of a [`Router`].
 pub(crate) struct RouterService(Arc<Shared>);
 
 impl Service for RouterService {
@@ -61,10 +62,11 @@ impl Service for RouterService {
 
     fn joined(&self, peer: &Arc<Peer>) {
         let mut peers = self.0.peers.lock().expect("nobody panics holding the peers");
-        // A client that reconnects takes its name over from its old connection, which may not have noticed its end yet. (ZeroMQ's own ROUTER
-        // refuses that unless told otherwise; then the client would be deaf until the old connection times out.) Whoever does so under
-        // another's name sends that one away, which has to come back; so Jupyter's names are random, and known to nobody else. What is
-        // sent to a name is signed, and what comes from it counts only if it is.
+        // A client that reconnects takes over its identity from its old connection, whose end may not be noticed yet.
+        // (ZeroMQ's own ROUTER refuses that by default; the client would then get no replies until the old connection
+        // times out.) A client that takes over another client's identity disconnects that client, which has to come
+        // back. So Jupyter's identities are random, and known to no other client. Messages to an identity are signed,
+        // and messages from it count only if they are signed.
         if let Some(old) = peers.insert(peer.identity.clone(), peer.clone()) {
             old.outbox.close();
         }
@@ -72,7 +74,7 @@ impl Service for RouterService {
 
     async fn received(&self, peer: &Arc<Peer>, mut frames: Vec<Bytes>) {
         frames.insert(0, peer.identity.clone());
-        // Closed when the kernel ends; then nobody is interested any more.
+        // The inbox is closed when the kernel ends; the message is then dropped.
         let _ = self.0.inbox.send(frames).await;
     }
 
@@ -84,8 +86,8 @@ impl Service for RouterService {
     }
 }
 
-/// Sends back what comes, frame by frame, so that a client sees that the process is alive. A ROUTER and not a REP: it
-/// has no state to get out of step, and one client cannot hold up another.
+/// Echoes each message, frame by frame, so that a client sees that the process is alive. A ROUTER and not a REP: a
+/// ROUTER has no state to get out of step, and one client cannot hold up another.
 pub(crate) struct Heartbeat;
 
 impl Service for Heartbeat {
@@ -103,7 +105,7 @@ impl Service for Heartbeat {
 }
 
 fn echo(outbox: &Outbox, frames: &[Bytes]) {
-    // Who asks without listening gets no answer.
+    // A client that sends without reading gets no answer.
     if outbox.bytes() <= Heartbeat::BYTES_MAX {
         outbox.push(encode(frames));
     }

@@ -1,7 +1,7 @@
-//! Questions of a running cell to the person, over the stdin socket.
+//! Input requests of a running cell, over the stdin socket.
 //!
-//! One question at a time. It ends with the answer, with an interrupt, with the cell, or when the client that started
-//! the cell has gone; in all cases but the first the cell is told that nobody answers.
+//! Only one question is open at a time. It ends with its answer, with an interrupt, with the end of its cell, or at
+//! once if the client that started the cell has gone. In all cases but the first, the cell gets no answer.
 
 use crate::iopub::IoPub;
 use crate::sockets::Router;
@@ -13,31 +13,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
-/// The socket and the question that is open.
+/// The socket and its open question.
 pub(crate) struct Stdin {
     wire: Arc<Wire>,
     router: Router,
     iopub: IoPub,
-    /// Held by whoever asks, so that the others wait.
+    /// Held by the thread that asks, so that other threads wait.
     asking: Mutex<()>,
     open: Mutex<Option<Question>>,
 }
 
 struct Question {
-    /// Who is asked: the router's name of the client.
+    /// The identity of the client that is asked.
     identity: bytes::Bytes,
-    /// The names of the question and of the request whose cell asks. An answer may refer to either, or to nothing.
+    /// The `msg_id`s of the question and of the request whose cell asks. An answer may refer to either, or to neither.
     msg_ids: [String; 2],
     answer: oneshot::Sender<String>,
 }
 
 impl Stdin {
-    /// Nothing is asked yet.
+    /// The socket, with no open question.
     pub(crate) fn new(wire: Arc<Wire>, router: Router, iopub: IoPub) -> Arc<Stdin> {
         Arc::new(Stdin { wire, router, iopub, asking: Mutex::default(), open: Mutex::default() })
     }
 
-    /// The reader for one cell.
+    /// The reader of one cell.
     pub(crate) fn reader(self: &Arc<Self>, origin: &Arc<Origin>) -> Reader {
         let open = Arc::new(AtomicBool::new(true));
         let (stdin, origin, still_open) = (self.clone(), origin.clone(), open.clone());
@@ -45,25 +45,25 @@ impl Stdin {
         Reader { stdin: self.clone(), open, read }
     }
 
-    /// Asks and waits.
+    /// Asks, and waits for the answer.
     fn ask(&self, origin: &Origin, question: &InputRequest, cell_runs: &AtomicBool) -> Option<String> {
         let _turn = self.asking.lock().expect("nobody panics asking");
         let identity = origin.identities.first()?.clone();
-        // What the cell printed before it asks is on the screen before the question is.
+        // The cell's earlier output reaches the screen before the question.
         let _ = self.iopub.settle().blocking_recv();
         let draft = Draft::new("input_request", json!({"prompt": question.prompt, "password": question.is_password}));
         let (msg_id, frames) = self.wire.encode(&origin.identities, origin, &draft);
         let (answer, answered) = oneshot::channel();
         let question = Question { identity, msg_ids: [msg_id, origin.msg_id.clone()], answer };
         *self.open.lock().expect("nobody panics holding the question") = Some(question);
-        // Looked at after the question is open: from there on, the end of the cell withdraws it.
+        // Checked after the question is open: from there on, the end of the cell withdraws it.
         if !cell_runs.load(Ordering::SeqCst) || !self.router.send(&frames) {
             self.withdraw();
         }
         answered.blocking_recv().ok()
     }
 
-    /// A message came on the socket.
+    /// Handles a message from the socket.
     pub(crate) fn received(&self, request: Request) {
         if request.msg_type != "input_reply" {
             return tracing::debug!(msg_type = request.msg_type, "not an answer");
@@ -81,18 +81,18 @@ impl Stdin {
                 // The cell may have stopped waiting.
                 let _ = question.answer.send(reply.value);
             }
-            // Dropped: nobody answers.
+            // The question is dropped, so the cell gets no answer.
             _ => {}
         }
     }
 
-    /// The open question is not answered.
+    /// Ends the open question without an answer.
     pub(crate) fn withdraw(&self) {
         self.open.lock().expect("nobody panics holding the question").take();
     }
 }
 
-/// The right of one cell to ask. Ends when it is dropped.
+/// The right of one cell to ask, until this is dropped.
 pub(crate) struct Reader {
     stdin: Arc<Stdin>,
     open: Arc<AtomicBool>,
@@ -100,7 +100,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// What the evaluator is given.
+    /// The evaluator's reader.
     pub(crate) fn input(&self) -> InputReader {
         self.read.clone()
     }

@@ -1,11 +1,11 @@
-//! `#[remote]`: says that a function is meant to run as a task, and leaves it exactly as it is.
+//! `#[remote]`: marks a function that is meant to run as a task, and leaves it exactly as it is.
 //!
-//! Any function can be a task without this. The attribute is where options will stand; until they do, an argument is a
+//! Any function can be a task without this attribute. Options will be its arguments; until they exist, an argument is a
 //! compile error, because an option that is silently ignored would be worse.
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
-/// Marks a function as one that is run with `.remote(…)`. It changes nothing about the function.
+/// Marks a function that is run with `.remote(…)`. The function itself is not changed.
 ///
 /// ```
 /// # use mobula_macros::remote;
@@ -43,7 +43,7 @@ pub fn remote(options: TokenStream, item: TokenStream) -> TokenStream {
     item
 }
 
-/// The word that each comma-separated option begins with.
+/// The first word of each comma-separated option.
 fn option_names(options: TokenStream) -> Vec<String> {
     let mut names = Vec::new();
     let mut at_start = true;

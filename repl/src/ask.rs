@@ -1,4 +1,4 @@
-//! Answers to what a running cell asks: a line from standard input.
+//! Input for a running cell: a line from the terminal or from standard input.
 
 use crate::show::render::Screen;
 use mobula_session::{Evaluator, InputReader, InputRequest};
@@ -14,9 +14,9 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
-/// Asks the person at the terminal, or takes the next line of standard input when that is something else.
+/// A reader that asks at the terminal, or takes the next line of standard input when that is no terminal.
 ///
-/// Ctrl-C instead of an answer interrupts the cell, and the end of the input is no answer.
+/// Ctrl-C at the question interrupts the cell. The end of the input gives no answer.
 pub(crate) fn reader<E: Evaluator + Clone>(evaluator: E, screen: Screen) -> InputReader {
     Arc::new(
         move |request| {
@@ -31,7 +31,8 @@ fn next_line() -> Option<String> {
     (bytes > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-/// The line the cell has begun (`print!("name? ")`) becomes part of the prompt; the editor would wipe it out otherwise.
+/// Asks at the terminal. The line that the cell has begun (`print!("name? ")`) becomes part of the prompt; the editor
+/// would erase it otherwise.
 fn at_terminal<E: Evaluator + Clone>(evaluator: &E, screen: &Screen, request: &InputRequest) -> Option<String> {
     let prompt = screen.take_line() + &request.prompt;
     screen.prompt_begins();
@@ -45,7 +46,7 @@ fn at_terminal<E: Evaluator + Clone>(evaluator: &E, screen: &Screen, request: &I
         }
         Err(ReadlineError::Eof) => None,
         Err(error) => {
-            screen.notice(&format!("nothing could be read from the terminal: {error}"));
+            screen.notice(&format!("cannot read from the terminal: {error}"));
             None
         }
     }
@@ -60,7 +61,7 @@ fn edit(prompt: &str, is_password: bool) -> rustyline::Result<String> {
     editor.readline(prompt)
 }
 
-/// Shows a star for each column of what is typed.
+/// Shows a star for each typed column.
 struct Mask;
 
 impl Highlighter for Mask {

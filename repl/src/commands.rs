@@ -1,11 +1,11 @@
-//! The lines that begin with `:`. The terminal answers a few of them itself; the others are the evaluator's.
+//! Commands: lines that begin with `:`. The terminal answers a few of them; the evaluator answers the others.
 
 /// A command that the terminal answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Help,
     Quit,
-    /// The last so many entries.
+    /// Shows the last so many entries.
     History(usize),
     Clear,
 }
@@ -13,12 +13,12 @@ pub(crate) enum Command {
 /// Entries that `:history` shows when no number is given.
 const HISTORY_DEFAULT: usize = 20;
 
-/// Name and meaning of each.
+/// Name and meaning of each command.
 pub(crate) const OURS: [(&str, &str); 5] = [
     (":help", "show this and the evaluator's commands"),
     (":quit", "leave; so does Ctrl-D on an empty line"),
     (":exit", "the same"),
-    (":history", "show what was typed; `:history 50` shows more"),
+    (":history", "show the last entries; `:history 50` shows more"),
     (":clear", "clear the screen; so does Ctrl-L"),
 ];
 
@@ -26,14 +26,14 @@ const KEYS: [(&str, &str); 8] = [
     ("Enter", "run, or begin another line when something is missing"),
     ("Alt-Enter", "begin another line"),
     ("Tab", "complete; at the beginning of a line, indent"),
-    ("Right", "take the grey suggestion"),
-    ("Up, Down", "move in the cell, then through what was typed"),
-    ("Ctrl-R", "search what was typed"),
+    ("Right", "accept the suggestion"),
+    ("Up, Down", "move in the cell, then through the history"),
+    ("Ctrl-R", "search the history"),
     ("Ctrl-C", "interrupt the cell that runs; at the prompt, drop the line"),
     ("Ctrl-D", "leave"),
 ];
 
-/// The command in `line`, or `None` when it is not one of ours.
+/// The command in `line`, or `None` if it is not one of the terminal's.
 pub(crate) fn parse(line: &str) -> Option<Command> {
     let mut words = line.split_whitespace();
     let name = words.next()?;
@@ -48,7 +48,7 @@ pub(crate) fn parse(line: &str) -> Option<Command> {
     }
 }
 
-/// What `:help` says of the terminal.
+/// The terminal's part of `:help`.
 pub(crate) fn help() -> String {
     let table =
         |rows: &[(&str, &str)]| rows.iter().map(|(name, means)| format!("  {name:<11} {means}\n")).collect::<String>();

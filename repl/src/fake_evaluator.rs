@@ -7,9 +7,9 @@ use mobula_session::{
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// It runs cells of these lines, and keeps what it was given:
-/// `print X`, `warn X`, `result X`, `show ID X`, `update ID X`, `clear`, `fail X`, `ask X`, `wait` (for an interrupt) and
-/// `later X` (printed when the next completion is asked for). Everything else does nothing.
+/// Runs cells of these lines, and keeps the cells:
+/// `print X`, `warn X`, `result X`, `show ID X`, `update ID X`, `clear`, `fail X`, `ask X`, `wait` (for an interrupt)
+/// and `later X` (printed when the next completion is asked for). Every other line does nothing.
 #[derive(Clone, Default)]
 pub(crate) struct Fake {
     sink: Option<Sink>,
@@ -37,12 +37,12 @@ impl Fake {
         Fake::default()
     }
 
-    /// One that sends its events to `sink`.
+    /// A fake that sends its events to `sink`.
     pub fn start(&self, sink: Sink) -> Fake {
         Fake { sink: Some(sink), shared: Arc::clone(&self.shared) }
     }
 
-    /// One that never gets ready.
+    /// A fake that never gets ready.
     pub fn broken(sentence: &str) -> Fake {
         let fake = Fake::new();
         fake.shared.state.lock().unwrap().broken = Some(sentence.to_owned());

@@ -1,28 +1,30 @@
-//! The end of a cell that is typed line by line.
+//! The end of a cell that is entered line by line.
 //!
-//! [`mobula_session::completeness`] says whether a text can be run. One that can may still be continued by the next line, as in
+//! [`mobula_session::completeness`] tells whether a text can be run. The next line may still continue such a text, as
+//! in
 //!
 //! ```text
 //! numbers.iter()
 //!     .sum::<u64>()
 //! ```
 //!
-//! Nobody can tell that from the first line. At the prompt, Alt-Enter puts in a line break; in a pipe the next line says it ([`goes_on`]).
+//! The first line alone does not show that. At the prompt, Alt-Enter inserts a line break; in a pipe, the next line
+//! decides ([`goes_on`]).
 
 use crate::lex::{Token, tokens};
 
-/// Whether `text` is one `:command`.
+/// Whether `text` is a single `:command`.
 pub(crate) fn is_command(text: &str) -> bool {
     let text = text.trim();
     text.starts_with(':') && !text.starts_with("::") && !text.contains('\n')
 }
 
-/// Whether there is nothing in `text` that could be run.
+/// Whether `text` has no code that could be run.
 pub(crate) fn is_blank(text: &str) -> bool {
     !tokens(text).into_iter().any(Token::is_code)
 }
 
-/// Whether `line` can only be the rest of the statement before it.
+/// Whether `line` can only continue the statement before it.
 pub(crate) fn goes_on(line: &str) -> bool {
     let first = tokens(line).into_iter().find(|t| t.is_code());
     first.is_some_and(|first| {

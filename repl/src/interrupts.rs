@@ -1,9 +1,9 @@
-//! Ctrl-C: it ends what a cell does, never the session.
+//! Ctrl-C: interrupts the running cell, and never ends a session at the prompt.
 //!
-//! A thread receives SIGINT. While a cell runs, the signal goes to the evaluator. Otherwise it depends on who is there: at
-//! a prompt a person only wants rid of the line (the line editor sees Ctrl-C as a key, so this is the time before and after
-//! it reads); a script that waits for its input, or for the evaluator, ends as any program does, and so does one whose cell was interrupted
-//! [`ASKED_MAX`] times: what it still waits for is somebody to read its output.
+//! A thread receives SIGINT. While a cell runs, the thread interrupts the evaluator. Otherwise [`Idle`] decides. At a
+//! prompt, Ctrl-C only discards the line; the line editor sees Ctrl-C as a key, so the signal comes only before and
+//! after it reads. A script that waits for its input, or for the evaluator, ends as any program does. So does a script
+//! whose cell was interrupted [`ASKED_MAX`] times: it only waits for a reader of its output.
 //!
 //! The cell host and the workers are in process groups of their own, so the terminal sends Ctrl-C to this process alone.
 
@@ -18,19 +18,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
-/// So often a cell is asked to end: the second time, its process is ended.
+/// How often a cell is interrupted. The second interrupt ends its process.
 const ASKED_MAX: u32 = 2;
 
 /// What Ctrl-C does while no cell runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idle {
-    /// It is told to [`Interrupts::idle`].
+    /// [`Interrupts::idle`] receives a message.
     Tell,
     /// The process ends, as if there were no handler.
     Die,
 }
 
-/// The handler of SIGINT. It stands as long as this value lives.
+/// The handler of SIGINT, installed as long as this value lives.
 pub(crate) struct Interrupts {
     running: Arc<Flags>,
     idle: Receiver<()>,
@@ -40,9 +40,9 @@ pub(crate) struct Interrupts {
 
 #[derive(Default)]
 struct Flags {
-    /// A cell runs.
+    /// Whether a cell runs.
     cell: AtomicBool,
-    /// How often it was interrupted.
+    /// How often the cell was interrupted.
     asked: AtomicU32,
 }
 
@@ -50,7 +50,7 @@ struct Flags {
 pub(crate) struct Running<'a>(&'a Flags);
 
 impl Interrupts {
-    /// Takes SIGINT over. The terminal has shown `^C` by then, which `screen` is told.
+    /// Installs the handler. It tells `screen` of each Ctrl-C, which the terminal has shown as `^C`.
     pub fn install<E: Evaluator + Clone>(evaluator: E, screen: Screen, when_idle: Idle) -> io::Result<Interrupts> {
         let mut signals = Signals::new([SIGINT])?;
         let handle = signals.handle();
@@ -60,13 +60,13 @@ impl Interrupts {
         let receive = move || {
             for _ in signals.forever() {
                 screen.something_was_typed();
-                // Acquire: pairs with the Release in `cell`, so that a signal after it finds the cell.
+                // Acquire: pairs with the Release in `cell`, so that a signal after that store finds the cell.
                 let asked =
                     is_running.cell.load(Ordering::Acquire).then(|| is_running.asked.fetch_add(1, Ordering::Relaxed));
                 if asked.is_some_and(|asked| asked < ASKED_MAX || when_idle == Idle::Tell) {
                     evaluator.interrupt();
                 } else if when_idle == Idle::Tell {
-                    // A full channel says the same thing already.
+                    // A full channel holds the same message already.
                     let _ = tell.try_send(());
                 } else if let Err(error) = emulate_default_handler(SIGINT) {
                     tracing::warn!(%error, "the interrupt had no effect");
@@ -77,15 +77,15 @@ impl Interrupts {
         Ok(Interrupts { running, idle, handle, thread: Some(thread) })
     }
 
-    /// From here on, and until the value returned is dropped, Ctrl-C goes to the evaluator.
+    /// Sends Ctrl-C to the evaluator until the returned value is dropped.
     pub fn cell(&self) -> Running<'_> {
         self.running.asked.store(0, Ordering::Relaxed);
-        // Release: pairs with the Acquire in the thread.
+        // Release: pairs with the Acquire in the thread of `install`.
         self.running.cell.store(true, Ordering::Release);
         Running(&self.running)
     }
 
-    /// Receives a word for each Ctrl-C while no cell runs; several in a row may be one.
+    /// Receives a message for each Ctrl-C while no cell runs; several in a row may give only one.
     pub fn idle(&self) -> &Receiver<()> {
         &self.idle
     }
@@ -93,7 +93,7 @@ impl Interrupts {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire in the thread.
+        // Release: pairs with the Acquire in the thread of `install`.
         self.0.cell.store(false, Ordering::Release);
     }
 }
@@ -102,7 +102,7 @@ impl Drop for Interrupts {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // It panics only if the evaluator does, and that has been reported by then.
+            // The thread panics only if the evaluator does, which has been reported by then.
             let _ = thread.join();
         }
     }

@@ -1,18 +1,18 @@
-//! Rust text cut into tokens by the compiler's own lexer, as far as colours and brackets care.
+//! Tokens of Rust text, from the compiler's own lexer, in the detail that colours and brackets need.
 //!
-//! The text is what a person is typing, so most of the time it is not a program. Every text has tokens, and they cover it
-//! without a gap: an unfinished string or comment simply reaches to the end.
+//! The text is what a person is typing, so it is seldom a valid program. Every text has tokens, and they cover it
+//! without a gap: an unfinished string or comment reaches to the end.
 
 use mobula_session::KEYWORDS;
 use ra_ap_rustc_lexer::{DocStyle, FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 use std::ops::Range;
 
-/// What a token is, as far as colours and brackets care.
+/// The kind of a token, as colours and brackets need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Space,
     Comment,
-    /// `///` or `/** */`: it belongs to the item after it.
+    /// `///` or `/** */`: documents the item after it.
     DocComment,
     Keyword,
     Name,
@@ -41,19 +41,19 @@ impl Token {
         self.start..self.end
     }
 
-    /// Whether a compiler would see it.
+    /// Neither white space nor a comment.
     pub fn is_code(self) -> bool {
         !matches!(self.kind, Kind::Space | Kind::Comment)
     }
 }
 
-/// Operators of more than one character, longest first. The lexer leaves them in pieces.
+/// Operators of more than one character, longest first. The lexer returns them in pieces.
 const OPERATORS: [&str; 24] = [
     "<<=", ">>=", "...", "..=", "::", "->", "=>", "==", "!=", "<=", ">=", "&&", "||", "+=", "-=", "*=", "/=", "%=",
     "^=", "&=", "|=", "..", "<<", ">>",
 ];
 
-/// Cuts `text` into tokens that follow each other without a gap.
+/// Splits `text` into tokens that follow each other without a gap.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let mut start = 0;
@@ -61,7 +61,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
         let end = start + token.len as usize;
         let operator = OPERATORS.iter().find(|operator| text[start..].starts_with(**operator));
         match (kind(token.kind, &text[start..end], &text[end..]), operator) {
-            // A piece of the operator before it.
+            // A piece of the operator before this token.
             _ if tokens.last().is_some_and(|last| last.end > start) => {}
             (Kind::Punct, Some(operator)) => {
                 tokens.push(Token { kind: Kind::Punct, start, end: start + operator.len() });
@@ -73,7 +73,7 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// What the token `text` is, before `rest`.
+/// The kind of the token `text`, which `rest` follows.
 fn kind(token: TokenKind, text: &str, rest: &str) -> Kind {
     match token {
         TokenKind::Whitespace => Kind::Space,

@@ -7,7 +7,7 @@
 //!                                    render ◀─────┘  the only one that prints
 //! ```
 //!
-//! Standard output is what the cells print and their results. Errors and notices are on standard error.
+//! Standard output has what the cells print, and their results. Standard error has errors and notices.
 
 mod ask;
 mod commands;
@@ -31,16 +31,16 @@ pub use show::colour::ColorChoice;
 /// How a REPL or a script ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// All that was asked for was done.
+    /// Everything that was asked for was done.
     Done,
     /// A cell failed, and that was reported.
     CellFailed,
-    /// A program ended with this code.
+    /// The program ended with this code.
     Exited(u8),
 }
 
 impl Ending {
-    /// 0, 1 when a cell failed, or what a program said.
+    /// The exit code: 0, 1 when a cell failed, or the program's own.
     ///
     /// ```
     /// assert_eq!(mobula_repl::Ending::CellFailed.exit_code(), 1);
@@ -60,7 +60,7 @@ impl From<Ending> for std::process::ExitCode {
     }
 }
 
-/// The exit code for a machine that lacks something.
+/// The exit code when the machine lacks something.
 const fn env_broken() -> u8 {
     3
 }

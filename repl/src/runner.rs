@@ -1,4 +1,4 @@
-//! Running one cell with everything around it: waiting for the evaluator, Ctrl-C, and the report of a failure.
+//! The runner of one cell: it waits for the evaluator, handles Ctrl-C, and reports a failure.
 
 use crate::interrupts::Interrupts;
 use crate::show::render::Screen;
@@ -7,20 +7,20 @@ use crossbeam::select;
 use mobula_session::{Evaluator, InputReader, Outcome};
 use std::time::Duration;
 
-/// How long a person waits for the evaluator without a word.
+/// The longest wait for the evaluator without a notice.
 const SILENCE_MAX: Duration = Duration::from_millis(700);
 
-/// What waiting for the evaluator came to.
+/// The result of waiting for the evaluator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Readiness {
     Ready,
-    /// It cannot work here; the sentence says why.
+    /// The evaluator cannot work here; the sentence says why.
     Failed(String),
-    /// Ctrl-C.
+    /// Ctrl-C ended the wait.
     Interrupted,
 }
 
-/// An evaluator and what a cell needs beside it.
+/// An evaluator with the screen, interrupts and input of its cells.
 pub(crate) struct Runner<E> {
     pub evaluator: E,
     pub screen: Screen,
@@ -29,12 +29,12 @@ pub(crate) struct Runner<E> {
 }
 
 impl<E: Evaluator + Clone> Runner<E> {
-    /// Waits until cells can run. Ctrl-C ends the waiting, not the preparing.
+    /// Waits until cells can run. Ctrl-C ends the wait, but not the evaluator's preparations.
     pub fn ready(&self) -> Readiness {
         let (tell, ready) = bounded(1);
         let evaluator = self.evaluator.clone();
         let wait = move || {
-            // Nobody may be listening any more.
+            // The receiver may be gone.
             let _ = tell.send(evaluator.ready());
         };
         if std::thread::Builder::new().name("readiness".into()).spawn(wait).is_err() {
@@ -62,7 +62,7 @@ impl<E: Evaluator + Clone> Runner<E> {
         }
     }
 
-    /// Runs `code` and reports a failure.
+    /// Runs `code` and reports a failure, even one with an exit code.
     pub fn run(&self, code: &str) -> Outcome {
         let outcome = self.run_program(code);
         if let (Err(error), Some(_)) = (&outcome.result, outcome.exit) {
@@ -71,7 +71,7 @@ impl<E: Evaluator + Clone> Runner<E> {
         outcome
     }
 
-    /// The same of a program, which may end its process when it likes.
+    /// As [`Runner::run`], for a program, which may exit when it likes.
     pub fn run_program(&self, code: &str) -> Outcome {
         let running = self.interrupts.as_ref().map(Interrupts::cell);
         let outcome = self.evaluator.execute(code, self.input.clone());

@@ -1,12 +1,13 @@
 //! The local runtime: a scheduler, a store in shared memory, and worker processes, behind the table of [`abi`].
 //!
 //! ```text
-//!   local      the head, the workers' pool, clients, the table ─┬─▶ scheduler  who may run, decided without doing
+//!   local      the head, the workers' pool, clients, the table ─┬─▶ scheduler  decides which worker may run tasks
 //!   worker     what a worker process does                      ─┼─▶ store      objects and tasks in shared memory
 //!                                                               └─▶ protocol   messages over a client's socket
 //! ```
 //!
-//! It knows nothing of cells, of values or of the command line: tasks are functions in libraries, arguments and results are bytes.
+//! The runtime knows nothing of cells, of values or of the command line: tasks are functions in libraries, arguments
+//! and results are bytes.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futexes and process descriptors");

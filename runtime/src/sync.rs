@@ -1,7 +1,7 @@
 //! Atomics, from one place, so that the models of `loom` check the very code that runs.
 //!
-//! Handshakes of the form "I write mine, then look at yours" use [`fence`] with `SeqCst` between the two. A `SeqCst` *access* would
-//! do on the machine, but loom treats it as `AcqRel` and would report deadlocks that cannot happen.
+//! Handshakes of the form "store mine, then load yours" use [`fence`] with `SeqCst` between the two. A `SeqCst` *access* would suffice on
+//! hardware, but loom treats it as `AcqRel` and would report deadlocks that cannot happen.
 
 #[cfg(loom)]
 mod loomed;
@@ -15,12 +15,12 @@ pub(crate) use {
     loomed::{AtomicI64, AtomicU32, AtomicU64, Ordering, begin, fence, futex_wait, futex_wake, mortal, without_fences},
 };
 
-/// A `SeqCst` fence behind an atomic read-modify-write of this thread's, with nothing but loads between the two.
+/// A `SeqCst` fence after an atomic read-modify-write of this thread, with nothing but loads between the two.
 ///
-/// On x86-64 such an instruction orders everything before it with everything after it already, and a second one would cost as much again
-/// on the fast paths; only the compiler must be told. Elsewhere it is a fence like any other.
+/// On x86-64 that read-modify-write is a full barrier already, and a fence would cost as much again on the fast paths, so only the compiler
+/// is told. On other processors this is an ordinary fence.
 #[inline]
-#[cfg_attr(loom, track_caller)] // For its models, which leave the fences of one file out.
+#[cfg_attr(loom, track_caller)] // For models that leave out the fences of one file.
 pub(crate) fn fence_after_rmw() {
     #[cfg(all(target_arch = "x86_64", not(loom)))]
     std::sync::atomic::compiler_fence(Ordering::SeqCst);
@@ -28,13 +28,13 @@ pub(crate) fn fence_after_rmw() {
     fence(Ordering::SeqCst);
 }
 
-/// Says to the processor, or to the model checker, that this thread waits for another one.
+/// Tells the processor, or the model checker, that this thread waits for another one.
 #[cfg(not(loom))]
 pub(crate) fn pause() {
     std::hint::spin_loop();
 }
 
-/// Says to the processor, or to the model checker, that this thread waits for another one.
+/// Tells the processor, or the model checker, that this thread waits for another one.
 #[cfg(loom)]
 pub(crate) fn pause() {
     loom::thread::yield_now();

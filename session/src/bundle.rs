@@ -1,16 +1,16 @@
-//! One thing to look at, in several forms.
+//! A MIME bundle: one thing to display, in several formats.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One thing to look at, in one or more forms.
+/// One thing to display, in one or more formats.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bundle {
     /// Content by MIME type; there is always `text/plain`. Text types hold a JSON string, JSON types any JSON.
     pub data: BTreeMap<String, Value>,
     /// Jupyter's display metadata.
     pub metadata: serde_json::Map<String, Value>,
-    /// The name under which a later event can replace it.
+    /// The name by which a later event can replace it.
     pub display_id: Option<String>,
 }
 
@@ -27,7 +27,7 @@ impl Bundle {
         self.data.get("text/plain").and_then(|value| value.as_str())
     }
 
-    /// The plain text, or what it is when it has none: of what type, and how large.
+    /// The plain text; without one, the richest format's MIME type and size.
     pub fn words(&self) -> String {
         if let Some(text) = self.plain() {
             return text.to_owned();
@@ -42,12 +42,12 @@ impl Bundle {
         richest.map_or_else(String::new, |(mime, value)| format!("<{mime}, {}>", size(written_bytes(mime, value))))
     }
 
-    /// Roughly the bytes that it keeps in memory.
+    /// Roughly the bytes of memory that the bundle takes.
     pub fn bytes(&self) -> usize {
         self.data.values().map(kept_bytes).sum()
     }
 
-    /// The same with a plain text, for those who can show nothing else.
+    /// The bundle with a plain text, for front ends that can show nothing else.
     pub fn with_words(mut self) -> Bundle {
         let words = self.words();
         self.data.entry("text/plain".into()).or_insert(Value::String(words));
@@ -55,7 +55,7 @@ impl Bundle {
     }
 }
 
-/// Roughly the bytes that a value keeps in memory: its texts, which is where large ones are large.
+/// Roughly the bytes of memory that a value takes. Its texts are what counts in a large value.
 pub fn kept_bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
@@ -65,7 +65,7 @@ pub fn kept_bytes(value: &Value) -> usize {
     }
 }
 
-/// The size of a content, for a person: that of the image, not of its base64 text, and that of JSON as it is written.
+/// The size of a content for a person: the bytes of an image, not of its base64 text; the written length of JSON.
 fn written_bytes(mime: &str, value: &Value) -> usize {
     match value {
         Value::String(text) if mime.starts_with("image/") && mime != "image/svg+xml" => {

@@ -1,35 +1,35 @@
-//! The evaluator as front ends see it. [`crate::Session`] is it; tests have one of their own.
+//! The evaluator's interface to front ends. [`crate::Session`] implements it; tests have their own.
 
 use crate::event::InputReader;
 use crate::event::{Bundle, CellId, Completions, Outcome};
 
-/// Runs cells and answers questions about code. What cells show goes to the [`crate::Sink`] that it was made with.
+/// Runs cells and answers questions about code. What cells show goes to the [`crate::Sink`] that the evaluator was made with.
 pub trait Evaluator: Send + Sync + 'static {
-    /// Runs a cell and blocks until it has ended. Cells given at the same time run one after the other. `input` answers
-    /// questions that the cell asks; `None` when nobody can be asked.
+    /// Runs a cell and blocks until it has ended. Cells given at the same time run one after the other. `input` answers the questions that
+    /// the cell asks; `None` when the person cannot be asked.
     fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome;
-    /// As [`Evaluator::execute`], of a cell that the front end calls `origin`. What the run before of the same cell has defined and this one
-    /// does not, ends.
+    /// As [`Evaluator::execute`], for a cell that the front end calls `origin`. What its previous run defined, and this run does not, is
+    /// removed.
     fn execute_again(&self, origin: &str, code: &str, input: Option<InputReader>) -> Outcome {
         let _ = origin;
         self.execute(code, input)
     }
-    /// A cell will be run next, and people may see already that it is: from here on, an interrupt is meant for it.
+    /// A cell runs next, and the person may see it as running already: from here on, an interrupt is meant for it.
     fn announce(&self) {}
     /// The number that the next cell will get. Never blocks.
     fn next_cell(&self) -> CellId;
     /// Interrupts the cell that runs now, if any. Never blocks; may be called from any thread. A second call during the
     /// grace period ends the cell at once.
     fn interrupt(&self);
-    /// What could stand at byte `cursor` of `code`. May block while a cell runs.
+    /// The completions at byte `cursor` of `code`. May block while a cell runs.
     fn complete(&self, code: &str, cursor: usize) -> Completions;
     /// What is known of the name at byte `cursor` of `code`. May block while a cell runs.
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle>;
     /// Blocks until cells can run.
     ///
     /// # Errors
-    /// A sentence that says what is missing and the command that mends it.
+    /// A sentence that says what is missing and which command installs it.
     fn ready(&self) -> Result<(), String>;
-    /// Ends everything, also a cell that runs.
+    /// Ends the session, and a running cell with it.
     fn shutdown(&self);
 }

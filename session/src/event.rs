@@ -16,7 +16,7 @@ impl std::fmt::Display for CellId {
     }
 }
 
-/// Which of the two text streams.
+/// One of a cell's two text streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// Standard output.
@@ -25,62 +25,62 @@ pub enum Stream {
     Stderr,
 }
 
-/// Something a front end shows. Events of one cell come in the order in which the cell made them. Events of a cell may
-/// come after its [`Outcome`]: a task or a thread that it started goes on.
+/// Something that a front end shows. Events of one cell come in the order in which the cell made them. Some may come after the cell's
+/// [`Outcome`], because a task or a thread that it started goes on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Text that the cell, or a task of its, wrote. Not necessarily whole lines.
+    /// Text that the cell or one of its tasks wrote. Not necessarily whole lines.
     Text {
-        /// Whose.
+        /// The cell that wrote it.
         cell: CellId,
-        /// Where it was written.
+        /// The stream that it was written to.
         stream: Stream,
-        /// What.
+        /// The text.
         text: String,
     },
     /// Something to look at, made while the cell runs.
     Display {
-        /// Whose.
+        /// The cell that made it.
         cell: CellId,
-        /// What.
+        /// The content.
         bundle: Bundle,
     },
-    /// Something to read: documentation. Front ends show it in their pager, as IPython's `?` does, and otherwise like a display.
+    /// Documentation. Front ends show it in their pager, as IPython's `?` does, or else like a display.
     Page {
-        /// Whose.
+        /// The cell that asked for it.
         cell: CellId,
-        /// What.
+        /// The content.
         bundle: Bundle,
     },
     /// A new content for a display shown before (`bundle.display_id` says which).
     Update {
-        /// Whose.
+        /// The cell that made it.
         cell: CellId,
-        /// What.
+        /// The new content.
         bundle: Bundle,
     },
     /// Forget what the cell showed so far; with `wait`, when the next output comes.
     Clear {
-        /// Whose.
+        /// The cell whose output is cleared.
         cell: CellId,
-        /// At once, or with the next output.
+        /// Whether to wait for the next output.
         wait: bool,
     },
     /// The value of the cell's last expression.
     Result {
-        /// Whose.
+        /// The cell that made it.
         cell: CellId,
-        /// What.
+        /// The value.
         bundle: Bundle,
     },
-    /// A report about a cell that goes on: a warning of the compiler's.
+    /// A report about a cell that goes on: a compiler warning.
     Report {
-        /// Whose.
+        /// The cell.
         cell: CellId,
-        /// What.
+        /// The report.
         report: Rendered,
     },
-    /// A word from the session itself: preparing the crate for the first time, a runtime's notice. One line.
+    /// A line from the session itself, such as while it prepares the crate for the first time, or from the runtime.
     Notice {
         /// The line.
         text: String,
@@ -88,7 +88,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Roughly the bytes that it keeps in memory.
+    /// Roughly the bytes of memory that the event takes.
     pub fn bytes(&self) -> usize {
         match self {
             Event::Text { text, .. } | Event::Notice { text } => text.len(),
@@ -102,7 +102,7 @@ impl Event {
     }
 }
 
-/// A front end, as far as it shows events. It may take its time: whoever calls it is one thread that does nothing else ([`crate::Outlet`]).
+/// The part of a front end that shows events. It may block: it is called on a thread that does nothing else ([`crate::Outlet`]).
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Why a cell failed.
@@ -111,7 +111,7 @@ pub struct CellError {
     /// The kind: `CompileError`, `Panic`, `Error` (a `?` that met an `Err`), `Crashed`, `Interrupted`, `CommandError`,
     /// `SessionError`. A compiler error's kind is its code, such as `E0308`.
     pub name: String,
-    /// One line that says it.
+    /// The error in one line.
     pub value: String,
     /// The whole report, plain text, several lines: message, place in the cell, source line, caret, help.
     pub plain: String,
@@ -133,11 +133,11 @@ pub struct Phase {
 pub struct Outcome {
     /// Which cell.
     pub cell: CellId,
-    /// `Err` when it failed. What it did up to there has been shown.
+    /// `Err` when the cell failed. Its output up to the failure has been shown.
     pub result: Result<(), CellError>,
-    /// Where its time went.
+    /// How its time was spent.
     pub phases: Vec<Phase>,
-    /// With which code the cell has ended its process, such as by `std::process::exit`.
+    /// The exit code, if the cell has ended its process, such as by `std::process::exit`.
     pub exit: Option<i32>,
 }
 
@@ -146,16 +146,16 @@ pub struct Outcome {
 pub enum Completeness {
     /// Run it.
     Complete,
-    /// More lines are expected; `indent` is what the next one begins with.
+    /// More lines are expected.
     Incomplete {
-        /// Spaces for the next line.
+        /// The spaces with which the next line begins.
         indent: String,
     },
-    /// No further line can mend it.
+    /// No further line can make it valid.
     Invalid,
 }
 
-/// What could stand at the cursor.
+/// The completions at the cursor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Completions {
     /// First byte of the text that a completion replaces.
@@ -180,11 +180,11 @@ pub struct Completion {
 /// A question that a running cell asks the person.
 #[derive(Clone, Debug)]
 pub struct InputRequest {
-    /// What to show.
+    /// The text to show as the prompt.
     pub prompt: String,
     /// Whether to hide what is typed.
     pub is_password: bool,
 }
 
-/// Answers questions of a running cell; `None` when nobody can answer.
+/// Answers the questions of a running cell; gives `None` when there is no answer.
 pub type InputReader = Arc<dyn Fn(InputRequest) -> Option<String> + Send + Sync>;

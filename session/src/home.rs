@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The folder of the person who runs this: what `HOME` says, else the password database, as Cargo has it. `None` where that has no entry either.
+/// The home folder of the person who runs this: from `HOME`, else from the password database, as in Cargo. `None` if neither has one.
 ///
 /// ```
 /// assert!(mobula_session::home().is_none_or(|home| home.is_absolute()));
@@ -12,7 +12,7 @@ pub fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| home.is_absolute())
 }
 
-/// An environment variable, and for `HOME` the folder that [`home`] finds.
+/// An environment variable; for `HOME`, the folder that [`home`] finds.
 ///
 /// ```
 /// assert_eq!(mobula_session::home::variable("HOME").map(Into::into), mobula_session::home());

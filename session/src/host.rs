@@ -23,9 +23,9 @@ pub trait Host: Send + Sync {
     fn cell_host_env(&self) -> Vec<(String, String)>;
     /// Makes blocking calls of the cell return `Interrupted`. Returns at once.
     fn interrupt(&self, cell: CellId);
-    /// Whether a call of the cell has met the interrupt, or blocks and is about to: then the cell's code is on its way out.
+    /// Whether a call of the cell has met the interrupt, or blocks and is about to. If so, the cell is stopping by itself.
     fn is_interrupt_heeded(&self, cell: CellId) -> bool;
-    /// The runtime's notice of a new cell host process: `takeover` when a twin took the place of a dead one.
+    /// Tells the runtime of a new cell host process. `takeover`: a twin took the place of a dead one.
     fn cell_host_changed(&self, pid: u32, takeover: bool);
 }
 
@@ -34,16 +34,16 @@ pub trait CellRuntime {
     /// Attaches a freshly opened cell library. `symbol` is the address of its attach function.
     ///
     /// # Errors
-    /// A sentence, when the library was built against another version.
+    /// A sentence: the library was built against another version.
     fn attach(&self, symbol: *mut c_void, cell: CellId) -> Result<(), String>;
-    /// A cell begins: from here on, releases are kept back.
+    /// A cell begins: from here on, releases of objects are deferred.
     fn cell_began(&self, cell: CellId);
-    /// The cell has ended and cannot be undone: releases are made.
+    /// The cell has ended and cannot be undone: the deferred releases are made.
     fn cell_ended(&self, cell: CellId);
-    /// Flushes what the cell libraries' standard output holds back.
+    /// Flushes the standard output that the cell libraries have buffered.
     fn flush(&self);
-    /// Does `work`, which forks, while no other thread of this process is printing: the fork could not print otherwise.
+    /// Does `work`, which forks, while no other thread holds the standard streams' locks: the child could not print otherwise.
     fn with_streams_locked(&self, work: &mut dyn FnMut());
-    /// This process was a frozen twin and has become the cell host: new connection, the references of the checkpoint.
+    /// This process was a frozen twin and has become the cell host: it connects anew and has the references of the checkpoint.
     fn took_over(&self);
 }

@@ -1,4 +1,4 @@
-//! Cells: their evaluator behind one type, the process that runs them, and what they show.
+//! Cells: the evaluator behind one type, the process that runs the cells, and their output.
 //!
 //! A front end makes a [`Session`], gives it code, and gets [`Event`]s and an [`Outcome`] back. The runtime (tasks, objects)
 //! is known here only through [`Host`] and [`CellRuntime`].

@@ -1,15 +1,15 @@
-//! The queue in front of the front end, as sessions see it. The root crate implements it.
+//! The event queue between a session and its front end. The root crate implements it.
 
 use crate::event::Event;
 
-/// The queue. Only [`Outlet::settle`] waits for the front end.
+/// The event queue. Only [`Outlet::settle`] waits for the front end.
 pub trait Outlet: Send + Sync {
-    /// Puts an event in; they are delivered in this order.
+    /// Appends an event. Events are delivered in this order.
     fn put(&self, event: Event);
-    /// Whether it holds more than it should: then what cells write stays in their pipes.
+    /// Whether it holds more than it should. While it does, the cells' output stays in its pipes.
     fn is_full(&self) -> bool;
-    /// Has `bell` called from now on whenever it is full no longer.
+    /// Has `bell` called from now on each time the queue stops being full.
     fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>);
-    /// Waits until the front end has taken everything that was put in before.
+    /// Waits until the front end has taken every event that was appended before.
     fn settle(&self);
 }

@@ -12,17 +12,17 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// As a notebook shows it: plain, and in HTML with the terminal's colours.
+    /// The report for a notebook: plain, and in HTML with the terminal's colours.
     pub fn bundle(&self) -> Bundle {
         let mut bundle = Bundle::text(self.plain.as_str());
-        // Text that a terminal would not understand either is shown without colours.
+        // A report with malformed ANSI codes is shown without colours.
         if let Ok(html) = ansi_to_html::convert(&self.ansi) {
             bundle.data.insert("text/html".into(), format!("<pre>{html}</pre>").into());
         }
         bundle
     }
 
-    /// Puts lines behind it, which belong to it.
+    /// Appends lines that belong to the report.
     pub(crate) fn add(&mut self, lines: impl Iterator<Item = String>) {
         for line in lines {
             for text in [&mut self.plain, &mut self.ansi] {

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-/// An evaluator, ready or not.
+/// The evaluator in use.
 enum Backend {
     Direct(Box<Direct>),
     Evcxr(Box<Evcxr>),
@@ -31,8 +31,8 @@ impl Backend {
             let direct = Direct::start(parts.clone())?;
             let Err(why) = direct.understands_compiler() else { return Ok(Backend::Direct(Box::new(direct))) };
             let text = format!(
-                "this version of Rust says some things in other words than Mobula {} knows ({why}); cells are run by evcxr's evaluator, \
-                 which is slower and keeps less. A newer Mobula may know them.",
+                "Mobula {} cannot read some messages of this version of Rust ({why}); cells run on evcxr's evaluator, which is slower and \
+                 keeps less. A newer Mobula may support it.",
                 env!("CARGO_PKG_VERSION")
             );
             parts.outlet.put(Event::Notice { text });
@@ -65,7 +65,7 @@ struct Inner {
     analysis: Analysis,
     running: Running,
     outlet: Arc<dyn Outlet>,
-    /// The next cell has been announced: an interrupt since then is its.
+    /// The next cell has been announced: a later interrupt is meant for it.
     is_announced: AtomicBool,
 }
 
@@ -95,7 +95,7 @@ impl Session {
                 let parts = parts.map_err(|error| format!("the session's socket cannot be made: {error}"));
                 let made = parts.and_then(Backend::start);
                 let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));
-                // Everybody who waits for readiness sees the channel close.
+                // This closes the channel, which wakes every caller of `ready`.
                 drop(announce);
                 serve(made, &inbox, || warm.warm());
             })
@@ -116,14 +116,14 @@ impl Session {
         Session { inner: Arc::new(inner) }
     }
 
-    /// The report of a task that failed is about to be shown in `cell`: if the cell ends with it, it is not shown twice.
+    /// A failed task's report is about to be shown in `cell`: if the cell ends with that failure, it is not shown twice.
     pub fn failure_is_shown(&self, cell: CellId, report: &str) {
         if let Some(link) = &self.inner.link {
             link.failure_is_shown(cell, report);
         }
     }
 
-    /// The place in a cell that is meant by a place in `file`, as the compiler of `library` wrote it.
+    /// The place in a cell for a place in `file`, which is how the compiler of `library` called it.
     pub fn locate(&self, library: &str, file: &str, line: u32, column: u32) -> Option<Found> {
         self.inner.sources.find_in(Some(library), file, line, column)
     }
@@ -143,7 +143,7 @@ impl Session {
             phases: Vec::new(),
             exit: None,
         });
-        // What the cell made is shown before it is said how the cell ended.
+        // All output of the cell is shown before its outcome.
         self.inner.outlet.settle();
         outcome
     }
@@ -211,7 +211,7 @@ impl Drop for Inner {
     }
 }
 
-/// Nobody has asked for anything for so long: time to get ready for completions.
+/// After so long without a job, the session gets ready for completions.
 const IDLE: Duration = Duration::from_millis(200);
 
 fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, when_idle: impl FnOnce()) {

@@ -4,16 +4,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How a session is made.
+/// How a session starts.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// How long an interrupt waits for the cell to stop by itself before its process is ended. Default: 1 s.
     pub interrupt_grace: Option<Duration>,
-    /// Who evaluates the cells.
+    /// The evaluator of the cells.
     pub engine: Engine,
-    /// What paths in cells are relative to: those of `:dep`, `include_str!`, `mod`. Default: the working folder.
+    /// The folder that relative paths in cells begin at: those of `:dep`, `include_str!`, `mod`. Default: the working folder.
     pub folder: Option<PathBuf>,
-    /// What `std::env::args()` gives in cells, beginning with the program's name. Default: the name of this program.
+    /// The value of `std::env::args()` in cells, beginning with the program's name. Default: the name of this program.
     pub arguments: Vec<OsString>,
 }
 
@@ -24,12 +24,12 @@ impl Settings {
     }
 }
 
-/// Who evaluates the cells. The same cells have the same results with both.
+/// The evaluator of the cells. A cell has the same result with either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
-    /// One call of the compiler for each cell.
+    /// Ours: one call of the compiler for each cell.
     #[default]
     Direct,
-    /// evcxr.
+    /// evcxr's evaluator.
     Evcxr,
 }

@@ -1,14 +1,14 @@
-//! Starting a runtime or joining one, and what it answers about itself.
+//! Configuration: starts or joins a runtime, and reports its address and resources.
 
 use crate::abi::{Address, Answer, InitOptions, Question};
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::{InitError, Size};
 use crate::table;
 
-/// Starts the runtime with the defaults, if it does not run yet. Optional: the first call of anything does it.
+/// Starts the runtime with the defaults. This is optional: the first call of any other function starts it, too.
 ///
 /// # Errors
-/// [`InitError::Refused`] when a runtime was started here already.
+/// [`InitError::Refused`] when this function or [`init_with`] has started the runtime already.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -23,8 +23,8 @@ pub fn init() -> Result<AddressInfo, InitError> {
 /// Starts the runtime, or joins one, as `config` says.
 ///
 /// # Errors
-/// [`InitError::BadOption`] when an option makes no sense; [`InitError::Refused`] when a runtime was started here already and
-/// [`Config::ignore_reinit`] is not set.
+/// [`InitError::BadOption`] when an option makes no sense; [`InitError::Refused`] when this function or [`init`] has
+/// started the runtime already, and [`Config::ignore_reinit`] is not set.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -40,8 +40,9 @@ pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
     }
 }
 
-/// Ends the runtime, as Ray's `ray.shutdown` does: its workers are gone, tasks that have not finished never will, and objects are forgotten: to `get` one says
-/// so. What a variable views stays readable. The next [`init`], task or [`put`](crate::put) starts a runtime anew.
+/// Shuts the runtime down, as `ray.shutdown` does in Ray. Its workers end, and tasks that have not finished never will.
+/// Its objects are gone, so [`get`](crate::get) of one returns an error. Arrays that a variable holds stay readable.
+/// The next [`init`], task or [`put`](crate::put) starts a new runtime.
 ///
 /// # Errors
 /// [`InitError::Refused`] in a task; [`InitError::Disconnected`] when there is no runtime.
@@ -59,86 +60,87 @@ pub fn shutdown() -> Result<(), InitError> {
     table::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault)
 }
 
-/// `n` GiB in bytes.
+/// Returns `n` GiB in bytes.
 pub const fn gib(n: u64) -> u64 {
     n << 30
 }
 
-/// How to start a runtime, or which one to join. What is not said has a default.
+/// Options of [`init_with`]: how to start a runtime, or which one to join. Unset options have defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use = "a configuration does nothing until it is given to `init_with`"]
 pub struct Config(InitOptions);
 
 impl Config {
-    /// A runtime on this machine with the defaults.
+    /// Options for a runtime on this machine, with the defaults.
     pub fn new() -> Config {
         Config::default()
     }
 
-    /// A runtime that runs already: `"auto"` for the one on this machine, or its address.
+    /// Options to join a running runtime: `"auto"` for the one on this machine, or its address.
     pub fn connect(address: impl Into<String>) -> Config {
         Config(InitOptions { address: Some(address.into()), ..InitOptions::default() })
     }
 
-    /// How many CPUs tasks can share. Default: the machine's.
+    /// Sets how many CPUs tasks can share. Default: the machine's.
     pub fn num_cpus(mut self, cpus: f64) -> Config {
         self.0.num_cpus = Some(cpus);
         self
     }
 
-    /// How many GPUs tasks can share. Default: those that are found.
+    /// Sets how many GPUs tasks can share. Default: those that are found.
     pub fn num_gpus(mut self, gpus: f64) -> Config {
         self.0.num_gpus = Some(gpus);
         self
     }
 
-    /// A resource of the user's own, and how much there is of it.
+    /// Adds a custom resource, and how much of it there is.
     pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Config {
         self.0.resources.push((name.into(), amount));
         self
     }
 
-    /// How many worker processes to start at once. Default: as they are needed.
+    /// Sets how many worker processes are started at once and kept ready. Default: one for each CPU.
     pub fn num_workers(mut self, workers: u32) -> Config {
         self.0.num_workers = Some(workers);
         self
     }
 
-    /// The store's limit in bytes; see [`gib`].
+    /// Sets the store's limit in bytes; see [`gib`].
     pub fn object_store_memory(mut self, bytes: u64) -> Config {
         self.0.object_store_memory = Some(bytes);
         self
     }
 
-    /// The folder that the store's memory comes from. Default: `/dev/shm`.
+    /// Sets the folder that the store's memory comes from. Default: `/dev/shm`.
     pub fn store_directory(mut self, folder: impl Into<String>) -> Config {
         self.0.store_directory = Some(folder.into());
         self
     }
 
-    /// The folder on disk for objects that find no room in memory. Its files have no names and end with the runtime. Default: the session's own
-    /// folder; where that lies in memory itself (tmpfs), the person's cache folder or `/var/tmp`.
+    /// Sets the folder on disk for objects that find no room in memory. Its files have no names and end with the
+    /// runtime. Default: the session's own folder; if that is in memory itself (tmpfs), the person's cache folder or
+    /// `/var/tmp`.
     pub fn spill_directory(mut self, folder: impl Into<String>) -> Config {
         self.0.spill_directory = Some(folder.into());
         self
     }
 
-    /// Whether the store lies in huge pages. Not said: where the kernel makes them without being asked for anything else. `true` also
-    /// uses huge pages that were set aside for programs (`vm.nr_hugepages`), and says so when there are none to be had; a folder on
-    /// hugetlbfs can be given as [`Config::store_directory`]. `false` leaves them alone.
+    /// Sets whether the store uses huge pages. Default: where the kernel makes them on request (`MADV_COLLAPSE`).
+    /// `true` also uses huge pages that were set aside for programs (`vm.nr_hugepages`), and gives a notice when there
+    /// are none to be had; a folder on hugetlbfs can be given as [`Config::store_directory`]. `false` uses none.
     pub fn huge_pages(mut self, huge: bool) -> Config {
         self.0.huge_pages = Some(huge);
         self
     }
 
-    /// How long a `put` waits for room before it fails, when memory is full of objects that are being read and the disk takes no more.
-    /// Default: 3 seconds.
+    /// Sets how long a `put` waits for room before it fails. It waits when memory is full of objects that are being
+    /// read and the disk takes no more. Default: 3 seconds.
     pub fn store_wait(mut self, wait: std::time::Duration) -> Config {
         self.0.store_wait_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         self
     }
 
-    /// When a runtime runs already, take it as it is instead of failing.
+    /// Accepts a runtime that is already running as it is, instead of failing.
     pub fn ignore_reinit(mut self) -> Config {
         self.0.ignore_reinit = true;
         self
@@ -152,7 +154,7 @@ impl Config {
         amounts.extend(options.num_cpus.map(|cpus| ("num_cpus", cpus)));
         amounts.extend(options.num_gpus.map(|gpus| ("num_gpus", gpus)));
         if let Some((name, amount)) = amounts.iter().find(|(_, amount)| !amount.is_finite() || *amount < 0.0) {
-            return bad(name, format!("an amount is a number from 0 up, not {amount}"));
+            return bad(name, format!("an amount must be a finite number of at least 0, not {amount}"));
         }
         let shapes_store = options.object_store_memory.is_some()
             || options.store_directory.is_some()
@@ -179,7 +181,7 @@ impl Config {
     }
 }
 
-/// Where the runtime is and what it has: what [`init`] returns. Shown as a table.
+/// The address and the resources of a runtime, as [`init`] returns them. Displays as a table.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AddressInfo {
@@ -187,11 +189,11 @@ pub struct AddressInfo {
     pub session_dir: String,
     /// The runtime's socket.
     pub socket: String,
-    /// What backs the store: a folder, or `memfd`.
+    /// The place of the store's memory: a folder, or `memfd`.
     pub store: String,
     /// The store's limit in bytes.
     pub object_store_memory: u64,
-    /// Logical CPUs.
+    /// The CPUs that tasks can share.
     pub num_cpus: f64,
     /// Process ids of the workers that run now.
     pub workers: Vec<u32>,
@@ -217,7 +219,7 @@ impl Tabular<2> for AddressInfo {
     }
 }
 
-/// Resources by name, sorted by it. Shown as a table.
+/// Amounts of resources, sorted by name. Displays as a table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resources(Vec<(String, f64)>);
 
@@ -226,12 +228,12 @@ impl Resources {
         Resources(amounts)
     }
 
-    /// The amount of one resource, such as `"CPU"`.
+    /// Returns the amount of one resource, such as `"CPU"`.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, amount)| *amount)
     }
 
-    /// Names and amounts.
+    /// Iterates over names and amounts.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, amount)| (name.as_str(), *amount))
     }
@@ -266,8 +268,8 @@ mod tests {
 
     #[test]
     fn amounts_are_numbers_from_zero_up() {
-        assert_eq!(refused(Config::new().num_cpus(-1.0)), "`num_cpus`: an amount is a number from 0 up, not -1");
-        assert_eq!(refused(Config::new().resource("tpu", f64::NAN)), "`tpu`: an amount is a number from 0 up, not NaN");
+        assert_eq!(refused(Config::new().num_cpus(-1.0)), "`num_cpus`: an amount must be a finite number of at least 0, not -1");
+        assert_eq!(refused(Config::new().resource("tpu", f64::NAN)), "`tpu`: an amount must be a finite number of at least 0, not NaN");
         assert!(Config::new().num_cpus(0.0).num_gpus(0.5).check().is_ok());
     }
 

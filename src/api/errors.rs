@@ -5,7 +5,7 @@ use crate::abi::{Answer, Cause, Failure, Place, Question};
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::{cause, place};
 
-/// What failed in this session, newest last. Shown as a table, usable as a slice.
+/// Returns the failed tasks of this session, newest last: a slice that displays as a table.
 ///
 /// # Panics
 /// When the runtime is gone, or there is none.
@@ -29,21 +29,21 @@ pub fn errors() -> Errors {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ErrorInfo {
-    /// The function's name.
+    /// The name of the task's function.
     pub task: String,
-    /// The worker's process id; 0 when it never ran.
+    /// The worker's process id; 0 when the task never ran.
     pub pid: u32,
-    /// The cell that started it; `None` outside a session.
+    /// The cell that started the task; `None` outside a session.
     pub cell: Option<u64>,
-    /// What happened, in one line.
+    /// What happened.
     pub message: String,
-    /// Where it panicked, if it did.
+    /// The place where the task panicked, if it did.
     pub place: Option<Place>,
-    /// The tasks that failed only because an argument of theirs had, nearest first.
+    /// Tasks that failed only because one of their arguments had failed, nearest first.
     pub carried_by: Vec<String>,
 }
 
-/// The failures of a session, newest last. A slice of [`ErrorInfo`]; shown as a table.
+/// The failed tasks of a session, newest last. Derefs to a slice of [`ErrorInfo`]; displays as a table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Errors(Vec<ErrorInfo>);
 

@@ -1,4 +1,4 @@
-//! The work of `get`: open what is ready, wait once for the rest, decode.
+//! The implementation of `get`: open ready objects, wait once for the rest, decode.
 //!
 //! ```text
 //!   ready already (usual)   open ─▶ read                         two calls through the table an object, no clock
@@ -13,7 +13,7 @@ use crate::object::ObjectRef;
 use crate::table::{self, Hold, ObjectId};
 use std::time::{Duration, Instant};
 
-/// The value of one object.
+/// Gets the value of one object.
 pub(super) fn one<T: Value>(object: &ObjectRef<T>, timeout: Option<Duration>) -> Result<T, GetError> {
     let id = object.id();
     let hold = match open(id)? {
@@ -23,7 +23,7 @@ pub(super) fn one<T: Value>(object: &ObjectRef<T>, timeout: Option<Duration>) ->
     read(id, hold)
 }
 
-/// The values of a list of objects, in its order.
+/// Gets the values of a list of objects, in its order.
 pub(super) fn all<T: Value>(objects: &[ObjectRef<T>], timeout: Option<Duration>) -> Result<Vec<T>, GetError> {
     let mut values = Vec::with_capacity(objects.len());
     for object in objects {
@@ -57,7 +57,7 @@ fn unreadable(id: ObjectId, error: &DecodeError) -> GetError {
     GetError::Unreadable { id, reason: error.to_string() }
 }
 
-/// Opens an object; `None` when it is not ready.
+/// Opens an object. Returns `None` if it is not ready.
 fn open(id: ObjectId) -> Result<Option<Hold>, GetError> {
     Hold::open(id.0).map_err(|fault| GetError::from_fault(fault, Duration::ZERO))
 }
@@ -83,7 +83,7 @@ fn not_ready(id: ObjectId, start: Instant, timeout: Option<Duration>) -> GetErro
 /// Objects that are all ready now, though some were not at `start`.
 struct Late {
     start: Instant,
-    /// Those that were open before the wait.
+    /// The holds of objects that were ready before the wait.
     holds: Vec<Option<Hold>>,
 }
 
@@ -100,7 +100,7 @@ impl Late {
                     }
                     holds.push(hold);
                 }
-                // Not returned yet: which failure `get` gives must not depend on which task was faster.
+                // Not returned yet: the failure that `get` returns must not depend on which task was faster.
                 Err(fault) if matches!(*fault, Fault::Task(_)) => holds.push(None),
                 Err(fault) => return Err(GetError::from_fault(fault, Duration::ZERO)),
             }

@@ -18,7 +18,7 @@ pub trait Refs {
     /// What `get` returns: the value, or a `Vec` of them.
     type Output;
 
-    /// Waits for the objects and reads them. Here and not in `get`, so that one ref needs no list.
+    /// Waits for the objects and reads them. This is not done in `get`, so that one ref needs no list.
     #[doc(hidden)]
     fn fetch(&self, timeout: Option<Duration>) -> Result<Self::Output, GetError>
     where
@@ -37,7 +37,7 @@ impl<T> Refs for ObjectRef<T> {
     }
 }
 
-/// What is a list, or wraps one.
+/// Implements `Refs` for types of lists.
 macro_rules! list {
     ($(($($generics:tt)*) $type:ty),*) => {
         $(impl<T, $($generics)*> Refs for $type {

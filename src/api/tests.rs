@@ -23,7 +23,7 @@ fn checked(n: u32) -> Result<u32, String> {
     n.checked_sub(1).ok_or("already zero".into())
 }
 
-/// A ref whose object is not ready until it is finished.
+/// A ref whose object is not ready until the test finishes it.
 fn pending() -> ObjectRef<i64> {
     ObjectRef::new(crate::table::Handle::adopt(unready::pending()))
 }

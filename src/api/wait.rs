@@ -1,4 +1,4 @@
-//! `wait`: which of these are ready?
+//! `wait`: waits until some of a list of objects are ready.
 
 use super::nanoseconds;
 use crate::error::WaitError;
@@ -6,8 +6,8 @@ use crate::object::ObjectRef;
 use crate::table::{self, Handle, ObjectId};
 use std::time::Duration;
 
-/// Waits until some of `refs` are ready: [`num_returns`](Wait::num_returns) of them, 1 if that is not said. Nothing happens
-/// before [`run`](Wait::run).
+/// Waits until some of `refs` are ready: [`num_returns`](Wait::num_returns) of them, 1 by default. The wait begins with
+/// [`run`](Wait::run).
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -24,7 +24,7 @@ pub fn wait<T>(refs: &[ObjectRef<T>]) -> Wait<'_, T> {
     Wait { refs, num_returns: 1, timeout: None }
 }
 
-/// A wait that is being described; see [`wait`].
+/// A wait that is being configured; see [`wait`].
 #[must_use = "nothing is waited for before `.run()`"]
 #[derive(Debug)]
 pub struct Wait<'a, T> {
@@ -37,25 +37,25 @@ pub struct Wait<'a, T> {
 pub type ReadyAndRest<T> = (Vec<ObjectRef<T>>, Vec<ObjectRef<T>>);
 
 impl<T> Wait<'_, T> {
-    /// How many must be ready for the wait to be over; also how many come back as ready at most.
+    /// Sets how many refs must be ready for the wait to end. At most this many are returned as ready.
     pub fn num_returns(mut self, num_returns: usize) -> Self {
         self.num_returns = num_returns;
         self
     }
 
-    /// How long to wait at most; without this, as long as it takes. Zero only looks.
+    /// Sets how long to wait at most. Default: as long as it takes. Zero only looks.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Waits, and returns the refs that are ready and the rest, each in the order in which they were given. Both together are
-    /// the refs that were given. At most `num_returns` come back as ready, fewer only when the time was over. A task that has
-    /// failed is ready. No refs at all give two empty lists at once.
+    /// Waits, and returns the refs that are ready and the rest, each in the order in which they were given. Together
+    /// they are all the refs that were given. At most `num_returns` are returned as ready, and fewer only when the
+    /// timeout has passed. A task that has failed is ready. An empty list gives two empty lists at once.
     ///
     /// # Errors
-    /// [`WaitError::Duplicate`] when a ref is in the list twice, [`WaitError::TooMany`] when `num_returns` is larger than
-    /// the list, [`WaitError::NoneWanted`] when it is 0; the others when the runtime cannot wait.
+    /// [`WaitError::Duplicate`] when a ref is in the list twice, [`WaitError::TooMany`] when `num_returns` is larger
+    /// than the list, [`WaitError::NoneWanted`] when it is 0. The other errors mean that the runtime cannot wait.
     pub fn run(self) -> Result<ReadyAndRest<T>, WaitError> {
         let Wait { refs, num_returns, timeout } = self;
         if refs.is_empty() {
@@ -73,12 +73,12 @@ impl<T> Wait<'_, T> {
         let ids: Vec<u64> = refs.iter().map(|object| object.id().0).collect();
         let mut marks = vec![0; ids.len()];
         table::wait(&ids, num_returns, nanoseconds(timeout), &mut marks).map_err(WaitError::from_fault)?;
-        // One reference more to each, taken together: it is what costs the most here.
+        // Adds a reference to each, in one call, because this costs the most here.
         table::retain(&ids);
         let (mut ready, mut rest) = (Vec::with_capacity(num_returns), Vec::with_capacity(refs.len() - num_returns));
         for (id, mark) in ids.into_iter().zip(marks) {
             let object = ObjectRef::new(Handle::adopt(id));
-            // The runtime may know of more than were asked for; those stay in the rest, where the next wait finds them.
+            // More objects may be ready than were asked for. Those stay in the rest, where the next wait finds them.
             let list = if mark != 0 && ready.len() < num_returns { &mut ready } else { &mut rest };
             list.push(object);
         }
@@ -88,11 +88,11 @@ impl<T> Wait<'_, T> {
 
 /// An object that is in the list more than once.
 fn twice<T>(refs: &[ObjectRef<T>]) -> Option<ObjectId> {
-    // Refs that tasks gave one after the other are often in order already, and then nothing is copied.
+    // Refs of tasks that were submitted in order are often sorted already, and then nothing is copied.
     if refs.is_sorted_by(|one, next| one < next) {
         return None;
     }
-    // A set of half-empty places, each id at the first free one from where its bits lead: a third of what sorting costs. No id is 0.
+    // A hash set with linear probing, at most half full: a third of the cost of sorting. No id is 0.
     let places = (refs.len() * 2).next_power_of_two();
     let mut taken = vec![0_u64; places];
     for object in refs {

@@ -1,4 +1,4 @@
-//! Arrow's record batches, shared with the store instead of copied. Needs the feature `arrow`.
+//! Arrow record batches that share memory with the store instead of copying it. Needs the feature `arrow`.
 //!
 //! ```text
 //!   schema ────────────────────────────▶ body
@@ -6,19 +6,19 @@
 //!     └─ the memory they point to ─────▶ one buffer of the object each
 //! ```
 //!
-//! A slice of a batch writes what it shows, and its rows begin at 0 in the object. Three things are written whole
-//! because cutting them takes a copy of what is left: the values of a dictionary, the runs of a run-end encoded column,
-//! and the values of list views and dense unions.
+//! A slice of a batch is written as its visible rows, which begin at row 0 in the object. Three parts are written
+//! whole, because cutting them would take a copy: the values of a dictionary, the runs of a run-end encoded column, and
+//! the values of list views and dense unions.
 //!
 //! # What `get` costs
 //! Numbers, decimals, times, booleans, fixed-size binary, and structs and fixed-size lists of these cost the same for
-//! any number of rows. With nulls, one bit a row is counted. Everything else says in its bytes where other bytes are
-//! (offsets, views, keys, type ids, run ends) or promises UTF-8, and arrow relies on both without looking again. So
-//! these bytes are read once by `get`, which copies nothing but takes time for each row. Trusting them would be faster,
-//! and a damaged object would then read outside of its memory.
+//! any number of rows. With nulls, one bit a row is counted. The bytes of all other types contain positions of other
+//! bytes (offsets, views, keys, type ids, run ends) or promise UTF-8, and arrow relies on both without checking again.
+//! So `get` reads these bytes once, which copies nothing but takes time for each row. Trusting them would be faster,
+//! but a damaged object would then cause reads outside of its memory.
 //!
 //! # Invariants
-//! - No array is made of bytes that arrow has not validated, and no bytes are given to arrow that it panics on.
+//! - No array is made of bytes that arrow has not validated, and arrow is given no bytes on which it panics.
 //! - The memory of an object never becomes mutable: arrow gives out `&mut` only to memory that it allocated itself.
 
 use super::Buffer;
@@ -34,12 +34,11 @@ use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A table of columns: [`arrow_array::RecordBatch`], which shares its memory with the store instead of copying it.
+/// A table of columns: an [`arrow_array::RecordBatch`] that shares its memory with the store instead of copying it.
 /// Cheap to clone.
 ///
-/// It dereferences to arrow's own type, and [`From`] and [`into_inner`](RecordBatch::into_inner) change one into the
-/// other. What comes out lives on like any other batch, and keeps the object in memory as long as one of its columns is
-/// in use.
+/// It dereferences to arrow's own type; [`From`] and [`into_inner`](RecordBatch::into_inner) convert between the two. A
+/// converted batch is like any other, and keeps the object in memory as long as one of its columns is in use.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -62,7 +61,7 @@ use std::sync::Arc;
 pub struct RecordBatch(arrow_array::RecordBatch);
 
 impl RecordBatch {
-    /// Arrow's own batch, of the same memory.
+    /// Returns arrow's own batch, of the same memory.
     pub fn into_inner(self) -> arrow_array::RecordBatch {
         self.0
     }
@@ -102,29 +101,29 @@ impl fmt::Debug for RecordBatch {
     }
 }
 
-/// A batch as it is written. What differs inside and outside of an object is in [`Buffer`]: a number, or all of its
-/// bytes.
+/// A batch as it is serialised. A [`Buffer`] in it is a number inside an object, and all of its bytes in any other
+/// format.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "RecordBatch")]
 struct Written<S> {
     schema: S,
-    /// A batch without columns has rows, too.
+    /// The rows, which a batch without columns has, too.
     rows: usize,
-    /// Flat, so that no number of levels here makes the reader recurse: only the schema's types do.
+    /// Flat, so that the depth of the tree does not make the reader recurse: only the schema's types do.
     nodes: Vec<Node>,
 }
 
-/// One array of a column's tree. The schema has its type.
+/// One array of a column's tree. Its type is in the schema.
 #[derive(Serialize, Deserialize)]
 struct Node {
     len: usize,
-    /// Where its rows begin, of a run-end encoded array; 0 of all others.
+    /// The first row of a run-end encoded array; 0 for all other arrays.
     offset: usize,
     nulls: Option<Nulls>,
     buffers: Vec<Buffer<u8>>,
 }
 
-/// Which rows are null: those whose bit is 0, `count` of them.
+/// The rows that are null: those whose bit is 0, `count` of them.
 #[derive(Serialize, Deserialize)]
 struct Nulls {
     count: usize,
@@ -147,7 +146,7 @@ impl<'de> Deserialize<'de> for RecordBatch {
     }
 }
 
-/// Adds an array and, behind it, its children.
+/// Adds an array, followed by its children.
 fn flatten(array: &ArrayData, nodes: &mut Vec<Node>) {
     let (memory, children) = visible(array);
     let has_offset = matches!(array.data_type(), DataType::RunEndEncoded(..)) && !array.is_empty();
@@ -162,7 +161,7 @@ fn flatten(array: &ArrayData, nodes: &mut Vec<Node>) {
     }
 }
 
-/// What an array shows of its memory and of its children, so that it begins at row 0 of both.
+/// The parts of an array's memory and children that its rows use, cut so that its rows begin at row 0 of both.
 fn visible(array: &ArrayData) -> (Vec<Memory>, Vec<ArrayData>) {
     let (start, len) = (array.offset(), array.len());
     match array.data_type() {
@@ -184,7 +183,7 @@ fn visible(array: &ArrayData) -> (Vec<Memory>, Vec<ArrayData>) {
             (vec![offsets], vec![array.child_data()[0].slice(values.start, values.len())])
         }
         DataType::Utf8View | DataType::BinaryView => (views(array), Vec::new()),
-        // A value a row in each buffer: numbers, a dictionary's keys, a union's type ids. Some have no buffer at all.
+        // Each buffer has one value a row: numbers, a dictionary's keys, a union's type ids. Some types have no buffer.
         other => {
             let widths = layout(other).buffers.into_iter().map(|spec| match spec {
                 BufferSpec::FixedWidth { byte_width, .. } => byte_width,
@@ -206,7 +205,7 @@ fn visible(array: &ArrayData) -> (Vec<Memory>, Vec<ArrayData>) {
     }
 }
 
-/// The offsets of the rows, beginning with 0, and the range of values that they were for. Copied only if they began
+/// The offsets of the rows, beginning with 0, and the range of values that they referred to. Copied only if they began
 /// elsewhere.
 fn offsets<T: OffsetSizeTrait>(array: &ArrayData) -> (Memory, Range<usize>) {
     if array.is_empty() {
@@ -223,7 +222,7 @@ fn offsets<T: OffsetSizeTrait>(array: &ArrayData) -> (Memory, Range<usize>) {
     (Memory::from_vec(offsets.iter().map(|offset| *offset - first).collect()), values)
 }
 
-/// The views of the rows and behind them the buffers that they point into, cut to what they use. Copies the views if
+/// The views of the rows, followed by the buffers that they point into, cut to the bytes in use. Copies the views if
 /// that cuts off the beginning of a buffer.
 fn views(array: &ArrayData) -> Vec<Memory> {
     let [memory, buffers @ ..] = array.buffers() else { return Vec::new() };
@@ -252,7 +251,7 @@ fn views(array: &ArrayData) -> Vec<Memory> {
     let mut all = vec![moved.unwrap_or_else(|| memory.clone())];
     all.extend(buffers.iter().zip(used).map(|(buffer, used)| {
         match used {
-            // Behind its end there is nothing in a valid array; in any other `get` refuses the view.
+            // The views of a valid array end inside the buffer; `get` refuses those of any other array.
             Some(used) => buffer
                 .slice_with_length(used.start.min(buffer.len()), used.end.min(buffer.len()).saturating_sub(used.start)),
             None => Memory::default(),
@@ -276,7 +275,7 @@ impl Written<Schema> {
     }
 }
 
-/// The array of the next node, with its children from the nodes behind it. Checks as much of their bytes as their type
+/// The array of the next node, with its children from the nodes behind it. Checks as many of their bytes as their type
 /// needs.
 fn array(data_type: &DataType, nodes: &mut std::vec::IntoIter<Node>) -> Result<ArrayData, ArrowError> {
     let node = nodes.next().ok_or_else(|| refused("it has fewer arrays than its schema has"))?;
@@ -291,16 +290,16 @@ fn array(data_type: &DataType, nodes: &mut std::vec::IntoIter<Node>) -> Result<A
         .offset(node.offset)
         .buffers(memory)
         .child_data(children)
-        // An object's are aligned: this copies only what another format gave us.
+        // Buffers of an object are aligned, so this copies only buffers from another format.
         .align_buffers(true);
     if let Some(nulls) = node.nulls {
-        // The count is compared with the bits when the array is built.
+        // Building the array compares the count with the bits.
         builder = builder.null_count(nulls.count).null_bit_buffer(Some(self::memory(nulls.bits)));
     }
     builder.build()
 }
 
-/// Refuses what arrow's own checks, or the making of an array after them, would panic on.
+/// Refuses input on which arrow's own checks, or building the array after them, would panic.
 fn precheck(data_type: &DataType, len: usize, offset: usize, memory: &[Memory]) -> Result<(), ArrowError> {
     let is_known = match data_type {
         DataType::Time32(unit) => matches!(unit, TimeUnit::Second | TimeUnit::Millisecond),
@@ -326,8 +325,7 @@ fn precheck(data_type: &DataType, len: usize, offset: usize, memory: &[Memory]) 
     Ok(())
 }
 
-/// The types of an array's children. A nested type that arrow gets in the future is refused when it is built without
-/// them.
+/// The types of an array's children. A nested type of a future version of arrow gets no children, so building it fails.
 fn child_types(data_type: &DataType) -> Vec<&DataType> {
     match data_type {
         DataType::List(field)
@@ -348,18 +346,18 @@ fn refused(why: &str) -> ArrowError {
     ArrowError::InvalidArgumentError(why.into())
 }
 
-/// Memory of arrow's as a buffer of ours, which keeps it.
+/// Arrow's memory as one of our buffers, which keeps the memory alive.
 fn buffer(memory: Memory) -> Buffer<u8> {
     Buffer::sharing(memory.into())
 }
 
-/// A buffer of ours as memory of arrow's, which keeps the buffer.
+/// One of our buffers as arrow's memory, which keeps the buffer alive.
 fn memory(buffer: Buffer<u8>) -> Memory {
     let (ptr, len) = (NonNull::from(&buffer[..]).cast(), buffer.len());
     // SAFETY:
-    // - In bounds, initialised: they are those of a slice.
-    // - Aliasing: nobody changes a buffer's elements. Arrow makes memory mutable only if it allocated it itself.
-    // - Lifetime: the elements stay where they are as long as a clone of the buffer exists, and the memory owns one.
+    // - Valid for `len` bytes, initialised: `ptr` and `len` are those of a slice.
+    // - Aliasing: a buffer's elements never change. Arrow makes memory mutable only if it allocated that memory itself.
+    // - Lifetime: the elements stay in place as long as a clone of the buffer exists, and the memory owns one.
     unsafe { Memory::from_custom_allocation(ptr, len, Arc::new(AssertUnwindSafe(buffer))) }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::Deref;
 
-/// A read-only slice of plain data (`T:` [`bytemuck::Pod`]), which shares its elements instead of copying them: what
-/// [`Array`](crate::Array) is for numbers with a shape, for bytes and structures without one. Cheap to clone.
+/// A read-only slice of plain data (`T:` [`bytemuck::Pod`]) that shares its elements instead of copying them. It is for
+/// bytes and structures; [`Array`](crate::Array) is for numbers with a shape. Cheap to clone.
 ///
 /// ```
 /// # mobula::inline::attach();
@@ -23,7 +23,7 @@ pub struct Buffer<T>(Shared<T>);
 
 #[cfg(feature = "arrow")]
 impl<T> Buffer<T> {
-    /// A buffer of memory that somebody else made.
+    /// A buffer of memory with another owner.
     pub(super) fn sharing(memory: Shared<T>) -> Buffer<T> {
         Buffer(memory)
     }

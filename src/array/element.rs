@@ -12,13 +12,13 @@ use serde::de::DeserializeOwned;
 )]
 pub trait Element: Sealed + NoUninit + Serialize + DeserializeOwned + Send + Sync {}
 
-/// What only this crate may implement.
+/// The part of [`Element`] that only this crate can implement.
 pub trait Sealed: Sized {
-    /// Tells the types apart in an object's bytes.
+    /// Identifies the element type in an object's bytes.
     #[doc(hidden)]
     const KIND: u8;
 
-    /// The elements in these bytes, checked.
+    /// The elements in these bytes, after checking them.
     #[doc(hidden)]
     #[expect(private_interfaces, reason = "only this crate calls it")]
     fn from_bytes(bytes: &Shared<u8>) -> Result<Shared<Self>, crate::codec::DecodeError>;
@@ -44,5 +44,5 @@ macro_rules! element {
 element!(cast: i8 = 1, i16 = 2, i32 = 3, i64 = 4, i128 = 5, isize = 6);
 element!(cast: u8 = 7, u16 = 8, u32 = 9, u64 = 10, u128 = 11, usize = 12);
 element!(cast: f32 = 13, f64 = 14);
-// A byte other than 0 and 1 is no `bool`, so these are looked at.
+// A byte other than 0 and 1 is no `bool`, so these bytes are checked.
 element!(cast_checked: bool = 15);

@@ -1,8 +1,8 @@
 //! Monomorphisations that most cells need, compiled once into the base library.
 //!
-//! A cell that sends an `i64` to a task needs a hundred functions made for `i64`: to encode, to decode, to keep the variable. The compiler
-//! makes them in every such cell again, unless a library that the cell is linked with has them and was compiled to share them
-//! (`-Zshare-generics`, as the one that cells are linked with is). Nothing here is ever called; that it is mentioned is enough.
+//! A cell that sends an `i64` to a task needs a hundred functions for `i64`: to encode, to decode, to keep the
+//! variable. The compiler makes them again in every such cell, unless a linked library has them and was compiled to
+//! share them (`-Zshare-generics`, as the base library is). Nothing here is ever called; mentioning it is enough.
 
 use super::variables;
 use crate::api::{get, get_timeout, put};
@@ -13,9 +13,9 @@ use crate::remote::made_for;
 use std::fmt::Debug;
 use std::hint::black_box;
 
-/// Mentions all of it.
+/// Mentions all common types.
 pub fn common() {
-    // What whole numbers and fractions are when nobody says what they are, what Ray's users have in their first cells, and text.
+    // The default types of integer and float literals, the types in the first cells of Ray's users, and text.
     of::<()>();
     of::<bool>();
     of::<i32>();

@@ -1,4 +1,5 @@
-//! `dbg!` with a column of the cell's own: what a session writes in its place, because other text stands before it on its line.
+//! `dbg!` with an explicit column. A session writes it in place of `dbg!`, because generated text stands before it on
+//! its line.
 
 /// As the standard library's `dbg!`, with the column as its first argument.
 #[doc(hidden)]
@@ -8,7 +9,7 @@ macro_rules! __dbg_at {
         ::std::eprintln!("[{}:{}:{}]", ::core::file!(), ::core::line!(), $column)
     };
     ($column:literal, $value:expr $(,)?) => {
-        // A match, so that temporaries in the value live as long as they do in the standard library's.
+        // A match, so that temporaries in the value live as long as with the standard library's macro.
         match $value {
             value => {
                 ::std::eprintln!(

@@ -1,4 +1,4 @@
-//! Running the future that a cell with `.await` is, where no runtime for such things is in the session.
+//! An executor for cells with `.await`, in sessions without an async runtime.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a future to its end in the calling thread, which sleeps while there is nothing to do.
+/// Runs a future to its end on the calling thread, which sleeps while the future is pending.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -1,19 +1,19 @@
 //! Memory sizes of the session's variables, for `:vars`.
 //!
-//! A type that owns memory elsewhere says how much, where it is known here; every other value takes what its type takes. As with
-//! `display`, the order in which Rust looks a method up decides, here on a `&Weighed<T>`: first [`Owning`], then [`Plain`].
+//! The types listed here add the memory that they own elsewhere; every other value counts as the size of its type. As
+//! in `display`, Rust's order of method lookup decides, here on a `&Weighed<T>`: first [`Owning`], then [`Plain`].
 
 use crate::display::Table;
 use crate::error::Size;
 use ndarray::Dimension;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-/// A value whose size is wanted.
+/// A value to be measured.
 pub struct Weighed<'a, T: ?Sized>(pub &'a T);
 
-/// The size of a type's values.
+/// The size of a value alone.
 pub trait Plain {
-    /// In bytes.
+    /// The size in bytes.
     fn bytes(&self) -> usize;
 }
 
@@ -23,13 +23,13 @@ impl<T: ?Sized> Plain for &Weighed<'_, T> {
     }
 }
 
-/// The size of a value with the memory that it owns; what its elements own in turn is not counted.
+/// The size of a value with the memory that it owns. Memory that its elements own in turn is not counted.
 pub trait Owning {
-    /// In bytes.
+    /// The size in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// `type: bytes elsewhere`.
+/// Implements [`Owning`], from lines of `type: bytes elsewhere`.
 macro_rules! owning {
     ($(($($generics:tt)*) $type:ty: |$value:ident| $elsewhere:expr;)*) => {
         $(impl<$($generics)*> Owning for Weighed<'_, $type> {
@@ -54,7 +54,7 @@ owning! {
     (T, D: Dimension) ndarray::Array<T, D>: |array| array.len() * size_of::<T>();
 }
 
-/// One line of the table: name, type, the size where the variable is there, and what has become of it where it is not.
+/// One line of the table: name, type, the size if the variable exists, and otherwise what has become of it.
 pub type Row = (&'static str, &'static str, Option<usize>, &'static str);
 
 /// Prints the table.

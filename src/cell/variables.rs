@@ -1,17 +1,19 @@
-//! The variables of a session, between two cells: what the code calls that a session generates around a cell.
+//! The store of a session's variables between two cells, called by the code that a session generates around a cell.
 //!
 //! ```text
 //!   cell n     let x = vec![1];  ──put──▶ staged ──the cell ends well──▶ kept as "x"
 //!   cell n+1   take ◀── "x" ──▶ a local variable, of which the cell's closure has what it needs ──put back──▶ "x"
 //! ```
 //!
-//! A cell names the type of what it takes; the session knows it from the compiler that compiled the cell which put it. Types are not
-//! told apart by `TypeId` here: the same definition, compiled into another library, has another one and the same layout.
+//! A cell names the type of each variable that it takes. The session knows that type from the compiler, which compiled
+//! the cell that put the variable. `TypeId` cannot check it: the same definition, compiled into another library, has
+//! another `TypeId` and the same layout.
 //!
 //! # Invariants
-//! - A place is either full, and then holds a value of the type it was put with, or its value is on some cell's stack, or it is gone.
-//! - The store is reached by one thread: the one that runs cells.
-#![allow(unsafe_code)] // Values without a type, moved in and out.
+//! - A place is either full, with a value of the type that was put there, or empty: its value is on some cell's stack,
+//!   or gone.
+//! - Only one thread uses the store: the one that runs cells.
+#![allow(unsafe_code)] // Untyped values, moved in and out.
 
 use std::alloc::{Layout, dealloc, handle_alloc_error};
 use std::any::Any;
@@ -21,25 +23,25 @@ use std::fmt::{self, Debug, Display};
 use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A type without its name: what is to be known of it to keep a value.
+/// A type-erased description of a type, with all that is needed to keep a value.
 #[derive(Clone, Copy)]
 struct Shape {
     layout: Layout,
-    /// Ends a value.
+    /// Drops a value.
     drop: unsafe fn(*mut u8),
 }
 
 impl Shape {
     fn of<T>() -> Shape {
         unsafe fn drop<T>(memory: *mut u8) {
-            // SAFETY: only `Place::drop` calls this, for a full place, which holds a `T`.
+            // SAFETY: only `Place::drop` calls this, for a full place, which holds a `T` that is not used again.
             unsafe { memory.cast::<T>().drop_in_place() }
         }
         Shape { layout: Layout::new::<T>(), drop: drop::<T> }
     }
 }
 
-/// A value's memory. It stays where it is for as long as the variable exists.
+/// The memory of a variable. It stays where it is as long as the variable exists.
 struct Place {
     memory: *mut u8,
     shape: Shape,
@@ -52,7 +54,7 @@ impl Place {
         if layout.size() == 0 {
             return Place { memory: layout.align() as *mut u8, shape, full: false };
         }
-        // SAFETY: the size is not zero.
+        // SAFETY: the layout's size is not zero.
         let memory = unsafe { std::alloc::alloc(layout) };
         if memory.is_null() {
             handle_alloc_error(layout);
@@ -66,51 +68,56 @@ impl Drop for Place {
         let (memory, Shape { layout, drop }) = (self.memory, self.shape);
         if self.full {
             self.full = false;
-            // SAFETY: it was full, so it holds a value of the type that `drop` was made for, and it is not used again.
+            // SAFETY: the place was full, so it holds a value of the type that `drop` was made for. It counts as empty
+            // now, so the value is not used again.
             let end = || unsafe { drop(memory) };
-            // A destructor of the person's own may panic; the other variables have to be ended all the same.
+            // A person's own destructor may panic; the other variables must be dropped all the same.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(end)) {
                 std::mem::forget(panic);
             }
         }
         if layout.size() > 0 {
-            // SAFETY: it was allocated with this layout and nobody points to it any more.
+            // SAFETY: `Place::empty` allocated this memory with this layout, and nothing points to it any more.
             unsafe { dealloc(memory, layout) };
         }
     }
 }
 
-/// All variables. Made by the first cell and handed on by the process that runs them.
+/// All variables of a session. The first cell makes them, and the process that runs cells keeps their address.
 ///
-/// What is generic here is a few instructions; each cell compiles those again, unless `common` has them, and nothing else.
+/// The generic functions here are a few instructions each. A cell compiles only these again, unless `common` has them.
 #[derive(Default)]
 pub struct Variables {
     kept: HashMap<&'static str, Place>,
     staged: Vec<(&'static str, Place)>,
-    /// What becomes of the value that was shown last, if the cell ends well: one of [`last`]'s words.
+    /// The fate of the value shown last, if the cell ends well: one of the words of [`last`].
     last: u32,
-    /// Which of the variables that the cell puts have a type without a name, so that no cell could take them: a bit each, in order.
+    /// A bit for each variable that the cell puts, in order: whether its type has no name, so that no cell could take
+    /// it.
     nameless: u32,
 }
 
 impl Variables {
-    /// What stands behind the process's pointer; a null pointer becomes an empty store. The word says what becomes of the value shown last,
-    /// in its lowest two bits, and which of the new variables have types without names.
+    /// Returns the store behind the process's pointer, and makes an empty one if the pointer is null. The lowest two
+    /// bits of `word` are one of the words of [`last`]. The others say which of the new variables have types without
+    /// names.
     ///
     /// # Safety
-    /// - `store` is null or what this function left there, and nobody else uses it while the reference lives.
-    /// - Whoever has the reference takes a variable only as the type that it was put as, or as a type of the same definition.
-    /// - The word asks to keep only what refers to nothing that ends before it.
+    /// - `store` is valid, the pointer in it is null or what this function left there, and nothing else uses either
+    ///   while the reference lives.
+    /// - The caller takes a variable only as the type that it was put as, or as a type of the same definition.
+    /// - `word` asks to keep only values that refer to nothing that ends before them.
     #[inline(never)]
     pub unsafe fn at<'a>(store: *mut *mut c_void, word: u32) -> &'a mut Variables {
-        // SAFETY: readable and writable by this function's contract.
+        // SAFETY: valid for reads and writes, and used by nothing else, by this function's contract.
         let store = unsafe { &mut *store };
         #[cfg(debug_assertions)]
         check_thread();
         if store.is_null() {
             *store = Box::into_raw(Box::<Variables>::default()).cast();
         }
-        // SAFETY: made by the line above, now or earlier, and used by nobody else by the contract.
+        // SAFETY: the pointer came from `Box::into_raw` above, now or earlier, and nothing else uses the store, by the
+        // contract.
         let variables: &mut Variables = unsafe { &mut *store.cast() };
         debug_assert!(variables.staged.is_empty(), "a cell ends before the next begins");
         (variables.last, variables.nameless) = (word & last::BITS, word >> last::BITS.count_ones());
@@ -119,25 +126,28 @@ impl Variables {
 
     /// Moves a variable onto the stack of a cell.
     ///
-    /// Safe to call, because the types are what [`Variables::at`] was given the word for: a person's `#![forbid(unsafe_code)]` is about
-    /// the cell's own code, so what stands around it has one `unsafe`, outside of it.
+    /// Safe to call, because the caller of [`Variables::at`] has promised that the types are right. So the generated
+    /// code needs only one `unsafe`, outside of the cell's own code, to which a person's `#![forbid(unsafe_code)]`
+    /// applies.
     ///
     /// # Panics
-    /// The variable is not there, or is of another size: the session has lost track, which is a bug.
+    /// If the variable is not in the store, or has another layout: the session has lost track, which is a bug.
     pub fn take<T: 'static>(&mut self, name: &str) -> T {
         let memory = self.empty_place(name, Layout::new::<T>());
-        // SAFETY: the place was full of a value with this layout, which is a `T` by the contract of `at`; it counts as empty now.
+        // SAFETY: the place was full of a value with this layout, which is a `T` by the contract of `at`. It counts as
+        // empty now, so the value is moved.
         unsafe { memory.cast::<T>().read() }
     }
 
-    /// Puts a variable back where it was taken from.
+    /// Moves a variable back to where it was taken from.
     pub fn put_back<T: 'static>(&mut self, name: &'static str, value: T) {
         let memory = self.fill_again(name, Shape::of::<T>());
-        // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
+        // SAFETY: the memory has the layout of a `T` and holds no value. It counts as full from now on.
         unsafe { memory.cast::<T>().write(value) };
     }
 
-    /// Puts a new variable, which counts when the cell ends well. One whose type has no name ends here: its scope does.
+    /// Puts a new variable, which is kept if the cell ends well. If its type has no name, it is dropped here, at the
+    /// end of its scope.
     pub fn put<T: 'static>(&mut self, name: &'static str, value: T) {
         let is_nameless = self.nameless & 1 == 1;
         self.nameless >>= 1;
@@ -145,22 +155,23 @@ impl Variables {
             return drop(value);
         }
         let memory = self.fill_new(name, Shape::of::<T>());
-        // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
+        // SAFETY: the memory has the layout of a `T` and holds no value. It counts as full from now on.
         unsafe { memory.cast::<T>().write(value) };
     }
 
-    /// Takes the value that the cell has shown, and keeps it, when the cell ends well, if it is to be kept.
+    /// Takes the value that the cell has shown, and keeps it if it is to be kept and the cell ends well.
     ///
-    /// Safe to call, as [`Variables::take`] is: the session knows by the value's type whether it may be kept, and said so to `at`.
+    /// Safe to call, as [`Variables::take`] is: the session knows from the value's type whether it may be kept, and
+    /// told [`Variables::at`].
     pub fn keep<T>(&mut self, value: T) {
         if self.last == last::REPLACED {
             let memory = self.fill_new(last::NAME, Shape::of::<T>());
-            // SAFETY: the memory has the layout of a `T`, nothing is in it, and it counts as full now.
+            // SAFETY: the memory has the layout of a `T` and holds no value. It counts as full from now on.
             unsafe { memory.cast::<T>().write(value) };
         }
     }
 
-    /// The memory of a variable whose value is about to be moved out.
+    /// Marks a variable's place as empty, and returns its memory.
     #[inline(never)]
     fn empty_place(&mut self, name: &str, layout: Layout) -> *const u8 {
         let place = self.kept.get_mut(name).filter(|place| place.full && place.shape.layout == layout);
@@ -169,7 +180,7 @@ impl Variables {
         place.memory
     }
 
-    /// The memory of a variable whose value is about to be moved back.
+    /// Marks a variable's place as full again, and returns its memory.
     #[inline(never)]
     fn fill_again(&mut self, name: &'static str, shape: Shape) -> *mut u8 {
         let is_fit = |place: &Place| !place.full && place.shape.layout == shape.layout;
@@ -182,7 +193,7 @@ impl Variables {
         })
     }
 
-    /// The memory of a new variable.
+    /// Adds a full place for a new variable, and returns its memory.
     #[inline(never)]
     fn fill_new(&mut self, name: &'static str, shape: Shape) -> *mut u8 {
         let place = {
@@ -195,19 +206,19 @@ impl Variables {
         memory
     }
 
-    /// The cell has ended well: what it put is what there is.
+    /// Keeps what the cell put, because the cell has ended well.
     fn commit(&mut self) {
         if self.last == last::ENDS {
             drop(self.kept.remove(last::NAME));
         }
         for (name, place) in std::mem::take(&mut self.staged) {
-            // The key is of the library that put it first; libraries are never closed.
+            // The key is in the library that put the variable first; libraries are never closed.
             drop(self.kept.insert(name, place));
         }
     }
 }
 
-/// Panics when another thread has reached the store before.
+/// Panics when a second thread uses the store.
 #[cfg(debug_assertions)]
 fn check_thread() {
     static OF_CELLS: std::sync::OnceLock<std::thread::ThreadId> = std::sync::OnceLock::new();
@@ -215,7 +226,7 @@ fn check_thread() {
     assert_eq!(*OF_CELLS.get_or_init(|| here), here, "variables are reached by the thread that runs cells");
 }
 
-/// Mentions what keeps a variable of type `T`, so that it is compiled where this is: see `common`.
+/// Mentions the functions that keep a `T`, so that they are compiled into this library: see `common`.
 pub(super) fn made_for<T: 'static>() {
     black_box(Variables::put::<T> as fn(&mut Variables, _, _));
     black_box(Variables::put_back::<T> as fn(&mut Variables, _, _));
@@ -223,7 +234,7 @@ pub(super) fn made_for<T: 'static>() {
     black_box(Variables::keep::<T> as fn(&mut Variables, _));
 }
 
-/// What a cell's `?` turns every error into, after it has reported it; and what its `return` gives.
+/// The early end of a cell: what its `?` makes of every error, after reporting it, and what its `return` gives.
 pub struct Failed(u32);
 
 impl<E: Display> From<E> for Failed {
@@ -233,7 +244,7 @@ impl<E: Display> From<E> for Failed {
     }
 }
 
-/// An error that has only `Debug`, as `fn main` may return it.
+/// An error that has only `Debug`, such as `fn main` may return.
 pub struct Debugged<E>(pub E);
 
 impl<E: Debug> Display for Debugged<E> {
@@ -242,13 +253,13 @@ impl<E: Debug> Display for Debugged<E> {
     }
 }
 
-/// What a cell's own `return` may give.
+/// The values that a cell's own `return` may give.
 #[diagnostic::on_unimplemented(
     message = "a cell returns nothing, `Ok(…)` or `Err(…)`, not `{Self}`",
     label = "a `return` here ends the cell"
 )]
 pub trait Returned {
-    /// As the cell's end.
+    /// Converts it into the cell's end.
     fn ended(self) -> Result<(), Failed>;
 }
 
@@ -265,37 +276,37 @@ impl<T, E: Display> Returned for Result<T, E> {
     }
 }
 
-/// What a cell's own `return` becomes. The cell ends before it has kept its new variables.
+/// The replacement of a cell's own `return`. The cell ends before it has kept its new variables.
 ///
 /// # Errors
-/// Always: that is how a cell's function ends early.
+/// Always, because this is how a cell's function ends early.
 pub fn returned(value: impl Returned) -> Result<(), Failed> {
     value.ended()
 }
 
-/// What becomes of the value that was shown last: the word with which a cell's function begins.
+/// The fate of the value shown last: words that a cell's function is given.
 pub mod last {
-    /// The variable that it is, by which the session takes it.
+    /// The variable that holds it, by which the session takes it.
     pub const NAME: &str = "mobula_last";
-    /// The cell's takes its place.
+    /// The cell's value takes its place.
     pub const REPLACED: u32 = 1;
-    /// It ends.
+    /// It is dropped.
     pub const ENDS: u32 = 2;
-    /// Where these words stand in the one that a cell's function is given.
+    /// The bits of these words in the word that a cell's function is given.
     pub const BITS: u32 = 3;
 }
 
-/// The words with which a cell's function ends.
+/// The words that a cell's function returns.
 pub mod ending {
-    /// Well.
+    /// The cell ended well.
     pub const WELL: u32 = 0;
-    /// It unwound.
+    /// The cell panicked.
     pub const PANICKED: u32 = 1;
     /// A `?` met an `Err`.
     pub const FAILED: u32 = 2;
-    /// Beside one of those: variables of earlier cells are gone that the cell has moved.
+    /// Added to another word: the cell has moved variables of earlier cells, which are gone.
     pub const LOST: u32 = 4;
-    /// A `return` ended it, and nothing is wrong.
+    /// A `return` ended the cell, without an error.
     pub const RETURNED: u32 = 8;
 }
 
@@ -322,13 +333,13 @@ fn run_it(body: &mut dyn FnMut() -> Result<(), Failed>) -> Result<(), u32> {
 }
 
 fn forget(payload: Box<dyn Any + Send>) {
-    // A payload is any value, and its drop may panic again.
+    // A payload may be any value, and its drop may panic again.
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }
 }
 
-/// Keeps or throws away what the cell put, and says how it ended.
+/// Keeps or drops the variables that the cell put. Returns how the cell ended.
 #[inline(never)]
 pub fn end(variables: &mut Variables, result: Result<(), u32>) -> u32 {
     match result {
@@ -343,7 +354,7 @@ pub fn end(variables: &mut Variables, result: Result<(), u32>) -> u32 {
     }
 }
 
-/// As [`end`], of a cell that moves variables of earlier cells away: if it fails, they are lost.
+/// As [`end`], for a cell that moves variables of earlier cells: if the cell fails, they are lost.
 #[inline(never)]
 pub fn end_moving(variables: &mut Variables, result: Result<(), u32>) -> u32 {
     match end(variables, result) {

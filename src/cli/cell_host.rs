@@ -1,4 +1,4 @@
-//! The cell host's side of the runtime: the session calls, the local client does.
+//! The cell host's side of the runtime: forwards the session's calls to the local client.
 #![allow(unsafe_code)] // One call: attaching a library that the session opened.
 
 use mobula::client;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The environment variable that names the runtime's socket to the cell host.
 pub const RUNTIME_ENV: &str = "MOBULA_RUNTIME_SOCKET";
 
-/// Becomes the cell host if this process was started to be it; returns otherwise.
+/// Runs the cell host if this process was started as one; returns otherwise.
 pub fn run_if_asked() {
     if !cellhost::is_asked_for() {
         return;
@@ -27,12 +27,13 @@ pub fn run_if_asked() {
     }
 }
 
-/// The driver client of this process.
+/// The runtime's driver client in this process.
 struct Driver;
 
 impl CellRuntime for Driver {
     fn attach(&self, symbol: *mut c_void, cell: CellId) -> Result<(), String> {
-        // SAFETY: the session looked the symbol up, by the waist's name, in a cell library, and never closes one.
+        // SAFETY: the session looked the symbol up, by the name of the attach function, in a cell library, which it
+        // never closes.
         unsafe { mobula::worker::attach_cell(symbol, cell.0) }
     }
 
@@ -54,7 +55,7 @@ impl CellRuntime for Driver {
 
     fn took_over(&self) {
         if let Err(error) = client::take_over() {
-            // Without a runtime this process is of no use; its death is reported like any other.
+            // Without a runtime this process is of no use. Its death is reported like any other.
             eprintln!("mobula: the runtime cannot be reached any more: {error}");
             std::process::abort();
         }

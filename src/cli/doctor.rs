@@ -1,9 +1,9 @@
-//! `mobula doctor`: checks what a session needs, one line a thing, with the command that mends it.
+//! `mobula doctor`: checks what a session needs, one line for each thing, with the command that mends it.
 
 use mobula_session::toolchain::Toolchain;
 use std::process::{Command, ExitCode};
 
-/// What was found of one thing.
+/// The result of one check.
 enum Finding {
     Fine(String),
     /// A session works without it.
@@ -11,7 +11,7 @@ enum Finding {
     Broken(String),
 }
 
-/// Prints every check; exit code 3 when a session cannot run.
+/// Prints every check. The exit code is 3 when a session cannot run.
 pub fn main() -> ExitCode {
     let findings = [
         ("toolchain", toolchain()),
@@ -88,7 +88,7 @@ fn shared_memory() -> Finding {
 fn jupyter() -> Finding {
     match Command::new("jupyter").arg("--version").output() {
         Ok(output) if output.status.success() => {
-            Finding::Fine("`mobula kernel install` makes it find this kernel".into())
+            Finding::Fine("run `mobula kernel install` to add this kernel".into())
         }
         _ => Finding::Missing(
             "not found; notebooks run with `mobula run`, or install it: `pip install jupyterlab`".into(),

@@ -1,4 +1,4 @@
-//! The front process: a runtime and a session around whatever front end was asked for.
+//! The front process: starts a runtime and a session for the front end that was asked for.
 
 use super::cell_host::RUNTIME_ENV;
 use super::{BROKEN, FAILED, fail};
@@ -16,16 +16,17 @@ use std::time::Duration;
 /// The sources that cells are compiled against.
 pub static EMBEDDED_CRATE: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
-/// Where cells are, and what they take the command line to be.
+/// The folder and the command line of cells.
 #[derive(Debug, Default)]
 pub struct Launch {
-    /// What paths in cells are relative to; the working folder if there is none.
+    /// The folder of relative paths in cells; the working folder if `None`.
     pub folder: Option<PathBuf>,
-    /// What `std::env::args()` gives in cells.
+    /// The `std::env::args()` of cells.
     pub arguments: Vec<OsString>,
 }
 
-/// Forks the zygote, runs a front end around a session, ends both. The front end gets a function that starts the session.
+/// Forks the zygote, runs a front end around a session, and ends both. The front end gets a function that starts the
+/// session.
 pub fn with_session(
     place: Launch,
     front_end: impl FnOnce(Box<dyn FnOnce(Sink) -> Session>) -> Result<Ending, anyhow::Error>,
@@ -62,7 +63,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// Is a Jupyter kernel until Jupyter ends it.
+/// Runs a Jupyter kernel until Jupyter ends it.
 pub fn run_kernel(connection_file: &Path) -> ExitCode {
     let zygote = match Zygote::fork() {
         Ok(zygote) => zygote,
@@ -79,14 +80,14 @@ pub fn run_kernel(connection_file: &Path) -> ExitCode {
     }
 }
 
-/// What runs while a front end does.
+/// The parts that run beside a front end.
 struct Front {
     runtime: Arc<Runtime>,
     session: Session,
     queue: Arc<Queue>,
 }
 
-/// How long last words wait for a front end that does not take them.
+/// How long the last output waits for a front end that does not take it.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(2);
 
 impl Front {
@@ -106,7 +107,7 @@ fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<
             Ok((queue, observer, local))
         });
         let (queue, observer, local) = made.unwrap_or_else(|error| {
-            // Nothing can run without a runtime, and a front end has no way to say so for itself.
+            // Nothing can run without a runtime, and a front end cannot report that by itself.
             let _ = fail(&error.context("the runtime could not start"), BROKEN);
             std::process::exit(i32::from(BROKEN));
         });
@@ -118,7 +119,7 @@ fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<
     })
 }
 
-/// Chooses the evaluator: `direct`, which is what there is without it, or `evcxr`.
+/// The environment variable that chooses the evaluator: `direct`, the default, or `evcxr`.
 const EVALUATOR_ENV: &str = "MOBULA_EVALUATOR";
 
 fn settings(place: Launch) -> Settings {
@@ -129,11 +130,11 @@ fn settings(place: Launch) -> Settings {
     Settings { engine, folder: place.folder, arguments: place.arguments, ..Settings::default() }
 }
 
-/// The local runtime as the session knows it.
+/// The local runtime, as the session's [`Host`].
 struct Runtime {
     session_dir: PathBuf,
     socket: PathBuf,
-    /// Taken when it is ended.
+    /// `None` once the runtime has been ended.
     local: Mutex<Option<Local>>,
 }
 
@@ -184,10 +185,10 @@ impl Host for Runtime {
     }
 }
 
-/// So many bytes of output wait for a front end that is slow, before those who write them do.
+/// The most bytes of output that wait for a slow front end before the writers of output wait.
 const QUEUE_BYTES: usize = 1 << 20;
 
-/// What is to be shown, of the runtime's and the session's. The front end may block; they go on.
+/// The queue of events from the runtime and the session. They go on while the front end blocks.
 struct Queue(Outbox<Event>);
 
 impl Queue {
@@ -215,10 +216,10 @@ impl Outlet for Queue {
     }
 }
 
-/// Brings what the runtime has to say to the front end.
+/// Forwards the runtime's events to the front end.
 struct Forward {
     queue: Arc<Queue>,
-    /// Set once it exists; the runtime starts before it.
+    /// Set once the session exists; the runtime starts before it.
     session: OnceLock<Session>,
 }
 

@@ -1,4 +1,4 @@
-//! `mobula kernel …`: being a Jupyter kernel, and being found as one.
+//! `mobula kernel …`: installs, removes and runs the Jupyter kernel.
 
 use super::{BROKEN, WRONG, fail, front};
 use clap::{Args, Subcommand};
@@ -60,14 +60,14 @@ impl Place {
     }
 }
 
-/// Does what was asked.
+/// Runs `mobula kernel`.
 pub fn main(command: Kernel) -> ExitCode {
     match command {
         Kernel::Install { place, display_name } => {
             let exe = match std::env::current_exe() {
                 Ok(exe) => exe,
                 Err(error) => {
-                    return fail(&anyhow::Error::from(error).context("this program cannot find itself"), BROKEN);
+                    return fail(&anyhow::Error::from(error).context("cannot find the path of this program"), BROKEN);
                 }
             };
             let mut options = install::Options::new(place.location(), exe);

@@ -1,4 +1,4 @@
-//! The command line: what can be said, and who does it.
+//! The command line: parses the arguments and runs the command.
 
 pub mod cell_host;
 mod doctor;
@@ -12,11 +12,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The user's code failed.
+/// Exit code: the user's code failed.
 const FAILED: u8 = 1;
-/// The command was wrong.
+/// Exit code: the command was wrong.
 const WRONG: u8 = 2;
-/// The environment is broken.
+/// Exit code: the environment is broken.
 const BROKEN: u8 = 3;
 
 /// Ray's remote functions, in Rust, in a notebook.
@@ -109,14 +109,14 @@ enum Command {
     },
 }
 
-/// Runs the command line. Still without threads when it is called.
+/// Runs the command line. The process has no other thread yet.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging();
     let color = ColorChoice::from(cli.common.color);
     let (arguments, keep_going) = (cli.arguments, cli.keep_going);
     if let Some(code) = cli.code {
-        // Here the first word is an argument like the others.
+        // With `-c`, the first word is an argument like the others.
         let arguments = cli.file.map(PathBuf::into_os_string).into_iter().chain(arguments).collect();
         let file = PathBuf::from("-c");
         return run(Run { file, save: false, keep_going, arguments }, Some(code), color);
@@ -161,7 +161,7 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
     })
 }
 
-/// Goes into a notebook's folder, as Jupyter does, and gives what it is called there.
+/// Changes to a notebook's folder, as Jupyter does. Returns the notebook's path from there.
 fn beside(notebook: PathBuf) -> PathBuf {
     let folder = notebook.parent().filter(|folder| notebook.is_file() && !folder.as_os_str().is_empty());
     match (folder.map(std::env::set_current_dir), notebook.file_name()) {
@@ -170,13 +170,13 @@ fn beside(notebook: PathBuf) -> PathBuf {
     }
 }
 
-/// Prints an error with its causes and gives the exit code.
+/// Prints an error with its causes, and returns the exit code.
 fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::from(code)
 }
 
-/// Logs go to standard error, and only when `MOBULA_LOG` asks for them.
+/// Starts logging to standard error, but only if `MOBULA_LOG` asks for it.
 fn start_logging() {
     if let Ok(filter) = std::env::var("MOBULA_LOG") {
         let filter = tracing_subscriber::EnvFilter::new(filter);

@@ -1,9 +1,9 @@
-//! The vector that a body is written into before it is known how long its object will be: one a thread, used again.
+//! A reusable vector for each thread: a body is written into it before the length of its object is known.
 
 use postcard::ser_flavors::Flavor;
 use std::cell::Cell;
 
-/// A vector that has grown beyond this is not kept: threads are many, and few values are that large.
+/// A vector that has grown beyond this is not kept, because threads are many and few values are that large.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 
 thread_local! {
@@ -14,7 +14,7 @@ thread_local! {
 pub(super) struct Body(Vec<u8>);
 
 impl Body {
-    /// Takes the thread's vector. Whoever is inside of another body (a `Serialize` that calls `put`) gets a new one.
+    /// Takes the thread's vector. A body inside of another one (a `Serialize` that calls `put`) gets a new vector.
     pub(super) fn begin() -> Body {
         let mut bytes = SPARE.take();
         bytes.clear();
@@ -25,7 +25,7 @@ impl Body {
         &self.0
     }
 
-    /// Gives the vector back for the next body of this thread.
+    /// Returns the vector, for the next body of this thread.
     pub(super) fn end(self) {
         if self.0.capacity() <= KEPT_BYTES_MAX {
             SPARE.set(self.0);

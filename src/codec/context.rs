@@ -1,10 +1,11 @@
 //! The thread-local context by which a nested value reaches the object that it is written to or read from.
 //!
-//! Serde passes a serializer down, but nothing beside it. So while the codec works on a thread, the thread carries the
-//! object's buffers and refs: an array puts its bytes there and writes only their number into the body. A value that is
-//! serialised elsewhere (to JSON, say) finds no context, or a human-readable serializer inside one, and writes itself in full.
+//! Serde passes a serializer down, but nothing beside it. So while the codec works, a thread-local context holds the
+//! object's buffers and refs. An array puts its bytes there, and writes only their number into the body. A value that
+//! is serialised elsewhere (such as to JSON) finds no context, or has a human-readable serializer inside one, and
+//! writes itself in full.
 //!
-//! The contexts nest: a `Serialize` that calls `put` starts a context of its own and gives the outer one back.
+//! The contexts nest: a `Serialize` that calls `put` starts a context of its own, and then restores the outer one.
 
 use super::Shared;
 use super::layout::Parts;
@@ -13,16 +14,16 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::thread::LocalKey;
 
-/// What the parts of a value being encoded leave beside its body.
+/// The data beside the body of a value that is being encoded.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) buffers: Vec<Shared<u8>>,
     pub(super) refs: Vec<Handle>,
-    /// What went wrong, in words.
+    /// The message of the first error.
     pub(super) complaint: Option<String>,
 }
 
-/// What the parts of a value being decoded find beside its body.
+/// The data beside the body of a value that is being decoded.
 #[derive(Default)]
 pub(super) struct Provided {
     /// The object, when it has buffers.
@@ -30,8 +31,8 @@ pub(super) struct Provided {
     complaint: Option<String>,
 }
 
-/// Whether a thread is in a context, and what is in it. Two words, because every value that is written or read changes this
-/// twice, and most put nothing into it.
+/// Whether a thread is in a context, and the content of that context. Two words large, because every value that is
+/// written or read changes this twice, and most put nothing into it.
 #[derive(Default)]
 enum Context<C> {
     #[default]
@@ -47,10 +48,10 @@ thread_local! {
     static DECODING: Cell<Context<Provided>> = const { Cell::new(Context::Outside) };
 }
 
-/// A context that this thread is in until it is given up. Dropped, also by unwinding, it puts the outer one back.
+/// Keeps this thread in a context until it ends or is dropped, even by unwinding. Then the outer context is restored.
 ///
-/// A guard and not a function that takes a closure: what is generic over the user's type is compiled again in every cell, so
-/// that stays as little as possible.
+/// A guard and not a function that takes a closure: every cell compiles again what is generic over the user's types, so
+/// there is as little of it as possible.
 struct Within<C: 'static> {
     key: &'static Key<C>,
     outer: Context<C>,
@@ -63,7 +64,7 @@ impl<C> Within<C> {
 
     fn end(mut self) -> Option<Box<C>> {
         let inner = self.key.replace(std::mem::take(&mut self.outer));
-        std::mem::forget(self); // What it would put back is back.
+        std::mem::forget(self); // The outer context is restored already.
         match inner {
             Context::Filled(filled) => Some(filled),
             Context::Empty | Context::Outside => None,
@@ -74,7 +75,7 @@ impl<C> Within<C> {
 impl<C> Drop for Within<C> {
     fn drop(&mut self) {
         let inner = self.key.replace(std::mem::take(&mut self.outer));
-        drop(inner); // After the outer one is back: what is dropped here may look at the context.
+        drop(inner); // After the outer context is restored, because a destructor may look at the context.
     }
 }
 
@@ -82,12 +83,12 @@ impl<C> Drop for Within<C> {
 pub(super) struct Encoding(Within<Gathered>);
 
 impl Encoding {
-    /// Begins with nothing gathered.
+    /// Begins with an empty context.
     pub(super) fn begin() -> Encoding {
         Encoding(Within::begin(&ENCODING, Context::Empty))
     }
 
-    /// What was left in the context, if anything.
+    /// Ends the context and returns its content, if any.
     pub(super) fn end(self) -> Option<Box<Gathered>> {
         self.0.end()
     }
@@ -108,15 +109,15 @@ impl Decoding {
         Decoding(Within::begin(&DECODING, Context::Filled(Box::new(provided))))
     }
 
-    /// What went wrong, in words.
+    /// Ends the context and returns the message of the first error.
     pub(super) fn end(self) -> Option<String> {
         self.0.end().and_then(|provided| provided.complaint)
     }
 }
 
-/// Looks at a thread's context; `None` when it is outside of one.
+/// Calls `look` with the thread's context. Returns `None` outside of a context.
 ///
-/// `look` must not look at the context itself: it would find none.
+/// `look` must not look at the context by itself: it would find none.
 fn within<C, R>(key: &'static Key<C>, look: impl FnOnce(&mut Context<C>) -> R) -> Option<R> {
     let mut context = key.take();
     let result = match context {
@@ -128,7 +129,7 @@ fn within<C, R>(key: &'static Key<C>, look: impl FnOnce(&mut Context<C>) -> R) -
 }
 
 impl<C: Default> Context<C> {
-    /// What is in it, which from now on is something.
+    /// The content, which is made if there is none.
     fn fill(&mut self) -> &mut C {
         if !matches!(self, Context::Filled(_)) {
             *self = Context::Filled(Box::default());
@@ -140,7 +141,7 @@ impl<C: Default> Context<C> {
     }
 }
 
-/// Gives a buffer to the object being encoded and returns its number; `None` outside of the codec.
+/// Adds a buffer to the object being encoded and returns its number. Returns `None` outside of the codec.
 pub(crate) fn put_buffer(human_readable: bool, bytes: impl FnOnce() -> Shared<u8>) -> Option<u32> {
     if human_readable {
         return None;
@@ -153,17 +154,17 @@ pub(crate) fn put_buffer(human_readable: bool, bytes: impl FnOnce() -> Shared<u8
     })?
 }
 
-/// Tells the object being encoded that it refers to another; false outside of the codec.
+/// Adds a ref to the object being encoded. Returns false outside of the codec.
 pub(crate) fn put_ref(human_readable: bool, handle: &Handle) -> bool {
     !human_readable && within(&ENCODING, |context| context.fill().refs.push(handle.clone())).is_some()
 }
 
-/// Whether an object is being decoded by the codec.
+/// Whether the codec is decoding an object on this thread.
 pub(crate) fn is_decoding(human_readable: bool) -> bool {
     !human_readable && within(&DECODING, |_| ()).is_some()
 }
 
-/// The buffer of that number in the object being decoded.
+/// Buffer number `number` of the object being decoded.
 pub(crate) fn buffer(number: u32) -> Option<Shared<u8>> {
     within(&DECODING, |context| {
         let Context::Filled(provided) = context else { return None };
@@ -172,14 +173,14 @@ pub(crate) fn buffer(number: u32) -> Option<Shared<u8>> {
     })?
 }
 
-/// A serializer's error with this text. Postcard keeps no text, so the context does.
+/// A serializer's error with this message. Postcard keeps no message, so the context does.
 pub(crate) fn ser_error<E: serde::ser::Error>(message: impl Display) -> E {
     let text = message.to_string();
     within(&ENCODING, |context| _ = context.fill().complaint.get_or_insert_with(|| text.clone()));
     E::custom(text)
 }
 
-/// A deserializer's error with this text.
+/// A deserializer's error with this message.
 pub(crate) fn de_error<E: serde::de::Error>(message: impl Display) -> E {
     let text = message.to_string();
     within(&DECODING, |context| _ = context.fill().complaint.get_or_insert_with(|| text.clone()));

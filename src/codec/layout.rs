@@ -7,16 +7,16 @@
 //!     each buffer at a multiple of 64
 //! ```
 //!
-//! Numbers are in the machine's order: an object never leaves the machine. An object begins at a multiple of 64 in memory,
-//! so a buffer does too.
+//! Numbers have the machine's byte order, because an object never leaves the machine. An object begins at a multiple of
+//! 64 in memory, so a buffer does too.
 
 use super::DecodeError;
 use std::ops::Range;
 
-/// What every buffer's offset is a multiple of: a cache line, and enough for any vector instruction.
+/// The alignment of every buffer: a cache line, and enough for any vector instruction.
 pub(super) const ALIGN: usize = 64;
 
-/// The length of what every object begins with.
+/// The length of an object's header.
 pub(super) const HEADER: usize = 24;
 
 const MAGIC: [u8; 4] = *b"mobu";
@@ -25,7 +25,7 @@ const ENTRY: usize = 16;
 
 const SHORT: DecodeError = DecodeError::Damaged("it ends too early");
 
-/// The first bytes of an object with a body of this length and this many buffers.
+/// The header of an object with a body of this length and this many buffers.
 pub(super) fn header(body: usize, buffers: usize) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..4].copy_from_slice(&MAGIC);
@@ -43,31 +43,31 @@ pub(super) fn entry(offset: usize, len: usize) -> [u8; ENTRY] {
     entry
 }
 
-/// Where the entry of buffer `number` is.
+/// The offset of the entry of buffer `number`.
 pub(super) fn entry_at(number: usize) -> usize {
     HEADER + number * ENTRY
 }
 
-/// Where the body is in an object with this many buffers: behind the last entry.
+/// The offset of the body in an object with this many buffers: behind the last entry.
 pub(super) fn body_at(buffers: usize) -> usize {
     entry_at(buffers)
 }
 
-/// Where the next buffer begins when what is before it ends at `end`.
+/// The offset of the next buffer, when the data before it ends at `end`.
 pub(super) fn buffer_at(end: usize) -> usize {
     end.next_multiple_of(ALIGN)
 }
 
-/// The places in an object that was read.
+/// The parts of an object that was read.
 #[derive(Clone, Debug)]
 pub(super) struct Parts {
     pub(super) body: Range<usize>,
-    /// How many.
+    /// The number of buffers.
     pub(super) buffers: usize,
 }
 
-/// Finds an object's parts. The body's range lies inside `object`, and so does that of every buffer that
-/// [`Parts::buffer`] finds in the same bytes.
+/// Finds an object's parts. The body's range lies inside `object`, and so does every range that [`Parts::buffer`]
+/// returns for the same bytes.
 pub(super) fn parse(object: &[u8]) -> Result<Parts, DecodeError> {
     if object.get(..4) != Some(&MAGIC) {
         return Err(DecodeError::NotAnObject);
@@ -77,7 +77,7 @@ pub(super) fn parse(object: &[u8]) -> Result<Parts, DecodeError> {
         return Err(DecodeError::Version { found: version, expected: VERSION });
     }
     let body_len = word(object, 8).ok_or(SHORT)?;
-    // A count is 32 bits: this cannot overflow.
+    // The count has 32 bits, so this cannot overflow.
     let buffers = word32(object, 16).ok_or(SHORT)? as usize;
     let start = body_at(buffers);
     let end = start.checked_add(body_len).filter(|end| *end <= object.len()).ok_or(SHORT)?;
@@ -89,7 +89,7 @@ pub(super) fn parse(object: &[u8]) -> Result<Parts, DecodeError> {
 }
 
 impl Parts {
-    /// Where a buffer is. Looks into the table again instead of keeping a list, and so checks what it finds there again.
+    /// The range of a buffer. Reads the table again instead of keeping a list, and so checks the entry again.
     pub(super) fn buffer(&self, object: &[u8], number: usize) -> Result<Range<usize>, DecodeError> {
         let at = entry_at(number);
         if number >= self.buffers {
@@ -98,7 +98,7 @@ impl Parts {
         let (offset, len) = (word(object, at).ok_or(SHORT)?, word(object, at + 8).ok_or(SHORT)?);
         let end = offset.checked_add(len).filter(|end| *end <= object.len()).ok_or(SHORT)?;
         if offset < self.body.end || !offset.is_multiple_of(ALIGN) {
-            return Err(DecodeError::Damaged("an array is not where arrays are"));
+            return Err(DecodeError::Damaged("an array's offset is invalid"));
         }
         Ok(offset..end)
     }
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// An object with an empty body of 8 bytes and buffers of these lengths, and where they are.
+    /// An object with an empty body of 8 bytes and buffers of these lengths, and the ranges of the buffers.
     fn object(lens: &[usize]) -> (Vec<u8>, Vec<Range<usize>>) {
         let mut object = header(8, lens.len()).to_vec();
         let mut end = body_at(lens.len()) + 8;
@@ -166,7 +166,7 @@ mod tests {
         ) {
             let (mut bytes, places) = object(&lens);
             for (at, value, len) in &writes {
-                // Most of them where the header and the table are.
+                // Most of the writes hit the header and the table.
                 let at = if len % 2 == 0 { at.index(bytes.len()) } else { at.index(body_at(lens.len())) };
                 let until = (at + len).min(bytes.len());
                 bytes[at..until].copy_from_slice(&value.to_ne_bytes()[..until - at]);
@@ -181,7 +181,7 @@ mod tests {
                 prop_assert!(!writes.is_empty() || places.get(number) == Some(&place));
             }
             prop_assert!(parts.buffer(&bytes, parts.buffers).is_err());
-            // The bytes may become others behind its back.
+            // The bytes may change after they were parsed.
             bytes.fill(0xff);
             prop_assert!((0..parts.buffers).all(|number| parts.buffer(&bytes, number).is_err()));
         }

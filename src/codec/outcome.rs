@@ -1,18 +1,18 @@
 //! Detection of a task's `Err`, and the error's text.
 //!
-//! A trampoline knows its function's return type only as some `R: Serialize`; nothing in stable Rust asks such a type "are
-//! you a `Result`?". The serde data model does: a `Result` presents itself as the variant `Err` of `Result`. So a value is
-//! shown to a serializer that stops at its first word.
+//! A trampoline knows its function's return type only as some `R: Serialize`, and stable Rust cannot ask such a type
+//! whether it is a `Result`. The serde data model can: a `Result` serialises as the variant `Err` of `Result`. So the
+//! value is given to a serializer that stops at its first call.
 
 use crate::error::WIRE_NAME;
 use serde::Serialize;
 use serde::ser::{Impossible, SerializeTupleStruct, Serializer};
 use std::fmt;
 
-/// The error's text, if `value` is a `Result::Err`: the string itself if it is one, else as `Debug` would write it.
+/// The error's text, if `value` is a `Result::Err`: the string itself if it is one, else what `Debug` would write.
 pub(super) fn error_text<T: Serialize>(value: &T) -> Option<String> {
-    // A type of the user's that is called `Result` too is told apart by its path. If that path is ever written
-    // differently, the tests below fail.
+    // The path distinguishes a user's own type that is called `Result`. If the path is ever written differently, the
+    // tests below fail.
     if !std::any::type_name::<T>().starts_with("core::result::Result<") {
         return None;
     }
@@ -52,10 +52,10 @@ impl serde::ser::Error for Other {
     }
 }
 
-/// A serializer that looks at what a value is and not at what is in it.
+/// A serializer that learns what kind of value it gets, and not what is in it.
 struct FirstWord;
 
-/// The methods for everything that is [`Other`].
+/// The methods that give [`Other`].
 macro_rules! other {
     ($($method:ident($($argument:ty),*) -> $output:ty;)*) => {
         $(fn $method(self, $(_: $argument),*) -> Result<$output, Other> {
@@ -97,12 +97,12 @@ impl Serializer for FirstWord {
         Err(Other)
     }
 
-    /// This crate's own errors begin with their report.
+    /// The first field of this crate's own errors is their report.
     fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<FirstField, Other> {
         if name == WIRE_NAME { Ok(FirstField(None)) } else { Err(Other) }
     }
 
-    // `Display` values that are collected into a string are strings to serde; the default writes them to `serialize_str`.
+    // `collect_str` needs no method here: by default, serde passes the text of a `Display` value to `serialize_str`.
 
     other! {
         serialize_bool(bool) -> Found;
@@ -131,7 +131,7 @@ impl Serializer for FirstWord {
     }
 }
 
-/// Looks at the first field of a tuple structure.
+/// Reads the first field of a tuple struct.
 struct FirstField(Option<Found>);
 
 impl SerializeTupleStruct for FirstField {

@@ -1,4 +1,4 @@
-//! Values through bytes and back, and bytes that are not values.
+//! Tests of values through bytes and back, and of other bytes.
 
 use super::*;
 use crate::object::ObjectRef;
@@ -44,7 +44,7 @@ fn opened(encoded: Encoded) -> (Handle, Hold) {
     (object, hold)
 }
 
-/// An object of these bytes.
+/// An object with these bytes.
 fn object(bytes: &[u8]) -> Hold {
     inline::attach();
     let mut draft = Draft::create(bytes.len()).unwrap();
@@ -157,7 +157,7 @@ fn no_truncation_and_no_changed_byte_does_more_than_fail() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 1 << bit;
             changed += 1;
-            // What still decodes must be whole: every element can be read.
+            // A value that still decodes must be whole: every element can be read.
             if let Ok(batch) = decoded::<Batch>(&bytes) {
                 let _ = format!("{batch:?}");
             }
@@ -166,14 +166,14 @@ fn no_truncation_and_no_changed_byte_does_more_than_fail() {
     assert_eq!(changed, bytes.len() * 8);
 }
 
-/// Reads these bytes as a `T`; what can be read must be whole: every element can be looked at.
+/// Decodes these bytes as a `T`. A value that decodes must be whole: every element can be read.
 fn looks_at<T: DeserializeOwned + std::fmt::Debug>(bytes: &[u8]) {
     if let Ok(value) = decoded::<T>(bytes) {
         let _ = format!("{value:?}");
     }
 }
 
-/// Reads them as everything that the codec treats in a way of its own, and as some of what postcard does.
+/// Decodes the bytes as all types that the codec treats specially, and as some that postcard handles.
 fn looks_at_all(bytes: &[u8]) {
     looks_at::<Batch>(bytes);
     looks_at::<Array<bool>>(bytes);

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// What can be an argument or a result of a task, and what [`put`](crate::put) can store: owned data that serde can write
-/// and read. Implemented for every such type.
+/// A value that can be an argument or a result of a task, or that [`put`](crate::put) can store: owned data that serde
+/// can serialise and deserialise. Implemented for every such type.
 ///
 /// A reference cannot travel to another process:
 ///
@@ -15,7 +15,7 @@ use serde::Serialize;
 /// let x = shout.remote("hello"); // take `String` instead
 /// ```
 ///
-/// Nor can what serde does not know:
+/// Nor can a type without serde support:
 ///
 /// ```compile_fail
 /// # use mobula::prelude::*;
@@ -36,8 +36,8 @@ pub trait Value: Serialize + for<'any> OwnsItsData<'any> + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + for<'any> OwnsItsData<'any> + 'static> Value for T {}
 
-/// `Deserialize` by a name that says what is wrong when the compiler reports that a type has it only for some lifetime, as
-/// `&str` does: "implementation of `OwnsItsData` is not general enough".
+/// `Deserialize` under a name that explains an error of the compiler. If a type has it only for some lifetime, as
+/// `&str` does, the compiler reports: "implementation of `OwnsItsData` is not general enough".
 #[doc(hidden)]
 pub trait OwnsItsData<'any>: serde::Deserialize<'any> {}
 

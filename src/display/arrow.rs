@@ -1,11 +1,12 @@
-//! Arrow's record batches as tables: the values as arrow's own formatter writes them.
+//! Arrow's record batches as tables, with the values formatted by arrow.
 
 use super::Drawing;
 use super::grid::{Grid, Kind, ROWS_MAX, more};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use std::borrow::Cow;
 
-/// Batches of one table, below each other. None: they have no columns, or not the same, or a value that cannot be written.
+/// The batches of one table, below each other. Returns `None` if they have no columns, or different ones, or a value
+/// that cannot be written.
 pub(super) fn drawn(batches: &[arrow_array::RecordBatch]) -> Option<Drawing> {
     let schema = batches.first()?.schema();
     let of_others = batches.iter().any(|batch| batch.schema().fields() != schema.fields());

@@ -12,7 +12,7 @@
 use super::grid::{Grid, Kind};
 use std::borrow::Cow;
 
-/// The table in a text, if it is one.
+/// Parses the table in a text, if it is one.
 pub(super) fn read(text: &str) -> Option<Grid<'_>> {
     let mut lines = text.lines();
     let above: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with('┌')).collect();
@@ -31,7 +31,7 @@ pub(super) fn read(text: &str) -> Option<Grid<'_>> {
     fits.then_some(Grid { head, rows, kind: Kind::Drawn, below })
 }
 
-/// The lines of a table's head, column by column: name, and type behind a rule of its own.
+/// The lines of a table's head, joined by column: the name, and the type below its own rule.
 fn heads<'a>(lines: &[Vec<&str>]) -> Vec<Cow<'a, str>> {
     let columns = lines.first().map_or(0, Vec::len);
     let words = |column: usize| {
@@ -45,7 +45,7 @@ fn heads<'a>(lines: &[Vec<&str>]) -> Vec<Cow<'a, str>> {
 mod tests {
     use super::*;
 
-    /// What polars 0.55 writes.
+    /// The output of polars 0.55.
     const FRAME: &str = "\
 shape: (2, 3)
 ┌────────────┬──────┬───────────┐

@@ -1,6 +1,6 @@
 //! Columns of text, each as wide as its widest cell.
 
-/// Titles, a rule and rows, in columns as wide as their widest cell.
+/// Formats titles, a rule and rows in such columns.
 pub(super) fn aligned(head: &[&str], rows: &[&[&str]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());

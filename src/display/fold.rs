@@ -8,18 +8,18 @@
 //!     ),
 //! ```
 //!
-//! Derived `Debug` writes one element a line and brackets at the ends of lines, which is all that is relied on; text that is
+//! Derived `Debug` writes one element a line and brackets at the ends of lines; nothing else is relied on. Text that is
 //! built differently is left as it is.
 
 use std::iter::Peekable;
 use std::str::Lines;
 
-/// The widest line, in characters.
+/// The longest line, in characters.
 pub(super) const LINE_CHARS_MAX: usize = 80;
 /// The longest element that shares its line with others, in characters.
 const SHARED_CHARS_MAX: usize = 24;
 
-/// The text, folded.
+/// Folds the text.
 pub(super) fn fold(pretty: &str) -> String {
     let mut lines = pretty.lines().peekable();
     match Node::read(&mut lines) {
@@ -63,7 +63,7 @@ impl<'a> Node<'a> {
         Some(Node::Group { open: line, children, close: None })
     }
 
-    /// On one line, if it is not longer than `room`.
+    /// The node on one line, if it has at most `room` characters.
     fn on_one_line(&self, room: usize) -> Option<String> {
         let text = match self {
             Node::Leaf(text) => (*text).into(),
@@ -75,7 +75,7 @@ impl<'a> Node<'a> {
                     text.push_str(if index == 0 { "" } else { ", " });
                     text.push_str(&child.on_one_line(room.checked_sub(text.len())?)?);
                 }
-                // A tuple of one, which has no name before its bracket, is written with a comma.
+                // A tuple of one element has no name before its bracket, and is written with a comma.
                 let is_tuple =
                     close == ')' && !open.trim_end_matches('(').ends_with(|c: char| c.is_alphanumeric() || c == '_');
                 let comma = if is_tuple && children.len() == 1 { "," } else { "" };
@@ -86,7 +86,7 @@ impl<'a> Node<'a> {
     }
 
     fn write(&self, indent: usize, out: &mut String) {
-        // A comma follows, except at the very end.
+        // Room for the comma that follows, except at the very end.
         if let Some(text) = self.on_one_line(LINE_CHARS_MAX.saturating_sub(indent + 1)) {
             out.push_str(&text);
             return;
@@ -96,9 +96,9 @@ impl<'a> Node<'a> {
             Node::Group { open, children, close } => (open, children, close),
         };
         out.push_str(open);
-        let mut width = None; // Of the line that more can be put on.
+        let mut width = None; // Of the line to which more can be added.
         for child in children {
-            // Fields and entries keep a line each: one reads them by their names.
+            // Fields and entries keep a line each, because people read them by their names.
             let short = child.on_one_line(SHARED_CHARS_MAX).filter(|text| *close != Some('}') || !text.contains(": "));
             let chars = short.as_ref().map(|text| text.chars().count() + 1);
             match (width, chars) {

@@ -1,6 +1,7 @@
 //! Rows and columns in what `Debug` writes: lists of structs, maps, and lists of lists, which `ndarray` writes too.
 //!
-//! The text is read, not the value, because `Debug` is what every type has; a type that writes something else is shown as it writes it.
+//! The text is parsed, not the value, because every type has `Debug`. A type that writes something else is shown as it
+//! writes it.
 
 use super::columns::aligned;
 use std::borrow::Cow;
@@ -11,11 +12,11 @@ pub(super) struct Grid<'a> {
     pub(super) head: Vec<Cow<'a, str>>,
     pub(super) rows: Vec<Vec<&'a str>>,
     pub(super) kind: Kind,
-    /// What is to be said below, besides.
+    /// A note to show below the table.
     pub(super) below: Option<String>,
 }
 
-/// What was read.
+/// The kind of value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A list of structs.
@@ -24,20 +25,21 @@ pub(super) enum Kind {
     Map,
     /// Equally long lists in a list.
     Matrix,
-    /// A table already.
+    /// A table drawn already.
     Drawn,
 }
 
-/// Rows beyond these are counted only.
+/// Rows beyond this number are only counted.
 pub(super) const ROWS_MAX: usize = 100;
 
 impl<'a> Grid<'a> {
-    /// Reads `[P { x: 1 }, P { x: 2 }]`, `{"a": 1}` and `[[1, 2], [3, 4]]`, also inside of `Ok(…)` and `Some(…)`. `None`: it is neither.
+    /// Parses `[P { x: 1 }, P { x: 2 }]`, `{"a": 1}` and `[[1, 2], [3, 4]]`, even inside of `Ok(…)` and `Some(…)`.
+    /// Returns `None` for any other text.
     pub(super) fn read(text: &'a str) -> Option<Grid<'a>> {
         let text = text.trim();
         let inside = ["Ok(", "Some("].iter().find_map(|word| text.strip_prefix(word)?.strip_suffix(')'));
         let text = inside.unwrap_or(text);
-        // How `ndarray` ends: `, shape=[2, 2], strides=[2, 1], layout=Cc (0x5), const ndim=2`.
+        // The end of `ndarray`'s text: `, shape=[2, 2], strides=[2, 1], layout=Cc (0x5), const ndim=2`.
         let text = text.split_once(", shape=[").map_or(text, |(array, _)| array);
         if let Some(list) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
             if list.starts_with('[') {
@@ -73,7 +75,7 @@ impl<'a> Grid<'a> {
         fits.then_some(Grid { head, rows, kind: Kind::Matrix, below: None })
     }
 
-    /// As lines of text.
+    /// The grid as lines of text.
     pub(super) fn plain(&self) -> String {
         let shown = &self.rows[..self.rows.len().min(ROWS_MAX)];
         let table = if self.kind == Kind::Matrix {
@@ -90,7 +92,7 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// As a table of HTML.
+    /// The grid as an HTML table.
     pub(super) fn html(&self) -> String {
         let row = |cells: &[&str], tag: &str| {
             let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(&self.cell(cell))));
@@ -101,7 +103,7 @@ impl<'a> Grid<'a> {
         format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{below}", row(&self.heads(), "th"))
     }
 
-    /// A cell as a person reads it: a text without the quotes that `Debug` gives it.
+    /// A cell as a person reads it: a string without the quotes that `Debug` writes.
     fn cell<'c>(&self, cell: &'c str) -> Cow<'c, str> {
         if self.kind == Kind::Drawn { Cow::Borrowed(cell) } else { unquoted(cell) }
     }
@@ -115,7 +117,7 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// Rows in brackets, with columns as wide as their widest cell and numbers under each other, as NumPy has it.
+/// Rows in brackets, with columns as wide as their widest cell and numbers under each other, as NumPy writes them.
 fn brackets(rows: &[Vec<&str>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -127,7 +129,7 @@ fn brackets(rows: &[Vec<&str>]) -> String {
     format!("[{}]", rows.iter().map(line).collect::<Vec<_>>().join(",\n "))
 }
 
-/// A text literal as what it says, in one line: a line break in it stays an escape.
+/// The content of a string literal, in one line: a line break in it stays an escape.
 fn unquoted(cell: &str) -> Cow<'_, str> {
     let inside = cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|_| cell.len() > 1);
     let Some(inside) = inside else { return Cow::Borrowed(cell) };
@@ -146,7 +148,7 @@ fn unquoted(cell: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// What is said of rows that are not shown.
+/// The note on rows that are not shown.
 pub(super) fn more(rows: usize) -> Option<String> {
     let more = rows.saturating_sub(ROWS_MAX);
     (more > 0).then(|| format!("… {more} more rows"))
@@ -160,7 +162,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// `P { x: 1, y: [2, 3] }`: the name, and fields with their values.
+/// Parses `P { x: 1, y: [2, 3] }` into the name, and the fields with their values.
 fn fields(text: &str) -> Option<(&str, Vec<(&str, &str)>)> {
     let (name, rest) = text.split_once(" {")?;
     let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -174,7 +176,7 @@ fn key_and_value(text: &str) -> Option<(&str, &str)> {
     Some((text[..at].trim(), text[at + 1..].trim()))
 }
 
-/// What stands between commas.
+/// The texts between the outer commas.
 fn parts(text: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let mut start = 0;
@@ -189,7 +191,7 @@ fn parts(text: &str) -> Option<Vec<&str>> {
     Some(parts)
 }
 
-/// Where a character stands outside of all brackets and quotes. `None`: brackets do not match.
+/// The positions of a character outside of all brackets and quotes. Returns `None` if brackets do not match.
 fn positions(text: &str, wanted: char) -> Option<Vec<usize>> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
@@ -203,7 +205,7 @@ fn positions(text: &str, wanted: char) -> Option<Vec<usize>> {
                     _ => {}
                 }
             },
-            // A character, unless it is a lifetime.
+            // A character literal, unless it is a lifetime.
             '\'' => {
                 let rest = &text[at + 1..];
                 let len = match rest.strip_prefix('\\') {

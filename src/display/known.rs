@@ -1,10 +1,9 @@
-//! Types that are shown otherwise than as `Debug` writes them, though they are not ours and have no `evcxr_display`: images, Arrow's
-//! tables.
+//! Types of other crates that are drawn by a function instead of by `Debug`: images, Arrow's tables.
 //!
-//! Rust has no way to say "this trait for every type, but that for this one", so it is asked when a value is shown: its type's id is
-//! looked up among those that somebody has said how to draw. The library that cells are linked with says it of the crates that it
-//! contains, when it is opened.
-#![allow(unsafe_code)] // A value seen as the type that its id says it is.
+//! Rust has no "this trait for every type, but that one for this type", so the type is looked up when a value is shown:
+//! by its type id, among the types that have a function to draw them. The base library registers those of the crates
+//! that it contains, when it is opened.
+#![allow(unsafe_code)] // A value cast to the type that its id names.
 
 pub use super::Drawing;
 
@@ -13,7 +12,7 @@ use std::any::TypeId;
 use std::fmt::Debug;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-/// Draws the value at this address, which is of the type that it was registered for.
+/// Draws the value at this address, whose type is the registered one.
 type Draw = Box<dyn Fn(*const ()) -> Option<Drawing> + Send + Sync>;
 
 static KNOWN: LazyLock<RwLock<Vec<(TypeId, Draw)>>> = LazyLock::new(|| {
@@ -29,32 +28,33 @@ static KNOWN: LazyLock<RwLock<Vec<(TypeId, Draw)>>> = LazyLock::new(|| {
     RwLock::new(known)
 });
 
-/// From now on, values of type `T` are drawn by this; as `Debug` writes them where it gives nothing.
+/// Registers `draw` for values of type `T`. Where it returns `None`, the value is shown as `Debug` writes it.
 pub fn draw_with<T: 'static>(draw: fn(&T) -> Option<Drawing>) {
     KNOWN.write().unwrap_or_else(PoisonError::into_inner).push(entry(draw));
 }
 
-/// A type and how its values are drawn.
+/// The registry's entry for a type.
 fn entry<T: 'static>(draw: fn(&T) -> Option<Drawing>) -> (TypeId, Draw) {
     let draw = move |at: *const ()| {
-        // SAFETY: `Seen::drawn` calls this for a value that lives, of the type with this id, which is `T`.
+        // SAFETY: `Seen::drawn` calls this for a value whose type has this id, which is `T`. `Seen` borrows that value,
+        // so it lives and does not change.
         draw(unsafe { &*at.cast::<T>() })
     };
     (TypeId::of::<T>(), Box::new(draw))
 }
 
-/// A value to be shown, and of what type it is.
+/// A value to be shown, and the id of its type.
 pub(super) struct Seen<'a> {
     value: &'a dyn Debug,
     id: TypeId,
-    /// The same value: it lives as long as the reference above.
+    /// The address of the same value, valid as long as the reference above.
     at: *const (),
 }
 
 impl<'a> Seen<'a> {
-    /// A reference to a reference, because only what has a size can be a `dyn Debug`.
+    /// Takes a reference to a reference, because only a sized type can become a `dyn Debug`.
     pub(super) fn of<T: Debug + ?Sized>(value: &'a &'a T) -> Seen<'a> {
-        // The id is of the type whatever its lifetimes. A type that is registered has none, so they cannot be confused.
+        // The id ignores lifetimes. A registered type has no lifetime parameters, so no two types can be confused.
         Seen { value, id: typeid::of::<T>(), at: (&raw const **value).cast() }
     }
 
@@ -62,7 +62,7 @@ impl<'a> Seen<'a> {
         self.value
     }
 
-    /// As whoever knows its type draws it.
+    /// The value as the function for its type draws it.
     pub(super) fn drawn(&self) -> Option<Forms> {
         let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
         let (_, draw) = known.iter().find(|(id, _)| *id == self.id)?;

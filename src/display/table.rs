@@ -4,7 +4,7 @@ use super::columns::aligned;
 use super::grid::{Grid, Kind};
 use std::fmt;
 
-/// A table being filled.
+/// A table of text.
 pub(crate) struct Table<const N: usize> {
     head: [&'static str; N],
     rows: Vec<[String; N]>,
@@ -23,7 +23,7 @@ impl<const N: usize> Table<N> {
 }
 
 impl<const N: usize> Table<N> {
-    /// As a table of HTML.
+    /// The table in HTML.
     pub(super) fn html(&self) -> String {
         let rows = self.rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
         Grid { head: self.head.iter().map(|head| (*head).into()).collect(), rows, kind: Kind::Drawn, below: None }
@@ -31,9 +31,9 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// What is shown as a table.
+/// A type that is shown as a table.
 pub(crate) trait Tabular<const N: usize> {
-    /// The table, or what is said where there is none.
+    /// The table, or the text to show if there is none.
     fn table(&self) -> Result<Table<N>, &'static str>;
 }
 

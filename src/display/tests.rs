@@ -1,5 +1,5 @@
-//! The method that `(expression).evcxr_display()` resolves to, for many kinds of expression. The methods here return what they would show,
-//! and are found in the same way as the real ones.
+//! Tests of the method that `(expression).evcxr_display()` resolves to, for many kinds of expression. The methods here
+//! return what they would show. Rust finds them in the same way as the real ones.
 
 #![expect(clippy::needless_borrow, reason = "what a person may write as a last line")]
 

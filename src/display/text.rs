@@ -11,12 +11,12 @@ use std::fmt::{self, Debug, Write};
 
 /// The longest text that is shown, in characters.
 const SHOWN_CHARS_MAX: usize = 20_000;
-/// How far a text that is too long is followed to say how long it is, in characters; beyond it is "more than".
+/// How many characters of a text that is too long are counted, to say how long it is; beyond this it is "more than".
 const COUNTED_CHARS_MAX: usize = 50_000_000;
 
-/// The value as `Debug` writes it. Not generic, so that a cell has little of it to compile.
+/// The value as `Debug` writes it. Not generic, so that a cell compiles little of it.
 pub(super) fn debug(value: &dyn Debug) -> String {
-    // A line that is too long for a line need not be written to its end.
+    // A text that is too long for one line need not be written to its end.
     let mut line = Cut { text: String::new(), chars: 0, keep: SHOWN_CHARS_MAX, give_up: SHOWN_CHARS_MAX };
     if write!(line, "{value:?}").is_ok() && (line.chars <= LINE_CHARS_MAX || line.text.contains('\n')) {
         return line.text;
@@ -35,16 +35,16 @@ pub(super) fn debug(value: &dyn Debug) -> String {
     format!("{}\n… {about}{left} more characters", shown.trim_end())
 }
 
-/// The value as `{:?}` writes it, if that has no more than so many characters.
+/// The value as `{:?}` writes it, if that has at most `chars_max` characters.
 pub(super) fn line(value: &dyn Debug, chars_max: usize) -> Option<String> {
     let mut line = Cut { text: String::new(), chars: 0, keep: chars_max, give_up: chars_max };
     write!(line, "{value:?}").is_ok().then_some(line.text)
 }
 
-/// What is said of a value of a type without `Debug`.
+/// The text for a value whose type has no `Debug`.
 pub(super) fn no_debug(type_name: &str) -> String {
     let mut name = shorten(type_name);
-    // A closure is called after all that it stands in, and the cell is a closure, too.
+    // A closure's name contains all that encloses it, and the cell is a closure, too.
     const CLOSURE: &str = "{{closure}}";
     while let Some(at) = name.find(&CLOSURE.repeat(2)) {
         name.replace_range(at..at + CLOSURE.len(), "");
@@ -56,7 +56,7 @@ fn split_at_char(text: &str, chars: usize) -> (&str, &str) {
     text.split_at(text.char_indices().nth(chars).map_or(text.len(), |(at, _)| at))
 }
 
-/// Keeps the first characters, counts the rest, and gives up when there are too many.
+/// A writer that keeps the first characters, counts the rest, and gives up when there are too many.
 struct Cut {
     text: String,
     chars: usize,

@@ -1,4 +1,4 @@
-//! The words of an error: one line, or the report.
+//! The text of an error: one line, or the report.
 //!
 //! ```text
 //! task `half` failed
@@ -14,7 +14,7 @@ use super::{GetError, InitError, PutError, Room, WaitError, WorkerStatus};
 use crate::abi::{Caller, Cause, CellPlace, Failure, Place};
 use std::fmt::{self, Display, Write};
 
-/// Everything that is known of a failed task, as plain text of several lines without a final line break.
+/// Formats everything that is known of a failed task: plain text of several lines, without a final line break.
 ///
 /// ```
 /// use mobula::abi::{Cause, Failure};
@@ -31,9 +31,9 @@ use std::fmt::{self, Display, Write};
 pub fn report(failure: &Failure) -> String {
     let mut text = headline(failure);
     match &failure.cause {
-        Cause::Signal { .. } | Cause::Exit { .. } => {} // Said in the headline, with the worker.
+        Cause::Signal { .. } | Cause::Exit { .. } => {} // The headline says it, with the worker.
         other => {
-            // A message of several lines stays one block.
+            // Indented, so that a message of several lines stays one block.
             let _ = write!(text, "\n  caused by: {}", cause(other).replace('\n', "\n    "));
         }
     }
@@ -79,7 +79,7 @@ fn died(pid: u32, task: &str, status: &WorkerStatus) -> String {
     format!("worker {pid} died while running `{task}`: {status}")
 }
 
-/// What happened, in one clause.
+/// The cause, in one clause.
 pub(crate) fn cause(cause: &Cause) -> String {
     match cause {
         Cause::Panic { message, .. } => format!("panicked: {message}"),
@@ -90,7 +90,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
     }
 }
 
-/// Where, as the person knows it; the compiler's file only when no cell is known.
+/// The place as the person knows it; the compiler's file only when no cell is known.
 pub(crate) fn place(place: &Place) -> String {
     match &place.cell {
         Some(at) => format!("cell {}, line {}, column {}", at.cell, at.line, at.column),
@@ -106,7 +106,7 @@ fn called_from(caller: &Caller) -> String {
     format!("\n  called from cell {}:{}:{}{within}{times}", at.cell, at.line, at.column)
 }
 
-/// A caret below the column, with the line's own tabs so that it stays below it.
+/// A caret below the column. The line's own tabs are repeated, so that the caret stays below it.
 fn caret(place: &CellPlace) -> String {
     let before = place.text.chars().take((place.column as usize).saturating_sub(1));
     let mut line: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
@@ -116,9 +116,9 @@ fn caret(place: &CellPlace) -> String {
 
 /// The line about the tasks that carried a failure; empty when none did.
 fn carriers(carried_by: &[String]) -> String {
-    // `split` is carried by small tasks of ours, which tell a person nothing.
+    // `split` carries failures through small tasks of ours, which tell a person nothing.
     let named = carried_by.iter().filter(|name| !name.starts_with("split()."));
-    // A long list ends with how many more there are.
+    // A long list ends with the number of tasks left out.
     let names: Vec<_> =
         named.map(|name| if name.starts_with('…') { name.clone() } else { format!("`{name}`") }).collect();
     if names.is_empty() { String::new() } else { format!("\n  carried by: {}", names.join(", ")) }
@@ -144,7 +144,7 @@ impl Display for Room {
     }
 }
 
-/// Bytes as a person reads them.
+/// Bytes, as a person reads them.
 pub(crate) struct Size(pub(crate) u64);
 
 impl Display for Size {

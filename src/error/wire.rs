@@ -1,7 +1,7 @@
-//! Errors as values: a task may return `Result<T, GetError>`, so that `?` works in it.
+//! Serialisation of this crate's errors: a task may return `Result<T, GetError>`, so that `?` works in it.
 //!
-//! An error travels as its report and, for a [`GetError`], the fault it came from. The report comes first, so that whoever
-//! finds such an `Err` in a task's result has its text without knowing the type (`codec::outcome`).
+//! An error travels as its report and, for a [`GetError`], the fault that it came from. The report comes first, so that
+//! it can be read from a task's `Err` without knowing the error's type (`codec::outcome`).
 
 use super::{GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 use crate::abi::{Cause, Failure, Fault};
@@ -9,11 +9,11 @@ use serde::ser::SerializeTupleStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
 
-/// The name under which this crate's errors present themselves to serde.
+/// The name of this crate's errors in serde's data model.
 pub(crate) const NAME: &str = "mobula::Error";
 
 impl GetError {
-    /// The fault that gives this error.
+    /// The fault from which this error can be made again.
     fn to_fault(&self) -> (Fault, Duration) {
         let fault = match self.clone() {
             GetError::NotReady { id, waited } => return (Fault::NotReady { id: id.0 }, waited),

@@ -4,16 +4,16 @@ use super::project;
 use crate::codec::Value;
 use crate::object::ObjectRef;
 
-/// `split` for one tuple type.
+/// Implements `split` for one tuple type.
 macro_rules! split_tuple {
     ($whole:ty: $($index:tt $element:ident),+) => {
         impl<$($element),+> ObjectRef<$whole> {
-            /// One reference for each element of a tuple, at once: nothing is waited for. Each element becomes an object of
-            /// its own, freed on its own; the tuple is freed when it has been taken apart and nothing else refers to it.
-            /// If the tuple's task fails, so does each element.
+            /// Splits a reference to a tuple into one reference for each element, without waiting. Each element becomes
+            /// an object of its own and is freed on its own. The tuple is freed when it has been taken apart and
+            /// nothing else refers to it. If the tuple's task fails, so does each element.
             ///
             /// # Panics
-            /// When the runtime does not take the work, as [`remote`](crate::remote::Remote1::remote) does.
+            /// When the runtime does not accept the work, as for [`remote`](crate::remote::Remote1::remote).
             ///
             /// ```
             /// # mobula::inline::attach();
@@ -36,9 +36,9 @@ macro_rules! split_tuple {
     };
 }
 
-// A task's tuple is one object: whether it will be split is not known when it is submitted, and a trampoline that stored the
-// elements separately would make every tuple that is only ever got whole cost one object an element. So an element is the
-// result of a small task that takes the tuple apart where it lies; the price is that task.
+// A task's tuple is one object. Whether it will be split is not known when the task is submitted. Storing the elements
+// separately would cost every tuple that is only ever got whole one object an element. So each element is the result of
+// a small task that takes the tuple apart where it lies; the price is that task.
 split_tuple!((A, B): 0 A, 1 B);
 split_tuple!((A, B, C): 0 A, 1 B, 2 C);
 split_tuple!((A, B, C, D): 0 A, 1 B, 2 C, 3 D);

@@ -1,4 +1,4 @@
-//! Blocks: what a cell says to its session between the lines that it prints.
+//! Blocks: a cell's messages to its session, between the lines that it prints.
 //!
 //! ```text
 //! EVCXR_BEGIN_CONTENT application/vnd.mobula.display+json
@@ -6,7 +6,7 @@
 //! EVCXR_END_CONTENT
 //! ```
 //!
-//! They travel in the cell's own standard output, so that they keep their place among what the cell prints, and each is
+//! Blocks travel in the cell's own standard output, so that they keep their place among the cell's text. Each is
 //! written in one piece while the stream is locked, so that no other thread's text gets inside.
 
 use std::fmt::{Display, Write as _};
@@ -17,14 +17,14 @@ pub(crate) fn write_block(mime: &str, json: &str) {
     debug_assert!(!json.contains('\n'), "bug: a block's JSON spans lines");
     let block = format!("EVCXR_BEGIN_CONTENT {mime}\n{json}\nEVCXR_END_CONTENT\n");
     let mut out = std::io::stdout().lock();
-    // Nobody is left to tell when the session's end of the pipe is gone.
+    // Nothing can be reported when the session's end of the pipe is gone.
     let _ = out.write_all(block.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Reports the error that a cell's `?` met. The session's generated code calls this.
 ///
-/// The error is shown in its alternate form (`{:#}`), which for this crate's errors is the whole report, and for those of
-/// `anyhow` the chain of causes; where there is room for a line only, in its plain form.
+/// The error is shown in its alternate form (`{:#}`): the whole report for this crate's errors, the chain of causes for
+/// those of `anyhow`. Where there is room for one line only, its plain form is shown.
 #[doc(hidden)]
 pub fn cell_error(error: &impl Display) {
     let (message, line) = (format!("{error:#}"), error.to_string());

@@ -1,30 +1,31 @@
-//! Copying bytes into an object, a large piece past the caches.
+//! Copying bytes into an object; large pieces bypass the caches.
 //!
-//! An ordinary store to memory that is not in a cache first reads the line that it then overwrites. A non-temporal store
-//! does not: into warm shared memory, 100 MiB took 9.6 ms instead of 13 to 14 ms. It also leaves the object out of the caches,
-//! where somebody may want to read it at once; so smaller pieces are copied as usual.
+//! An ordinary store to memory that is not in a cache first reads the line that it then overwrites. A non-temporal
+//! store does not: into warm shared memory, 100 MiB took 9.6 ms instead of 13 to 14 ms. It also leaves the object out
+//! of the caches, where a reader may want it at once; so smaller pieces are copied as usual.
 //!
-//! Measured on a Zen 4 with 32 MiB of last cache: the same 8 MiB again and again 0.32 ms instead of 0.23, 16 MiB 0.66 instead
-//! of 0.72; 8 MiB at ever new places 0.35 instead of 0.47. Stores of 32 and of 64 bytes were slower than these of 16, which
-//! every x86-64 has.
+//! Measured on a Zen 4 with 32 MiB of last-level cache, non-temporal against ordinary: 8 MiB to the same place 0.32 ms
+//! against 0.23, 16 MiB 0.66 against 0.72; 8 MiB to ever new places 0.35 against 0.47. Stores of 32 and of 64 bytes
+//! were slower than these of 16, which every x86-64 has.
 #![allow(unsafe_code)] // Writes memory that may be uninitialised, with instructions that safe Rust has no name for.
 
-/// From here on a piece is larger than a core's own caches, and few are written again before they have left the shared one.
+/// From this size on, a piece is larger than a core's own caches, and few are written again before they have left the
+/// shared cache.
 const STREAMED_BYTES_MIN: usize = 8 << 20;
 
-/// Copies `bytes` to `to`, which is not read.
+/// Copies `bytes` to `to`, without reading `to`.
 ///
 /// # Safety
-/// `to` must be writable for as many bytes and must not overlap them.
+/// `to` must be writable for `bytes.len()` bytes, and must not overlap `bytes`.
 #[inline]
 pub(crate) unsafe fn copy(to: *mut u8, bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     if bytes.len() >= STREAMED_BYTES_MIN {
-        // SAFETY: this function's own contract.
+        // SAFETY: `stream` has the contract of this function.
         unsafe { stream(to, bytes) };
         return;
     }
-    // SAFETY: this function's contract; bytes need no alignment.
+    // SAFETY: by this function's contract, `to` is writable and does not overlap `bytes`; bytes need no alignment.
     unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
 }
 
@@ -35,27 +36,28 @@ pub(crate) unsafe fn copy(to: *mut u8, bytes: &[u8]) {
 #[cfg(target_arch = "x86_64")]
 unsafe fn stream(to: *mut u8, bytes: &[u8]) {
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
-    // The stores want aligned targets. A buffer's place in an object is aligned, so usually there is no head.
+    // The stores need aligned targets. A buffer's place in an object is aligned, so `head` is usually empty.
     let (head, rest) = bytes.split_at(to.align_offset(size_of::<__m128i>()).min(bytes.len()));
     // A whole cache line at a time, so that each leaves the processor in one piece.
     let (lines, tail) = rest.as_chunks::<64>();
-    // SAFETY: the first `head.len()` bytes of the target.
+    // SAFETY: the first bytes of the target, which is writable and does not overlap the source.
     unsafe { std::ptr::copy_nonoverlapping(head.as_ptr(), to, head.len()) };
     for (index, line) in lines.iter().enumerate() {
         for part in 0..4 {
             let at = part * size_of::<__m128i>();
-            // SAFETY: 16 bytes of `line`, with an instruction that every x86-64 has and that wants no alignment.
+            // SAFETY: reads 16 bytes inside of `line`. Every x86-64 has this instruction, which needs no alignment.
             let value = unsafe { _mm_loadu_si128(line.as_ptr().add(at).cast()) };
-            // SAFETY: in bounds, because so many bytes of the source are before these; aligned, because `head` ends where the
-            // target is and the other two are multiples of 16. That the store is not ordered with others is mended below.
+            // SAFETY: in bounds, because these 16 bytes have the same offset in the source, which is as long as the
+            // target. Aligned, because the target is aligned behind `head`, and the other two offsets are multiples of
+            // 16. The fence below makes up for the missing order of this store.
             unsafe { _mm_stream_si128(to.add(head.len() + index * 64 + at).cast(), value) };
         }
     }
-    // SAFETY: the last bytes of the target.
+    // SAFETY: the last bytes of the target, which is writable and does not overlap the source.
     unsafe { std::ptr::copy_nonoverlapping(tail.as_ptr(), to.add(bytes.len() - tail.len()), tail.len()) };
-    // Non-temporal stores may become visible after later ordinary ones. Whoever is told that the object is sealed must see
-    // its bytes, and the language's own atomics know nothing of such stores.
-    // SAFETY: an instruction that every x86-64 has, and that does nothing but order stores.
+    // Non-temporal stores may become visible after later ordinary ones. A process that sees the object sealed must see
+    // its bytes, and the language's own atomics do not order such stores.
+    // SAFETY: every x86-64 has this instruction, and it does nothing but order stores.
     unsafe { _mm_sfence() };
 }
 

@@ -1,21 +1,21 @@
-//! Objects by name, and counted references to them.
+//! Object ids, and counted references to objects.
 
 use std::fmt;
 
-/// An object's name: a slot of the object table in the low 32 bits, and in the high ones its generation, which counts how
-/// often the slot was used again.
+/// The id of an object: a slot of the object table in the low 32 bits, and its generation in the high 32 bits, which
+/// counts how often the slot was used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ObjectId(pub u64);
 
 impl fmt::Display for ObjectId {
-    /// `slot.generation`, both decimal.
+    /// Writes `slot.generation`, both decimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0 as u32, self.0 >> 32)
     }
 }
 
-/// One counted reference to an object, whatever its type. A list of handles is a list of ids to the table, so this is
-/// laid out as the id alone.
+/// One counted reference to an object of any type. It has the layout of the id alone, because the table takes a list of
+/// handles as a list of ids.
 #[derive(PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct Handle(u64);

@@ -1,4 +1,4 @@
-//! The panic hook: who is told of a panic in a cell or in a task, and how.
+//! The panic hook: how a panic in a cell or in a task is reported.
 //!
 //! ```text
 //!   in the cell host       a block in standard output; the session shows it with the place in the cell
@@ -7,9 +7,9 @@
 //!   in a plain program     whatever the program had before; inside a task as above
 //! ```
 //!
-//! The standard library, and so its one hook, is shared by all cell libraries of a process, while the statics below are one
-//! copy a library. So the hook is set again, never chained, when a library is attached and before it runs a task: the hook
-//! and the trampoline that reads what it kept are then of the same library.
+//! All cell libraries of a process share the standard library, and so its one hook, while each library has its own copy
+//! of the statics below. So the hook is set again, never chained, when a library is attached and before it runs a task.
+//! The hook, and the trampoline that reads what it kept, then belong to the same library.
 
 use super::block::Json;
 use super::{role, write_block};
@@ -21,34 +21,34 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What unwinds a cell that was interrupted. Raised without the hook, so nothing is printed.
+/// The payload that unwinds an interrupted cell. It is raised without the hook, so nothing is printed.
 struct Interrupted;
 
-/// Unwinds because the person interrupted the cell.
+/// Unwinds a cell that the person interrupted.
 pub(crate) fn unwind_interrupted() -> ! {
     std::panic::resume_unwind(Box::new(Interrupted))
 }
 
-/// A panic: its message, and where.
+/// The message and the place of a panic.
 pub(crate) struct Panic {
     pub(crate) message: String,
     pub(crate) place: Option<Place>,
 }
 
-/// How a body that was run with [`guard`] failed to end.
+/// How a body that was run with [`guard`] unwound.
 pub(crate) enum Unwound {
     Panic(Box<Panic>),
     Interrupted,
 }
 
 thread_local! {
-    /// How many tasks this thread is inside of (more than one when tasks run in the thread that starts them).
+    /// The number of tasks that this thread is inside of (several when tasks run in the thread that submits them).
     static DEPTH: Cell<u32> = const { Cell::new(0) };
-    /// The newest panic inside a task. Boxed, because every task looks here and few panic.
+    /// The newest panic inside a task. Boxed, because every task reads this and few panic.
     static LAST: Cell<Option<Box<Panic>>> = const { Cell::new(None) };
 }
 
-/// Puts this library's hook in place.
+/// Installs this library's hook.
 pub(crate) fn install() {
     match role() {
         Tenant::CELL_HOST => std::panic::set_hook(Box::new(in_cell_host)),
@@ -68,25 +68,26 @@ pub(crate) fn install() {
     }
 }
 
-/// Runs a task's code: a panic in it is caught and returned instead of printed.
+/// Runs a task's code. A panic in it is caught and returned instead of printed.
 pub(crate) fn guard<T>(body: impl FnOnce() -> T) -> Result<T, Unwound> {
     if role() == Tenant::WORKER {
-        install(); // Unconditionally: to know that it is still in place would cost more than this does, 3 ns.
+        install(); // Unconditionally: to check whether it is still in place would cost more than this, 3 ns.
     }
     DEPTH.set(DEPTH.get() + 1);
-    // Unwind safety: what the body shares with its caller is only read again through locks that poison, or not at all.
+    // Unwind safety: data that the body shares with its caller is read again only through locks that poison, or not at
+    // all.
     let result = catch_unwind(AssertUnwindSafe(body));
     DEPTH.set(DEPTH.get() - 1);
-    // Taken in any case: what the task caught itself must not become the next one's.
+    // Taken in any case: a panic that the task caught itself must not become the next task's.
     let kept = LAST.take();
     result.map_err(|payload| {
         let unwound = match kept {
             _ if payload.is::<Interrupted>() => Unwound::Interrupted,
             Some(panic) => Unwound::Panic(panic),
-            // `resume_unwind` by the user, or a hook of the user's own.
+            // `resume_unwind` by the user, or the user's own hook.
             None => Unwound::Panic(Box::new(Panic { message: payload_text(&*payload), place: None })),
         };
-        // A payload is any value, and its drop may panic again.
+        // A payload may be any value, and its drop may panic again.
         if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(again);
         }
@@ -109,14 +110,14 @@ fn read(info: &PanicHookInfo<'_>) -> Panic {
         file: location.file().into(),
         line: location.line(),
         column: location.column(),
-        library: String::new(), // The loader knows which it was running.
+        library: String::new(), // The loader knows which library it was running.
         cell: None,
         callers: Vec::new(),
     });
     Panic { message: payload_text(info.payload()), place }
 }
 
-/// Keeps the panic for the trampoline, if this thread is inside a task.
+/// Keeps the panic for the trampoline and returns true, if this thread is inside a task.
 fn keep(info: &PanicHookInfo<'_>) -> bool {
     let inside = DEPTH.get() > 0;
     if inside {
@@ -129,8 +130,8 @@ fn keep(info: &PanicHookInfo<'_>) -> bool {
     inside
 }
 
-/// Finding the callers takes tens of milliseconds, and a worker may run thousands of tasks a second that fail: they are looked for once
-/// in this while.
+/// The time between two searches for callers. A search takes tens of milliseconds, and a worker may run thousands of
+/// tasks a second that fail.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 fn may_look() -> bool {
@@ -143,10 +144,10 @@ fn may_look() -> bool {
     is_due
 }
 
-/// At most so many callers are told.
+/// The most callers that are reported.
 const CALLERS_MAX: usize = 8;
 
-/// The frames behind a place, neighbours that are equal as one.
+/// The callers behind a place. Neighbours that are equal are merged.
 fn callers(place: &Place, frames: Vec<(String, String)>) -> Vec<Caller> {
     let mut callers: Vec<Caller> = Vec::new();
     for (name, at) in frames {
@@ -194,10 +195,10 @@ fn in_cell_host(info: &PanicHookInfo<'_>) {
     write_block("application/vnd.mobula.panic+json", &json);
 }
 
-/// At most so many frames are told.
+/// The most frames that are reported.
 const FRAMES_MAX: usize = 50;
 
-/// The frames that this thread is in.
+/// The frames of this thread in code of cells.
 fn frames_here() -> Vec<(String, String)> {
     frames(&Backtrace::force_capture().to_string())
 }
@@ -221,7 +222,7 @@ fn frames(backtrace: &str) -> Vec<(String, String)> {
     frames
 }
 
-/// `cells_3::Point::norm` is `Point::norm`; what is of the cell itself has no name.
+/// `cells_3::Point::norm` becomes `Point::norm`; the code of a cell itself has no name.
 fn plain_name(name: &str) -> String {
     match name.split_once("::") {
         Some((krate, rest)) if krate.starts_with("cells_") => rest.to_owned(),

@@ -211,7 +211,7 @@ fn a_disk_that_takes_no_more_is_told_and_loses_nothing() {
         }
     };
     let Fault::StoreFull { detail, .. } = error else { panic!("{error:?}") };
-    assert!(detail.contains("nothing more goes to disk") && detail.contains("bytes are on disk"), "{detail}");
+    assert!(detail.contains("no more objects can go to disk") && detail.contains("bytes are on disk"), "{detail}");
     setrlimit(Resource::Fsize, limit).unwrap();
     kept.push(put(&vec![kept.len() as u8; MIB]).unwrap());
     for (number, object) in kept.iter().enumerate() {

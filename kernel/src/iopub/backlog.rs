@@ -1,14 +1,14 @@
-//! The queue of messages that wait to be published. Pure: the time comes in as an argument.
+//! The queue of messages that wait to be published. It has no clock: callers pass the time.
 //!
-//! Text is kept back for a moment so that many small writes become one message. It goes
+//! Text is held for a moment, so that many small writes become one message. It is published
 //! - when it is [`TEXT_WAIT`] old,
 //! - when there are [`TEXT_BYTES_FULL`] of it,
-//! - or when something other than text waits behind it, which must not come late.
+//! - or when a message other than text waits behind it, which must not come late.
 //!
-//! A cell that writes to both streams in turn would defeat this, one message a write. So a run of texts has at most
-//! [`RUN_TEXTS_MAX`] pieces; beyond that, text joins the last piece of its own stream. Up to there the order of the two
-//! streams is the order in which they were written; in such a flood it is true to within a moment. Each stream by
-//! itself is always in order.
+//! A cell that alternates between stdout and stderr would defeat this, with one message for each write. So a run of
+//! texts has at most [`RUN_TEXTS_MAX`] pieces; beyond that, text joins the last piece of its own stream. Up to that
+//! limit, the two streams keep the order in which they were written. In such a flood, their order is exact only to
+//! within a moment. Each stream by itself is always in order.
 
 use crate::wire::{Draft, Origin};
 use mobula_session::{Stream, kept_bytes};
@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How old a text may grow. Short enough to look live; 20 messages a second are far below the 1000 at which Jupyter's
-/// server begins to drop them.
+/// The longest time that text is held. Short enough to look live; 20 messages a second are far below the 1000 at which
+/// Jupyter's server begins to drop them.
 pub(super) const TEXT_WAIT: Duration = Duration::from_millis(50);
-/// A text of this size goes at once.
+/// Text of this size is published at once.
 pub(super) const TEXT_BYTES_FULL: usize = 32 << 10;
-/// Pieces of text in a row, not counting full ones.
+/// The most pieces in a run of texts, not counting full ones.
 pub(super) const RUN_TEXTS_MAX: usize = 32;
 
 /// A queue of messages that joins texts.
@@ -33,7 +33,7 @@ pub(super) struct Backlog {
     bytes: usize,
     /// Items that are not text.
     urgent: usize,
-    /// Texts at the end of the queue, after the last item that is not text.
+    /// Consecutive texts at the end of the queue.
     run: usize,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Item {
         origin: Arc<Origin>,
         draft: Draft,
     },
-    /// Everything before this has been taken when this is.
+    /// Taken only after everything that was queued before it.
     Barrier(oneshot::Sender<()>),
 }
 
@@ -58,12 +58,12 @@ pub(super) struct Text {
     since: Instant,
 }
 
-/// What to do next.
+/// The next step of the queue's owner.
 #[derive(Debug)]
 pub(super) enum Pop {
     /// Publish this.
     Item(Item),
-    /// Ask again then, or when something new has come.
+    /// Call [`Backlog::pop`] again at this time, or when something new has come.
     Wait(Instant),
     /// Nothing is queued.
     Empty,
@@ -81,7 +81,7 @@ impl Backlog {
         self.push_urgent(Item::Message { origin, draft });
     }
 
-    /// Adds a barrier: `done` comes out after all that is queued now.
+    /// Adds a barrier: `done` comes out after everything that is queued now.
     pub(super) fn push_barrier(&mut self, done: oneshot::Sender<()>) {
         self.push_urgent(Item::Barrier(done));
     }
@@ -94,7 +94,8 @@ impl Backlog {
         self.check();
     }
 
-    /// Adds text. `true` when there is more to do than before, and not only more text to a piece that waits anyway.
+    /// Adds text. Returns `true` if there is more to do than before: `false` if it only lengthened a piece that waits
+    /// anyway.
     pub(super) fn push_text(&mut self, now: Instant, origin: &Arc<Origin>, stream: Stream, text: String) -> bool {
         self.bytes += text.len();
         let mine = |text: &Text| Arc::ptr_eq(&text.origin, origin) && text.stream == stream;
@@ -114,7 +115,7 @@ impl Backlog {
         true
     }
 
-    /// Panics when the counts do not fit what waits.
+    /// Panics when the counts do not match the queue.
     #[cfg(debug_assertions)]
     fn check(&self) {
         assert!(self.urgent + self.run <= self.items.len(), "what is not text is not in a run of texts");
@@ -134,7 +135,7 @@ impl Backlog {
                     return Pop::Wait(due);
                 }
                 self.bytes -= text.text.len();
-                // The front is part of the run at the end only when everything is.
+                // The front item is part of the run at the end only if every item is.
                 self.run = self.run.min(self.items.len() - 1);
             }
             Some(Item::Message { draft, .. }) => {

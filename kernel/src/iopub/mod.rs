@@ -1,4 +1,4 @@
-//! IOPub: outputs and states, from many threads to all subscribers, in order.
+//! IOPub: outputs and status messages, from many threads to all subscribers, in order.
 //!
 //! ```text
 //! cells' events ─ text, show ─▶ ┌─────────┐            ┌───────────┐ ─▶ outbox of subscriber 1
@@ -8,10 +8,11 @@
 //! ```
 //!
 //! # Invariants
-//! - Messages leave in the order in which they were given, but for the streams of a flood (see [`backlog`]).
-//! - Nothing is lost for a subscriber that reads. What outruns the subscribers waits in the cell that prints it.
-//! - The state that a front end heard last is the true one: an idle that is said while a cell runs is followed by that
-//!   cell's busy.
+//! - Messages leave in the order in which they were queued, except between the two streams in a flood (see
+//!   [`backlog`]).
+//! - A subscriber that reads loses nothing: a cell that prints faster than its subscribers read has to wait.
+//! - The last status that a front end received is the true one: after an idle during a cell, that cell's busy is sent
+//!   again.
 
 mod backlog;
 mod publisher;
@@ -26,12 +27,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
-/// Text and displays wait in their cells while more than this is queued.
+/// While more than this is queued, cells wait before they add text or displays.
 const BACKLOG_BYTES_MAX: usize = 16 << 20;
 /// How long [`IoPub::settle`] waits for slow subscribers.
 const SETTLE_WAIT_MAX: Duration = Duration::from_millis(250);
 
-/// The way to all subscribers. Cheap to clone; all clones are the same socket.
+/// A handle to the IOPub socket. Cheap to clone; all clones share one socket.
 #[derive(Clone)]
 pub(crate) struct IoPub(Arc<Shared>);
 
@@ -43,9 +44,9 @@ struct Shared {
 
 struct State {
     queue: Backlog,
-    /// The request whose turn it is, for which the kernel is busy in the eyes of the person.
+    /// The execute request that is being served, for which front ends show the kernel as busy.
     turn: Option<Arc<Origin>>,
-    /// Its cell has failed.
+    /// The cell of that request has failed.
     #[cfg(debug_assertions)]
     has_failed: bool,
     closed: bool,
@@ -53,7 +54,7 @@ struct State {
 
 #[cfg(debug_assertions)]
 impl State {
-    /// Panics when `draft` is not the one error of the cell whose turn it is.
+    /// Panics when `draft` is an error, but not the first error of the cell that runs.
     fn check(&mut self, origin: &Arc<Origin>, draft: &Draft) {
         if draft.msg_type == "error" {
             assert!(self.turn.as_ref().is_some_and(|turn| Arc::ptr_eq(turn, origin)), "a cell fails while it runs");
@@ -63,7 +64,7 @@ impl State {
 }
 
 impl IoPub {
-    /// The socket, and the connections' side of it for [`serve`](crate::zmtp::serve). Spawns its owner.
+    /// The socket, and its service for [`serve`](crate::zmtp::serve). Spawns the task that empties the backlog.
     pub(crate) fn new(wire: Arc<Wire>) -> (IoPub, Arc<Publisher>) {
         let welcome = {
             let wire = wire.clone();
@@ -91,7 +92,7 @@ impl IoPub {
         self.0.backlog.lock().expect("nobody panics holding the backlog")
     }
 
-    /// A request's state, error or reply. Never waits.
+    /// Queues a request's status, error or reply. Never waits.
     pub(crate) fn post(&self, origin: &Arc<Origin>, draft: Draft) {
         let mut state = self.state();
         #[cfg(debug_assertions)]
@@ -101,13 +102,13 @@ impl IoPub {
         self.0.work.notify_one();
     }
 
-    /// A display or a result. Waits while too much is queued: for plain threads only.
+    /// Queues a display or a result. Blocks while too much is queued, so only plain threads may call it.
     pub(crate) fn show(&self, origin: &Arc<Origin>, draft: Draft) {
         self.wait_for_room().queue.push(origin.clone(), draft);
         self.0.work.notify_one();
     }
 
-    /// Text that a cell wrote. Waits while too much is queued: for plain threads only.
+    /// Queues text that a cell wrote. Blocks while too much is queued, so only plain threads may call it.
     pub(crate) fn text(&self, origin: &Arc<Origin>, stream: Stream, text: String) {
         if text.is_empty() {
             return;
@@ -122,7 +123,7 @@ impl IoPub {
         self.0.room.wait_while(self.state(), full).expect("nobody panics holding the backlog")
     }
 
-    /// A request is being worked on. With `turn`, it is the one that keeps the kernel busy until its [`IoPub::idle`].
+    /// Publishes that a request is being served. With `turn`, it keeps the kernel busy until its [`IoPub::idle`].
     pub(crate) fn busy(&self, origin: &Arc<Origin>, turn: bool) {
         let mut state = self.state();
         if turn {
@@ -138,13 +139,13 @@ impl IoPub {
         self.0.work.notify_one();
     }
 
-    /// A request is done with.
+    /// Publishes that a request is done.
     pub(crate) fn idle(&self, origin: &Arc<Origin>) {
         let mut state = self.state();
         state.queue.push(origin.clone(), status("idle"));
         match state.turn.clone() {
             Some(turn) if Arc::ptr_eq(&turn, origin) => state.turn = None,
-            // Front ends show the state that they heard last, whatever it was about.
+            // Front ends show the last status that they received, whichever request it belongs to.
             Some(turn) => state.queue.push(turn, status("busy")),
             None => {}
         }
@@ -152,8 +153,8 @@ impl IoPub {
         self.0.work.notify_one();
     }
 
-    /// Returns when all that was given before has been written to every subscriber that reads; a slow one is waited for
-    /// only for a moment, and once.
+    /// Resolves when everything queued so far has been written to every subscriber that reads. A slow subscriber is
+    /// waited for only once, and only for a moment.
     pub(crate) fn settle(&self) -> oneshot::Receiver<()> {
         let (done, settled) = oneshot::channel();
         let mut state = self.state();
@@ -165,7 +166,7 @@ impl IoPub {
         settled
     }
 
-    /// Nothing more is published. Whoever waits for room goes on.
+    /// Stops publishing, and releases the threads that wait for room.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.0.room.notify_all();
@@ -177,13 +178,13 @@ fn status(state: &str) -> Draft {
     Draft::new("status", json!({ "execution_state": state }))
 }
 
-/// Takes from the backlog and gives to the publisher until the end.
+/// Moves items from the backlog to the publisher, until the socket is closed.
 async fn own(shared: Arc<Shared>, publisher: Arc<Publisher>, wire: Arc<Wire>) {
     loop {
         let next = {
             let mut state = shared.backlog.lock().expect("nobody panics holding the backlog");
             if state.closed {
-                // Whoever waits for a barrier is released by its end.
+                // This drops the barriers, which releases the threads that wait for them.
                 state.queue = Backlog::default();
                 return;
             }
@@ -203,7 +204,7 @@ async fn own(shared: Arc<Shared>, publisher: Arc<Publisher>, wire: Arc<Wire>) {
                     }
                     Item::Barrier(done) => {
                         publisher.settle(SETTLE_WAIT_MAX).await;
-                        // Whoever asked may have stopped waiting.
+                        // The receiver may have stopped waiting.
                         let _ = done.send(());
                         continue;
                     }

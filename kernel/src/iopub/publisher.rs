@@ -1,12 +1,12 @@
 //! A PUB socket that knows its subscribers.
 //!
-//! Each subscription is answered with an `iopub_welcome` on its own topic, to that subscriber, before anything else:
-//! from then on it misses nothing. A subscriber that is slow makes the publisher wait, and with it whoever prints; one
-//! that has stopped is given up, so that it cannot stop the others.
+//! A subscription is answered with an `iopub_welcome` on its own topic, to that subscriber, before any other message.
+//! From then on the subscriber misses nothing. A slow subscriber makes the publisher wait, and with it the cell that
+//! prints. A subscriber that has stopped reading is disconnected, so that it cannot stop the others.
 //!
-//! When a kernel is restarted, its clients' sockets reconnect one by one, each within a tenth of a second or so. Often a
-//! shell is there before its iopub, and a cell can be over before anybody listens. So what a new kernel says is kept for
-//! a moment and replayed to whoever subscribes then.
+//! When a kernel is restarted, its clients' sockets reconnect one by one, each within about 0.1 s. A client's shell is
+//! often connected before its iopub, and a cell can end before any client has subscribed. So a new kernel's first
+//! messages are kept for a moment, and replayed to clients that subscribe then.
 
 use crate::zmtp::{Peer, Service, encode};
 use bytes::Bytes;
@@ -14,18 +14,18 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What may wait for one subscriber before the publisher does. The bytes are shared by all that wait for the same
-/// message.
+/// The most bytes that wait for one subscriber before the publisher waits. Subscribers that wait for the same message
+/// share its bytes.
 const WAITING_BYTES_MAX: usize = 64 << 20;
-/// A subscriber for whom that much waits, and who has read nothing for so long, has stopped.
+/// A subscriber for which that much waits, and which has read nothing for this long, has stopped.
 const STOPPED_AFTER: Duration = Duration::from_secs(10);
 
-/// Who subscribes this soon after the start is told what has been said before.
+/// A subscriber that comes this soon after the start gets the earlier messages.
 const REPLAY_FOR: Duration = Duration::from_secs(2);
-/// More than this is not replayed.
+/// Beyond this, nothing is replayed.
 const REPLAY_BYTES_MAX: usize = 4 << 20;
 
-/// Makes the frames of a welcome to a topic.
+/// Makes the frames of the welcome message for a topic.
 type Welcome = Box<dyn Fn(&Bytes) -> Vec<Bytes> + Send + Sync>;
 
 /// The socket and its subscribers.
@@ -37,7 +37,7 @@ pub(crate) struct Publisher {
 
 struct State {
     subscribers: Vec<Subscriber>,
-    /// What has been said since the start, while that is replayed; messages as they travel, with their topics.
+    /// The topic and the encoded message of everything published since the start, while that is replayed.
     said: Option<Vec<(Bytes, Bytes)>>,
     said_bytes: usize,
 }
@@ -48,7 +48,7 @@ impl State {
         said.push((topic.clone(), message.clone()));
         self.said_bytes += message.len();
         if self.said_bytes > REPLAY_BYTES_MAX {
-            // All or nothing: a replay with a hole looks as if it had none.
+            // All or nothing: a subscriber cannot tell that a replay has a hole.
             self.said = None;
         }
     }
@@ -56,9 +56,9 @@ impl State {
 
 struct Subscriber {
     peer: Arc<Peer>,
-    /// Prefixes of topics, as often as they were asked for.
+    /// Prefixes of topics, one for each subscription.
     topics: Vec<Bytes>,
-    /// It did not read all when it was last waited for.
+    /// Whether it had not read everything when the last wait for it ended.
     lags: bool,
 }
 
@@ -76,14 +76,15 @@ impl Publisher {
         state
     }
 
-    /// Sends `frames`, of which the first is the topic, to everybody who wants it. Returns when there is room for more.
+    /// Sends `frames`, the first of which is the topic, to all subscribers of that topic. Returns when there is room
+    /// for more.
     pub(super) async fn publish(&self, frames: &[Bytes]) {
         for peer in self.hand_out(frames) {
             wait_for_room(&peer).await;
         }
     }
 
-    /// Puts a message into the outboxes. Gives those that are full now.
+    /// Puts a message into the outboxes. Returns the peers whose outboxes are full now.
     fn hand_out(&self, frames: &[Bytes]) -> Vec<Arc<Peer>> {
         let mut full = Vec::new();
         let Some(topic) = frames.first() else { return full };
@@ -101,8 +102,8 @@ impl Publisher {
         full
     }
 
-    /// Returns when everything has been written, or after `wait_max`. Who did not manage then is not waited for again
-    /// until it has caught up.
+    /// Returns when everything has been written, or after `wait_max`. A subscriber that was too slow is not waited for
+    /// again until it has caught up.
     pub(super) async fn settle(&self, wait_max: Duration) {
         let waiting: Vec<Arc<Peer>> = {
             let mut state = self.state();
@@ -132,7 +133,7 @@ impl Publisher {
 async fn wait_for_room(peer: &Peer) {
     let mut bytes = peer.outbox.watch();
     while *bytes.borrow_and_update() > WAITING_BYTES_MAX {
-        // Nobody else fills this box, so each change is something that was read.
+        // Only this task and the peer's own subscriptions fill the outbox, so any change shows that the peer is alive.
         if tokio::time::timeout(STOPPED_AFTER, bytes.changed()).await.is_err() {
             tracing::warn!("a subscriber has stopped reading and is disconnected");
             peer.outbox.close();
@@ -160,7 +161,7 @@ impl Service for Publisher {
         };
         match kind {
             1 => {
-                // Under the lock, so that nothing is published to this topic between these.
+                // Under the lock, so that no message of this topic is published in between.
                 peer.outbox.push(encode(&(self.welcome)(&topic)));
                 if subscriber.topics.is_empty() {
                     for (_, message) in said.iter().flatten().filter(|(known, _)| known.starts_with(&topic)) {
@@ -202,7 +203,7 @@ mod tests {
         frames.iter().map(|frame| Bytes::from_static(frame.as_bytes())).collect()
     }
 
-    /// What was sent to a peer, and takes it.
+    /// Takes everything that was sent to a peer.
     async fn sent(peer: &Peer) -> Vec<Bytes> {
         let mut out = Vec::new();
         while peer.outbox.bytes() > 0 {

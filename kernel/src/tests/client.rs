@@ -1,4 +1,4 @@
-//! The other end of the wire: a front end for tests, over Unix sockets, written straight to the frames.
+//! A Jupyter client for tests: it reads and writes ZMTP frames over Unix sockets.
 
 use super::script::Script;
 use crate::wire::{Draft, Key, Origin, Request, Wire};
@@ -45,7 +45,7 @@ impl TestKernel {
         TestKernel::start_with(Script::new)
     }
 
-    /// Starts a kernel with an evaluator that is made like this.
+    /// Starts a kernel with the evaluator that `make` returns.
     pub fn start_with(make: impl FnOnce(Sink) -> Script + Send + 'static) -> TestKernel {
         let folder = tempfile::tempdir().unwrap();
         let info = connection(folder.path());
@@ -53,7 +53,7 @@ impl TestKernel {
         TestKernel { folder, thread: Some(thread) }
     }
 
-    /// A socket to one of the kernel's ports, once that is there.
+    /// A connection to one of the kernel's ports, once the kernel listens there.
     pub fn connect(&self, port: u16, socket_type: &str, identity: &str) -> Socket {
         let path = self.folder.path().join(format!("k-{port}"));
         let deadline = Instant::now() + PATIENCE;
@@ -67,7 +67,7 @@ impl TestKernel {
         Socket::shake_hands(stream, socket_type, identity)
     }
 
-    /// A front end of this name, welcomed on iopub.
+    /// A client of this name that has subscribed to iopub.
     pub fn client(&self, name: &str) -> Client {
         let client = self.client_without_iopub(name);
         client.iopub.borrow_mut().send(&[b"\x01"]);
@@ -75,7 +75,7 @@ impl TestKernel {
         client
     }
 
-    /// A front end of this name that has not subscribed.
+    /// A client of this name that has not subscribed.
     pub fn client_without_iopub(&self, name: &str) -> Client {
         let [shell, control, stdin] = [1, 4, 3].map(|port| RefCell::new(self.connect(port, "DEALER", name)));
         let iopub = RefCell::new(self.connect(2, "SUB", ""));
@@ -131,7 +131,7 @@ impl Socket {
         self.stream.write_all(&encode(frames)).unwrap();
     }
 
-    /// Sends bytes that need not be a message.
+    /// Sends bytes that need not form a message.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
@@ -155,7 +155,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sends a request and gives its name.
+    /// Sends a request and returns its `msg_id`.
     pub fn send(&self, socket: &RefCell<Socket>, msg_type: &str, content: Value) -> String {
         let draft = Draft::new(msg_type.to_owned(), content);
         let (msg_id, frames) = self.wire.encode(&[], &Origin::nobody(), &draft);
@@ -163,7 +163,7 @@ impl Client {
         msg_id
     }
 
-    /// Asks for a cell to be run.
+    /// Sends a request to run a cell.
     pub fn execute(&self, code: &str) -> String {
         self.send(&self.shell, "execute_request", json!({ "code": code }))
     }
@@ -183,7 +183,7 @@ impl Client {
         self.receive(&self.shell)
     }
 
-    /// What iopub says of this request up to its idle, as short texts.
+    /// The messages on iopub for this request, up to its idle, as short texts.
     pub fn story(&self, msg_id: &str) -> Vec<String> {
         let mut story = Vec::new();
         loop {
@@ -197,7 +197,7 @@ impl Client {
         }
     }
 
-    /// Runs a cell. Gives the reply's content and the story.
+    /// Runs a cell. Returns the reply's content and the story.
     pub fn run(&self, code: &str) -> (Value, Vec<String>) {
         let msg_id = self.execute(code);
         let reply = self.reply();

@@ -1,4 +1,4 @@
-//! The kernel from outside: a front end on its sockets, and an evaluator that does what the test says.
+//! Tests of the kernel through its sockets, with an evaluator that does what the test says.
 
 mod client;
 mod script;
@@ -50,11 +50,11 @@ fn cells_that_waited_for_a_failed_one_are_aborted_and_later_ones_are_not() {
     let alice = kernel.client("alice");
     let failing = alice.execute("wait");
     let waiting = alice.execute("out never");
-    // An answer to this means that the kernel has the two before.
+    // A reply to this means that the kernel has received the two before.
     alice.send(&alice.shell, "kernel_info_request", json!({}));
     assert_eq!(alice.reply().msg_type, "kernel_info_reply");
     while alice.iopub().parent_id != failing {}
-    // The cell may be about to run; an interrupt before that is nobody's.
+    // The cell may not have started yet; an interrupt before that has no effect.
     loop {
         alice.send(&alice.control, "interrupt_request", json!({}));
         alice.receive(&alice.control);
@@ -273,7 +273,7 @@ fn junk_on_any_socket_is_survived() {
     kernel.connect(1, "DEALER", "mallory").send_raw(&[0xff; 100]);
     kernel.connect(5, "REQ", "").send_raw(b"GET / HTTP/1.1\r\n\r\n");
     assert_eq!(alice.run("value 1").0["status"], "ok");
-    // An answer on each socket comes after its junk.
+    // A reply on each socket comes after its junk has been handled.
     alice.send(&alice.control, "kernel_info_request", json!({}));
     assert_eq!(alice.receive(&alice.control).msg_type, "kernel_info_reply");
     let cell = alice.send(&alice.shell, "execute_request", json!({"code": "ask who", "allow_stdin": true}));

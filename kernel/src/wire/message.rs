@@ -1,4 +1,4 @@
-//! From frames to requests, and from drafts to frames.
+//! Message encoding: frames to requests, and drafts to frames.
 
 use super::signature::Key;
 use super::time::timestamp;
@@ -10,45 +10,44 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 const DELIMITER: &[u8] = b"<IDS|MSG>";
-/// The version of the messaging protocol that this kernel speaks: `supported_features` and `iopub_welcome` came with
-/// it.
+/// The version of Jupyter's messaging protocol that this kernel speaks. It introduced `supported_features` and
+/// `iopub_welcome`.
 pub(crate) const PROTOCOL_VERSION: &str = "5.5";
 
-/// Why frames are no request. The sender is not told: it did not prove that it may talk to us, or we do not know who it
-/// is.
+/// Why frames are not a request. The sender gets no error: it has not proved that it holds the key, or it is unknown.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum WireError {
-    /// No delimiter, so no telling what is what.
+    /// No delimiter, so the parts cannot be told apart.
     #[error("a message without delimiter")]
     NoDelimiter,
-    /// Fewer parts than a message has.
+    /// There are fewer parts than a message has.
     #[error("a message of {parts} parts after the delimiter; there must be at least 5")]
     Short { parts: usize },
-    /// Signed with another key, or not at all.
+    /// The signature is wrong or missing.
     #[error("a message with a wrong signature")]
     Signature,
-    /// Rightly signed nonsense.
-    #[error("a message whose {part} is no JSON object")]
+    /// A correctly signed part is not a JSON object.
+    #[error("a message whose {part} is not a JSON object")]
     Json { part: &'static str },
-    /// Rightly signed, but no `msg_type` or `msg_id`.
+    /// A correctly signed header has no `msg_type` or no `msg_id`.
     #[error("a message whose header lacks `{field}`")]
     Header { field: &'static str },
 }
 
-/// Where a request came from, which is where everything that it causes goes.
+/// The sender and the header of a request, for its replies and outputs.
 #[derive(Debug)]
 pub(crate) struct Origin {
-    /// The router's frames: the way back to the client.
+    /// The router's identity frames: the return address of the client.
     pub(crate) identities: Vec<Bytes>,
-    /// The request's header, byte for byte; the `parent_header` of all that follows.
+    /// The request's header, byte for byte: the `parent_header` of all messages that it causes.
     pub(crate) header: Bytes,
-    /// The request's own name.
+    /// The request's `msg_id`.
     pub(crate) msg_id: String,
 }
 
 impl Origin {
-    /// The origin of what nobody asked for.
+    /// The origin of messages that no request caused.
     pub(crate) fn nobody() -> Arc<Origin> {
         Arc::new(Origin { identities: Vec::new(), header: Bytes::from_static(b"{}"), msg_id: String::new() })
     }
@@ -59,20 +58,20 @@ impl Origin {
 pub(crate) struct Request {
     /// Its sender and its header.
     pub(crate) origin: Arc<Origin>,
-    /// What is asked, such as `execute_request`.
+    /// The message type, such as `execute_request`.
     pub(crate) msg_type: String,
-    /// Whose answer it is, for those that are answers (`input_reply`); may be empty.
+    /// For an answer (`input_reply`), the `msg_id` that it answers; may be empty.
     pub(crate) parent_id: String,
-    /// The question.
+    /// The content.
     pub(crate) content: Map<String, Value>,
-    /// What the front end calls the cell that it is about, if it says so: JupyterLab and VS Code put it into the metadata.
+    /// The front end's id of the cell, if it sends one: JupyterLab and VS Code put it into the metadata.
     pub(crate) cell: Option<String>,
 }
 
-/// A message to be sent: everything but the addresses.
+/// A message to send, without identities and topic.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Draft {
-    /// Such as `execute_reply`.
+    /// The type, such as `execute_reply`.
     pub(crate) msg_type: Cow<'static, str>,
     /// Its content.
     pub(crate) content: Value,
@@ -87,7 +86,7 @@ impl Draft {
     }
 }
 
-/// One end of a connection: its key, and its name in headers.
+/// One end of a connection: its key, and its names in headers.
 pub(crate) struct Wire {
     key: Key,
     session: String,
@@ -96,21 +95,21 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// A fresh session.
+    /// A new session.
     pub(crate) fn new(key: Key) -> Wire {
         let username = std::env::var("USER").unwrap_or_else(|_| "kernel".into());
         Wire { key, session: uuid::Uuid::new_v4().to_string(), username, sent: AtomicU64::new(0) }
     }
 
-    /// The name of this session.
+    /// The name of this session in headers.
     pub(crate) fn session(&self) -> &str {
         &self.session
     }
 
-    /// Understands `frames`.
+    /// Verifies `frames` and decodes them.
     ///
     /// # Errors
-    /// They are no message, or not one that we may believe.
+    /// The frames are not a message, or their signature is wrong.
     pub(crate) fn decode(&self, mut frames: Vec<Bytes>) -> Result<Request, WireError> {
         let delimiter = frames.iter().position(|frame| &frame[..] == DELIMITER).ok_or(WireError::NoDelimiter)?;
         let parts = frames.split_off(delimiter + 1);
@@ -135,8 +134,8 @@ impl Wire {
         })
     }
 
-    /// The frames of `draft`, caused by `origin`; `front` (identities, or a topic) comes before the delimiter. Gives
-    /// the message's name as well.
+    /// Encodes `draft`, caused by `origin`, with `front` (identities, or a topic) before the delimiter. Returns the
+    /// `msg_id` and the frames.
     pub(crate) fn encode(&self, front: &[Bytes], origin: &Origin, draft: &Draft) -> (String, Vec<Bytes>) {
         let msg_id = format!("{}_{}", self.session, self.sent.fetch_add(1, Ordering::Relaxed));
         let header = json!({

@@ -1,13 +1,13 @@
-//! Jupyter messages: frames, signatures, headers, and requests that leave out what they may.
+//! Jupyter messages: frames, signatures, headers, and requests with optional fields left out.
 //!
 //! ```text
 //! identity… | <IDS|MSG> | HMAC | header | parent_header | metadata | content | buffer…
 //!  (router)    delimiter    └──────── over these four, as sent ─────────┘
 //! ```
 //!
-//! Headers stay the bytes they came as: a `parent_header` must hold every field of the request's header, also those
-//! that this kernel has never heard of. A request whose content lacks a field is completed before it is given its type,
-//! and one that still makes no sense gets an error reply; the sender must not wait for ever.
+//! A header is kept as the bytes that came, because a `parent_header` must hold every field of the request's header,
+//! even fields unknown to this kernel. Missing fields of a request's content are filled in before it is deserialised. A
+//! request that still cannot be deserialised gets an error reply, because its sender must not wait for ever.
 
 mod message;
 mod request;

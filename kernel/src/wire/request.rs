@@ -1,25 +1,25 @@
-//! Requests as types, also those that leave out what the protocol lets them leave out.
+//! Typed requests: optional fields are filled in before the content is deserialised.
 //!
-//! `jupyter-protocol` wants every field. Clients leave some out or say `null`: jupyter_kernel_test searches the history
-//! without `n`, evcxr closes comms without `data`. So the missing ones are filled in first.
+//! `jupyter-protocol` requires every field. Clients leave some out or send `null`: jupyter_kernel_test searches the
+//! history without `n`, evcxr closes comms without `data`. So missing fields are filled in first.
 
 use jupyter_protocol::JupyterMessageContent;
 use serde_json::{Map, Value, json};
 
-/// The typed content of a message of this type.
+/// The typed content of a message of type `msg_type`.
 ///
 /// # Errors
-/// A field that cannot be left out is missing, or one has the wrong type.
+/// A required field is missing, or a field has the wrong type.
 pub(crate) fn typed(msg_type: &str, mut content: Map<String, Value>) -> serde_json::Result<JupyterMessageContent> {
     complete(msg_type, &mut content);
     JupyterMessageContent::from_type_and_content(msg_type, Value::Object(content))
 }
 
-/// Fills in what is missing or null.
+/// Fills in fields that are missing or null.
 fn complete(msg_type: &str, content: &mut Map<String, Value>) {
     let defaults = match msg_type {
         "execute_request" => {
-            // A silent request is never stored; one that says nothing of it is stored when it is not silent.
+            // The history stores a cell by default, unless it is silent; a silent cell is never stored.
             let silent = content.get("silent").and_then(Value::as_bool).unwrap_or(false);
             json!({
                 "silent": false, "store_history": !silent, "stop_on_error": true,

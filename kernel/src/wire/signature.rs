@@ -3,11 +3,11 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The key of a connection. An empty key means that nothing is signed and everything is believed, as Jupyter has it.
+/// The signing key of a connection. With an empty key, messages are neither signed nor verified, as Jupyter defines it.
 pub(crate) struct Key(Option<Hmac<Sha256>>);
 
 impl Key {
-    /// The key as the connection file has it.
+    /// The key as it stands in the connection file.
     pub(crate) fn new(key: &str) -> Key {
         // HMAC takes keys of any length.
         Key((!key.is_empty()).then(|| Hmac::new_from_slice(key.as_bytes()).expect("any length will do")))
@@ -19,7 +19,7 @@ impl Key {
         hex::encode(update(mac, parts).finalize().into_bytes())
     }
 
-    /// Whether `signature` is that of these parts. Takes the same time whichever byte is wrong.
+    /// Whether `signature` is right for these parts. Takes the same time whichever byte is wrong.
     pub(crate) fn verify<T: AsRef<[u8]>>(&self, parts: &[T], signature: &[u8]) -> bool {
         let Some(mac) = &self.0 else { return true };
         hex::decode(signature).is_ok_and(|signature| update(mac, parts).verify_slice(&signature).is_ok())

@@ -1,8 +1,8 @@
-//! Points in time as Jupyter writes them: ISO 8601, UTC, with the six digits of a second that its clients expect.
+//! Timestamps in Jupyter's format: ISO 8601, UTC, with the six decimals that its clients expect.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `time` as `2026-11-23T06:59:00.000123Z`.
+/// Formats `time` as `2026-11-23T06:59:00.000123Z`.
 pub(crate) fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -11,7 +11,7 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", since.subsec_micros())
 }
 
-/// The date so many days after 1 January 1970. Years are counted from March, so that the leap day is the last.
+/// The date `days` after 1 January 1970. Years begin in March here, so that the leap day comes last.
 fn date(days: u64) -> (u64, u64, u64) {
     const DAYS_TO_1970: u64 = 719_468; // from 1 March of year 0
     const DAYS_PER_400_YEARS: u64 = 146_097;

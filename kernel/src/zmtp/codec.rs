@@ -1,4 +1,4 @@
-//! ZMTP 3.0 as bytes: greeting, handshake, frames. Pure: no socket, no clock.
+//! ZMTP 3.0 encoding: greeting, handshake, frames. It has no socket and no clock.
 //!
 //! ```text
 //! greeting (64 bytes): FF 00×8 7F | major minor | mechanism, 20 bytes | as-server | 31 zeros
@@ -9,46 +9,46 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// Bytes of a greeting.
+/// The length of a greeting.
 pub(crate) const GREETING_LEN: usize = 64;
 
 const MORE: u8 = 1;
 const LONG: u8 = 2;
 const COMMAND: u8 = 4;
-/// No Jupyter message has anywhere near this many parts.
+/// The most parts of a message. No Jupyter message has anywhere near this many.
 const PARTS_MAX: usize = 4096;
 
-/// Why a connection cannot go on. None of these concerns another connection.
+/// Why a connection ends. None of these affects another connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ZmtpError {
-    /// The other side speaks something else, such as HTTP.
+    /// The peer speaks another protocol, such as HTTP.
     #[error("the peer does not speak ZMTP")]
     NotZmtp,
-    /// Older than 3.0.
+    /// A peer older than 3.0.
     #[error("the peer speaks ZMTP {major}, which is too old")]
     Version { major: u8 },
     /// CURVE, PLAIN, …
     #[error("the peer wants the security mechanism `{mechanism}`; only NULL is offered")]
     Mechanism { mechanism: String },
-    /// A SUB socket at our shell, say.
+    /// Socket types that do not fit, such as a SUB at our shell.
     #[error("a {theirs} socket cannot talk to our {ours}")]
     SocketType { theirs: String, ours: &'static str },
-    /// The bytes make no frame.
+    /// The bytes are not a valid frame.
     #[error("malformed {what}")]
     Malformed { what: &'static str },
-    /// Larger than anything we accept.
+    /// More than the socket accepts.
     #[error("a message of {bytes} bytes or more; the limit is {bytes_max}")]
     TooLong { bytes: u64, bytes_max: usize },
-    /// The connection itself.
+    /// The connection failed.
     #[error("connection lost")]
     Io(#[from] std::io::Error),
-    /// The other side was silent.
+    /// The handshake took too long.
     #[error("no handshake in time")]
     Silent,
 }
 
-/// What a server says first.
+/// The greeting of a server.
 pub(crate) fn greeting() -> [u8; GREETING_LEN] {
     let mut bytes = [0; GREETING_LEN];
     bytes[0] = 0xff;
@@ -58,7 +58,7 @@ pub(crate) fn greeting() -> [u8; GREETING_LEN] {
     bytes
 }
 
-/// Whether we can talk to whoever sent this greeting.
+/// Checks that we can talk to a peer with this greeting.
 pub(crate) fn check_greeting(bytes: &[u8; GREETING_LEN]) -> Result<(), ZmtpError> {
     if bytes[0] != 0xff || bytes[9] & 1 == 0 {
         return Err(ZmtpError::NotZmtp);
@@ -85,10 +85,11 @@ pub(crate) fn ready(socket_type: &str, identity: &[u8]) -> Bytes {
     command(b"READY", &data)
 }
 
-/// The answer to a PING: its data is a time to live (2 bytes) and a context, at most 16 bytes of it (RFC 37/ZMTP 3.1), which goes back.
+/// The answer to a PING. A PING's data is a time to live (2 bytes) and a context of at most 16 bytes, which the PONG
+/// returns (RFC 37/ZMTP 3.1).
 ///
 /// # Errors
-/// The context is longer.
+/// The context is too long.
 pub(crate) fn pong(ping: &[u8]) -> Result<Bytes, ZmtpError> {
     match ping.get(2..).unwrap_or_default() {
         context if context.len() <= 16 => Ok(command(b"PONG", context)),
@@ -115,7 +116,7 @@ fn put_head(out: &mut BytesMut, flags: u8, len: usize) {
     }
 }
 
-/// One message as it travels.
+/// Encodes one message.
 pub(crate) fn encode<T: AsRef<[u8]>>(frames: &[T]) -> Bytes {
     let bytes: usize = frames.iter().map(|frame| frame.as_ref().len() + 9).sum();
     let mut out = BytesMut::with_capacity(bytes);
@@ -127,7 +128,7 @@ pub(crate) fn encode<T: AsRef<[u8]>>(frames: &[T]) -> Bytes {
     out.freeze()
 }
 
-/// Socket type and identity from the data of a READY command.
+/// Reads socket type and identity from the data of a READY command.
 pub(crate) fn parse_ready(mut data: &[u8]) -> Result<(Vec<u8>, Bytes), ZmtpError> {
     let malformed = || ZmtpError::Malformed { what: "READY command" };
     let (mut socket_type, mut identity) = (Vec::new(), Bytes::new());
@@ -142,14 +143,14 @@ pub(crate) fn parse_ready(mut data: &[u8]) -> Result<(Vec<u8>, Bytes), ZmtpError
         }
         data = rest;
     }
-    // A zero begins the names that are given here to peers without one.
+    // A leading zero marks the identities that the kernel gives to peers without one.
     if identity.len() > 255 || identity.first() == Some(&0) {
         return Err(malformed());
     }
     Ok((socket_type, identity))
 }
 
-/// What comes out of a stream of frames.
+/// A unit decoded from a stream of frames.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unit {
     /// All parts of one message.
@@ -158,7 +159,7 @@ pub(crate) enum Unit {
     Command { name: Bytes, data: Bytes },
 }
 
-/// Gathers frames to messages.
+/// Joins frames into messages.
 pub(crate) struct Decoder {
     bytes_max: usize,
     bytes: usize,
@@ -171,7 +172,7 @@ impl Decoder {
         Decoder { bytes_max, bytes: 0, parts: Vec::new() }
     }
 
-    /// Takes the next message or command out of `buffer`, or `None` when more bytes are needed.
+    /// Takes the next message or command out of `buffer`. Returns `None` when more bytes are needed.
     pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Unit>, ZmtpError> {
         while let Some((flags, head_len, body_len)) = head(buffer)? {
             if body_len > (self.bytes_max - self.bytes) as u64 {
@@ -207,7 +208,7 @@ impl Decoder {
     }
 }
 
-/// Flags, length of the head and length of the body of the next frame, when its head is there.
+/// Flags, head length and body length of the next frame, once its head is complete.
 fn head(buffer: &BytesMut) -> Result<Option<(u8, usize, u64)>, ZmtpError> {
     let Some(flags) = buffer.first().copied() else { return Ok(None) };
     if flags & !(MORE | LONG | COMMAND) != 0 {

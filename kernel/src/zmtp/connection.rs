@@ -1,4 +1,4 @@
-//! One connection from greeting to end, as one task that reads and writes at the same time.
+//! One connection from greeting to end: a task that reads and writes at the same time.
 
 use super::codec::{Decoder, GREETING_LEN, Unit, ZmtpError, check_greeting, greeting, parse_ready, pong, ready};
 use super::outbox::Outbox;
@@ -9,37 +9,37 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// A peer has this long for its greeting and its READY.
+/// A peer has this long to send its greeting and its READY.
 const HANDSHAKE_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// A handshake is shorter than this many bytes: who has not finished his makes nobody keep more.
+/// The most bytes that a peer can make us keep before its handshake is done.
 const HANDSHAKE_BYTES_MAX: usize = 4 << 10;
 
-/// While so many bytes wait for a peer, its pings are not answered: it does not read.
+/// While more than this waits for a peer, its pings are not answered, because it does not read.
 const UNREAD_BYTES_MAX: usize = 64 << 10;
 
-/// What a kind of socket does with its peers.
+/// The behaviour of one kind of socket towards its peers.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// Our socket's type, as said in the handshake.
+    /// Our socket's type, for the handshake.
     const TYPE: &'static str;
-    /// The types of socket that may connect.
+    /// The socket types that may connect.
     const PEERS: &'static [&'static str];
-    /// The largest message that is taken.
+    /// The largest message that is accepted.
     const BYTES_MAX: usize;
 
-    /// A peer has connected. Nothing has been received from it yet.
+    /// Called when a peer has connected. Nothing has been received from it yet.
     fn joined(&self, peer: &Arc<Peer>);
-    /// A message came. The next one of this peer is not read before this returns.
+    /// Called for each message. The peer's next message is not read before this returns.
     fn received(&self, peer: &Arc<Peer>, frames: Vec<Bytes>) -> impl Future<Output = ()> + Send;
-    /// The peer has gone. Comes once for each `joined`.
+    /// Called once for each `joined`, when the peer has gone.
     fn left(&self, peer: &Arc<Peer>);
 }
 
 /// The other end of a connection.
 pub(crate) struct Peer {
-    /// The name it gave itself, or else one that no peer can give itself: it begins with zero.
+    /// The identity that the peer sent, or one of ours, which begin with a zero byte that no peer may send.
     pub(crate) identity: Bytes,
-    /// What is to be sent to it.
+    /// Messages to be written to it.
     pub(crate) outbox: Outbox,
 }
 
@@ -72,7 +72,7 @@ where
     service.left(&peer);
 }
 
-/// A name for a peer that gave itself none.
+/// An identity for a peer that sent none.
 fn new_name() -> Bytes {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut name = vec![0];
@@ -80,7 +80,7 @@ fn new_name() -> Bytes {
     name.into()
 }
 
-/// Bytes that came, and the frames begun in them.
+/// Bytes received, and the frames begun in them.
 struct Incoming {
     buffer: BytesMut,
     decoder: Decoder,
@@ -164,7 +164,7 @@ mod tests {
     use tokio::io::{DuplexStream, duplex};
     use tokio::sync::mpsc;
 
-    /// Tells who joins, and what it says.
+    /// Reports each peer that joins, and each message.
     struct Told(mpsc::UnboundedSender<(Arc<Peer>, Vec<Bytes>)>);
 
     impl Service for Told {
@@ -185,7 +185,7 @@ mod tests {
 
     type Said = mpsc::UnboundedReceiver<(Arc<Peer>, Vec<Bytes>)>;
 
-    /// A connection to which these bytes were sent behind the greeting, and what the service is told.
+    /// A connection on which these bytes follow the greeting, and what its service reports.
     async fn connect(bytes: &[u8]) -> (DuplexStream, Said) {
         let (mut ours, theirs) = duplex(64 << 10);
         let (tell, told) = mpsc::unbounded_channel();

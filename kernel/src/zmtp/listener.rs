@@ -10,17 +10,17 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
-/// Out of file descriptors, most likely: time for others to close some.
+/// The pause after a failed accept, most likely for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound socket. A file is removed when this is dropped.
+/// A bound socket. Dropping an IPC socket removes its file.
 pub(crate) enum Listener {
     Tcp(TcpListener),
     Ipc { listener: UnixListener, path: PathBuf },
 }
 
 impl Listener {
-    /// Binds `port` at `ip`; for `ipc`, the file `{ip}-{port}`, which only its owner can open.
+    /// Binds `port` at `ip`. For `ipc`, binds the file `{ip}-{port}`, which only its owner can open.
     pub(crate) async fn bind(transport: &Transport, ip: &str, port: u16) -> io::Result<Listener> {
         match transport {
             Transport::TCP => {
@@ -32,7 +32,8 @@ impl Listener {
             }
             Transport::IPC => {
                 let path = PathBuf::from(format!("{ip}-{port}"));
-                // What a kernel that was killed left behind. A live one cannot have it: the name is this kernel's own.
+                // A killed kernel may have left this file behind. A live one cannot have it: the name is this kernel's
+                // own.
                 if std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_socket()) {
                     std::fs::remove_file(&path)?;
                 }
@@ -52,13 +53,13 @@ impl Drop for Listener {
     }
 }
 
-/// Accepts connections until the task is aborted, each served by a task of its own.
+/// Accepts connections until the task is aborted. A task of its own serves each connection.
 pub(crate) fn serve<S: Service>(listener: Listener, service: Arc<S>) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             let accepted = match &listener {
                 Listener::Tcp(tcp) => tcp.accept().await.map(|(stream, _)| {
-                    // Replies are small and waited for. A socket that refuses the option still works.
+                    // Nagle's algorithm would delay small replies. A socket that refuses the option still works.
                     let _ = stream.set_nodelay(true);
                     tokio::spawn(run(stream, service.clone()));
                 }),

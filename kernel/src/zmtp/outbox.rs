@@ -1,7 +1,7 @@
-//! Bytes that wait to be written to one peer.
+//! The outbox of one peer: messages that wait to be written.
 //!
-//! Putting something in never waits. Whoever fills the box decides what too much is, by looking at [`Outbox::bytes`]:
-//! a router gives the peer up, the publisher waits for it.
+//! [`Outbox::push`] never waits. Its caller decides how much is too much, by looking at [`Outbox::bytes`]: a router
+//! disconnects the peer, the publisher waits for it.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 /// A queue of encoded messages for one peer.
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// Bytes put in and not yet written. Watched by those who wait for room or for the end.
+    /// Bytes pushed and not yet written. Watched by tasks that wait for room or for the end.
     bytes: watch::Sender<usize>,
     work: Notify,
 }
@@ -22,13 +22,13 @@ struct Queue {
 }
 
 impl Outbox {
-    /// An empty box.
+    /// An empty outbox.
     pub(crate) fn new() -> Outbox {
         let queue = Queue { messages: VecDeque::new(), closed: false };
         Outbox { queue: Mutex::new(queue), bytes: watch::Sender::new(0), work: Notify::new() }
     }
 
-    /// Puts a message in. `false` when the peer is gone, and the message with it.
+    /// Queues a message. Returns `false`, and drops the message, if the peer is gone.
     pub(crate) fn push(&self, message: Bytes) -> bool {
         let mut queue = self.queue.lock().expect("nobody panics holding an outbox");
         if queue.closed {
@@ -41,23 +41,23 @@ impl Outbox {
         true
     }
 
-    /// Bytes that are still to be written.
+    /// Bytes not yet written.
     pub(crate) fn bytes(&self) -> usize {
         *self.bytes.borrow()
     }
 
-    /// Follows [`Outbox::bytes`]; each change is progress.
+    /// Watches [`Outbox::bytes`].
     pub(crate) fn watch(&self) -> watch::Receiver<usize> {
         self.bytes.subscribe()
     }
 
-    /// Returns when everything is written or the peer is gone.
+    /// Returns when everything is written, or the peer is gone.
     pub(crate) async fn drained(&self) {
-        // The sender lives in `self`, so the only way out is the condition.
+        // The sender lives in `self`, so this returns only when the condition holds.
         let _ = self.watch().wait_for(|bytes| *bytes == 0).await;
     }
 
-    /// The next message to write; `None` when the box is closed.
+    /// The next message to write; `None` when the outbox is closed.
     pub(crate) async fn next(&self) -> Option<Bytes> {
         loop {
             {
@@ -73,7 +73,7 @@ impl Outbox {
         }
     }
 
-    /// So many bytes have left.
+    /// Records that `count` bytes have been written.
     pub(crate) fn wrote(&self, count: usize) {
         self.bytes.send_modify(|bytes| {
             debug_assert!(*bytes >= count || self.is_closed(), "no more leaves a box than was put in");
@@ -81,7 +81,7 @@ impl Outbox {
         });
     }
 
-    /// The peer is gone or given up: forgets what is queued and releases everybody who waits.
+    /// Closes the outbox of a peer that is gone or disconnected: drops the queue and wakes all waiting tasks.
     pub(crate) fn close(&self) {
         let mut queue = self.queue.lock().expect("nobody panics holding an outbox");
         queue.closed = true;
@@ -95,11 +95,11 @@ impl Outbox {
         self.queue.lock().expect("nobody panics holding an outbox").closed
     }
 
-    /// Returns once the box is closed.
+    /// Returns once the outbox is closed.
     pub(crate) async fn closed(&self) {
         let mut bytes = self.watch();
         while !self.is_closed() {
-            // Closing changes the count, if only from zero to zero, after it sets the flag.
+            // [`Outbox::close`] changes the count after it sets the flag, if only from zero to zero.
             let _ = bytes.changed().await;
         }
     }

@@ -1,4 +1,4 @@
-//! Tab: what the evaluator knows, the terminal's own commands, and a limit on how long a person waits for it.
+//! Completion with Tab: the evaluator's candidates, the terminal's own commands, and a limit on the wait.
 
 use crate::commands;
 use crossbeam::channel::bounded;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long Tab may take. The evaluator answers late while it gets ready.
+/// The longest wait for candidates. The evaluator answers late while it gets ready.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// The most candidates that are offered: more than a person reads, and far fewer than the list's counter can hold.
 const CANDIDATES_MAX: usize = 1_000;
-/// What stands between a candidate and its kind in the list.
+/// The separator between a candidate and its kind in the list.
 pub(crate) const BEFORE_KIND: &str = "  ";
 
-/// One candidate: what is put in, and what the list shows.
+/// One candidate: the text to insert, and the text in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub code: String,
@@ -32,7 +32,7 @@ impl<E: Evaluator + Clone> Completer<E> {
         Completer { evaluator, asking: Arc::new(AtomicBool::new(false)) }
     }
 
-    /// The first byte of what a candidate replaces, and the candidates, best first.
+    /// Returns the first byte that a candidate replaces, and the candidates, best first.
     pub fn complete(&self, text: &str, cursor: usize) -> (usize, Vec<Candidate>) {
         let theirs = self.ask(text, cursor).unwrap_or(Completions { start: cursor, end: cursor, items: Vec::new() });
         let (start, mut items) = match our_commands(text, cursor) {
@@ -45,9 +45,9 @@ impl<E: Evaluator + Clone> Completer<E> {
         (start, offer(items))
     }
 
-    /// `None` when there was no answer in time, or when the last question has not been answered yet.
+    /// Asks the evaluator. Returns `None` if it does not answer in time, or has not answered the last question yet.
     fn ask(&self, text: &str, cursor: usize) -> Option<Completions> {
-        // Relaxed: the flag guards nothing but the number of questions.
+        // Relaxed: the flag guards no data, only the number of questions.
         if self.asking.swap(true, Ordering::Relaxed) {
             return None;
         }
@@ -56,7 +56,7 @@ impl<E: Evaluator + Clone> Completer<E> {
         let question = move || {
             let found = evaluator.complete(&code, cursor);
             asking.store(false, Ordering::Relaxed);
-            // Nobody listens when it took too long.
+            // The receiver is gone if this took too long.
             let _ = tell.send(found);
         };
         if std::thread::Builder::new().name("completion".into()).spawn(question).is_err() {
@@ -67,7 +67,7 @@ impl<E: Evaluator + Clone> Completer<E> {
     }
 }
 
-/// The terminal's commands that begin with what is typed, when the cursor is in the first word of a command.
+/// The terminal's commands that begin with the typed text, if the cursor is in the first word of a command.
 fn our_commands(text: &str, cursor: usize) -> Option<(usize, Vec<Completion>)> {
     let typed = text[..cursor].trim_start();
     if !typed.starts_with(':') || typed.contains(char::is_whitespace) {

@@ -1,8 +1,8 @@
-//! The line editor: rustyline, and what it is taught about Rust.
+//! The line editor: rustyline, with keys, completion and colours for Rust.
 //!
-//! Enter runs a cell when nothing is missing from it and otherwise begins the next line, indented; `}` takes an indent
-//! back. Pasted text comes in as it is (bracketed paste). The history is written after every entry, so that a session that
-//! is killed loses nothing.
+//! Enter runs a complete cell, and otherwise begins the next line, indented; `}` removes one indent. Pasted text is
+//! inserted as it is (bracketed paste). The history is written after every entry, so that a killed session loses
+//! nothing.
 
 use crate::prompt::complete::{BEFORE_KIND, Candidate, Completer};
 use crate::prompt::highlight;
@@ -31,12 +31,12 @@ const INDENT: &str = "    ";
 /// The editor at a terminal.
 pub(crate) struct Editor<E: Evaluator + Clone> {
     inner: rustyline::Editor<Assistant<E>, FileHistory>,
-    /// `None` when nothing is kept, or nothing can be.
+    /// `None` when no history is kept, or none can be kept.
     history: Option<PathBuf>,
 }
 
 impl<E: Evaluator + Clone> Editor<E> {
-    /// An editor on standard input and output. The second value says why there is no history, when there should be one.
+    /// An editor on standard input and output. The second value says why a history that was asked for is not kept.
     pub fn new(
         evaluator: E,
         colours: bool,
@@ -66,7 +66,7 @@ impl<E: Evaluator + Clone> Editor<E> {
         Ok((Editor { inner, history }, trouble))
     }
 
-    /// What shows text above the line, or `None` on a terminal that cannot.
+    /// A printer that shows text above the line, or `None` on a terminal that cannot.
     pub fn printer(&mut self) -> Option<crate::show::render::Above> {
         let mut printer = self.inner.create_external_printer().ok()?;
         Some(Box::new(move |text| {
@@ -77,9 +77,9 @@ impl<E: Evaluator + Clone> Editor<E> {
     }
 }
 
-/// Reads the history in; the file is made with the first entry.
+/// Loads the history. Its file is made with the first entry.
 fn load<H: Helper>(inner: &mut rustyline::Editor<H, FileHistory>, path: &Path) -> Result<(), String> {
-    let reason = |error: String| format!("what you type will not be kept: `{}`: {error}", path.display());
+    let reason = |error: String| format!("the history will not be saved: `{}`: {error}", path.display());
     history::make_folder(path).map_err(|error| reason(error.to_string()))?;
     match inner.load_history(path) {
         Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -103,7 +103,7 @@ impl<E: Evaluator + Clone> Lines for Editor<E> {
         let Some(path) = self.history.take_if(|_| added) else { return Ok(()) };
         match self.inner.append_history(&path) {
             Ok(()) => self.history = Some(path),
-            Err(error) => return Err(format!("what you type is no longer kept: `{}`: {error}", path.display())),
+            Err(error) => return Err(format!("the history is no longer saved: `{}`: {error}", path.display())),
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl<E: Evaluator + Clone> Lines for Editor<E> {
     }
 }
 
-/// Enter: an input that wants more gets a line, wherever the cursor is.
+/// Enter: an incomplete input gets another line, wherever the cursor is.
 struct Enter;
 
 impl ConditionalEventHandler for Enter {
@@ -130,7 +130,7 @@ impl ConditionalEventHandler for Enter {
     }
 }
 
-/// Tab: an indent where a line begins, else completion.
+/// Tab: an indent at the beginning of a line, else completion.
 struct Tab;
 
 impl ConditionalEventHandler for Tab {
@@ -139,10 +139,10 @@ impl ConditionalEventHandler for Tab {
     }
 }
 
-/// A closing bracket at the beginning of an indented line: one step back.
+/// A closing bracket at the beginning of an indented line: removes one indent.
 ///
-/// A key can stand for one command, and rustyline has none that both takes away and puts in (`Replace` leaves the cursor
-/// before the new text). Completion does: it replaces what stands before the cursor. So the bracket is left here for
+/// A key runs one command, and no command of rustyline both deletes and inserts (`Replace` leaves the cursor before the
+/// new text). Completion does both: it replaces the text before the cursor. So the bracket is left in `typed` for
 /// [`Assistant::complete`], which offers it as the only candidate.
 struct Outdent {
     bracket: char,
@@ -159,19 +159,19 @@ impl ConditionalEventHandler for Outdent {
     }
 }
 
-/// The spaces before the cursor, if nothing else stands before it on its line.
+/// The number of spaces before the cursor, if only spaces stand before it on its line.
 fn blank_before(text: &str, cursor: usize) -> Option<usize> {
     let line = &text[text[..cursor].rfind('\n').map_or(0, |at| at + 1)..cursor];
     line.bytes().all(|b| b == b' ').then_some(line.len())
 }
 
-/// What rustyline asks while a person types.
+/// Rustyline's helper: completion, hints, colours and validation.
 struct Assistant<E> {
     completer: Completer<E>,
     hints: HistoryHinter,
-    /// A closing bracket that takes an indent back, from [`Outdent`].
+    /// A closing bracket that removes an indent, from [`Outdent`].
     typed: Arc<Mutex<Option<char>>>,
-    /// The line is drawn for the last time: nothing is to stand out for the cursor's sake.
+    /// Whether the line is drawn for the last time: then the cursor marks no bracket.
     finished: Cell<bool>,
 }
 
@@ -244,7 +244,7 @@ impl<E> Validator for Assistant<E> {
     fn validate(&self, ctx: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
         Ok(match completeness(ctx.input()) {
             Completeness::Incomplete { .. } => ValidationResult::Incomplete,
-            // What no line can mend, the compiler explains best.
+            // No further line mends invalid code; the compiler explains it best.
             Completeness::Complete | Completeness::Invalid => ValidationResult::Valid(None),
         })
     }

@@ -1,10 +1,10 @@
-//! Colours for what is being typed, and the bracket that belongs to the one at the cursor.
+//! Colours for typed text, and a mark for the bracket that matches the one at the cursor.
 
 use crate::input;
 use crate::lex::{Kind, Token, tokens};
 use crate::show::colour::{BLUE, CYAN, DIM, GREEN, MAGENTA, MATCHED, RED, RESET, YELLOW};
 
-/// `text` with colours. `cursor` is the byte at which it stands, or `None` when the line is finished.
+/// Colours `text`. `cursor` is the cursor's byte offset, or `None` when the line is finished.
 ///
 /// Only ANSI codes are added: the text takes as many columns as before.
 pub(crate) fn highlight(text: &str, cursor: Option<usize>) -> String {
@@ -54,8 +54,8 @@ fn command(text: &str) -> String {
     painted
 }
 
-/// The bracket under the cursor, or just before it, and its partner. A bracket that is still open at the end of the text
-/// is no mistake while typing, so it is not reported; one that closes nothing, or the wrong thing, is.
+/// The bracket under the cursor, or just before it, and its partner. `None` for a bracket that is still open at the end
+/// of the text, which is no mistake while typing. A bracket that closes nothing, or the wrong one, has no partner.
 fn pair(text: &str, tokens: &[Token], cursor: usize) -> Option<(usize, Option<usize>)> {
     let is_bracket = |token: &Token| matches!(token.kind, Kind::Open | Kind::Close);
     let under = tokens.iter().position(|t| is_bracket(t) && t.start == cursor);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The most entries that are kept.
 pub(crate) const ENTRIES_MAX: usize = 10_000;
 
-/// Where what is typed is kept.
+/// Where the history is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HistoryChoice {
     /// `$XDG_STATE_HOME/mobula/history`, or `~/.local/state/mobula/history`.
@@ -18,12 +18,12 @@ pub enum HistoryChoice {
     Default,
     /// In this file.
     File(PathBuf),
-    /// Nowhere: it is forgotten when the session ends.
+    /// Nowhere: the history is forgotten when the session ends.
     Off,
 }
 
 impl HistoryChoice {
-    /// The file, if there is to be one. A history in the default place needs a home or `XDG_STATE_HOME`.
+    /// The history file, if there is to be one. The default place needs `HOME` or `XDG_STATE_HOME`.
     ///
     /// ```
     /// use mobula_repl::HistoryChoice;
@@ -38,14 +38,14 @@ impl HistoryChoice {
     }
 }
 
-/// The XDG specification says to ignore a path that is not absolute.
+/// The default file. The XDG specification says to ignore a path that is not absolute.
 fn default_path(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder = |name| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("mobula/history"))
 }
 
-/// Makes the folder of the history file, for its owner alone. The file itself is made with mode 0600 by the line editor.
+/// Makes the folder of the history file, for its owner alone. The line editor makes the file itself, with mode 0600.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| DirBuilder::new().recursive(true).mode(0o700).create(folder))
 }

@@ -5,23 +5,23 @@ use crate::script::pipe::PipeError;
 use rustyline::error::ReadlineError;
 use std::io;
 
-/// Why a REPL ended before the person, or the input, did.
+/// Why a REPL ended with an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplError {
-    /// Ctrl-C could not be taken over.
-    #[error("the interrupt signal could not be handled")]
+    /// The handler of Ctrl-C could not be installed.
+    #[error("cannot install the Ctrl-C handler")]
     Signal(#[source] io::Error),
-    /// The terminal failed.
+    /// The terminal could not be used.
     #[error("the terminal could not be used")]
     Terminal(#[from] ReadlineError),
-    /// Cells were read from something that is no terminal, and that failed.
+    /// Reading cells from an input other than a terminal failed.
     #[error(transparent)]
     Input(#[from] PipeError),
 }
 
 impl ReplError {
-    /// The exit code for it: 1 for an input that cannot be run, 3 for an environment that is broken.
+    /// The exit code of this error: 1 for an input that cannot be run, 3 for a broken environment.
     pub fn exit_code(&self) -> u8 {
         match self {
             ReplError::Input(error) => error.exit_code(),
@@ -30,7 +30,7 @@ impl ReplError {
     }
 }
 
-/// One answer of the line editor.
+/// The result of reading at the prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Read {
     /// A cell or a command.
@@ -41,13 +41,13 @@ pub(crate) enum Read {
     End,
 }
 
-/// Where cells come from while a person is there.
+/// A source of cells at the prompt.
 pub(crate) trait Lines {
     fn read(&mut self, prompt: &str) -> Result<Read, ReplError>;
-    /// Keeps an entry.
+    /// Keeps an entry in the history.
     ///
     /// # Errors
-    /// A sentence, once, when entries can no longer be written down.
+    /// A sentence, once, when entries can no longer be saved.
     fn remember(&mut self, text: &str) -> Result<(), String>;
     fn history(&self) -> Vec<String>;
     fn clear_screen(&mut self);

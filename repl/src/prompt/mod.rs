@@ -1,4 +1,4 @@
-//! The prompt: what a person types at a terminal, before it is a cell.
+//! The prompt: reading cells and commands at a terminal.
 
 pub(crate) mod complete;
 pub(crate) mod editor;

@@ -15,27 +15,28 @@ use crate::show::render::Screen;
 use mobula_session::{Evaluator, Sink};
 use std::io::{self, IsTerminal};
 
-/// How a REPL is started.
+/// Options of [`run`].
 #[derive(Clone, Debug, Default)]
 pub struct ReplOptions {
     /// Whether to use colours.
     pub color: ColorChoice,
-    /// Where what is typed is kept. Of no use when standard input is not a terminal.
+    /// Where the history is kept. Has no effect when standard input is not a terminal.
     pub history: HistoryChoice,
-    /// Whether cells that do not come from a terminal go on after one that fails.
+    /// Whether to go on after a cell that fails, when the cells do not come from a terminal.
     pub keep_going: bool,
 }
 
-/// Runs a REPL until the person leaves, or cells from standard input when that is not a terminal.
+/// Runs a REPL until the person leaves, or runs the cells of standard input when that is not a terminal.
 ///
-/// `start` makes the evaluator and says where its events go. It should return at once: the prompt is shown after it, and the
-/// first cell waits until the evaluator is ready. It is shut down before this returns.
+/// `start` makes the evaluator, which sends its events to the given sink. `start` should return at once: the prompt is
+/// shown after it, and the first cell waits until the evaluator is ready. The evaluator is shut down before this
+/// returns.
 ///
-/// Without a terminal, the input is taken line by line as it would be at the prompt, without one. The first cell that fails
-/// ends it.
+/// Without a terminal, the input is split into cells as at the prompt, but no prompt is shown. The first cell that
+/// fails ends the run, unless [`ReplOptions::keep_going`] is set.
 ///
 /// # Errors
-/// [`ReplError`]. A cell that fails is none: see [`Ending`].
+/// [`ReplError`]. A failed cell is not an error: see [`Ending`].
 ///
 /// ```no_run
 /// # fn session(_: mobula_session::Sink) -> mobula_session::Session { unimplemented!() }
@@ -75,7 +76,7 @@ fn at_prompt<E: Evaluator + Clone>(runner: &Runner<E>, options: &ReplOptions) ->
     read_and_run(runner, &mut editor)
 }
 
-/// The loop itself, whoever types.
+/// The loop, for any source of lines.
 fn read_and_run<E: Evaluator + Clone>(runner: &Runner<E>, lines: &mut impl Lines) -> Result<Ending, ReplError> {
     loop {
         runner.screen.prompt_begins();
@@ -106,12 +107,12 @@ fn read_and_run<E: Evaluator + Clone>(runner: &Runner<E>, lines: &mut impl Lines
     }
 }
 
-/// Errors are shown, and the prompt comes back.
+/// Runs a cell once the evaluator is ready. Errors are shown, and the prompt comes back.
 fn run_when_ready<E: Evaluator + Clone>(runner: &Runner<E>, code: &str) {
     match runner.ready() {
         Readiness::Ready => drop(runner.run(code)),
         Readiness::Failed(sentence) => runner.screen.notice(&sentence),
-        Readiness::Interrupted => runner.screen.notice("not run: the evaluator is still getting ready"),
+        Readiness::Interrupted => runner.screen.notice("not run: the session is still starting"),
     }
 }
 

@@ -1,11 +1,10 @@
 //! Byte ranges of the values of a JSON text.
 //!
-//! A notebook is written back by putting new text in the place of old text, so that all else stays as it was, to the byte:
-//! order, indentation, the spelling of numbers, fields nobody here has heard of. That needs places, which a parsed value
-//! no longer has.
+//! A notebook is written back by replacing pieces of its text, so that the rest stays as it was, to the byte: order,
+//! indentation, the spelling of numbers, unknown fields. That needs byte ranges, which a parsed value no longer has.
 //!
 //! # Invariants
-//! - The text has been accepted by serde_json before, so nothing here reports an error. A text that has not been may give
+//! - The text has already been accepted by serde_json, so no function here reports an error. Any other text may give
 //!   nonsense, but neither a panic nor an endless loop.
 
 use std::ops::Range;
@@ -14,13 +13,13 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub name: String,
-    /// Where its name begins, with the quote.
+    /// The start of its name, at the quote.
     pub start: usize,
-    /// Its value.
+    /// The range of its value.
     pub value: Range<usize>,
 }
 
-/// The members of the object that stands at `value`, in order; none when it is no object.
+/// The members of the object at `value`, in order; none if it is no object.
 pub(crate) fn members(text: &str, value: &Range<usize>) -> Vec<Member> {
     let mut members = Vec::new();
     items(text, value, b'{', |start| {
@@ -28,7 +27,7 @@ pub(crate) fn members(text: &str, value: &Range<usize>) -> Vec<Member> {
         let colon = skip_space(text, name.end);
         let begin = skip_space(text, colon + 1);
         let end = skip_value(text, begin);
-        // A name is a JSON string, and serde_json knows its escapes.
+        // A name is a JSON string, so serde_json decodes its escapes.
         let name = serde_json::from_str(text.get(name).unwrap_or_default()).unwrap_or_default();
         members.push(Member { name, start, value: begin..end });
         end
@@ -36,12 +35,12 @@ pub(crate) fn members(text: &str, value: &Range<usize>) -> Vec<Member> {
     members
 }
 
-/// The member called `name`. Of two with the same name the last counts, as it does for serde_json.
+/// The member called `name`. If two have the same name, the last one counts, as in serde_json.
 pub(crate) fn member(text: &str, value: &Range<usize>, name: &str) -> Option<Member> {
     members(text, value).into_iter().rfind(|member| member.name == name)
 }
 
-/// The elements of the array that stands at `value`; none when it is no array.
+/// The elements of the array at `value`; none if it is no array.
 pub(crate) fn elements(text: &str, value: &Range<usize>) -> Vec<Range<usize>> {
     let mut elements = Vec::new();
     items(text, value, b'[', |start| {
@@ -52,7 +51,7 @@ pub(crate) fn elements(text: &str, value: &Range<usize>) -> Vec<Range<usize>> {
     elements
 }
 
-/// The value that the whole text is.
+/// The value that the whole text holds.
 pub(crate) fn root(text: &str) -> Range<usize> {
     let start = skip_space(text, 0);
     start..skip_value(text, start)
@@ -65,7 +64,7 @@ pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line..].chars().count() + 1)
 }
 
-/// Calls `item` with the start of each item of an array or an object; it returns the item's end.
+/// Calls `item` with the start of each item of an array or an object; `item` returns the item's end.
 fn items(text: &str, value: &Range<usize>, open: u8, mut item: impl FnMut(usize) -> usize) {
     let bytes = text.as_bytes();
     if bytes.get(value.start) != Some(&open) {
@@ -99,7 +98,7 @@ fn skip_string(text: &str, start: usize) -> usize {
     bytes.len()
 }
 
-/// One past the value that begins at `start`. Brackets are counted, not matched: the text is known to be valid.
+/// The end of the value at `start`. Brackets are counted, not matched: the text is known to be valid.
 fn skip_value(text: &str, start: usize) -> usize {
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (start, 0usize);

@@ -1,10 +1,11 @@
-//! `mobula run FILE`: a Rust file, as one cell or parted by `// %%`, or the code cells of a notebook in order.
+//! `mobula run FILE`: runs a Rust file, as one cell or parted by `// %%`, or the code cells of a notebook in order.
 //!
-//! A Rust file with a `main` is a program: its items are one cell, and the call of `main` is another, whose exit code is that of `mobula`.
+//! A Rust file with a `main` is a program: its items are one cell, and the call of `main` is another, whose exit code
+//! is that of `mobula`.
 //!
-//! The rules for notebooks are nbclient's. The first cell that fails ends the run, unless it is tagged `raises-error` (or `raises-exception`, nbclient's word for it); a cell with that
-//! tag that does not fail is a failure itself. Cells tagged `skip-execution` and empty ones are left out. Cells that did not run
-//! keep the outputs they had.
+//! The rules for notebooks are nbclient's. The first cell that fails ends the run, unless it is tagged `raises-error`
+//! (or `raises-exception`, nbclient's word for it). A cell with that tag must fail; if it does not, that is a failure.
+//! Cells tagged `skip-execution` and empty cells are left out. Cells that did not run keep their outputs.
 
 pub(crate) mod json_span;
 pub(crate) mod notebook;
@@ -26,16 +27,16 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The tags of a cell that has to fail: ours, and the one that Jupyter's own tools go by.
+/// The tags of a cell that has to fail: ours, and the one that Jupyter's own tools use.
 const MUST_FAIL_TAGS: [&str; 2] = ["raises-error", "raises-exception"];
 
 /// The exit code of a program whose `main` panics.
 const PANICKED: u8 = 101;
 
-/// What to run, and how.
+/// Options of [`run`].
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// A `.rs` file or an `.ipynb`; `-` for what is read from standard input.
+    /// A `.rs` or an `.ipynb` file, or `-` for standard input.
     pub file: PathBuf,
     /// Code to run instead of a file.
     pub code: Option<String>,
@@ -47,7 +48,7 @@ pub struct RunOptions {
     pub color: ColorChoice,
 }
 
-/// Why a file was not run, or not written back. A cell that fails is none: see [`Ending`].
+/// Why a file was not run, or not written back. A failed cell is not an error: see [`Ending`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptError {
@@ -57,8 +58,8 @@ pub enum ScriptError {
         /// The file.
         file: PathBuf,
     },
-    /// Only notebooks have a place for outputs.
-    #[error("`{}` is no notebook, so outputs cannot be saved in it", file.display())]
+    /// The file is not a notebook, so it has no place for outputs.
+    #[error("`{}` is not a notebook, so outputs cannot be saved in it", file.display())]
     NothingToSaveIn {
         /// The file.
         file: PathBuf,
@@ -68,7 +69,7 @@ pub enum ScriptError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -77,45 +78,45 @@ pub enum ScriptError {
     Notebook {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         source: NotebookError,
     },
-    /// The notebook could not be written back, which was found out before anything ran.
+    /// The notebook cannot be written back. This is checked before anything runs.
     #[error("`{}` cannot be written", file.display())]
     NotWritable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The cells ran, and the notebook could not be written back. It is as it was.
+    /// The cells ran, but the notebook could not be written back. The file is unchanged.
     #[error("the outputs could not be saved in `{}`", file.display())]
     NotSaved {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The notebook is not the one that was run any more, so it was left alone.
-    #[error("`{}` was changed by somebody else while it ran, so the outputs were not saved in it", file.display())]
+    /// The notebook's file changed while its cells ran, so it was left alone.
+    #[error("`{}` was changed by another program while it ran, so the outputs were not saved in it", file.display())]
     Changed {
         /// The file.
         file: PathBuf,
     },
-    /// Ctrl-C could not be taken over.
-    #[error("the interrupt signal could not be handled")]
+    /// The handler of Ctrl-C could not be installed.
+    #[error("cannot install the Ctrl-C handler")]
     Signal(#[source] io::Error),
-    /// Cells cannot be run here.
+    /// The evaluator cannot run cells here.
     #[error("{0}")]
     NotReady(String),
 }
 
 impl ScriptError {
-    /// The exit code for it: 1 when the cells ran and only saving failed, 2 for a file that cannot be run, 3 for an
-    /// environment that is broken.
+    /// The exit code of this error: 1 when the cells ran and only saving failed, 2 for a file that cannot be run, 3 for
+    /// a broken environment.
     pub fn exit_code(&self) -> u8 {
         match self {
             ScriptError::Changed { .. } | ScriptError::NotSaved { .. } => Ending::CellFailed.exit_code(),
@@ -125,7 +126,7 @@ impl ScriptError {
     }
 }
 
-/// What a file holds.
+/// The content of a file.
 enum Program {
     Script(Script),
     Notebook(Notebook),
@@ -133,10 +134,10 @@ enum Program {
 
 /// Runs a file and shows its outputs as they come.
 ///
-/// The file is read and checked before `start` makes the evaluator, which is shut down before this returns.
+/// The file is read and checked before `start` makes the evaluator. The evaluator is shut down before this returns.
 ///
 /// # Errors
-/// [`ScriptError`]. A cell that fails is none: see [`Ending`].
+/// [`ScriptError`]. A failed cell is not an error: see [`Ending`].
 ///
 /// ```no_run
 /// # fn session(_: mobula_session::Sink) -> mobula_session::Session { unimplemented!() }
@@ -149,7 +150,7 @@ pub fn run<E: Evaluator + Clone>(options: RunOptions, start: impl FnOnce(Sink) -
     run_on(&Screen::standard(options.color), &options, Some(Idle::Die), start)
 }
 
-/// `when_idle` says what Ctrl-C does between cells; without it, signals are left alone.
+/// As [`run`]. `when_idle` is the effect of Ctrl-C between cells; with `None`, signals are left alone.
 fn run_on<E: Evaluator + Clone>(
     screen: &Screen,
     options: &RunOptions,
@@ -172,7 +173,7 @@ fn run_on<E: Evaluator + Clone>(
     ending
 }
 
-/// Reads the file, and finds out now whether it could be written back.
+/// Reads the file, and checks that it can be written back if that is wanted.
 fn load(options: &RunOptions) -> Result<Program, ScriptError> {
     let file = || options.file.clone();
     if let Some(code) = &options.code {
@@ -210,7 +211,7 @@ fn read_stdin() -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Events are shown and taken down.
+/// A sink that records and shows each event.
 fn tee(screen: &Screen, recorder: &Arc<Mutex<Recorder>>) -> Sink {
     let (show, recorder) = (screen.sink(), Arc::clone(recorder));
     Arc::new(move |event: Event| {
@@ -257,14 +258,14 @@ fn run_script<E: Evaluator + Clone>(runner: &Runner<E>, script: &Script, keep_go
     let Some(program) = script.program else { return ending };
     let outcome = runner.run_program(program);
     match outcome.exit {
-        // As a shell sees it.
+        // The low byte, as a shell sees it.
         Some(code) => Ending::Exited(code as u8),
         None if outcome.result.is_err() => Ending::Exited(PANICKED),
         None => ending,
     }
 }
 
-/// Runs the cells; those that ran are returned, without their outputs: some may still come.
+/// Runs the cells. Returns those that ran, without their outputs, because some may still come.
 fn run_notebook<E: Evaluator + Clone>(
     runner: &Runner<E>,
     notebook: &Notebook,
@@ -309,7 +310,7 @@ fn is_to_run(cell: &CodeCell) -> bool {
     !cell.has_tag("skip-execution") && !cell.source.trim().is_empty()
 }
 
-/// Whether a file can be put in the place of `file`.
+/// Checks that a file can be put in the place of `file`.
 fn can_be_replaced(file: &Path) -> io::Result<()> {
     let file = fs::canonicalize(file)?;
     access(&file, Access::WRITE_OK)?;
@@ -320,7 +321,8 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new("/"))
 }
 
-/// Puts `new` in the place of the file, whole or not at all, unless it is no longer `old`. A symbolic link stays one.
+/// Replaces the file's text with `new`, whole or not at all, unless the text is no longer `old`. A symbolic link stays
+/// one.
 fn save(file: &Path, old: &str, new: &str) -> Result<(), ScriptError> {
     let not_saved = |source| ScriptError::NotSaved { file: file.to_owned(), source };
     let target = fs::canonicalize(file).map_err(not_saved)?;

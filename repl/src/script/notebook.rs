@@ -1,11 +1,11 @@
 //! Notebook files: reading the code cells, and writing the file back with new outputs.
 //!
-//! Nothing is written that did not change. The file's text is kept, and only the values of `outputs` and
-//! `execution_count` of the cells that ran are replaced in it ([`crate::script::json_span`]), indented as the file is. So metadata,
-//! cell ids, key order, and whatever a later version of the format brings, survive to the byte. Parsing into the types of the
-//! nbformat crate and serialising them again was tried: it drops fields it has no name for.
+//! Only what changed is written. The file's text is kept, and only the values of `outputs` and `execution_count` of the
+//! cells that ran are replaced in it ([`crate::script::json_span`]), with the file's own indentation. So metadata, cell
+//! ids, key order and the fields of later format versions survive to the byte. Parsing into the types of the nbformat
+//! crate and serialising them again was tried: it drops unknown fields.
 //!
-//! Old outputs are never looked at: a notebook is not refused for what it is about to lose.
+//! Old outputs are never parsed, so a notebook is not refused for outputs that it is about to lose.
 
 use crate::script::json_span::{Member, elements, member, members, position, root};
 use nbformat::v4;
@@ -19,57 +19,57 @@ use std::ops::Range;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotebookError {
-    /// It is no text.
+    /// The file is not UTF-8 text.
     #[error("line {line} is not valid UTF-8")]
     NotText {
         /// The line, from 1.
         line: usize,
     },
-    /// It is no JSON.
+    /// The file is not JSON.
     #[error("line {line}, column {column}: {message}")]
     Syntax {
         /// The line, from 1.
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// What is wrong there.
+        /// The error of the JSON parser.
         message: String,
     },
-    /// It is JSON and no notebook.
+    /// The file is JSON, but not a notebook.
     #[error("it is not a notebook: {what}")]
     NotANotebook {
-        /// What is missing.
+        /// What is missing or wrong.
         what: String,
     },
-    /// Its format is not version 4.
+    /// The version of its format is not 4.
     #[error("its format is version {version}, and only version 4 can be run{}", if *.version < 4 {
         "; `jupyter nbconvert --to notebook --inplace FILE` upgrades it"
     } else {
         ""
     })]
     Version {
-        /// The version it says.
+        /// The version that the file states.
         version: i64,
     },
-    /// A part of it is not as the format wants it.
+    /// A part of the notebook breaks the format's rules.
     #[error("line {line}: {part}: {message}")]
     Malformed {
         /// The line on which the part begins, from 1.
         line: usize,
-        /// Which part: `metadata`, or `cell 3`.
+        /// The part: `metadata`, or `cell 3`.
         part: String,
         /// What is wrong with it.
         message: String,
     },
-    /// It is for another language.
+    /// The notebook is for another language.
     #[error("it is written in {language}, and only Rust can be run")]
     Language {
-        /// The language it says.
+        /// The language that the file states.
         language: String,
     },
 }
 
-/// A notebook, as far as it can be run.
+/// A notebook: its text, and its code cells.
 #[derive(Debug)]
 pub(crate) struct Notebook {
     text: String,
@@ -83,11 +83,11 @@ pub(crate) struct Notebook {
 pub(crate) struct CodeCell {
     pub source: String,
     tags: Vec<String>,
-    /// Where the cell stands in the file.
+    /// The cell's byte range in the file.
     span: Range<usize>,
 }
 
-/// What running a cell came to, in the words of the file.
+/// The result of running a cell, as the notebook stores it.
 #[derive(Debug)]
 pub(crate) struct CellRun {
     /// Its index among the code cells.
@@ -160,7 +160,7 @@ impl Notebook {
         written + &self.text[at..]
     }
 
-    /// `value` as it is written in the place of `member`.
+    /// The JSON text of `value`, indented for the place of `member`.
     fn render(&self, member: &Member, value: &Value) -> String {
         let Some(indent) = &self.indent else { return value.to_string() };
         let mut bytes = Vec::new();
@@ -169,11 +169,11 @@ impl Notebook {
         if value.serialize(&mut serializer).is_err() {
             return value.to_string();
         }
-        // A JSON text has line breaks only between its parts, never in a string.
+        // A JSON text has line breaks only between its tokens, never in a string.
         String::from_utf8_lossy(&bytes).replace('\n', &self.line_break(member))
     }
 
-    /// What stands between the members of the object that `member` belongs to.
+    /// The line break between the members of the object that holds `member`.
     fn line_break(&self, member: &Member) -> String {
         let before = &self.text[..member.start];
         let space = &before[before.trim_end_matches([' ', '\t']).len()..];
@@ -181,7 +181,7 @@ impl Notebook {
     }
 }
 
-/// serde_json puts the position behind its message; here it goes before.
+/// serde_json puts the position behind its message; our message puts it first.
 fn syntax(error: &serde_json::Error) -> NotebookError {
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
@@ -191,11 +191,12 @@ fn syntax(error: &serde_json::Error) -> NotebookError {
 fn check_version(text: &str, whole: &Range<usize>) -> Result<(), NotebookError> {
     let not = |what: &str| NotebookError::NotANotebook { what: what.to_owned() };
     let version = member(text, whole, "nbformat").ok_or_else(|| not("it has no number `nbformat`"))?;
-    let version: i64 = text[version.value].parse().map_err(|_| not("its `nbformat` is no number"))?;
+    let version: i64 = text[version.value].parse().map_err(|_| not("its `nbformat` is not a number"))?;
     if version == 4 { Ok(()) } else { Err(NotebookError::Version { version }) }
 }
 
-/// The kernel's name says nothing here: `mobula` is the kernel. A notebook that names no language is taken for Rust.
+/// Checks the language. The kernel's name does not matter: `mobula` is the kernel. A notebook without a language counts
+/// as Rust.
 fn check_language(text: &str, whole: &Range<usize>) -> Result<(), NotebookError> {
     let Some(metadata) = member(text, whole, "metadata") else { return Ok(()) };
     let read: v4::Metadata = serde_json::from_str(&text[metadata.value.clone()]).map_err(|error| {
@@ -209,7 +210,7 @@ fn check_language(text: &str, whole: &Range<usize>) -> Result<(), NotebookError>
     }
 }
 
-/// The cell at `span` if it is one of code. `index` is its place among all cells.
+/// The cell at `span`, if it is a code cell. `index` is its place among all cells.
 fn code_cell(text: &str, index: usize, span: Range<usize>) -> Result<Option<CodeCell>, NotebookError> {
     let cell: v4::Cell = serde_json::from_str(&without_outputs(text, &span)).map_err(|error| {
         let (line, _) = position(text, span.start);
@@ -223,7 +224,7 @@ fn code_cell(text: &str, index: usize, span: Range<usize>) -> Result<Option<Code
     })
 }
 
-/// The text of a cell with an empty list of outputs, and without an id: the ids of others are their business.
+/// The text of a cell with an empty list of outputs, and without its id, which is not checked here.
 fn without_outputs(text: &str, span: &Range<usize>) -> String {
     let kept: Vec<String> = members(text, span)
         .into_iter()
@@ -233,18 +234,18 @@ fn without_outputs(text: &str, span: &Range<usize>) -> String {
             _ => text[start..value.end].to_owned(),
         })
         .collect();
-    // What is no object stays what it is, for the error to name it.
+    // A cell that is no object is returned unchanged, so that the error names it.
     if text[span.clone()].starts_with('{') { format!("{{{}}}", kept.join(",")) } else { text[span.clone()].to_owned() }
 }
 
-/// serde_json's message without a position: that of a part means nothing in the whole.
+/// serde_json's message without its position, which counts from the part and not from the file.
 fn reason(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let end = message.rfind(" at line ").unwrap_or(message.len());
     message[..end].to_owned()
 }
 
-/// The indentation of the first member.
+/// The indentation of the file's first member.
 fn indent_of(text: &str, whole: &Range<usize>) -> Option<String> {
     let first = members(text, whole).first()?.start;
     let space = text[whole.start + 1..first].rsplit_once('\n')?.1;
@@ -256,7 +257,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Written by Python's nbformat 5.10: with old outputs, and with those that [`runs`] has.
+    /// Written by Python's nbformat 5.10: with old outputs, and with the outputs of [`runs`].
     const BEFORE: &str = include_str!("../../fixtures/before.ipynb");
     const AFTER: &str = include_str!("../../fixtures/after.ipynb");
 

@@ -1,7 +1,7 @@
 //! A cell's outputs in the notebook format.
 //!
-//! The rules are those of nbclient: text of the same stream in a row is one output; a display that changes changes wherever it
-//! was shown; a cleared cell begins anew. Output that comes after its cell has ended still goes to that cell.
+//! The rules are those of nbclient. Consecutive text of one stream is one output. An update changes a display wherever
+//! it was shown. A cleared cell begins anew. Output that comes after its cell has ended still goes to that cell.
 
 use mobula_session::{Bundle, CellError, CellId, Event, Stream};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     cells: BTreeMap<CellId, Vec<Output>>,
-    /// Cells whose outputs go when the next one comes.
+    /// Cells whose outputs are cleared when their next output comes.
     clear_waits: BTreeSet<CellId>,
 }
 
@@ -24,7 +24,7 @@ enum Output {
 }
 
 impl Recorder {
-    /// Takes an event down.
+    /// Records an event.
     pub fn event(&mut self, event: &Event) {
         match event {
             Event::Text { cell, stream, text } => self.text(*cell, *stream, text),
@@ -43,13 +43,13 @@ impl Recorder {
         }
     }
 
-    /// Takes down why a cell failed.
+    /// Records why a cell failed.
     pub fn error(&mut self, cell: CellId, error: &CellError) {
         let traceback = error.ansi.lines().map(str::to_owned).collect();
         self.push(cell, Output::Error { name: error.name.clone(), value: error.value.clone(), traceback });
     }
 
-    /// The cell's outputs as they stand in a notebook file.
+    /// The cell's outputs in the notebook format.
     pub fn outputs(&self, cell: CellId) -> Value {
         self.cells.get(&cell).into_iter().flatten().map(|output| output.json(cell)).collect()
     }
@@ -112,7 +112,7 @@ impl Output {
     }
 }
 
-/// Texts are kept as lists of lines, for the sake of diffs; images and JSON are not.
+/// Text is stored as a list of lines, for the sake of diffs; JSON and images other than SVG are not.
 fn data(bundle: &Bundle) -> Map<String, Value> {
     let split = |mime: &str| mime.starts_with("text/") || matches!(mime, "application/javascript" | "image/svg+xml");
     let content = |(mime, value): (&String, &Value)| match value {
@@ -122,8 +122,8 @@ fn data(bundle: &Bundle) -> Map<String, Value> {
     bundle.data.iter().map(content).collect()
 }
 
-/// The lines of `text`, each with its end. What ends a line is what Python thinks does, because Jupyter splits with Python and
-/// a file that two programs write should not change with each.
+/// The lines of `text`, each with its end. The ends of lines are Python's, because Jupyter splits with Python, and a
+/// file that two programs write should not change with each.
 fn lines(text: &str) -> Value {
     let mut lines: Vec<&str> = Vec::new();
     let (mut begin, mut chars) = (0, text.char_indices().peekable());

@@ -1,4 +1,4 @@
-//! Cells from a pipe or a file on standard input, as a person would type them.
+//! Cells from a pipe or a file on standard input, split as at the prompt.
 //!
 //! ```text
 //! line ──▶ Splitter ──▶ More:  something is missing
@@ -6,8 +6,8 @@
 //!                   └─▶ Run
 //! ```
 //!
-//! Where a cell ends is decided by the text alone, and never by how fast it comes: a `Maybe` waits for the next line, or the end. So a program that
-//! waits for an answer before it writes on ends an expression with an empty line.
+//! The text alone decides where a cell ends, never its timing: a `Maybe` waits for the next line, or the end of the
+//! input. So a program that waits for an answer before it writes on must end an expression with an empty line.
 
 use crate::Ending;
 use crate::commands::{self, Command};
@@ -19,7 +19,7 @@ use mobula_session::script::is_shebang;
 use mobula_session::{Completeness, Evaluator, Gathered, Gathering, completeness, could_go_on};
 use std::io::{self, BufRead};
 
-/// Lines that are read ahead.
+/// The most lines that are read ahead.
 const LINES_MAX: usize = 1024;
 
 /// Why cells could not be read to the end.
@@ -32,7 +32,7 @@ pub enum PipeError {
         /// Its first line, from 1.
         line: usize,
     },
-    /// The input is no text.
+    /// The input is not UTF-8 text.
     #[error("line {line} of the input is not valid UTF-8")]
     NotText {
         /// The line, from 1.
@@ -43,17 +43,17 @@ pub enum PipeError {
     Unreadable {
         /// The line, from 1.
         line: usize,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Cells cannot be run here.
+    /// The evaluator cannot run cells here.
     #[error("{0}")]
     NotReady(String),
 }
 
 impl PipeError {
-    /// The exit code for it: 1 for an input that cannot be run, 3 for an environment that is broken.
+    /// The exit code of this error: 1 for an input that cannot be run, 3 for a broken environment.
     pub fn exit_code(&self) -> u8 {
         match self {
             PipeError::NotReady(_) => env_broken(),
@@ -62,7 +62,7 @@ impl PipeError {
     }
 }
 
-/// A line of the input without its end, or why there are no more.
+/// A line of the input without its end, or the error that ends the input.
 type Line = Result<String, PipeError>;
 
 /// Reads standard input on a thread of its own, line by line.
@@ -73,7 +73,7 @@ pub(crate) fn lines_of_stdin() -> Receiver<Line> {
         move || read_lines(io::stdin().lock(), &send)
     });
     if let Err(source) = spawned {
-        // There is room: nothing has been sent.
+        // The channel has room: nothing has been sent.
         let _ = send.send(Err(PipeError::Unreadable { line: 1, source }));
     }
     lines
@@ -132,11 +132,11 @@ pub(crate) fn run<E: Evaluator + Clone>(
     splitter.end().map(|()| ending)
 }
 
-/// Runs one cell; the ending, when nothing is to follow.
+/// Runs one cell. Returns an ending if the cell failed or was `:quit`.
 fn run_cell<E: Evaluator + Clone>(runner: &Runner<E>, cell: &Cell) -> Option<Ending> {
     match commands::parse(&cell.code) {
         Some(Command::Quit) => return Some(Ending::Done),
-        // They are about a screen and a person.
+        // These commands need a screen and a person.
         Some(Command::History(_) | Command::Clear) => return None,
         Some(Command::Help) => runner.screen.answer(&commands::help()),
         None => {}
@@ -157,7 +157,7 @@ struct Cell {
     line: usize,
 }
 
-/// What to do after a line.
+/// The next step after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fed {
     More,
@@ -165,7 +165,7 @@ enum Fed {
     Run,
 }
 
-/// Gathers lines until they are a cell.
+/// Gathers lines into a cell.
 #[derive(Debug, Default)]
 struct Splitter {
     cell: Gathered,
@@ -196,7 +196,7 @@ impl Splitter {
         }
     }
 
-    /// Whether it is to be run as it stands; what is not Rust is, too, so that the compiler says so.
+    /// Whether the cell is to be run as it stands. Invalid code is, so that the compiler reports it.
     fn is_whole(&self) -> bool {
         !matches!(completeness(self.cell.code()), Completeness::Incomplete { .. })
     }
@@ -205,7 +205,7 @@ impl Splitter {
         Cell { code: self.cell.take(), line: self.begin }
     }
 
-    /// The input has ended; comments may be left over, and nothing else.
+    /// Ends the input. Comments may be left over, but no code.
     fn end(self) -> Result<(), PipeError> {
         if self.cell.is_blank() { Ok(()) } else { Err(PipeError::Unfinished { line: self.begin }) }
     }
@@ -218,7 +218,7 @@ mod tests {
     use crate::show::render::tests::{Paper, on_paper};
     use std::time::Duration;
 
-    /// The cells of a text that is all there from the beginning.
+    /// The cells of a text that is complete from the beginning.
     fn cells(text: &str) -> Vec<String> {
         piped(Fake::new(), text).fake.cells()
     }
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(piped.fake.cells(), [""; 0]);
     }
 
-    /// Writes one text, and another one when a cell has run; nobody writes on before that.
+    /// Writes `first`, and writes `then` only once a cell has run.
     fn conversation(first: &[&str], then: &str) -> Vec<String> {
         let (screen, ..) = on_paper();
         let fake = Fake::new();
@@ -375,7 +375,7 @@ mod tests {
         let (send, lines) = bounded(0);
         let writer = std::thread::spawn(move || {
             for line in ["v.iter()", "    .map(f)", "    .sum()", "if a {", "}", "else {", "}"] {
-                // Taken only when whoever reads waits for it; then that one waits longer than any timer of old.
+                // The channel takes a line only when its reader waits. The pause is then longer than any former timer.
                 send.send(Ok(line.to_owned())).unwrap();
                 std::thread::park_timeout(Duration::from_millis(60));
             }

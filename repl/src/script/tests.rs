@@ -30,7 +30,7 @@ fn ran(name: &str, text: &str, save: bool) -> Ran {
     ran_with(Fake::new(), name, text, save, |_| {})
 }
 
-/// `meanwhile` happens when the evaluator starts.
+/// `meanwhile` runs when the evaluator starts.
 fn ran_with(fake: Fake, name: &str, text: &str, save: bool, meanwhile: impl FnOnce(&Path)) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(name);
@@ -169,7 +169,7 @@ fn a_wrong_file_is_refused_before_anything_starts() {
     for (name, text, save, sentence) in [
         ("a.txt", "", false, "is neither a `.rs` nor an `.ipynb` file"),
         ("a", "", false, "is neither a `.rs` nor an `.ipynb` file"),
-        ("a.rs", "", true, "is no notebook, so outputs cannot be saved in it"),
+        ("a.rs", "", true, "is not a notebook, so outputs cannot be saved in it"),
         ("a.ipynb", "{", false, "cannot be run"),
     ] {
         let ran = ran_with(Fake::new(), name, text, save, |_| panic!("started"));

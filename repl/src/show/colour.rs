@@ -1,14 +1,14 @@
-//! The choice of colours.
+//! The choice of colours, and their codes.
 
 use std::ffi::OsStr;
 
-/// Whether to colour what is shown.
+/// Whether output is coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ColorChoice {
-    /// On a terminal that can, unless `NO_COLOR` is set.
+    /// On a terminal that shows colours, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Everywhere, also in a file.
+    /// Everywhere, even in a file.
     Always,
     /// Nowhere.
     Never,
@@ -27,7 +27,7 @@ impl ColorChoice {
         self.decide(terminal, std::env::var_os("NO_COLOR").as_deref(), std::env::var_os("TERM").as_deref())
     }
 
-    /// An empty `NO_COLOR` counts as none, as <https://no-color.org> says.
+    /// An empty `NO_COLOR` counts as unset, as <https://no-color.org> says.
     fn decide(self, terminal: bool, no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
         match self {
             ColorChoice::Always => true,
@@ -50,7 +50,7 @@ pub(crate) const MAGENTA: &str = "\x1b[35m";
 pub(crate) const CYAN: &str = "\x1b[36m";
 pub(crate) const MATCHED: &str = "\x1b[1;4m";
 
-/// `text` in `style`, or as it is.
+/// `text` in `style` when `on`, or unchanged.
 pub(crate) fn paint(on: bool, style: &str, text: &str) -> String {
     if on { format!("{style}{text}{RESET}") } else { text.to_owned() }
 }

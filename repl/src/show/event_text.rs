@@ -1,10 +1,11 @@
 //! A session's events as text, each for standard output or standard error. Nothing here prints: [`crate::show::render`] does.
 //!
 //! # Invariants
-//! - A result, a display, a notice and an error begin on a line of their own; what a cell prints is passed on byte for byte.
+//! - A result, a display, a notice and an error begin on a line of their own. A cell's printed text is passed on byte
+//!   for byte.
 //! - Results and displays are standard output; errors and notices are standard error.
-//! - A display that changes is drawn over only while it is the last thing on a terminal and fits on it. Otherwise its newest
-//!   content waits for [`Page::settle`], so that a file or a pipe gets the last one and not each of them.
+//! - A changed display is drawn over only while it is the last thing on a terminal and fits on it. Otherwise its newest
+//!   content waits for [`Page::settle`], so that a file or a pipe gets only the last content.
 
 use crate::show::colour::{DIM, paint};
 use mobula_session::{Bundle, CellError, Event, Stream};
@@ -14,7 +15,7 @@ use unicode_width::UnicodeWidthStr;
 /// The longest unfinished line that is kept, in bytes.
 const LINE_MAX: usize = 200;
 
-/// Where output goes and what can be done there.
+/// The properties of the two output streams.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Look {
     pub stdout_is_terminal: bool,
@@ -24,27 +25,27 @@ pub(crate) struct Look {
     pub size: Option<(usize, usize)>,
 }
 
-/// A text and the stream it goes to.
+/// A text and its stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ink {
     pub stream: Stream,
     pub text: String,
 }
 
-/// What has been shown so far, as far as it matters for what comes next.
+/// The state of the output, as far as the next text depends on it.
 pub(crate) struct Page {
     look: Look,
-    /// Whether the last line of (stdout, stderr) has not ended. One screen has one last line.
+    /// Whether the last line of (stdout, stderr) is unfinished. On one screen, both streams share one last line.
     open: (bool, bool),
-    /// The last line of standard output, while it has not ended.
+    /// The unfinished last line of standard output.
     line: String,
-    /// A cell asked to forget its output as soon as there is a new one.
+    /// Whether a cell asked to clear its output as soon as new output comes.
     clear_waits: bool,
-    /// The display that is the last thing on the screen: its name and the rows it takes.
+    /// The display at the end of the screen: its id and its rows.
     drawn: Option<(String, usize)>,
-    /// Changed displays that have not been shown.
+    /// Changed displays that have not been shown, by id.
     changed: BTreeMap<String, String>,
-    /// What is to be read when the cell has ended.
+    /// Pages to show when the cell has ended.
     texts: Vec<String>,
 }
 
@@ -65,8 +66,8 @@ impl Page {
         self.look.size = size;
     }
 
-    /// The text for `event`. `in_place` says whether the cursor stands where the last text ended, so that it may be moved:
-    /// not while a person is typing below.
+    /// The text for `event`. `in_place` says whether the cursor is where the last text ended, so that it may be moved.
+    /// It is false while a person types below.
     pub fn event(&mut self, event: Event, in_place: bool) -> Vec<Ink> {
         let in_place = in_place && self.look.stdout_is_terminal;
         let mut inks = Vec::new();
@@ -108,7 +109,7 @@ impl Page {
         inks
     }
 
-    /// A line from us.
+    /// A notice, on standard error.
     pub fn notice(&mut self, text: &str) -> Vec<Ink> {
         let mut inks = Vec::new();
         let text = paint(self.look.stderr_colours, DIM, text.trim_end());
@@ -116,14 +117,14 @@ impl Page {
         inks
     }
 
-    /// An answer of ours: text on standard output.
+    /// An answer to a command, on standard output.
     pub fn answer(&mut self, text: &str) -> Vec<Ink> {
         let mut inks = Vec::new();
         self.lines(Stream::Stdout, text, &mut inks);
         inks
     }
 
-    /// What is left to show when a cell has ended: the last content of displays that changed.
+    /// The output that was kept for the end of a cell: the last content of displays that changed.
     pub fn settle(&mut self) -> Vec<Ink> {
         let mut inks = Vec::new();
         for text in std::mem::take(&mut self.changed).into_values() {
@@ -132,7 +133,7 @@ impl Page {
         inks
     }
 
-    /// What is to be read now that the cell has ended: what fits on the screen as text, the rest for a pager.
+    /// The pages of a cell that has ended: as text if they fit on the screen, the others for a pager.
     pub fn texts(&mut self) -> (Vec<Ink>, Vec<String>) {
         let mut inks = Vec::new();
         let mut long = Vec::new();
@@ -144,7 +145,7 @@ impl Page {
         (inks, long)
     }
 
-    /// Ends the line that standard output stands in, so that a prompt can follow.
+    /// Ends the unfinished line of standard output, so that a prompt can follow.
     pub fn fresh_line(&mut self) -> Vec<Ink> {
         let mut inks = Vec::new();
         self.end_line(Stream::Stdout, &mut inks);
@@ -152,7 +153,7 @@ impl Page {
         inks
     }
 
-    /// The line that standard output stands in. Whoever takes it shows it again, as the beginning of a prompt.
+    /// Takes the unfinished line of standard output. The caller shows it again, as the beginning of a prompt.
     pub fn take_line(&mut self) -> String {
         let line = std::mem::take(&mut self.line);
         if self.open.0 && !line.is_empty() {
@@ -161,7 +162,7 @@ impl Page {
         line
     }
 
-    /// Somebody else wrote on the line, if there is a screen.
+    /// Another writer has begun the line, if there is one screen.
     pub fn line_was_begun(&mut self) {
         if self.is_one_screen() {
             self.open = (true, true);
@@ -170,7 +171,7 @@ impl Page {
         }
     }
 
-    /// Somebody else ended the line or moved the cursor to a new one.
+    /// Another writer has ended the line, or moved the cursor to a new one.
     pub fn line_was_ended(&mut self) {
         self.open = (false, false);
         self.line.clear();
@@ -194,7 +195,7 @@ impl Page {
         }
     }
 
-    /// As IPython does on a terminal: only the line the cursor is in, or the display just above, can be taken back.
+    /// Clears as IPython does on a terminal: only the cursor's line, or the display just above it, can be taken back.
     fn clear(&mut self, in_place: bool, inks: &mut Vec<Ink>) {
         self.clear_waits = false;
         if !in_place {
@@ -216,7 +217,7 @@ impl Page {
             if stream == Stream::Stdout {
                 self.keep_line(&text);
             } else if self.is_one_screen() {
-                // What is written behind it would be lost if the line were shown once more.
+                // The text written behind the line would be lost if the line were shown once more.
                 self.line.clear();
             }
             inks.push(Ink { stream, text });
@@ -224,7 +225,7 @@ impl Page {
         debug_assert!(self.open.0 || self.line.is_empty(), "a line that has ended is not kept");
     }
 
-    /// Remembers the line that `text` leaves unfinished. One that is too long for a prompt, or was drawn over, is forgotten.
+    /// Keeps the line that `text` leaves unfinished, unless it is too long for a prompt or was drawn over.
     fn keep_line(&mut self, text: &str) {
         if let Some(at) = text.rfind('\n') {
             self.line.clear();
@@ -237,7 +238,7 @@ impl Page {
         }
     }
 
-    /// `text` on lines of its own.
+    /// Writes `text` on lines of its own.
     fn lines(&mut self, stream: Stream, text: &str, inks: &mut Vec<Ink>) {
         if !text.is_empty() {
             self.end_line(stream, inks);
@@ -274,7 +275,7 @@ impl Page {
         }
     }
 
-    /// The rows that `text` takes on the screen, or `None` when it does not fit.
+    /// The rows that `text` takes on the screen, or `None` if it does not fit.
     fn rows(&self, text: &str) -> Option<usize> {
         let (columns, rows_max) = self.look.size?;
         let rows = text.lines().map(|line| without_codes(line).width().div_ceil(columns.max(1)).max(1)).sum();
@@ -282,7 +283,7 @@ impl Page {
     }
 }
 
-/// `line` without ANSI control sequences. Tabs count as one column too few; a display with tabs is rare enough.
+/// `line` without ANSI control sequences. A tab counts as too few columns, but displays with tabs are rare.
 fn without_codes(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut chars = line.chars();

@@ -1,4 +1,4 @@
-//! The person's pager, for what is longer than the screen.
+//! The person's pager, for text that is longer than the screen.
 
 use std::io::{Error, Write};
 use std::process::{Command, Stdio};
@@ -13,12 +13,12 @@ pub(crate) fn show(text: &str) -> Result<(), Error> {
     let mut command = Command::new(words.next().unwrap_or("less"));
     command.args(words).stdin(Stdio::piped());
     if std::env::var_os("LESS").is_none() {
-        // As Git has it: end when all fits, keep colours, leave the text on the screen.
+        // As in Git: end when all fits, keep colours, leave the text on the screen.
         command.env("LESS", "FRX");
     }
     let mut child = command.spawn()?;
     if let Some(mut input) = child.stdin.take() {
-        // The person may leave before the end.
+        // The person may leave the pager before it has read all.
         let _ = input.write_all(text.as_bytes()).and_then(|()| input.write_all(b"\n"));
     }
     if child.wait()?.success() { Ok(()) } else { Err(Error::other("the pager failed")) }

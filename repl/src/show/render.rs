@@ -1,7 +1,7 @@
-//! The one place of this crate that prints.
+//! The screen: the only place of this crate that prints.
 //!
-//! Events come from several threads, also while the person is typing. At the prompt the line editor owns the screen, so text
-//! for it is handed to the editor, which shows it above the line:
+//! Events come from several threads, even while the person types. At the prompt the line editor owns the screen. Text
+//! is then handed to the editor, which shows it above the line:
 //!
 //! ```text
 //! event ──▶ Page ──▶ in a cell: written at once
@@ -9,9 +9,9 @@
 //! ```
 //!
 //! # Invariants
-//! - The lock is never held while the editor's printer is called: it blocks when the editor has just stopped reading, and
-//!   whoever stopped it needs the lock.
-//! - A line that has not ended is held back at the prompt for [`PARTIAL_LINE_MAX`], because the editor would end it.
+//! - The lock is never held while the editor's printer is called. The printer blocks when the editor has just stopped
+//!   reading, and the thread that stopped it needs the lock.
+//! - At the prompt, an unfinished line is held back for [`PARTIAL_LINE_MAX`], because the editor would end it.
 
 use crate::show::colour::ColorChoice;
 use crate::show::event_text::{Ink, Look, Page};
@@ -22,15 +22,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long the beginning of a line waits at the prompt for the rest of it.
+/// How long an unfinished line waits at the prompt for its rest.
 const PARTIAL_LINE_MAX: Duration = Duration::from_millis(100);
-/// How long the end of a prompt waits for text that is on its way to the editor.
+/// How long the end of a prompt waits for text that is being handed to the editor.
 const HAND_OVER_MAX: Duration = Duration::from_millis(20);
 
 /// Shows a text above the line that is being typed.
 pub(crate) type Above = Box<dyn FnMut(String) + Send>;
 
-/// Where everything is shown. Cheap to clone; all clones are the same screen.
+/// The screen. Cheap to clone; all clones share one screen.
 #[derive(Clone)]
 pub(crate) struct Screen {
     shared: Arc<Shared>,
@@ -38,9 +38,10 @@ pub(crate) struct Screen {
 
 struct Shared {
     state: Mutex<State>,
-    /// The terminal has echoed a key, which whoever locks the state next is to know. Ctrl-C is told without waiting for somebody who writes.
+    /// Whether the terminal has echoed a key, for the next thread that locks the state. A flag, so that Ctrl-C never
+    /// waits for a thread that writes.
     was_typed: AtomicBool,
-    /// The prompt began or ended, text waits, or text was handed over.
+    /// Notified when the prompt begins or ends, and when text waits or was handed over.
     changed: Condvar,
 }
 
@@ -50,14 +51,14 @@ struct State {
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
     at_prompt: bool,
-    /// Whether there is a printer to hand text to.
+    /// Whether the editor has a printer for text.
     above: bool,
     waiting: String,
     handing_over: bool,
 }
 
 impl Screen {
-    /// The process's own standard output and standard error.
+    /// The screen on the process's own standard streams.
     pub fn standard(colours: ColorChoice) -> Screen {
         let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
         let look = Look {
@@ -89,13 +90,13 @@ impl Screen {
         }
     }
 
-    /// Where a session sends its events.
+    /// The sink for a session's events.
     pub fn sink(&self) -> Sink {
         let screen = self.clone();
         Arc::new(move |event| screen.event(event))
     }
 
-    /// Whether both streams are on a screen, so that a word in between does no harm.
+    /// Whether both streams are on a screen, so that a notice in between does no harm.
     pub fn is_terminal(&self) -> bool {
         let look = self.lock().look;
         look.stdout_is_terminal && look.stderr_is_terminal
@@ -119,21 +120,21 @@ impl Screen {
         self.show(&mut state, inks);
     }
 
-    /// Says something on standard error.
+    /// Shows a notice on standard error.
     pub fn notice(&self, text: &str) {
         let mut state = self.lock();
         let inks = state.page.notice(text);
         self.show(&mut state, inks);
     }
 
-    /// Says something on standard output.
+    /// Shows an answer on standard output.
     pub fn answer(&self, text: &str) {
         let mut state = self.lock();
         let inks = state.page.answer(text);
         self.show(&mut state, inks);
     }
 
-    /// A cell has ended: shows what was kept for its end.
+    /// Shows what was kept for the end of a cell.
     pub fn cell_ended(&self) {
         let mut state = self.lock();
         let inks = state.page.settle();
@@ -151,7 +152,7 @@ impl Screen {
         }
     }
 
-    /// Gives the screen a way to show text while the line editor reads. The thread behind it ends with the process.
+    /// Sets the printer for text while the line editor reads. Its thread ends with the process.
     pub fn set_above(&self, mut above: Above) {
         self.lock().above = true;
         let shared = Arc::clone(&self.shared);
@@ -169,7 +170,7 @@ impl Screen {
         }
     }
 
-    /// From here to [`Screen::prompt_ended`], the line editor owns the screen.
+    /// Gives the screen to the line editor, until [`Screen::prompt_ended`].
     pub fn prompt_begins(&self) {
         let mut state = self.lock();
         let inks = state.page.fresh_line();
@@ -183,12 +184,12 @@ impl Screen {
         self.shared.was_typed.store(true, Ordering::Release);
     }
 
-    /// The line that the cell left unfinished on standard output; it is up to the caller to show it again.
+    /// Takes the line that the cell left unfinished on standard output. The caller shows it again.
     pub fn take_line(&self) -> String {
         self.lock().page.take_line()
     }
 
-    /// The line editor has let go of the screen, at the beginning of a line.
+    /// Records that the line editor has released the screen, at the beginning of a line.
     pub fn prompt_ended(&self) {
         let state = self.lock();
         let waited = self.shared.changed.wait_timeout_while(state, HAND_OVER_MAX, |state| state.handing_over);
@@ -214,7 +215,7 @@ impl Screen {
                 state.waiting.push_str(&ink.text);
                 self.shared.changed.notify_all();
             } else if let Err(error) = stream.write_all(ink.text.as_bytes()).and_then(|()| stream.flush()) {
-                // Nobody reads any more (`mobula run … | head`). What the cells do besides printing goes on.
+                // The reader is gone (`mobula run … | head`). The other effects of the cells go on.
                 tracing::debug!(%error, "output could not be written");
             }
         }
@@ -235,7 +236,7 @@ impl Shared {
     }
 }
 
-/// Waits for text to show above the prompt: whole lines, or the beginning of one that has waited long enough.
+/// Waits for text to show above the prompt: whole lines, or an unfinished line that has waited long enough.
 fn next_above(shared: &Shared) -> String {
     let mut state = shared.lock();
     loop {
@@ -293,7 +294,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A screen on paper that takes itself for a file.
+    /// A screen on [`Paper`] that behaves like a file.
     pub(crate) fn on_paper() -> (Screen, Paper, Paper) {
         let (out, err) = (Paper::default(), Paper::default());
         (Screen::on(Look::default(), Box::new(out.clone()), Box::new(err.clone())), out, err)
@@ -356,7 +357,7 @@ pub(crate) mod tests {
         assert_eq!(paper.text(), "no end\n");
     }
 
-    /// A stream that nobody reads: says that it is written to, and waits until the other end is gone.
+    /// A stream that is never read. It reports each write, and waits until its reader is dropped.
     struct Stuck(Sender<()>, Receiver<()>);
 
     impl Write for Stuck {

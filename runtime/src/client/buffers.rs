@@ -1,4 +1,4 @@
-//! The bytes that a client has in its hands: drafts that are being written, and copies that are being read.
+//! A client's buffers: drafts that are being written, and copies that are being read.
 
 use crate::store::Space;
 
@@ -6,7 +6,7 @@ const ALIGNMENT: usize = 64;
 
 /// Private bytes that begin at a multiple of 64.
 ///
-/// A vector that is a little too long, of which only the aligned part counts: so that nothing here is unsafe.
+/// A vector that is a little too long, of which only the aligned part is used, so that nothing here is unsafe.
 #[derive(Debug)]
 pub struct Aligned {
     bytes: Vec<u8>,
@@ -22,7 +22,7 @@ impl Aligned {
         Aligned { bytes, start, len }
     }
 
-    /// The same room for `len` bytes, if it is large enough.
+    /// Sets the length to `len`. False when the buffer is not large enough.
     pub fn resize(&mut self, len: usize) -> bool {
         let fits = self.bytes.len() >= len + ALIGNMENT;
         if fits {
@@ -41,12 +41,12 @@ impl Aligned {
         &mut self.bytes[self.start..self.start + self.len]
     }
 
-    /// Where to read; stays where it is when `self` moves.
+    /// The address to read at; it stays the same when `self` moves.
     pub fn ptr(&self) -> *const u8 {
         self.bytes[self.start..].as_ptr()
     }
 
-    /// Where to write.
+    /// The address to write at.
     pub fn mut_ptr(&mut self) -> *mut u8 {
         self.bytes[self.start..].as_mut_ptr()
     }
@@ -61,7 +61,7 @@ pub enum Draft {
     Shared {
         /// The slot.
         slot: u32,
-        /// Where.
+        /// Its room.
         space: Space,
         /// How many bytes.
         len: u64,
@@ -72,11 +72,11 @@ pub enum Draft {
 #[derive(Debug, Default)]
 pub struct Spares(Vec<Aligned>);
 
-/// No more than these many are kept.
+/// The most buffers that are kept.
 const SPARES_MAX: usize = 32;
 
 impl Spares {
-    /// Room for `len` bytes, of which no more are kept than `INLINE_BYTES`.
+    /// A buffer of `len` bytes. A new one has room for at least `INLINE_BYTES`.
     pub fn take(&mut self, len: usize) -> Aligned {
         let mut spare = self.0.pop().unwrap_or_else(|| Aligned::zeroed(len.max(crate::store::INLINE_BYTES)));
         if !spare.resize(len) {
@@ -93,7 +93,7 @@ impl Spares {
     }
 }
 
-/// Things that cross the table as a number: their place in a list.
+/// Values that cross the table as a number: their place in a list.
 #[derive(Debug)]
 pub struct Tokens<T> {
     things: Vec<Option<T>>,
@@ -107,7 +107,7 @@ impl<T> Default for Tokens<T> {
 }
 
 impl<T> Tokens<T> {
-    /// Keeps a thing, under a number that no other thing has.
+    /// Keeps a value, under a number that no other value has.
     pub fn insert(&mut self, thing: T) -> u64 {
         if let Some(place) = self.free.pop() {
             self.things[place as usize] = Some(thing);
@@ -117,12 +117,12 @@ impl<T> Tokens<T> {
         self.things.len() as u64 - 1
     }
 
-    /// Whether there is a thing of this number.
+    /// Whether there is a value of this number.
     pub fn has(&self, token: u64) -> bool {
         usize::try_from(token).is_ok_and(|place| self.things.get(place).is_some_and(Option::is_some))
     }
 
-    /// Takes the thing.
+    /// Takes the value.
     pub fn remove(&mut self, token: u64) -> Option<T> {
         let place = u32::try_from(token).ok()?;
         let thing = self.things.get_mut(place as usize)?.take()?;
@@ -130,7 +130,7 @@ impl<T> Tokens<T> {
         Some(thing)
     }
 
-    /// Keeps only those that `keep` says.
+    /// Keeps only the values for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         for (place, thing) in (0..).zip(&mut self.things) {
             if thing.as_ref().is_some_and(|thing| !keep(thing)) {

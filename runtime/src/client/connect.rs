@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// What is mapped, and what it is.
+/// The mapped segment, and the mapped arena with its description.
 type Memory = (Arc<Segment>, (ArenaInfo, Arc<Arena>));
 
 /// Why a process cannot become a client.
@@ -26,14 +26,14 @@ pub enum ConnectError {
     /// The runtime cannot be reached.
     #[error("the runtime at {} cannot be reached", socket.display())]
     Unreachable {
-        /// Where it was looked for.
+        /// The socket's path.
         socket: PathBuf,
         /// What the system said.
         #[source]
         source: std::io::Error,
     },
-    /// It was reached and does not take this process.
-    #[error("the runtime does not take this process: {reason}")]
+    /// The runtime was reached and does not take this process.
+    #[error("the runtime refused this process: {reason}")]
     Refused {
         /// Why.
         reason: String,
@@ -63,15 +63,16 @@ pub fn connect_program(socket: &Path) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// A cell begins: from here on, references to older objects are given back only when it ends. Call it before the twin is
-/// forked.
+/// Begins a cell: from here on, references to older objects are given back only when it ends. Call it before the twin
+/// is forked.
 pub fn begin_cell(cell: u64) {
     if let Some(client) = current() {
         let mut state = client.state();
         state.handles.cell_began();
         (state.cell, state.is_interruptible) = (cell, true);
         client.segment.header().active.add(client.seat);
-        // An interrupt of an earlier cell is over, and calls need not look at it any more. One of this cell's may have come already.
+        // An interrupt of an earlier cell is over, so calls need not look at it any more. One of this cell may have
+        // come already.
         let interrupted = &client.segment.desk(client.seat).interrupted;
         let before = interrupted.load(Ordering::Acquire);
         if before != cell + 1 {
@@ -81,7 +82,7 @@ pub fn begin_cell(cell: u64) {
     }
 }
 
-/// The cell has ended and cannot be undone.
+/// Ends the cell, which cannot be undone any more.
 pub fn end_cell() {
     if let Some(client) = current() {
         let said = {
@@ -95,25 +96,25 @@ pub fn end_cell() {
     }
 }
 
-/// This process was a twin, forked with `fork(3)` by a process whose place it now takes: connects anew, sits down in the same seat, and
-/// keeps exactly the references that it was forked with. Objects that were half-made then are gone.
+/// Lets this process, a twin forked with `fork(3)`, take the place of its dead original. It connects anew, takes the
+/// same seat, and keeps exactly the references that it was forked with. Objects that were half-made then are gone.
 ///
 /// # Errors
 /// See [`ConnectError`].
 pub fn take_over() -> Result<(), ConnectError> {
     let dead = current().ok_or(ConnectError::NotConnected)?;
-    // This end is shared with the dead process and everything that it has forked.
+    // The socket is shared with the dead process and everything that it has forked.
     let _ = rustix::net::shutdown(dead.inbox.socket(), Shutdown::Both);
     let refused = |reason: &str| ConnectError::Refused { reason: reason.into() };
-    // Free, because `fork` waited until it was: see `fork_guard.rs`.
-    let Ok(mut old) = dead.state.try_lock() else { return Err(refused("it was not forked with fork(3)")) };
+    // The lock is free, because `fork` waited until it was: see `fork_guard.rs`.
+    let Ok(mut old) = dead.state.try_lock() else { return Err(refused("the process was not forked with fork(3)")) };
     let held = old.handles.taken_over();
     let memory = (Arc::clone(&dead.segment), old.arena.clone());
     let client = Client::connect(&dead.path, Role::Driver, Some(((dead.seat, held), memory)))?;
     if client.seat != dead.seat {
-        return Err(refused("it was given another seat"));
+        return Err(refused("the process was given another seat"));
     }
-    // What was leased and half-made was the dead process's and has been taken back.
+    // The dead process's leases and drafts have been taken back by the head.
     old.arena.1.lock_all();
     old.drafts.retain(|draft| matches!(draft, Draft::Private(_)));
     old.unlocked.clear();
@@ -162,7 +163,7 @@ impl Client {
             }
         };
         let control = incoming.descriptor().map_err(refused)?;
-        // A twin has views into what is mapped.
+        // A twin keeps its mappings, because it has views into them.
         let (segment, arena) = match memory {
             Some((segment, (known, arena))) if known == info => {
                 let _unneeded = (incoming.descriptor(), incoming.descriptor());
@@ -176,7 +177,7 @@ impl Client {
         };
         segment.set_arena(Arc::clone(&arena));
         if role == Role::Worker {
-            // What a task forks must not be able to touch them. A cell host's twin must have them.
+            // A process that a task forks must not touch them. A cell host's twin must have them.
             segment.keep_from_children();
             arena.keep_from_children();
         }

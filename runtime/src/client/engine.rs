@@ -11,8 +11,8 @@ use std::time::Duration;
 
 static TABLE: Table = engine::table::<Client>();
 
-/// The table that this process attaches libraries to. Its functions work once the process is connected, and say so
-/// before.
+/// The table that this process attaches libraries to. Its functions fail, with a message that says so, until the
+/// process is connected.
 pub fn table() -> &'static Table {
     &TABLE
 }
@@ -47,7 +47,7 @@ impl Engine for Client {
             &many
         };
         let function = if !task.options.is_empty() || task.returns > 1 {
-            Err(Fault::Refused { message: "this runtime does not know options of tasks".into() }.into())
+            Err(Fault::Refused { message: "this runtime does not support task options or several results".into() }.into())
         } else {
             self.function(task.trampoline as usize, || locate(task.trampoline, task.name))
         };

@@ -12,9 +12,9 @@ use crate::sync::Ordering;
 /// A worker's task.
 #[derive(Debug)]
 pub(crate) struct Claimed {
-    /// Which.
+    /// The task.
     pub task: ObjectId,
-    /// What it is.
+    /// Its description.
     pub spec: Spec,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Claimed {
 pub(crate) enum Unfit {
     /// This argument failed.
     Carry(ObjectId),
-    /// It makes no sense; the sentence says why.
+    /// The task cannot be run; the message says why.
     Refused(String),
 }
 
@@ -48,7 +48,7 @@ impl Client {
             }
             header.idle.add(seat);
             header.seeking.remove(seat);
-            // Whoever pushes from here on sees that this worker is idle; whoever pushed before is seen here.
+            // A process that pushes from here on sees that this worker is idle; this worker sees an earlier push.
             if segment.quiet() && desk.leased.load(Ordering::Acquire) != 0 {
                 desk.sleep(seen, None);
                 if desk.bell.load(Ordering::Acquire) != seen {
@@ -59,7 +59,7 @@ impl Client {
         }
     }
 
-    /// Takes a task from a ring, looking for one for a moment.
+    /// Takes a task from a ring, and spins for one if there is none.
     fn find_task(&self) -> Option<ObjectId> {
         let (segment, seat) = (&self.segment, self.seat);
         let header = segment.header();
@@ -75,7 +75,7 @@ impl Client {
         }
         if task.is_some() {
             header.seeking.remove(seat);
-            // More than one can do? Then another one may.
+            // If tasks are left, another worker is woken.
             segment.work_left();
         }
         task
@@ -91,12 +91,12 @@ impl Client {
         Claimed { task, spec: self.segment.read_spec(task.slot()) }
     }
 
-    /// Where a signal handler says that this process has written something.
+    /// The flag that the signal handler sets when this process has written output.
     pub(crate) fn wrote_flag(&self) -> &crate::sync::AtomicU32 {
         &self.segment.desk(self.seat).wrote
     }
 
-    /// This worker may be given a lease from now on.
+    /// Tells the head that this worker may be given a lease from now on.
     pub(crate) fn ready_for_tasks(&self) {
         self.tell(&ToHead::Ready);
     }
@@ -117,9 +117,9 @@ impl Client {
         }
     }
 
-    /// A task begins here: gives views of its arguments.
+    /// Begins a task here, and opens views of its arguments.
     pub(crate) fn begin_task(&self, claimed: &Claimed, views: &mut Vec<View>) -> Result<(), Unfit> {
-        // A worker that stood ready has the memory that there was when it was started.
+        // A worker that stood ready has mapped the arena of the time when it was started.
         let unmapped = |fault| Unfit::Refused(format!("the store's memory cannot be mapped: {fault:?}"));
         self.follow_arena().map_err(unmapped)?;
         let mut state = self.state();
@@ -142,7 +142,7 @@ impl Client {
                 None => return Err(gone()),
                 Some(Body::Failed) => return Err(Unfit::Carry(id)),
                 Some(Body::Inline { len }) => {
-                    // The task keeps it, so it does not change while it is copied; and then nobody needs to know of the copy.
+                    // The task keeps the object, so it does not change while it is copied. The copy needs no pin.
                     let mut bytes = [0; crate::store::INLINE_BYTES];
                     self.segment.read_inline(id.slot(), len as usize, &mut bytes);
                     views.push(state.view_copy(&bytes[..len as usize]));
@@ -161,17 +161,17 @@ impl Client {
         Ok(())
     }
 
-    /// A running task's result; ends the draft.
+    /// Takes a running task's result; ends the draft.
     pub fn result(&self, call: u64, draft: u64, contains: Vec<ObjectId>) {
         let mut state = self.state();
         let Some(draft) = state.drafts.remove(draft) else { return };
-        // The function's own references may end before its result is there.
+        // The function's own references may end before its result is sealed.
         for id in &contains {
             state.retain(*id);
         }
         let unused = match &mut state.running {
             Some(running) if running.task.0 == call => running.result.replace((draft, contains)),
-            // Said twice, or for a task that does not run here: nobody will ever have these bytes.
+            // A second result, or one for a task that does not run here: no process will ever have these bytes.
             _ => Some((draft, contains)),
         };
         if let Some((draft, contains)) = unused {
@@ -181,7 +181,7 @@ impl Client {
         }
     }
 
-    /// A running task's failure.
+    /// Takes a running task's failure.
     pub fn fail(&self, call: u64, cause: Cause) {
         if let Some(running) = &mut self.state().running
             && running.task.0 == call
@@ -190,11 +190,11 @@ impl Client {
         }
     }
 
-    /// A task has returned, or could not be called: seals its result, or says how it failed.
+    /// Ends a task that has returned or could not be called: seals its result, or reports its failure.
     pub(crate) fn end_task(&self, claimed: &Claimed, called: Result<(), Unfit>) {
         let desk = self.segment.desk(self.seat);
         if desk.wrote.load(Ordering::Acquire) != 0 {
-            // What it wrote is delivered before anybody sees its result. A head that is gone delivers nothing.
+            // The task's output is delivered before its result is visible. A head that is gone delivers nothing.
             let _ = self.ask(|req| ToHead::Wrote { req });
         }
         let running = self.state().running.take();
@@ -214,9 +214,9 @@ impl Client {
                     let said = self.state().discard_result(draft, &contains);
                     said.iter().for_each(|message| self.tell(message));
                 }
-                let silent = || Cause::Refused { message: "it returned without a result".into() };
+                let silent = || Cause::Refused { message: "the task returned without a result".into() };
                 let cause = cause.unwrap_or_else(silent);
-                // Waited for, so that what the next task writes is not taken for this one's.
+                // Waits for the answer, so that the next task's output is not taken for this one's.
                 let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
             }
         }
@@ -253,7 +253,7 @@ impl Client {
 }
 
 impl State {
-    /// Seals the task's result, wakes whoever waits for it, and lets go of what the task kept.
+    /// Seals the task's result, wakes its waiters, and releases what the task kept.
     fn succeed(
         &mut self,
         claimed: &Claimed,
@@ -290,14 +290,14 @@ impl State {
         }
         let is_wanted = segment.finish(seat, task, flags, len);
         let sealed = is_wanted.is_some();
-        // Right behind the sealing: nobody waits for what follows.
+        // Right behind the sealing, so that no process waits for what follows.
         let tells_head = segment.tell_waiters(index);
         let waiting = segment.take_list(index);
         let mut written = None;
         let mut loose = Vec::new();
         if sealed {
             if let Some((slot, space)) = from {
-                // Counted once, seen twice for a moment: an audit that looks now leaves it alone.
+                // For a moment the room is counted once and visible in two slots; an audit leaves such a count alone.
                 segment.move_within(space.home);
                 segment.step(slot, |word, by| word.after(Step::Discard { by }), seat);
                 self.leases.keep_slot(slot);
@@ -307,7 +307,7 @@ impl State {
             self.go_on(waiting, seat);
             loose.extend(claimed.spec.objects().filter(|id| segment.unhold(*id)));
         } else {
-            // Not possible while this process lives.
+            // Impossible while this process lives.
             loose.extend(contains.iter().copied().filter(|id| segment.unhold(*id)));
         }
         self.leases.moved();
@@ -329,7 +329,7 @@ impl State {
         (said, written, tells_head)
     }
 
-    /// What these tasks waited for is there.
+    /// Goes on with tasks whose awaited object is ready: each can run now, or waits for its next argument.
     pub(super) fn go_on(&mut self, mut tasks: Vec<ObjectId>, seat: Seat) {
         let segment = self.segment();
         let mut index = 0;
@@ -345,7 +345,7 @@ impl State {
         }
     }
 
-    /// A result that nobody will have.
+    /// Throws away a result, and the references to what it contains.
     #[must_use]
     fn discard_result(&mut self, draft: Draft, contains: &[ObjectId]) -> Vec<ToHead> {
         if let Some(run) = self.discard(draft) {
@@ -355,10 +355,10 @@ impl State {
     }
 }
 
-/// No message of a failure is longer than this many bytes.
+/// The longest message of a failure, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// The cause, with a message of a length that somebody may want to read.
+/// The cause, with its message cut to `MESSAGE_BYTES_MAX`.
 fn bounded(mut cause: Cause) -> Cause {
     let (Cause::Panic { message, .. } | Cause::Error { message } | Cause::Refused { message }) = &mut cause else {
         return cause;

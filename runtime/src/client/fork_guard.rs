@@ -1,4 +1,4 @@
-//! No fork while another thread changes the client.
+//! A guard that delays a fork while another thread changes the client.
 #![allow(unsafe_code)] // Registers functions with the C library.
 
 use super::current::current;
@@ -6,11 +6,11 @@ use super::{Client, Still};
 use std::cell::RefCell;
 use std::sync::Once;
 
-/// Makes `fork` wait for the moments in which another thread changes the client, so that the new process finds it whole.
+/// Makes `fork` wait while another thread changes the client, so that the new process finds it whole.
 pub(super) fn guard_forks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the functions live as long as the process, and do nothing but lock and unlock.
+        // SAFETY: the functions live as long as the process, do not unwind into C, and do nothing but lock and unlock.
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
     });
 }

@@ -1,15 +1,15 @@
 //! Replies of the head, read by the thread that waits for one.
 //!
 //! ```text
-//!   thread 1: waits ──▶ nobody reads ──▶ reads ──▶ sorts what came ──▶ its answer is there ──▶ goes
-//!   thread 2: waits ──▶ somebody reads ──▶ sleeps ────▲ woken ──▶ looks; else reads itself
+//!   thread 1: waits ──▶ no thread reads ──▶ reads ──▶ sorts what came ──▶ its answer is there ──▶ goes
+//!   thread 2: waits ──▶ another reads ──▶ sleeps ────▲ woken ──▶ looks; else reads itself
 //! ```
 //!
-//! There is no thread of the runtime's own in a client: a cell host is forked between cells, and a helper thread would
-//! not exist in the twin.
+//! A client has no thread of its own, because a cell host is forked between cells and a helper thread would not exist
+//! in the twin.
 //!
 //! # Invariants
-//! - At most one thread reads. It gives that up before it returns, however it returns.
+//! - At most one thread reads. It gives up reading before it returns, however it returns.
 //! - Messages are sorted in the order in which they came.
 
 use crate::protocol::{ArenaInfo, Decoder, Request, ToClient};
@@ -24,7 +24,7 @@ use std::time::Instant;
 
 const READ_BYTES: usize = 64 << 10;
 
-/// Why waiting ended without what was waited for.
+/// Why waiting ended without a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// The deadline has passed.
@@ -35,10 +35,10 @@ pub enum Stop {
     Closed(String),
 }
 
-/// What has come from the head and has not been taken.
+/// The messages that have come from the head and have not been taken.
 #[derive(Debug, Default)]
 pub struct Books {
-    /// Expected answers, and those of them that have come. What is not expected is thrown away.
+    /// Expected answers, and those of them that have come. An answer that is not expected is thrown away.
     answers: HashMap<Request, Option<ToClient>>,
     /// The cell that was interrupted last.
     interrupted: Option<u64>,
@@ -57,7 +57,7 @@ impl Books {
     }
 }
 
-/// What has arrived and is not decoded.
+/// Bytes and descriptors that have arrived and are not decoded.
 #[derive(Debug, Default)]
 pub struct Incoming {
     decoder: Decoder,
@@ -66,10 +66,10 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Reads what is there; with `wait`, waits until something is.
+    /// Reads what has arrived; with `wait`, waits until something has.
     ///
     /// # Errors
-    /// A sentence that says why nothing more will come.
+    /// A message that says why nothing more will come.
     pub fn receive(&mut self, socket: impl AsFd, wait: bool) -> Result<(), String> {
         let room = self.decoder.missing().max(READ_BYTES);
         let mut beside = Vec::new();
@@ -77,7 +77,7 @@ impl Incoming {
             Ok(0) => return Err("the runtime has ended".into()),
             Ok(bytes) => self.decoder.arrived(bytes),
             Err(Errno::AGAIN) => {}
-            Err(error) => return Err(format!("the connection to the runtime broke: {error}")),
+            Err(error) => return Err(format!("the connection to the runtime failed: {error}")),
         }
         self.beside.extend(beside);
         Ok(())
@@ -86,23 +86,23 @@ impl Incoming {
     /// The next whole message.
     ///
     /// # Errors
-    /// A sentence that says why no other will follow.
+    /// A message that says why no other will follow.
     pub fn take(&mut self) -> Result<Option<ToClient>, String> {
-        self.decoder.take().map_err(|error| format!("the runtime talks nonsense: {error}"))
+        self.decoder.take().map_err(|error| format!("the runtime sent an invalid message: {error}"))
     }
 
     /// The next of the descriptors that came beside messages.
     ///
     /// # Errors
-    /// A sentence.
+    /// A message.
     pub fn descriptor(&mut self) -> Result<OwnedFd, String> {
-        self.beside.pop_front().ok_or_else(|| "the store's memory did not come along".into())
+        self.beside.pop_front().ok_or_else(|| "the runtime's message lacks the descriptor of the store's memory".into())
     }
 
-    /// Maps the arena that a message just taken speaks of.
+    /// Maps the arena that the message just taken describes.
     ///
     /// # Errors
-    /// A sentence.
+    /// A message.
     pub fn map(&mut self, info: &ArenaInfo) -> Result<Arc<Arena>, String> {
         let (file, reader) = (self.descriptor()?, self.descriptor()?);
         let arena = Arena::open(file, reader, info.len, info.unit_bytes, info.huge);
@@ -116,12 +116,12 @@ pub struct Inbox {
     incoming: Mutex<Incoming>,
     books: Mutex<Books>,
     changed: Condvar,
-    /// The arena that came last, until somebody takes it.
+    /// The arena that came last, until it is taken.
     arena: Mutex<Option<(ArenaInfo, Arc<Arena>)>>,
 }
 
 impl Inbox {
-    /// Takes a connection over whose `Welcome` has been read; `incoming` has what came after it.
+    /// Takes over a connection whose `Welcome` has been read; `incoming` has the bytes behind it.
     pub fn new(socket: OwnedFd, incoming: Incoming) -> Inbox {
         Inbox {
             socket,
@@ -142,12 +142,12 @@ impl Inbox {
         self.arena.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// The answer to this question will be wanted. Say so before it is asked.
+    /// Expects the answer to this question. Call it before the question is asked.
     pub fn expect(&self, req: Request) {
         self.books().answers.insert(req, None);
     }
 
-    /// The answer to this question is not wanted any more.
+    /// No longer expects the answer to this question.
     pub fn forget(&self, req: Request) {
         self.books().answers.remove(&req);
     }
@@ -155,7 +155,7 @@ impl Inbox {
     /// Blocks until `look` finds something. `cell` is the one whose interruption ends the waiting.
     ///
     /// # Errors
-    /// See [`Stop`]. What has come goes before a passed deadline, and an interruption before both.
+    /// See [`Stop`]. A result goes before a passed deadline, and an interruption before both.
     pub fn wait<T>(
         &self,
         deadline: Option<Instant>,
@@ -195,19 +195,19 @@ impl Inbox {
         }
     }
 
-    /// Waits for something and reads it.
+    /// Waits for messages and reads them.
     fn read(&self, deadline: Option<Instant>) -> Result<Vec<ToClient>, String> {
         debug_assert!(
             !matches!(self.incoming.try_lock(), Err(std::sync::TryLockError::WouldBlock)),
             "at most one thread reads"
         );
         let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        // What came along with the `Welcome` is here already.
+        // Messages that came along with the `Welcome` are here already.
         let came = self.decode(&mut incoming)?;
         if !came.is_empty() {
             return Ok(came);
         }
-        // Without a deadline one system call does: it waits and reads.
+        // Without a deadline, one system call waits and reads.
         let ready = match deadline {
             None => true,
             deadline => fds::wait_ready(&self.socket, PollFlags::IN, deadline).map_err(|error| error.to_string())?,

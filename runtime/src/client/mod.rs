@@ -1,16 +1,16 @@
 //! A process's side of the runtime: what a cell host, a worker and a program have in common.
 //!
 //! ```text
-//!   table ─▶ Client ─┬─ segment  shared memory: objects and plain tasks, without anybody in between
+//!   table ─▶ Client ─┬─ segment  shared memory: objects and plain tasks, without a server process in between
 //!                    ├─ state    handles, drafts, leases of this process            one lock, held for moments
 //!                    └─ inbox    questions to the head, for what is rare            one thread at a time reads
 //!
-//!   life     connecting, cells, taking over        objects  put, open, references
-//!   waiting  get and wait                          tasks    submitting        running  a worker's tasks
+//!   connect  connecting, cells, taking over        objects  put, open, references
+//!   wait     get and wait                          tasks    submitting        execute  a worker's tasks
 //! ```
 //!
-//! There is one client in a process, and it is never freed: threads of cells may still be in it. When a twin takes a
-//! dead cell host's place it makes a new one with new locks, because whoever held the old ones does not exist.
+//! A process has one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
+//! cell host's place makes a new client with new locks, because the threads that held the old ones do not exist in it.
 //!
 //! # Invariants
 //! - The state's lock is never held while anything blocks; a fork waits for it, so that a twin finds it free.
@@ -67,7 +67,7 @@ pub struct Client {
     spin: Spin,
 }
 
-/// While this is held nobody is in the state, so that a fork may copy it.
+/// While this is held no thread changes the state, so that a fork may copy it.
 pub(super) struct Still {
     _state: Held<'static, State>,
 }
@@ -76,7 +76,7 @@ impl Client {
     /// Asks something off the fast path.
     ///
     /// # Errors
-    /// What the head says.
+    /// The head's refusal.
     pub fn question(&self, question: Question) -> Fallible<Answer> {
         if let Question::State { id } = question {
             return self.object_state(id).map(Answer::State);
@@ -85,7 +85,7 @@ impl Client {
             ToClient::Answer { answer, .. } => {
                 let answer = answer?;
                 match &answer {
-                    // What the runtime was told may have replaced the store's memory.
+                    // `init` may have replaced the store's memory.
                     Answer::Address(_) => self.follow_arena()?,
                     Answer::Done => {
                         let said = self.state().forget_all();
@@ -105,13 +105,13 @@ impl Client {
         &self.segment
     }
 
-    /// Where this process sits. For the same tests.
+    /// This process's seat. For the same tests.
     #[doc(hidden)]
     pub fn seat(&self) -> Seat {
         self.seat
     }
 
-    /// For a fork.
+    /// Locks the state for a fork.
     pub(super) fn hold_still(&'static self) -> Still {
         Still { _state: self.state() }
     }
@@ -123,7 +123,7 @@ impl Client {
         self.inbox.wait(None, None, |books| books.answer(req)).map_err(fault)
     }
 
-    /// Sends a question, whose answer will be kept until somebody takes it.
+    /// Sends a question, whose answer is kept until it is taken.
     fn send_question(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<Request> {
         let req = {
             let mut state = self.state();
@@ -138,7 +138,7 @@ impl Client {
         Ok(req)
     }
 
-    /// Says something to the head. A head that is gone is found out by whoever waits for an answer.
+    /// Sends a message to the head. The thread that waits for an answer notices when the head is gone.
     fn say(&self, message: &ToHead) -> Fallible<()> {
         none_here("a process writes to the head");
         let mut bytes = Vec::new();
@@ -150,7 +150,7 @@ impl Client {
         Ok(())
     }
 
-    /// Says something of which it is known that it is short.
+    /// Sends a message that is known to be short.
     fn tell(&self, message: &ToHead) {
         if let Err(fault) = self.say(message) {
             tracing::error!(?fault, "message not sent");
@@ -193,7 +193,7 @@ fn ended() -> Box<Fault> {
 }
 
 fn nonsense() -> Box<Fault> {
-    Box::new(Fault::Disconnected { reason: "the runtime's answer makes no sense".into() })
+    Box::new(Fault::Disconnected { reason: "the runtime sent an unexpected answer".into() })
 }
 
 fn no_draft() -> Box<Fault> {

@@ -9,21 +9,21 @@ use crate::protocol::{ObjectId, ToClient, ToHead};
 use crate::store::{Body, CONTAINED_INLINE, Flags, INLINE_BYTES, Kind, NoRoom, Run, Space, State as SlotState, Step};
 use crate::sync::Ordering;
 
-/// Marks in a view's number; a slot's number has no such bits.
+/// Marks in a view's token; the slot in it has no such bits.
 const PINNED: u64 = 1 << 30;
 const COPY: u64 = 1 << 31;
 
-/// What looking at an object under the lock gives.
+/// The result of looking at an object under the lock.
 enum Look {
     Opened(Opened),
     OnDisk,
     Failed,
-    /// It lies in an arena that this process has not mapped yet.
+    /// The object lies in an arena that this process has not mapped yet.
     Elsewhere,
 }
 
 impl Client {
-    /// Makes a draft of `len` bytes and says where to write.
+    /// Makes a draft of `len` bytes. Returns its token, and the address to write to.
     ///
     /// # Errors
     /// [`Fault::StoreFull`], [`Fault::Disconnected`].
@@ -41,7 +41,7 @@ impl Client {
         Ok((state.drafts.insert(Draft::Shared { slot, space, len }), ptr))
     }
 
-    /// Room for `len` bytes in the arena, which a slot shows to be a draft of this process's.
+    /// Room for `len` bytes in the arena, with a slot that shows it as a draft of this process.
     fn shared(&self, len: u64) -> Fallible<(u32, Space)> {
         loop {
             self.follow_arena()?;
@@ -51,7 +51,7 @@ impl Client {
                     Ok((slot, space)) => {
                         let arena = state.arena.1.clone();
                         if self.segment.header().arena.load(Ordering::Acquire) != state.arena.0.generation {
-                            // It was replaced in this moment.
+                            // The arena was replaced in this moment.
                             let _ = state.discard(Draft::Shared { slot, space, len });
                             continue;
                         }
@@ -76,7 +76,7 @@ impl Client {
         }
     }
 
-    /// Makes a draft an object, to which the caller has one reference.
+    /// Turns a draft into an object, to which the caller has one reference.
     ///
     /// # Errors
     /// No such draft, or no room for its description.
@@ -103,7 +103,8 @@ impl Client {
         }
     }
 
-    /// Room for the list of what an object contains, where it is too long for its slot: a draft of its own, so that it is seen.
+    /// Room for the list of contained objects, if it is too long for the slot: a draft of its own, so that the head
+    /// sees it.
     pub(super) fn list_space(&self, contains: &[ObjectId]) -> Fallible<Option<(u32, Space)>> {
         if contains.len() <= CONTAINED_INLINE {
             return Ok(None);
@@ -114,7 +115,7 @@ impl Client {
         Ok(Some((slot, space)))
     }
 
-    /// Throws a list away that was made for an object which does not come to be.
+    /// Throws away a list whose object is not made.
     pub(super) fn discard_list(&self, (slot, space): (u32, Space)) {
         let mut state = self.state();
         let written = state.discard(Draft::Shared { slot, space, len: 0 });
@@ -177,7 +178,7 @@ impl Client {
         said.iter().for_each(|message| self.tell(message));
     }
 
-    /// One more reference to each.
+    /// Counts one reference more to each object.
     pub fn retain(&self, ids: &[u64]) {
         let mut state = self.state();
         for id in ids {
@@ -187,13 +188,13 @@ impl Client {
         }
     }
 
-    /// One reference less.
+    /// Counts one reference less.
     pub fn release(&self, id: ObjectId) {
         let said = self.state().release(id);
         said.iter().for_each(|message| self.tell(message));
     }
 
-    /// What is known of an object.
+    /// The state of an object.
     ///
     /// # Errors
     /// [`Fault::Unknown`].
@@ -212,7 +213,7 @@ impl Client {
                 Some(Body::Inline { len } | Body::Arena { len, .. } | Body::Spilled { len, .. }) => {
                     return Ok(ObjectState::Ready { bytes: len });
                 }
-                // It was freed in between, and the next look says so.
+                // The object was freed in between, and the next look says so.
                 None => {}
             }
         }
@@ -248,7 +249,7 @@ impl State {
         if let Some(closed) = space.closed
             && space.fresh.is_none_or(|fresh| fresh.first != closed.first)
         {
-            // Nothing more will come there; if nothing is being written either, nobody may write.
+            // No more drafts will come there; if none is being written either, nothing may be written.
             let idle =
                 self.unlocked.iter().position(|unlocked| unlocked.run.first == closed.first && unlocked.drafts == 0);
             if let Some(place) = idle {
@@ -257,7 +258,7 @@ impl State {
             }
         }
         if let Some(run) = space.fresh {
-            // A lease of the same number may have been this process's before.
+            // This process may have had a lease of the same number before.
             self.unlocked.retain(|unlocked| unlocked.run.first != run.first);
             self.unlocked.push(Unlocked { run, drafts: 1 });
             return Some(run);
@@ -268,7 +269,7 @@ impl State {
         None
     }
 
-    /// Makes a draft an object of this process's. Gives its lease if nothing is written there any more.
+    /// Turns a draft into an object of this process. Returns its lease if nothing is written there any more.
     pub(super) fn seal(
         &mut self,
         draft: Draft,
@@ -300,7 +301,7 @@ impl State {
         Ok(self.sealed(sealed, draft, home))
     }
 
-    /// The list is the object's now; the draft that it was made as goes.
+    /// Passes the list to its object; the draft that it was made as ends.
     pub(super) fn give_list_away(&mut self, list: Option<(u32, Space)>) {
         let Some((slot, space)) = list else { return };
         let segment = self.segment();
@@ -322,7 +323,7 @@ impl State {
         (id, home.and_then(|home| self.written(home)))
     }
 
-    /// Opens what can be opened without asking anybody.
+    /// Opens an object, if that needs no answer from the head.
     fn look(&mut self, id: ObjectId) -> Fallible<Look> {
         let segment = self.segment();
         let unknown = || Box::new(Fault::Unknown { id: id.0 });
@@ -338,7 +339,7 @@ impl State {
                 }
                 View { ptr: segment.inline_bytes(id.slot()), len, hold: id.0 }
             }
-            // An arena is replaced only while nothing is in it: what lies in one lies in the newest.
+            // An arena is replaced only while it is empty, so an object lies in the newest arena.
             Body::Arena { .. } if segment.header().arena.load(Ordering::Acquire) != self.arena.0.generation => {
                 return Ok(Look::Elsewhere);
             }
@@ -354,7 +355,7 @@ impl State {
                     },
                 };
                 let Ok((offset, len)) = place else {
-                    // It went to disk in this moment.
+                    // The object went to disk in this moment.
                     self.handles.unpin(id);
                     let _ = self.release(id);
                     return Ok(Look::OnDisk);
@@ -372,7 +373,7 @@ impl State {
         Ok(Look::Opened(Opened::View(view)))
     }
 
-    /// A reference was counted to what does not exist.
+    /// Takes back a reference that was counted to an object that does not exist.
     fn take_back(&mut self, id: ObjectId) -> Box<Fault> {
         self.handles.release(id);
         Box::new(Fault::Unknown { id: id.0 })
@@ -386,7 +387,8 @@ impl State {
         View { ptr, len, hold: COPY | self.copies.insert(copy) }
     }
 
-    /// The pins of what a cell has read, and the references that it has given back.
+    /// Removes the pins of what the cell has read, and the references that it has given back. Returns the messages for
+    /// the head.
     #[must_use]
     pub(super) fn cell_ended(&mut self) -> Vec<ToHead> {
         let (unread, released) = self.handles.cell_ended();

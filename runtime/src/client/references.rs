@@ -1,4 +1,4 @@
-//! A client's private account of the objects that it has.
+//! A client's private counts of its references and pins.
 //!
 //! ```text
 //!   absent ──first reference: Add──▶ counted(1, 2, …) ──last one given back──▶ absent: Remove
@@ -6,23 +6,23 @@
 //!                                        └──── taken again ── kept back ──the cell has ended──▶ absent: Remove
 //! ```
 //!
-//! The others see one bit a process: that it refers to the object, that it reads its bytes. While a cell runs, the last references to
-//! what is older than the cell are kept back, and so are the pins that are, because until it has ended a twin may come back that still has
-//! them. What the cell itself made, or began to read, is unknown to the twin and is let go at once, so a cell can work its way through more
-//! than the store holds.
+//! Other processes see two bits per process: whether it refers to the object, and whether it reads its bytes. While a cell runs, its last
+//! references and pins that are older than the cell are kept back. Until the cell has ended, a twin may come back that still has them. The
+//! twin does not know what the cell itself made or began to read. That is released at once, so a cell can work its way through more than
+//! the store holds.
 //!
-//! One entry a slot, found by the slot's number: a count goes up and down in a few nanoseconds.
+//! There is one entry per slot, found by the slot's number, so a count goes up and down in a few nanoseconds.
 
 use crate::protocol::{Held, ObjectId};
 
-/// What the others must see.
+/// What other processes must see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// Nothing.
     None,
-    /// This process has it now.
+    /// This process has the object now.
     Add,
-    /// This process has it no longer.
+    /// This process has the object no longer.
     Remove,
 }
 
@@ -43,7 +43,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Handles {
     entries: Vec<Entry>,
-    /// Objects of which something is kept back.
+    /// Objects with a reference or a pin that is kept back.
     kept: Vec<ObjectId>,
     /// Goes up when a cell begins.
     period: u32,
@@ -58,7 +58,7 @@ impl Handles {
         }
         let entry = &mut self.entries[index];
         if entry.generation != id.generation() {
-            // The slot has another object now; whatever was said of the old one is over.
+            // The slot has another object now, so the entry of the old one is void.
             *entry = Entry { generation: id.generation(), ..Entry::default() };
         }
         entry
@@ -68,13 +68,13 @@ impl Handles {
         self.entries.get_mut(id.slot() as usize).filter(|entry| entry.generation == id.generation())
     }
 
-    /// A new object of this process's, which the others see already.
+    /// Adds a new object of this process, which other processes see already.
     pub fn insert(&mut self, id: ObjectId) {
         let since = self.period;
         *self.entry(id) = Entry { generation: id.generation(), count: 1, since, ..Entry::default() };
     }
 
-    /// One reference more to an object to which this process has one already. False, and nothing is counted, when it has none.
+    /// Counts one reference more to an object to which this process has one. False, and nothing is counted, when it has none.
     #[inline]
     pub fn retain_known(&mut self, id: ObjectId) -> bool {
         match self.entries.get_mut(id.slot() as usize) {
@@ -86,7 +86,7 @@ impl Handles {
         }
     }
 
-    /// One reference more.
+    /// Counts one reference more.
     pub fn retain(&mut self, id: ObjectId) -> News {
         let since = self.period;
         let entry = self.entry(id);
@@ -101,7 +101,7 @@ impl Handles {
         News::Add
     }
 
-    /// One reference less. One that does not exist is not given back.
+    /// Counts one reference less. One too many does nothing.
     pub fn release(&mut self, id: ObjectId) -> News {
         let (cell_runs, period) = (self.cell_runs, self.period);
         let Some(entry) = self.known(id).filter(|entry| entry.count > 0) else { return News::None };
@@ -119,7 +119,7 @@ impl Handles {
         News::Remove
     }
 
-    /// Its bytes are read once more.
+    /// Counts one reader more of the object's bytes.
     pub fn pin(&mut self, id: ObjectId) -> News {
         let period = self.period;
         let entry = self.entry(id);
@@ -131,7 +131,7 @@ impl Handles {
         News::Add
     }
 
-    /// Its bytes are read once less.
+    /// Counts one reader less of the object's bytes.
     pub fn unpin(&mut self, id: ObjectId) -> News {
         let (cell_runs, period) = (self.cell_runs, self.period);
         let Some(entry) = self.known(id).filter(|entry| entry.pins > 0) else { return News::None };
@@ -139,7 +139,7 @@ impl Handles {
         if entry.pins > 0 {
             return News::None;
         }
-        // A twin has the pins of before the cell. One that the cell took itself, of however old an object, is unknown to it.
+        // A twin has the pins from before the cell. It does not know a pin that the cell itself took, however old the object is.
         if cell_runs && entry.pinned_since < period {
             let is_listed = std::mem::replace(&mut entry.is_pin_kept, true) || entry.is_kept;
             if !is_listed {
@@ -150,7 +150,8 @@ impl Handles {
         News::Remove
     }
 
-    /// Gives all references back but those to objects whose bytes are read: a twin that comes back finds that there is no such object any more.
+    /// Gives all references back but those to objects whose bytes are read, and returns these objects. A twin that comes back finds them
+    /// gone.
     pub fn forget_all(&mut self) -> Vec<ObjectId> {
         let mut forgotten = Vec::new();
         for (slot, entry) in (0..).zip(&mut self.entries) {
@@ -170,7 +171,7 @@ impl Handles {
         self.cell_runs = true;
     }
 
-    /// The cell has ended: gives the objects that are not read any longer, and those that nobody refers to any longer.
+    /// Ends the cell. Returns the objects that are no longer read, and those that are no longer referred to.
     pub fn cell_ended(&mut self) -> (Vec<ObjectId>, Vec<ObjectId>) {
         self.cell_runs = false;
         let (mut unread, mut released) = (Vec::new(), Vec::new());
@@ -186,7 +187,7 @@ impl Handles {
         (unread, released)
     }
 
-    /// This process is a twin that takes a dead one's place: no cell runs, and these are its objects.
+    /// Prepares a twin to take a dead process's place: no cell runs. Returns the objects that it has.
     pub fn taken_over(&mut self) -> Vec<Held> {
         self.cell_runs = false;
         self.kept.clear();

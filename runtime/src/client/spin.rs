@@ -1,30 +1,29 @@
 //! The decision to spin briefly before sleeping.
 //!
-//! Waking a process that sleeps costs some 7 us on its own processor and up to 80 us on an idle one; one that spins is there in a tenth
-//! of a microsecond. But spinning on a processor that somebody else needs, perhaps the very one that is waited for, costs 100 us and
-//! more. So: spin only while there are no more busy processes than processors, no longer than a wake-up takes here, and less often when it
-//! was in vain.
+//! Waking a sleeping process costs some 7 us on its own processor and up to 80 us on an idle one; a spinning process reacts in a tenth of a
+//! microsecond. But spinning on a processor that another process needs, perhaps the awaited one, costs 100 us and more. So a process spins
+//! only while there are no more busy processes than processors, no longer than a wake-up takes here, and less often when it was in vain.
 
 use crate::store::{Seat, Segment};
 use crate::sync::{AtomicU32, Ordering, pause};
 use std::time::{Duration, Instant};
 
-/// A wake-up is believed to take this long until one was measured, in microseconds; and never less or more than these.
+/// The assumed duration of a wake-up in microseconds until one was measured, and the bounds of the estimate.
 const BUDGET_US: u32 = 60;
 const BUDGET_US_MIN: u32 = 20;
 const BUDGET_US_MAX: u32 = 120;
 
-/// After so many times in vain, only each of so many is tried.
+/// After `MISSES_MAX` spins in vain, only one in `TRIED_OF` is tried.
 const MISSES_MAX: u32 = 4;
 const TRIED_OF: u32 = 16;
 
-/// The clock is read once in so many turns: reading it costs as much as ten of them.
+/// The clock is read once in so many turns, because reading it costs as much as ten of them.
 const TURNS: u32 = 32;
 
-/// One process's experience.
+/// One process's experience with spinning.
 #[derive(Debug)]
 pub struct Spin {
-    /// Microseconds.
+    /// How long to spin, in microseconds.
     budget: AtomicU32,
     misses: AtomicU32,
 }
@@ -36,14 +35,14 @@ impl Default for Spin {
 }
 
 impl Spin {
-    /// Looks again and again, for about as long as a wake-up takes; `None` when nothing was found or spinning would be a waste.
-    /// Everything that `look` finds, also something that is not the end, counts as a reason to go on.
+    /// Calls `look` again and again, for about as long as a wake-up takes. `None` when nothing was found or spinning would be a waste.
+    /// After [`Look::Progress`] the time begins anew.
     pub fn look<T>(&self, segment: &Segment, seat: Seat, mut look: impl FnMut() -> Look<T>) -> Option<T> {
         if !self.is_worth_it(segment, seat) {
             return None;
         }
         let budget = Duration::from_micros(self.budget.load(Ordering::Relaxed).into());
-        // What comes at once comes before the clock is looked at.
+        // A result that comes at once comes before the clock is read.
         let mut begun: Option<Instant> = None;
         loop {
             for _ in 0..TURNS {
@@ -78,19 +77,19 @@ impl Spin {
         has_room(segment, seat)
     }
 
-    /// A sleeper was woken so many microseconds after somebody rang.
+    /// Records that a sleeper was awake so many microseconds after it was rung.
     pub fn woken_after(&self, us: u32) {
         let before = self.budget.load(Ordering::Relaxed);
-        // A moving mean; one value that is far out, because the machine was busy, counts little.
+        // A moving mean, in which one outlier on a busy machine counts little.
         let after = (before * 7 + us.min(BUDGET_US_MAX * 2)) / 8;
         self.budget.store(after.clamp(BUDGET_US_MIN, BUDGET_US_MAX), Ordering::Relaxed);
     }
 }
 
-/// What a look has found.
+/// The result of one look.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Look<T> {
-    /// It is there.
+    /// The awaited thing.
     Found(T),
     /// Not yet, but nearer.
     Progress,
@@ -100,7 +99,7 @@ pub enum Look<T> {
     GiveUp,
 }
 
-/// Whether there is a processor for everybody who is busy, this process among them.
+/// Whether there is a processor for every busy process, this one among them.
 fn has_room(segment: &Segment, seat: Seat) -> bool {
     let active = &segment.header().active;
     let others = active.count() - u32::from(active.has(seat));

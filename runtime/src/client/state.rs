@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-/// What a client knows.
+/// What a client knows about itself.
 pub(super) struct State {
     pub handles: Handles,
     pub leases: Leases,
@@ -54,7 +54,7 @@ pub(super) struct Running {
     pub failure: Option<Cause>,
 }
 
-/// Addresses are spread already; this only mixes the low bits, which are often the same.
+/// A hasher for addresses, which are spread already; it only mixes their low bits, which are often the same.
 #[derive(Default)]
 pub(super) struct AddressHasher(u64);
 
@@ -98,10 +98,10 @@ impl State {
         self.segment
     }
 
-    /// One reference more. False when there is no such object.
+    /// Counts one reference more. False when there is no such object.
     pub fn retain(&mut self, id: ObjectId) -> bool {
-        // Asked first: an id in damaged bytes must not take the place of what is known of the slot's object, or make the list of all that is
-        // known as long as its number says.
+        // Checked first, because an id in damaged bytes must neither replace the entry of the slot's object nor make
+        // the list of entries as long as its number says.
         if !self.leases.segment.exists(id) {
             return false;
         }
@@ -111,7 +111,7 @@ impl State {
         }
     }
 
-    /// One reference less. What that frees is freed; what somebody else must be told is returned.
+    /// Counts one reference less, and frees what only that kept. Returns the messages that this leaves for the head.
     #[must_use]
     pub fn release(&mut self, id: ObjectId) -> Vec<ToHead> {
         match self.handles.release(id) {
@@ -120,7 +120,7 @@ impl State {
         }
     }
 
-    /// The others no longer see this process at the object.
+    /// Takes this process out of the object's references, and frees the object if it is unused.
     #[must_use]
     pub fn let_go(&mut self, id: ObjectId) -> Vec<ToHead> {
         let segment = self.segment();
@@ -133,7 +133,7 @@ impl State {
         forgotten(leftovers)
     }
 
-    /// This process refers to nothing any more but to what it reads.
+    /// Gives back all references but those to objects that this process reads.
     #[must_use]
     pub fn forget_all(&mut self) -> Vec<ToHead> {
         let forgotten = self.handles.forget_all();
@@ -142,14 +142,14 @@ impl State {
         self.collect(forgotten)
     }
 
-    /// The bytes are read once less.
+    /// Counts one reader less of the object's bytes.
     pub fn unpin(&mut self, id: ObjectId) {
         if self.handles.unpin(id) == News::Remove {
             self.leases.segment.remove(id, Kind::Pin, self.leases.seat);
         }
     }
 
-    /// Frees what nobody has any more.
+    /// Frees unused objects.
     #[must_use]
     pub fn collect(&mut self, loose: Vec<ObjectId>) -> Vec<ToHead> {
         let (segment, mut leftovers) = (self.segment(), Leftovers::default());
@@ -177,7 +177,7 @@ impl State {
         }
     }
 
-    /// A draft in this lease has ended. Gives the lease if nothing is written into it any more.
+    /// Ends a draft in this lease. Returns the lease if nothing is written into it any more.
     #[must_use]
     pub fn written(&mut self, home: u32) -> Option<Run> {
         let place = self.unlocked.iter().position(|unlocked| unlocked.run.first == home)?;
@@ -190,7 +190,7 @@ impl State {
     }
 }
 
-/// What the head must hear of what objects left.
+/// The messages to the head about what freed objects left on disk.
 fn forgotten(leftovers: Leftovers) -> Vec<ToHead> {
     leftovers.spilled.into_iter().map(|(position, len)| ToHead::Forget { position, len }).collect()
 }

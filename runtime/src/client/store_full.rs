@@ -8,11 +8,11 @@ use crate::sync::Ordering;
 use std::sync::Arc;
 
 impl Client {
-    /// Waits until the head has made room, or says that it cannot.
+    /// Asks the head for room, and waits until it has made some, or says that it cannot.
     pub(super) fn ask_room(&self, units: u32, bytes: u64) -> Fallible<()> {
         let cell = {
             let mut state = self.state();
-            // An empty lease of this process's own may be what is missing.
+            // This process's own empty lease may be the room that is missing.
             if let Some(run) = state.leases.close_lease() {
                 let idle = state.unlocked.iter().position(|unlocked| unlocked.run == run && unlocked.drafts == 0);
                 if let Some(place) = idle {
@@ -38,7 +38,7 @@ impl Client {
         }
     }
 
-    /// Maps the arena that there is now, if it is another one.
+    /// Maps the runtime's current arena, if it is another one.
     pub(super) fn follow_arena(&self) -> Fallible<()> {
         let generation = self.segment.header().arena.load(Ordering::Acquire);
         if self.state().arena.0.generation == generation {
@@ -57,7 +57,7 @@ impl Client {
         let mut state = self.state();
         state.leases.forget_lease();
         state.unlocked.clear();
-        // The old one stays mapped: nothing was in it, but a view of nothing may still be around.
+        // The old arena stays mapped: no object was in it, but an empty view may still point into it.
         std::mem::forget(Arc::clone(&state.arena.1));
         state.arena = (info, arena);
         Ok(())

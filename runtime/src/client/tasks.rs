@@ -18,24 +18,24 @@ pub enum Input {
     Draft(u64, Vec<ObjectId>),
 }
 
-/// How often somebody looks whose ring is full.
+/// How often a process whose ring is full checks it.
 const RING_LOOK: Duration = Duration::from_micros(100);
 
-/// What trying to submit comes to.
+/// The result of an attempt to submit.
 struct Try {
     /// The task, and whether a worker can take it now. `None` when there was no slot.
     submitted: Option<(ObjectId, bool)>,
-    /// Objects that were made for arguments, and that this process refers to until the task keeps them, or there is none.
+    /// Objects that were made for arguments. This process refers to them until the task keeps them, or the attempt has failed.
     anonymous: Vec<ObjectId>,
     /// Leases in which nothing is written any more.
     written: Vec<Run>,
 }
 
 impl Client {
-    /// The number of the function whose trampoline is at `address` in this process; `find` says what it is, the first time.
+    /// The number of the function whose trampoline is at `address` in this process. `find` describes the function, the first time.
     ///
     /// # Errors
-    /// What `find` says, or the runtime is gone.
+    /// The fault of `find`, or the runtime is gone.
     pub fn function(&self, address: usize, find: impl FnOnce() -> Fallible<Function>) -> Fallible<u32> {
         if let Some(number) = self.state().functions.get(&address) {
             return Ok(*number);
@@ -50,7 +50,7 @@ impl Client {
         }
     }
 
-    /// Submits a task; the caller has one reference to its result. Drafts end here, whatever comes of it.
+    /// Submits a task; the caller has one reference to its result. The drafts end here, also when it fails.
     ///
     /// # Errors
     /// No such draft, no room, or this process is not connected any more.
@@ -70,10 +70,10 @@ impl Client {
         if args.len() > ARGS_MAX {
             return Err(refused(format!("a task takes at most {ARGS_MAX} arguments, and this one has {}", args.len())));
         }
-        // Long lists of what arguments refer to need room of their own, which may have to be waited for.
+        // Long lists of contained objects need room of their own, which may have to be waited for.
         let mut lists: [Option<(u32, Space)>; ARGS_MAX] = [None; ARGS_MAX];
         let submitted = self.submit_with(function, args, &mut lists);
-        // Those that no object has taken over.
+        // Lists that no object has taken over.
         lists.into_iter().flatten().for_each(|list| self.discard_list(list));
         submitted
     }
@@ -93,7 +93,7 @@ impl Client {
         }
         let header = self.segment.header();
         let mut state = self.state();
-        // Again when it is locked: another thread may have been faster.
+        // Checked again under the lock, because another thread may have been faster.
         while !self.segment.has_room(&state.leases) {
             drop(state);
             self.wait_for_ring()?;
@@ -124,7 +124,7 @@ impl Client {
         Ok(task)
     }
 
-    /// The ring is full: waits until workers have taken something out of it. A task that waits so lends its CPU to one of them.
+    /// Waits until workers have taken something out of the full ring. A task that waits so lends its CPU to one of them.
     fn wait_for_ring(&self) -> Fallible<()> {
         let _blocked = self.blocked();
         let blocks = self.is_worker() && self.segment.desk(self.seat).current.load(Ordering::Relaxed) != 0;
@@ -182,7 +182,7 @@ impl State {
                 self.written_private(draft);
                 continue;
             }
-            // What is too large for the description becomes an object that only the task keeps.
+            // A value that is too large for the description becomes an object that only the task keeps.
             match self.seal(draft, refs, lists[index].take()) {
                 Ok((id, run)) => {
                     anonymous.push(id);

@@ -13,12 +13,12 @@ use crate::store::{now_us, rung_for};
 use crate::sync::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How many of the missing are looked at in one turn of spinning.
+/// How many of the missing objects are checked in one turn of spinning.
 const LOOKED_AT: usize = 16;
 
 impl Client {
-    /// Blocks until `num_returns` of `ids` are finished or `timeout` has passed, and says which are: 1 or 0 for each. What does not exist
-    /// is finished: opening it says what is wrong.
+    /// Blocks until `num_returns` of `ids` are finished or `timeout` has passed, and says which are: 1 or 0 for each. An object that does
+    /// not exist counts as finished: opening it says what is wrong.
     ///
     /// # Errors
     /// [`Fault::Interrupted`], [`Fault::Disconnected`], or more results wanted than there are.
@@ -57,7 +57,7 @@ impl Client {
         came
     }
 
-    /// Spins for one object, which is what most calls wait for. True when it is there.
+    /// Spins for one object, which is what most calls wait for. True when it is finished.
     fn spin_for(&self, id: ObjectId) -> bool {
         if self.is_finished(id) {
             return true;
@@ -67,7 +67,7 @@ impl Client {
         self.spin.look(&self.segment, self.seat, look).is_some()
     }
 
-    /// This process uses a processor.
+    /// Marks this process as one that uses a processor.
     pub(super) fn be_active(&self) {
         let active = &self.segment.header().active;
         if !active.has(self.seat) {
@@ -80,7 +80,8 @@ impl Client {
         !(word.generation() == id.generation() && word.is_task())
     }
 
-    /// Every call of a cell begins with this, so that a loop of calls that never block can be interrupted too. One load, unless somebody was.
+    /// Fails if the cell was interrupted. Every call of a cell begins with this, so that a loop of calls that never block can be
+    /// interrupted, too. It is one load, unless there was an interrupt.
     ///
     /// # Errors
     /// [`Fault::Interrupted`].
@@ -102,7 +103,7 @@ impl Client {
         is_its_own
     }
 
-    /// What runs now is on its way out.
+    /// Notes that a call has returned the interrupt, so that the cell is unwinding.
     pub(super) fn interrupt_is_met(&self) {
         self.segment.desk(self.seat).heeded.store(1, Ordering::Release);
     }
@@ -129,9 +130,9 @@ impl Drop for Blocked<'_> {
 struct Waiter<'a> {
     client: &'a Client,
     ids: &'a [u64],
-    /// Places of what is not finished.
+    /// The places of the ids that are not finished.
     missing: Vec<u32>,
-    /// How many of those must be.
+    /// How many of those must still finish.
     wanted: u64,
 }
 
@@ -140,12 +141,12 @@ impl Waiter<'_> {
         ObjectId(self.ids[place as usize])
     }
 
-    /// Looks at some of the missing, the last ones first; when all are wanted, one that is not there yet is enough to know.
+    /// Checks some of the missing objects. When all are wanted, one that is not finished is enough to know.
     fn look_at_some(&mut self, cursor: &mut usize) -> Look<()> {
         let all = self.wanted == self.missing.len() as u64;
         let mut progress = false;
         for _ in 0..LOOKED_AT.min(self.missing.len()) {
-            // All in the order in which they were given, the likeliest first, when the order of the others does not matter.
+            // When all are wanted: in the order in which they were given, the likeliest first. Else the order does not matter.
             let place = if all { 0 } else { *cursor % self.missing.len() };
             if self.client.is_finished(self.id(self.missing[place])) {
                 self.missing.swap_remove(place);
@@ -163,7 +164,7 @@ impl Waiter<'_> {
         if progress { Look::Progress } else { Look::Nothing }
     }
 
-    /// True when enough is there.
+    /// True when enough objects are finished.
     fn spin(&mut self, deadline: Option<Instant>) -> bool {
         let client = self.client;
         let mut cursor = 0;
@@ -172,7 +173,7 @@ impl Waiter<'_> {
         }
         client.be_active();
         if self.wanted == self.missing.len() as u64 {
-            // `swap_remove` at the front then walks from the back; so that is where the first ones are.
+            // `swap_remove` at the front takes the next from the back, so the first ids go to the back.
             self.missing.reverse();
             let last = self.missing.len() - 1;
             self.missing.swap(0, last);
@@ -180,7 +181,7 @@ impl Waiter<'_> {
         client.spin.look(&client.segment, client.seat, || self.look_at_some(&mut cursor)).is_some()
     }
 
-    /// Forgets what is finished.
+    /// Forgets the finished objects. True when enough are finished.
     fn look_at_all(&mut self) -> bool {
         let before = self.missing.len();
         let client = self.client;
@@ -199,17 +200,17 @@ impl Waiter<'_> {
         if blocks {
             client.tell(&ToHead::Blocked);
         }
-        // Whoever is left to work may do it on this processor.
+        // Another process may use this processor meanwhile.
         segment.header().active.remove(seat);
         segment.work_left();
         client.state().waiting += 1;
         let came = self.sleep_armed(deadline);
         {
-            // Under the lock, so that a thread which begins to wait now puts its bits on after these are gone.
+            // Under the lock, so that a thread which begins to wait now sets its bits after these are cleared.
             let mut state = client.state();
             state.waiting -= 1;
             if state.waiting == 0 {
-                // Other threads may wait for the same objects; then the bits stay, and ring in vain at worst.
+                // While other threads wait, perhaps for the same objects, the bits stay, and ring in vain at worst.
                 self.missing.iter().for_each(|place| segment.disarm(self.id(*place), seat));
             }
         }
@@ -229,7 +230,7 @@ impl Waiter<'_> {
             sorted.windows(2).any(|pair| pair[0] == pair[1])
         };
         let mut armed = false;
-        // The bell's number before the last look at all.
+        // The bell's number before the last check of all objects.
         let mut looked = None;
         loop {
             let seen = desk.bell.load(Ordering::Acquire);
@@ -239,7 +240,7 @@ impl Waiter<'_> {
                 armed = true;
             }
             if alone || repeats {
-                // It is not rung for each of these.
+                // The bell is not rung for each of these objects, so its number proves nothing.
                 looked = None;
             }
             loop {
@@ -275,8 +276,8 @@ impl Waiter<'_> {
         }
     }
 
-    /// Sets after how many objects this process is rung: one bit an object and one countdown a process, so with several threads, or an
-    /// object that counts twice, after each. True if only this thread counts.
+    /// Sets after how many objects this process is rung. There is one bit per object and one countdown per process, so with several
+    /// threads, or an object that counts twice, it is rung after each. True if only this thread counts.
     fn choose_countdown(&self, repeats: bool) -> bool {
         // Under the lock, so that a thread which begins to wait now sets it after this one.
         let state = self.client.state();
@@ -287,7 +288,7 @@ impl Waiter<'_> {
         alone
     }
 
-    /// Puts this process's bit on all that are missing, and counts those that have come.
+    /// Sets this process's bit on all missing objects, and counts those that are finished by now.
     fn arm_all(&self) {
         let (segment, seat) = (&self.client.segment, self.client.seat);
         let came = self.missing.iter().filter(|place| segment.arm(self.id(**place), seat)).count();
@@ -296,7 +297,7 @@ impl Waiter<'_> {
         }
         segment.desk(seat).countdown.fetch_sub(came as i64, Ordering::AcqRel);
         if self.client.state().waiting > 1 {
-            // The bits that were taken back may have been another thread's too, which nobody else rings for these any more.
+            // The bits that were taken back may have been another thread's too, and no sealer rings for these any more.
             segment.ring_for_all(seat);
         }
     }

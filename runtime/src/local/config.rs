@@ -24,18 +24,19 @@ pub struct Config {
     pub object_store_memory: Option<u64>,
     /// Where the store's memory comes from. Default: `/dev/shm`.
     pub store_directory: Option<PathBuf>,
-    /// Where objects go that find no room in memory. Default: the session's folder, or another one if that lies in memory itself.
+    /// The folder for objects that do not fit in memory. Default: the session's folder, or another one if that lies in
+    /// memory itself.
     pub spill_directory: Option<PathBuf>,
-    /// Whether the store is to lie in huge pages. Default: where the kernel makes them without more ado.
+    /// Whether the store uses huge pages. Default: where the kernel makes them without being set up for it.
     pub huge_pages: Option<bool>,
     /// How long a `put` waits for room, when nothing more can go to disk. Default: 3 seconds.
     pub store_wait: Option<Duration>,
-    /// Objects and unfinished tasks that there can be at once. Default: 1,048,576.
+    /// Objects and unfinished tasks that there can be at once. Default: 16,777,216.
     pub objects_max: Option<u32>,
 }
 
 impl Config {
-    /// This, with what `other` says in place of what this says.
+    /// These options, with those that `other` sets in their place.
     pub fn overridden_by(mut self, other: Config) -> Config {
         self.num_cpus = other.num_cpus.or(self.num_cpus);
         self.num_gpus = other.num_gpus.or(self.num_gpus);
@@ -72,10 +73,10 @@ impl Config {
         self.objects_max.map_or(Limits::default().slots, |wished| wished.clamp(1024, 1 << 28).next_multiple_of(64))
     }
 
-    /// Everything that the scheduler may give away.
+    /// All resources that the scheduler may give away.
     ///
     /// # Errors
-    /// An amount that is none, or a custom resource that has the name of one that is not custom.
+    /// An invalid amount, or a custom resource whose name is empty or a built-in one.
     pub fn amounts(&self) -> Result<Resources, ResourcesError> {
         let reserved = self.resources.iter().find(|(name, _)| name.is_empty() || name == "CPU" || name == "GPU");
         if let Some((name, amount)) = reserved {

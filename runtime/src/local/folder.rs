@@ -1,4 +1,4 @@
-//! The session's folder: where its socket lies, and how nothing of it is left behind.
+//! The session's folder: it holds the head's socket, and nothing of it is left behind.
 //!
 //! ```text
 //!   $TMPDIR | /tmp        (not $XDG_RUNTIME_DIR: that is memory, and cells' libraries lie here, too)
@@ -9,13 +9,13 @@
 //!           └── spill/                    objects for which there is no memory, in files without names
 //! ```
 //!
-//! The front process removes its folder when it ends; when it is killed, the zygote does; when both are killed, the next
-//! start finds a folder whose lock nobody has and removes that.
+//! The front process removes its folder when it ends. When it is killed, the zygote does. When both are killed, the
+//! next start finds a folder whose lock no process has, and removes it.
 //!
 //! Where the folder lies in memory itself, objects go elsewhere (`spill_folder.rs`).
 //!
 //! # Invariants
-//! - A folder is called `session-…` only once its lock is taken, so nobody sweeps away one that is being born.
+//! - A folder is called `session-…` only once its lock is taken, so no other start removes one that is being made.
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::fs::{DirBuilder, File, Permissions};
@@ -33,16 +33,16 @@ pub enum FolderError {
     /// The session's folder cannot be made.
     #[error("the session folder {} cannot be made", path.display())]
     Create {
-        /// Which.
+        /// The folder.
         path: PathBuf,
         /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The folder for sessions is not safe to use.
-    #[error("{} belongs to somebody else or can be read by others: remove it, or set TMPDIR to a folder of your own", path.display())]
+    #[error("{} belongs to another user or can be read by others: remove it, or set TMPDIR to a folder of your own", path.display())]
     Unsafe {
-        /// Which.
+        /// The folder.
         path: PathBuf,
     },
 }
@@ -51,7 +51,7 @@ pub enum FolderError {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Ends with the process, however it ends.
+    /// The lock ends with the process, however it ends.
     _lock: File,
 }
 
@@ -79,17 +79,17 @@ impl Folder {
         let random = random.trim_start_matches(NEWBORN);
         let path = base.join(format!("session-{}-{random}", std::process::id()));
         std::fs::rename(newborn.path(), &path).map_err(failed)?;
-        // It has another name now, and another guard.
+        // The folder has another name now, and `Folder` removes it.
         let _ = newborn.keep();
         Ok(Folder { path, _lock: lock })
     }
 
-    /// The folder.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where objects go for which there is no memory.
+    /// The folder for objects for which there is no memory.
     pub fn spill(&self) -> PathBuf {
         self.path.join("spill")
     }
@@ -134,9 +134,9 @@ fn open_lock(folder: &Path, flags: OFlags) -> std::io::Result<File> {
     Ok(rustix::fs::open(folder.join("lock"), flags, Mode::from_raw_mode(0o600))?.into())
 }
 
-/// What a folder is called until it is locked.
+/// How a folder's name begins until it is locked.
 const NEWBORN: &str = "new-";
-/// One that is older was left by somebody who was killed in between.
+/// A folder that is older was left by a process that was killed in between.
 const BIRTH_MAX: Duration = Duration::from_secs(60);
 
 /// Removes the folders of sessions whose front process is dead. What cannot be removed is left for another time.
@@ -154,7 +154,7 @@ fn sweep(base: &Path) {
         }
         let dead = match open_lock(&entry.path(), OFlags::empty()) {
             Ok(lock) => rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok(),
-            // Somebody removes it right now, or was killed while removing it.
+            // Another process is removing it, or was killed while it did.
             Err(error) => error.kind() == std::io::ErrorKind::NotFound,
         };
         if dead {

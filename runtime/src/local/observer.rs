@@ -14,7 +14,7 @@ pub enum Stream {
 /// Something a person should see.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuntimeEvent {
-    /// A task wrote something. All of it comes before anybody can get the task's result.
+    /// A task wrote something. All of it comes before any process can get the task's result.
     TaskOutput {
         /// The cell that started the task; 0 outside a session.
         cell: u64,
@@ -24,28 +24,28 @@ pub enum RuntimeEvent {
         pid: u32,
         /// Where it was written.
         stream: Stream,
-        /// Whole lines, each behind `(name pid=1234) `.
+        /// Whole lines, each with `(name pid=1234) ` before it.
         text: String,
     },
-    /// A task failed. Said once, for the task where it began, not for those that only carry it.
+    /// A task failed. Said once, for the task where the failure began, not for those that only carry it.
     TaskFailed(Failure),
     /// One line about the runtime itself.
     Notice(String),
 }
 
-/// Who is told. The runtime's one thread calls this and does nothing else meanwhile, so nothing here may wait: for a front end or a pipe,
-/// [`super::Outbox`] does.
+/// The receiver of the runtime's events. The head's thread calls these functions and does nothing else meanwhile, so
+/// none of them may wait. To wait for a front end or a pipe, use [`super::Outbox`].
 pub trait Observer: Send + Sync {
     /// Something happened.
     fn event(&self, event: RuntimeEvent);
 
-    /// Whether it has more than it can pass on at the moment. Then what workers write stays in their pipes, and who has written or failed
-    /// waits; everything else goes on.
+    /// Whether it has more events than it can pass on at the moment. Then the output of workers stays in their pipes,
+    /// and workers that have written or failed wait; everything else goes on.
     fn is_full(&self) -> bool {
         false
     }
 
-    /// Has `bell` called from now on whenever it is full no longer.
+    /// Has `bell` called from now on whenever it is no longer full.
     fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
         drop(bell);
     }

@@ -3,19 +3,19 @@
 //! ```text
 //!   head, link ──put──▶ │ waiting │ ──a thread of its own──▶ deliver (may block)
 //!        ▲                  │
-//!        └── is_full: reads no more of what makes it fuller, until the bell rings
+//!        └── is_full: reads no more of its input, until the bell rings
 //! ```
 //!
 //! # Invariants
 //! - [`Outbox::put`] never waits; what is put in is delivered in that order, by one thread.
-//! - The queue is bounded by those who put: each looks at [`Outbox::is_full`] before it takes in more.
+//! - The threads that put bound the queue: each looks at [`Outbox::is_full`] before it takes in more.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Rung when there is room again.
+/// A function that is called when there is room again.
 type Bell = Box<dyn Fn() + Send + Sync>;
 
 /// The queue. Dropping it ends its thread once everything has been delivered.
@@ -31,7 +31,7 @@ struct Shared<T> {
     went: Condvar,
     full: AtomicBool,
     bells: Mutex<Vec<Bell>>,
-    /// It is full with more bytes than this.
+    /// The queue is full with more bytes than this.
     capacity: usize,
 }
 
@@ -96,13 +96,13 @@ impl<T: Send + 'static> Outbox<T> {
         Ok(outbox)
     }
 
-    /// Puts something of so many bytes in. After the end of the thread, which only a panic in `deliver` brings about, it is lost.
+    /// Puts an item of so many bytes in. After a panic in `deliver`, which ends the thread, the item is lost.
     pub fn put(&self, item: T, bytes: usize) {
         let mut state = self.shared.lock();
         if state.closed {
             return;
         }
-        // What has no bytes is something to deliver all the same.
+        // An item without bytes has to be delivered all the same.
         let bytes = bytes.max(1);
         state.waiting.push_back((item, bytes));
         state.bytes += bytes;
@@ -118,17 +118,18 @@ impl<T: Send + 'static> Outbox<T> {
 }
 
 impl<T> Outbox<T> {
-    /// Whether whoever can wait with more should. Once full, it stays so until half of it is delivered.
+    /// Whether a thread that can wait before it puts more should do so. Once full, the queue stays full until half of
+    /// it is delivered.
     pub fn is_full(&self) -> bool {
         self.shared.full.load(Ordering::Acquire)
     }
 
-    /// Has `bell` rung whenever it is full no longer. It must not wait for anybody who puts.
+    /// Has `bell` called whenever the queue is no longer full. It must not wait for a thread that puts.
     pub fn when_room(&self, bell: impl Fn() + Send + Sync + 'static) {
         self.shared.bells.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(bell));
     }
 
-    /// Waits until everything that was put in before has been delivered, at most so long; whether it has been.
+    /// Waits, at most so long, until all items put in before have been delivered. Returns whether they have been.
     pub fn settle(&self, at_most: Option<Duration>) -> bool {
         let mut state = self.shared.lock();
         let last = state.put;
@@ -156,7 +157,7 @@ impl<T> Shared<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many items, of so many bytes together, are left no longer.
+    /// Counts so many items, of so many bytes together, as delivered.
     fn delivered(&self, items: u64, bytes: usize) {
         let mut state = self.lock();
         state.bytes -= bytes;
@@ -172,7 +173,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// What runs on the queue's thread.
+/// The queue's thread.
 struct Thread<T>(Arc<Shared<T>>);
 
 impl<T> Thread<T> {
@@ -189,7 +190,7 @@ impl<T> Thread<T> {
 }
 
 impl<T> Drop for Thread<T> {
-    /// After a panic nobody waits for what will not come.
+    /// Counts what is left after a panic as delivered, so that no thread waits for it.
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.closed = true;
@@ -209,7 +210,7 @@ mod tests {
     fn slow(capacity: usize) -> (Outbox<u32>, Sender<()>, Receiver<u32>) {
         let ((go, may_go), (tell, told)) = (channel(), channel());
         let deliver = move |item| {
-            // Whoever has let go of the other end wants all of it.
+            // When the other end is dropped, everything is delivered.
             let _ = may_go.recv();
             tell.send(item).unwrap();
         };

@@ -1,4 +1,4 @@
-//! Frames: how messages are told apart on a stream.
+//! Frames: the boundaries of messages on a stream.
 //!
 //! ```text
 //!   │ length: u32, little endian │ postcard bytes │ length │ …
@@ -7,12 +7,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest frame in bytes, without its length. What is larger than that belongs in the store.
+/// The longest frame in bytes, without its length field. Larger data belongs in the store.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
 
 const HEADER: usize = 4;
 
-/// A buffer that one long frame has made larger than this is not kept.
+/// A buffer that a long frame has made larger than this is freed once it is empty.
 const KEPT_BYTES_MAX: usize = 4 << 20;
 
 /// Why bytes are not a frame, or a message cannot become one.
@@ -25,12 +25,12 @@ pub enum FrameError {
         /// Its length.
         len: usize,
     },
-    /// Not the bytes of the message expected.
+    /// The bytes are not the expected message.
     #[error("a message does not decode")]
     Malformed(#[from] postcard::Error),
 }
 
-/// Appends `message` to `out` as one frame. On an error `out` is as it was.
+/// Appends `message` to `out` as one frame. On an error `out` is unchanged.
 ///
 /// # Errors
 /// [`FrameError::TooLong`].
@@ -52,17 +52,17 @@ pub fn encode(message: &impl Serialize, out: &mut Vec<u8>) -> Result<(), FrameEr
     Ok(())
 }
 
-/// Takes bytes as they arrive and gives messages.
+/// Turns arriving bytes into messages.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// `start..end` has arrived and is not decoded; behind `end` is room that was written once and may be again.
+    /// Bytes `start..end` have arrived and are not decoded. The bytes after `end` are room for more.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
 }
 
 impl Decoder {
-    /// Room for at least `bytes` more bytes. Say with [`Decoder::arrived`] how many of them came.
+    /// Room for at least `bytes` more bytes. Report with [`Decoder::arrived`] how many of them were filled.
     pub fn room(&mut self, bytes: usize) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -79,7 +79,7 @@ impl Decoder {
         &mut self.buffer[self.end..]
     }
 
-    /// The first `bytes` bytes of the room have been filled.
+    /// Marks the first `bytes` bytes of [`Decoder::room`] as filled.
     pub fn arrived(&mut self, bytes: usize) {
         self.end = (self.end + bytes).min(self.buffer.len());
     }
@@ -87,7 +87,7 @@ impl Decoder {
     /// The next message, or `None` while it is incomplete.
     ///
     /// # Errors
-    /// The stream makes no sense from here on; do not call again.
+    /// The stream cannot be decoded from here on; do not call again.
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let Some((header, rest)) = self.buffer[self.start..self.end].split_first_chunk::<HEADER>() else {
             return Ok(None);
@@ -105,7 +105,7 @@ impl Decoder {
         Ok(Some(message))
     }
 
-    /// How many more bytes the frame that has begun needs, or 0 when that is not known.
+    /// How many bytes the current frame still needs, or 0 when its length has not arrived.
     pub fn missing(&self) -> usize {
         match self.buffer[self.start..self.end].split_first_chunk::<HEADER>() {
             Some((header, rest)) => {

@@ -1,4 +1,4 @@
-//! Frames of every message, whole, cut anywhere, damaged, and bytes that are none.
+//! Property tests of frames: every message whole, cut anywhere or damaged, and arbitrary bytes.
 
 use super::*;
 use crate::abi::{
@@ -179,7 +179,7 @@ fn to_client() -> impl Strategy<Value = ToClient> {
     ]
 }
 
-/// A number for each kind of message, without a hole: who adds one is asked to add it above as well.
+/// A number for each kind of message, without gaps. A new kind must be added to the strategy above as well.
 fn kind_to_head(message: &ToHead) -> usize {
     match message {
         ToHead::Hello { .. } => 0,
@@ -246,7 +246,7 @@ fn pieces<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
     places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
 }
 
-/// All messages in these bytes, as they arrive in pieces, and whether they made sense to the end.
+/// The messages decoded from these bytes, which arrive in pieces, and whether all of them decoded.
 fn decoded<T: DeserializeOwned>(bytes: &[u8], cuts: &[Index]) -> (Vec<T>, bool) {
     let mut decoder = Decoder::default();
     let mut messages = Vec::new();
@@ -276,7 +276,7 @@ fn encoded(messages: &[impl Serialize]) -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
-/// Something that happens to bytes on their way.
+/// Damage to bytes in transit.
 #[derive(Clone, Debug)]
 enum Damage {
     Set(Index, u8),
@@ -297,7 +297,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// Damages the bytes, and gives the first place that is not as it was.
+/// Damages the bytes, and returns the first position that changed.
 fn damaged(bytes: &mut Vec<u8>, all: &[Damage]) -> usize {
     let mut first = bytes.len();
     for damage in all {
@@ -343,7 +343,8 @@ where
     Ok(())
 }
 
-/// What came before the damage is as it was said; what comes after may be anything but more than there is room for.
+/// Messages before the damage are unchanged. After it anything may follow, but no more messages than the bytes have
+/// room for.
 fn only_the_damaged_suffer<T>(messages: &[T], all: &[Damage], cuts: &[Index]) -> Result<(), TestCaseError>
 where
     T: Serialize + DeserializeOwned + PartialEq + Debug,
@@ -354,7 +355,7 @@ where
     let whole = ends.iter().filter(|end| **end <= first).count();
     prop_assert!(seen.len() >= whole && seen.len() <= bytes.len() / 5);
     prop_assert_eq!(&seen[..whole], &messages[..whole]);
-    // Cut differently it is the same.
+    // The result does not depend on the cuts.
     prop_assert_eq!(decoded::<T>(&bytes, &[]).0, seen);
     Ok(())
 }
@@ -398,7 +399,7 @@ proptest! {
         len in prop::option::of(0..64_u32),
         cuts in cuts(),
     ) {
-        // Mostly with a length that fits, or hardly anything would be looked at.
+        // Mostly with a length that fits, because otherwise hardly anything would be decoded.
         let bytes: Vec<u8> = len.into_iter().flat_map(u32::to_le_bytes).chain(bytes).collect();
         prop_assert!(decoded::<ToHead>(&bytes, &cuts).0.len() <= bytes.len() / 5);
         prop_assert!(decoded::<ToClient>(&bytes, &cuts).0.len() <= bytes.len() / 5);

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A process that is connected to the head. Never used twice, unlike its seat.
+/// The id of a process that is connected to the head. Never used twice, unlike its seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClientId(pub u32);
 
-/// A worker process. Never used twice.
+/// The id of a worker process. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerId(pub u32);
 
@@ -26,7 +26,7 @@ impl WorkerId {
     }
 }
 
-/// A question of a client, which the answer repeats.
+/// The number of a client's question, which the answer repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Request(pub u64);
 

@@ -5,12 +5,12 @@ use crate::abi::{Answer, Cause, Failure, Fault, Question};
 use crate::store::{Limits, Seat};
 use serde::{Deserialize, Serialize};
 
-/// What a client is.
+/// The role of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
-    /// The process that runs cells. What it refers to outlives its connection until somebody says that it is gone.
+    /// The process that runs cells. Its references outlive its connection until the front process says that it is gone.
     Driver,
-    /// A plain program. What it refers to ends with its connection.
+    /// A plain program. Its references end with its connection.
     Program,
     /// A process that runs tasks.
     Worker,
@@ -19,13 +19,13 @@ pub enum Role {
 /// The arena, as a client must map it. Its two descriptors travel beside the message: one to write, one only to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArenaInfo {
-    /// Which arena this is; another number is other memory.
+    /// The arena's number; another number means other memory.
     pub generation: u32,
     /// Its length in bytes.
     pub len: u64,
     /// Bytes of one of its units.
     pub unit_bytes: u64,
-    /// Whether units become huge pages where the kernel does that.
+    /// Whether units become huge pages where the kernel can do that.
     pub huge: bool,
 }
 
@@ -40,16 +40,16 @@ pub struct Function {
     pub name: String,
 }
 
-/// An object that a process has which takes a dead one's place.
+/// An object held by a process that takes a dead process's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// Which.
+    /// The object.
     pub id: ObjectId,
-    /// Whether it reads its bytes.
+    /// Whether the process reads its bytes.
     pub pinned: bool,
 }
 
-/// From a client.
+/// A message from a client to the head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToHead {
     /// The first message.
@@ -60,71 +60,71 @@ pub enum ToHead {
         role: Role,
         /// Its process id.
         pid: u32,
-        /// Set by a process that has taken a dead driver's place: which one, and what it has.
+        /// Set by a twin that takes a dead driver's place: that driver's seat, and the objects that the twin holds.
         takeover: Option<(Seat, Vec<Held>)>,
     },
-    /// Wants a number for a function. Answered by `Interned`.
+    /// Asks for a function's number. Answered by `Interned`.
     Intern {
         /// The question.
         req: Request,
         /// The function.
         function: Function,
     },
-    /// Wants to know which function has this number. Answered by `Function`.
+    /// Asks which function has this number. Answered by `Function`.
     Resolve {
         /// The question.
         req: Request,
         /// The number.
         function: u32,
     },
-    /// Wants so many units of the arena in a row to be free. Answered by `Done` when they are, or by `Refused`.
+    /// Asks for a run of free units in the arena. Answered by `Done` when there is one, or by `Refused`.
     Room {
         /// The question.
         req: Request,
-        /// How many.
+        /// The run's length.
         units: u32,
-        /// For how many bytes, to say so.
+        /// The bytes to be stored there, for error messages.
         bytes: u64,
     },
-    /// Does not wait for room any longer.
+    /// Cancels a `Room`.
     RoomNoLonger {
         /// The question.
         req: Request,
     },
-    /// Wants an object that is on disk to be in the arena. Answered by `Done` or by `Refused`.
+    /// Asks to bring an object from disk back into the arena. Answered by `Done` or by `Refused`.
     Restore {
         /// The question.
         req: Request,
-        /// Which.
+        /// The object.
         id: ObjectId,
     },
-    /// Bytes on disk are not wanted any more.
+    /// Reports bytes on disk that no object needs any more.
     Forget {
         /// Their position.
         position: u64,
-        /// How many.
+        /// Their number.
         len: u64,
     },
-    /// Wants to know why an object's task failed. Answered by `Blame`.
+    /// Asks why an object's task failed. Answered by `Blame`.
     Blame {
         /// The question.
         req: Request,
-        /// Which.
+        /// The object.
         id: ObjectId,
     },
-    /// Wants to have the arena. Answered by `Arena`.
+    /// Asks for the arena. Answered by `Arena`.
     Arena {
         /// The question.
         req: Request,
     },
     /// A question off the fast path. Answered by `Answer`.
     Ask {
-        /// The question's name.
+        /// The question's number.
         req: Request,
         /// The question.
         question: Question,
     },
-    /// The worker's task has written something: it must be delivered before anybody sees its result. Answered by `Done`.
+    /// The worker's task has written output, which must be delivered before its result is visible. Answered by `Done`.
     Wrote {
         /// The question.
         req: Request,
@@ -133,48 +133,48 @@ pub enum ToHead {
     Failed {
         /// The question.
         req: Request,
-        /// Which.
+        /// The task.
         task: ObjectId,
-        /// How.
+        /// Why it failed.
         cause: Cause,
     },
-    /// A task cannot run because this argument of its has failed.
+    /// A task cannot run because one of its arguments has failed.
     Carry {
-        /// Which.
+        /// The task.
         task: ObjectId,
-        /// The argument.
+        /// The failed argument.
         object: ObjectId,
     },
     /// The worker is ready for tasks.
     Ready,
     /// The worker's task waits, and needs no CPU for now.
     Blocked,
-    /// It goes on.
+    /// The worker's task goes on.
     Unblocked,
-    /// The worker has nothing to do with the lease that was taken back.
+    /// The worker whose lease was recalled has no task any more.
     Parked,
-    /// A task is ready to run, and the ring of the one who found that out is full.
+    /// A task is ready to run, but the ring of the process that woke it is full.
     Strand {
-        /// Which.
+        /// The task.
         task: ObjectId,
     },
-    /// An object is sealed for which the head waits.
+    /// An object for which the head waits is sealed.
     Poke,
-    /// A task was submitted while none can run.
+    /// A task was submitted while no task can run.
     Unserved {
         /// Its function.
         function: u32,
     },
 }
 
-/// From the head.
+/// A message from the head to a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToClient {
     /// The answer to `Hello`. Three descriptors travel beside it: the control segment's and the arena's two.
     Welcome {
-        /// Who the client is.
+        /// The client's id.
         client: ClientId,
-        /// Where it sits.
+        /// The client's seat.
         seat: Seat,
         /// The control segment's sizes.
         limits: Limits,
@@ -206,15 +206,15 @@ pub enum ToClient {
     Blame {
         /// The question.
         req: Request,
-        /// Why; `None` when the head does not know.
+        /// The failure; `None` when the head does not know it.
         failure: Option<Box<Failure>>,
     },
-    /// It is done.
+    /// The request is done.
     Done {
         /// The question.
         req: Request,
     },
-    /// It cannot be done.
+    /// The request is refused.
     Refused {
         /// The question.
         req: Request,
@@ -230,7 +230,7 @@ pub enum ToClient {
     },
     /// The person interrupted this cell.
     Interrupt {
-        /// Which.
+        /// The cell's number.
         cell: u64,
     },
 }

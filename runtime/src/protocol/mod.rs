@@ -5,12 +5,12 @@
 //!          ◀─ToClient─             descriptors beside a frame: the shared memory
 //! ```
 //!
-//! Only what is rare is said here: who somebody is, what a function is called, how a task failed, that there is no room. Objects and
-//! plain tasks go through shared memory (`store/`).
+//! Only rare things travel here: the identity of a client, the name of a function, the failure of a task, a lack of
+//! room. Objects and plain tasks go through shared memory (`store/`).
 //!
 //! # Invariants
 //! - Both ends are the same executable, so there is one version and no negotiation, only a check.
-//! - A frame is complete or it does not count. A malformed one makes its sender a dead client; it is never a panic.
+//! - An incomplete frame is ignored. The sender of a malformed frame is treated as dead; there is no panic.
 //! - Messages of one client are handled in the order in which they were written.
 
 mod frame;
@@ -24,5 +24,5 @@ pub use frame::{Decoder, FRAME_BYTES_MAX, FrameError, encode};
 pub use id::{ClientId, Request, WorkerId};
 pub use message::{ArenaInfo, Function, Held, Role, ToClient, ToHead};
 
-/// The version of every message here. A client that says another one in its `Hello` is refused.
+/// The version of every message here. A client that names another version in its `Hello` is refused.
 pub const PROTOCOL_VERSION: u32 = 2;

@@ -1,36 +1,36 @@
-//! Amounts of named resources, exact.
+//! Exact amounts of named resources.
 //!
-//! Amounts are whole ten-thousandths, as in Ray: three tasks of a third of a GPU each must neither leave a crumb nor find
-//! one missing, which sums of floating point numbers do not promise.
+//! Amounts are whole ten-thousandths, as in Ray. Three tasks of a third of a GPU each must leave no rounding error,
+//! which sums of floating-point numbers do not promise.
 
 use std::collections::BTreeMap;
 
 const UNIT: f64 = 10_000.0;
 
-/// The name of the resource that every task takes one of, unless it says otherwise.
+/// The resource of which a task takes 1, unless it says otherwise.
 pub const CPU: &str = "CPU";
 
 /// Why amounts are refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{amount} is no amount of {name}: it must be a number from 0 to 1000000000")]
+#[error("{amount} is not a valid amount of {name}: use a number from 0 to 1000000000")]
 pub struct ResourcesError {
-    /// Of which resource.
+    /// The resource's name.
     pub name: String,
-    /// What was asked for.
+    /// The amount asked for.
     pub amount: f64,
 }
 
-/// Amounts by name. What is not named is none.
+/// Amounts by name. A resource that is not named has amount 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Resources(BTreeMap<String, i64>);
 
 impl Resources {
-    /// What a task takes that says nothing.
+    /// The resources of a task without options.
     pub fn one_cpu() -> Resources {
         Resources(BTreeMap::from([(CPU.to_owned(), UNIT as i64)]))
     }
 
-    /// The amounts given, to four digits.
+    /// The amounts given, to four decimal places.
     ///
     /// # Errors
     /// An amount that is negative, not finite, or beyond a thousand million.
@@ -45,12 +45,12 @@ impl Resources {
         Ok(Resources(all))
     }
 
-    /// Whether all of `needs` are here.
+    /// Whether `self` has at least `needs`.
     pub fn fit(&self, needs: &Resources) -> bool {
         needs.0.iter().all(|(name, need)| *need <= self.0.get(name).copied().unwrap_or(0))
     }
 
-    /// Takes `needs` away. The rest may be negative: a task that comes back from waiting goes on at once.
+    /// Takes `needs` away. The rest may be negative, because a task that has waited goes on at once.
     pub fn take(&mut self, needs: &Resources) {
         self.change(needs, -1);
     }

@@ -1,4 +1,4 @@
-//! The state machine.
+//! The scheduler's state machine: the states of the workers, and the events that change them.
 //!
 //! ```text
 //!   worker:  Starting ──▶ Parked ◀──▶ Leased ◀──▶ Blocked          any ──▶ gone
@@ -6,16 +6,15 @@
 //!                            └───────────┘
 //! ```
 //!
-//! Plain tasks are not seen here: workers that have a lease take them from shared memory by themselves. A lease is the right to use one
-//! CPU for that. There are as many leases as CPUs, so no more tasks run than there are CPUs, and the scheduler is not on their path.
+//! The scheduler sees no plain tasks: workers with a lease take them from shared memory by themselves. A lease is the right to use one CPU
+//! for that. There are as many leases as CPUs, so no more tasks run than there are CPUs, without the scheduler on their path.
 //!
-//! A task that waits for others lends its CPU to another worker, so that tasks that wait for tasks cannot use up all CPUs and stand
-//! still. When it goes on it has its CPU again at once, even if that is one more than there is, and the lease that was given in its place
-//! is recalled.
+//! A task that waits for others lends its CPU to another worker, so that waiting tasks cannot use up all CPUs and deadlock. When it goes on
+//! it has its CPU back at once, even if that is one CPU too many. The lease that was given in its place is recalled.
 //!
 //! # Invariants
-//! - As many workers are leased as there are CPUs, or all that there are.
-//! - There is always a worker for a CPU that nobody uses.
+//! - As many workers have a lease as there are CPUs, or all workers have one.
+//! - There is always a worker for an unused CPU.
 
 use super::Resources;
 use super::resources::CPU;
@@ -26,18 +25,17 @@ use std::time::{Duration, Instant};
 /// How long a worker beyond the pool's size stays parked before it is ended.
 const IDLE_EXTRA: Duration = Duration::from_secs(2);
 
-/// How often in a row all workers of the pool may die before they are ready, until tasks are refused instead of waiting
-/// for ever.
+/// After so many rounds in which all workers of the pool die before they are ready, tasks are refused instead of waiting for ever.
 const FAILED_ROUNDS_MAX: u32 = 5;
 
 /// What has happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// There is so much, and so many workers shall stand ready.
+    /// The resources, and how many workers are to stand ready.
     Configured {
-        /// Everything.
+        /// All resources.
         total: Resources,
-        /// Workers.
+        /// Number of workers.
         pool: u32,
     },
     /// The runtime is shut down: no workers, until it is configured anew or there is a task.
@@ -48,11 +46,11 @@ pub enum Event {
     WorkerExited(WorkerId),
     /// A worker's task waits for objects.
     Blocked(WorkerId),
-    /// It goes on.
+    /// The worker's task goes on.
     Unblocked(WorkerId),
     /// A worker whose lease was recalled has no task any more.
     Parked(WorkerId),
-    /// Somebody has submitted a task although no worker could be started the last times.
+    /// A task was submitted while the runtime is shut down or the last starts of workers failed.
     Demanded,
     /// Time has passed; see [`Scheduler::deadline`].
     Tick,
@@ -67,7 +65,7 @@ pub enum Action {
     StopWorker(WorkerId),
     /// The worker may take tasks.
     Lease(WorkerId),
-    /// It may not take another one.
+    /// The worker may not take another task.
     Recall(WorkerId),
     /// No task can run because workers do not start.
     Refuse,
@@ -80,14 +78,14 @@ enum Worker {
         since: Instant,
     },
     Leased,
-    /// It may not take another task; whether it has one is not known here.
+    /// The worker may not take another task; the scheduler does not know whether it has one.
     Recalled,
     Blocked {
         is_recalled: bool,
     },
 }
 
-/// All that is decided about the workers of one runtime.
+/// The scheduler of one runtime: its resources and the states of its workers.
 #[derive(Debug, Default)]
 pub struct Scheduler {
     total: Resources,
@@ -99,7 +97,7 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Takes an event and says what is to be done about it, in order.
+    /// Takes an event and returns the actions to carry out, in order.
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
@@ -153,7 +151,7 @@ impl Scheduler {
         actions
     }
 
-    /// When to say [`Event::Tick`], if nothing else happens before.
+    /// When to send [`Event::Tick`], unless another event comes before.
     pub fn deadline(&self) -> Option<Instant> {
         if self.workers.len() <= self.pool as usize {
             return None;
@@ -161,7 +159,7 @@ impl Scheduler {
         self.parked().map(|(_, since)| since + IDLE_EXTRA).min()
     }
 
-    /// Everything there is.
+    /// All resources of the runtime.
     pub fn total(&self) -> &Resources {
         &self.total
     }
@@ -171,12 +169,12 @@ impl Scheduler {
         self.total.amount(CPU) as usize
     }
 
-    /// Whether a task that is submitted now waits until somebody has been told of it.
+    /// Whether no worker would run a task that is submitted now unless the head is told of it.
     pub fn serves_nobody(&self) -> bool {
         self.is_shut_down || self.cpus() == 0
     }
 
-    /// Whether the worker has a CPU, or is to have one when it goes on.
+    /// Whether the worker's task waits, so that the worker has lent its CPU.
     pub fn is_blocked(&self, worker: WorkerId) -> bool {
         self.is(worker, |state| matches!(state, Worker::Blocked { .. }))
     }
@@ -199,12 +197,12 @@ impl Scheduler {
     /// Gives and recalls leases until there are as many as CPUs.
     fn balance(&mut self, actions: &mut Vec<Action>) {
         while self.count(|state| state == Worker::Leased) > self.cpus() {
-            // The newest: the older ones are warmer.
+            // The newest, because the older workers are warmer.
             let Some(worker) = self.last(|state| state == Worker::Leased) else { return };
             self.workers.insert(worker, Worker::Recalled);
             actions.push(Action::Recall(worker));
         }
-        // Who was recalled may still have a task, and then uses a CPU.
+        // A recalled worker may still have a task, which uses a CPU.
         while self.count(|state| matches!(state, Worker::Leased | Worker::Recalled)) < self.cpus() {
             let Some((worker, _)) = self.parked().next() else { return };
             self.workers.insert(worker, Worker::Leased);
@@ -216,11 +214,11 @@ impl Scheduler {
         self.workers.iter().rev().find(|(_, state)| what(**state)).map(|(worker, _)| *worker)
     }
 
-    /// Keeps as many workers as the pool shall have, and one for each CPU that nobody could use otherwise.
+    /// Starts workers up to the pool's size, and more for CPUs that would be unused because workers are blocked.
     fn size_pool(&mut self, actions: &mut Vec<Action>) {
         let blocked = self.count(|state| matches!(state, Worker::Blocked { .. }));
         if self.failed_starts >= self.failed_starts_max() {
-            // Those that wait may wait for what nobody will run; there may be none at all.
+            // All workers are blocked, perhaps on tasks that will never run, or there are none.
             if self.workers.len() == blocked {
                 actions.push(Action::Refuse);
             }

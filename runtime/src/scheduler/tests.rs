@@ -1,4 +1,4 @@
-//! The scheduler against a plain model of what workers do.
+//! Tests of the scheduler against a plain model of its workers.
 
 use super::*;
 use crate::protocol::WorkerId;
@@ -10,7 +10,7 @@ fn cpus(cpus: f64) -> Resources {
     Resources::new([("CPU", cpus)]).unwrap()
 }
 
-/// A scheduler and what its workers do: the plain model that it is held against.
+/// A scheduler, and the plain model of its workers that it is checked against.
 struct Runtime {
     scheduler: Scheduler,
     now: Instant,

@@ -1,17 +1,17 @@
-//! Waiting for objects: one sleep for any number of them, and nobody who polls.
+//! Waiting for objects: one sleep for any number of them, and no polling.
 //!
 //! ```text
-//!   waiter:  countdown = how many are missing ─▶ my bit on each ─▶ sealed meanwhile? take the bit back and count it ─▶ sleep while countdown > 0
+//!   waiter:  countdown = number missing ─▶ my bit on each ─▶ sealed meanwhile? bit back, countdown − 1 ─▶ sleep while countdown > 0
 //!   sealer:  seal ──fence──▶ for each bit: take it, countdown − 1; nothing left to count? ring
 //! ```
 //!
-//! Whoever takes a bit away counts, exactly one of the two. So a countdown reaches zero when as many objects are there as were wanted,
-//! and not before; an early ring, which stale bits can cause, is a look in vain.
+//! Either the waiter or the sealer takes a bit away, and that one counts down. So a countdown reaches zero when as many objects are sealed
+//! as were wanted, and not before. Stale bits can cause an early ring, which is a spurious wake-up.
 //!
 //! # Invariants
-//! - A countdown is never higher than what is missing.
-//! - A bell's number changes before its sleeper is woken, and a sleeper reads it before it looks: no ring is lost.
-//! - Who dies between sealing and ringing is noticed by the head, which rings all bells; everybody looks again after such a ring.
+//! - A countdown is never higher than the number of missing objects.
+//! - A bell's number changes before its sleeper is woken, and the sleeper reads it before it checks its objects. So no ring is lost.
+//! - When a process dies between sealing and ringing, the head rings all bells. Every process checks its objects again after such a ring.
 
 use super::Id;
 use super::layout::Desk;
@@ -20,20 +20,20 @@ use super::segment::Segment;
 use crate::sync::{AtomicU32, Ordering, fence_after_rmw};
 use std::time::Duration;
 
-/// How far a bell's number goes for a ring that may stand for any number of objects.
+/// The increment of a bell's number for a ring that may stand for any number of objects.
 const RING_FOR_ALL: u32 = 1 << 16;
 
-/// Whether so many objects can have come while a bell's number went from `before` to `now`, where each of them rings it.
+/// Whether so many objects can have been sealed while a bell's number went from `before` to `now`, if each of them rings it.
 pub fn rung_for(before: u32, now: u32, objects: u64) -> bool {
     u64::from(now.wrapping_sub(before)) >= objects.min(RING_FOR_ALL.into())
 }
 
 impl Segment {
-    /// Puts this process's bit on the object. True if the object is there already, and this call has taken the bit back.
+    /// Sets this process's bit on the object. True if the object is finished already, and this call has taken the bit back.
     pub fn arm(&self, id: Id, by: Seat) -> bool {
         let slot = self.slot(id.slot());
         slot.waiters.add(by);
-        // Pairs with the fence in `tell_waiters`: the sealer sees the bit, or we see that it is sealed.
+        // Pairs with the fence in `tell_waiters`: the sealer sees the bit, or this call sees that the object is sealed.
         fence_after_rmw();
         let word = slot.word();
         if word.generation() == id.generation() && word.is_task() {
@@ -42,12 +42,13 @@ impl Segment {
         slot.waiters.remove(by)
     }
 
-    /// Takes this process's bit back from an object that it does not wait for any longer.
+    /// Clears this process's bit on an object that it no longer waits for.
     pub fn disarm(&self, id: Id, by: Seat) {
         self.slot(id.slot()).waiters.remove(by);
     }
 
-    /// The object was sealed by this thread's last instruction but loads: whoever waits for it counts it. Gives whether the head is among them.
+    /// Counts a sealed object down for each of its waiters, and rings those that have nothing left to count. Returns whether the head is
+    /// one of them. Between this thread's sealing and this call there may only be loads.
     pub fn tell_waiters(&self, index: u32) -> bool {
         let slot = self.slot(index);
         // Pairs with the fence in `arm`.
@@ -58,7 +59,7 @@ impl Segment {
                 continue;
             }
             let desk = self.desk(seat);
-            // AcqRel: who is rung sees the object.
+            // AcqRel: the process that is rung sees the object.
             if desk.countdown.fetch_sub(1, Ordering::AcqRel) <= 1 {
                 self.ring(seat);
             }
@@ -72,7 +73,7 @@ impl Segment {
         self.ring_times(seat, 1);
     }
 
-    /// The same, for any number of objects.
+    /// Wakes a process, on behalf of any number of objects.
     pub fn ring_for_all(&self, seat: Seat) {
         self.ring_times(seat, RING_FOR_ALL);
     }
@@ -80,7 +81,7 @@ impl Segment {
     fn ring_times(&self, seat: Seat, times: u32) {
         let desk = self.desk(seat);
         desk.bell.fetch_add(times, Ordering::AcqRel);
-        // Pairs with the fence in `sleep`: either it is seen to sleep, or it sees the new number.
+        // Pairs with the fence in `sleep`: this call sees the sleeper, or the sleeper sees the new number.
         fence_after_rmw();
         if desk.asleep.load(Ordering::Relaxed) > 0 {
             desk.rung.store(now_us(), Ordering::Relaxed);
@@ -88,7 +89,7 @@ impl Segment {
         }
     }
 
-    /// Wakes everybody, after something that may have left somebody waiting in vain.
+    /// Wakes every process, after an event that may have left one waiting in vain.
     pub fn ring_all(&self) {
         for seat in self.header().taken.iter() {
             let desk = self.desk(seat);
@@ -97,7 +98,7 @@ impl Segment {
         }
     }
 
-    /// Wakes one idle worker, if there is one. The others look for themselves when that one finds more than it can do.
+    /// Wakes one idle worker, if there is one. A worker that finds more tasks than it can run wakes the next.
     pub fn wake_idle(&self) {
         let idle = self.header().idle.iter().find(|seat| self.header().idle.remove(*seat));
         if let Some(seat) = idle {
@@ -105,10 +106,10 @@ impl Segment {
         }
     }
 
-    /// This process goes to sleep, or has taken one of several tasks: if there are tasks left in rings, a worker is to look at them. Right
-    /// after it has taken itself out of those who seek, or who are active.
+    /// Wakes an idle worker if tasks are left in rings and no worker seeks them. A process calls this when it goes to sleep or has taken a
+    /// task, right after it has removed itself from the seeking or the active processes.
     pub fn work_left(&self) {
-        // Pairs with the fences in `push`: whoever pushes sees that nobody seeks any more, or this sees what was pushed.
+        // Pairs with the fences in `push`: the pushing process sees that no worker seeks any more, or this call sees the task.
         fence_after_rmw();
         if !self.header().idle.is_empty()
             && self.header().seeking.is_empty()
@@ -118,10 +119,10 @@ impl Segment {
         }
     }
 
-    /// A task was put into a ring: if no worker is looking for one, wakes one.
+    /// Wakes an idle worker after a push, unless one is seeking tasks already.
     pub fn work_came(&self) {
-        // The fence of `push` lies between the push and this look; a worker that goes to sleep adds itself to the idle ones, then looks
-        // at the rings.
+        // The fence of `push` lies between the push and these loads. A worker that goes to sleep adds itself to the idle ones, then checks
+        // the rings.
         if !self.header().idle.is_empty() && self.header().seeking.is_empty() {
             self.wake_idle();
         }
@@ -129,10 +130,10 @@ impl Segment {
 }
 
 impl Desk {
-    /// Sleeps until the bell's number is not `seen` any more, or the time is over. May return for no reason.
+    /// Sleeps until the bell's number is no longer `seen`, or the timeout has passed. May return spuriously.
     pub fn sleep(&self, seen: u32, timeout: Option<Duration>) {
         self.asleep.fetch_add(1, Ordering::AcqRel);
-        // Pairs with the fence in `ring`.
+        // Pairs with the fence in `ring_times`.
         fence_after_rmw();
         if self.bell.load(Ordering::Acquire) == seen {
             wait(&self.bell, seen, timeout);
@@ -141,7 +142,7 @@ impl Desk {
     }
 }
 
-/// Microseconds of a clock that all processes have, to the last 32 bits.
+/// The low 32 bits of a clock in microseconds, which is the same for all processes.
 pub fn now_us() -> u32 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u32)
 }
@@ -149,7 +150,7 @@ pub fn now_us() -> u32 {
 #[cfg(not(loom))]
 fn wake(bell: &AtomicU32) {
     use rustix::thread::futex;
-    // Not private: the sleeper is another process.
+    // Not a private futex, because the sleeper is another process.
     let _ = futex::wake(bell, futex::Flags::empty(), i32::MAX as u32);
 }
 
@@ -160,7 +161,7 @@ fn wait(bell: &AtomicU32, seen: u32, timeout: Option<Duration>) {
         tv_sec: left.as_secs().min(i32::MAX as u64) as i64,
         tv_nsec: left.subsec_nanos().into(),
     });
-    // Woken, too late, interrupted by a signal, or out of time: the caller looks again in any case.
+    // Woken, rung before the sleep, interrupted by a signal, or timed out: the caller checks again in any case.
     let _ = futex::wait(bell, futex::Flags::empty(), seen, timeout.as_ref());
 }
 

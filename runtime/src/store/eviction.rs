@@ -4,8 +4,8 @@
 //!   all objects ─▶ sorted by their last use ─▶ next, next, … ─▶ used since? passed over ─▶ to disk
 //! ```
 //!
-//! The order is made once and used up, because sorting all objects for each that goes would take the square of their number. Objects that
-//! came later are younger than those in it.
+//! The order is made once and used up, because sorting all objects for each eviction would take quadratic time. Objects
+//! that came later are younger than those in it.
 
 use super::Id;
 use super::objects::Body;
@@ -16,10 +16,11 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// How long an object that was brought back for somebody stays at least, so that it can be opened before others push it out again.
+/// How long an object that was brought back stays at least, so that the process that asked can open it before it goes
+/// again.
 const STAYS: Duration = Duration::from_millis(100);
 
-/// So many times as long as making an order of nothing has taken, none is made again.
+/// After an order in which nothing could go, none is made for so many times as long as making it took.
 const RESTS: u32 = 4;
 
 /// An object that could be moved to disk.
@@ -36,16 +37,16 @@ pub struct Candidate {
 /// The order in which objects go.
 #[derive(Debug, Default)]
 pub struct Eviction {
-    /// Each with the time of its last use, as it was when the order was made.
+    /// The candidates, each with the time of its last use when the order was made.
     order: VecDeque<(u32, Candidate)>,
-    /// Until when there is no use in making another.
+    /// Until when no other order is made.
     rests_until: Option<Instant>,
-    /// What was brought back: until when it stays if nobody opens it, and the time of its last use.
+    /// Objects that were brought back: until when each stays unless it is opened, and the time of its last use.
     stays: HashMap<Id, (Instant, u32)>,
 }
 
 impl Eviction {
-    /// The next that is to go. None when nothing can, as far as is known.
+    /// The next object to evict. `None` when nothing can go, as far as is known.
     pub fn next(&mut self, segment: &Segment) -> Option<Candidate> {
         if let Some(found) = self.next_in_order(segment) {
             return Some(found);
@@ -74,9 +75,9 @@ impl Eviction {
         None
     }
 
-    /// An object was brought back for somebody who has yet to open it.
+    /// Notes that an object was brought back for a process that has yet to open it.
     pub fn brought_back(&mut self, segment: &Segment, id: Id) {
-        // A little older than what is opened now, so that its own opening is seen.
+        // A little older than an object that is opened now, so that its own opening is seen.
         let touched = segment.header().clock.load(Ordering::Relaxed).wrapping_sub(1);
         segment.slot(id.slot()).touched.store(touched, Ordering::Relaxed);
         let now = Instant::now();
@@ -93,7 +94,7 @@ impl Eviction {
 }
 
 impl Segment {
-    /// The objects in the arena that nobody reads, those first that were used least recently.
+    /// The objects in the arena that no process reads, least recently used first.
     #[cfg(test)]
     pub fn spillable(&self) -> Vec<Candidate> {
         self.by_last_use().into_iter().map(|(_, candidate)| candidate).collect()
@@ -159,7 +160,7 @@ mod tests {
         segment.slot(all[1].slot()).touched.store(1000, Ordering::Relaxed);
         assert_eq!(next(), Some(all[2]));
         assert_eq!(next(), Some(all[3]));
-        // A new order; whoever takes an object away takes it out of that.
+        // A new order, which begins with the first object again, because the test has not evicted it.
         assert_eq!(next(), Some(all[0]));
     }
 

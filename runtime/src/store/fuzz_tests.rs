@@ -1,11 +1,11 @@
-//! Shared memory over which some process has written anything: whatever reads it ends, and neither panics nor leaves the tables.
+//! Fuzz tests of damaged shared memory: whatever reads it ends, does not panic, and stays inside the tables.
 //!
 //! ```text
-//!   a few good objects and tasks ─▶ anything written to some places ─▶ everything that reads them, in any order
+//!   a few good objects and tasks ─▶ anything written to some places ─▶ all operations that read them, in any order
 //! ```
 //!
-//! A value that makes no sense may be taken for another one that does; it is only not believed where it would be an address, a length, or
-//! the reason to wait for ever.
+//! An invalid value may be taken for another one that is valid. It is only rejected where it would be an address, a
+//! length, or the reason to wait for ever.
 
 use super::layout::Slot;
 use super::units::UnitWord;
@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits { slots: 12, units: 4, ring: 2 };
 /// The highest seat that a good process has.
 const SEATS_USED: u16 = 4;
 
-/// How long anything may take. Only what never ends takes as long.
+/// How long one case may take. Only a case that never ends takes as long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A place in shared memory.
@@ -51,9 +51,9 @@ impl Place<'_> {
 fn places(segment: &Segment) -> Vec<Place<'_>> {
     use Place::{Long, Set, Short, Signed};
     let mut places = Vec::new();
-    // Slot 0, too: it is what a number that is too large gives.
+    // Slot 0, too, because an index that is too large gives it.
     for slot in (0..LIMITS.slots).map(|index| segment.slot(index)) {
-        // Half of all writes are to words: what a slot is decides which of its fields anybody looks at.
+        // Half of all writes are to words, because a slot's state decides which of its fields are read.
         places.extend((0..50).map(|_| Place::Word(slot)));
         places.extend([&slot.offset, &slot.len, &slot.holds, &slot.deps, &slot.next, &slot.list].map(Long));
         places.extend([&slot.home, &slot.contained, &slot.touched, &slot.list_home].map(Short));
@@ -79,7 +79,7 @@ fn places(segment: &Segment) -> Vec<Place<'_>> {
     places
 }
 
-/// What somebody may have written: ids, words, counts, and anything.
+/// A value that a process may have written: an id, a word, a count, or anything.
 fn value() -> impl Strategy<Value = u64> {
     let id = (0..LIMITS.slots + 2, 0..3_u32).prop_map(|(slot, generation)| Id::new(slot, generation).0);
     let owner = prop::option::of((0..SEATS_USED).prop_map(Seat));
@@ -109,7 +109,7 @@ fn value() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// Who reads it, and what of it.
+/// An operation that reads the tables, and its arguments.
 #[derive(Clone, Debug)]
 enum Reads {
     Body(u64),
@@ -233,7 +233,7 @@ fn segment(has_arena: bool) -> Arc<Segment> {
     segment
 }
 
-/// Whether somebody who exists is said to be at the object, for whom a reader rightly waits.
+/// Whether the object is dying with an owner that exists, for which a reader rightly waits.
 fn is_waited_for(segment: &Segment, id: Id) -> bool {
     let word = segment.slot(id.slot()).word();
     word.state() == State::Dying && word.owner().is_some_and(|by| segment.header().taken.has(by))
@@ -327,7 +327,7 @@ fn read(segment: &Segment, head: &mut Leases, bob: &mut Leases, reads: Reads) {
     }
 }
 
-/// Does something that must end soon: what does not end is found, and not waited for.
+/// Does work that must end soon. Work that does not end is reported, and not waited for.
 fn ends(work: impl FnOnce() + Send + 'static) -> Result<(), TestCaseError> {
     let (done, is_done) = channel();
     let thread = std::thread::spawn(move || {
@@ -344,7 +344,7 @@ fn ends(work: impl FnOnce() + Send + 'static) -> Result<(), TestCaseError> {
     }
 }
 
-/// Nobody waits long for the shortest history that does not end.
+/// Bounds the shrinking, because each history that does not end takes long.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig { cases: 8 * default.cases, max_shrink_time: 60_000, ..default }

@@ -1,10 +1,10 @@
-//! An object's id: which slot it lies in, and how often that slot was used before.
+//! An object's id: its slot, and how often that slot was used before.
 //!
 //! ```text
 //!   ObjectId, 64 bits:  generation (32) │ slot (32)
 //! ```
 //!
-//! A process that has the id finds the object without asking anybody, and sees when the slot has another one.
+//! A process that has the id finds the object without a look-up, and sees when the slot has another object.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,16 +1,16 @@
 //! The layout of the control segment.
 //!
 //! ```text
-//!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Slot × slots         all sparse: what nobody touches costs nothing
+//!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Slot × slots         all sparse: untouched pages cost nothing
 //! ```
 //!
-//! The segment is as large from the start as its tables may ever become, because pages that nobody has touched cost nothing: a table
-//! grows by moving one number, and nobody has to map anything again.
+//! The segment has its final size from the start, because untouched pages cost nothing. A table grows by moving one number, and no process
+//! has to map anything again.
 //!
 //! # Invariants
-//! - Everything here is atomic, so no process ever has a reference to bytes that change under it, and any pattern of bits is a value.
-//! - Fresh memory is zero, and zero is right: an empty ring, a free slot, a free unit.
-//! - The segment is a memfd: unlike a file on `/dev/shm` it cannot run into the size of a mount and end a writer with `SIGBUS`.
+//! - Everything here is atomic, so no process ever has a reference to bytes that change under it, and any bit pattern is a value.
+//! - Fresh memory is zero, and zero is the right initial state: an empty ring, a free slot, a free unit.
+//! - The segment is a memfd: unlike a file on `/dev/shm` it cannot exceed the size of a mount and end a writer with `SIGBUS`.
 
 use super::seat::{SEATS, Seats};
 use super::word::Word;
@@ -31,50 +31,51 @@ pub const SPEC_WORDS: usize = if cfg!(loom) { 5 } else { 16 };
 /// An object that refers to at most this many others names them in its slot.
 pub const CONTAINED_INLINE: usize = if cfg!(loom) { 1 } else { 8 };
 
-/// The runtime as a whole.
+/// The state of the runtime as a whole.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Header {
     pub magic: AtomicU64,
     pub version: AtomicU32,
-    /// Slots that were never used begin here.
+    /// The first slot that was never used.
     pub slots_fresh: AtomicU32,
-    /// Roughly how many used slots nobody has.
+    /// Roughly how many used slots have no owner.
     pub slots_loose: AtomicU32,
-    /// Where to look for one.
+    /// Where to begin the search for such a slot.
     pub slots_hint: AtomicU32,
     /// Units that the arena has.
     pub units: AtomicU32,
     /// Bytes of one unit.
     pub unit_bytes: AtomicU32,
-    /// Where to look for a free one.
+    /// Where to begin the search for a free unit.
     pub units_hint: AtomicU32,
-    /// Which arena this is; goes up when it is replaced.
+    /// The arena's number, which goes up when the arena is replaced.
     pub arena: AtomicU32,
-    /// Goes up with every lease: the clock by which objects are old or young.
+    /// The clock by which objects are old or young. It goes up with every lease of units.
     pub clock: AtomicU32,
-    /// CPUs that this process may use; how much spinning there is room for.
+    /// CPUs that the head's process may use: as many processes may be busy before spinning stops.
     pub cpus: AtomicU32,
     /// Set when the runtime has ended.
     pub closed: AtomicU32,
-    /// Set while no task can run, because there is less than one CPU or no worker can be started: whoever submits one says so to the head.
+    /// Set while no task can run: less than one CPU, no worker starts, or the runtime is shut down. A process that submits a task then
+    /// tells the head.
     pub unserved: AtomicU32,
     /// How many processes wait for room in the arena.
     pub rooms: AtomicU32,
     _pad: AtomicU32,
     /// Workers that sleep because there is nothing to do.
     pub idle: Line<Seats>,
-    /// Workers that look for something to do and do not sleep yet.
+    /// Workers that look for a task and do not sleep yet.
     pub seeking: Line<Seats>,
     /// Processes that use a processor: they run a task, or spin, or run a cell.
     pub active: Line<Seats>,
     /// Rings in which there may be tasks.
     pub rings: Line<Seats>,
-    /// Seats that somebody has.
+    /// Seats that belong to a process.
     pub taken: Line<Seats>,
 }
 
-/// What has a cache line of its own, so that whoever writes it does not slow down the readers of its neighbours.
+/// A value with a cache line of its own, so that a write to it does not slow down the readers of its neighbours.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Line<T>(pub T);
@@ -87,37 +88,37 @@ impl<T> std::ops::Deref for Line<T> {
     }
 }
 
-/// Where the others leave word for a process, and it for them.
+/// The control block of a seat, which its process and the others read and write.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Desk {
-    /// What it sleeps on.
+    /// The futex on which the process sleeps.
     pub bell: AtomicU32,
-    /// Whether it sleeps: nobody makes a system call for one that does not.
+    /// How many of its threads sleep; a ring makes no system call for 0.
     pub asleep: AtomicU32,
-    /// How many more of the objects that it waits for must be there before somebody rings.
+    /// How many more of the awaited objects must be sealed before the process is rung.
     pub countdown: AtomicI64,
     /// One more than the cell whose blocking calls are to end; 0 for none.
     pub interrupted: AtomicU64,
     /// Whether it may take tasks from rings.
     pub leased: AtomicU32,
-    /// Whether the task that it runs has written something.
+    /// Whether its task has written output; 2 when the kernel does not signal that, so that the worker always asks.
     pub wrote: AtomicU32,
     /// The task that it runs; 0 for none.
     pub current: AtomicU64,
     /// Its process id.
     pub pid: AtomicU32,
-    /// When it was last woken, in microseconds of some clock that all processes have.
+    /// When the process was last woken, in microseconds of the clock of all processes (`bells.rs`).
     pub rung: AtomicU32,
-    /// Threads of its that are in a call that an interrupt ends.
+    /// How many of its threads are in a call that an interrupt ends.
     pub blocked: AtomicU32,
-    /// Not 0 when a call has met the interrupt: what runs now is on its way out.
+    /// Not 0 when a call has returned the interrupt, so that the cell is unwinding.
     pub heeded: AtomicU32,
-    /// Odd while it moves counts, so that nobody takes a half-moved one for wrong (see `recovery.rs`).
+    /// Odd while the process moves counts, so that an audit does not take a half-moved count for a wrong one (`recovery.rs`).
     pub busy: AtomicU64,
     /// The next entry of its ring that it writes.
     pub tail: Line<AtomicU64>,
-    /// The next entry of its ring that somebody takes.
+    /// The next entry of its ring that a worker takes.
     pub head: Line<AtomicU64>,
 }
 
@@ -129,9 +130,9 @@ pub struct Unit {
     pub word: AtomicU64,
     /// Units of the lease that begins here.
     pub len: AtomicU32,
-    /// For any other unit of a lease: where it begins.
+    /// For any other unit of a lease: the lease's first unit.
     pub home: AtomicU32,
-    /// Whether it has pages behind it.
+    /// Whether its pages exist.
     pub backed: AtomicU32,
     _pad: AtomicU32,
 }
@@ -143,13 +144,13 @@ pub struct Slot {
     word: AtomicU64,
     /// Where its bytes begin: in the arena, or in the spill file.
     pub offset: AtomicU64,
-    /// How many bytes, if they are not in the slot.
+    /// The number of bytes, if they are not in the slot.
     pub len: AtomicU64,
-    /// Tasks and objects that keep it: `objects.rs`.
+    /// The number of tasks and objects that keep it: `objects.rs`.
     pub holds: AtomicU64,
-    /// The first of the tasks that wait for it: `tasks.rs`.
+    /// The first task in the list of those that wait for it: `tasks.rs`.
     pub deps: AtomicU64,
-    /// The next task that waits for what this one waits for.
+    /// The next task in the list that this task is in.
     pub next: AtomicU64,
     /// The lease that its bytes are in.
     pub home: AtomicU32,
@@ -157,7 +158,7 @@ pub struct Slot {
     pub contained: AtomicU32,
     /// When it was last used, by the header's clock.
     pub touched: AtomicU32,
-    /// The lease that the list of what it contains is in, if that is too long for the slot.
+    /// The lease with the list of the contained objects, if the list is too long for the slot.
     pub list_home: AtomicU32,
     /// Processes that refer to it.
     pub refs: Seats,
@@ -165,12 +166,12 @@ pub struct Slot {
     pub pins: Seats,
     /// Processes that wait for it.
     pub waiters: Seats,
-    /// Where that list is.
+    /// Where that list begins in the arena.
     pub list: AtomicU64,
     _pad: [u64; 3],
-    /// What it contains.
+    /// The objects that it contains, if they fit here.
     pub contains: [AtomicU64; CONTAINED_INLINE],
-    /// Its bytes, if they are few.
+    /// Its bytes, if they fit here.
     pub inline: [AtomicU64; INLINE_BYTES / 8],
     /// The task that makes it.
     pub spec: [AtomicU64; SPEC_WORDS],
@@ -203,14 +204,14 @@ impl Default for Slot {
 }
 
 impl Slot {
-    /// What it is now. Acquire, for every [`Slot::swap`]: whoever sees the word sees what was written before it.
+    /// The current word. Acquire pairs with every [`Slot::swap`]: a process that sees the word sees what was written before it.
     pub fn word(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// Changes it from one word to another, or says what it is instead.
+    /// Replaces the word `from` by `to`, or returns the word that is there instead.
     pub fn swap(&self, from: Word, to: Word) -> Result<(), Word> {
-        // Release pairs with `Slot::word`; Acquire, because whoever takes a slot over reads what its last owner wrote.
+        // Release pairs with `Slot::word`; Acquire, because a process that takes a slot over reads what its last owner wrote.
         let swapped = self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire);
         swapped.map(drop).map_err(Word)
     }
@@ -235,7 +236,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 16 million objects, an arena of up to 2 TiB, 131,072 tasks that no worker has taken yet, for each process that submits some.
+    /// 16 million objects, an arena of up to 2 TiB, and 131,072 tasks that no worker has taken yet in each process's ring.
     fn default() -> Limits {
         Limits { slots: 1 << 24, units: 1 << 20, ring: 1 << 17 }
     }

@@ -1,12 +1,12 @@
-//! A process's private account of what it has leased: slots to make objects of, and room in the arena.
+//! Slots and arena space leased by one process: its private account.
 //!
 //! ```text
-//!   slots:  nobody's ──lease, some dozens at once──▶ mine ──▶ objects ──freed by me──▶ mine ──too many──▶ nobody's
+//!   slots:  free ──lease, some dozens at once──▶ mine ──▶ objects ──freed by me──▶ mine ──too many──▶ free
 //!   arena:  │ object │ object │ object │ free … │        one open lease, filled from the start
 //! ```
 //!
-//! Nothing here is shared, so that making an object needs neither a lock nor a round trip, and a process that dies leaves no
-//! half-changed list: what it had leased is found by looking at the slots and units that name it.
+//! Nothing here is shared, so making an object needs neither a lock nor a round trip, and a death leaves no half-changed list. The head
+//! finds what a dead process had leased in the slots and units that name it.
 
 use super::seat::Seat;
 use super::segment::Segment;
@@ -15,7 +15,7 @@ use super::{Id, Run};
 use crate::sync::Ordering;
 use std::sync::Arc;
 
-/// Slots that a process keeps at most, and how many of them it keeps when it has more.
+/// The most free slots that a process keeps, and how many of them it keeps when it has more.
 const SLOTS_KEPT_MAX: usize = 8192;
 const SLOTS_KEPT: usize = 4096;
 
@@ -30,7 +30,7 @@ pub const ALIGNMENT: u64 = 64;
 pub enum NoRoom {
     /// All slots are in use.
     Slots,
-    /// There are not as many units in a row.
+    /// There is no free run of so many units.
     Units(u32),
 }
 
@@ -39,11 +39,11 @@ pub enum NoRoom {
 pub struct Space {
     /// Bytes from the arena's start.
     pub offset: u64,
-    /// The lease it is in.
+    /// The lease that it is in.
     pub home: u32,
-    /// The lease, if it was taken just now: its pages may have to be made.
+    /// The lease, if it was taken just now: its pages may not exist yet.
     pub fresh: Option<Run>,
-    /// A lease that was closed for it: nothing more will be laid there.
+    /// A lease that was closed for it and takes no more objects.
     pub closed: Option<Run>,
 }
 
@@ -56,24 +56,24 @@ struct Lease {
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Leases {
-    /// The tables.
+    /// The shared tables.
     pub segment: Arc<Segment>,
-    /// Who this is.
+    /// This process's seat.
     pub seat: Seat,
     free: Vec<u32>,
     lease: Option<Lease>,
-    /// How many units the next lease for small objects shall have.
+    /// The units of the next lease for small objects.
     units_next: u32,
     slots_next: u32,
-    /// Where the head of this process's ring was when it was last looked at: it only goes forward.
+    /// The head of this process's ring, as last read: it only goes forward.
     pub(super) head_seen: std::cell::Cell<u64>,
-    /// Between [`Leases::moves`] and [`Leases::moved`].
+    /// Whether this is between [`Leases::moves`] and [`Leases::moved`].
     #[cfg(debug_assertions)]
     is_moving: std::cell::Cell<bool>,
 }
 
 impl Leases {
-    /// A process that has nothing yet.
+    /// The account of a process that has leased nothing yet.
     pub fn new(segment: Arc<Segment>, seat: Seat) -> Leases {
         Leases {
             segment,
@@ -88,7 +88,7 @@ impl Leases {
         }
     }
 
-    /// A slot to make an object of.
+    /// A slot for a new object.
     ///
     /// # Errors
     /// [`NoRoom::Slots`].
@@ -103,7 +103,7 @@ impl Leases {
     pub fn keep_slot(&mut self, index: u32) {
         self.free.push(index);
         if self.free.len() > SLOTS_KEPT_MAX {
-            // The oldest go: the others are in this processor's caches.
+            // The oldest go, because the others are in this processor's caches.
             let given: Vec<u32> = self.free.drain(..SLOTS_KEPT_MAX - SLOTS_KEPT).collect();
             given.into_iter().for_each(|index| self.return_slot(index));
         }
@@ -134,7 +134,7 @@ impl Leases {
             taken
         };
         segment.find_slots(count, &mut take);
-        // So that the first is given first.
+        // So that the first slot is given out first.
         self.free.reverse();
     }
 
@@ -152,7 +152,7 @@ impl Leases {
         let wished = needed.max(self.units_next);
         let run = self.segment.lease(self.seat, wished).or_else(|| self.segment.lease(self.seat, needed));
         let run = run.or_else(|| {
-            // What is left of the open lease may be what is missing.
+            // The rest of the open lease may be the room that is missing.
             self.close_lease();
             self.segment.lease(self.seat, needed)
         });
@@ -161,7 +161,7 @@ impl Leases {
         let space =
             |closed| Space { offset: u64::from(run.first) * unit_bytes, home: run.first, fresh: Some(run), closed };
         let left = u64::from(run.len) * unit_bytes - bytes;
-        // Units may be smaller by now, in an arena that has replaced the one of the lease.
+        // The arena may have been replaced by one with smaller units.
         let left_before =
             self.lease.as_ref().map_or(0, |lease| (u64::from(lease.run.len) * unit_bytes).saturating_sub(lease.used));
         if run.len <= LEASE_UNITS_MAX && left > left_before {
@@ -188,7 +188,7 @@ impl Leases {
             self.lease = None;
             return None;
         };
-        // Only this process adds to it, so what was empty above is empty still, or was taken back.
+        // Only this process adds to the lease, so an empty one is still empty, or was taken back.
         if is_empty && before == 0 {
             lease.used = 0;
         }
@@ -197,26 +197,26 @@ impl Leases {
         Some(Space { offset, home: first, fresh: None, closed: None })
     }
 
-    /// Lays nothing more into the open lease.
+    /// Closes the open lease.
     pub fn close_lease(&mut self) -> Option<Run> {
         let lease = self.lease.take()?;
         self.segment.close(self.seat, lease.run.first);
         Some(lease.run)
     }
 
-    /// The arena is another one; what was leased of the old one is gone with it.
+    /// Forgets the open lease, which is gone with its arena after a replacement.
     pub fn forget_lease(&mut self) {
         self.lease = None;
     }
 
-    /// This process takes the place of the one that it was a copy of: what that one had leased since is not known here.
+    /// Forgets all leases, in a twin that takes the place of its original: it does not know what the original has leased since the fork.
     pub fn begin_anew(&mut self) {
         self.free.clear();
         self.lease = None;
         self.head_seen.set(0);
     }
 
-    /// Whether the lease is the one that is open.
+    /// Whether the lease is the open one.
     pub fn is_open(&self, home: u32) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.run.first == home)
     }
@@ -228,7 +228,7 @@ impl Leases {
         self.turn_busy();
     }
 
-    /// They agree again.
+    /// From here on, they agree again.
     pub fn moved(&self) {
         #[cfg(debug_assertions)]
         assert!(self.is_moving.replace(false), "counts that are moved were about to be");
@@ -236,11 +236,11 @@ impl Leases {
     }
 
     fn turn_busy(&self) {
-        // One writer: this process, under its client's lock. AcqRel: nothing moves out of the section, in either direction.
+        // One writer: this process, under its client's lock. AcqRel: no access moves out of the section, in either direction.
         self.segment.desk(self.seat).busy.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether nothing is leased to this process but these many slots.
+    /// How many free slots this process keeps.
     #[cfg(test)]
     pub fn slots_kept(&self) -> usize {
         self.free.len()
@@ -248,7 +248,7 @@ impl Leases {
 }
 
 impl Segment {
-    /// A slot that nobody has, with its bit set so that it is found.
+    /// Sets the hint bit of a slot without an owner, so that it is found.
     pub fn offer_slot(&self, index: u32) {
         let bit = 1 << (index % 64);
         if self.hint(index / 64).fetch_or(bit, Ordering::AcqRel) & bit == 0 {
@@ -256,8 +256,8 @@ impl Segment {
         }
     }
 
-    /// Counts anew how many slots are offered, after a death between a bit and its count. Somebody who is between the two in this moment can
-    /// make it wrong again; until the next time, all that comes of it is a look in vain, or one that is not taken as long as there are fresh
+    /// Recounts the offered slots, after a death between setting a bit and counting it. A process that is between these two steps can make
+    /// the count wrong again. Until the next recount that costs at most a search in vain, or a search that is skipped while there are fresh
     /// slots.
     pub(super) fn recount_slots(&self) {
         let words = self.slots_used().div_ceil(64);
@@ -265,7 +265,7 @@ impl Segment {
         self.header().slots_loose.store(offered, Ordering::Relaxed);
     }
 
-    /// Shows `take` slots that nobody has, until it has taken about `count`: used ones first, because their pages exist, then fresh ones.
+    /// Offers `take` slots without an owner, until it has taken about `count`: used ones first, because their pages exist, then fresh ones.
     fn find_slots(&self, count: u32, take: &mut impl FnMut(u32) -> bool) {
         let header = self.header();
         let words = self.limits().slots.div_ceil(64);
@@ -275,14 +275,14 @@ impl Segment {
             for step in 0..words {
                 let place = (start + step) % words;
                 let hint = self.hint(place);
-                // Only bits are taken; who has the slot is decided by its word.
+                // The bits are only hints; the slot's word decides who owns it.
                 let bits = if hint.load(Ordering::Relaxed) == 0 { 0 } else { hint.swap(0, Ordering::AcqRel) };
                 if bits != 0 {
-                    // A bit may be stale, or nonsense: slot 0 is never used.
+                    // A bit may be stale or invalid: slot 0 is never used.
                     let slots = (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| place * 64 + bit);
                     let slots = slots.filter(|index| (1..self.limits().slots).contains(index));
                     let taken = slots.filter(|index| take(*index)).count();
-                    // Not a plain subtraction: the count may be wrong, and must not become fewer than none.
+                    // Not a plain subtraction: the count may be wrong, and must not wrap below zero.
                     let fewer = |loose: u32| Some(loose.saturating_sub(bits.count_ones()));
                     let _ = header.slots_loose.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
                     left = left.saturating_sub(taken as u32);
@@ -296,7 +296,7 @@ impl Segment {
         let first = header.slots_fresh.fetch_add(left, Ordering::AcqRel);
         let end = first.saturating_add(left).min(self.limits().slots);
         if end < first.saturating_add(left) {
-            // All have been used: stay at the end.
+            // All slots have been used: stay at the end.
             header.slots_fresh.store(self.limits().slots, Ordering::Relaxed);
         }
         (first.max(1)..end).for_each(|index| _ = take(index));
@@ -307,7 +307,8 @@ impl Segment {
         self.header().slots_fresh.load(Ordering::Acquire).min(self.limits().slots)
     }
 
-    /// Makes an empty slot of `by` an object whose bytes are where `flags` says; those in the slot are `len`. Its content has been written.
+    /// Seals a free slot of `by`, whose content has been written. `flags` says where the bytes are; if they are in the slot, there are
+    /// `len` of them.
     pub fn seal(&self, by: Seat, index: u32, flags: Flags, len: u8) -> Option<Id> {
         let slot = self.slot(index);
         let word = slot.word();
@@ -318,7 +319,7 @@ impl Segment {
         Some(Id::new(index, sealed.generation()))
     }
 
-    /// One step of a slot that nobody else changes at the moment.
+    /// Takes a step of a slot that no other process changes at the moment.
     pub fn step(&self, index: u32, after: impl FnOnce(Word, Seat) -> Option<Word>, by: Seat) {
         let slot = self.slot(index);
         let word = slot.word();
@@ -349,7 +350,7 @@ mod tests {
         let before = alice.space(3000).unwrap();
         (0..8).for_each(|index| segment.unit(index).clear());
         header.unit_bytes.store(1024, Ordering::Relaxed);
-        // Alice has not heard of it, and somebody else is where she was.
+        // Alice has not heard of the new arena, and bob's lease is where hers was.
         assert_eq!(bob.space(64).unwrap().home, before.home);
         assert_ne!(alice.space(64).unwrap().home, before.home);
     }

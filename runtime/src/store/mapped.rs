@@ -1,7 +1,7 @@
 //! A process's access to the arena that it has mapped.
 //!
-//! The tables do not know where the arena is mapped; each process says so once, for the lists of contained objects that are too long for a
-//! slot: ids one behind the other in the arena.
+//! Each process maps the arena at its own address, which the shared tables cannot name, so it registers its mapping
+//! here. It is needed for lists of contained objects that are too long for a slot: consecutive ids in the arena.
 
 use super::Id;
 use super::arena::{Arena, Run};
@@ -11,18 +11,18 @@ use rustix::mm::MprotectFlags;
 use std::sync::{Arc, PoisonError};
 
 impl Segment {
-    /// The arena that this process has mapped, in place of the one before.
+    /// Registers the arena that this process has mapped, in place of the previous one.
     pub fn set_arena(&self, arena: Arc<Arena>) {
         *self.mapped().lock().unwrap_or_else(PoisonError::into_inner) = Some(arena);
     }
 
-    /// The ids that lie at `offset`. None where there can be none: another process may have written nonsense.
+    /// The ids at `offset`. Empty where they cannot lie, because another process may have written an invalid offset.
     pub(super) fn long_list(&self, offset: u64, count: usize) -> Vec<Id> {
         let arena = self.mapped().lock().unwrap_or_else(PoisonError::into_inner).clone();
         arena.and_then(|arena| arena.ids(offset, count)).unwrap_or_default()
     }
 
-    /// Makes a lease's pages, where there are none yet, and makes it writable for this process.
+    /// Makes a lease writable for this process, and allocates those of its pages that do not exist yet.
     ///
     /// # Errors
     /// `ENOSPC` when there is no room for its pages.

@@ -1,24 +1,25 @@
-//! The store: objects, tasks and memory, shared by all processes of a runtime, without a process in between.
+//! The store: objects, tasks and memory, shared by all processes of a runtime, without a server process in between.
 //!
 //! ```text
 //!   control segment                                     arena
 //!   ┌ layout.rs, segment.rs ─────────────────────┐      ┌ region.rs, arena.rs ─────────────┐
-//!   │ slots   word.rs     what each object is     │      │ units.rs   leases of huge pages   │
-//!   │         objects.rs  who has it, how it goes │─────▶│ the bytes of objects              │
+//!   │ slots   word.rs     the state of each       │      │ units.rs   leases of huge pages   │
+//!   │         objects.rs  references and freeing  │─────▶│ the bytes of objects              │
 //!   │         task_spec   the task that makes it  │      └──────────────────────────────────┘
 //!   │ rings   tasks.rs    tasks to run            │      ┌ spill.rs ────────────────────────┐
-//!   │ desks   bells.rs    who waits for what      │─────▶│ bytes that there is no room for   │
+//!   │ desks   bells.rs    waits and wake-ups      │─────▶│ bytes that there is no room for   │
 //!   └─────────────────────────────────────────────┘      └──────────────────────────────────┘
-//!     leases.rs    a process's private account: leased slots, an open lease
-//!     recovery.rs what the head does after a death
-//!     eviction.rs which objects go to disk first
+//!     leases.rs    slots and arena space leased by one process
+//!     recovery.rs  recovery by the head after a death
+//!     eviction.rs  the order in which objects go to disk
 //! ```
 //!
 //! # Invariants
-//! - One word says what a slot is, another what a unit is; everything else follows from those. So a process may die between any two
-//!   instructions: the head finds what it had by looking for its seat.
+//! - One word holds the state of a slot, another the state of a unit; everything else follows from those. So a process
+//!   may die between any two instructions, and the head finds what it owned by searching for its seat.
 //! - No lock, no allocator's state and no list is shared, so nothing can be left locked or broken.
-//! - What a process reads from shared memory may be nonsense: it is checked before it is used as an index, an address or a length.
+//! - A value read from shared memory may be invalid, so it is checked before it is used as an index, an address or a
+//!   length.
 
 mod arena;
 mod bells;

@@ -5,18 +5,18 @@
 //!   pins   processes that read its bytes    (a bit each; while there is one, the bytes stay where they are)
 //!   holds  tasks and objects that keep it   (a count)
 //!
-//!   to have it:  add mine ──fence──▶ look at the word: sealed, mine │ dying: wait, somebody looks whether it can go
-//!   to free it:  Sealed ──▶ Dying(me) ──fence──▶ look at holds, refs, pins: none ──▶ gone │ some ──▶ Sealed again
+//!   to have it:  add mine ──fence──▶ read the word: sealed, mine │ dying: wait, its owner checks whether it can be freed
+//!   to free it:  Sealed ──▶ Dying(me) ──fence──▶ read holds, refs, pins: none ──▶ gone │ some ──▶ Sealed again
 //! ```
 //!
-//! Either the one who adds sees that the object is dying, or the one who frees sees what was added. Freeing, evicting and spilling are
+//! Either the adding process sees that the object is dying, or the freeing process sees what was added. Freeing, evicting and spilling are
 //! this one handshake.
 //!
 //! # Invariants
-//! - Who adds does not let go of what it had before (another bit, a hold) until it has seen that the object is not dying. So while an
-//!   object is dying, whatever keeps it stays visible where it is.
-//! - A hold is added before what holds is visible, and taken away after it is not any more: who dies in between leaves too many holds,
-//!   never too few.
+//! - A process that adds a bit keeps what it had before (another bit, a hold) until it has seen that the object is not dying. So while an
+//!   object is dying, everything that keeps it stays visible where it is.
+//! - A hold is added before its holder is visible, and removed after the holder is hidden. So a process that dies in between leaves too
+//!   many holds, never too few.
 
 use super::layout::{CONTAINED_INLINE, Slot};
 use super::leases::Leases;
@@ -27,17 +27,17 @@ use super::{Id, Space};
 use crate::sync::{Ordering, fence, fence_after_rmw, pause};
 use std::collections::HashSet;
 
-/// The high half of the counter of holds: it goes up with each hold, so that a change and its reverse do not look like nothing.
+/// One more hold, and one more in the counter's high half, which never goes down: so adding and removing a hold changes the word.
 pub const HOLD: u64 = 1 << 32 | 1;
-/// The low half.
+/// The counter's low half: the number of holds.
 pub const HOLDS: u64 = u32::MAX as u64;
 
-/// How a process has an object.
+/// How a process holds an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It refers to it.
+    /// It refers to the object.
     Ref,
-    /// It reads its bytes.
+    /// It reads the object's bytes.
     Pin,
 }
 
@@ -67,10 +67,10 @@ pub enum Body {
     Failed,
 }
 
-/// What an object left that others must see to.
+/// What freed objects leave for the caller to release.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// Bytes on disk that nobody needs: offset and length.
+    /// Bytes on disk that no object needs: offset and length.
     pub spilled: Vec<(u64, u64)>,
 }
 
@@ -82,18 +82,17 @@ impl Slot {
         }
     }
 
-    /// Whether nobody has it.
+    /// Whether nothing keeps it: no hold, reference or pin.
     pub(super) fn is_unused(&self) -> bool {
         self.holds.load(Ordering::Acquire) & HOLDS == 0 && self.refs.is_empty() && self.pins.is_empty()
     }
 }
 
 impl Segment {
-    /// The word of an object after something was added to it, once nobody is looking whether it can go. `None` when there is no such
-    /// object any more.
+    /// The word of an object after an addition to it, once the object is not dying. `None` when it does not exist any more.
     fn settled(&self, id: Id) -> Option<Word> {
         let slot = self.slot(id.slot());
-        // Pairs with the fence in `condemn`: one of us sees what the other one did. What was added was added by one instruction.
+        // Pairs with the fence in `condemn`: this call sees `Dying`, or `condemn` sees the addition, which was one instruction.
         fence_after_rmw();
         let mut turns = 0_u32;
         loop {
@@ -110,8 +109,8 @@ impl Segment {
         }
     }
 
-    /// Waits a little for the one who looks whether an object can go: a few instructions, unless it was stopped; if it died, the head
-    /// finishes for it. So the head itself never waits here. False when nobody will: the word is nonsense, unless it is another one by now.
+    /// Waits a little for the owner of a dying object. It needs a few instructions, unless it was stopped; if it died, the head finishes
+    /// for it, so the head itself never waits here. False when there is no such process: the word is invalid, unless it has changed since.
     fn waits_for(&self, word: Word, turns: &mut u32) -> bool {
         *turns = turns.saturating_add(1);
         if *turns < 1000 {
@@ -119,12 +118,12 @@ impl Segment {
             return true;
         }
         nap();
-        // Who died has its seat until the head has finished for it.
+        // A dead process keeps its seat until the head has finished for it.
         word.owner().is_some_and(|by| self.header().taken.has(by))
     }
 
-    /// This process has the object from now on. False when there is no such object. It must not be freed meanwhile: the caller has it in
-    /// another way, or reads a value that keeps it.
+    /// Makes this process a holder of the object. False when there is no such object. The object must not be freed meanwhile: the caller
+    /// holds it in another way, or reads a value that keeps it.
     pub fn add(&self, id: Id, kind: Kind, by: Seat) -> bool {
         let holders = self.slot(id.slot()).holders(kind);
         let was_new = holders.add(by);
@@ -135,16 +134,16 @@ impl Segment {
         exists
     }
 
-    /// Pins the object's bytes, which must be in the arena, and says where they are.
+    /// Pins the object's bytes, which must be in the arena, and returns their offset and length.
     ///
     /// # Errors
-    /// Where they are instead; `None` when there is no such object or it is not there yet.
+    /// Where they are instead; `None` when there is no such object or it is not sealed.
     pub fn pin(&self, id: Id, by: Seat) -> Result<(u64, u64), Option<Body>> {
         let slot = self.slot(id.slot());
         let was_new = slot.pins.add(by);
         let word = self.settled(id).filter(|word| word.is_sealed());
         let body = word.map(|word| self.body_of(slot, word));
-        // The bytes stay where they are from here on: whoever wants to move them sees the pin.
+        // The bytes stay where they are from here on: a process that wants to move them sees the pin.
         match body {
             Some(Body::Arena { offset, len }) => Ok((offset, len)),
             other => {
@@ -156,17 +155,17 @@ impl Segment {
         }
     }
 
-    /// This process has the object no longer in this way. Does not free it; see [`Segment::collect`].
+    /// This process is no longer a holder of this kind. Does not free the object; see [`Segment::collect`].
     pub fn remove(&self, id: Id, kind: Kind, by: Seat) {
         let slot = self.slot(id.slot());
         if slot.word().generation() == id.generation() {
             slot.holders(kind).remove(by);
-            // Of two who let go in the same moment, one sees that the other one has: it frees.
+            // Of two processes that release in the same moment, one sees the other's release and frees.
             fence_after_rmw();
         }
     }
 
-    /// One task or object more keeps it. The caller refers to it.
+    /// Adds a hold of one task or object. The caller refers to the object.
     pub fn hold(&self, id: Id) -> bool {
         let slot = self.slot(id.slot());
         if slot.word().generation() != id.generation() {
@@ -176,14 +175,14 @@ impl Segment {
         self.settled(id).is_some()
     }
 
-    /// One task or object less keeps it. True when it was the last one.
+    /// Removes a hold. True when it was the last one.
     pub fn unhold(&self, id: Id) -> bool {
         let slot = self.slot(id.slot());
         if slot.word().generation() != id.generation() {
             return false;
         }
         let mut seen = slot.holds.load(Ordering::Acquire);
-        // Not a subtraction: after a repair, one too many must not make it fewer than none.
+        // Not a subtraction: after a repair, one `unhold` too many must not wrap the count below zero.
         while seen & HOLDS > 0 {
             match slot.holds.compare_exchange(seen, seen - 1, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
@@ -197,7 +196,7 @@ impl Segment {
         true
     }
 
-    /// Where the bytes of a sealed object are. Waits while somebody looks whether it can go.
+    /// Where the bytes of a sealed object are. Waits while the object is dying.
     pub fn body(&self, id: Id) -> Option<Body> {
         let slot = self.slot(id.slot());
         let mut turns = 0;
@@ -213,8 +212,8 @@ impl Segment {
         }
     }
 
-    /// Where the bytes of a sealed object are, if nobody is about to free or move it. For the head, for which nobody finishes what the
-    /// dead have begun.
+    /// Where the bytes of a sealed object are, unless it is dying. For the head, which must not wait: it is the one that finishes for dead
+    /// processes.
     pub fn body_now(&self, id: Id) -> Option<Body> {
         let slot = self.slot(id.slot());
         loop {
@@ -247,9 +246,9 @@ impl Segment {
         }
     }
 
-    /// Begins to free an object: nobody can add anything to it until `condemn`'s caller has ended what it begins. Gives the word, which
-    /// is `Dying(by)`. `None` when somebody has it, or somebody else frees it; a task that is not done is marked, so that whoever seals
-    /// its result frees it.
+    /// Begins to free an object: additions wait until the caller has freed or spared it. Returns the word, which is `Dying(by)`. `None`
+    /// when the object is in use, or another process frees it. An unfinished task is marked as abandoned, so that its sealer frees the
+    /// result.
     pub fn condemn(&self, id: Id, by: Seat) -> Option<Word> {
         let slot = self.slot(id.slot());
         loop {
@@ -261,7 +260,7 @@ impl Segment {
                 let abandoned = word.after(Step::Abandon)?;
                 match slot.swap(word, abandoned) {
                     Ok(()) => return None,
-                    // It was claimed, or sealed, in this moment.
+                    // The task was claimed or sealed in this moment.
                     Err(_) => continue,
                 }
             }
@@ -275,11 +274,11 @@ impl Segment {
                 return Some(dying);
             }
             self.spare(id, by);
-            // Whoever let go of it in between has left it to us: look again.
+            // A process that released the object in between has left it to this one: check again.
         }
     }
 
-    /// Does not free an object after all.
+    /// Makes an object that this process has condemned a sealed one again.
     pub fn spare(&self, id: Id, by: Seat) {
         let slot = self.slot(id.slot());
         let word = slot.word();
@@ -289,15 +288,15 @@ impl Segment {
         fence(Ordering::SeqCst);
     }
 
-    /// Frees the objects if nobody has them, and whatever only they kept. A loop, not a recursion: a list of a million nested refs must
-    /// not end the stack.
+    /// Frees the objects that are unused, and those that only they kept. A loop, not a recursion: a list of a million nested refs must not
+    /// overflow the stack.
     pub fn collect(&self, leases: &mut Leases, mut loose: Vec<Id>, leftovers: &mut Leftovers) {
         while let Some(id) = loose.pop() {
             self.collect_one(leases, id, &mut loose, leftovers);
         }
     }
 
-    /// Frees one object if nobody has it; puts what only it may have kept on the list.
+    /// Frees one object if it is unused; adds the objects that perhaps only it kept to `loose`.
     pub fn collect_one(&self, leases: &mut Leases, id: Id, loose: &mut Vec<Id>, leftovers: &mut Leftovers) {
         let seat = leases.seat;
         let slot = self.slot(id.slot());
@@ -306,7 +305,7 @@ impl Segment {
         }
     }
 
-    /// Ends what `condemn` began. Also how the head ends it for a process that died in between.
+    /// Frees an object that this process has condemned.
     pub fn free_dying(
         &self,
         leases: &mut Leases,
@@ -323,7 +322,7 @@ impl Segment {
             "who frees an object has condemned it"
         );
         if flags == Flags::empty() || flags == Flags::ERROR {
-            // Nothing was kept: nothing is counted.
+            // The object kept nothing, so no counts move.
             if let Some(free) = word.after(Step::Free { by: seat })
                 && slot.swap(word, free).is_ok()
             {
@@ -337,7 +336,7 @@ impl Segment {
         let place = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
         let Some(stripped) = word.after(Step::Strip { by: seat }) else { return };
         leases.moves();
-        // First it is no holder any more, then what it held is counted down: see the invariants.
+        // First the object stops being a holder, then its holds are removed: see the invariants.
         if slot.swap(word, stripped).is_ok() {
             if flags.contains(Flags::ARENA) {
                 self.leave(seat, home);
@@ -362,14 +361,13 @@ impl Segment {
         leases.moved();
     }
 
-    /// The leases in which there is an object that somebody reads.
+    /// The leases with an object that a process reads.
     pub fn read_leases(&self) -> HashSet<u32> {
         let slots = (1..self.slots_used()).map(|index| self.slot(index));
         slots.filter(|slot| !slot.pins.is_empty()).map(|slot| slot.home.load(Ordering::Relaxed)).collect()
     }
 
-    /// The ids that an object's bytes refer to, as it names them in its slot. A longer list is in the arena, which the reader of
-    /// [`Segment::set_long_list`] gives.
+    /// The ids that an object's bytes refer to. They are in its slot, or in the arena if the list is too long for the slot.
     pub fn contained(&self, slot: &Slot) -> Vec<Id> {
         let count = slot.contained.load(Ordering::Relaxed) as usize;
         if count > CONTAINED_INLINE {
@@ -378,7 +376,7 @@ impl Segment {
         slot.contains[..count].iter().map(|id| Id(id.load(Ordering::Relaxed))).collect()
     }
 
-    /// Says in an empty slot, or in a task's, what the object will contain. A list that is too long for the slot is in `list`.
+    /// Records in a free slot, or in a task's, what the object will contain. A list that is too long for the slot is in `list`.
     pub fn set_contained(&self, index: u32, ids: &[Id], list: Option<Space>) {
         debug_assert_eq!(list.is_some(), ids.len() > CONTAINED_INLINE, "a list that fits is in the slot");
         let slot = self.slot(index);
@@ -392,7 +390,7 @@ impl Segment {
         }
     }
 
-    /// Writes a small object's bytes into a slot of this process's.
+    /// Writes a small object's bytes into a slot of this process.
     pub fn write_inline(&self, index: u32, bytes: &[u8]) {
         debug_assert!(bytes.len() <= super::layout::INLINE_BYTES, "bytes in a slot fit into it");
         let slot = self.slot(index);
@@ -407,7 +405,7 @@ impl Segment {
         }
     }
 
-    /// A copy of `len` bytes of a small object; `into` has room for all that a slot can have.
+    /// Copies `len` bytes of a small object, in whole words, to `into`.
     pub fn read_inline(&self, index: u32, len: usize, into: &mut [u8; super::layout::INLINE_BYTES]) {
         let slot = self.slot(index);
         for (place, word) in into.as_chunks_mut::<8>().0.iter_mut().zip(&slot.inline).take(len.div_ceil(8)) {
@@ -416,7 +414,7 @@ impl Segment {
     }
 }
 
-/// Waits for somebody who does not run at the moment.
+/// Waits for a process that does not run at the moment.
 fn nap() {
     #[cfg(not(loom))]
     std::thread::sleep(std::time::Duration::from_micros(50));

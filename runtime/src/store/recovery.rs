@@ -1,16 +1,15 @@
 //! Recovery after a death: the head finds and completes what the dead process left half-done.
 //!
 //! ```text
-//!   bury:   its bits go, its leases are closed, its slots are nobody's, what it was freeing is freed, what it was running is lost
-//!   audit:  note all counts ─▶ let everybody finish ─▶ count what is really there ─▶ let everybody finish ─▶ correct what is too high
+//!   bury:   clear its bits, close its leases, return its slots, free what it was freeing, report the tasks that it was running
+//!   audit:  note all counts ─▶ let processes finish ─▶ count again ─▶ let processes finish ─▶ correct what is too high
 //! ```
 //!
-//! All of it is derived from the words of slots and units, and doing it twice does no harm. Counts (of holds, and of what lives in a
-//! lease) can be too high after a death, never too low: the audit finds those. It runs while everybody else goes on. A count that
-//! anybody has touched since it was noted is left for another time. The two pauses make the rest certain: whoever had counted something
-//! before the note, and had not shown it yet, has shown it before we look; whoever has hidden something that we did not see any more has
-//! counted it down before we correct, so that its count is not what was noted.
-//!
+//! Everything is derived from the words of slots and units, and doing it twice does no harm. After a death, counts (of holds, and of live
+//! objects in a lease) can be too high, never too low; the audit finds those. It runs while all other processes go on, and leaves a count
+//! that has changed since the note for another time. The two pauses make the rest certain. A process that had counted something before the
+//! note has shown it before the second count. A process that had hidden something before the second count has also counted it down before
+//! the correction, so its count is not the noted one.
 //! # Invariants
 //! - Only the head calls this, and only for a process that runs no more.
 
@@ -24,33 +23,33 @@ use super::word::{Flags, State, Step};
 use crate::sync::{Ordering, pause};
 use std::collections::HashMap;
 
-/// How often somebody is looked at who is in the middle of something, until it is taken for stopped.
+/// How often the head checks a process that is moving counts, until it takes the process for stopped.
 const TURNS_MAX: u32 = 200_000;
 
-/// What a dead process leaves for the head to see to.
+/// What a dead process leaves for the head to handle.
 #[derive(Debug, Default)]
 pub struct Estate {
     /// Tasks that it ran.
     pub lost: Vec<Id>,
-    /// Tasks that are in no ring any more; the head's is the place for them.
+    /// Tasks that are in no ring any more; the head puts them into its own.
     pub pending: Vec<Id>,
-    /// Objects that may have been its alone.
+    /// Objects that perhaps only it kept.
     pub loose: Vec<Id>,
 }
 
-/// What is not cleared away of what a dead process had.
+/// Which references and pins of a dead process to keep.
 #[derive(Clone, Copy, Debug)]
 pub enum Keep<'a> {
-    /// Nothing.
+    /// None.
     Nothing,
-    /// All that it referred to and read: somebody may still take its place.
+    /// All of them: a twin may still take its place.
     Had,
-    /// What the process has that takes its place.
+    /// Those of the twin that takes its place.
     These(&'a HashMap<Id, Kind>),
 }
 
 impl Keep<'_> {
-    /// Whether the object is still referred to, and whether it is still read.
+    /// Whether the reference to the object is kept, and whether its pin is.
     fn of(self, id: Id) -> (bool, bool) {
         match self {
             Keep::Nothing => (false, false),
@@ -61,7 +60,7 @@ impl Keep<'_> {
 }
 
 impl Segment {
-    /// Clears away what the process in this seat has left, but for what is to be kept.
+    /// Clears away what the dead process in this seat has left, except for what is to be kept.
     pub fn bury(&self, dead: Seat, keep: Keep<'_>) -> Estate {
         debug_assert_ne!(dead, Seat::HEAD, "the head does not bury itself");
         let mut estate = Estate::default();
@@ -70,14 +69,14 @@ impl Segment {
             self.bury_in_slot(index, dead, keep, &mut estate);
         }
         self.recount_slots();
-        // Its ring's tasks are pending, and were found as such.
+        // The tasks in its ring are pending, and were found as such.
         let desk = self.desk(dead);
         desk.head.store(desk.tail.load(Ordering::Acquire), Ordering::Release);
         let header = self.header();
         for set in [&header.idle, &header.seeking, &header.active, &header.rings] {
             set.remove(dead);
         }
-        // It may have been about to say again that there is something in a ring; see `quiet`.
+        // The dead process may have cleared the bit of a ring with tasks and not set it again; see `quiet`.
         for of in header.taken.iter().filter(|of| *of != dead && self.has_entries(*of)) {
             header.rings.add(of);
         }
@@ -109,7 +108,7 @@ impl Segment {
         let owned = word.owner() == Some(dead);
         match word.state() {
             State::Free if owned => {
-                // It may have been about to make an object of it, to which it refers.
+                // The process may have died while it sealed an object there, with its reference bit already set.
                 slot.refs.remove(dead);
                 if let Some(loose) = word.after(Step::Return { by: dead })
                     && slot.swap(word, loose).is_ok()
@@ -119,7 +118,7 @@ impl Segment {
                 return;
             }
             State::Free => {
-                // Whoever takes bits away looks at their slots. If that was the dead one, nobody would look at this one again.
+                // A process that takes hint bits then leases the slots. If that was the dead one, no process would find this slot again.
                 if word.owner().is_none() && self.hint(index / 64).load(Ordering::Relaxed) >> (index % 64) & 1 == 0 {
                     self.offer_slot(index);
                 }
@@ -134,7 +133,7 @@ impl Segment {
             }
             State::Running if owned => estate.lost.push(id),
             State::Dying if owned => {
-                // It was looking whether the object can go; we look.
+                // The dead process was checking whether the object can be freed; now the head checks.
                 self.spare(id, dead);
                 estate.loose.push(id);
             }
@@ -144,17 +143,17 @@ impl Segment {
         let unpinned = !is_pin_kept && slot.pins.remove(dead);
         let unreferenced = !is_kept && slot.refs.remove(dead);
         slot.waiters.remove(dead);
-        // Or it had let go of it already and was about to free it.
+        // Or the dead process had released it already and was about to free it.
         if unpinned || unreferenced || slot.is_unused() {
             estate.loose.push(id);
         }
         if word.is_sealed() && !slot.waiters.is_empty() {
-            // Whoever sealed it may have been about to tell them.
+            // Its sealer may have died before it told the waiters.
             self.tell_waiters(index);
         }
     }
 
-    /// Tasks that waited for an object whose list somebody was about to take when it died.
+    /// Takes the lists of sealed objects whose sealer died before it took them, and returns the tasks.
     pub fn unclosed(&self) -> Vec<Id> {
         let mut tasks = Vec::new();
         for index in 1..self.slots_used() {
@@ -174,8 +173,8 @@ impl Segment {
             .collect()
     }
 
-    /// Waits until everybody who is in the middle of moving counts is through. False when somebody does not get through, because it was
-    /// stopped: then nothing is certain.
+    /// Waits until every process that is moving counts has finished. False when one does not finish, because it was stopped: then nothing
+    /// is certain.
     pub fn let_finish(&self) -> bool {
         self.header().taken.iter().filter(|seat| *seat != Seat::HEAD).all(|seat| {
             let desk = self.desk(seat);
@@ -217,11 +216,12 @@ impl Segment {
             }
         }
         for (index, (noted, found)) in (0..).zip(units.iter().zip(&live)) {
-            // Of an open lease, too: whoever frees an object in it may have died over that. Its owner counts as it settles in.
+            // Of an open lease, too: a process that freed an object in it may have died over that. The owner's `settle_in` changes the
+            // word.
             if matches!(noted.state(), UnitState::Closed | UnitState::Open(_)) && noted.live() > *found {
                 self.unit(index).correct(*noted, *found);
             }
-            // Also one that was empty when its last leaver died.
+            // Also ends a lease that was empty when the last process to leave it died.
             self.end_lease(Seat::HEAD, index);
         }
         self.collect(head, loose, leftovers);
@@ -259,7 +259,7 @@ impl Segment {
         }
     }
 
-    /// Whether nothing is left of any object: no slot that is not free, nothing in the arena, no hold. For tests.
+    /// What is left of objects: slots that are not free, room in the arena, holds. Empty when nothing leaks. For tests.
     pub fn leaks(&self) -> Vec<String> {
         let mut leaks = Vec::new();
         for index in 1..self.slots_used() {
@@ -276,7 +276,7 @@ impl Segment {
         let live: Vec<String> = (0..self.units())
             .filter(|index| !matches!(self.unit(*index).state().state(), UnitState::Free))
             .filter(|index| match self.unit(*index).state().state() {
-                // An open lease in which nothing is: its owner lives.
+                // An open, empty lease is no leak: its owner lives.
                 UnitState::Open(_) => self.unit(*index).state().live() > 0,
                 UnitState::Part => {
                     let home = self.unit(self.unit(*index).home.load(Ordering::Relaxed)).state();

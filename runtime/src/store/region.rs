@@ -5,25 +5,25 @@
 //!   Arena (arena.rs) maps both, in every process
 //! ```
 //!
-//! The file comes from `O_TMPFILE`, so it never has a name and nothing can be left behind: the last process that has it
-//! open ends it. Where `/dev/shm` is too small (containers have 64 MiB) it is a memfd. Either way it never shrinks: a
-//! memfd is sealed, and of a file in a folder only this program has a descriptor.
+//! The file comes from `O_TMPFILE`, so it never has a name and cannot be left behind: it ends with the last process
+//! that has it open. Where `/dev/shm` is too small (containers have 64 MiB) it is a memfd. Either way it never shrinks:
+//! a memfd is sealed, and only this program has a descriptor of a file in a folder.
 //!
 //! # Invariants
-//! - Nobody writes a byte whose page has not been reserved, so that no write is a `SIGBUS`.
-//! - Nothing but objects' bytes lies in it: no process believes anything that another one could have half-written.
+//! - No process writes a byte whose page has not been reserved, so no write raises `SIGBUS`.
+//! - Only objects' bytes lie in it, so no process relies on data that another one could have half-written.
 
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// The smallest and the largest unit of an arena. The largest is a huge page.
+/// The smallest unit of an arena.
 const UNIT_BYTES_MIN: u64 = 64 << 10;
-/// See above.
+/// The largest unit of an arena: a huge page.
 pub const UNIT_BYTES_MAX: u64 = 2 << 20;
 
-/// An arena has at least this many units, if they need not be smaller than the smallest for that.
+/// An arena has at least this many units, unless they would be smaller than the smallest unit.
 const UNITS_MIN: u64 = 64;
 
 /// Why there is no memory for a store.
@@ -33,7 +33,7 @@ pub enum RegionError {
     /// The folder that the person named cannot be used.
     #[error("the store cannot use the folder {}", folder.display())]
     Folder {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
         /// Why.
         #[source]
@@ -46,15 +46,15 @@ pub enum RegionError {
         folder.display()
     )]
     Room {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
         /// Bytes wanted.
         needed: u64,
-        /// Bytes there.
+        /// Bytes free.
         free: u64,
     },
     /// The system gives no memory.
-    #[error("the store's memory of {len} bytes cannot be made")]
+    #[error("the store cannot allocate {len} bytes of memory")]
     Memory {
         /// Bytes wanted.
         len: u64,
@@ -64,7 +64,7 @@ pub enum RegionError {
     },
 }
 
-/// The file that a store lies in.
+/// The file behind a store.
 #[derive(Debug)]
 pub struct Region {
     file: OwnedFd,
@@ -73,14 +73,13 @@ pub struct Region {
 }
 
 impl Region {
-    /// Memory of `wanted` bytes (default: 30 % of what the machine has, and no more than `/dev/shm` has free) in
-    /// `folder` (default: `/dev/shm`, or a memfd when that is too small). The second value is a sentence for the
-    /// person, if there is something to say.
+    /// Memory of `wanted` bytes in `folder`. Default size: 30 % of what the machine has, and no more than `/dev/shm`
+    /// has free. Default folder: `/dev/shm`, or a memfd when that is too small. With `huge`, memory that was set aside
+    /// for huge pages comes first, if there is enough of it. The second value is a message for the person, if there is
+    /// something to say.
     ///
     /// # Errors
-    /// Only a folder that was named is an error when it does not do.
-    ///
-    /// With `huge`, memory that was set aside for huge pages comes first, if there is enough of it.
+    /// The named folder cannot be used, or the system gives no memory. An unusable `/dev/shm` is no error.
     pub fn create(
         wanted: Option<u64>,
         folder: Option<&Path>,
@@ -108,7 +107,7 @@ impl Region {
     fn in_memory(wanted: Option<u64>, shm: &Path) -> Result<(Region, Option<String>), RegionError> {
         let free = free_bytes(shm).unwrap_or(0);
         let needed = whole(wanted.unwrap_or_else(default_bytes));
-        // Without a wish, a /dev/shm that has half of it decides how much it is.
+        // Without a wanted size, a /dev/shm with half of the default free decides the size.
         let len = if wanted.is_none() && free >= needed / 2 {
             needed.min(free / UNIT_BYTES_MAX * UNIT_BYTES_MAX)
         } else {
@@ -146,7 +145,7 @@ impl Region {
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
         let file = rustix::fs::memfd_create("mobula-store", flags).ok()?;
         rustix::fs::ftruncate(&file, len).ok()?;
-        // Whoever else wants them has them from here on, so that no unit is missing later.
+        // Takes them all now, so that no other program gets them and no unit is missing later.
         reserve(file.as_fd(), 0, len).ok()?;
         rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL).ok()?;
         Some(Region { file, len, place: "memfd (huge pages)".into() })
@@ -164,7 +163,7 @@ impl Region {
         self.len
     }
 
-    /// Whether it has no room at all.
+    /// Whether its length is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -179,7 +178,7 @@ impl Region {
         u32::try_from(self.len / self.unit_bytes()).unwrap_or(u32::MAX)
     }
 
-    /// Gives these bytes' memory back; they are zero when somebody looks.
+    /// Gives these bytes' memory back; they read as zero afterwards.
     pub fn discard(&self, start: u64, len: u64) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if let Err(error) = rustix::fs::fallocate(&self.file, flags, start, len) {
@@ -187,7 +186,7 @@ impl Region {
         }
     }
 
-    /// A descriptor through which nobody can write, nor make a mapping that can.
+    /// A read-only descriptor, through which no writable mapping can be made.
     ///
     /// # Errors
     /// What the system said.
@@ -246,7 +245,7 @@ fn default_bytes() -> u64 {
     whole(memory / 10 * 3)
 }
 
-/// Bytes of huge pages of 2 MiB that were set aside and that nobody uses.
+/// Bytes of huge pages of 2 MiB that were set aside and that no program uses.
 fn huge_free(meminfo: &str) -> Option<u64> {
     let number = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;

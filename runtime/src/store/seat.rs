@@ -1,7 +1,7 @@
 //! Seats: the numbers by which processes are known in shared memory, and sets of them.
 //!
-//! A seat is given to a process by the head and stays its own until the head has cleared away what it left. Holders are sets of
-//! seats and not counts: setting or clearing one's own bit twice does no harm, so a death is repaired by clearing one bit.
+//! The head gives a seat to a process, which keeps it until the head has cleaned up after its death. Holders are sets
+//! of seats and not counts: setting or clearing a bit twice does no harm, so clearing one bit repairs a death.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -43,7 +43,7 @@ impl Seats {
     /// Adds the seat. True if it was not there before.
     pub fn add(&self, seat: Seat) -> bool {
         let (word, bit) = self.place(seat);
-        // AcqRel: what the one who adds has done before is seen by the one who finds the bit.
+        // AcqRel: a process that sees the bit also sees what its owner did before it set it.
         word.fetch_or(bit, Ordering::AcqRel) & bit == 0
     }
 
@@ -53,29 +53,29 @@ impl Seats {
         word.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 
-    /// Makes the seat the only one. Only for sets that nobody else can see yet.
+    /// Makes the seat the only one. Only for sets that no other process can see yet.
     pub fn begin_with(&self, seat: Seat) {
         let (word, bit) = self.place(seat);
         word.store(bit, Ordering::Relaxed);
     }
 
-    /// Whether the seat is there.
+    /// Whether the seat is in the set.
     pub fn has(&self, seat: Seat) -> bool {
         let (word, bit) = self.place(seat);
         word.load(Ordering::Acquire) & bit != 0
     }
 
-    /// Whether nobody is there.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| word.load(Ordering::Acquire) == 0)
     }
 
-    /// How many are there.
+    /// The number of seats in the set.
     pub fn count(&self) -> u32 {
         self.0.iter().map(|word| word.load(Ordering::Acquire).count_ones()).sum()
     }
 
-    /// Those who are there at the moment at which each is looked at.
+    /// The seats in the set; each word is read when the iteration reaches it.
     pub fn iter(&self) -> impl Iterator<Item = Seat> {
         self.0.iter().enumerate().flat_map(|(index, word)| {
             let mut bits = word.load(Ordering::Acquire);

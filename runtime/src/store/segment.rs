@@ -18,7 +18,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 
-/// What keeps the tables where they are.
+/// The memory of the tables.
 enum Memory {
     /// Shared with the other processes.
     Mapped { map: MmapRaw, file: OwnedFd },
@@ -65,11 +65,11 @@ impl Segment {
         let len = limits.places().len;
         let file = rustix::fs::memfd_create("mobula-control", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         rustix::fs::ftruncate(&file, len as u64)?;
-        // A process that could shrink it could end all others with SIGBUS.
+        // A process that could shrink the file could end all others with SIGBUS.
         rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         let segment = Segment::map(file, limits)?;
         segment.header().version.store(LAYOUT_VERSION, Ordering::Relaxed);
-        // Slot 0 is never used, so that 0 is the id of nothing.
+        // Slot 0 is never used, so that the id 0 means no object.
         segment.header().slots_fresh.store(64, Ordering::Relaxed);
         segment.header().magic.store(MAGIC, Ordering::Release);
         Ok(segment)
@@ -83,7 +83,7 @@ impl Segment {
         let segment = Segment::map(file, limits)?;
         let header = segment.header();
         if header.magic.load(Ordering::Acquire) != MAGIC || header.version.load(Ordering::Relaxed) != LAYOUT_VERSION {
-            return Err(std::io::Error::other("it is not a control segment of this version"));
+            return Err(std::io::Error::other("the shared memory is not a control segment of this version"));
         }
         Ok(segment)
     }
@@ -91,7 +91,7 @@ impl Segment {
     fn map(file: OwnedFd, limits: Limits) -> std::io::Result<Segment> {
         let Places { desks, hints, units, rings, slots, len } = limits.places();
         if rustix::fs::fstat(&file)?.st_size as u64 != len as u64 || !limits.ring.is_power_of_two() {
-            return Err(std::io::Error::other("the control segment has another size than it should"));
+            return Err(std::io::Error::other("the control segment has the wrong size"));
         }
         let map = MmapOptions::new().len(len).map_raw(&file)?;
         let base = map.as_ptr();
@@ -146,7 +146,8 @@ impl Segment {
         }
     }
 
-    /// What this process forks from now on does not have the segment. Not for a cell host, whose twin must have it.
+    /// Keeps the segment out of the processes that this one forks from now on. Not for a cell host, whose twin must
+    /// have it.
     pub fn keep_from_children(&self) {
         match &self.memory {
             Memory::Mapped { map, .. } => drop(map.advise(Advice::DontFork)),
@@ -165,29 +166,29 @@ impl Segment {
         self.limits
     }
 
-    /// The runtime as a whole.
+    /// The header: the state of the runtime as a whole.
     pub fn header(&self) -> &Header {
         // SAFETY:
         // - In bounds, aligned, alive: `map` and `stand_in` laid it out so, for as long as `memory` lives.
-        // - Initialised: any pattern of bits is a value of an atomic.
-        // - Aliasing: others write here at any moment, but only through atomics; nobody forms `&mut`.
+        // - Initialised: any bit pattern is a value of an atomic.
+        // - Aliasing: other processes write here at any moment, but only through atomics; no code forms `&mut`.
         unsafe { &*self.header }
     }
 
     /// A process's desk.
     pub fn desk(&self, seat: Seat) -> &Desk {
-        // SAFETY: as in `header`; an index is below `SEATS`, of which there are that many.
+        // SAFETY: as in `header`; in bounds, because a seat's index is below `SEATS`, and there are `SEATS` desks.
         unsafe { &*self.desks.add(seat.index()) }
     }
 
-    /// One bit a slot: it may be that nobody has it.
+    /// The word of hints at this index, one bit per slot: the slot may have no owner.
     pub fn hint(&self, index: u32) -> &AtomicU64 {
         let index = index as usize % (self.limits.slots as usize).div_ceil(64);
         // SAFETY: as in `header`; in bounds by the line above.
         unsafe { &*self.hints.add(index) }
     }
 
-    /// A unit of the arena; numbers that come out of shared memory may be nonsense, so what is too large gives the last one.
+    /// A unit of the arena. An index from shared memory may be invalid, so one that is too large gives the last unit.
     pub fn unit(&self, index: u32) -> &Unit {
         let index = index.min(self.limits.units - 1) as usize;
         // SAFETY: as in `header`; in bounds by the line above.
@@ -198,18 +199,19 @@ impl Segment {
     pub fn entry(&self, seat: Seat, position: u64) -> &AtomicU64 {
         let ring = self.limits.ring as usize;
         let index = seat.index() * ring + (position as usize & (ring - 1));
-        // SAFETY: as in `header`; there are `SEATS` rings of `ring` entries, and `ring` is a power of two.
+        // SAFETY: as in `header`; in bounds, because there are `SEATS` rings of `ring` entries, and `ring` is a power
+        // of two.
         unsafe { &*self.rings.add(index) }
     }
 
-    /// A slot; numbers that come out of shared memory may be nonsense, so what is too large gives slot 0, which is never used.
+    /// A slot. An index from shared memory may be invalid, so one that is too large gives slot 0, which is never used.
     pub fn slot(&self, index: u32) -> &Slot {
         let index = if index < self.limits.slots { index as usize } else { 0 };
         // SAFETY: as in `header`; in bounds by the line above.
         unsafe { &*self.slots.add(index) }
     }
 
-    /// Where a slot's own bytes lie, for whoever sees to it that it stays an object while they are read.
+    /// The address of a slot's own bytes. The caller keeps the slot an object while it reads them.
     pub fn inline_bytes(&self, index: u32) -> *const u8 {
         (&raw const self.slot(index).inline).cast()
     }

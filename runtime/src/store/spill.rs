@@ -1,15 +1,15 @@
-//! Objects on disk: where bytes go when memory runs short and nobody reads them.
+//! Objects on disk: files for bytes that no process reads when memory runs short.
 //!
 //! ```text
-//!   the oldest object that nobody reads ─▶ copied into the file ─▶ Dying, nobody pinned it ─▶ Sealed, on disk ─▶ its room is free
-//!   somebody wants it ─▶ room ─▶ copied back ─▶ Dying ─▶ Sealed, in the arena
+//!   the oldest object without readers ─▶ copied into the file ─▶ Dying, no pin ─▶ Sealed, on disk ─▶ its room is free
+//!   a process wants it ─▶ room ─▶ copied back ─▶ Dying ─▶ Sealed, in the arena
 //! ```
 //!
-//! Few large files, written from front to back, without names: whatever ends the head ends them. What is not wanted any more becomes a hole
-//! in its file, where the file system can do that, and a file goes when nothing in it is wanted.
+//! The files are few, large and without names, written from front to back. They end with the head, however it ends. Bytes that are no
+//! longer wanted become a hole in their file, where the file system can do that. A file goes when nothing in it is wanted.
 //!
 //! # Invariants
-//! - An object's bytes are copied while it is sealed and so do not change; if it was freed meanwhile, its generation says so and the
+//! - An object's bytes are copied while it is sealed, so they do not change. If it was freed meanwhile, its generation shows that and the
 //!   copy is thrown away.
 //! - A position is used once, and is in one file only. No more is wanted of a file than was written into it.
 
@@ -34,21 +34,21 @@ struct Piece {
     wanted: u64,
 }
 
-/// The files.
+/// All spill files.
 #[derive(Debug)]
 pub struct Spill {
     folder: PathBuf,
-    /// The last file lies in another one.
+    /// Whether the last file lies in another folder.
     is_moved: bool,
     /// By the position of their first byte among all bytes that were ever spilled.
     pieces: BTreeMap<u64, Piece>,
-    /// How many bytes begin at each position that is wanted.
+    /// How many bytes are wanted at each position.
     wanted: BTreeMap<u64, u64>,
     end: u64,
 }
 
 impl Spill {
-    /// Files in this folder, of which there are none yet.
+    /// Files in this folder; there are none yet.
     pub fn new(folder: PathBuf) -> Spill {
         Spill { folder, is_moved: false, pieces: BTreeMap::new(), wanted: BTreeMap::new(), end: 0 }
     }
@@ -66,12 +66,12 @@ impl Spill {
         }
     }
 
-    /// Bytes on disk that somebody wants.
+    /// The number of wanted bytes on disk.
     pub fn bytes(&self) -> u64 {
         self.pieces.values().map(|piece| piece.wanted).sum()
     }
 
-    /// Has `len` bytes written: `save` writes them into a file, from a place on. Gives their position.
+    /// Has `len` bytes written: `save` writes them into a file, from the given offset on. Returns their position.
     ///
     /// # Errors
     /// What the system said; `ENOSPC` among others.
@@ -89,7 +89,7 @@ impl Spill {
         let piece = self.pieces.get_mut(&start).ok_or(std::io::ErrorKind::NotFound)?;
         let at = piece.used;
         if let Err(error) = save(&piece.file, at) {
-            // What was written of it is not wanted.
+            // The part that was written is not wanted.
             let _ = piece.file.set_len(at);
             if piece.wanted == 0 {
                 self.pieces.remove(&start);
@@ -105,7 +105,7 @@ impl Spill {
         Ok(start + at)
     }
 
-    /// Has bytes read back: `load` reads them from a file, from a place on.
+    /// Has bytes read back: `load` reads them from a file, from the given offset on.
     ///
     /// # Errors
     /// What the system said.
@@ -114,7 +114,7 @@ impl Spill {
         load(&piece.file, position - start)
     }
 
-    /// Nobody wants these bytes any more. Said twice, it counts once.
+    /// Drops bytes that are no longer wanted. A second call for the same bytes does nothing.
     pub fn forget(&mut self, position: u64, len: u64) {
         if self.wanted.get(&position) != Some(&len) {
             return;
@@ -126,7 +126,7 @@ impl Spill {
         if piece.wanted == 0 {
             self.pieces.remove(&start);
         } else {
-            // Where it cannot be done, the file's end gives the room back.
+            // Where the file system cannot do that, the end of the file gives the room back.
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             let _ = rustix::fs::fallocate(&piece.file, hole, position - start, len);
         }
@@ -148,7 +148,7 @@ impl Spill {
         assert_eq!(self.end, piece.0 + piece.1.used, "the end is where the newest file ends");
     }
 
-    /// Forgets what no object has any more: whoever freed it may have died before it said so.
+    /// Forgets bytes that no object has any more: a process may have freed the object and died before it told the head.
     pub fn keep_what_is_had(&mut self, segment: &Segment) {
         if self.wanted.is_empty() {
             return;
@@ -161,15 +161,15 @@ impl Spill {
 }
 
 impl Segment {
-    /// Where the bytes of the objects lie that are on disk.
+    /// The positions of all objects that are on disk.
     fn spilled(&self) -> HashSet<u64> {
         let slots = (1..self.slots_used()).map(|index| self.slot(index));
         let spilled = slots.filter(|slot| slot.word().flags().contains(Flags::SPILLED));
         spilled.map(|slot| slot.offset.load(Ordering::Relaxed)).collect()
     }
 
-    /// The head has copied an object's bytes to somewhere else: from now on they are there. False when somebody reads them where they
-    /// are, or the object is gone; then nothing has changed.
+    /// Moves an object to `to`, where the head has copied its bytes. False when a process reads the old bytes, or the object is gone; then
+    /// nothing has changed.
     pub fn move_bytes(&self, id: Id, to: Body, home: Option<Space>) -> bool {
         let slot = self.slot(id.slot());
         let word = slot.word();
@@ -177,7 +177,7 @@ impl Segment {
         if word.generation() != id.generation() || word.state() != State::Sealed || slot.swap(word, dying).is_err() {
             return false;
         }
-        // Pairs with the fence in `settled`: who pins is seen here, or waits until this is over.
+        // Pairs with the fence in `settled`: this call sees the pin, or the pinning process waits until this is over.
         fence(Ordering::SeqCst);
         if !slot.pins.is_empty() {
             self.spare(id, Seat::HEAD);

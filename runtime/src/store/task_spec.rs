@@ -1,4 +1,4 @@
-//! A task as it is described in its slot: what to call, for which cell, with what.
+//! The description of a task in its slot: its function, its cell, its arguments.
 //!
 //! ```text
 //!   word 0   function (32) │ arguments (8)
@@ -7,8 +7,8 @@
 //!   word 3…  the arguments: an object's id, or bytes, rounded up to whole words
 //! ```
 //!
-//! What does not fit becomes an object of its own, of which the id always fits. A task's result is written elsewhere in the slot, so a
-//! result that is half-written when its worker dies has not damaged the description.
+//! A value that does not fit becomes an object of its own, whose id always fits. The result is written elsewhere in the slot, so a worker
+//! that dies while it writes the result has not damaged the description.
 
 use super::Id;
 use super::layout::SPEC_WORDS;
@@ -30,10 +30,10 @@ pub enum Arg<'a> {
     Bytes(&'a [u8]),
 }
 
-/// A task.
+/// The description of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
-    /// The function, as the head has numbered it.
+    /// The function's number, given by the head.
     pub function: u32,
     /// The cell that started it; 0 outside a session.
     pub cell: u64,
@@ -48,7 +48,7 @@ impl Spec {
         Spec { function, cell, words: [0; SPEC_WORDS], used: FIRST, count: 0 }
     }
 
-    /// Adds an argument; `left` more will follow. False, and nothing is added, when its bytes would not leave room for those.
+    /// Adds an argument; `left` more will follow. False, and nothing is added, when its bytes would leave no room for those.
     pub fn push(&mut self, arg: Arg<'_>, left: usize) -> bool {
         let needed = match arg {
             Arg::Object(_) => 1,
@@ -101,7 +101,7 @@ impl Spec {
 }
 
 impl Segment {
-    /// Writes the description into an empty slot of this process's.
+    /// Writes the description into a free slot of this process.
     pub fn write_spec(&self, index: u32, spec: &Spec) {
         let places = &self.slot(index).spec;
         places[0].store(u64::from(spec.function) | (spec.count as u64) << 32, Ordering::Relaxed);
@@ -111,7 +111,7 @@ impl Segment {
         }
     }
 
-    /// Reads a description. What another process has written may be nonsense; reading that gives another task, and no harm.
+    /// Reads a description. If another process has written over it, this gives another task, and does no harm.
     pub fn read_spec(&self, index: u32) -> Spec {
         let places = &self.slot(index).spec;
         let first = places[0].load(Ordering::Relaxed);

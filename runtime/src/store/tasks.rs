@@ -1,18 +1,19 @@
-//! Tasks in shared memory: from their submission to their result, without anybody in between.
+//! Tasks in shared memory, from submission to result, without a server process in between.
 //!
 //! ```text
 //!   submit ──all arguments there──▶ Pending, in my ring ──claim──▶ Running(worker) ──finish──▶ Sealed
-//!      └────one is missing──▶ Waiting, in that one's list ──who seals it: wake──▶ Pending, in the sealer's ring
+//!      └────one is missing──▶ Waiting, in that argument's list ──its sealer: wake──▶ Pending, in the sealer's ring
 //! ```
 //!
-//! A slot is its task's record and its result's at once. Workers claim in the slot's word first and then help the ring's head forward,
-//! so that one who dies in between strands nothing. A task that waits is in the list of one object only, the first of its arguments that
-//! is missing; when that is there it moves on to the next.
+//! A slot is the record of a task and of its result. A worker first claims a task in the slot's word and then moves the ring's head
+//! forward, so a worker that dies in between strands nothing. A waiting task is in the list of one object only: its first missing argument.
+//! When that is ready, the task moves on to the next.
 //!
 //! # Invariants
-//! - A pending task is in the ring of its owner or about to be put there by it; if the owner dies, the head puts it into its own.
-//! - Who seals an object takes its list; who adds to the list of one that was sealed meanwhile takes it itself. One of them sees the
-//!   other.
+//! - A pending task is in the ring of its owner, or its owner is about to put it there. If the owner dies, the head puts the task into its
+//!   own ring.
+//! - The sealer of an object takes its list. A process that adds to the list of an object that was sealed meanwhile takes the list itself.
+//!   One of the two sees the other.
 //! - One process writes into a ring: its owner, under its client's lock.
 
 use super::Id;
@@ -23,17 +24,17 @@ use super::task_spec::Spec;
 use super::word::{Flags, Step};
 use crate::sync::{Ordering, fence, fence_after_rmw};
 
-/// What became of a task that was to wait for its arguments.
+/// Whether a task can run, or waits for an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// All are there.
+    /// All its arguments are ready.
     Ready,
-    /// It is in the list of one that is not.
+    /// It is in the list of an argument that is missing.
     Listed,
 }
 
 impl Segment {
-    /// Puts a task into the ring of `by`. False when the ring is full.
+    /// Puts a task into this process's ring. False when the ring is full.
     pub fn push(&self, leases: &Leases, id: Id) -> bool {
         let by = leases.seat;
         if !self.has_room(leases) {
@@ -44,11 +45,11 @@ impl Segment {
         self.entry(by, tail).store(id.0, Ordering::Relaxed);
         // Release pairs with the Acquire of `tail` in `claim`.
         desk.tail.store(tail.wrapping_add(1), Ordering::Release);
-        // Pairs with the fence in `quiet`: either the bit is seen here to be missing, or the task there.
+        // Pairs with the fence in `quiet`: this call sees that the bit is missing, or `quiet` sees the task.
         fence(Ordering::SeqCst);
         if !self.header().rings.has(by) {
             self.header().rings.add(by);
-            // Pairs with the first fence in `quiet`: who goes to sleep sees the bit, or is seen to be idle in `work_came`.
+            // Pairs with the first fence in `quiet`: a worker that goes to sleep sees the bit, or `work_came` sees that it is idle.
             fence_after_rmw();
         }
         true
@@ -61,7 +62,7 @@ impl Segment {
         if tail.wrapping_sub(leases.head_seen.get()) < ring {
             return true;
         }
-        // Workers write the head all the time: it is looked at only when it must be.
+        // Workers write the head all the time, so it is read only when it must be.
         leases.head_seen.set(desk.head.load(Ordering::Acquire));
         tail.wrapping_sub(leases.head_seen.get()) < ring
     }
@@ -71,7 +72,7 @@ impl Segment {
         self.first_entry(of).is_some()
     }
 
-    /// The first entry of the ring, if there is one. None, too, where the two ends make no sense: then somebody has written over them.
+    /// The first entry of the ring, if there is one. Also `None` when the two ends are invalid, because some process has written over them.
     fn first_entry(&self, of: Seat) -> Option<u64> {
         let desk = self.desk(of);
         loop {
@@ -80,7 +81,7 @@ impl Segment {
             if count <= u64::from(self.limits().ring) {
                 return (count > 0).then_some(head);
             }
-            // More than there can be, unless the head went on in between.
+            // More entries than there can be, unless the head went on in between.
             if desk.head.load(Ordering::Acquire) == head {
                 return None;
             }
@@ -94,7 +95,7 @@ impl Segment {
             let head = self.first_entry(of)?;
             let id = Id(self.entry(of, head).load(Ordering::Relaxed));
             let claimed = self.take_step(id, Step::Claim { by });
-            // Claimed by us or by somebody else, it is not to be looked at again. Anybody may do this for anybody.
+            // This process or another one has claimed the task, so the entry is used up. Any process may move the head on for any other.
             let _ = desk.head.compare_exchange(head, head.wrapping_add(1), Ordering::AcqRel, Ordering::Acquire);
             if claimed {
                 return Some(id);
@@ -102,7 +103,7 @@ impl Segment {
         }
     }
 
-    /// A task from any ring, beginning with one's own.
+    /// Claims a task from any ring, beginning with the process's own.
     pub fn claim_any(&self, by: Seat) -> Option<Id> {
         if let Some(id) = self.claim(by, by) {
             return Some(id);
@@ -110,10 +111,10 @@ impl Segment {
         self.header().rings.iter().find_map(|of| self.claim(of, by))
     }
 
-    /// Takes the bits of empty rings away, so that those who look for work have less to look at. True when all are empty: whatever is
-    /// pushed from now on sets a bit again.
+    /// Clears the bits of empty rings, so that workers have fewer rings to look at. True when all rings are empty: a later push sets a bit
+    /// again.
     pub fn quiet(&self) -> bool {
-        // Pairs with the fences in `push`: whoever pushes sees that the caller is idle, or this sees what was pushed.
+        // Pairs with the fences in `push`: the pushing process sees that the caller is idle, or this call sees the task.
         fence(Ordering::SeqCst);
         for of in self.header().rings.iter() {
             if self.has_entries(of) {
@@ -130,8 +131,8 @@ impl Segment {
         true
     }
 
-    /// Makes an empty slot of this process's a task. Its objects are held, and its description is written. Gives its id, and whether
-    /// somebody may claim it; if not, it will be put into a ring when its arguments are there.
+    /// Makes a free slot of this process a task, whose objects are held and whose description is written. Returns its id, and whether it
+    /// can be claimed; if not, it is put into a ring when its arguments are ready.
     pub fn submit(&self, leases: &Leases, index: u32, spec: &Spec, late: &mut Vec<Id>) -> Option<(Id, Readiness)> {
         let slot = self.slot(index);
         let word = slot.word();
@@ -148,7 +149,7 @@ impl Segment {
         Some((id, self.ready_or_listed(id, spec, leases.seat, late)))
     }
 
-    /// A step of an object's slot that may meet another one: whether it was taken.
+    /// Takes a step of an object's slot, against concurrent steps of other processes. False when the step is not allowed.
     pub fn take_step(&self, id: Id, step: Step) -> bool {
         let slot = self.slot(id.slot());
         loop {
@@ -160,11 +161,11 @@ impl Segment {
         }
     }
 
-    /// Makes a waiting task pending if its arguments are there, else puts it into the list of the first that is missing. In the first
-    /// case the caller puts it into its ring. Between [`Leases::moves`] and [`Leases::moved`] when the task is another's: then the head,
-    /// which looks at all waiting tasks after a death, does not wake it in the same moment.
+    /// Makes a waiting task pending if its arguments are ready, else puts it into the list of the first that is missing. The caller puts a
+    /// pending task into its ring. For another process's task, call this between [`Leases::moves`] and [`Leases::moved`]. Then the head,
+    /// which checks all waiting tasks after a death, does not wake the task in the same moment.
     ///
-    /// `late` gets tasks that this call has taken out of a list, because their object was sealed in the same moment; they are to be treated
+    /// `late` gets tasks that this call has taken out of a list, because their object was sealed in the same moment; the caller treats them
     /// likewise.
     pub fn ready_or_listed(&self, task: Id, spec: &Spec, by: Seat, late: &mut Vec<Id>) -> Readiness {
         for missing in spec.objects() {
@@ -173,11 +174,11 @@ impl Segment {
             }
         }
         let woken = self.take_step(task, Step::Wake { by });
-        // Somebody else has woken it: after a death the head looks at all waiting tasks.
+        // Else the head has woken it: after a death it checks all waiting tasks.
         if woken { Readiness::Ready } else { Readiness::Listed }
     }
 
-    /// Puts a task into an object's list. False when the object is there already, or gone.
+    /// Puts a task into an object's list. False when the object is finished already, or gone.
     fn list_behind(&self, object: Id, task: Id, late: &mut Vec<Id>) -> bool {
         let slot = self.slot(object.slot());
         let word = slot.word();
@@ -194,7 +195,7 @@ impl Segment {
                 Err(other) => first = other,
             }
         }
-        // Pairs with the fence in `take_list`: the one who seals sees the list, or this sees that it is sealed.
+        // Pairs with the fence in `take_list`: the sealer sees the list, or this call sees that the object is sealed.
         fence_after_rmw();
         if !slot.word().is_task() {
             late.extend(self.take_list(object.slot()));
@@ -202,13 +203,14 @@ impl Segment {
         true
     }
 
-    /// The object was sealed by this thread's last instruction but loads: takes the tasks that wait for it, those first that came first.
+    /// Takes the tasks that wait for a sealed object, in the order in which they came. Between this thread's sealing and this call there
+    /// may only be loads.
     pub fn take_list(&self, object: u32) -> Vec<Id> {
         let slot = self.slot(object);
         // Pairs with the fence in `list_behind`.
         fence_after_rmw();
         if slot.deps.load(Ordering::Acquire) == 0 {
-            // Most have none, and the line stays with whoever polls the word beside it.
+            // Most objects have no list, and a load leaves the cache line to processes that poll the word beside it.
             return Vec::new();
         }
         let mut next = slot.deps.swap(0, Ordering::AcqRel);
@@ -222,8 +224,8 @@ impl Segment {
         tasks
     }
 
-    /// Seals the result of a task that `by` runs; its bytes, and what they contain, have been written, those in the slot are `len`. Gives
-    /// whether anybody refers to it as far as is known; `None` when it is not running there.
+    /// Seals the result of a task that `by` runs. Its bytes, and what they contain, have been written; if the bytes are in the slot, there
+    /// are `len` of them. Returns whether the result is still referred to, as far as is known; `None` when `by` does not run the task.
     pub fn finish(&self, by: Seat, id: Id, flags: Flags, len: u8) -> Option<bool> {
         let slot = self.slot(id.slot());
         if flags.contains(Flags::ARENA) {
@@ -238,7 +240,7 @@ impl Segment {
             if slot.swap(word, sealed).is_ok() {
                 return Some(!word.flags().contains(Flags::ABANDONED));
             }
-            // Somebody has let go of it in this moment.
+            // The task was abandoned in this moment.
         }
     }
 }

@@ -1,14 +1,15 @@
-//! Random histories of several processes over one segment, which die between any two steps, against a plain model.
+//! Random histories of processes that share one segment and die between any two steps, against a plain model.
 //!
 //! ```text
 //!   world.rs    the tables, the model of what must be in them, and what is checked after every step
-//!   process.rs  what a client does, as futures: each `await` is a place to die at
+//!   process.rs  what a client does, as futures: a process can die at each `await`
 //!   head.rs     what the head does about it
 //!   leases.rs   units alone, against one owner each
 //! ```
 //!
-//! All in one thread: a history says who does his next step. What the model does not know (who is free to take which slot, which units
-//! are whose) is read from the tables and must make sense; what it knows must be exactly so.
+//! Everything runs in one thread: a history says which process takes its next step. What the model does not know (which
+//! slot a process takes, which units it leases) is read from the tables and must make sense. What the model knows must
+//! be exactly so.
 
 mod head;
 mod leases;
@@ -25,7 +26,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use world::{Argument, LIMITS, Message, Place, World, Wrong};
 
-/// What a process begins to do. Numbers pick from what it has.
+/// An action of a process. Numbers pick from what the process has.
 #[derive(Clone, Debug)]
 enum Act {
     Put { size: Size, contains: Vec<u8> },
@@ -46,23 +47,23 @@ enum Act {
 
 #[derive(Clone, Debug)]
 enum Happens {
-    /// A process begins something, in single steps or not, and does so many steps of it.
+    /// A process begins an action, in single steps if `slow`, and does so many steps of it.
     Begins { who: u8, act: Act, slow: bool, steps: u8 },
-    /// It does so many steps more.
+    /// A process does so many steps more.
     GoesOn { who: u8, steps: u8 },
-    /// It dies where it is.
+    /// A process dies where it is.
     Dies { who: u8 },
-    /// The head does so many steps, of whatever it has to do.
+    /// The head does so many steps of its work.
     HeadGoesOn { steps: u8 },
-    /// The head is told something.
+    /// The head receives a message.
     Told(Message),
-    /// Another process comes.
+    /// Another process connects.
     Comes,
-    /// Everybody does what he is doing to its end.
+    /// Every process does its action to the end.
     Rest,
 }
 
-/// A process that lives.
+/// A living process.
 struct Process {
     me: Me,
     work: Option<Work>,
@@ -74,7 +75,7 @@ struct Runtime {
     head: Rc<Head>,
     head_work: Option<Work>,
     processes: Vec<Process>,
-    /// Dead drivers whose place somebody may take.
+    /// Dead drivers whose place a twin may take.
     orphans: Vec<Seat>,
 }
 
@@ -112,7 +113,7 @@ impl Runtime {
         self.processes.push(Process { me: Me::new(&self.world, seat), work: None, is_driver });
     }
 
-    /// One step of a process, after which everything must be as it must be.
+    /// One step of a process, after which all checks must pass.
     fn step(&mut self, place: usize) -> Verdict {
         if self.processes[place].work.is_none() {
             return Ok(());
@@ -154,7 +155,7 @@ impl Runtime {
         self.world.tell(Message::Died { seat, is_driver });
     }
 
-    /// A dead driver's twin comes, with some of what it had, or there is none.
+    /// Gives a dead driver a twin with some of its references, or none.
     fn twin(&mut self, number: u8) {
         let Some(seat) = self.orphans.pop() else { return };
         if number.is_multiple_of(3) {
@@ -168,7 +169,7 @@ impl Runtime {
         self.processes.push(Process { me: Me::new(&self.world, seat), work: None, is_driver: true });
     }
 
-    /// Until the head knows who takes a dead driver's place.
+    /// Runs the head until it knows who takes a dead driver's place.
     fn orphans_settled(&mut self) {
         for _ in 0..10_000 {
             if self.head_work.is_none() && self.world.inbox.borrow().is_empty() {
@@ -272,12 +273,12 @@ impl Runtime {
         }
     }
 
-    /// Whether a process is doing nothing, or sleeps.
+    /// Whether a process has no action, or sleeps.
     fn is_at_rest(&self, process: &Process) -> bool {
         process.work.is_none() || self.world.sleeps(process.me.seat)
     }
 
-    /// Everybody does what he is doing to its end, and the head all that it has to do.
+    /// Every process does its action to the end, and the head all its work.
     fn rest(&mut self) -> Verdict {
         for _ in 0..2000 {
             let is_over = self.head_work.is_none()
@@ -299,7 +300,7 @@ impl Runtime {
         Err(format!("nobody comes to rest: busy are {busy:?}, the head {}", self.head_work.is_some()))
     }
 
-    /// All tasks are run, all references are given back, and nothing is left.
+    /// Runs all tasks, gives all references back, and checks that nothing is left.
     fn ends(&mut self) -> Verdict {
         while !self.orphans.is_empty() {
             self.twin(0);
@@ -364,10 +365,10 @@ impl Runtime {
                 return Err(format!("{:?} are on disk, and {} were lost", model.disk, model.disk_lost));
             }
         }
-        // Empty leases are all that the living still have of the arena.
+        // The living processes have only empty leases of the arena left.
         self.head.me.leases.borrow_mut().close_lease();
         segment.take_empty_leases(Seat::HEAD);
-        // All of them in a row, and then nobody's again.
+        // All units are one free run; it is leased, and given back.
         let Some(all) = segment.lease(Seat::HEAD, LIMITS.units) else {
             return Err(format!("{} units are free, and cannot be had", segment.units_free()));
         };
@@ -379,7 +380,7 @@ impl Runtime {
             self.twin(0);
         }
         self.rest()?;
-        // The head keeps what it has freed.
+        // The head keeps the slots that it has freed.
         let kept = self.head.me.leases.borrow().slots_kept();
         let mut last = Leases::new(self.world.segment.clone(), Seat(1));
         let slots = std::iter::from_fn(|| last.slot().ok()).count();
@@ -486,7 +487,7 @@ proptest! {
     }
 }
 
-/// The same histories every time: what they find once they find again.
+/// A runner with the same histories every time: what it finds once it finds again.
 fn runner(cases: u32) -> TestRunner {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
@@ -547,7 +548,7 @@ fn everything_rare_happens() {
     assert!(missing.is_empty(), "{missing:?} never happens");
 }
 
-/// Runs to its end what process `who` begins.
+/// Process `who` begins an action and does it to the end.
 fn does(who: u8, act: Act) -> Happens {
     Happens::Begins { who, act, slow: false, steps: 100 }
 }
@@ -612,7 +613,7 @@ fn whoever_dies_at_any_step_of_anything_leaves_nothing_and_takes_nothing_along()
         acts.extend([Act::Add(number), Act::Release(number), Act::Suspect(number)]);
     }
     for act in acts {
-        // Process 0 is a driver: what it had stands until somebody says what has become of it.
+        // Process 0 is a driver: what it had stands until the head hears what has become of it.
         for (who, is_last) in [(1, false), (1, true), (0, false)] {
             for steps in 0..100 {
                 let mut history = a_bit_of_everything();
@@ -638,7 +639,7 @@ fn whoever_dies_at_any_step_of_anything_leaves_nothing_and_takes_nothing_along()
 fn a_task_that_fails_while_it_waits_for_another_does_not_take_that_ones_list_along() {
     let work = |fails| Act::Work { size: Size::Inline, contains: 0, fails };
     let history = vec![
-        // 0 is what they wait for, 1 will fail, 2 waits, and so does 3, which will fail, too, because of 1.
+        // 2 and 3 wait for 0; 1 will fail, and 3 with it, because it needs 1, too.
         submits(0, &[]),
         submits(0, &[]),
         submits(0, &[0]),
@@ -648,7 +649,7 @@ fn a_task_that_fails_while_it_waits_for_another_does_not_take_that_ones_list_alo
         Happens::Begins { who: 1, act: work(false), slow: false, steps: 2 },
         Happens::Begins { who: 2, act: work(true), slow: false, steps: 20 },
         Happens::HeadGoesOn { steps: 20 },
-        // Somebody dies, and the head looks at all that wait.
+        // A process dies, and the head checks all waiting tasks.
         Happens::Comes,
         Happens::Dies { who: 3 },
         Happens::HeadGoesOn { steps: 100 },
@@ -668,7 +669,7 @@ fn who_dies_with_the_bit_of_a_ring_in_its_hands_leaves_no_task_unseen() {
     let history = vec![
         submits(0, &[]),
         does(2, work),
-        // It finds the ring empty; then a task comes, and then it takes the bit away.
+        // Process 1 finds the ring empty; then a task comes, and then process 1 clears the bit.
         quiet(1),
         submits(0, &[]),
         Happens::GoesOn { who: 1, steps: 1 },
@@ -689,7 +690,7 @@ fn a_task_that_its_waker_had_no_room_for_is_in_no_ring_twice_when_the_waker_dies
         does(1, work.clone()),
         does(2, work.clone()),
         does(2, work),
-        // Two are done. The head hears of the third, and then of its waker's death.
+        // Two tasks are done. The head hears of the third, and then of its waker's death.
         Happens::Dies { who: 1 },
         Happens::Rest,
     ];

@@ -5,15 +5,14 @@
 //!                     └────────▶ Part of the lease that begins before it ───────────────────────────┘
 //! ```
 //!
-//! A process leases a run of units and lays objects into it one behind the other. Nothing is ever freed inside a lease: it counts what
-//! lives in it, and when nothing does, it is used again from the start, or given back as a whole. So nothing about free space is
-//! shared but one word a unit, and a stray write or a death in the middle cannot corrupt a free list, because there is none. An object
-//! that keeps a lease alive which is otherwise empty is moved away, to disk, when the room is wanted.
-//!
+//! A process leases a run of units and places objects into it one after the other. Nothing is freed inside a lease. A lease counts its live
+//! objects; when there are none, it is used again from the start, or given back as a whole. So one word per unit is all that is shared
+//! about free space, and there is no free list that a stray write or a death could corrupt. When room is wanted, an object that alone keeps
+//! a lease alive is moved to disk.
 //! # Invariants
-//! - `live` goes up only by the owner of an open lease, and by nobody in a closed one.
-//! - A lease's first unit is taken last and freed last, so that parts are never anybody's without it.
-//! - Who dies between two steps leaves `live` too high, never too low; `recovery.rs` counts anew.
+//! - Only the owner of an open lease raises `live`; in a closed lease it never goes up.
+//! - A lease's first unit is opened last and freed last, so that its parts never stand alone.
+//! - A process that dies between two steps leaves `live` too high, never too low; `recovery.rs` recounts.
 
 use super::arena::Run;
 use super::layout::Unit;
@@ -21,18 +20,18 @@ use super::seat::Seat;
 use super::segment::Segment;
 use crate::sync::{Ordering, fence};
 
-/// What a unit is.
+/// The state of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitState {
-    /// Nobody's.
+    /// In no lease.
     Free,
-    /// Somebody is making it part of a lease, or ending the lease that begins here.
+    /// A process is making it part of a lease, or ending the lease that begins here.
     Taken(Seat),
     /// Part of a lease that begins before it.
     Part,
-    /// The first of a lease into which its owner lays objects.
+    /// The first unit of a lease into which its owner places objects.
     Open(Seat),
-    /// The first of a lease into which nobody lays anything.
+    /// The first unit of a lease into which no more objects are placed.
     Closed,
 }
 
@@ -41,7 +40,7 @@ pub enum UnitState {
 pub struct UnitWord(pub u64);
 
 const LIVE: u64 = 0xff_ffff;
-/// One more move; see `recovery.rs` for what that is good for.
+/// One more move, by which an audit sees that the lease was touched; see `recovery.rs`.
 const MOVE: u64 = 1 << 24;
 const MOVES: u64 = LIVE << 24;
 
@@ -57,7 +56,7 @@ impl UnitWord {
         UnitWord(number << 60 | u64::from(owner.0) << 48 | live & LIVE)
     }
 
-    /// What the unit is.
+    /// The unit's state.
     pub fn state(self) -> UnitState {
         let owner = Seat((self.0 >> 48 & 0xfff) as u16);
         match self.0 >> 60 {
@@ -79,7 +78,7 @@ impl UnitWord {
         UnitWord(self.0 & !LIVE | live & LIVE)
     }
 
-    /// The same after one move more. The count of moves begins anew when there are too many, and its neighbours stay as they are.
+    /// The same after one move more. The count of moves wraps around without changing its neighbours.
     fn moved(self) -> UnitWord {
         UnitWord(self.0 & !MOVES | self.0.wrapping_add(MOVE) & MOVES)
     }
@@ -90,7 +89,7 @@ impl UnitWord {
 }
 
 impl Unit {
-    /// What it is now.
+    /// The current word.
     pub fn state(&self) -> UnitWord {
         UnitWord(self.word.load(Ordering::Acquire))
     }
@@ -101,13 +100,13 @@ impl Unit {
         self.word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Corrects the number of objects, if nothing has happened since `seen` was read.
+    /// Corrects the number of objects, if the word has not changed since `seen` was read.
     pub fn correct(&self, seen: UnitWord, live: u64) -> bool {
         self.swap(seen, seen.with_live(live))
     }
 
-    /// One object more in the open lease of `by`. Gives how many were in it before; `None` when it is not the lease of `by` any more,
-    /// because the head has taken it back while it was empty.
+    /// Counts one object more in the open lease of `by`. Returns how many were in it before; `None` when the head has taken the lease back
+    /// while it was empty.
     pub fn settle_in(&self, by: Seat) -> Option<u64> {
         let mut seen = self.state();
         while seen.state() == UnitState::Open(by) {
@@ -119,8 +118,8 @@ impl Unit {
         None
     }
 
-    /// An object has another slot now. Does nothing to a unit where no lease begins any more: who sees the object in its new slot may free
-    /// it, or move it elsewhere, before this is called.
+    /// Notes that an object has another slot now. Does nothing to a unit where no lease begins any more: before this call, a process that
+    /// sees the object in its new slot may have freed or moved it.
     pub fn move_within(&self) {
         let mut seen = self.state();
         while matches!(seen.state(), UnitState::Open(_) | UnitState::Closed) && !self.swap(seen, seen.moved()) {
@@ -128,7 +127,7 @@ impl Unit {
         }
     }
 
-    /// A unit of an arena that was made just now.
+    /// Resets the unit for a new arena.
     pub fn clear(&self) {
         if self.word.load(Ordering::Relaxed) != 0 || self.backed.load(Ordering::Relaxed) != 0 {
             self.backed.store(0, Ordering::Relaxed);
@@ -152,16 +151,16 @@ impl Segment {
         u64::from(self.header().unit_bytes.load(Ordering::Relaxed))
     }
 
-    /// Takes `len` units that follow each other, if there are as many; they are an open lease of `by`, with nothing in it.
+    /// Takes a free run of `len` units, if there is one; it is an open, empty lease of `by`.
     pub fn lease(&self, by: Seat, len: u32) -> Option<Run> {
         let (units, start) = (self.units(), self.header().units_hint.load(Ordering::Relaxed));
         if len == 0 || len > units {
             return None;
         }
-        // From the hint to the end, then from the beginning: a run does not go around.
+        // From the hint to the end, then from the beginning: a run does not wrap around.
         let run = self.take_run(by, start.min(units), units, len).or_else(|| self.take_run(by, 0, units, len))?;
         let first = self.unit(run.first);
-        // Before there are parts, so that they are found if this process dies.
+        // Stored before there are parts, so that they are found if this process dies.
         first.len.store(run.len, Ordering::Relaxed);
         for index in run.first + 1..run.first + run.len {
             let unit = self.unit(index);
@@ -177,7 +176,7 @@ impl Segment {
         let (free, taken) = (UnitWord::new(UnitState::Free, 0), UnitWord::new(UnitState::Taken(by), 0));
         let mut first = from;
         while first.checked_add(len)? <= to {
-            // From the back: what is found there to be somebody's is jumped over.
+            // From the back, so that the search goes on behind the last unit that is not free.
             if let Some(index) = (first..first + len).rev().find(|index| self.unit(*index).state() != free) {
                 first = index + 1;
                 continue;
@@ -192,7 +191,7 @@ impl Segment {
         None
     }
 
-    /// Lays nothing more into the lease. Gives it back if it is empty.
+    /// Closes the lease. Gives it back if it is empty.
     pub fn close(&self, by: Seat, first: u32) {
         let unit = self.unit(first);
         let mut seen = unit.state();
@@ -207,16 +206,16 @@ impl Segment {
         }
     }
 
-    /// An object in the lease has another slot now: what was a draft is a task's result, say.
+    /// Notes that an object in the lease has another slot now: for example, a draft is a task's result.
     pub fn move_within(&self, first: u32) {
         self.unit(first).move_within();
     }
 
-    /// One object less in the lease. The last one of a closed lease gives it back.
+    /// Counts one object less in the lease. The last one of a closed lease gives it back.
     pub fn leave(&self, by: Seat, first: u32) {
         let unit = self.unit(first);
         let mut seen = unit.state();
-        // Not a subtraction: nonsense in shared memory must not make it fewer than none.
+        // Not a subtraction: an invalid count in shared memory must not wrap below zero.
         while seen.live() > 0 {
             let fewer = seen.with_live(seen.live() - 1);
             if unit.swap(seen, fewer) {
@@ -229,7 +228,7 @@ impl Segment {
         }
     }
 
-    /// Gives a closed lease back in which nothing is. Does nothing if somebody else does.
+    /// Gives back a closed, empty lease. Does nothing if another process does.
     pub fn end_lease(&self, by: Seat, first: u32) {
         let unit = self.unit(first);
         let seen = unit.state();
@@ -253,11 +252,11 @@ impl Segment {
         self.unit(first).len.store(0, Ordering::Relaxed);
         fence(Ordering::Release);
         self.unit(first).set(UnitState::Free);
-        // What was used last is warm.
+        // The units that were used last are warm.
         self.header().units_hint.store(first, Ordering::Relaxed);
     }
 
-    /// Takes back the open leases in which nothing is, whoever has them: their owners find out when they next want room.
+    /// Takes back the open, empty leases of all processes; their owners find out when they next want room.
     pub fn take_empty_leases(&self, by: Seat) {
         for index in 0..self.units() {
             let unit = self.unit(index);
@@ -271,7 +270,7 @@ impl Segment {
         }
     }
 
-    /// Every unit as it stands: leases whole, those that are nobody's one by one.
+    /// All units: leases as whole runs, the other units one by one.
     pub fn leases(&self) -> impl Iterator<Item = Run> {
         (0..self.units()).filter_map(|first| match self.unit(first).state().state() {
             UnitState::Part => None,
@@ -282,17 +281,17 @@ impl Segment {
         })
     }
 
-    /// How many units are nobody's.
+    /// The number of free units.
     pub fn units_free(&self) -> u32 {
         (0..self.units()).filter(|index| self.unit(*index).state().state() == UnitState::Free).count() as u32
     }
 
-    /// Whether a unit is nobody's.
+    /// Whether a unit is free.
     pub fn is_free(&self, unit: u32) -> bool {
         unit < self.units() && self.unit(unit).state().state() == UnitState::Free
     }
 
-    /// The longest run of units that are nobody's.
+    /// The length of the longest run of free units.
     pub fn longest_free_run(&self) -> u32 {
         let (mut longest, mut run) = (0, 0);
         for index in 0..self.units() {

@@ -1,31 +1,31 @@
-//! The one word in which the whole truth about a slot lies, and every way in which it may change.
+//! The state word of a slot, and every step by which it may change.
 //!
 //! ```text
 //!            Lease               Seal
 //!   Free(–) ───────▶ Free(by) ─────────────────────────────────▶ Sealed ──Condemn──▶ Dying(by) ──Free──▶ Free(by), next generation
-//!            Return     │ Submit                Finish │ Fail       ▲                    │ Strip: what it kept is let go
-//!                       ├──────▶ Pending(by) ──Claim──▶ Running(by) ┘                    │        (a task: also Abandon, which only marks it)
+//!            Return     │ Submit                Finish │ Fail       ▲                    │ Strip: what it held is released
+//!                       ├──────▶ Pending(by) ──Claim──▶ Running(by) ┘                    │     (a task: also Abandon, which only marks it)
 //!                       └──────▶ Waiting(by) ──Wake──▶ Pending                           └──Spare, Move──▶ Sealed
 //! ```
 //!
-//! Every change of hands is one compare-and-swap on this word, so a process may die between any two instructions and leave the
+//! Every change of owner or state is one compare-and-swap on this word, so a process may die between any two instructions and leave the
 //! table readable. The atomic operations, the recovery after a death and the tests share the one function [`Word::after`].
 //!
 //! # Invariants
 //! - The generation goes up exactly when a slot becomes free, so an id (slot, generation) never means two objects.
-//! - A slot is changed by the process named in its word, except: anybody leases what nobody has, marks a task as abandoned, wakes what
-//!   waits, claims what is pending and condemns what is sealed, and the head acts for the dead.
+//! - Only the process named in its word changes a slot, with these exceptions. Any process leases a slot without an owner, abandons, wakes,
+//!   adopts and claims a task, and condemns a sealed object. The head acts for dead processes.
 
 use super::seat::Seat;
 use std::fmt;
 
-/// What a slot is.
+/// The state of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// No object. With an owner, it is that process's to use.
+    /// No object. A free slot with an owner is for that process to use.
     Free = 0,
-    /// A task whose arguments are not all there.
+    /// A task whose arguments are not all ready.
     Waiting = 1,
     /// A task that can be run, in the ring of its owner.
     Pending = 2,
@@ -33,25 +33,25 @@ pub enum State {
     Running = 3,
     /// An object. It never changes.
     Sealed = 4,
-    /// Its owner looks whether it can go.
+    /// An object whose owner checks whether it can be freed or moved.
     Dying = 5,
 }
 
 bitflags::bitflags! {
-    /// What else there is to know. Bits without a name, which some process may have written, stay as they are.
+    /// The flags of a slot. Bits without a name, which some process may have written, stay as they are.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct Flags: u8 {
-        /// The bytes are in the arena, not in the slot. On a free slot: somebody is writing them.
+        /// The bytes are in the arena, not in the slot. On a free slot: its owner is writing them.
         const ARENA = 1;
         /// The bytes are on disk.
         const SPILLED = 2;
         /// The task failed; the head knows why.
         const ERROR = 4;
-        /// The task keeps its arguments.
+        /// The task holds its arguments.
         const ARGS = 8;
-        /// The bytes refer to other objects, and it keeps those.
+        /// The bytes refer to other objects, which the object holds.
         const CONTAINS = 16;
-        /// Nobody refers to the task's result any more: whoever seals it looks whether it can go at once.
+        /// No process refers to the task's result any more, so its sealer tries to free it at once.
         const ABANDONED = 32;
     }
 }
@@ -59,44 +59,43 @@ bitflags::bitflags! {
 /// A step that a slot can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Somebody takes a slot that nobody has.
+    /// A process takes a slot without an owner.
     Lease { by: Seat },
-    /// Its owner, or the head for a dead owner, gives it to nobody.
+    /// The owner, or the head for a dead owner, gives the slot up.
     Return { by: Seat },
-    /// Its owner is going to write bytes into the arena for it.
+    /// The owner begins to write the object's bytes into the arena.
     Draft { by: Seat },
-    /// It is not going to, after all.
+    /// The owner gives up writing them.
     Discard { by: Seat },
-    /// Its owner makes it an object; one whose bytes are in the slot has `len` of them.
+    /// The owner makes it an object; if the bytes are in the slot, there are `len` of them.
     Seal { by: Seat, flags: Flags, len: u8 },
-    /// Its owner makes it a task, which waits for others or does not.
+    /// The owner makes it a task, which waits for others or does not.
     Submit { by: Seat, flags: Flags, waits: bool },
-    /// What the task waited for is there; it is in the ring of `by` now.
+    /// The task's arguments are ready, and it is in the ring of `by` now, or will be.
     Wake { by: Seat },
-    /// The ring that it was in is gone, or has no room for it: it is in the ring of `by` now, or will be. Only once, so that it is in no
-    /// ring twice.
+    /// The task's ring is gone or had no room for it; it is in the ring of `by` now, or will be. Only once, so that it is in no ring twice.
     Adopt { by: Seat },
-    /// Somebody runs it.
+    /// A process runs the task.
     Claim { by: Seat },
-    /// The last one who referred to the task's result does not any longer.
+    /// The last reference to the task's result is gone.
     Abandon,
-    /// Who runs it has the result; see `Seal`.
+    /// The process that runs the task has its result; see `Seal`.
     Finish { by: Seat, flags: Flags, len: u8 },
-    /// The head says that there will be none.
+    /// The head says that there will be no result.
     Fail,
-    /// Somebody thinks that nobody has the object any more.
+    /// A process believes that the object is unused, or the head wants to move it.
     Condemn { by: Seat },
-    /// Somebody has it.
+    /// The object is in use after all.
     Spare { by: Seat },
-    /// Nobody has it. What it kept is let go from here on.
+    /// The object is unused. From here on, what it held is released.
     Strip { by: Seat },
-    /// It is gone.
+    /// The object is gone.
     Free { by: Seat },
-    /// Its bytes are somewhere else.
+    /// The object's bytes are in another place now.
     Move { by: Seat, flags: Flags },
 }
 
-/// See the head of this file.
+/// The state word of a slot; see the head of this file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Word(pub u64);
@@ -113,7 +112,7 @@ impl Word {
         Word(u64::from(generation) << GENERATION | owner << OWNER | u64::from(flags.bits()) << FLAGS | state as u64)
     }
 
-    /// What the slot is.
+    /// The slot's state.
     pub fn state(self) -> State {
         match self.0 & 0xf {
             1 => State::Waiting,
@@ -121,33 +120,33 @@ impl Word {
             3 => State::Running,
             4 => State::Sealed,
             5 => State::Dying,
-            // Zero, or nonsense that some process has written over it: nobody can use that.
+            // Zero, or an invalid value that some process has written: no process can use such a slot.
             _ => State::Free,
         }
     }
 
-    /// What else there is to know.
+    /// The slot's flags.
     pub fn flags(self) -> Flags {
         Flags::from_bits_retain((self.0 >> FLAGS) as u8)
     }
 
-    /// For bytes in the slot, how many; for others, how often they have moved, to the last eight bits. So a reader of a small object
-    /// needs nothing but the word.
+    /// For bytes in the slot, their number; for others, how often they have moved, modulo 256. So a reader of a small object needs nothing
+    /// but the word.
     pub fn version(self) -> u8 {
         (self.0 >> VERSION) as u8
     }
 
-    /// The process that has it; for a sealed object, the one that made it.
+    /// The process that owns the slot; for a sealed object, the one that made it.
     pub fn owner(self) -> Option<Seat> {
         ((self.0 >> OWNER & 0xfff) as u16).checked_sub(1).map(Seat)
     }
 
-    /// Which of the slot's objects it is.
+    /// How often the slot became free before, which tells its objects apart.
     pub fn generation(self) -> u32 {
         (self.0 >> GENERATION) as u32
     }
 
-    /// Whether there is an object whose bytes, or whose failure, can be had.
+    /// Whether there is an object with bytes, or with a failure, to read.
     pub fn is_sealed(self) -> bool {
         self.state() == State::Sealed
     }

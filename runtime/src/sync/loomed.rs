@@ -1,13 +1,13 @@
-//! loom's atomics, with three things more: threads that die between two of their writes, fences that can be left out, and futexes.
+//! loom's atomics with three additions: threads that die between two of their writes, fences that can be left out, and futexes.
 //!
 //! ```text
-//!   mortal(3, || …)       the thread writes three times and is gone before the fourth; nothing is tidied up but what unwinding tidies
-//!   without_fences(file)  this file's fences do nothing: whatever they are for must then go wrong somewhere
-//!   futex_wait, _wake     sleeping as in the kernel: nobody polls, and a wake-up that is lost is a deadlock
+//!   mortal(3, || …)       the thread dies before its fourth write; only unwinding cleans up after it
+//!   without_fences(file)  this file's fences do nothing, so some execution of a model must fail
+//!   futex_wait, _wake     sleeping as in the kernel: no polling, and a lost wake-up is a deadlock
 //! ```
 //!
-//! A death between two loads, or between a write and a load, is for everybody else the same as one before the next write, so only writes
-//! are counted. loom runs all threads of a model on one thread of the machine, so what is said here lies in thread-locals of the machine's.
+//! Other threads cannot tell a death between two loads, or between a write and a load, from one before the next write. So only writes are
+//! counted. loom runs all threads of a model on one OS thread, so the settings here are thread-locals of that thread.
 
 pub(crate) use loom::sync::atomic::Ordering;
 use loom::thread::{Thread, ThreadId};
@@ -19,14 +19,14 @@ thread_local! {
     static MORTAL: Cell<Option<(ThreadId, u32)>> = const { Cell::new(None) };
     /// The file whose fences are left out.
     static FENCELESS: Cell<Option<&'static str>> = const { Cell::new(None) };
-    /// Who sleeps on what.
+    /// The sleeping threads, each with the address of its futex.
     static ASLEEP: RefCell<Vec<(usize, Thread)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a dying thread unwinds with; not a panic, so nothing is printed.
+/// The payload that a dying thread unwinds with. It is not a panic, so nothing is printed.
 struct Death;
 
-/// Runs `life` until it has written `writes` times and is about to write again. `None` when that came before its end.
+/// Runs `life` and kills it before its write number `writes + 1`. `None` when that came before its end.
 pub(crate) fn mortal<T>(writes: u32, life: impl FnOnce() -> T) -> Option<T> {
     MORTAL.set(Some((loom::thread::current().id(), writes)));
     let lived = catch_unwind(AssertUnwindSafe(life));
@@ -38,37 +38,37 @@ pub(crate) fn mortal<T>(writes: u32, life: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
-/// From here on the `SeqCst` fences in files whose name ends so do nothing.
+/// Turns off the `SeqCst` fences in files whose path ends with `file`, for this execution.
 pub(crate) fn without_fences(file: &'static str) {
     FENCELESS.set(Some(file));
 }
 
-/// An execution begins: all fences are there. One that failed may have left some out, a mortal thread, and sleepers.
+/// Begins an execution with all fences, no mortal thread and no sleepers; a failed execution may have left other settings.
 pub(crate) fn begin() {
     FENCELESS.set(None);
     MORTAL.set(None);
     ASLEEP.take();
 }
 
-/// One more who was woken; the low half is what the program counts.
+/// One more wake-up in the high half of a bell; the low half is the program's number.
 const WOKEN: u32 = 1 << 16;
 
-/// Does for loom what the kernel does for a futex: who finds another number than `seen` does not sleep, and who sleeps must be woken. One
-/// whom nobody wakes any more is a deadlock, which loom reports.
+/// The kernel's futex wait, for loom. A thread sleeps only if it finds the number `seen`, and then until it is woken. A thread that is
+/// never woken is a deadlock, which loom reports.
 pub(crate) fn futex_wait(bell: &AtomicU32, seen: u32) {
     if bell.load(Ordering::Acquire) != seen {
         return;
     }
     let key = std::ptr::from_ref(bell).addr();
-    // The kernel looks and falls asleep under a lock, so no wake-up comes between the two; here it is one step, because loom switches
-    // threads only before it touches an atomic.
+    // The kernel compares and falls asleep under a lock, so no wake-up comes between the two. Here both are one step, because loom switches
+    // threads only before an access to an atomic.
     while bell.fetch_or(0, Ordering::AcqRel) / WOKEN == seen / WOKEN {
         ASLEEP.with_borrow_mut(|asleep| asleep.push((key, loom::thread::current())));
         loom::thread::park();
     }
 }
 
-/// Wakes all that sleep on it.
+/// Wakes all threads that sleep on the bell.
 pub(crate) fn futex_wake(bell: &AtomicU32) {
     bell.fetch_add(WOKEN, Ordering::AcqRel);
     let key = std::ptr::from_ref(bell).addr();
@@ -91,7 +91,7 @@ fn write() {
 
 #[track_caller]
 pub(crate) fn fence(order: Ordering) {
-    // Not in the closure, whose caller is another one.
+    // Read outside of the closure, which has another caller.
     let caller = Location::caller().file();
     let is_out = FENCELESS.get().is_some_and(|file| caller.ends_with(file));
     if !(is_out && order == Ordering::SeqCst) {
@@ -99,11 +99,11 @@ pub(crate) fn fence(order: Ordering) {
     }
 }
 
-/// Whose turn it is to use an atomic.
+/// A dummy write beside each use of an atomic, so that loom tries every order of two uses.
 ///
-/// loom tries another order of two threads only where it sees that they use the same thing and one of them writes, and it looks only at
-/// the last use before (loom 0.7.3, `last_dependent_access`): if bob loads and then writes what alice has loaded, the last use before his
-/// write is his own, and that he may write before she loads is never tried. So each use writes something here, in no order with anything.
+/// loom tries another order of two threads only where both access the same object and one of them writes. It compares only with the last
+/// access before (loom 0.7.3, `last_dependent_access`). If bob loads and then writes what alice has loaded, the last access before his
+/// write is his own, so loom never tries his write before her load. So each use also writes here, with relaxed ordering.
 #[derive(Debug, Default)]
 struct Turn(loom::sync::atomic::AtomicU32);
 
@@ -128,7 +128,7 @@ macro_rules! atomic {
             }
         }
 
-        #[allow(dead_code)] // Each has all that any of them needs.
+        #[allow(dead_code)] // Each type has the functions that any of them needs.
         impl $name {
             #[track_caller]
             pub fn new(value: $number) -> $name {

@@ -1,11 +1,11 @@
 //! A worker: a process that runs one task after the other.
 //!
 //! ```text
-//!   claim ─▶ open its library ─▶ call its trampoline ─▶ flush what it wrote ─▶ seal the result │ say how it failed
+//!   claim ─▶ open its library ─▶ call its trampoline ─▶ flush its output ─▶ seal the result │ report the failure
 //! ```
 //!
-//! It is forked by the zygote with its connection in its hands, and ends when that connection does. Tasks run on its
-//! main thread, which has the machine's usual stack. It knows nothing that would be missed when it is killed.
+//! The zygote forks a worker with its connected socket, and the worker ends when that connection ends. Tasks run on its
+//! main thread, which has the machine's usual stack. A worker keeps no state that a kill would lose.
 
 mod library;
 mod output;
@@ -40,9 +40,9 @@ fn call(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &m
         let number = claimed.spec.function;
         let refused = |message| Unfit::Refused(message);
         if !libraries.knows(number) {
-            let gone = |fault| refused(format!("its function cannot be asked for: {fault:?}"));
+            let gone = |fault| refused(format!("its function cannot be looked up: {fault:?}"));
             let function = client.known_function(number).map_err(gone)?;
-            let function = function.ok_or_else(|| refused(format!("there is no function of number {number}")))?;
+            let function = function.ok_or_else(|| refused(format!("function number {number} is not registered")))?;
             libraries.learn(number, &function.library, function.offset).map_err(refused)?;
         }
         libraries.entry(number, claimed.spec.cell).map_err(refused)

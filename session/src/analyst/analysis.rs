@@ -1,5 +1,5 @@
-//! The session's side of completion and inspection: it starts the analyst when it is asked, and restarts one that died. Cells run
-//! meanwhile. While it gets ready, completion offers what is known without it (see `outline`).
+//! The session's side of completion and inspection: it starts the analyst when there is a question, and restarts one that died. Cells run
+//! meanwhile. While the analyst gets ready, completion offers what is known without it (see `outline`).
 
 use crate::analyst::outline;
 use crate::analyst::std_names::StdNames;
@@ -13,14 +13,14 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How long a person waits for an analyst that gets ready, before what is known without it is shown.
+/// How long a person waits for an analyst that is not ready, before what is known without it is shown.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// How long for one of which there must be an answer.
+/// How long for an analyst that is ready, or whose answer is needed.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
-/// After so long without a question its memory is given back.
+/// After so long without a question, the analyst is ended.
 const UNUSED_MAX: Duration = Duration::from_secs(15 * 60);
 
-/// What has been made in the session, for the analysis. Written by the evaluator after each cell.
+/// What the session has made, for the analyst. Written by the evaluator after each cell.
 #[derive(Clone, Debug, Default)]
 pub struct Known(Arc<Mutex<Snapshot>>);
 
@@ -39,7 +39,7 @@ impl Known {
     }
 }
 
-/// The thread that speaks to the process, from outside. It ends with the last of these.
+/// The handle of the thread that talks to the analyst. The thread ends with the last handle.
 #[derive(Clone)]
 pub struct Analysis {
     asks: Sender<(Ask, Sender<Answer>)>,
@@ -47,11 +47,11 @@ pub struct Analysis {
     ready: Ready,
 }
 
-/// The crates that the analyst has read; `None` while there is none, or it is about to read them.
+/// The crates that the analyst has read; `None` while there is no analyst, or it is about to read them.
 #[derive(Clone, Debug, Default)]
 struct Ready(Arc<Mutex<Option<Deps>>>);
 
-/// As in [`Snapshot`].
+/// The crates as in [`Snapshot`].
 type Deps = Vec<(String, String)>;
 
 impl Ready {
@@ -65,24 +65,24 @@ impl Ready {
 }
 
 impl Analysis {
-    /// Starts the thread. It starts nothing before it is warmed or asked.
+    /// Starts the thread. It starts no analyst before it is warmed or asked.
     pub fn start(host: &dyn Host, known: Known) -> Analysis {
         let (asks, inbox) = unbounded();
         let folder = host.session_dir().join("analysis");
         let ready = Ready::default();
         let told = ready.clone();
-        // Without a thread, every question finds that nothing is known.
+        // If no thread can be started, every question finds that nothing is known.
         let _ = std::thread::Builder::new().name("mobula-analysis".into()).spawn(move || serve(&folder, &inbox, &told));
         Analysis { asks, known, ready }
     }
 
-    /// Has it load what it will need.
+    /// Has the analyst load what it will need.
     pub fn warm(&self) {
         let (reply, _) = bounded(1);
         let _ = self.asks.send((Ask::Warm(self.known.get()), reply));
     }
 
-    /// What could stand at byte `cursor`.
+    /// The completions at byte `cursor`.
     pub fn complete(&self, code: &str, cursor: usize) -> Completions {
         let snapshot = self.known.get();
         let patience = if self.ready.is_for(&snapshot) { ANSWERS_WITHIN } else { PATIENCE };
@@ -97,7 +97,7 @@ impl Analysis {
         if !at_once.items.is_empty() {
             return at_once;
         }
-        // Nothing is known at once of what is in a module or a type.
+        // What is in a module or a type is not known at once.
         answer.recv_timeout(ANSWERS_WITHIN).ok().filter(is_known).map_or(at_once, Answer::completions)
     }
 
@@ -105,7 +105,7 @@ impl Analysis {
         outline::complete(snapshot, &StdNames::kept(), code, cursor)
     }
 
-    /// What is known of the name at byte `cursor`. If the analyst is not ready within `patience`, that is what the person is told.
+    /// What is known of the name at byte `cursor`. If the analyst is not ready within `patience`, the error says so.
     ///
     /// # Errors
     /// Why nothing can be known.
@@ -125,7 +125,7 @@ impl Analysis {
         }
     }
 
-    /// As a front end asks that shows a note beside the code.
+    /// The same for a front end that shows a note beside the code.
     pub fn note_on(&self, code: &str, cursor: usize) -> Option<Bundle> {
         self.inspect(code, cursor, Some(PATIENCE)).unwrap_or_else(|why| Some(Bundle::text(why)))
     }
@@ -148,13 +148,13 @@ fn serve(folder: &PathBuf, inbox: &Receiver<(Ask, Sender<Answer>)>, ready: &Read
             Ok((ask, reply)) => {
                 let mut answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
                 if answer.is_none() {
-                    // There was none, or it had died before it was asked.
+                    // There was no analyst, or it had died before it was asked.
                     ready.set(None);
                     analyst = Process::start(folder).ok();
                     answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
                 }
                 if answer.is_none() {
-                    // It died of this question; the next one finds a new one.
+                    // It died of this question; the next question starts a new one.
                     analyst = None;
                 }
                 ready.set(analyst.as_ref().map(|_| ask.snapshot().deps.clone()));

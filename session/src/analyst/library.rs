@@ -1,7 +1,7 @@
 //! The crates that rust-analyzer knows from the start: those that cells can use, and the standard library.
 //!
-//! All files but the one that is typed in are declared to be a library's. rust-analyzer does not expect such files to change, and after a
-//! key it verifies nothing that was derived from them: with some hundred thousand derived values that is more than half of an answer's
+//! All files but the one that is typed in are declared to be a library's. rust-analyzer does not expect such files to change, so after a
+//! key it verifies nothing that was derived from them. With some hundred thousand derived values, that is more than half of an answer's
 //! time.
 
 use ra_ap_base_db::SourceRoot;
@@ -17,8 +17,8 @@ use serde_json::json;
 use std::path::Path;
 use walkdir::WalkDir;
 
-/// The crates of the standard library that can be named, and those that each is made of. Cargo is not asked: it would want to know of crates for other
-/// systems as well, which are on no machine before somebody downloads them.
+/// The crates of the standard library that can be named, and the dependencies of each. Cargo is not asked: it would also want to know
+/// crates for other systems, which are on no machine before they are downloaded.
 const STANDARD: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("alloc", &["core"]),
@@ -27,14 +27,14 @@ const STANDARD: &[(&str, &[&str])] = &[
     ("proc_macro", &["core", "std"]),
 ];
 
-/// Folders of the standard library's source in which nothing is that a crate could use.
+/// Folders of the standard library's source that have nothing a crate could use.
 const UNUSED: &[&str] = &["alloctests", "backtrace", "benches", "coretests", "examples", "tests", "vendor"];
 
-/// Reads the Cargo project in `dir` and all that it depends on, with the standard library of the toolchain in `sysroot`. Gives the change that makes it known,
-/// and the project's own file.
+/// Reads the Cargo project in `dir` and its dependencies, with the standard library of the toolchain in `sysroot`. Returns the change that
+/// loads them into rust-analyzer, and the project's own file.
 ///
 /// # Errors
-/// What Cargo said, or a file that cannot be read.
+/// Cargo's message, or a file that cannot be read.
 pub fn load(dir: &Path, sysroot: &Path) -> Result<(ChangeWithProcMacros, FileId), String> {
     let (dir, sysroot) = (absolute(dir)?, absolute(sysroot)?);
     let manifest = ProjectManifest::from_manifest_file(dir.join("Cargo.toml")).map_err(|error| format!("{error:#}"))?;
@@ -64,7 +64,7 @@ fn absolute(path: &Path) -> Result<AbsPathBuf, String> {
     text.ok_or_else(|| format!("the name of {} is not UTF-8", path.display()))
 }
 
-/// The standard library in the folder of a toolchain.
+/// The standard library of the toolchain in a folder.
 fn standard_library(root: &AbsPathBuf) -> Result<Sysroot, String> {
     let source = root.join("lib/rustlib/src/rust/library");
     let number = |name: &str| STANDARD.iter().position(|(known, _)| *known == name);
@@ -99,7 +99,7 @@ fn roots(changing: &AbsPathBuf, vfs: &Vfs) -> Vec<SourceRoot> {
     own.into_iter().chain(sets.map(SourceRoot::new_library)).collect()
 }
 
-/// Reads the sources of a package. What cannot be read is not known.
+/// Reads the sources of a package. Files that cannot be read are left out.
 fn read(root: &PackageRoot, vfs: &mut Vfs) {
     let is_standard = root.include.iter().any(|dir| AsRef::<Path>::as_ref(dir).ends_with("rust/library"));
     let is_unused = |path: &Path| is_standard && UNUSED.iter().any(|unused| path.ends_with(unused));

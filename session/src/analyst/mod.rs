@@ -1,14 +1,15 @@
-//! The process that completes and inspects: rust-analyzer, apart from the session. It takes hundreds of MiB and may die of what is typed;
-//! neither is to trouble those who run cells. One JSON message a line on its standard input and output.
+//! The analyst, the process that completes and inspects: rust-analyzer, apart from the session. It takes hundreds of MiB and may die of
+//! what is typed; neither is to disturb the cells. One JSON message a line on its standard input and output.
 //!
 //! ```text
-//!   mod      the process: questions, answers
-//!   typed    the file that is typed in, and what can be asked of it
-//!   library  what is there before: crates, the standard library
+//!   mod       the process: questions, answers
+//!   queries   the file that is typed in, and what can be asked of it
+//!   library   what is there before: crates, the standard library
+//!   analysis  the session's side                    outline, std_names  completion without the process
 //! ```
 //!
-//! It is given, as if somebody had typed it, what the session has made so far (items as they are, variables with their types) and then
-//! what is being typed. So nothing is evaluated for it, and nothing inferred that the compiler has told already.
+//! It is given a text as if a person had typed it: first what the session has made (items as they are, variables with their types), then
+//! what is being typed. So nothing is evaluated for it, and it infers nothing that the compiler has told already.
 
 pub(crate) mod analysis;
 mod library;
@@ -30,7 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Names its folder to this process, and that it is to be one of these.
+/// Makes this process the analyst, and names its folder.
 pub const ANALYST_ENV: &str = "MOBULA_ANALYST";
 
 /// What has been made in the session.
@@ -40,13 +41,13 @@ pub struct Snapshot {
     pub items: String,
     /// Statements that make its variables.
     pub variables: String,
-    /// The crates that cells have added: name, and what Cargo is asked for.
+    /// The crates that cells have added: name and Cargo requirement.
     pub deps: Vec<(String, String)>,
-    /// The versions of those, once there are any.
+    /// The lock file with their versions, once there are any.
     pub lock: Option<PathBuf>,
 }
 
-/// A question.
+/// A question to the analyst.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Ask {
     /// Get ready.
@@ -57,21 +58,21 @@ pub enum Ask {
     Inspect(Snapshot, String, usize),
 }
 
-/// Its answer.
+/// The answer to a question.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Answer {
-    /// Where the text begins that a candidate replaces, and where it ends.
+    /// Where the text that a candidate replaces begins and ends.
     pub place: (usize, usize),
     /// Candidates: text, kind, label.
     pub items: Vec<(String, String, String)>,
     /// Plain text and HTML.
     pub inspected: Option<(String, String)>,
-    /// Why nothing can be known of anything.
+    /// Why the analyst can answer nothing.
     pub why_not: Option<String>,
 }
 
 impl Ask {
-    /// What had been made when it was asked.
+    /// What the session had made when the question was asked.
     pub fn snapshot(&self) -> &Snapshot {
         let (Ask::Warm(snapshot) | Ask::Complete(snapshot, ..) | Ask::Inspect(snapshot, ..)) = self;
         snapshot
@@ -79,13 +80,13 @@ impl Ask {
 }
 
 impl Answer {
-    /// As a front end takes it.
+    /// The answer as a front end takes it.
     pub fn completions(self) -> Completions {
         let item = |(code, kind, label)| Completion { code, kind, label };
         Completions { start: self.place.0, end: self.place.1, items: self.items.into_iter().map(item).collect() }
     }
 
-    /// As a front end takes it.
+    /// The answer as a front end takes it.
     pub fn bundle(self) -> Option<Bundle> {
         let (plain, html) = self.inspected?;
         let mut bundle = Bundle::text(plain);
@@ -94,13 +95,13 @@ impl Answer {
     }
 }
 
-/// Answers questions and never returns, if this process was started for that; returns otherwise. To be called before any thread exists.
+/// Answers questions and never returns, if this process was started for that; returns otherwise. Must be called before any thread exists.
 pub fn run_if_asked(files: &[EmbeddedFile]) {
     let Some(folder) = std::env::var_os(ANALYST_ENV).map(PathBuf::from) else { return };
     crate::cellhost::library::forget_role(&[ANALYST_ENV]);
-    // Ctrl-C is for the cell, and ends nothing here.
+    // Ctrl-C is for the cell, and must not end this process.
     let _ = rustix::process::setpgid(None, None);
-    // In the middle of something it does not read, and so does not see that nobody is left to ask it.
+    // While it computes it does not read, and so does not see that the session is gone.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(c"mobula-analyst");
     let mut analyst = get_ready(files, &folder);
@@ -109,7 +110,7 @@ pub fn run_if_asked(files: &[EmbeddedFile]) {
     loop {
         let line = match (questions.recv_timeout(if maker.is_some() { REST } else { Duration::MAX }), &mut analyst) {
             (Ok(line), _) => line,
-            // Nobody wants anything: something for later sessions.
+            // No question waits: makes the names for later sessions.
             (Err(RecvTimeoutError::Timeout), Ok(analyst)) => {
                 while let Some(made) = maker.as_mut().filter(|_| questions.is_empty()) {
                     // With the crates that it has read: others would be read now, and these again for the next question.
@@ -136,23 +137,23 @@ pub fn run_if_asked(files: &[EmbeddedFile]) {
     std::process::exit(0)
 }
 
-/// After so long without a question, what later sessions want to know at once is made.
+/// After so long without a question, the names are made that later sessions want to know at once.
 const REST: Duration = Duration::from_secs(2);
 
-/// The lines of standard input, so that one can wait for the next one for a while. Its end is the channel's.
+/// The lines of standard input, in a channel, so that waiting for one can time out. It ends with the input.
 fn questions() -> Receiver<String> {
     let (say, questions) = unbounded();
     let read = move || std::io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| say.send(line));
-    // Without a thread there are no questions, and the process ends.
+    // If no thread can be started, there are no questions, and the process ends.
     let _ = std::thread::Builder::new().name("mobula-questions".into()).spawn(read);
     questions
 }
 
-/// Reads what is there, with less right to the processor than the cells that run meanwhile have.
+/// Reads the sources, at a lower priority than the cells that run meanwhile.
 fn get_ready(files: &[EmbeddedFile], folder: &Path) -> Result<Analyst, String> {
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            // Of this thread alone; what has been lowered cannot be raised again.
+            // For this thread alone: a lowered priority cannot be raised again.
             let _ = rustix::process::nice(5);
             let mut analyst = Analyst::new(files, folder)?;
             analyst.answer(&Ask::Warm(Snapshot::default()));
@@ -162,7 +163,7 @@ fn get_ready(files: &[EmbeddedFile], folder: &Path) -> Result<Analyst, String> {
     })
 }
 
-/// What every file begins with.
+/// The beginning of every text.
 const PRELUDE: &str = "use mobula::prelude::*;\nuse serde::{Deserialize, Serialize};\n";
 
 struct Analyst {
@@ -196,16 +197,16 @@ impl Analyst {
         }
     }
 
-    /// Puts what is typed behind what the session has made. Gives where it begins.
+    /// Puts what is typed behind what the session has made. Returns where it begins.
     fn set(&mut self, snapshot: &Snapshot, code: &str) -> usize {
         if self.deps != snapshot.deps {
-            // Without them, at least everything else is known.
+            // If that fails, at least everything else is known.
             if let Ok(typed) = open(&self.dir, &self.template, &self.sysroot, snapshot) {
                 self.typed = typed;
             }
             self.deps.clone_from(&snapshot.deps);
         }
-        // Items stand alone: what is typed is in a function, and so changes nothing of what is known of them.
+        // Items stand alone: what is typed is in a function, and so changes nothing that is known of them.
         let before = format!("{PRELUDE}{}\nasync fn mobula_session() {{\n{}\n", snapshot.items, snapshot.variables);
         let begin = before.len();
         self.typed.set(format!("{before}{code}\n}}\n"));
@@ -227,11 +228,11 @@ impl Analyst {
         let name = code[..end].rsplit(|c| !is_part_of_name(c)).next().unwrap_or_default();
         let is_alone = name.len() == code.trim().len();
         let found = catch_unwind(AssertUnwindSafe(|| {
-            // A name alone is asked for; elsewhere, what is not in scope is not meant.
+            // A name that is not in scope is looked for only if it is all that was typed.
             self.typed.inspect(begin + end).or_else(|| self.typed.inspect_elsewhere(name).filter(|_| is_alone))
         }));
         let (plain, markdown) = found.ok()??;
-        // Which module it is in, where that is the session itself.
+        // The first line names the module; that of the session itself is left out.
         let plain = plain.strip_prefix("session\n").map_or(plain.clone(), |rest| rest.trim_start().to_owned());
         let markdown =
             markdown.trim_start().strip_prefix("```rust\nsession\n```").map_or(markdown.clone(), str::to_owned);
@@ -259,7 +260,7 @@ fn is_ours(name: &str) -> bool {
     name.starts_with("evcxr_") || name.starts_with("mobula_session")
 }
 
-/// Where the name ends that byte `cursor` is in, or behind.
+/// The end of the name that byte `cursor` is in, or behind.
 fn end_of_name(code: &str, cursor: usize) -> Option<usize> {
     let cursor = (0..=cursor.min(code.len())).rev().find(|at| code.is_char_boundary(*at))?;
     let end =

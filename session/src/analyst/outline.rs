@@ -1,5 +1,5 @@
 //! Completion without rust-analyzer: keywords, the session's own names, and a kept list of the standard library's. The analyst knows more,
-//! and takes some seconds to know it.
+//! but takes some seconds to get ready.
 
 use crate::analyst::Snapshot;
 use crate::analyst::std_names::{Name, StdNames};
@@ -7,7 +7,7 @@ use crate::event::{Completion, Completions};
 use crate::tokens::tokens;
 use ra_ap_rustc_lexer::TokenKind;
 
-/// Keywords that a person types at all, in the order of their bytes.
+/// Keywords that a person types, in the order of their bytes.
 pub const KEYWORDS: &[&str] = &[
     "Self", "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern", "false",
     "fn", "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self",
@@ -110,7 +110,7 @@ const FUNCTIONS: &[&str] = &[
     "writeln!",
 ];
 
-/// The names that begin as what stands before byte `cursor`. After a `.` or a `::`, those of a variable's type or of a path, if it is of the standard library.
+/// The names that begin with the text before byte `cursor`. After `.` or `::`, those of a standard library type or path.
 pub fn complete(snapshot: &Snapshot, std: &StdNames, code: &str, cursor: usize) -> Completions {
     let before = code.get(..cursor).unwrap_or_default();
     let (rest, typed) = before.split_at(before.trim_end_matches(is_part_of_name).len());
@@ -144,12 +144,12 @@ pub fn complete(snapshot: &Snapshot, std: &StdNames, code: &str, cursor: usize) 
     Completions { start, end: cursor, items }
 }
 
-/// Whether a name may go on with it.
+/// Whether a name may contain this character.
 pub(crate) fn is_part_of_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The path that ends here, without its type's arguments, from a root that is known: `HashMap` is what a `use` of the session says.
+/// The path at the end of a text, from a known root and without its type's arguments: `HashMap` is what a `use` of the session says.
 fn whole_path(snapshot: &Snapshot, text: &str) -> String {
     let mut text = text.trim_end();
     if text.ends_with('>') {
@@ -177,7 +177,7 @@ fn type_of<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a str> {
     })
 }
 
-/// The names that `code` makes outside of brackets, each with its kind.
+/// The names that `code` defines outside brackets, each with its kind.
 fn made_in(code: &str) -> Vec<(String, &'static str)> {
     let (mut names, mut depth, mut kind) = (Vec::new(), 0usize, None);
     for (token, text) in tokens(code) {

@@ -1,4 +1,4 @@
-//! Questions about the file that is typed in.
+//! The file that is typed in, and questions about it.
 
 use super::library;
 use ra_ap_hir::import_map::AssocSearchMode;
@@ -13,7 +13,7 @@ use ra_ap_syntax::{TextRange, TextSize};
 use ra_ap_vfs::FileId;
 use std::path::Path;
 
-/// Items of one name that are looked at for the one that is meant.
+/// How many items of one name are looked at to find the one that is meant.
 const ELSEWHERE_MAX: usize = 64;
 
 /// rust-analyzer, with one file that changes.
@@ -23,9 +23,9 @@ pub struct Typed {
     text: String,
 }
 
-/// What could stand somewhere.
+/// The completions at a place.
 pub struct Candidates {
-    /// What of the text they replace, in bytes.
+    /// The bytes of the text that they replace.
     pub place: (usize, usize),
     /// Text, kind, label.
     pub items: Vec<(String, String, String)>,
@@ -35,7 +35,7 @@ impl Typed {
     /// Reads the Cargo project in `dir`, with the standard library of the toolchain in `sysroot`.
     ///
     /// # Errors
-    /// What Cargo said.
+    /// Cargo's message.
     pub fn open(dir: &Path, sysroot: &Path) -> Result<Typed, String> {
         let (change, file) = library::load(dir, sysroot)?;
         let mut host = AnalysisHost::default();
@@ -43,7 +43,7 @@ impl Typed {
         Ok(Typed { host, file, text: String::new() })
     }
 
-    /// What stands in the file.
+    /// Sets the file's text.
     pub fn set(&mut self, text: String) {
         let mut change = ChangeWithProcMacros::default();
         change.change_file(self.file, Some(text.clone()));
@@ -51,14 +51,14 @@ impl Typed {
         self.text = text;
     }
 
-    /// What could stand at byte `cursor`: names that begin as what is typed there.
+    /// The completions at byte `cursor`: names that begin with what is typed there.
     pub fn complete(&self, cursor: usize) -> Option<Candidates> {
         let position = FilePosition { file_id: self.file, offset: TextSize::try_from(cursor).ok()? };
         let found = self.host.analysis().completions(&completion(), position, None).ok()??;
         let place = found.first().map(|item| item.source_range);
         let place = place.unwrap_or_else(|| TextRange::empty(position.offset));
         let typed = &self.text[place];
-        // What wants to change the text elsewhere, too, cannot be offered: a front end puts in one piece.
+        // A candidate that also changes the text elsewhere cannot be offered: a front end inserts one piece.
         let fits = |item: &&CompletionItem| item.source_range == place && item.lookup().starts_with(typed);
         let mut items: Vec<&CompletionItem> = found.iter().filter(fits).collect();
         items.sort_by_key(|item| std::cmp::Reverse(item.relevance.score()));
@@ -87,7 +87,7 @@ impl Typed {
         let is_public = |found: &&NavigationTarget| {
             let text = self.host.analysis().file_text(found.file_id).ok()?;
             let item = text.get(found.full_range.start().into()..found.focus_range?.start().into())?;
-            // Behind its documentation and its attributes.
+            // The documentation and the attributes come before it.
             Some(item.lines().any(|line| line.trim_start().starts_with("pub ") || line.contains("macro_rules!")))
         };
         let found = found.iter().find(|found| is_public(found) == Some(true))?;
@@ -95,7 +95,7 @@ impl Typed {
     }
 
     fn inspect_at(&self, file: FileId, at: TextSize) -> Option<(String, String)> {
-        // Without a length: of a range, the type would be told.
+        // Empty, because a longer range would give the type.
         let range = TextRange::empty(at);
         let ask = |format: HoverDocFormat| {
             let asked = FileRange { file_id: file, range };
@@ -106,7 +106,7 @@ impl Typed {
     }
 }
 
-/// What is offered: names alone, for a front end that puts them in as they are, and nothing that would need another `use`.
+/// Offers names alone, for a front end that inserts them as they are, and nothing that would need another `use`.
 fn completion() -> CompletionConfig<'static> {
     let imports = InsertUseConfig {
         granularity: ImportGranularity::Item,
@@ -158,7 +158,7 @@ fn hover(format: HoverDocFormat) -> HoverConfig<'static> {
     }
 }
 
-/// A name with what a person wants to know of it: `push(&mut self, T)`, `x: i64`.
+/// A name with its signature or type: `push(&mut self, T)`, `x: i64`.
 fn label(item: &CompletionItem) -> String {
     let name = &item.label.primary;
     match (item.kind, item.label.detail_right.as_deref()) {
@@ -171,7 +171,7 @@ fn label(item: &CompletionItem) -> String {
     }
 }
 
-/// The words that Jupyter's front ends have pictures for.
+/// The kinds that Jupyter's front ends have icons for.
 fn kind(kind: CompletionItemKind) -> &'static str {
     let CompletionItemKind::SymbolKind(symbol) = kind else {
         return if matches!(kind, CompletionItemKind::Keyword) { "keyword" } else { "instance" };

@@ -4,9 +4,9 @@
 //!   "std::mem"       swap, take, …          "std::vec::Vec"   new, push, …          "str", "slice", "f64"   methods
 //! ```
 //!
-//! A file of lines, path, name, kind and label between tabs, which is gone through when something of it is wanted: as values it would take 25 MiB.
+//! They are kept in a file of lines: path, name, kind and label, between tabs. Each look-up scans the file: as values it would take 25 MiB.
 //!
-//! Made once for each version of Rust, by asking the analyst what could stand behind each path while nobody asks it anything else.
+//! The file is made once for each version of Rust: while no question waits, the analyst is asked for the completions behind each path.
 
 use crate::base::cache_dir;
 use crate::base::toolchain::Toolchain;
@@ -22,7 +22,7 @@ pub type Name = (String, String, String);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StdNames {
     text: String,
-    /// Where the text is instead.
+    /// The file that has the text instead.
     file: Option<PathBuf>,
 }
 
@@ -40,10 +40,10 @@ const PRIMITIVES: [(&str, &str); 11] = [
     ("u64", "u64"),
     ("usize", "usize"),
 ];
-/// Types that are like one of those in all that they can do.
+/// Types that have the same methods as one of those.
 const ALIKE: [(&str, &str); 7] =
     [("f32", "f64"), ("i8", "i32"), ("i16", "i32"), ("i128", "i64"), ("isize", "i64"), ("u16", "u32"), ("u128", "u64")];
-/// What is in scope without its path.
+/// Types that are in scope without their paths.
 const PRELUDE: [(&str, &str); 5] = [
     ("Vec", "std::vec::Vec"),
     ("String", "std::string::String"),
@@ -51,28 +51,28 @@ const PRELUDE: [(&str, &str); 5] = [
     ("Result", "std::result::Result"),
     ("Box", "std::boxed::Box"),
 ];
-/// What gives its methods to whom.
+/// Types that dereference to another, and so have its methods.
 const DEREF: [(&str, &str); 4] =
     [("Vec", "slice"), ("String", "str"), ("PathBuf", "std::path::Path"), ("OsString", "std::ffi::OsStr")];
 /// How much of the file is read at once, in bytes.
 const BUFFER: usize = 64 << 10;
-/// Modules that are large and in which few people complete.
+/// Large modules in which few people complete.
 const LEFT_OUT: [&str; 5] = ["alloc_crate", "arch", "intrinsics", "os", "simd"];
 /// How deep modules are followed, in segments of their paths.
 const SEGMENTS_MAX: usize = 4;
 
 impl StdNames {
-    /// Those that were kept for the present version of Rust.
+    /// The names that were kept for the present version of Rust.
     pub fn kept() -> StdNames {
         StdNames { text: String::new(), file: file() }
     }
 
-    /// Whether there are such.
+    /// Whether there are such names.
     pub fn are_kept() -> bool {
         file().is_some_and(|file| file.is_file())
     }
 
-    /// Keeps them. Whoever reads at the same time finds all of it or nothing.
+    /// Keeps the names. A process that reads at the same time finds all of them or none.
     pub fn keep(&self) -> Option<()> {
         let file = file()?;
         let mut draft = tempfile::NamedTempFile::new_in(file.parent()?).ok()?;
@@ -80,7 +80,7 @@ impl StdNames {
         draft.persist(file).ok().map(drop)
     }
 
-    /// What is below a module or a type. Its first segment may be a name of the prelude, or one of `core` or `alloc`.
+    /// The names below a module or a type. The path's first segment may be a name of the prelude, or `core` or `alloc`.
     pub fn below(&self, path: &str) -> Vec<Name> {
         let (first, rest) = path.split_once("::").map_or((path, ""), |(first, rest)| (first, rest));
         let first = match first {
@@ -99,7 +99,7 @@ impl StdNames {
         names
     }
 
-    /// Tells each line's path, and what else it says. What cannot be read has no lines.
+    /// Calls `tell` with each line's path and its rest. A file that cannot be read has no lines.
     fn each_line(&self, mut tell: impl FnMut(&str, &str)) {
         let mut line = |line: &str| {
             if let Some((path, rest)) = line.trim_end_matches('\n').split_once('\t') {
@@ -122,7 +122,7 @@ impl StdNames {
         }
     }
 
-    /// What can be called on a value of a type, which is named with or without its path and its arguments.
+    /// The methods of a type, which is named with or without its path and its arguments.
     pub fn methods(&self, ty: &str) -> Vec<Name> {
         let ty = ty.trim_start_matches(['&', ' ']).trim_start_matches("mut ").trim();
         let path = if ty.starts_with('[') { "slice" } else { ty.split('<').next().unwrap_or(ty).trim() };
@@ -151,23 +151,23 @@ fn file() -> Option<PathBuf> {
     Some(cache_dir().ok()?.join(format!("std-names-{}.txt", &hex::encode(version)[..16])))
 }
 
-/// Makes them, a path at a time.
+/// Makes the names, one path at a time.
 #[derive(Debug)]
 pub struct Maker {
-    /// What it will be known as, and what is asked for.
+    /// What is still to do: the path to keep, and what is asked for.
     todo: VecDeque<(String, String)>,
     made: StdNames,
 }
 
 impl Maker {
-    /// Nothing is made yet.
+    /// A maker that has made nothing yet.
     pub fn new() -> Maker {
         let primitives = PRIMITIVES.iter().map(|(name, asked)| ((*name).to_owned(), (*asked).to_owned()));
         let todo = [("std".to_owned(), "std".to_owned())].into_iter().chain(primitives).collect();
         Maker { todo, made: StdNames::default() }
     }
 
-    /// Asks for the next path with `ask`, which tells what could stand behind a text. `None` when there is one more; else all names.
+    /// Asks for the next path with `ask`, which gives the completions behind a text. `None` while there are more paths; then all names.
     pub fn step(&mut self, ask: impl FnOnce(&str) -> Vec<Name>) -> Option<StdNames> {
         let Some((path, asked)) = self.todo.pop_front() else { return Some(std::mem::take(&mut self.made)) };
         let names = ask(&format!("{asked}::"));

@@ -1,10 +1,10 @@
 //! The source text of the base library, besides the crates that it re-exports.
 
-/// Has compiled here what most cells would compile; see `mobula::__private::common`.
+/// Has the base library compile what most cells would compile; see `mobula::__private::common`.
 const COMMON: &str = "pub fn common() { mobula::__private::common() }\n";
 
-/// Runs the future of a cell, or lets a cell without one start tasks, on one runtime for all cells. A process that has taken over from a dead one starts anew: threads are not
-/// copied with a process.
+/// Runs the future of a cell, or lets a cell without one start tasks, on one runtime for all cells. A twin that has taken over makes a new
+/// runtime, because a fork copies no threads.
 const BLOCK_ON: &str = "
 type Runtime = (u32, &'static tokio::runtime::Runtime);
 
@@ -25,7 +25,7 @@ fn runtime() -> &'static tokio::runtime::Runtime {
 
 ";
 
-/// What is of Tokio 1 and 0.3 in that.
+/// The parts of it for Tokio 1 and 0.3.
 const TOKIO: &str = "
 fn builder() -> tokio::runtime::Builder {
     tokio::runtime::Builder::new_multi_thread()
@@ -40,7 +40,7 @@ pub fn enter() -> tokio::runtime::EnterGuard<'static> {
 }
 ";
 
-/// What is of Tokio 0.2 in that. It has no guard, so only a cell that awaits is within its runtime.
+/// The parts of it for Tokio 0.2. That has no guard, so only a cell that awaits is within its runtime.
 const TOKIO_0_2: &str = "
 fn builder() -> tokio::runtime::Builder {
     let mut builder = tokio::runtime::Builder::new();
@@ -53,7 +53,7 @@ pub fn block_on<F: std::future::Future>(future: F) -> F::Output {
 }
 ";
 
-/// Draws the pictures of the crate `image`. A file of its own, which is left out where another version of that crate does not understand it.
+/// Draws the images of the crate `image`. A file of its own, left out where another version of that crate does not compile it.
 const IMAGE: &str = "
 use image::{DynamicImage, EncodableLayout, ImageBuffer, ImageFormat, Pixel, PixelWithColorType};
 use mobula::__private::known::{Drawing, draw_with};
@@ -104,35 +104,35 @@ extern \"C\" fn register() {
 }
 ";
 
-/// What draws values of a crate's types: the crate, the module, its source.
+/// The code that draws values of a crate's types: the crate, the file, its source.
 const DRAWINGS: [(&str, &str, &str); 2] =
     [("image", "image_drawings.rs", IMAGE), ("serde_json", "serde_json_drawings.rs", JSON)];
 
-/// Whether this is the compiler's word about code that can be left out.
+/// Whether a compile error is in code that can be left out.
 pub fn is_about_drawings(error: &str) -> bool {
     DRAWINGS.iter().any(|(_, file, _)| error.contains(file))
 }
 
-/// What cells can do with the Tokio that is among the session's crates.
+/// What cells can do with the Tokio among the session's crates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokio {
-    /// Await, and start tasks: 1, and what may follow it, and 0.3.
+    /// Await, and start tasks: 0.3, 1, and later versions.
     Whole,
-    /// Await: 0.2.
+    /// Only await: 0.2.
     Awaits,
 }
 
-/// The Tokio among these crates. One that is older knows no futures of the standard library and is a crate like any other.
+/// The Tokio among these crates. An older one does not know the standard library's futures and is a crate like any other.
 pub fn tokio(deps: &[(String, String)]) -> Option<Tokio> {
     let (_, wanted) = deps.iter().find(|(name, _)| name == "tokio")?;
     let is_of = |version: &str| ["", "=", "^", "~"].iter().any(|kind| wanted.contains(&format!("\"{kind}{version}")));
     if is_of("0.2") { Some(Tokio::Awaits) } else { (is_of("0.3") || !is_of("0.")).then_some(Tokio::Whole) }
 }
 
-/// The files of the library with these crates: names and contents. `draws`: with the code that knows types of crates.
+/// The files of the base library with these crates: names and contents. `draws`: with the code that draws crates' types.
 pub fn files(deps: &[(String, String)], draws: bool) -> Vec<(&'static str, String)> {
     let has = |name: &str| deps.iter().any(|(known, _)| known == name);
-    // All of it goes into the library, used here or not.
+    // This puts the whole crate into the library, used here or not.
     let names = deps.iter().map(|(name, _)| name.replace('-', "_"));
     let mut root: String = names.map(|name| format!("pub extern crate {name};\n")).collect();
     root.push_str(COMMON);

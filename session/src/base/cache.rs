@@ -5,15 +5,15 @@
 //!               /<key>-<random>/used  held, shared, by each session that uses the folder
 //!                              /ready     the folder is complete
 //!                              /damaged   it was found damaged: no new session uses it
-//!               /.removed-…           on its way out
+//!               /.removed-…           being removed
 //! ```
 //!
-//! A folder is prepared once and never repaired. One that was cut off, or is found damaged, is left as it is for those who use it and for
-//! compilers that outlived a killed session, and the next session prepares another under a new name.
+//! A folder is prepared once and never repaired. One that is incomplete or damaged stays for the sessions that use it and for compilers
+//! that outlived a killed session. The next session prepares another under a new name.
 //!
 //! # Invariants
-//! - A folder without `ready` is written only by the holder of `lock`; so whoever gets the lock may remove it.
-//! - A folder is removed only while nobody holds `used`, and loses its name before it loses a file.
+//! - A folder without `ready` is written only by the holder of `lock`, so the next holder may remove it.
+//! - A folder is removed only while no session holds `used`, and loses its name before it loses a file.
 
 use super::manifest::Manifest;
 use rustix::fs::{FlockOperation, flock};
@@ -24,20 +24,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// A folder that no session has used for longer makes room.
+/// A folder that no session has used for longer is removed.
 const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How a file begins that has no name yet, and when nobody writes it any more.
+/// How an unfinished file's name begins, and when its writer is surely gone.
 const UNNAMED: &str = ".tmp";
 const UNNAMED_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// What a folder is called while it is removed.
+/// How a folder's name begins while it is removed.
 const REMOVED: &str = ".removed-";
 
 /// The folder with all prepared folders.
 pub struct Cache(PathBuf);
 
-/// A prepared folder. Nobody removes it while this value lives.
+/// A prepared folder. No process removes it while this value lives.
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -45,15 +45,15 @@ pub struct Folder {
 }
 
 impl Cache {
-    /// In this folder, which need not exist.
+    /// The cache in this folder, which need not exist.
     pub fn new(dir: PathBuf) -> Cache {
         Cache(dir)
     }
 
-    /// A complete folder for `key`, or a new one that `make` fills. Two processes that need it at the same time make it once.
+    /// A complete folder for `key`, or a new one that `make` fills. When two processes need it at the same time, one makes it.
     ///
     /// # Errors
-    /// A sentence: the cache folder cannot be written, or what `make` said.
+    /// A sentence: the cache folder cannot be written, or the message of `make`.
     pub fn get(&self, key: &str, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<Folder, String> {
         if let Some(folder) = self.find(key) {
             return Ok(folder);
@@ -69,7 +69,7 @@ impl Cache {
         let new = tempfile::Builder::new().prefix(&format!("{key}-")).tempdir_in(&self.0).map_err(explain)?;
         File::create(new.path().join("used")).map_err(explain)?;
         make(new.path())?;
-        // What it says is there must be on the disk before it says so.
+        // The files must be on the disk before `ready` says so.
         File::open(new.path()).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)).map_err(explain)?;
         File::create(new.path().join("ready")).and_then(|ready| ready.sync_all()).map_err(explain)?;
         let folder = Folder { _used: used(new.path()).map_err(explain)?, path: new.keep() };
@@ -87,7 +87,7 @@ impl Cache {
         complete.into_iter().rev().find_map(|(_, path)| claim(path))
     }
 
-    /// Removes what was cut off, what is damaged, and what no session has used for long. Under the lock.
+    /// Removes folders that are incomplete, damaged, or long unused. Called under the lock.
     fn sweep(&self) {
         for entry in fs::read_dir(&self.0).into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
@@ -100,7 +100,7 @@ impl Cache {
                 continue;
             }
             let used = used_at(&path.join("ready"));
-            // Earlier versions had no such lock.
+            // Earlier versions had no file `used`.
             let lock = File::open(path.join("used")).ok();
             let is_in_use =
                 lock.as_ref().is_some_and(|lock| flock(lock, FlockOperation::NonBlockingLockExclusive).is_err());
@@ -116,12 +116,12 @@ impl Cache {
 }
 
 impl Folder {
-    /// Where it is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Compares every byte with what was prepared. One that differs is not used by sessions that start from now on.
+    /// Compares every byte with what was prepared. A damaged folder is not used by sessions that start from now on.
     pub fn is_damaged(&self) -> bool {
         let is_whole = Manifest::read(&self.path).is_ok_and(|manifest| manifest.is_whole(&self.path));
         if !is_whole {
@@ -131,10 +131,10 @@ impl Folder {
     }
 }
 
-/// Takes part in the use of a complete folder.
+/// Begins to use a complete folder.
 fn claim(path: PathBuf) -> Option<Folder> {
     let used = used(&path).ok()?;
-    // It may have been removed before the lock was there.
+    // The folder may have been removed before the lock was taken.
     let ready = File::options().write(true).open(path.join("ready"));
     if !path.join("ready").exists() || path.join("damaged").exists() {
         return None;
@@ -147,7 +147,7 @@ fn claim(path: PathBuf) -> Option<Folder> {
     Some(Folder { path, _used: used })
 }
 
-/// The lock of who uses a folder. None where the file system knows no locks; nobody removes a folder there either.
+/// The lock that a user of a folder holds. `None` where the file system has no locks; no process removes a folder there either.
 fn used(path: &Path) -> io::Result<Option<Arc<File>>> {
     let file = File::open(path.join("used"))?;
     match flock(&file, FlockOperation::NonBlockingLockShared) {
@@ -157,7 +157,7 @@ fn used(path: &Path) -> io::Result<Option<Arc<File>>> {
     }
 }
 
-/// Has no new session use a folder.
+/// Marks a folder as damaged, so that no new session uses it.
 fn condemn(path: &Path) {
     let _ = File::create(path.join("damaged"));
 }
@@ -170,10 +170,10 @@ fn used_at(ready: &Path) -> Option<SystemTime> {
     fs::metadata(ready).and_then(|ready| ready.modified()).ok()
 }
 
-/// Where crates are kept between sessions: `$XDG_CACHE_HOME/mobula`, or `~/.cache/mobula`.
+/// The folder of crates that are kept between sessions: `$XDG_CACHE_HOME/mobula`, or `~/.cache/mobula`.
 ///
 /// # Errors
-/// Neither variable is set, and the person has no home.
+/// Neither variable is set, and the person has no home folder.
 ///
 /// ```
 /// assert!(mobula_session::cache_dir().unwrap().ends_with("mobula"));
@@ -229,7 +229,7 @@ mod tests {
         let second = cache.get("key", made("whole")).unwrap();
         assert_ne!(first.path(), second.path());
         assert!(first.path().join("library").exists());
-        // Another byte, and neither another length nor another time.
+        // Another byte; the length and the time stay the same.
         let library = File::options().write(true).open(second.path().join("library")).unwrap();
         let modified = library.metadata().unwrap().modified().unwrap();
         io::Write::write_all(&mut &library, b"W").unwrap();

@@ -9,38 +9,38 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How cells and their dependencies are optimised, unless `:opt` says otherwise; evcxr's default.
+/// The optimisation level of cells and their dependencies, unless `:opt` sets it; evcxr's default.
 pub const OPT_LEVEL: &str = "2";
 
-/// How often a long build says what it is doing.
+/// How often a long build reports its progress.
 const NOTICE_EVERY: Duration = Duration::from_secs(5);
 
-/// One line of what Cargo tells programs.
+/// One line of Cargo's JSON output.
 #[derive(Deserialize)]
 pub struct Line {
-    /// What it is about.
+    /// The kind of the line.
     pub reason: String,
-    /// What was compiled.
+    /// The target that was compiled.
     #[serde(default)]
     pub target: Option<Target>,
-    /// Of which package.
+    /// Its package.
     #[serde(default)]
     pub package_id: String,
-    /// What came of it.
+    /// The files that were made.
     #[serde(default)]
     pub filenames: Vec<PathBuf>,
-    /// Where what a build script links is, as in `native=/usr/local/lib`.
+    /// The folders of what a build script links, as in `native=/usr/local/lib`.
     #[serde(default)]
     pub linked_paths: Vec<String>,
-    /// What a build script links, as in `dylib=z`.
+    /// The libraries that a build script links, as in `dylib=z`.
     #[serde(default)]
     pub linked_libs: Vec<String>,
-    /// What the compiler says.
+    /// The compiler's message.
     #[serde(default)]
     pub message: Option<serde_json::Value>,
 }
 
-/// What was compiled.
+/// A target of Cargo's.
 #[derive(Deserialize)]
 pub struct Target {
     /// Its name.
@@ -49,8 +49,8 @@ pub struct Target {
     pub kind: Vec<String>,
 }
 
-/// The manifest of a library with these dependencies. The profile is the one that evcxr writes: with another, a session that evcxr
-/// evaluates could not use what is compiled.
+/// The manifest of a library with these dependencies. The profile is the one that evcxr writes: with another, evcxr's evaluator could not
+/// use what is compiled.
 pub fn manifest(name: &str, crate_type: &str, deps: &[(String, String)]) -> String {
     let deps: String = deps.iter().map(|(name, requirement)| format!("{name} = {requirement}\n")).collect();
     format!(
@@ -62,7 +62,7 @@ pub fn manifest(name: &str, crate_type: &str, deps: &[(String, String)]) -> Stri
     )
 }
 
-/// Builds the crate in `dir`, which finds libraries in the folders of `rpath` when it is opened.
+/// Builds the crate in `dir`. When it is opened, it finds libraries in the folders of `rpath`.
 ///
 /// # Errors
 /// What Cargo or the compiler said.
@@ -76,7 +76,7 @@ pub fn build(
     notice: &dyn Fn(String),
 ) -> Result<Vec<Line>, String> {
     let mut command = Command::new(&toolchain.cargo);
-    // Options for this crate alone; with others, all that it depends on would be compiled again.
+    // These options go to this crate alone; otherwise all its dependencies would be compiled again.
     command.args(if rpath.is_empty() { ["build"].as_slice() } else { &["rustc", "--lib"] });
     command.args(["--message-format=json", "--target", toolchain.target()]);
     if offline {

@@ -1,4 +1,4 @@
-//! A running compiler, which an interrupt can stop and which ends with this process. It ends with this process, however that ends.
+//! A running compiler. An interrupt can stop it, and it ends with this process, however this process ends.
 #![allow(unsafe_code)] // What a child does between fork and exec.
 
 use rustix::process::{
@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 
-/// The compiler, or whatever else a cell waits for before it runs.
+/// The compiler, or another process that a cell waits for before it runs.
 #[derive(Clone, Debug, Default)]
 pub struct Running(Arc<Mutex<State>>);
 
@@ -19,22 +19,22 @@ struct State {
 }
 
 impl Running {
-    /// A new cell: nobody has stopped anything yet.
+    /// A new cell begins, which has not been stopped.
     pub fn reset(&self) {
         self.lock().stopped = false;
     }
 
-    /// Ends the compiler that runs now, and every later one until the next cell.
+    /// Ends the running compiler, and refuses later ones until the next cell.
     pub fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;
         if let Some(pid) = state.pid {
-            // Its group: the linker is a child of its.
+            // Its process group: the linker is its child.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
 
-    /// Starts a process that [`Running::stop`] ends, in a group of its own. `None`: it was stopped already.
+    /// Starts a process that [`Running::stop`] ends, in a group of its own. `None`: the cell has been stopped already.
     pub fn spawn(&self, command: &mut Command) -> std::io::Result<Option<Child>> {
         let mut state = self.lock();
         if state.stopped {
@@ -43,27 +43,27 @@ impl Running {
         let here = getpid();
         let end_with_parent = move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            // It may have died before that was said.
+            // The parent may have died before that.
             if getppid() == Some(here) { Ok(()) } else { Err(std::io::ErrorKind::NotConnected.into()) }
         };
-        // SAFETY: between fork and exec, only what is safe in a signal handler may be done: these are two bare system calls, and the error is made without
-        // memory.
+        // SAFETY: between fork and exec, only async-signal-safe calls are allowed. The closure makes two bare system calls, and its error
+        // allocates nothing.
         unsafe { command.pre_exec(end_with_parent) };
         let child = command.process_group(0).spawn()?;
         state.pid = Pid::from_raw(child.id() as i32);
         Ok(Some(child))
     }
 
-    /// Waits for the end of what was started; whether it ended well.
+    /// Waits until the process has ended, and returns whether it succeeded.
     pub fn wait(&self, child: &mut Child) -> bool {
-        // Looked at first, so that the lock, under which nobody stops a process that has taken the number, is not held for long.
+        // Waits without reaping first, to hold the lock briefly. Under it, `stop` cannot kill a process that has reused the number.
         let _ = waitid(WaitId::Pid(Pid::from_child(child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         let mut state = self.lock();
         state.pid = None;
         child.wait().is_ok_and(|status| status.success())
     }
 
-    /// Whether somebody did.
+    /// Whether the cell has been stopped.
     pub fn is_stopped(&self) -> bool {
         self.lock().stopped
     }

@@ -1,15 +1,15 @@
 //! Crates that `:dep` compiled, kept for later sessions.
 //!
 //! ```text
-//! <folder>/lock       shared by sessions that take, exclusive for one that keeps
-//!         /7/…        the layer: what is taken, with its checksums
-//!         /.draft-…   a layer in the making
+//! <folder>/lock       shared by sessions that read, exclusive for one that writes
+//!         /7/…        the layer: what is read, with its checksums
+//!         /.draft-…   a layer that is being written
 //! ```
 //!
-//! A layer comes to its name whole and is never written again. Files are not merged one by one: of a crate that two sessions have compiled at
-//! once, one may have this library and the other that fingerprint, and Cargo, which believes fingerprints, would never compile it again. So a
-//! new layer has everything of the one before only if both have the same libraries under the same names; else it is what the session has, and
-//! the rest is compiled once more.
+//! A layer gets its name when it is whole and is never written again. Files are not merged one by one: if two sessions compile a crate at
+//! once, a merge may put one's library beside the other's fingerprint. Cargo believes fingerprints and would never compile that crate
+//! again. So a new layer includes the previous one only if both have the same libraries under the same names. Otherwise it is what the
+//! session has, and the rest is compiled once more.
 
 use super::link_tree;
 use super::manifest::{Entry, Manifest, Stamp, stamps};
@@ -19,22 +19,22 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// When there is more, it is thrown away.
+/// If there would be more, all layers are removed.
 const BYTES_MAX: u64 = 8 << 30;
 
-/// What a layer is called before it is whole.
+/// How the name of a layer begins before it is whole.
 const DRAFT: &str = ".draft-";
 
 /// The folder of layers.
 pub struct Kept(PathBuf);
 
 impl Kept {
-    /// In this folder, which need not exist.
+    /// The layers in this folder, which need not exist.
     pub fn new(dir: PathBuf) -> Kept {
         Kept(dir)
     }
 
-    /// Lays what is kept into a session's folder. A layer that is damaged is left out, and the session compiles.
+    /// Places the newest layer into a session's folder. A damaged layer is left out, and the session compiles.
     ///
     /// # Errors
     /// The session's folder cannot be written.
@@ -44,7 +44,7 @@ impl Kept {
         manifest.0.keys().try_for_each(|name| link_tree::place(name, &layer, to))
     }
 
-    /// Keeps what lies in these parts of a session's folder and is not in `seed`.
+    /// Keeps the files in these parts of a session's folder that are not in `seed`.
     ///
     /// # Errors
     /// The folder of layers cannot be written.
@@ -90,7 +90,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Compares every byte with what was kept, and forgets all of it if one differs. Whether one does.
+    /// Compares every byte with its checksum, and removes all layers if one differs. Returns whether one did.
     pub fn forget_if_damaged(&self) -> bool {
         let Ok(_lock) = self.lock(FlockOperation::LockExclusive) else { return false };
         let is_damaged = match self.newest() {
@@ -109,7 +109,7 @@ impl Kept {
         Ok(lock)
     }
 
-    /// The newest layer, if sizes and times are as they were.
+    /// The newest layer, if its sizes and times are unchanged.
     fn layer(&self) -> Option<(PathBuf, Manifest)> {
         let layer = self.newest()?;
         let manifest = Manifest::read(&layer).ok().filter(|manifest| manifest.looks_whole(&layer))?;
@@ -121,13 +121,13 @@ impl Kept {
         entries.filter(|path| number(path).is_some()).max_by_key(|path| number(path))
     }
 
-    /// Removes the layers of before, and what the killed have left. Under the exclusive lock.
+    /// Removes earlier layers, and what killed sessions left. Called under the exclusive lock.
     fn sweep(&self, keep: Option<&Path>) {
         for path in fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path()) {
             if Some(path.as_path()) == keep || path.ends_with("lock") {
                 continue;
             }
-            // One that is removed halfway must not be taken for the newest.
+            // A layer that is removed halfway must not be taken for the newest.
             let gone = self.0.join(format!("{DRAFT}removed-{}", path.file_name().unwrap_or_default().display()));
             let path = if number(&path).is_some() && fs::rename(&path, &gone).is_ok() { gone } else { path };
             let _ = fs::remove_dir_all(path);
@@ -171,7 +171,7 @@ mod tests {
             self.kept.keep(&self.dir.path().join(session), &["deps".into()], &BTreeMap::new()).unwrap();
         }
 
-        /// What a new session finds: names, and the bytes that they consist of.
+        /// What a new session finds: names, and the byte that each consists of.
         fn finds(&self, session: &str) -> Vec<String> {
             let to = self.dir.path().join(session);
             self.kept.link_into(&to).unwrap();
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_library_never_stands_beside_the_fingerprint_of_another() {
         let all = Actors::new();
-        // Two at once, and the same one once more after its crate was edited: as long, and not the same.
+        // Two sessions at once, then the first again after its crate was edited: the same length, other bytes.
         for (session, byte) in [("one", 1), ("two", 2), ("one", 3)] {
             all.compiles(session, "a", byte);
             all.keeps(session);

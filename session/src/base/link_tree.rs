@@ -1,8 +1,8 @@
-//! Files of Cargo's, laid from one folder into another: as links where nobody writes them in place, as copies elsewhere.
+//! Files of Cargo's, placed from one folder into another: as links where no process writes them in place, as copies elsewhere.
 //!
-//! A link shares the bytes with the cache and with every other session. Measured (Cargo and rustc 1.95, a library, a procedural macro, a dylib and a build script
-//! compiled again): what rustc and the linker make is replaced, under a new inode; Cargo's own small files, and what a build script writes into its folder
-//! `out`, are written in place, whatever their size.
+//! A link shares the bytes with the cache and with every other session. Measured (Cargo and rustc 1.95; a library, a procedural macro, a
+//! dylib and a build script compiled again): rustc and the linker replace their outputs, under a new inode. Cargo's own small files, and
+//! what a build script writes into its folder `out`, are written in place, whatever their size.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,10 +11,10 @@ use std::path::Path;
 /// Smaller files are not worth a link.
 const SHARED_BYTES_MIN: u64 = 16 << 10;
 
-/// What belongs to one session: its cells' crates.
+/// Name prefixes of what belongs to one session: its cells' crates.
 const OWN: [&str; 4] = ["ctx-", "libctx", "mobula_base", "libmobula_base"];
 
-/// Whether a file of this name, below a folder that Cargo builds in, is what rustc or the linker makes.
+/// Whether rustc or the linker makes a file of this name, below a folder that Cargo builds in.
 pub fn is_output(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     let is_library = [".rlib", ".rmeta", ".so"].iter().any(|end| file.ends_with(end));
@@ -22,16 +22,16 @@ pub fn is_output(name: &str) -> bool {
     (is_library || is_script) && !file.ends_with(".d") && !name.contains("/out/")
 }
 
-/// Whether a path is of what belongs to one session.
+/// Whether a path belongs to one session.
 pub fn is_own(path: &str) -> bool {
     path.split('/').any(|part| OWN.iter().any(|own| part.starts_with(own)))
 }
 
-/// Lays the file `name` from one folder into another that is a session's own, or has no name yet: nobody else sees it half written. What is
-/// there stays.
+/// Places the file `name` from one folder into another, which is a session's own or has no name yet: no other process sees half a file. An
+/// existing file stays.
 ///
 /// # Errors
-/// It cannot be read or written.
+/// The file cannot be read or written.
 pub fn place(name: &str, from: &Path, to: &Path) -> io::Result<()> {
     let (from, to) = (from.join(name), to.join(name));
     if to.exists() {

@@ -1,7 +1,7 @@
 //! The linker that rustc calls for each cell, without a C compiler between them: the fastest one that this machine has.
 //!
-//! For a library of a few functions most of a linker's time is its own start. Measured where this was written (two cores): rust-lld 10 ms,
-//! GNU ld 7 ms, gold 4 ms. So each is tried when the template is made.
+//! For a library of a few functions, most of a linker's time is its own start. Measured on the development machine (two cores): rust-lld 10
+//! ms, GNU ld 7 ms, gold 4 ms. So each is tried when the template is made.
 
 use super::{Base, Built};
 use crate::base::toolchain::Toolchain;
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How often each is tried; its best time counts.
+/// How often each linker is tried; its best time counts.
 const TRIES: usize = 3;
 
-/// What it understands.
+/// The family of a linker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     Lld,
@@ -30,7 +30,7 @@ pub struct Linker {
 }
 
 impl Linker {
-    /// The fastest of those that link a cell on this machine. None where rustc has to ask a C compiler.
+    /// The fastest linker on this machine that can link a cell. `None` where rustc must call a C compiler.
     pub fn fastest(built: &Built, toolchain: &Toolchain, scratch: &Path) -> Option<Linker> {
         let timed = candidates(toolchain).into_iter().filter_map(|linker| {
             let built = Built { linker: Some(linker.clone()), ..built.clone() };
@@ -44,7 +44,7 @@ impl Linker {
         &self.path
     }
 
-    /// What rustc is told about it. Fewer mappings for each library are wanted: they are what a fork, and so each checkpoint, goes through.
+    /// rustc's options for it. They ask for few mappings in each library, because a fork, and so each checkpoint, goes through all of them.
     pub fn flags(&self) -> &'static [&'static str] {
         match self.kind {
             Kind::Lld => &["-Clinker-flavor=gnu-lld", "-Clink-arg=--no-rosegment", "-Clink-arg=--threads=1"],
@@ -68,7 +68,7 @@ fn candidates(toolchain: &Toolchain) -> Vec<Linker> {
     installed.chain(lld.is_file().then_some(Linker { path: lld, kind: Kind::Lld })).collect()
 }
 
-/// How long a cell takes with it; none if it cannot link one.
+/// How long compiling a cell takes with it; `None` if it cannot link one.
 fn time(built: &Built, toolchain: &Toolchain, scratch: &Path) -> Option<Duration> {
     let base = Base::new(built, toolchain, &scratch.join("stubs")).ok()?;
     let source = scratch.join("trial.rs");

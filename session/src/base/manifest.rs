@@ -1,7 +1,7 @@
 //! The checksums of a folder of compiled files.
 //!
-//! Sizes and times are compared each time a folder is used, which takes a millisecond. The bytes are compared where only the time of a file
-//! is another one, and when something failed that a damaged file would explain: hashing a hundred megabytes takes longer than a session's start.
+//! Sizes and times are compared each time a folder is used, which takes a millisecond. Bytes are compared where only a file's time differs,
+//! and after a failure that a damaged file would explain: hashing a hundred megabytes takes longer than a session's start.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,10 +11,10 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// Where it stands in its folder.
+/// The name of its file in the folder.
 const NAME: &str = "files.json";
 
-/// Size and time of a file: of two copies that Cargo made, the same only if one is the other's.
+/// Size and time of a file. Two of Cargo's copies share them only if one was copied from the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     pub bytes: u64,
@@ -22,14 +22,14 @@ pub struct Stamp {
     nanoseconds: u32,
 }
 
-/// What is known of a file.
+/// Stamp and checksum of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub stamp: Stamp,
     sha256: String,
 }
 
-/// Files by their paths in the folder. A name that is not text is not among them.
+/// Files by their paths in the folder. Names that are not UTF-8 are left out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Manifest(pub BTreeMap<String, Entry>);
 
@@ -66,7 +66,7 @@ impl Entry {
 }
 
 impl Manifest {
-    /// Of these files and folders in `dir`; one that does not exist has no files.
+    /// Reads these files and folders in `dir`; one that does not exist has no files.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -76,15 +76,15 @@ impl Manifest {
         files.into_keys().map(entry).collect::<io::Result<_>>().map(Manifest)
     }
 
-    /// As it was written into `dir`.
+    /// Reads the manifest that was written into `dir`.
     ///
     /// # Errors
-    /// It is not there, or is damaged itself.
+    /// It is missing or damaged.
     pub fn read(dir: &Path) -> io::Result<Manifest> {
         Ok(serde_json::from_slice(&fs::read(dir.join(NAME))?)?)
     }
 
-    /// Writes it, onto the disk.
+    /// Writes the manifest and syncs it to the disk.
     ///
     /// # Errors
     /// `dir` cannot be written.
@@ -93,7 +93,7 @@ impl Manifest {
         File::open(dir.join(NAME))?.sync_all()
     }
 
-    /// Whether all files are there, as large and as old as they were.
+    /// Whether all files have their sizes and times; where only a time differs, their bytes.
     pub fn looks_whole(&self, dir: &Path) -> bool {
         self.0.iter().all(|(name, entry)| {
             let path = dir.join(name);
@@ -104,12 +104,12 @@ impl Manifest {
         })
     }
 
-    /// Whether all files are there with the bytes that they had.
+    /// Whether all files are there with their bytes.
     pub fn is_whole(&self, dir: &Path) -> bool {
         self.0.iter().all(|(name, entry)| entry.has_bytes_of(&dir.join(name)))
     }
 
-    /// How many bytes the files have.
+    /// The size of all files together.
     pub fn bytes(&self) -> u64 {
         self.0.values().map(|entry| entry.stamp.bytes).sum()
     }

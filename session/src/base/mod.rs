@@ -1,7 +1,7 @@
 //! The base library that cells are linked against: the crate `mobula` and everything else that a cell can use.
 //!
-//! It is a library of its own, and not part of each cell's, for three reasons: linking a cell takes a third of the time, the statics of
-//! a crate exist once in the process that runs the cells, and so do those of the items that cells share.
+//! It is a library of its own, and not part of each cell's, for three reasons. Linking a cell takes a third of the time. The statics of a
+//! crate exist once in the cell host. So do those of the items that cells share.
 
 mod base_source;
 mod cache;
@@ -32,19 +32,19 @@ use std::path::{Path, PathBuf};
 /// The crate's name.
 pub const CRATE: &str = "mobula_base";
 
-/// What was built, as it is written down beside it.
+/// What was built, as it is written into a file beside it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Built {
-    /// The library.
+    /// The base library.
     pub library: PathBuf,
-    /// Crates that a cell can name, and where they are.
+    /// The crates that a cell can name, and their files.
     pub externs: BTreeMap<String, PathBuf>,
-    /// Folders with what those depend on.
+    /// Folders with the crates that those depend on.
     pub dirs: Vec<PathBuf>,
-    /// Libraries of the system that its crates link.
+    /// The system's libraries that its crates link.
     #[serde(default)]
     pub libraries: Vec<String>,
-    /// What links cells; none where rustc has to ask a C compiler.
+    /// The linker for cells; `None` where rustc must call a C compiler.
     pub linker: Option<Linker>,
 }
 
@@ -55,14 +55,14 @@ pub struct Base {
     pub rustc: PathBuf,
     /// Its options.
     pub flags: Vec<OsString>,
-    /// Folders in which the running cell finds what it is linked with.
+    /// Folders in which a running cell finds its libraries.
     found_in: Vec<PathBuf>,
-    /// What rustc calls itself, without a C compiler between them.
+    /// The linker that rustc calls itself, without a C compiler between them.
     pub linker: Option<Linker>,
 }
 
 impl Base {
-    /// For what was built. `stubs` is a folder for empty stand-ins of the system's libraries.
+    /// Options for what was built. `stubs` is a folder for empty stand-ins of the system's libraries.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -95,7 +95,7 @@ impl Base {
         Ok(Base { rustc: toolchain.rustc.clone(), flags, found_in, linker: built.linker.clone() })
     }
 
-    /// Options that write into a library where its libraries are, and those of the folder `units`.
+    /// Options that write into a library the folders of its dependencies (its rpath), `units` among them.
     pub fn rpath(&self, units: &Path) -> Vec<OsString> {
         let dirs = self.found_in.iter().map(PathBuf::as_path).chain([units]);
         dirs.map(|dir| {
@@ -108,8 +108,8 @@ impl Base {
     }
 }
 
-/// The system's libraries are in the process already when a cell is opened, so the linker needs no more of them than that they exist; the
-/// C compiler, which would know where they are, takes ten milliseconds to say it.
+/// Writes empty stand-ins for the system's libraries. These are in the process when a cell is opened, so the linker only needs them to
+/// exist. The C compiler knows where they are, but takes ten milliseconds to say it.
 fn write_stubs(dir: &Path, others: &[String]) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     for name in ["gcc_s", "util", "rt", "pthread", "m", "dl", "c"].into_iter().chain(others.iter().map(String::as_str))

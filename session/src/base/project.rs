@@ -1,4 +1,4 @@
-//! Building the library that cells are linked against: a Cargo project with what it is to contain.
+//! The Cargo project that builds the library that cells are linked against.
 
 use super::Built;
 use super::base_source;
@@ -12,20 +12,20 @@ use std::path::PathBuf;
 /// The project.
 #[derive(Clone, Debug)]
 pub struct Project {
-    /// Where it lies.
+    /// Its folder.
     pub dir: PathBuf,
-    /// Where Cargo builds.
+    /// The folder that Cargo builds in.
     pub target_dir: PathBuf,
     /// The name of the library.
     pub krate: String,
-    /// What it contains: names, and what Cargo is to be asked for.
+    /// The crates that it contains: names and Cargo requirements.
     pub deps: Vec<(String, String)>,
-    /// Versions that are to stay.
+    /// A lock file with the versions to keep.
     pub lock: Option<PathBuf>,
 }
 
 impl Project {
-    /// Builds it.
+    /// Builds the library.
     ///
     /// # Errors
     /// What Cargo or the compiler said.
@@ -96,7 +96,7 @@ impl Project {
     }
 }
 
-/// Folders with libraries that crates link, and that the system's loader knows nothing of.
+/// Folders of libraries that crates link and that the system's loader does not search.
 fn native_dirs(lines: &[Line]) -> Vec<PathBuf> {
     let paths = lines.iter().flat_map(|line| &line.linked_paths);
     let mut dirs: Vec<PathBuf> =
@@ -111,7 +111,7 @@ fn native_dirs(lines: &[Line]) -> Vec<PathBuf> {
     dirs
 }
 
-/// `path+file:///x/crate#mobula@0.1.0`, `registry+…#serde@1.0.0`, `path+file:///x/name#1.0.0`.
+/// The name in a package id: `path+file:///x/crate#mobula@0.1.0`, `registry+…#serde@1.0.0`, `path+file:///x/name#1.0.0`.
 fn package_name(id: &str) -> &str {
     let (path, name) = id.rsplit_once('#').unwrap_or(("", id));
     match name.split_once('@') {
@@ -120,7 +120,7 @@ fn package_name(id: &str) -> &str {
     }
 }
 
-/// The `package = "…"` of a requirement.
+/// The value of `package = "…"` in a requirement.
 fn renamed_package(requirement: &str) -> Option<&str> {
     let (_, rest) = requirement.split_once("package")?;
     rest.split('"').nth(1)

@@ -1,39 +1,39 @@
-//! The rustc wrapper: this executable, when Cargo runs it in the place of rustc.
+//! The rustc wrapper: this executable, when Cargo runs it in place of rustc.
 //!
-//! For what cells are linked with, it has generic functions shared: what that library has compiled for a type, no cell compiles again.
-//! rustc does so by itself only in code that is not optimised. It is not asked through `RUSTFLAGS`, because then nothing that is compiled
-//! would be what a session finds that evcxr evaluates.
+//! For the crates of the base library, it has generic functions shared: what that library has compiled for a type, no cell compiles again.
+//! rustc does so by itself only in code that is not optimised. `RUSTFLAGS` is not used for it, because evcxr's Cargo would then not reuse
+//! anything that was compiled.
 //!
-//! For the crate of a cell that evcxr evaluates: evcxr makes a `?` that meets an `Err` print the error on standard error, where nobody can tell it from what the cell
-//! printed itself. Here that one generated line is changed, before rustc sees it, into a call that reports the error as
+//! For the crate of a cell that evcxr evaluates, it changes one generated line. evcxr makes a `?` that meets an `Err` print the error on
+//! standard error, where it cannot be told from what the cell printed itself. The changed line calls a function that reports the error as
 //! such. Line numbers stay what they are. All other compilations are passed on untouched.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Set for this executable when it is to act as rustc.
+/// The variable that makes this executable act as rustc.
 pub const WRAPPER_ENV: &str = "MOBULA_RUSTC";
-/// What it is set to when generic functions are to be shared.
+/// Its value when generic functions are to be shared.
 const SHARE: &str = "share";
 
-/// Has Cargo call this executable for rustc, to have generic functions shared.
+/// Has Cargo call this executable as rustc, so that generic functions are shared.
 pub fn share_generics(cargo: &mut Command) {
     if let Ok(program) = std::env::current_exe() {
         cargo.env("RUSTC_WRAPPER", program).env(WRAPPER_ENV, SHARE);
     }
 }
 
-/// What evcxr generates, and what stands there instead. Neither is code that a person would type.
+/// The lines that evcxr generates, and their replacement. Neither is code that a person would type.
 const PRINTED: &str =
     "eprintln!(\"{}\", error);\n                    println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
 const REPORTED: &str = "::mobula::__private::cell_error(&error);\n                    println!(\"{}\", evcxr_internal_runtime::USER_ERROR_OCCURRED);";
 
 const SOURCE: &str = "src/lib.rs";
-/// The folder of the changed source. Its name is mapped back, so that messages and panics speak of `src/lib.rs`.
+/// The folder of the changed source. Its name is mapped back, so that messages and panics name `src/lib.rs`.
 const CHANGED_DIR: &str = "mobula-src";
 
-/// Runs as rustc if this process was started to be it; returns otherwise. To be called before any thread exists.
+/// Runs as rustc if this process was started as the wrapper; returns otherwise. Must be called before any thread exists.
 pub fn run_if_asked() {
     let Some(role) = std::env::var_os(WRAPPER_ENV) else { return };
     let mut args = std::env::args_os().skip(1);
@@ -44,7 +44,7 @@ pub fn run_if_asked() {
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
     if role == SHARE {
         if is_library(&words) {
-            // One option that is not stable; no feature of the language is used.
+            // An unstable option; no unstable language feature is used.
             command.arg("-Zshare-generics=y").env("RUSTC_BOOTSTRAP", "1");
         }
         become_rustc(command.args(&args));
@@ -54,7 +54,7 @@ pub fn run_if_asked() {
             let args = args.iter().map(|arg| if arg == SOURCE { changed.as_os_str() } else { arg });
             command.args(args).arg(format!("--remap-path-prefix={CHANGED_DIR}=src"));
             let status = command.status();
-            // Whatever rustc said: if cargo learnt of the other file, it would no longer see changes to the real one.
+            // Also after an error: if Cargo learnt of the changed file, it would no longer see changes to the real one.
             restore_dep_info(&words);
             std::process::exit(status.ok().and_then(|status| status.code()).unwrap_or(101));
         }
@@ -68,7 +68,7 @@ fn become_rustc(command: &mut Command) -> ! {
     std::process::exit(101);
 }
 
-/// Whether it compiles a library that is linked: not a question of Cargo's, not what a build script tries out, nothing that runs in the
+/// Whether rustc compiles a library that is linked: not a query of Cargo's, not a test of a build script, not a library that runs in the
 /// compiler.
 fn is_library(args: &[&str]) -> bool {
     let is_cargos = std::env::var_os("CARGO_CRATE_NAME").is_some() && args.contains(&"--crate-name");
@@ -76,7 +76,7 @@ fn is_library(args: &[&str]) -> bool {
     is_cargos && follows("--crate-type", &["lib", "rlib", "dylib"])
 }
 
-/// Writes the changed source, if this is a cell's crate with something to change.
+/// Writes the changed source, if this is a cell's crate that has the generated line.
 fn changed_source(args: &[&str]) -> Option<PathBuf> {
     if !args.contains(&SOURCE) || !args.iter().any(|arg| arg.starts_with("mobula=")) {
         return None;

@@ -6,11 +6,12 @@
 //!         /base/…       the library that cells of the direct evaluator are linked against
 //!         /base.json    where that library is, and what it is linked with
 //!         /files.json   checksums of all these
-//!         /added/…      what `:dep` has compiled in some session, for the next that asks for it (`dep_cache.rs`)
-//!         /trial        what came of trying this compiler: nothing, or what it does not say
+//!         /added/…      what `:dep` has compiled in some session, for later sessions (`dep_cache.rs`)
+//!         /trial        the result of checking this compiler: nothing, or what it does not say
 //! ```
 //!
-//! `cache.rs` says which folder that is. A session gets the compiled files as hard links, so it compiles no dependency and asks nobody for anything.
+//! `cache.rs` decides which folder that is. A session gets hard links to the compiled files: it compiles no dependency and needs no
+//! network.
 
 use super::cache::{Cache, Folder, cache_dir};
 use super::dep_cache::Kept;
@@ -26,15 +27,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// The crates that a cell can use without asking, beside `mobula`: name and Cargo requirement. They are dependencies of
-/// `mobula`, so they cost nothing more.
+/// The crates that a cell can use without `:dep`, besides `mobula`: name and Cargo requirement. They are dependencies of `mobula`, so they
+/// cost nothing more.
 pub const CELL_DEPS: [(&str, &str); 2] =
     [("serde", "{ version = \"1\", features = [\"derive\"] }"), ("ndarray", "\"0.17\"")];
 
-/// Changes when something else is to be in a template that the same sources make.
+/// Part of the cache key: changed when the same sources are to make another template.
 const EDITION: &str = "generic functions shared, a linker chosen, pictures, checksums";
 
-/// Where the files of the seed's build stand in the checksums.
+/// The path of the seed's build in the checksums.
 const SEED_TARGET: &str = "seed/target/";
 
 /// The prepared files.
@@ -42,22 +43,22 @@ const SEED_TARGET: &str = "seed/target/";
 pub struct Template {
     dir: PathBuf,
     target: String,
-    /// None while it is made.
+    /// `None` while it is being made.
     folder: Option<Folder>,
 }
 
-/// What was found damaged in the cache.
+/// The part of the cache that is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// What `:dep` had compiled. It is forgotten, and compiled again when it is asked for.
+    /// What `:dep` had compiled. It is removed, and compiled again when it is asked for.
     Added,
     /// What all cells are compiled against. The next session prepares it anew.
     Template,
 }
 
 impl Template {
-    /// Finds the template in the cache folder, or makes it, telling `notice` what it is doing. Two processes that need it at
-    /// the same time make it once.
+    /// Finds the template in the cache folder, or makes it and reports the progress to `notice`. When two processes need it at the same
+    /// time, one makes it.
     ///
     /// # Errors
     /// A sentence: the cache folder cannot be written, or the compiler's own message.
@@ -73,7 +74,7 @@ impl Template {
         Ok(Template { folder: Some(folder.clone()), ..of(folder.path()) })
     }
 
-    /// What of it never changes once it is there.
+    /// The files that never change once they are there.
     fn checked(&self) -> Result<Vec<PathBuf>, String> {
         let library = self.built()?.library;
         let library = library.strip_prefix(&self.dir).map_err(|error| format!("{}: {error}", library.display()))?;
@@ -117,7 +118,7 @@ impl Template {
     fn build(&self, toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<(), String> {
         notice("preparing the crate that cells are compiled against; this happens once for each version of Rust and takes about half a minute".into());
         let begin = Instant::now();
-        // What the machine has already is enough when this program was built on it; else the network is asked, once.
+        // The crates on this machine are enough when this program was built on it; else the network is used, once.
         let first = self.cargo(toolchain, true, notice);
         let built = if first.is_ok() { first } else { self.cargo(toolchain, false, notice) };
         built.map_err(|message| format!("the crate that cells are compiled against does not compile:\n{message}"))?;
@@ -126,7 +127,7 @@ impl Template {
         Ok(())
     }
 
-    /// The library that cells are linked against, from what was compiled for the seed.
+    /// Builds the library that cells are linked against, from what was compiled for the seed.
     fn build_base(&self, toolchain: &Toolchain, notice: &dyn Fn(String)) -> Result<(), String> {
         let project = Project {
             dir: self.dir.join("base"),
@@ -142,12 +143,12 @@ impl Template {
         fs::write(self.dir.join("base.json"), json).map_err(|error| error.to_string())
     }
 
-    /// What cells can use: name, and what Cargo is to be asked for.
+    /// The crates that cells can use: name and Cargo requirement.
     pub fn base_deps(&self) -> Vec<(String, String)> {
         self.deps_with(&[])
     }
 
-    /// The same with crates that a person has added. With Arrow's among them, `mobula` knows its tables.
+    /// The same with the crates that a person has added. With Arrow's among them, `mobula` knows Arrow's tables.
     pub fn deps_with(&self, added: &[(String, String)]) -> Vec<(String, String)> {
         let has_arrow = added.iter().any(|(name, _)| name == "arrow" || name.starts_with("arrow-"));
         let mut deps = vec![("mobula".to_owned(), self.mobula_dep(if has_arrow { &["arrow"] } else { &[] }))];
@@ -157,10 +158,10 @@ impl Template {
         deps
     }
 
-    /// The library that cells are linked against, as it was written down when it was built.
+    /// The description of the library that cells are linked against, written when it was built.
     ///
     /// # Errors
-    /// Somebody has damaged the cache.
+    /// The cache has been damaged.
     pub fn built(&self) -> Result<Built, String> {
         let path = self.dir.join("base.json");
         let read = fs::read(&path).map_err(|error| error.to_string());
@@ -168,12 +169,12 @@ impl Template {
             .map_err(|error| format!("{} is damaged ({error}); remove its folder", path.display()))
     }
 
-    /// What came of trying this compiler, if it has been tried.
+    /// The result of checking this compiler, if it has been checked.
     pub fn trial(&self) -> Option<Result<(), String>> {
         serde_json::from_slice(&fs::read(self.dir.join("trial")).ok()?).ok()
     }
 
-    /// Notes what came of it. Where the cache cannot be written, or half of it was written, the next session tries again.
+    /// Records that result. If it is not written, or only half of it, the next session checks again.
     pub fn set_trial(&self, outcome: &Result<(), String>) {
         let _ = fs::write(self.dir.join("trial"), serde_json::to_vec(outcome).unwrap_or_default());
     }
@@ -183,7 +184,7 @@ impl Template {
         cargo::build(&self.seed(), &target, toolchain, offline, &[], &Running::default(), notice).map(drop)
     }
 
-    /// Lays the compiled dependencies into a session's folder, where evcxr's cargo finds them.
+    /// Places the compiled dependencies into a session's folder, where evcxr's Cargo finds them.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -192,31 +193,30 @@ impl Template {
         self.restore_lock(dir)
     }
 
-    /// The versions that were compiled.
+    /// The lock file of what was compiled.
     pub fn lock(&self) -> PathBuf {
         self.seed().join("Cargo.lock")
     }
 
-    /// Lays everything that was compiled, here or in earlier sessions, into a folder for Cargo to build in.
+    /// Places everything that was compiled, here or in earlier sessions, into a folder for Cargo to build in.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn link_target(&self, to: &Path) -> io::Result<()> {
-        // A session may have compiled again what the seed has; then what it kept belongs together.
+        // A session may have compiled again what the seed has; what it kept belongs together, so it is first.
         self.kept().link_into(to)?;
         let seed = self.seed().join("target");
         let mut names = self.seed_files()?.into_keys().filter(|name| !link_tree::is_own(name));
         names.try_for_each(|name| link_tree::place(&name, &seed, to))
     }
 
-    /// Keeps what Cargo has compiled in a session, so that the next one need not. What is not kept is compiled again, so nothing is
-    /// said of a cache that cannot be written.
+    /// Keeps what Cargo has compiled in a session, for the next one. An error is ignored, because what is not kept is compiled again.
     pub fn keep(&self, target: &Path) {
         let _ = self.seed_files().and_then(|seed| self.kept().keep(target, &self.parts(), &seed));
     }
 
-    /// Compares every byte in the cache with what was put there, after something has failed that a damaged file would explain. What is
-    /// damaged is not used again.
+    /// Compares every byte in the cache with its checksum, after a failure that a damaged file would explain. A damaged part is not used
+    /// again.
     pub fn damage(&self) -> Option<Damage> {
         if self.folder.as_ref().is_some_and(Folder::is_damaged) {
             return Some(Damage::Template);

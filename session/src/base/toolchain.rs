@@ -1,4 +1,4 @@
-//! The Rust toolchain that cells are compiled with: where it is, and what is missing of it.
+//! The Rust toolchain that cells are compiled with: its place, and what is missing of it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,14 +11,14 @@ pub struct Toolchain {
     pub rustc: PathBuf,
     /// The real cargo.
     pub cargo: PathBuf,
-    /// Its folder, with the standard library.
+    /// The toolchain's folder, with the standard library.
     pub sysroot: PathBuf,
     /// What `rustc -vV` prints; it names the version, the commit and the target.
     pub version: String,
 }
 
 impl Toolchain {
-    /// Finds the toolchain that the present folder would use. Looks once in the life of a process.
+    /// Finds the toolchain for the current folder. Looks once in the life of a process.
     ///
     /// # Errors
     /// A sentence that names what is missing and the command that installs it.
@@ -28,7 +28,7 @@ impl Toolchain {
     /// assert!(toolchain.target().contains("linux"));
     /// ```
     pub fn find() -> Result<Toolchain, String> {
-        // Asking takes four processes; both the front end's check and the session want to know.
+        // It takes four processes; both the front end's check and the session need the result.
         static FOUND: OnceLock<Result<Toolchain, String>> = OnceLock::new();
         FOUND.get_or_init(Toolchain::look).clone()
     }
@@ -44,15 +44,15 @@ impl Toolchain {
         Ok(Toolchain { rustc, cargo, sysroot, version })
     }
 
-    /// Whether the standard library's source is there, from which completion, and evcxr, read types.
+    /// Checks that the standard library's source is installed, from which completion and evcxr read types.
     ///
     /// # Errors
-    /// It is not; a sentence with the command that installs it.
+    /// It is not; the error names the command that installs it.
     pub fn has_source(&self) -> Result<(), String> {
         if self.sysroot.join("lib/rustlib/src/rust/library/std").is_dir() {
             return Ok(());
         }
-        Err("the standard library's source is missing, from which completion knows it; install it with \
+        Err("the standard library's source is missing, which completion needs; install it with \
              `rustup component add rust-src`"
             .into())
     }

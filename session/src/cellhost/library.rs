@@ -3,20 +3,19 @@
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
-/// The symbol by which a cell library is attached to the runtime; the same word as `mobula::abi::ATTACH_SYMBOL`.
+/// The symbol of a cell library's attach function; the same as `mobula::abi::ATTACH_SYMBOL`.
 const ATTACH_SYMBOL: &str = "mobula_attach";
 
-/// A function of a library, and how it is called.
+/// A function of a library, by the evaluator that made it.
 #[derive(Clone, Copy, Debug)]
 pub enum Entry<'a> {
-    /// As evcxr makes them.
+    /// From evcxr's evaluator: its name.
     Evcxr(&'a str),
-    /// As the direct evaluator makes them; with what becomes of the value that was shown last.
+    /// From the direct evaluator: its name, and what becomes of the value that was shown last.
     Direct(&'a str, u32),
 }
 
-/// The variables of the session: the evaluator's store, which cells hand on from one to the next. Null before the first cell
-/// that has any.
+/// The session's variables: the evaluator's store, which each cell passes on to the next. Null before the first cell that has any.
 #[derive(Debug)]
 pub struct Variables(*mut c_void);
 
@@ -25,7 +24,7 @@ impl Variables {
     pub const NONE: Variables = Variables(std::ptr::null_mut());
 }
 
-/// A cell's library. It is never closed: values of its types and threads in its code may live on.
+/// A cell's library. It is never closed, because values of its types and threads in its code may live on.
 #[derive(Debug)]
 pub struct Library {
     handle: *mut c_void,
@@ -35,7 +34,7 @@ impl Library {
     /// Opens the library at `path`.
     ///
     /// # Errors
-    /// The dynamic linker's sentence.
+    /// The dynamic linker's message.
     pub fn open(path: &str) -> Result<Library, String> {
         let path = CString::new(path).map_err(|_| "the library's path has a zero byte".to_owned())?;
         // SAFETY: `path` is a C string that outlives the call. Opening runs the library's initialisers: that is the
@@ -49,7 +48,7 @@ impl Library {
         self.symbol(ATTACH_SYMBOL)
     }
 
-    /// Runs a function of this library on the session's variables, and says how it ended: 0 well, else a word that the session knows.
+    /// Runs a function of this library on the session's variables. Returns how it ended: 0 for well, else a code that the session knows.
     ///
     /// # Errors
     /// The library has no such function.
@@ -67,7 +66,7 @@ impl Library {
             Entry::Direct(_, last) => {
                 // SAFETY: the direct evaluator generates every function that it asks for with exactly this type, and `symbol` is not null.
                 let cell: unsafe extern "C" fn(*mut *mut c_void, u32) -> u32 = unsafe { std::mem::transmute(symbol) };
-                // SAFETY: the pointer is null or what such a function left there, and this thread is the only one to use it.
+                // SAFETY: the pointer is null or what an earlier such function left there, and only this thread uses it.
                 unsafe { cell(&mut variables.0, last) }
             }
         })
@@ -81,13 +80,13 @@ impl Library {
     }
 }
 
-/// Forgets that this process is evcxr's child, so that programs that cells start do not take themselves for one.
+/// Removes the marks of evcxr's child, so that programs that cells start do not take themselves for one.
 ///
-/// To be called before any thread exists.
+/// Must be called before any thread exists.
 pub fn forget_role(variables: &[&str]) {
     for variable in variables {
-        // SAFETY: the process has one thread (the caller's duty, and the cell host calls this first of all), so nobody
-        // reads the environment meanwhile.
+        // SAFETY: the process has one thread (the caller's duty, and the cell host calls this first of all), so no other thread reads or
+        // writes the environment meanwhile.
         unsafe { std::env::remove_var(variable) };
     }
 }

@@ -5,8 +5,8 @@
 //! evcxr ◀──result pipe (its fd 1)── front          host fd 1, 2 ──pipes──▶ front process, always drained
 //! ```
 //!
-//! The front process writes to evcxr what evcxr expects of its child, so that a cell counts as done exactly when the front
-//! says so. The module `twin` says what happens when this process dies.
+//! The front process writes to evcxr what evcxr expects of its child. So a cell counts as done exactly when the front process says so. The
+//! module `twin` says what happens when this process dies.
 
 pub(crate) mod crash;
 pub(crate) mod library;
@@ -25,14 +25,14 @@ use rustix::process::{PidfdFlags, Resource, getpid, getppid, getrlimit, pidfd_op
 use std::time::{Duration, Instant};
 use twin::{Side, Twin, exit, freeze};
 
-/// What evcxr sets for its child.
+/// The variable that evcxr sets for its child.
 pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
 
-/// Beside the word with which a cell's function ends: variables of earlier cells are gone. The same as `ending::LOST` of the cells' crate.
+/// A flag in the result of a cell's function: variables of earlier cells are lost. The same as `ending::LOST` of the cells' crate.
 const LOST: u32 = 4;
 
-/// How large the stack of cells may grow, in bytes. What a cell has in variables lies there while it runs, arrays too, and moves once or
-/// twice; the usual 8 MiB are too little for an array of 6 MB.
+/// How large the stack of cells may grow, in bytes. A cell's variables, arrays too, lie on it while the cell runs and are moved once or
+/// twice. The usual 8 MiB are too little for an array of 6 MB.
 const STACK: u64 = 64 << 20;
 
 /// Whether this process was started to be the cell host.
@@ -40,7 +40,7 @@ pub fn is_asked_for() -> bool {
     std::env::var_os(CHILD_ENV).is_some() && std::env::var_os(SOCKET_ENV).is_some()
 }
 
-/// Runs this process as evcxr's child and never returns. To be called before any thread exists.
+/// Runs this process as evcxr's child and never returns. Must be called before any thread exists.
 pub fn run(runtime: &dyn CellRuntime) -> ! {
     match Host::start(runtime) {
         Ok(mut host) => host.serve(),
@@ -54,17 +54,17 @@ pub fn run(runtime: &dyn CellRuntime) -> ! {
 struct Host<'a> {
     runtime: &'a dyn CellRuntime,
     address: SocketAddrUnix,
-    /// To the front process.
+    /// The connection to the front process.
     socket: OwnedFd,
-    /// Where evcxr's commands come from. Read byte by byte, so that a twin finds the rest.
+    /// evcxr's command pipe. Read byte by byte, so that a twin finds the rest.
     commands: OwnedFd,
-    /// Readable when the front process is dead.
+    /// The front process's pidfd, readable when it is dead.
     front: OwnedFd,
     variables: Variables,
     settler: Settler,
-    /// The number of the state that this process is in: it grows with each cell.
+    /// The number of this process's state; it grows with each cell.
     checkpoint: u64,
-    /// The number of the state that the twin is in: an earlier one, if the system had no room for another twin since.
+    /// The number of the twin's state: an earlier one if the system has had no room for another twin since.
     guarded: u64,
     /// How long opening the last library took.
     loading: Duration,
@@ -88,7 +88,7 @@ impl<'a> Host<'a> {
         send(&socket, &FromHost::Hello { pid: getpid().as_raw_nonzero().get() }, &[results.as_fd()])?;
         drop(results);
         let (ToHost::Welcome, fds) = receive::<ToHost>(&socket)?.ok_or("the front process hung up")? else {
-            return Err("the front process did not welcome it".into());
+            return Err("the front process refused the cell host".into());
         };
         let [out, err]: [OwnedFd; 2] = fds.try_into().map_err(|_| "the front process sent no pipes")?;
         rustix::stdio::dup2_stdout(&out)?;
@@ -110,7 +110,7 @@ impl<'a> Host<'a> {
             loading: Duration::ZERO,
             twin: None,
         };
-        // If there is none, the first cell's end says so.
+        // If no twin could be made, the end of the first cell says so.
         let _ = host.freeze();
         Ok(host)
     }
@@ -125,7 +125,7 @@ impl<'a> Host<'a> {
                     self.cell(library, Entry::Direct(function, last));
                 }
                 _ => {
-                    eprintln!("mobula: the evaluator asked for something unknown: {line:?}");
+                    eprintln!("mobula: unknown command from the evaluator: {line:?}");
                     self.leave()
                 }
             }
@@ -158,7 +158,7 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// The cell has unwound or met an error. If it had moved variables away, the twin from before it has them, if it is from just before it.
+    /// The cell has failed. If it has lost variables and the twin is from just before it, this process exits, and the twin takes over.
     fn failed(&mut self, how: u32) {
         let undone = how & LOST != 0 && self.twin.is_some() && self.guarded == self.checkpoint;
         self.tell(&FromHost::Ended { how: how & !LOST, undone });
@@ -178,8 +178,8 @@ impl<'a> Host<'a> {
         library.run(entry, &mut self.variables)
     }
 
-    /// The cell has returned: a twin of the state after it is made before the one from before it is given up, so that at
-    /// every instruction one of them stands by. If the system has no room for it, the earlier one stays.
+    /// The cell has returned. A twin of the new state is made before the earlier one is ended, so that at every instruction one of them
+    /// stands by. If the system has no room for a new twin, the earlier one stays.
     fn done(&mut self, cell: CellId) {
         let before = self.twin.take();
         self.checkpoint += 1;
@@ -200,10 +200,10 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// Makes a twin of the state that this process is in.
+    /// Makes a twin of this process's state.
     ///
     /// # Errors
-    /// The system has no room for another process. It goes on without one rather than not at all.
+    /// The system has no room for another process. The host goes on without one rather than not at all.
     fn freeze(&mut self) -> Result<(), Errno> {
         let mut side = None;
         self.runtime.with_streams_locked(&mut || side = Some(freeze(&self.front)));
@@ -217,7 +217,7 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// This process is a twin whose host has died.
+    /// This process is a twin, and its host has died.
     fn take_over(&mut self, own_twin: Option<Twin>) -> ! {
         let _ = rustix::thread::set_name(c"mobula-cells");
         self.twin = own_twin;
@@ -230,7 +230,7 @@ impl<'a> Host<'a> {
             ToHost::Promote => {
                 self.runtime.took_over();
                 self.tell(&FromHost::Promoted);
-                // A twin of a host with a live connection, instead of the one that was made before.
+                // A twin that has this process's new connections replaces the one made before.
                 let early = self.twin.take();
                 match (self.freeze(), early) {
                     (Ok(()), Some(early)) => early.end(),
@@ -245,7 +245,7 @@ impl<'a> Host<'a> {
 
     fn tell(&self, message: &FromHost) {
         if send(&self.socket, message, &[]).is_err() {
-            // The front process is dead; so is the session.
+            // The front process is dead, and the session with it.
             exit(0);
         }
     }
@@ -266,21 +266,21 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Lets this process's main thread, which runs the cells, have a larger stack. The kernel asks for the limit each time that the stack
-/// grows, and keeps 128 MiB of addresses free below it in any case, so this counts from now on.
+/// Raises the stack limit of this process's main thread, which runs the cells. The kernel reads the limit each time the stack grows,
+/// and keeps 128 MiB of addresses free below it in any case, so the new limit counts at once.
 fn enlarge_stack() {
     let mut limit = getrlimit(Resource::Stack);
     let wanted = limit.maximum.map_or(STACK, |maximum| maximum.min(STACK));
     if limit.current.is_some_and(|current| current < wanted) {
         limit.current = Some(wanted);
-        // Without it, large arrays in variables are what they are in any program.
+        // If it fails, large arrays may overflow the stack, as in any program.
         let _ = setrlimit(Resource::Stack, limit);
     }
 }
 
-/// From here on, this process may take so many bytes more than it has now.
+/// Limits how many bytes more than now this process may take.
 fn limit_memory(bytes: Option<u64>) {
-    // Pages of private memory that can be written: the sixth number (proc_pid_statm(5)), and what this limit counts.
+    // The pages of writable private memory, which this limit counts: the sixth number of proc_pid_statm(5).
     let taken = || {
         let text = std::fs::read_to_string("/proc/self/statm").ok()?;
         let pages: u64 = text.split_whitespace().nth(5)?.parse().ok()?;
@@ -292,7 +292,7 @@ fn limit_memory(bytes: Option<u64>) {
         return;
     }
     limit.current = soft.or(limit.maximum);
-    // A limit that cannot be set is one that the person has set lower already.
+    // Setting it fails only where the person has set a lower limit already.
     let _ = setrlimit(Resource::Data, limit);
 }
 
@@ -302,7 +302,7 @@ fn connect(address: &SocketAddrUnix) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// The next line, without reading a byte beyond it. `None` at the end.
+/// The next line; no byte beyond it is read. `None` at the end.
 fn read_line(from: impl AsFd) -> Option<String> {
     let from: BorrowedFd<'_> = from.as_fd();
     let mut line = Vec::new();

@@ -6,8 +6,8 @@
 //!   └─ runs a cell                           └─ the host dies: forks a twin of its own, then asks to be promoted
 //! ```
 //!
-//! The twin shares the host's descriptors: evcxr's command pipe (which nobody reads ahead), standard output and error.
-//! It has one thread, whatever the host had. One of this crate's few files with `unsafe`.
+//! The twin shares the host's descriptors: evcxr's command pipe (which is never read ahead), standard output and error. It has one thread,
+//! however many the host had. One of this crate's few files with `unsafe`.
 #![allow(unsafe_code)]
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -21,16 +21,16 @@ use rustix::process::{
 /// A twin that waits beside this process.
 #[derive(Debug)]
 pub struct Twin {
-    /// Not its number, which is another's once a cell has waited for all children.
+    /// Not its number, which is reused once a cell has waited for all children.
     pidfd: OwnedFd,
 }
 
-/// On which side of a fork the caller woke up.
+/// The side of a fork on which the caller goes on.
 #[derive(Debug)]
 pub enum Side {
-    /// The host goes on, with its twin beside it.
+    /// The host, with its twin beside it.
     Host(Twin),
-    /// The host has died since, and this twin may take over, with a twin of its own beside it if the system had room for one.
+    /// The twin, which may take over because its host has died. It has a twin of its own if the system had room for one.
     Heir(Option<Twin>),
 }
 
@@ -56,12 +56,12 @@ pub fn freeze(front: &OwnedFd) -> Result<Side, Errno> {
     }
 }
 
-/// Returns when the host is dead; never when the front process is.
+/// Returns when the host is dead; ends both when the front process is.
 fn wait_until_needed(host: Pid, front: &OwnedFd) {
     let _ = rustix::thread::set_name(c"mobula-twin");
     let Ok(host_fd) = pidfd_open(host, PidfdFlags::empty()) else { return };
     loop {
-        // Asked after the descriptor was opened: if the host was gone by then, this process has another parent.
+        // Checked after the descriptor was opened: if the host was gone by then, this process has another parent.
         if rustix::process::getppid() != Some(host) {
             return;
         }
@@ -87,17 +87,18 @@ impl Twin {
     }
 }
 
-/// Leaves the process at once: no destructors, no flushing of what the other side of a fork also holds.
+/// Ends the process at once: no destructors, no flushing of buffers that the other side of a fork also has.
 pub fn exit(code: i32) -> ! {
     // SAFETY: `_exit` takes any integer and does not return; nothing of this process is used afterwards.
     unsafe { libc::_exit(code) }
 }
 
 fn fork() -> Result<Option<Pid>, Errno> {
-    // SAFETY: only the calling thread exists in the child. Locks that other threads of a cell held stay locked there, but for those of
-    // the standard streams, which the caller has (`CellRuntime::with_streams_locked`); the child only waits in system calls until it is
-    // promoted, and then runs cells, which is the documented limit: what those threads were doing is gone. glibc makes its own allocator
-    // and its own streams usable in the child of any fork.
+    // SAFETY:
+    // - Locks: only the calling thread exists in the child. Locks that other threads of a cell held stay locked there, but for those of
+    //   the standard streams, which the caller has (`CellRuntime::with_streams_locked`).
+    // - Work: the child only waits in system calls until it is promoted, and then runs cells. What those other threads were doing is
+    //   lost, which is the documented limit. glibc makes its own allocator and streams usable in the child of any fork.
     match unsafe { libc::fork() } {
         -1 => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN)),
         0 => Ok(None),

@@ -3,13 +3,13 @@
 use crate::base::CRATE;
 use std::path::Path;
 
-/// Whether asking the network could help: the crate or the version is not here yet.
+/// Whether the network could help: the crate or the version is not on this machine yet.
 pub fn may_be_mended_by_the_network(error: &str) -> bool {
-    // A crate that does not compile does not compile with the network either, and what is not on this machine is not there.
+    // It does not help with a crate that does not compile, or with a path on this machine that has no crate.
     !error.contains("could not compile") && !error.contains("failed to load manifest")
 }
 
-/// The words for a person. `dir`: the session's folder of crates.
+/// The error for a person. `dir`: the session's folder of crates.
 pub fn readable(error: &str, dir: &Path) -> String {
     let project = dir.join("project");
     let project = project.to_string_lossy();
@@ -39,7 +39,7 @@ pub fn readable(error: &str, dir: &Path) -> String {
     text
 }
 
-/// `mobula_base_3 v1.0.0` is the session.
+/// Writes `the session` for its crate, such as `mobula_base_3 v1.0.0`.
 fn without_own_crate(line: &str) -> String {
     let Some(start) = line.find(CRATE) else { return line.to_owned() };
     let name = line[start..].find(|c: char| !c.is_alphanumeric() && c != '_').map_or(line.len(), |len| start + len);
@@ -50,8 +50,8 @@ fn without_own_crate(line: &str) -> String {
 
 fn hint(error: &str) -> Option<&'static str> {
     let hints = [
-        ("no matching package named", "The name may be misspelled: https://crates.io has them all."),
-        ("no matching package found", "The name may be misspelled: https://crates.io has them all."),
+        ("no matching package named", "The name may be misspelled: search https://crates.io for it."),
+        ("no matching package found", "The name may be misspelled: search https://crates.io for it."),
         (
             "candidate versions found which didn't match",
             "Ask for one of the versions that there are; `:dep NAME` takes the newest.",
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(
             text,
             "error: no matching package named `nonsense` found\nlocation searched: crates.io index\n\n\
-             The name may be misspelled: https://crates.io has them all."
+             The name may be misspelled: search https://crates.io for it."
         );
         let other = readable(
             "error: package `mobula_base_2 v1.0.0 (/tmp/s/deps/project)` depends on `itoa`",

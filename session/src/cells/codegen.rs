@@ -1,4 +1,4 @@
-//! The texts that the compiler reads, from the pieces of a cell.
+//! The texts that the compiler reads, made from the pieces of a cell.
 //!
 //! ```text
 //!   cell 7      prefix │ the cell's lines, without its items │ suffix       one function; the line numbers are the cell's
@@ -22,26 +22,26 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What every cell finds in scope without asking. A glob, so that it gives way to whatever a cell defines or imports.
+/// What every cell has in scope. A glob import, because whatever a cell defines or imports takes precedence over it.
 const PRELUDE: &str = "use mobula::__private::prelude::*;";
 
-/// Takes the traits that show values out of scope: what is defined goes before what a glob brings in.
+/// Takes the traits that show values out of scope: a definition takes precedence over a glob import.
 const NOT_SHOWN_BY_OURS: &str = "#[allow(dead_code)] mod DisplayDebug {} #[allow(dead_code)] mod DisplayAny {} ";
 
-/// What a cell's statements stand in.
+/// The surroundings of a cell's statements.
 pub enum Within {
     /// Nothing more.
     Nothing,
-    /// A runtime for futures, on which they can start some; the function that enters it.
+    /// A runtime for futures, on which they can start tasks; carries the function that enters it.
     Runtime(String),
-    /// A future; the function that runs it.
+    /// A future; carries the function that runs it.
     Future(String),
 }
 
 /// The text of a cell's function.
 pub fn cell(number: CellId, code: &str, parsed: &ParsedCell, imports: &str, plan: &Plan, within: &Within) -> Edited {
     let mut text = Edited::new(number, code);
-    // Lints are about the person's code, not about what stands around it.
+    // Lints apply to the person's code, not to the glue around it.
     let (lints, others): (Vec<_>, Vec<_>) =
         parsed.attributes.iter().cloned().partition(|range| is_lint(&code[range.clone()]));
     for attribute in others {
@@ -89,7 +89,7 @@ pub fn cell(number: CellId, code: &str, parsed: &ParsedCell, imports: &str, plan
     for name in parsed.lets.iter().filter(|made| !is_asked_at_once(made, code)).flat_map(|made| &made.names) {
         ask(&mut text, plan, name);
     }
-    // Scopes end as they do at the end of a block, in reverse order, and what is kept is moved out in its turn.
+    // Scopes end in reverse order, as at the end of a block, and each kept variable is moved out in its turn.
     for (at, made) in parsed.lets.iter().enumerate().rev() {
         for name in made.names.iter().rev().filter(|name| plan.is_put(&parsed.lets, at, name)) {
             put(&mut text, name);
@@ -136,10 +136,10 @@ fn put(text: &mut Edited, name: &str) {
     text.glue(Glue::Put(name.to_owned()), &format!("mobula_variables.put({name:?}, {name}); "));
 }
 
-/// What is put into the cell's code, by where.
+/// A text that is put into the cell's code.
 enum Insert {
     Rewrite(Rewrite),
-    /// The types of the variables that a `let` has made are asked for.
+    /// Asks for the types of the variables that a `let` has made.
     Asks(usize, Vec<String>),
 }
 
@@ -151,7 +151,7 @@ impl Insert {
         }
     }
 
-    /// Whether it belongs to what stands before it.
+    /// Whether it belongs to the code before it.
     fn closes(&self) -> bool {
         match self {
             Insert::Rewrite(rewrite) => rewrite.closes,
@@ -185,7 +185,7 @@ fn inserts(code: &str, parsed: &ParsedCell, plan: &Plan) -> Vec<Insert> {
     all
 }
 
-/// The cell's code without its items; the shown expression is shown.
+/// Writes the cell's code without its items; the shown expression is shown.
 fn statements(text: &mut Edited, code: &str, parsed: &ParsedCell, plan: &Plan) {
     let mut at = 0;
     let inserts = inserts(code, parsed, plan);
@@ -207,7 +207,7 @@ fn statements(text: &mut Edited, code: &str, parsed: &ParsedCell, plan: &Plan) {
                 (false, true) => "::mobula::__private::show_type(&",
                 (false, false) => "",
             });
-            // The compiler says of what is called there that it is at the bracket.
+            // The compiler gives the bracket as the place of the call that shows the value.
             let first = code[shown.clone()].chars().next().map_or(0, char::len_utf8);
             text.replaced(shown.start..shown.start + first, "(");
             copy(text, shown.clone());
@@ -237,7 +237,7 @@ fn statements(text: &mut Edited, code: &str, parsed: &ParsedCell, plan: &Plan) {
     text.generated("\n");
 }
 
-/// A stretch of the cell's code, with what is put into it. What stands at its very end belongs to it if it closes something.
+/// Copies a stretch of the cell's code with the texts that are put into it. One at its very end is included if it closes something.
 fn copy(text: &mut Edited, range: Range<usize>, inserts: &[Insert], plan: &Plan) {
     let mut at = range.start;
     let is_in = |insert: &&Insert| {
@@ -258,7 +258,7 @@ fn copy(text: &mut Edited, range: Range<usize>, inserts: &[Insert], plan: &Plan)
     text.copy(at..range.end);
 }
 
-/// Comments of the form `//!` at the beginning, which would speak of what they stand in.
+/// Comments of the form `//!` at the beginning, which would document the code around them.
 fn inner_comments(code: &str) -> Vec<Range<usize>> {
     let mut holes = Vec::new();
     let mut at = 0;
@@ -280,46 +280,46 @@ fn inner_comments(code: &str) -> Vec<Range<usize>> {
 /// The items of one cell that a unit holds.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Which cell.
+    /// The cell.
     pub cell: CellId,
     /// Its code.
     pub code: Arc<str>,
-    /// Those of its items that are in this unit.
+    /// The cell's items that are in this unit.
     pub items: Vec<Written>,
-    /// These are macros, which stand before all that could use them.
+    /// Whether these are macros, which stand before all their uses.
     pub is_macros: bool,
 }
 
-/// An item, as a unit has it.
+/// An item as a unit contains it.
 #[derive(Clone, Debug)]
 pub struct Written {
     pub part: Part,
-    /// Members that are not there any more.
+    /// Members that newer definitions have superseded.
     pub superseded: Vec<Range<usize>>,
-    /// The memory of a static: what it is to be called, or where it is already.
+    /// A static's memory: the symbol that it gets, or where it is already.
     pub memory: Memory,
 }
 
 /// Where a static's value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// Not known by a name.
+    /// It has no symbol.
     Unnamed,
-    /// Made here, under this symbol.
+    /// In this unit, under this symbol.
     Made(String),
     /// In another unit, under this symbol.
     Kept(String),
 }
 
 impl Source {
-    /// The file that it is written to, and that messages speak of.
+    /// The file that it is written to, and that messages name.
     pub fn file(&self) -> String {
         let name = file_name(self.cell);
         if self.is_macros { format!("macros/{name}") } else { name }
     }
 }
 
-/// A cell's code of which only these items are left, visible to other crates.
+/// A cell's code with only these items left, visible to other crates.
 pub fn items(source: &Source) -> Edited {
     let mut text = Edited::new(source.cell, &source.code);
     let mut parts: Vec<&Written> = source.items.iter().collect();
@@ -339,7 +339,7 @@ pub fn items(source: &Source) -> Edited {
                 ));
                 text.copy(of.ty.clone());
                 text.generated("; }");
-                // The lines stay where they are.
+                // Line numbers stay the same.
                 text.generated(&"\n".repeat(
                     source.code[part.range.clone()].matches('\n').count()
                         - source.code[of.ty.clone()].matches('\n').count(),
@@ -374,7 +374,7 @@ pub fn items(source: &Source) -> Edited {
     text
 }
 
-/// An edit to what is not there any more.
+/// Whether an edit lies in a superseded member.
 fn is_superseded(edit: &Edit, superseded: &[Range<usize>]) -> bool {
     let is_in =
         |range: &Range<usize>| range != &edit.range && range.start <= edit.range.start && edit.range.end <= range.end;
@@ -385,7 +385,7 @@ fn is_superseded(edit: &Edit, superseded: &[Range<usize>]) -> bool {
 pub fn unit(sources: &[Source], imports: &[Line], units: &BTreeSet<u32>) -> Edited {
     let mut text = Edited::new(CellId(0), "");
     text.generated(&format!("extern crate {CRATE} as _;\n{PRELUDE}\n"));
-    // Also those of which only a static's memory is wanted.
+    // Units of which only a static's memory is used are among them.
     units.iter().for_each(|unit| text.generated(&format!("extern crate {} as _;\n", krate(*unit))));
     for (number, line) in imports.iter().enumerate() {
         text.glue(Glue::Import(number), &line.text);
@@ -397,7 +397,7 @@ pub fn unit(sources: &[Source], imports: &[Line], units: &BTreeSet<u32>) -> Edit
     text
 }
 
-/// What the compiler calls the source of a cell; what it says in the panics of the cell, too.
+/// The compiler's name for a cell's source, which is also in the cell's panics.
 pub fn file_name(cell: CellId) -> String {
     format!("cell {cell}")
 }

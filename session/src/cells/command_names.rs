@@ -1,6 +1,6 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
-/// Name, arguments and meaning of each.
+/// Name, arguments and meaning of each command.
 pub const COMMANDS: [(&str, &str, &str); 15] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
@@ -14,7 +14,7 @@ pub const COMMANDS: [(&str, &str, &str); 15] = [
     (":opt", "[LEVEL]", "how cells are optimised: 0 to 3; without a level, as each needs it"),
     (":memory", "[SIZE]", "how much more memory a cell may take, such as `4 GiB`; without a size, no limit"),
     (":timing", "", "show after each cell where its time went; again, to stop"),
-    (":checkpoint", "", "what the copies that keep your variables safe have cost"),
+    (":checkpoint", "", "how long the last checkpoints took"),
     (":reset", "", "forget all variables, items and imports"),
     (":help", "", "this list"),
 ];
@@ -24,7 +24,7 @@ pub fn is_known(name: &str) -> bool {
     COMMANDS.iter().any(|(known, ..)| known[1..] == *name)
 }
 
-/// The word that is spelled most alike.
+/// The word that is spelled most alike, if one is close enough.
 pub fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let most = (word.chars().count() / 3).max(1);

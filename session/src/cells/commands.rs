@@ -1,4 +1,4 @@
-//! The lines of a cell that begin with `:`.
+//! The commands of a cell: its lines that begin with `:`.
 
 use super::command_names::{COMMANDS, nearest};
 use super::dep::{self, Dep};
@@ -16,14 +16,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The name that the expression of `:type` gets.
+/// The name of the variable for the expression of `:type`.
 const ASKED: &str = "mobula_asked";
 
-/// How many cells `:checkpoint` speaks of.
+/// How many cells `:checkpoint` lists.
 const CHECKPOINTS: usize = 10;
 
-/// A cell's commands, and the rest of it with empty lines in their place. A command stands outside of brackets, texts and comments; a `:dep` goes on for as
-/// long as a bracket is open in it.
+/// A cell's commands, and the rest of it with empty lines in their place. A command stands outside brackets, texts and comments. A
+/// `:dep` goes on while a bracket is open in it.
 pub fn apart(code: &str) -> (Vec<String>, String) {
     let mut commands: Vec<String> = Vec::new();
     let mut rest = String::with_capacity(code.len());
@@ -49,7 +49,7 @@ pub fn apart(code: &str) -> (Vec<String>, String) {
     (commands, rest)
 }
 
-/// The rest of a cell without its commands, and whether the last of these goes on.
+/// The rest of a cell without its commands, and whether the last command goes on.
 pub fn without_commands(code: &str) -> (String, bool) {
     let (commands, rest) = apart(code);
     let goes_on = rest.trim().is_empty() && commands.last().is_some_and(|command| goes_on_after(command));
@@ -69,13 +69,13 @@ fn split(line: &str) -> (&str, &str) {
     (name, argument.strip_prefix('=').unwrap_or(argument).trim())
 }
 
-/// What follows `:dep`, or what is the same elsewhere.
+/// The argument of `:dep`, or of its equivalent in other programs.
 fn dep_argument(line: &str) -> Option<&str> {
     let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     matches!(name, ":dep" | ":add").then_some(argument)
 }
 
-/// Without a comment at its end.
+/// A line without the comment at its end.
 fn uncommented(line: &str) -> &str {
     let mut ends = line.match_indices("//").map(|(at, _)| at);
     let is_comment =
@@ -83,7 +83,7 @@ fn uncommented(line: &str) -> &str {
     ends.find(is_comment).map_or(line, |at| line[..at].trim_end())
 }
 
-/// The commands that could stand at byte `cursor`; `None` where none can.
+/// The commands that fit at byte `cursor`; `None` where no command can stand.
 pub fn complete(code: &str, cursor: usize) -> Option<Completions> {
     let before = code.get(..cursor)?;
     let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -98,32 +98,32 @@ pub fn complete(code: &str, cursor: usize) -> Option<Completions> {
     Some(Completions { start, end: cursor, items: items.collect() })
 }
 
-/// What commands change about how the session answers.
+/// The session's settings that commands change.
 #[derive(Debug, Default)]
 pub struct Habits {
     /// Show warnings.
     pub warnings: bool,
-    /// Show where the time of each cell went.
+    /// Show how each cell's time was spent.
     pub timing: bool,
     /// Cells and what their checkpoints cost, in microseconds.
     pub checkpoints: Vec<(CellId, u64)>,
     /// The code of the last compile error.
     pub last_error: Option<String>,
-    /// It was said already that checkpoints are slow.
+    /// Whether it has been said that checkpoints are slow.
     pub warned: bool,
-    /// Items that a cell does not have any more, when it is run again, stay.
+    /// Whether items stay that a cell no longer has when it is run again.
     pub keeps: bool,
-    /// The network is not asked for crates.
+    /// Whether the network is not used for crates.
     pub offline: bool,
-    /// It was said already how a `main` is run.
+    /// Whether it has been said how a `main` is run.
     pub told_main: bool,
 }
 
-/// A checkpoint that takes longer is worth a word.
+/// A checkpoint that takes longer is reported.
 const CHECKPOINT_SLOW: Duration = Duration::from_millis(100);
 
 impl Habits {
-    /// A cell has ended.
+    /// Records a cell that has ended.
     pub fn note(&mut self, cell: CellId, result: &Result<(), CellError>, phases: &[Phase]) {
         if let Some(phase) = phases.iter().find(|phase| phase.name == "checkpoint") {
             self.checkpoints.push((cell, phase.took.as_micros() as u64));
@@ -139,7 +139,7 @@ impl Habits {
     }
 }
 
-/// A type as people write it: without the paths of the standard library and of the session's own crates.
+/// A type as people write it: without paths of the standard library and of the session's crates.
 pub fn brief(ty: &str) -> String {
     let mut out = String::with_capacity(ty.len());
     let mut word = String::new();
@@ -160,8 +160,8 @@ pub fn brief(ty: &str) -> String {
 }
 
 impl Direct {
-    /// Carries out a cell's commands: first all `:dep`s, built at once, then the others in order. Whatever one of those comes to, the others
-    /// are carried out; the first error is the cell's.
+    /// Carries out a cell's commands: first all `:dep`s, built at once, then the others in order, also after an error; the first error is
+    /// the cell's.
     pub(super) fn commands(
         &mut self,
         cell: CellId,
@@ -236,7 +236,10 @@ impl Direct {
             }
             (":toolchain", asked) => {
                 if !asked.is_empty() {
-                    self.remark(cell, "`:toolchain` is passed over: the compiler is the one that `rustc` is where the program was started");
+                    self.remark(
+                        cell,
+                        "`:toolchain` is ignored: cells use the `rustc` of the folder in which Mobula was started",
+                    );
                 }
                 self.say(cell, self.rustc_in_a_word());
                 Ok(())
@@ -278,17 +281,17 @@ impl Direct {
         }
     }
 
-    /// `rustc 1.95.0 (…)`
+    /// The version: `rustc 1.95.0 (…)`.
     fn rustc_in_a_word(&self) -> &str {
         self.toolchain.version.lines().next().unwrap_or_default()
     }
 
-    /// A word beside what the cell shows.
+    /// Shows a remark beside the cell's output.
     pub(super) fn remark(&self, cell: CellId, text: &str) {
         self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{text}\n") });
     }
 
-    /// `:env NAME=VALUE`, for the cells and the tasks that they start.
+    /// Carries out `:env NAME=VALUE`, for cells and their tasks.
     fn set_variable_of_environment(
         &mut self,
         cell: CellId,
@@ -308,7 +311,7 @@ impl Direct {
             &format!("unsafe {{ ::std::env::set_var({name:?}, {value:?}) }};"),
             &mut Clock::default(),
         );
-        // What follows in the cell is a run of its own.
+        // The rest of the cell is a run of its own.
         self.link.begin(cell, input.cloned());
         result
     }
@@ -317,7 +320,7 @@ impl Direct {
         self.outlet.put(Event::Text { cell, stream: Stream::Stdout, text: format!("{}\n", text.trim_end()) });
     }
 
-    /// Prints the variables. Only where they are is known how large they are, so this is a cell like any other.
+    /// Prints the variables. Only the cell host knows their sizes, so this is a cell like any other.
     fn show_variables(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
         if self.state.named().next().is_none() {
             self.say(cell, "there are no variables");
@@ -329,7 +332,7 @@ impl Direct {
             "{{ use ::mobula::__private::sizes::{{Owning as _, Plain as _, Weighed, print_variables}}; print_variables(&[{rows}]) }};"
         );
         let result = self.evaluate(cell, &code, &mut Clock::default());
-        // What follows in the cell is a run of its own.
+        // The rest of the cell is a run of its own.
         self.link.begin(cell, input.cloned());
         result
     }
@@ -352,7 +355,7 @@ impl Direct {
     }
 
     fn document(&self, cell: CellId, name: &str) -> Result<(), CellError> {
-        // `vec!`, `drop()` and IPython's `Vec?` are asked for by their names.
+        // `vec!`, `drop()` and IPython's `Vec?` are looked up by their names.
         let name = name.trim_end_matches(['!', '(', ')', '?']);
         let found = self.analysis.inspect(name, name.len(), None).map_err(|why| mistake(&why))?;
         let bundle = found.ok_or_else(|| mistake(&format!("nothing is known of `{name}`")))?;
@@ -414,21 +417,21 @@ impl Direct {
     }
 
     fn forget_everything(&mut self) -> Result<(), CellError> {
-        // Numbers go on: libraries of the old ones are still open.
+        // Numbers go on, because libraries with the old numbers are still open.
         self.state = self.state.emptied();
         self.guard = None;
         self.child = self.start_child()?;
         Ok(())
     }
 
-    /// Adds crates, or builds those on this machine anew that were edited. Whatever fails leaves the session as it was.
+    /// Adds crates, or builds edited ones on this machine anew. If anything fails, the session stays as it was.
     fn add_deps(&mut self, cell: CellId, added: Vec<Dep>, input: Option<&InputReader>) -> Result<(), CellError> {
         let mut deps = self.deps.clone();
         let mut stamps = self.stamps.clone();
         let mut edited = Vec::new();
         for dep in added {
             let known = deps.iter().position(|(known, _)| *known == dep.name);
-            // A name alone asks for no other version than the one that is there.
+            // A name alone accepts the version that is there.
             let requirement = match (known, dep.requirement.is_none()) {
                 (Some(at), true) => deps.remove(at).1,
                 (Some(at), false) => {
@@ -451,14 +454,14 @@ impl Direct {
         }
         self.rebuild(cell, deps, input)?;
         self.stamps = stamps;
-        // What is in memory has the layout of before.
+        // The values in memory have the old layout.
         for name in self.state.lose_values_of(&edited, cell) {
-            self.remark(cell, &format!("`{name}` is gone: its crate was built anew, and its type is another one now"));
+            self.remark(cell, &format!("`{name}` is gone: its crate was rebuilt, so its type has changed"));
         }
         Ok(())
     }
 
-    /// Builds what cells are linked against anew, with these crates, and the items of the session for it.
+    /// Builds the base library anew with these crates, and the session's items for it.
     fn rebuild(
         &mut self,
         cell: CellId,
@@ -480,7 +483,7 @@ impl Direct {
             lock: (!lock.is_file()).then(|| self.template.lock()),
         };
         let notice = |text: String| self.outlet.put(Event::Notice { text });
-        // What is here already is enough for most; else the network is asked.
+        // The crates on this machine are enough for most; else the network is used.
         let build = || {
             project.build(&self.toolchain, true, &self.running, &notice).or_else(|offline| {
                 if self.habits.offline || !cargo_error::may_be_mended_by_the_network(&offline) {
@@ -499,7 +502,7 @@ impl Direct {
         let mut built = build();
         if built.is_err() && !self.running.is_stopped() {
             built = match self.template.damage() {
-                // Libraries of earlier bases are in that folder.
+                // Later, libraries of earlier bases are in that folder.
                 Some(Damage::Added) if self.bases == 0 => {
                     let _ = std::fs::remove_dir_all(&target);
                     self.link_template(&target)?;
@@ -529,7 +532,7 @@ impl Direct {
         Ok(())
     }
 
-    /// Lays what is compiled already into the session's folder for Cargo: all of it, or none.
+    /// Places what is compiled already into the session's folder for Cargo: all of it, or none.
     fn link_template(&self, target: &Path) -> Result<(), CellError> {
         self.template.link_target(target).map_err(|error| {
             let _ = std::fs::remove_dir_all(target);
@@ -537,7 +540,7 @@ impl Direct {
         })
     }
 
-    /// Runs a cell of nothing with the base that is there now: a library that is not found is to be met here, not by every later cell.
+    /// Runs an empty cell with the present base, so that a missing library is reported here and not by every later cell.
     fn check_that_it_loads(&mut self, cell: CellId, input: Option<&InputReader>) -> Result<(), CellError> {
         let state = std::mem::take(&mut self.state);
         self.state = state.emptied();
@@ -557,7 +560,7 @@ impl Direct {
         })
     }
 
-    /// The versions of the crates that cells have added, once there are any.
+    /// The lock file of the crates that cells have added, once there are any.
     pub(super) fn project_lock(&self) -> PathBuf {
         self.deps_dir().join("project/Cargo.lock")
     }
@@ -566,7 +569,7 @@ impl Direct {
         self.host.session_dir().join("cells/deps")
     }
 
-    /// All items of the session, compiled together for another base. What does not compile with it waits.
+    /// Compiles all items of the session together for another base. Items that do not compile with it wait.
     fn recompile_items(&mut self, cell: CellId) -> Result<(), CellError> {
         let changed = self.compile_change(self.state.program.anew(), cell)?;
         self.state.take(&changed, cell);
@@ -574,15 +577,14 @@ impl Direct {
         Ok(())
     }
 
-    /// After a cell: what its person has asked to be told of each.
+    /// Records a cell, and shows what the person has asked to be told of each.
     pub(super) fn after(&mut self, cell: CellId, result: &Result<(), CellError>, clock: &Clock) {
         self.habits.note(cell, result, &clock.phases);
         let slow = clock.phases.iter().find(|phase| phase.name == "checkpoint" && phase.took > CHECKPOINT_SLOW);
         if let Some(phase) = slow.filter(|_| !self.habits.warned) {
             self.habits.warned = true;
             let text = format!(
-                "keeping your variables safe took {:.0} ms after this cell, because they take much memory; what is large belongs in the \
-                 store: `let x = put(&x)?;`",
+                "the checkpoint after this cell took {:.0} ms, because your variables use much memory; put large values into the store",
                 phase.took.as_secs_f64() * 1e3
             );
             self.outlet.put(Event::Notice { text });
@@ -600,12 +602,9 @@ impl Direct {
 pub(super) fn said_of(damage: Damage) -> &'static str {
     match damage {
         Damage::Added => {
-            "crates that earlier sessions had compiled were damaged in the cache folder, and are forgotten now; start the session again, and \
-             they are compiled anew"
+            "crates compiled by earlier sessions were damaged in the cache folder and have been removed; restart the session to compile them again"
         }
-        Damage::Template => {
-            "what cells are compiled against is damaged in the cache folder; start the session again, and it is prepared anew"
-        }
+        Damage::Template => "the base library in the cache folder is damaged; restart the session to prepare it again",
     }
 }
 
@@ -613,7 +612,7 @@ fn mistake(text: &str) -> CellError {
     plain_error("CommandError", text)
 }
 
-/// A variable as code that makes a line of the table.
+/// The code that makes a variable's line of the table.
 fn row(name: &str, variable: &Variable, program: &Program) -> String {
     let standing = match &variable.standing {
         Standing::Kept | Standing::Function(_) => String::new(),
@@ -645,7 +644,7 @@ fn help_of((name, arguments, means): &(&str, &str, &str)) -> String {
     format!("{name} {arguments}\n  {means}")
 }
 
-/// `200 MiB`, `4GiB`, `1.5 GiB`.
+/// Reads a size: `200 MiB`, `4GiB`, `1.5 GiB`.
 fn bytes_of(size: &str) -> Option<u64> {
     let at = size.find(|c: char| c.is_alphabetic())?;
     let (number, unit) = size.split_at(at);

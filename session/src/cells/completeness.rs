@@ -1,8 +1,8 @@
-//! Completeness of a text: brackets, strings and comments by the compiler's lexer, then the grammar by syn.
+//! Completeness of a text: the compiler's lexer checks brackets, strings and comments, then syn checks the grammar.
 //!
 //! ```text
 //!   f(1,            a bracket is open                          incomplete
-//!   f(1]            another one closes it                      invalid
+//!   f(1]            a bracket of another kind closes it        invalid
 //!   1 +             the grammar stops at the end               incomplete
 //!   let x = = 2;    it stops before the end                    invalid
 //! ```
@@ -12,7 +12,7 @@ use crate::event::Completeness;
 use crate::tokens::tokens;
 use ra_ap_rustc_lexer::{LiteralKind, TokenKind};
 
-/// What the lines of an expression that goes on are indented by.
+/// The indentation of an expression's continuation lines.
 const INDENT: &str = "    ";
 
 /// Tells whether `code` can be run as it stands. Lines of commands can, except a `:dep` in which a bracket is open.
@@ -55,11 +55,11 @@ pub fn could_go_on(code: &str) -> bool {
 /// The brackets of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brackets {
-    /// Each is closed, and so are texts and comments.
+    /// All are closed, and so are texts and comments.
     Closed,
-    /// So many are open. In a text or a comment that is open they do not count.
+    /// So many are open. 0 if the end is inside a text or a comment.
     Open(usize),
-    /// One is closed that is not open.
+    /// A bracket is closed that was not open.
     Wrong,
 }
 
@@ -78,12 +78,12 @@ impl Brackets {
     }
 }
 
-/// The brackets that have to be closed, the last one first.
+/// The closing brackets that are still needed, the innermost last.
 #[derive(Debug, Default)]
 pub(crate) struct Openings(Vec<TokenKind>);
 
 impl Openings {
-    /// Takes note of a token. Says whether it may stand there.
+    /// Notes a token. Returns whether it may stand there.
     pub(crate) fn follow(&mut self, token: TokenKind) -> bool {
         match token {
             TokenKind::OpenParen => self.0.push(TokenKind::CloseParen),
@@ -103,7 +103,7 @@ impl Openings {
     }
 }
 
-/// Neither space nor a comment; documentation is code.
+/// Whether a token is neither space nor a comment; documentation is code.
 pub(crate) fn is_code(token: TokenKind) -> bool {
     !matches!(
         token,
@@ -113,7 +113,7 @@ pub(crate) fn is_code(token: TokenKind) -> bool {
     )
 }
 
-/// A text or a comment that reaches to the end, and could go on.
+/// Whether a token is a text or a comment that reaches to the end, and could go on.
 pub(crate) fn is_unterminated(token: TokenKind) -> bool {
     match token {
         TokenKind::BlockComment { terminated, .. } => !terminated,
@@ -130,7 +130,7 @@ pub(crate) fn is_unterminated(token: TokenKind) -> bool {
     }
 }
 
-/// Whether the text ends in the middle of an expression, and not before an item's body or behind an attribute.
+/// Whether the text ends inside an expression, and not before an item's body or behind an attribute.
 fn hangs(code: &str) -> bool {
     tokens(code).filter(|(token, _)| is_code(*token)).last().is_some_and(|(kind, text)| match kind {
         TokenKind::Ident => matches!(text, "as" | "else" | "in" | "let" | "move"),
@@ -140,8 +140,8 @@ fn hangs(code: &str) -> bool {
     })
 }
 
-/// The length of what `code` begins with up to the next line that stands outside of brackets, texts and comments: there, a command may begin. All of `code` if
-/// there is no such line.
+/// The length of the part of `code` before the next line that begins outside brackets, texts and comments, where a command may begin.
+/// All of `code` if there is no such line.
 pub(crate) fn next_line_between(code: &str) -> usize {
     let (mut at, mut open) = (0, Openings::default());
     for (token, text) in tokens(code) {

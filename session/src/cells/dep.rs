@@ -5,12 +5,12 @@
 //! mine = { path = "../mine" }   { path = "../mine" }            ../mine                     serde --features derive
 //! ```
 //!
-//! What comes out is what Cargo understands in a manifest of edition 2024, on one line, with whole paths.
+//! The result is what Cargo understands in a manifest of edition 2024, on one line, with whole paths.
 
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// What a dependency can say of itself (<https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html>).
+/// The keys of a dependency (<https://doc.rust-lang.org/cargo/reference/specifying-dependencies.html>).
 const KEYS: [&str; 13] = [
     "version",
     "path",
@@ -30,16 +30,16 @@ const KEYS: [&str; 13] = [
 /// One crate that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dep {
-    /// Under which name.
+    /// Its name.
     pub name: String,
-    /// What Cargo is asked for; `None` if nothing was said but the name.
+    /// Cargo's requirement; `None` if only the name was given.
     pub requirement: Option<String>,
 }
 
 /// Reads the argument. Paths in it are relative to `folder`.
 ///
 /// # Errors
-/// A sentence about what is wrong with it.
+/// A sentence that says what is wrong with the argument.
 pub fn read(argument: &str, folder: &Path) -> Result<Vec<Dep>, String> {
     let text = uncommented(argument);
     let deps: Result<Vec<Vec<Dep>>, String> =
@@ -52,13 +52,13 @@ fn usage() -> String {
     "write `:dep NAME = REQUIREMENT`, such as `:dep rand = \"0.9\"`".into()
 }
 
-/// The folder of a crate on this machine that a requirement names.
+/// The folder in a requirement for a crate on this machine.
 pub fn path_of(requirement: &str) -> Option<PathBuf> {
     let table: Table = toml::from_str(&format!("a = {requirement}")).ok()?;
     table["a"].get("path")?.as_str().map(PathBuf::from)
 }
 
-/// Whether brackets or texts are open at the end of a line, so that the next one belongs to it.
+/// Whether a bracket, and no text, is open at the end of a line, so that the next line belongs to it.
 pub fn goes_on(text: &str) -> bool {
     let mut open = 0i32;
     let mut is_in_text = false;
@@ -73,7 +73,7 @@ pub fn goes_on(text: &str) -> bool {
     open > 0 && !is_in_text
 }
 
-/// Tells each character and whether it is inside of a text; leaves comments out.
+/// Calls `each` with each character and whether it is inside a text; leaves comments out.
 fn scan(text: &str, mut each: impl FnMut(char, bool)) {
     let mut quote = None;
     let mut chars = text.chars().peekable();
@@ -108,7 +108,7 @@ fn scan(text: &str, mut each: impl FnMut(char, bool)) {
 }
 
 fn uncommented(text: &str) -> String {
-    // A path or an address without quotes may have what looks like a comment.
+    // A path or an address without quotes may contain what looks like a comment.
     if text.trim_start().starts_with(['.', '/', '~']) {
         return text.split(" //").next().unwrap_or(text).to_owned();
     }
@@ -117,7 +117,7 @@ fn uncommented(text: &str) -> String {
     out
 }
 
-/// Parted at each `;` that stands outside of texts and brackets.
+/// Splits at each `;` that stands outside texts and brackets.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut ends = Vec::new();
     let (mut at, mut open) = (0, 0i32);
@@ -165,7 +165,7 @@ fn one(text: &str, folder: &Path) -> Result<Vec<Dep>, String> {
     let raw = text.split_once('=').map_or("", |(_, raw)| raw.trim());
     let dep = |(name, value): (String, Value)| {
         let value = match value {
-            // `0.10` is no number here.
+            // `0.10` is a version here, not a number.
             Value::Integer(_) | Value::Float(_) => Value::String(raw.to_owned()),
             Value::Table(table) => Value::Table(settled(&name, table, folder)?),
             value => value,
@@ -190,7 +190,7 @@ fn wrong(text: &str, error: &toml::de::Error) -> String {
     format!("`{first}` is not as in Cargo.toml: {}; {}", error.message(), usage())
 }
 
-/// `rand`, `rand@0.9`, and what `cargo add` understands.
+/// Reads `rand`, `rand@0.9`, and arguments of `cargo add`.
 fn short(text: &str, folder: &Path) -> Result<Dep, String> {
     let mut words = text.split_whitespace();
     let first = words.next().unwrap_or_default();
@@ -237,11 +237,11 @@ fn checked(name: &str) -> Result<String, String> {
     match is_name {
         true => Ok(name.to_owned()),
         false if name.is_empty() => Err(usage()),
-        false => Err(format!("`{name}` is no name of a crate; {}", usage())),
+        false => Err(format!("`{name}` is not a crate name; {}", usage())),
     }
 }
 
-/// A requirement with known keys and a whole path.
+/// Checks a requirement's keys and makes its path whole.
 fn settled(name: &str, table: Table, folder: &Path) -> Result<Table, String> {
     let mut settled = Table::new();
     for (key, value) in table {
@@ -249,7 +249,7 @@ fn settled(name: &str, table: Table, folder: &Path) -> Result<Table, String> {
         if !KEYS.contains(&key.as_str()) {
             let near = super::command_names::nearest(&key, KEYS.iter().copied());
             let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Err(format!("`{key}` is nothing that can be said of `{name}`{hint}"));
+            return Err(format!("`{key}` is not a key of the dependency `{name}`{hint}"));
         }
         let value = match (key.as_str(), value) {
             ("path", Value::String(path)) => Value::String(crate_folder(&path, folder)?.to_string_lossy().into_owned()),
@@ -268,7 +268,7 @@ fn crate_folder(path: &str, folder: &Path) -> Result<PathBuf, String> {
         Some((rest, home)) => home.join(rest),
         None => folder.join(path),
     };
-    // Cargo is run somewhere else, and `..` may go through a symbolic link.
+    // Cargo runs in another folder, and `..` may go through a symbolic link.
     let found = whole.canonicalize().ok().filter(|found| found.join("Cargo.toml").is_file());
     found.ok_or_else(|| {
         let whole = whole.canonicalize().unwrap_or(whole);
@@ -279,7 +279,7 @@ fn crate_folder(path: &str, folder: &Path) -> Result<PathBuf, String> {
     })
 }
 
-/// A crate on this machine for which no name was given.
+/// Reads a crate on this machine that was given without a name.
 fn named_in_its_manifest(table: Table, folder: &Path) -> Result<Dep, String> {
     let nameless = || "a crate without a name has to have a path, such as `:dep { path = \"./mine\" }`".to_owned();
     let table = settled("the crate", table, folder)?;
@@ -292,7 +292,7 @@ fn named_in_its_manifest(table: Table, folder: &Path) -> Result<Dep, String> {
     Ok(Dep { name: checked(name)?, requirement: Some(Value::Table(table).to_string()) })
 }
 
-/// What changes when a file of a crate on this machine, or of another one that it depends on, is changed.
+/// A hash that changes when a file changes in a crate on this machine, or in another such crate that it depends on.
 pub fn stamp(folder: &Path) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hash = DefaultHasher::new();
@@ -369,7 +369,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (argument, says) in [
             ("", "write `:dep"),
-            ("1abc = \"1\"", "`1abc` is no name"),
+            ("1abc = \"1\"", "`1abc` is not a crate name"),
             ("a = { verion = \"1\" }", "did you mean `version`?"),
             ("a = { path = \"./a\" }", "there is no crate at /nowhere/./a"),
             ("{ version = \"1\" }", "has to have a path"),

@@ -1,8 +1,8 @@
 //! The compiler's diagnostics, read from JSON and mapped to the cell.
 //!
-//! The type of a variable `x` is learnt from a lint: of `&x as &_` the compiler says that it is a trivial cast, from which type to which,
-//! after it has inferred both. So the one compilation that makes the cell's library also names the types of its variables, as it would
-//! write them itself.
+//! The type of a variable `x` is read from a lint. Of `&x as &_` the compiler says that it is a trivial cast, and from which type to which,
+//! after it has inferred both. So the one compilation that makes the cell's library also names the types of its variables, as the compiler
+//! itself writes them.
 
 use crate::event::CellId;
 use crate::reports::report::{Finding, Mark};
@@ -51,7 +51,7 @@ struct Expansion {
     span: Span,
 }
 
-/// Reads one line of what the compiler writes. `None` if it is no message.
+/// Reads one line of the compiler's output. `None` if it is no message.
 pub fn read(line: &str) -> Option<Message> {
     serde_json::from_str(line).ok()
 }
@@ -59,7 +59,7 @@ pub fn read(line: &str) -> Option<Message> {
 /// The texts of one compilation, by file name.
 pub type Texts = HashMap<String, Edited>;
 
-/// A place that a message speaks of, where something of the session's stands.
+/// A place that a message names.
 enum Place<'a> {
     Cell(CellId, Range<usize>),
     Glue(&'a Glue),
@@ -76,7 +76,7 @@ fn place<'a>(span: &Span, texts: &'a Texts) -> Place<'a> {
             return Place::Cell(CellId(text.cell), range);
         }
     }
-    // Inside of a macro: where it was called.
+    // Inside a macro: the place of its call.
     match &span.expansion {
         Some(expansion) => place(&expansion.span, texts),
         None => Place::Elsewhere,
@@ -84,22 +84,22 @@ fn place<'a>(span: &Span, texts: &'a Texts) -> Place<'a> {
 }
 
 impl Message {
-    /// It keeps the library from being made.
+    /// Whether it is an error, so that no library is made.
     pub fn is_error(&self) -> bool {
         self.level.starts_with("error")
     }
 
-    /// It is a warning, and not about what the session has added.
+    /// Whether it is a warning that is not about the session's glue.
     pub fn is_warning(&self) -> bool {
         self.level == "warning" && self.code().is_some_and(|code| code != "trivial_casts")
     }
 
-    /// Its code, such as `E0382`.
+    /// Its error code, such as `E0382`.
     pub fn code(&self) -> Option<&str> {
         self.code.as_ref().map(|code| code.code.as_str())
     }
 
-    /// One of its notes has these words.
+    /// Whether one of its notes contains these words.
     pub fn notes(&self, words: &str) -> bool {
         self.children.iter().any(|child| child.message.contains(words))
     }
@@ -114,7 +114,7 @@ impl Message {
         Some((name, from.to_owned()))
     }
 
-    /// The glue that it complains of, and whether as its main point.
+    /// The glue at its places, and whether that is its main place.
     pub fn glue<'a>(&self, texts: &'a Texts) -> Vec<(&'a Glue, bool)> {
         let of = |message: &Message, is_main: bool| -> Vec<(&'a Glue, bool)> {
             let glue = |span: &Span| match place(span, texts) {
@@ -128,7 +128,7 @@ impl Message {
         found
     }
 
-    /// Whether these words are in its text, or at one of its places.
+    /// Whether its text, or the label of one of its places, contains these words.
     pub fn says(&self, words: &str) -> bool {
         let is_at = |span: &Span| span.label.as_ref().is_some_and(|label| label.contains(words));
         self.message.contains(words)
@@ -136,7 +136,7 @@ impl Message {
             || self.children.iter().any(|child| child.says(words))
     }
 
-    /// The stretches of the cell of which it says these words.
+    /// The stretches of the cell that it labels with these words.
     pub fn labelled(&self, words: &str, texts: &Texts) -> Vec<Range<usize>> {
         let is_meant = |span: &&Span| span.label.as_ref().is_some_and(|label| label.contains(words));
         let of = |span: &Span| match place(span, texts) {
@@ -146,22 +146,22 @@ impl Message {
         self.spans.iter().filter(is_meant).filter_map(of).collect()
     }
 
-    /// It is about the conversion of an error by `?` or `return` into what a cell can end with.
+    /// Whether it is about converting an error of `?` or `return` into one that a cell can end with.
     pub fn is_of_conversion(&self) -> bool {
         (self.says("Failed") || self.says("Returned")) && self.says("`std::fmt::Display`")
     }
 
-    /// It says where something was made for types with which it does not work.
+    /// Whether it says where something was instantiated for types that do not fit.
     pub fn is_of_instantiation(&self) -> bool {
         self.level == "note" && self.message.starts_with("the above error was encountered while instantiating")
     }
 
-    /// It is about showing a value that has no `Debug`.
+    /// Whether it is about showing a value that has no `Debug`.
     pub fn is_of_showing(&self) -> bool {
         self.message.ends_with("as it is not declared as mutable") || self.says("as mutable") || self.says("Debug")
     }
 
-    /// The stretch of the cell that it is mainly about.
+    /// The stretch of the cell that is its main place.
     pub fn place(&self, texts: &Texts) -> Option<Range<usize>> {
         match place(self.spans.iter().find(|span| span.is_primary)?, texts) {
             Place::Cell(_, range) => Some(range),
@@ -169,7 +169,7 @@ impl Message {
         }
     }
 
-    /// As something to tell a person.
+    /// The message as a finding for a person.
     pub fn finding(&self, texts: &Texts) -> Finding {
         let mut marks: Vec<Mark> = Vec::new();
         for span in
@@ -203,7 +203,7 @@ impl Message {
         Finding { code, message: self.message.clone(), marks, notes, helps, called }
     }
 
-    /// Where the macro is called in which its main place lies.
+    /// The macro call in a cell that its main place is inside.
     fn called(&self, texts: &Texts) -> Option<(CellId, Range<usize>)> {
         let mut span = self.spans.iter().find(|span| span.is_primary)?;
         let mut called = None;
@@ -217,7 +217,7 @@ impl Message {
         called
     }
 
-    /// The text, with the edit that it proposes where that is short.
+    /// Its text, with the edit that it proposes if that is short.
     fn with_suggestion(&self, texts: &Texts) -> String {
         let edits: Vec<&str> = self
             .spans
@@ -234,7 +234,7 @@ impl Message {
     }
 }
 
-/// Says of a crate that is not there how it is brought in.
+/// Adds to an error about a missing crate how to bring the crate in.
 pub fn explain_crate(finding: &mut Finding) {
     const MISSING: [&str; 2] = ["missing a crate named `", "can't find crate for `"];
     let texts = finding.helps.iter().chain([&finding.message]);
@@ -246,14 +246,14 @@ pub fn explain_crate(finding: &mut Finding) {
     finding.helps.push(format!("to use a crate of this name, write `:dep {name}`"));
 }
 
-/// The statements of a cell stand in a closure of ours, of which nobody is told: for a person they stand in the cell.
+/// Hides the generated closure around a cell's statements: for a person they stand in the cell.
 pub fn explain_closure(finding: &mut Finding) {
     const ENDING: &str = "`Result<(), mobula::__private::Failed>`";
     if finding.marks.iter().any(|mark| mark.label.contains(ENDING)) {
         finding.message = finding.message.replace("in a closure that returns `Result`", "in a cell");
         finding.marks.iter_mut().for_each(|mark| mark.label = mark.label.replace(ENDING, "the end of a cell"));
     }
-    // The closure that it names stands in no cell.
+    // The closure that the message names is in no cell.
     let is_ours = finding.code.as_deref() == Some("E0267")
         && !finding.marks.iter().any(|mark| mark.label.contains("enclosing closure"));
     if is_ours {
@@ -268,7 +268,7 @@ pub fn explain_closure(finding: &mut Finding) {
     }
 }
 
-/// Where the compiler lists all that could stand in a place, and a `;` is among it, that is mostly what was forgotten.
+/// If `;` is among all the tokens that the compiler says are possible in a place, the `;` is usually what was forgotten.
 pub fn explain_semicolon(finding: &mut Finding) {
     let Some(rest) = finding.message.strip_prefix("expected one of ") else { return };
     if let Some((possible, found)) = rest.rsplit_once(", found ")

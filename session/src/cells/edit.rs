@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What is put in at a place, or in the place of a stretch, of the code.
+/// A text that is inserted into the code, or takes the place of a stretch of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edit {
-    /// The stretch; empty where something is only put in.
+    /// The stretch; empty for an insertion.
     pub range: Range<usize>,
-    /// What.
+    /// The text.
     pub text: Cow<'static, str>,
 }

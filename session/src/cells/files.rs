@@ -1,12 +1,12 @@
-//! Files that a cell's code names: `include!("x.rs")`, `include_str!("x")`, `mod util;`, `#[path = "x.rs"] mod m;`. The compiler looks for them
-//! beside the file that it reads, which lies in the session's folder; so a cell gets whole paths, from the notebook's folder on.
+//! Files that a cell's code names: `include!("x.rs")`, `include_str!("x")`, `mod util;`, `#[path = "x.rs"] mod m;`. The compiler looks
+//! beside the source that it reads, in the session's folder. So a cell gets whole paths, from the notebook's folder on.
 //!
 //! ```text
 //!   include_str!("data.csv")     include_str!("/notes/data.csv"/* 5d2c… */)
 //!   mod util;                    #[path = "/notes/util.rs"]/* 77ab… */ mod util;
 //! ```
 //!
-//! The number is the file's content. An item that is run again unchanged is not compiled again, and this makes it changed.
+//! The number is a hash of the file's content. An item that is run again unchanged is not compiled again; the hash changes it.
 
 use super::edit::Edit;
 use super::parse::ParsedCell;
@@ -22,13 +22,13 @@ use syn::{Block, Item, ItemMod, Lit};
 /// Macros whose argument is the name of a file.
 const INCLUDING: [&str; 3] = ["include", "include_str", "include_bytes"];
 
-/// What is written in the place of something.
+/// A text that takes the place of a stretch.
 struct Fix {
     range: Range<usize>,
     text: String,
 }
 
-/// Writes whole paths into a cell that has been cut.
+/// Writes whole paths into a parsed cell.
 pub fn resolve(parsed: &mut ParsedCell, code: &str, folder: &Path) {
     if !code.contains("include") && !code.contains("mod ") {
         return;
@@ -87,7 +87,7 @@ fn included(tokens: TokenStream, folder: &Path, fixes: &mut Vec<Fix>) {
     }
 }
 
-/// The content of a file, or of the Rust files of a folder, as a comment.
+/// A hash of a file, or of the Rust files of a folder, as a comment.
 fn stamp(file: &Path) -> String {
     let mut hash = DefaultHasher::new();
     let files = walkdir::WalkDir::new(file).sort_by_file_name().into_iter().filter_map(Result::ok);
@@ -99,9 +99,9 @@ fn stamp(file: &Path) -> String {
 
 /// Modules that are in files of their own.
 struct Modules<'a> {
-    /// Where such a file would be.
+    /// The folder in which such a file would be.
     folder: PathBuf,
-    /// How many modules it would be in.
+    /// How many modules enclose it.
     depth: usize,
     fixes: &'a mut Vec<Fix>,
 }
@@ -139,7 +139,7 @@ impl<'ast> Visit<'ast> for Modules<'_> {
         if !file.is_file() && as_folder.is_file() {
             put(range.start, format!("#[path = {as_folder:?}]{} ", stamp(&inner)));
         } else if inner.is_dir() && self.depth == 0 {
-            // A file with `path` has its own modules beside itself; in a module with `path`, it has them in its folder.
+            // A file with `path` has its own modules beside it; in a module with `path`, it has them in its own folder.
             let (around, stamps) = (format!("mobula_files_{name}"), stamp(&file) + &stamp(&inner));
             let begin = format!(
                 "#[path = {:?}]{stamps} pub mod {around} {{ #[allow(unused_imports)] use super::*; ",

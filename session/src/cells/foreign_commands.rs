@@ -1,7 +1,7 @@
-//! Commands of other programs that evaluate Rust, and habits from IPython: what is said of them here.
+//! Commands of other programs that evaluate Rust, and habits from IPython: the answers to them.
 //!
-//! A notebook that was written for evcxr runs unchanged: its commands are done, answered, or passed over with a word. What looks like a
-//! command of IPython's or of a shell's is not Rust; whoever types it is told what there is instead.
+//! A notebook that was written for evcxr runs unchanged: its commands are carried out, answered, or ignored with a remark. A command of
+//! IPython's or of a shell's is not Rust; the person is told what there is instead.
 
 /// Commands of evcxr's and of IRust's that change nothing here: the name, and why nothing has to be done.
 const PASSED_OVER: [(&str, &str); 20] = [
@@ -16,8 +16,8 @@ const PASSED_OVER: [(&str, &str); 20] = [
     (":internal_debug", "`:timing` shows where the time goes"),
     (":time_passes", "`:timing` shows where the time goes"),
     (":linker", "the fastest linker of this machine is used"),
-    (":quiet", "nothing is said without need"),
-    (":allow_static_linking", "crates are linked as it is fastest"),
+    (":quiet", "notices are shown only when needed"),
+    (":allow_static_linking", "crates are linked in the fastest way"),
     (":codegen_backend", "cells are compiled by rustc's own"),
     (":build_env", "write `:env NAME=VALUE` for the cells themselves"),
     (":last_error_json", "`:explain` explains the last error"),
@@ -27,13 +27,13 @@ const PASSED_OVER: [(&str, &str); 20] = [
     (":doc_private_items", "`:doc NAME` shows what is known of a name"),
 ];
 
-/// What is said of a command that is passed over.
+/// The remark on a command that is ignored.
 pub fn passed_over(name: &str) -> Option<String> {
     let (name, why) = PASSED_OVER.iter().find(|(known, _)| *known == name)?;
-    Some(format!("`{name}` is passed over: {why}"))
+    Some(format!("`{name}` is ignored: {why}"))
 }
 
-/// What to write instead of something that is no Rust and that other notebooks or shells understand. Only to be asked of a cell that does not
+/// What to write instead of something that is not Rust and that other notebooks or shells understand. Only for a cell that does not
 /// compile: `!x` is Rust, too.
 pub fn instead(code: &str) -> Option<String> {
     let line = code.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("//"))?;
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn commands_of_evcxr_are_passed_over_with_a_word() {
-        assert!(passed_over(":sccache").unwrap().starts_with("`:sccache` is passed over: "));
+        assert!(passed_over(":sccache").unwrap().starts_with("`:sccache` is ignored: "));
         assert_eq!(passed_over(":dep"), None);
     }
 

@@ -1,5 +1,4 @@
-//! The cell host's process, as this process's child: commands go into its standard input, and when a library has run, a line comes
-//! back.
+//! The cell host's process, as this process's child: commands go into its standard input, and a line comes back when a library has run.
 
 use crate::cellhost::CHILD_ENV;
 use crate::host::Host;
@@ -21,7 +20,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts it. `arguments`: what it takes its own name and arguments to be.
+    /// Starts the process. `arguments`: the name and arguments that it sees as its own.
     ///
     /// # Errors
     /// A sentence: this program cannot be started again.
@@ -39,12 +38,12 @@ impl Child {
         Ok(Child { process, commands, results: BufReader::new(results) })
     }
 
-    /// Has a library's function run, and waits until it has.
+    /// Has the cell host run a library's function, and waits until it has.
     ///
     /// # Errors
-    /// The process, and whoever could take its place, is gone.
+    /// The process is gone, and no twin takes its place.
     pub fn run(&mut self, library: &Path, function: &str, word: u32) -> Result<(), String> {
-        let gone = || "it is gone".to_owned();
+        let gone = || "its pipe is closed".to_owned();
         let commands = self.commands.as_mut().ok_or_else(gone)?;
         writeln!(commands, "RUN {function} {word} {}", library.display()).map_err(|error| error.to_string())?;
         let mut line = String::new();
@@ -63,7 +62,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         drop(self.commands.take());
-        // A twin may have taken its place; what is left to wait for is this one.
+        // A twin may have taken over; only the process started here is waited for.
         let _ = self.process.wait();
     }
 }

@@ -6,7 +6,7 @@
 //!   impl Shape for Square { … }    keys: the impl of `Shape` for `Square`  about: Square, Shape
 //! ```
 //!
-//! A *key* says which item of the session it is: of two items with the same key, the newer supersedes the older. The items of an inherent
+//! A *key* identifies an item of the session: of two items with the same key, the newer supersedes the older. The items of an inherent
 //! `impl`, of an `extern` block and of `thread_local!` have keys of their own, so that one can be superseded and the rest stay.
 
 use super::edit::Edit;
@@ -21,7 +21,7 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{Fields, GenericParam, Generics, ImplItem, Item, Visibility};
 
-/// What an item's name stands for.
+/// The namespace of an item's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Space {
     /// Types, traits, modules.
@@ -32,16 +32,16 @@ pub enum Space {
     Macro,
 }
 
-/// Which item of the session it is.
+/// The identity of an item in the session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
-    /// What has this name.
+    /// The item of this name.
     Name(Space, String),
     /// The item of this name in an inherent `impl` of this type.
     Member(String, String),
     /// The `impl` of this trait for this type.
     Impl(String, String),
-    /// What has no name: its words.
+    /// An item without a name: its words.
     Words(String),
 }
 
@@ -49,60 +49,60 @@ pub enum Key {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
     pub key: Key,
-    /// Where it stands in the code.
+    /// Its place in the code.
     pub range: Range<usize>,
-    /// What it depends on, beside what the item as a whole does.
+    /// What it depends on, besides what the whole item depends on.
     depends: Depends,
 }
 
-/// What is to be known of a `static`, so that its value can stay when the code around it is compiled again.
+/// A `static`, described so that its value can stay when the code around it is compiled again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Static {
     pub name: String,
     pub is_mut: bool,
-    /// Where its type stands in the code.
+    /// The place of its type in the code.
     pub ty: Range<usize>,
-    /// Where `static` begins.
+    /// Where the word `static` begins.
     pub at: usize,
 }
 
 /// An item of a cell.
 #[derive(Clone, Debug, Default)]
 pub struct Part {
-    /// Where it stands in the code.
+    /// Its place in the code.
     pub range: Range<usize>,
-    /// The word that it begins with: `fn`, `struct`; empty for an `impl` and for what is made by a macro.
+    /// The word that it begins with: `fn`, `struct`; empty for an `impl` and for an item that a macro makes.
     pub kind: &'static str,
-    /// What it is as a whole; empty if each of its members is one.
+    /// The keys of the whole item; empty if each of its members has one.
     pub keys: Vec<Key>,
-    /// What can be superseded alone.
+    /// The parts that can be superseded alone.
     pub members: Vec<Member>,
-    /// The type that it is an `impl` for, the trait, and the types among the trait's arguments: a language rule wants one of them in the same crate.
+    /// Of an `impl`: its type, its trait, and the types among the trait's arguments. The orphan rules want one of them in the same crate.
     pub about: Vec<String>,
     /// The names that it depends on.
     pub mentions: HashSet<String>,
-    /// Of these, what the layout of its values depends on: a static's type, a trait's methods without their bodies.
+    /// Those that the layout of its values depends on: of a static, its type; of a trait, its methods without their bodies.
     pub shape: HashSet<String>,
     /// The methods that it calls.
     pub calls: HashSet<String>,
-    /// The methods that it declares, which are called without naming it: of a trait.
+    /// The methods that a trait declares, which are called without naming the trait.
     pub methods: Vec<String>,
-    /// What makes it visible to later cells.
+    /// The edits that make it visible to later cells.
     pub edits: Vec<Edit>,
-    /// It defines a trait.
+    /// Whether it defines a trait.
     pub is_trait: bool,
-    /// It defines a `macro_rules!`, which has to stand before what uses it.
+    /// Whether it defines a `macro_rules!`, which must stand before its uses.
     pub is_macro: bool,
-    /// What the macro stands for are items.
+    /// Whether the macro produces items.
     pub makes_items: bool,
-    /// It makes statics, by a macro or as written.
+    /// Whether it makes statics, by a macro or as written.
     pub is_static: bool,
-    /// The static that it is as written.
+    /// The static, if the item is one as written.
     pub as_static: Option<Static>,
 }
 
 impl Part {
-    /// The names that it defines, with what they stand for.
+    /// The names that it defines, with their namespaces.
     pub fn names(&self) -> impl Iterator<Item = (Space, &str)> {
         let keys = self.keys.iter().chain(self.members.iter().map(|member| &member.key));
         keys.filter_map(|key| match key {
@@ -116,7 +116,7 @@ impl Part {
         self.names().filter(|(space, _)| *space == Space::Value).map(|(_, name)| name)
     }
 
-    /// It defines a value, type or macro of this name.
+    /// Whether it defines a value, type or macro of this name.
     pub fn has_name(&self, wanted: &str) -> bool {
         self.names().any(|(_, name)| name == wanted)
     }
@@ -126,7 +126,7 @@ impl Part {
         self.keys.iter().chain(self.members.iter().map(|member| &member.key))
     }
 
-    /// Takes out the members of this key, and what only they depend on.
+    /// Removes and returns the members of this key; forgets the names that only they depend on.
     pub fn remove(&mut self, key: &Key) -> Vec<Member> {
         let (gone, left): (Vec<Member>, Vec<Member>) = self.members.drain(..).partition(|member| member.key == *key);
         self.members = left;
@@ -140,13 +140,13 @@ impl Part {
         gone
     }
 
-    /// It is an `impl`.
+    /// Whether it is an `impl`.
     pub fn is_impl(&self) -> bool {
         !self.about.is_empty()
     }
 }
 
-/// Takes an item apart.
+/// Reads an item.
 pub fn part(item: &Item) -> Part {
     let mut part = empty(bytes(item.span()));
     let mut depends = Depends::default();
@@ -155,7 +155,7 @@ pub fn part(item: &Item) -> Part {
     part.shape = shape(item, &part.mentions);
     part.kind = kind(item);
     described(item, &mut part);
-    // In a macro's rules it is the column of whoever calls the macro.
+    // In a macro's rules, a column is that of the macro's caller.
     if !part.is_macro {
         let mut columns = Vec::new();
         rewrite::columns(item.to_token_stream(), &mut columns);
@@ -295,7 +295,7 @@ fn described(item: &Item, part: &mut Part) {
     part.keys.push(Key::Name(space, name.to_string()));
 }
 
-/// A function with `#[test]` is there in a test's build only; in a session it can be called.
+/// Removes the attributes of a test: a `#[test]` function exists only in test builds, but a session can call it.
 fn not_only_a_test(attributes: &[syn::Attribute], edits: &mut Vec<Edit>) {
     let is = |attribute: &&syn::Attribute, names: &[&str]| names.iter().any(|name| attribute.path().is_ident(name));
     if attributes.iter().any(|attribute| is(&attribute, &["test"])) {
@@ -349,7 +349,7 @@ fn described_impl(item: &syn::ItemImpl, part: &mut Part) {
     }
 }
 
-/// A type's words, with its generic parameters called by their place: `Stack<T>` and `Stack<U>` are the same.
+/// A type's words, with its generic parameters named by their position: `Stack<T>` and `Stack<U>` are the same.
 fn general(tokens: TokenStream, generics: &Generics) -> String {
     let names: Vec<String> = generics
         .params
@@ -388,7 +388,7 @@ fn general(tokens: TokenStream, generics: &Generics) -> String {
     text
 }
 
-/// `thread_local!` and `lazy_static!`, which make items although they look like statements.
+/// Reads `thread_local!` and `lazy_static!`, which make items although they look like statements.
 pub fn statics_of_a_macro(statement: &syn::StmtMacro) -> Option<Part> {
     let name = statement.mac.path.segments.last()?.ident.to_string();
     if !["thread_local", "lazy_static"].contains(&name.as_str()) {
@@ -423,7 +423,7 @@ fn bytes(span: Span) -> Range<usize> {
     span.byte_range()
 }
 
-/// The words of a `macro_rules!`, without those behind a `$`.
+/// The words of a `macro_rules!`, except those behind a `$`.
 fn in_definition(tokens: TokenStream, words: &mut HashSet<String>) {
     let mut is_named = false;
     for token in tokens {
@@ -440,7 +440,7 @@ fn in_definition(tokens: TokenStream, words: &mut HashSet<String>) {
     }
 }
 
-/// The names that an item depends on: the first of each path, every word of a macro call; no fields and no variables' names in patterns.
+/// The names that an item depends on: the first of each path, and each word of a macro call; no fields, no variables in patterns.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Depends {
     mentions: HashSet<String>,
@@ -467,7 +467,7 @@ impl<'ast> Visit<'ast> for Depends {
                 break;
             }
         }
-        // What follows may be a method of a trait: `T::area(…)`.
+        // The rest may be a method of a trait: `T::area(…)`.
         self.calls.extend(path.segments.iter().skip(1).map(|segment| plain(&segment.ident.to_string()).to_owned()));
         syn::visit::visit_path(self, path);
     }
@@ -500,7 +500,7 @@ impl<'ast> Visit<'ast> for Depends {
         }
     }
 
-    /// The names that a definition gives to what it matches are its own.
+    /// The names that a macro's rules give to what they match are its own.
     fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
         let mut words = HashSet::new();
         in_definition(item.mac.tokens.clone(), &mut words);
@@ -522,7 +522,7 @@ impl<'ast> Visit<'ast> for Depends {
     }
 }
 
-/// Makes something that has no visibility of its own visible to later cells, which are other crates.
+/// Makes something visible to later cells, which are other crates, unless it is public already.
 fn show(vis: &Visibility, at: Span, edits: &mut Vec<Edit>) {
     match vis {
         Visibility::Public(_) => {}
@@ -547,7 +547,7 @@ fn field_of(field: &syn::Field, edits: &mut Vec<Edit>) {
     show(&field.vis, at, edits);
 }
 
-/// Inside a module, what is private stays so; `pub(crate)` is what later cells see.
+/// Makes `pub(crate)` items of a module visible to later cells; its private items stay private.
 struct Restricted<'a> {
     edits: &'a mut Vec<Edit>,
 }

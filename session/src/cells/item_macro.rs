@@ -1,13 +1,13 @@
 //! Macro calls that make items although they look like statements.
 //!
 //! ```text
-//!   macro_rules! point { ($n:ident) => { struct $n { x: i32 } } }    its items are made public in the macro: `pub struct $n { pub x: i32 }`
-//!   point!(Dot);                                                     an item, because what the macro stands for begins as one
+//!   macro_rules! point { ($n:ident) => { struct $n { x: i32 } } }    its items are made public in it: `pub struct $n { pub x: i32 }`
+//!   point!(Dot);                                                     an item, because the macro's expansion begins as one
 //!   bitflags! { struct Perm: u8 { … } }                              an item, because its arguments begin as one; made public in them
 //! ```
 //!
-//! What such a call defines the compiler tells, which expands it (`-Zunpretty=expanded`). The call itself stays in the session's program:
-//! what it expands to may use what only the library that the macro is of may.
+//! The compiler tells what such a call defines: it expands the call (`-Zunpretty=expanded`). The session's program keeps the call itself,
+//! because the expansion may use what only the macro's own library may use.
 
 use super::edit::Edit;
 use super::item::{Part, part};
@@ -21,20 +21,20 @@ use syn::{Item, Visibility};
 /// A macro call that may make items.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The statement.
+    /// The place of the statement.
     pub range: Range<usize>,
-    /// The macro's name, if it is called by that alone.
+    /// The macro's name, if the call names it without a path.
     pub name: Option<String>,
-    /// Its arguments begin as an item does.
+    /// Whether its arguments begin as an item does.
     pub has_items: bool,
-    /// What makes the items among its arguments visible to later cells.
+    /// The edits that make the items among its arguments visible to later cells.
     edits: Vec<Edit>,
     /// All words in it.
     mentions: HashSet<String>,
 }
 
 impl Call {
-    /// A call as a statement of a cell's.
+    /// Reads a call that is a statement of a cell.
     pub fn of(range: Range<usize>, call: &syn::Macro) -> Call {
         let tokens: Vec<TokenTree> = call.tokens.clone().into_iter().collect();
         let mut edits = Vec::new();
@@ -46,19 +46,19 @@ impl Call {
         Call { range, name: call.path.get_ident().map(ToString::to_string), has_items, edits, mentions }
     }
 
-    /// The call as it stands in the session's program.
+    /// The call as the session's program keeps it.
     pub fn text(&self, code: &str) -> String {
         let part = Part { range: self.range.clone(), edits: self.edits.clone(), ..Part::default() };
         edited(code, &part)
     }
 
-    /// The item of the session that it is, if this is what it expands to.
+    /// The item that the call is for the session, if it expands to these parts.
     pub fn part(&self, parts: Vec<(Part, bool)>) -> Option<Part> {
         let is_all_impls = parts.iter().all(|(part, _)| part.is_impl());
         let mut whole = Part { range: self.range.clone(), edits: self.edits.clone(), ..Part::default() };
         whole.mentions = self.mentions.clone();
         for (part, is_public) in parts {
-            // What later cells cannot see is of the macro's own.
+            // Items that later cells cannot see are the macro's own.
             if is_public {
                 whole.keys.extend(part.all_keys().cloned());
                 whole.methods.extend(part.methods);
@@ -78,7 +78,7 @@ impl Call {
     }
 }
 
-/// An item's code, visible to later cells.
+/// An item's code with its edits, visible to later cells.
 pub fn edited(code: &str, part: &Part) -> String {
     let mut edits: Vec<&Edit> = part.edits.iter().collect();
     edits.sort_by_key(|edit| edit.range.start);
@@ -91,18 +91,18 @@ pub fn edited(code: &str, part: &Part) -> String {
     text + &code[at..part.range.end]
 }
 
-/// The items in the module of this name, in what the compiler has expanded, and whether others can see them.
+/// The items in this module of the compiler's expansion, and whether each is public.
 pub fn items_in(expanded: &str, module: &str) -> Vec<(Part, bool)> {
     let file = syn::parse_file(expanded).ok();
     let content = file.into_iter().flat_map(|file| file.items).find_map(|item| match item {
         Item::Mod(found) if found.ident == module => found.content,
         _ => None,
     });
-    // The first is the import of what is around it.
+    // The first is the import of the surroundings.
     let items = content.into_iter().flat_map(|(_, items)| items).skip(1);
     let parts =
         items.filter(|item| !matches!(item, Item::Use(_))).map(|item| (part(&item), is_public(&item))).collect();
-    // The texts of all calls would be kept otherwise.
+    // Without this, the texts of all calls would be kept.
     proc_macro2::extra::invalidate_current_thread_spans();
     parts
 }

@@ -1,4 +1,4 @@
-//! `:items`: what there is, from which cell, and what waits.
+//! `:items`: the session's items, the cell of each, and what waits.
 
 use super::program::{Definition, Imported, Program, Stage};
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 pub fn items(program: &Program) -> String {
     let rows: Vec<[String; 3]> = program.definitions().into_iter().map(|known| row(program, known)).collect();
     let imported = |known: &Imported| {
-        let waits = if known.waits { "  waits: what it names is not there any more" } else { "" };
+        let waits = if known.waits { "  waits: what it imports no longer exists" } else { "" };
         format!("{}{waits}", known.import.text())
     };
     let imports: Vec<String> = program.imports().map(imported).collect();
@@ -38,7 +38,7 @@ fn row(program: &Program, known: &Definition) -> [String; 3] {
     [head(known), known.owner.to_string(), waits]
 }
 
-/// An item's own first words: `fn area`, `struct Square`, `impl Shape for Square`.
+/// The first words of an item: `fn area`, `struct Square`, `impl Shape for Square`.
 fn head(known: &Definition) -> String {
     let kind = known.part.kind;
     match known.part.is_impl() {

@@ -1,14 +1,14 @@
-//! `_`: the value that a cell has shown last, as in IPython, as far as Rust's ownership lets it.
+//! `_`: the value that a cell has shown last, as in IPython, as far as Rust's ownership allows.
 //!
 //! ```text
 //!   shown                        is                 and `_` in a later cell
 //!   f(x), x + 1, if … { … }      a value            is that value, a variable under a name of ours
-//!   x, x.name, &v[0], "text"     a place, or text   is the same words once more: nothing is moved out of a variable
-//!   v.iter(), m.lock()           a value that borrows, or whose type has no name: ended with the cell, and is said to have
+//!   x, x.name, &v[0], "text"     a place, or text   is the same expression again: nothing is moved out of a variable
+//!   v.iter(), m.lock()           a value that borrows, or whose type has no name: ended with the cell, and an error says so
 //! ```
 //!
-//! Whether a value borrows its type tells, which only the compiler knows. So each cell with a value to show is compiled to hand it over,
-//! and is told, when it is run, whether to keep it. Measured before it was made: a `let` of the same value costs 0.7 of 50 ms.
+//! Only a value's type tells whether it borrows, and only the compiler knows that type. So each cell with a value to show is compiled to
+//! hand it over, and is told, when it is run, whether to keep it. Measured beforehand: a `let` of the same value costs 0.7 of 50 ms.
 
 use crate::reports::report::Finding;
 use std::ops::Range;
@@ -16,25 +16,25 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{Expr, Lit, UnOp};
 
-/// The variable that it is. The same as `last_value::NAME` of the cells' crate, which keeps it.
+/// The name of its variable. The same as `last_value::NAME` of the cells' crate, which keeps it.
 pub const NAME: &str = "mobula_last";
 
-/// What a cell shows.
+/// The kind of expression that a cell shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Shown {
-    /// Something new.
+    /// A new value.
     #[default]
     Value,
-    /// What these words stand for, however often they are read.
+    /// What exists already, and these words name each time.
     Place(String),
-    /// A part of something, found in a way that may do more than find it.
+    /// A part of something, reached by code that may have effects.
     Part,
     /// `_` itself, or a part of it.
     Last,
 }
 
 impl Shown {
-    /// What an expression is.
+    /// The kind of an expression.
     pub fn of(expression: &Expr, text: &str) -> Shown {
         let mut kind = Kind { is_place: is_place(expression), is_simple: true, has_last: false };
         kind.visit_expr(expression);
@@ -46,7 +46,7 @@ impl Shown {
         }
     }
 
-    /// Of what a macro expands to nobody knows here; the usual ones make something new.
+    /// What a macro expands to is not known here; the usual ones make a new value.
     pub fn of_macro(path: &syn::Path) -> Shown {
         let name = last_word(path);
         if USUAL.contains(&name.as_str()) || ["matches", "concat", "stringify"].contains(&name.as_str()) {
@@ -89,7 +89,7 @@ impl<'ast> Visit<'ast> for Kind {
     }
 }
 
-/// Where a cell's statements speak of it.
+/// The places where a cell's statements use it.
 #[derive(Default)]
 pub struct Uses {
     pub found: Vec<Range<usize>>,
@@ -118,12 +118,12 @@ impl<'ast> Visit<'ast> for Uses {
         self.found.push(infer.span().byte_range());
     }
 
-    /// `_ = f()` and `(a, _) = f()` throw away.
+    /// `_ = f()` and `(a, _) = f()` discard a value.
     fn visit_expr_assign(&mut self, assignment: &'ast syn::ExprAssign) {
         self.visit_expr(&assignment.right);
     }
 
-    /// `[0; _]` is a length.
+    /// In `[0; _]`, the `_` is a length.
     fn visit_expr_repeat(&mut self, repeat: &'ast syn::ExprRepeat) {
         self.visit_expr(&repeat.expr);
     }
@@ -146,7 +146,7 @@ fn last_word(path: &syn::Path) -> String {
     path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default()
 }
 
-/// Says `_` where the compiler says what stands in its place.
+/// Writes `_` where the compiler names the variable.
 pub fn rename(finding: &mut Finding) {
     let texts = finding.notes.iter_mut().chain(&mut finding.helps).chain([&mut finding.message]);
     for text in texts.chain(finding.marks.iter_mut().map(|mark| &mut mark.label)) {

@@ -4,18 +4,18 @@ use super::last_value::Shown;
 use super::session_state::Lost;
 use crate::event::CellId;
 
-/// What becomes of the value that was kept, when a cell ends well. The numbers are those of `mobula::__private::last`.
+/// What becomes of the value kept so far, when a cell ends well. The numbers are those of `mobula::__private::last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It stays.
     Stays = 0,
-    /// The cell's takes its place.
+    /// The cell's value takes its place.
     Replaced = 1,
     /// It ends.
     Ends = 2,
 }
 
-/// What is to be done after a cell that shows this, of this type if the compiler has told it.
+/// The fate after a cell that shows this, of this type if the compiler has told it.
 pub fn fate(shown: &Shown, ty: Option<&str>) -> Fate {
     match (shown, ty) {
         (Shown::Last, _) | (Shown::Value, Some("()" | "!")) => Fate::Stays,
@@ -24,7 +24,7 @@ pub fn fate(shown: &Shown, ty: Option<&str>) -> Fate {
     }
 }
 
-/// Why a value of this type cannot be kept. A type's text does not say how long what it refers to lives, so nothing that refers is kept.
+/// Why a value of this type cannot be kept. A type's text does not tell how long a borrowed value lives, so nothing that borrows is kept.
 pub fn why_lost(ty: &str, cell: CellId) -> Option<Lost> {
     if ty.is_empty() || ty.contains('{') || ty.contains("impl ") {
         return Some(Lost::Nameless(cell, ty.to_owned()));

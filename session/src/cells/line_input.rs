@@ -1,4 +1,4 @@
-//! A cell that comes line by line, of which each line is looked at once, however long it becomes.
+//! A cell that comes line by line. Each line is scanned once, however long the cell becomes.
 //!
 //! ```text
 //!   let v = [    Open      a bracket, a text or a comment is open
@@ -7,26 +7,26 @@
 //!   v.iter()     Undecided the next line may go on with it
 //! ```
 //!
-//! Whether it is a cell is asked where it may be one: [`crate::cells::completeness`] reads all of it.
+//! Where it may be a whole cell, [`crate::cells::completeness`] decides, which reads all of it.
 
 use crate::cells::completeness::{Openings, is_code, is_unterminated};
 use crate::tokens::tokens;
 use ra_ap_rustc_lexer::{LiteralKind, TokenKind};
 
-/// What is known after a line.
+/// The state after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gathering {
     /// There is nothing to run yet.
     Nothing,
-    /// Something is open that a line to come has to close.
+    /// A bracket, text or comment is open that a later line must close.
     Open,
-    /// A bracket is closed that is not open, so that no further line makes it right.
+    /// A bracket is closed that was not open; no further line can make it right.
     Wrong,
     /// It ends as a statement or a command does.
     Ended,
     /// It ends with a block.
     Block,
-    /// It ends otherwise.
+    /// It ends in another way.
     Undecided,
 }
 
@@ -42,10 +42,10 @@ pub enum Gathering {
 #[derive(Debug, Default)]
 pub struct Gathered {
     code: String,
-    /// Up to here, all tokens are whole.
+    /// Up to here, all tokens are complete.
     at: usize,
     open: Openings,
-    /// What would end the text or the comment that begins at `at`.
+    /// What ends the text or the comment that begins at `at`.
     closer: Option<String>,
     last: Option<Last>,
 }
@@ -55,7 +55,7 @@ pub struct Gathered {
 enum Last {
     Semicolon,
     Brace,
-    /// Documentation of something that has to follow.
+    /// Documentation of an item that has to follow.
     Documentation,
     Other,
 }
@@ -68,7 +68,7 @@ impl Gathered {
             self.code.push('\n');
         }
         self.code.push_str(line);
-        // Its lines have rules of their own.
+        // Lines of a command have rules of their own.
         if is_between && begins_command(line) || begins_command(&self.code) {
             self.last = Some(Last::Other);
             return Gathering::Ended;
@@ -98,17 +98,17 @@ impl Gathered {
         }
     }
 
-    /// All of it.
+    /// The text so far.
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// Whether there is nothing in it that could be run, and nothing is open.
+    /// Whether it has no code to run, and nothing is open.
     pub fn is_blank(&self) -> bool {
         self.last.is_none() && self.closer.is_none()
     }
 
-    /// Takes it out; what comes then is another cell.
+    /// Takes the text out; the next line begins another cell.
     pub fn take(&mut self) -> String {
         std::mem::take(self).code
     }
@@ -135,7 +135,7 @@ impl Last {
     }
 }
 
-/// What has to stand in a line that ends such a token.
+/// What a line must contain to end such a token.
 fn closer(token: TokenKind, text: &str) -> String {
     match token {
         TokenKind::BlockComment { .. } => "*/".into(),

@@ -1,10 +1,10 @@
-//! Visibility of the items in a macro's tokens: `pub` is inserted in its rules, and in a call's arguments.
+//! Visibility of the items in a macro's tokens: `pub` is inserted into a macro's rules, and into a call's arguments.
 
 use super::edit::Edit;
 use super::mentions::mentioned;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// Makes the items that a `macro_rules!` stands for visible to later cells. Whether every rule stands for items.
+/// Makes the items that a `macro_rules!` produces visible to later cells. Returns whether a rule produces items.
 pub fn publish_rules(tokens: TokenStream, edits: &mut Vec<Edit>) -> bool {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut makes_items = false;
@@ -13,7 +13,7 @@ pub fn publish_rules(tokens: TokenStream, edits: &mut Vec<Edit>) -> bool {
         let body: Vec<TokenTree> = transcriber.stream().into_iter().collect();
         let mut of_rule = Vec::new();
         let is_item = Items { tokens: &body, edits: &mut of_rule }.all();
-        // Another rule of the same macro may stand for an expression; then a call that stands for items is known by its expansion only.
+        // Another rule of the same macro may produce an expression; then only its expansion tells whether a call makes items.
         if is_item {
             edits.extend(of_rule);
             makes_items = true;
@@ -51,7 +51,7 @@ fn group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<TokenStream>
     }
 }
 
-/// Behind the attributes that begin at a place: `#[…]`, and `$(#[$meta])*`.
+/// The place behind the attributes that begin here: `#[…]`, and `$(#[$meta])*`.
 fn behind_attributes(tokens: &[TokenTree], mut at: usize) -> usize {
     loop {
         let is_attribute = tokens.get(at).is_some_and(|token| is_punct(token, '#'));
@@ -67,7 +67,7 @@ fn behind_attributes(tokens: &[TokenTree], mut at: usize) -> usize {
     }
 }
 
-/// Behind a visibility, and whether there is one: `pub`, `pub(crate)`, or `$vis`, which is known by what follows it.
+/// The place behind a visibility, and whether there is one: `pub`, `pub(crate)`, or `$vis`, which is known by what follows it.
 fn behind_visibility(tokens: &[TokenTree], at: usize) -> (usize, bool) {
     if word(tokens.get(at)) == "pub" {
         let is_restricted = group(tokens.get(at + 1), Delimiter::Parenthesis).is_some();
@@ -79,8 +79,8 @@ fn behind_visibility(tokens: &[TokenTree], at: usize) -> (usize, bool) {
     if is_variable && goes_on { (at + 2, true) } else { (at, false) }
 }
 
-/// What stands in the braces of `if #[cfg(unix)] { … } else { … }`, as `cfg_if!` takes it, or behind the arrows of `unix => { … } _ => { … }`, as
-/// `cfg_select!` does.
+/// The contents of the braces of `cfg_if!`, as in `if #[cfg(unix)] { … } else { … }`, or of those behind the arrows of `cfg_select!`, as in
+/// `unix => { … } _ => { … }`.
 fn branches(tokens: &[TokenTree]) -> Vec<Vec<TokenTree>> {
     let is_if = word(tokens.first()) == "if" && tokens.get(1).is_some_and(|token| is_punct(token, '#'));
     let is_behind_arrow = |at: usize| at > 1 && is_punct(&tokens[at - 2], '=') && is_punct(&tokens[at - 1], '>');
@@ -98,10 +98,10 @@ pub fn begins_as_item(tokens: &[TokenTree]) -> bool {
     KINDS.contains(&first.as_str()) || (QUALIFIERS.contains(&first.as_str()) && word(tokens.get(at + 1)) == "fn")
 }
 
-/// The items among a macro's arguments, each behind the end of another.
+/// Makes the items among a macro's arguments public, each behind the end of another.
 pub fn publish_arguments(tokens: &[TokenTree], edits: &mut Vec<Edit>) {
     for branch in branches(tokens) {
-        // What is no item in it the compiler refuses.
+        // The compiler refuses whatever in it is no item.
         Items { tokens: &branch, edits }.all();
     }
     let mut at = 0;
@@ -118,14 +118,14 @@ pub fn publish_arguments(tokens: &[TokenTree], edits: &mut Vec<Edit>) {
     }
 }
 
-/// The items that a rule of a macro stands for.
+/// The items that a rule of a macro produces.
 struct Items<'a> {
     tokens: &'a [TokenTree],
     edits: &'a mut Vec<Edit>,
 }
 
 impl Items<'_> {
-    /// Makes them visible. Whether there are some, and nothing else.
+    /// Makes them public. Returns whether there are some, and nothing else.
     fn all(mut self) -> bool {
         let mut at = 0;
         while at < self.tokens.len() {
@@ -135,7 +135,7 @@ impl Items<'_> {
         !self.tokens.is_empty()
     }
 
-    /// One item, or a repetition of items; behind it.
+    /// Takes one item, or a repetition of items. Returns the place behind it.
     fn one(&mut self, at: usize) -> Option<usize> {
         let tokens = self.tokens;
         let at = behind_attributes(tokens, at);
@@ -167,7 +167,7 @@ impl Items<'_> {
         };
         let end = kind + tokens[kind..].iter().position(is_end)?;
         let head = &tokens[kind..end];
-        // A method; its place is inside of an `impl`, which says itself who sees it.
+        // A method; its place is inside an `impl`, which decides its visibility.
         let is_method = |token: &TokenTree| {
             group(Some(token), Delimiter::Parenthesis).is_some_and(|inner| mentioned(inner).contains("self"))
         };
@@ -191,7 +191,7 @@ impl Items<'_> {
         Some(end + 1)
     }
 
-    /// The fields of a struct, named or not.
+    /// Makes the fields of a struct public, named or not.
     fn fields(&mut self, fields: TokenStream) {
         let tokens: Vec<TokenTree> = fields.into_iter().collect();
         let (mut begins, mut angles) = (true, 0usize);
@@ -217,7 +217,7 @@ impl Items<'_> {
         }
     }
 
-    /// What an inherent `impl` has.
+    /// Makes the members of an inherent `impl` public.
     fn members(&mut self, members: TokenStream) {
         let tokens: Vec<TokenTree> = members.into_iter().collect();
         let mut at = 0;
@@ -238,7 +238,7 @@ impl Items<'_> {
                 if word(before) != "pub" && !is_restricted && !is_variable {
                     publish(start(token), self.edits);
                 }
-                // To the end of the body, or of the constant.
+                // Goes to the end of the body, or of the constant.
                 let is_end = |token: &TokenTree| is_punct(token, ';') || group(Some(token), Delimiter::Brace).is_some();
                 at += tokens[at..].iter().position(is_end).unwrap_or(tokens.len());
             }

@@ -1,10 +1,10 @@
-//! The words of a piece of code: what it may mention.
+//! The words of a piece of code: the names that it may mention.
 
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::HashSet;
 
-/// Every word, also those in the braces of a format string. Too many rather than too few: a field, or a word in a text, may be
-/// called like a variable.
+/// Every word, also those in the braces of a format string. Too many words do no harm: a field, or a word in a text, may have a variable's
+/// name.
 pub fn mentioned(tokens: TokenStream) -> HashSet<String> {
     let mut names = HashSet::new();
     collect(tokens, &mut names);
@@ -34,7 +34,7 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
-/// `{name}`, `{name:?}`, `{0:width$}`.
+/// Adds the names in braces: `{name}`, `{name:?}`, `{0:width$}`.
 fn in_braces(literal: &str, names: &mut HashSet<String>) {
     let mut rest = literal;
     while let Some(at) = rest.find('{') {

@@ -1,8 +1,8 @@
 //! Cells that run while no twin can be forked, and what a crash loses then.
 //!
 //! ```text
-//!   cell 4: copy made      cell 5: no room for one: "a crash takes variables back to before cell 5"      cell 6: copy made: "… nothing again"
-//!                              └── a crash here or later: the copy of cell 4 takes over, and the session forgets what it does not have
+//!   cell 4: twin made    cell 5: no room for one: "a crash takes variables back to before cell 5"    cell 6: twin made: "… nothing again"
+//!                            └── a crash here or later: the twin of cell 4 takes over, and the session forgets what it does not have
 //! ```
 
 use super::Direct;
@@ -12,17 +12,17 @@ use crate::reports::outcome;
 use crate::reports::record::Record;
 use std::collections::BTreeMap;
 
-/// The copy that stands by is from before some cell.
+/// A twin that holds an older state.
 pub struct Guard {
-    /// That cell.
+    /// The first cell after which none could be made.
     cell: CellId,
-    /// What the copy has, but for what that cell did.
+    /// The variables before that cell, which the twin has.
     variables: BTreeMap<String, Variable>,
 }
 
 impl Direct {
-    /// A cell has run and its process lives: tells whether a copy of it stands by, if that has changed. To be called before the session takes
-    /// down what the cell did.
+    /// Tells the person whether a twin stands by, if that has changed. Called after a cell whose process lives, before its effects are
+    /// recorded in the session's state.
     pub(super) fn note_guard(&mut self, cell: CellId, record: &Record) {
         if let Some(text) = outcome::change_of_guard(cell, record, self.guard.is_some()) {
             self.guard = record.unguarded.is_some().then(|| Guard { cell, variables: self.state.variables.clone() });
@@ -30,7 +30,7 @@ impl Direct {
         }
     }
 
-    /// If an older copy has taken the cell host's place: forgets what that does not have.
+    /// If an older twin has taken over, forgets the variables that it does not have.
     pub(super) fn go_back(&mut self) {
         if self.link.take_gone_back().is_none() {
             return;

@@ -1,26 +1,25 @@
 //! The direct evaluator: a cell becomes one function of one library, compiled by one call of the compiler.
 //!
 //! ```text
-//!  code ─▶ cut ─┬─ items ──────▶ unit: a library that later cells link ─┐
-//!               └─ statements ─▶ write: a function, around which        ├─▶ rustc ─▶ a cell's library ─▶ cell host
-//!                                variables are taken and put ───────────┘      │
-//!  book ◀── names, imports, types of variables ◀──────── diagnosis ◀───────────┘
+//!  code ─▶ parse ─┬─ items ──────▶ unit: a library that later cells link ─┐
+//!                 └─ statements ─▶ codegen: a function, around which      ├─▶ rustc ─▶ a cell's library ─▶ cell host
+//!                                  variables are taken and put ───────────┘      │
+//!  session_state ◀── names, imports, types of variables ◀── diagnosis ◀──────────┘
 //! ```
 //!
-//! What makes it fast: the compiler itself tells the types of variables (see `diagnosis`), nothing that was compiled is compiled again,
-//! neither Cargo nor a C compiler stands between, and a cell loads only what it mentions.
+//! What makes it fast: the compiler itself tells the types of variables (see `diagnosis`). Nothing is compiled twice. Neither Cargo nor a C
+//! compiler is called for a cell. A cell loads only what it mentions.
 //!
 //! ```text
-//! cut, names     a cell's code, in pieces          rustc           the compiler
-//! last, fate      `_`, the value shown last
-//! item           one item                         waiting         why an older item waits
-//! program        the newest definition of each     diagnosis       what the compiler says
-//! book           that, and the variables
-//! write, edited  what the compiler reads           child           the cell host's process
-//! rewrite        what of the statements is written otherwise
-//! item_macro     macro calls that make items
-//! plan           what a cell does with variables   commands        lines that begin with `:`
-//! files          files that a cell includes        dep, foreign    crates; commands of other programs
+//! parse, mentions              a cell's code, in pieces            codegen, edit               what the compiler reads
+//! item                         one item                            rustc                       the compiler
+//! item_macro, macro_visibility macro calls that make items         diagnosis, compiler_check   what the compiler says
+//! program                      the newest definition of each item  set_aside                   why an older item waits
+//! session_state                that, and the variables             host_process, missing_twin  the cell host's process
+//! plan                         what a cell does with variables     files, script               files in cells, and files as cells
+//! rewrite                      changes to the statements           dep, cargo_error            crates
+//! last_value, last_value_kept  `_`, the value shown last           commands, *_command*        lines that begin with `:`
+//! line_input, completeness     whether a cell is complete
 //! ```
 
 mod cargo_error;
@@ -94,13 +93,13 @@ pub fn is_program(code: &str) -> bool {
         .is_some_and(|parsed| parsed.has_main && !parsed.mentions.contains("main") && parsed.shown.is_none())
 }
 
-/// How often a cell is compiled again because of what became of its variables.
+/// How often at most a cell is compiled because of its variables.
 const ROUNDS_MAX: usize = 8;
 
-/// How fast the code of cells is to be.
+/// The optimisation levels of units and cells.
 #[derive(Clone, Debug, Default)]
 struct Speed {
-    /// What `:opt` said; without it, items and cells that work are optimised and the others are not.
+    /// The level that `:opt` set. Without it, items and heavy cells are optimised and other cells are not.
     asked: Option<String>,
 }
 
@@ -114,7 +113,7 @@ impl Speed {
     }
 }
 
-/// The evaluator. Lives and dies on one thread.
+/// The direct evaluator. It stays on one thread.
 pub struct Direct {
     host: Arc<dyn Host>,
     toolchain: Toolchain,
@@ -124,23 +123,23 @@ pub struct Direct {
     child: Child,
     state: SessionState,
     speed: Speed,
-    /// The last run of each cell that the front end knows by a name.
+    /// The last run of each cell, by the front end's name for it.
     runs: HashMap<String, CellId>,
-    /// The run before of the cell that runs now.
+    /// The previous run of the cell that runs now.
     earlier: Option<CellId>,
     /// Crates that `:dep` added.
     deps: Vec<(String, String)>,
-    /// Of those on this machine, what changes when they are edited.
+    /// Stamps of those on this machine, which change when they are edited.
     stamps: HashMap<String, u64>,
-    /// What paths in cells are relative to.
+    /// The folder that paths in cells are relative to.
     folder: PathBuf,
-    /// What `std::env::args()` gives in cells: a program's name, and its arguments.
+    /// The value of `std::env::args()` in cells: a program's name, and its arguments.
     arguments: Vec<OsString>,
-    /// The copy that stands by is an older one.
+    /// Set while the twin holds an older state.
     guard: Option<Guard>,
-    /// With which code the cell's own process has ended.
+    /// The exit code with which the cell has ended its process.
     exit: Option<i32>,
-    /// Versions of `base`: a number for each.
+    /// The number of the present version of `base`.
     bases: u32,
     sources: Arc<Sources>,
     link: Arc<Link>,
@@ -151,15 +150,15 @@ pub struct Direct {
     analysis: Analysis,
 }
 
-/// Where the files of the session's cells are.
+/// The folders of the session's cells.
 struct Folders {
-    /// Statements.
+    /// Sources of statements.
     run: PathBuf,
-    /// Items.
+    /// Sources of items.
     items: PathBuf,
-    /// What was compiled of statements.
+    /// Libraries of statements.
     libraries: PathBuf,
-    /// What was compiled of items. Apart, because the compiler goes through the folder in which it is to find libraries.
+    /// Libraries of items. A folder of their own, because the compiler scans the folder in which it looks for libraries.
     units: PathBuf,
 }
 
@@ -173,7 +172,7 @@ impl Folders {
         Ok(folders)
     }
 
-    /// A name for a library of a cell's: of a library that was opened before under the same name, the first would be run again.
+    /// An unused path for a library of a cell. Under a path that was opened before, the earlier library would be run again.
     fn unused(&self, cell: CellId) -> PathBuf {
         let names = std::iter::once(format!("cell_{cell}.so")).chain((2..).map(|run| format!("cell_{cell}_{run}.so")));
         names.map(|name| self.libraries.join(name)).find(|path| !path.exists()).unwrap_or_default()
@@ -184,17 +183,17 @@ impl Folders {
     }
 }
 
-/// What came of compiling a unit.
+/// The result of compiling a unit.
 enum Unit {
     Compiled,
-    /// It does not compile; an import of the session's may be what is wrong.
+    /// It does not compile; an import of the session may be the cause.
     Refused {
         findings: Vec<Finding>,
         import: Option<parse::Import>,
     },
 }
 
-/// What a change compiles, as texts: macros first, because they have to stand before what uses them, then cell by cell.
+/// The texts that a change compiles: macros first, because they must stand before their uses, then cell by cell.
 fn sources_of(change: &Change) -> Vec<Source> {
     let mut sources: BTreeMap<(bool, CellId), Source> = BTreeMap::new();
     for known in change.definitions() {
@@ -218,7 +217,7 @@ struct Ready {
     planned: Planned,
 }
 
-/// Where a cell's time goes.
+/// How a cell's time is spent.
 #[derive(Default)]
 struct Clock {
     phases: Vec<Phase>,
@@ -240,7 +239,7 @@ impl Clock {
     }
 }
 
-/// Says of what does not compile, because it is meant for another program, what there is here.
+/// If the code that does not compile is meant for another program, says what there is here instead.
 fn explain_habit(error: CellError, code: &str) -> CellError {
     let is_nonsense = matches!(error.name.as_str(), "CompileError" | "E0425" | "E0433" | "E0600");
     match foreign_commands::instead(code).filter(|_| is_nonsense) {
@@ -249,7 +248,7 @@ fn explain_habit(error: CellError, code: &str) -> CellError {
     }
 }
 
-/// Names as they stand in a sentence.
+/// Names as a list in a sentence.
 fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
@@ -299,8 +298,8 @@ impl Direct {
 
     /// Runs one cell.
     ///
-    /// `origin` is what the front end calls the cell, where it has names for them: of a cell that is run again, the items that it does not
-    /// have any more end.
+    /// `origin` is the front end's name for the cell, if it has names for cells. When a cell is run again, the items that it no longer has
+    /// are removed.
     pub fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
         let begin = Instant::now();
         self.earlier = origin.and_then(|origin| self.runs.get(origin)).copied().filter(|_| !self.habits.keeps);
@@ -332,7 +331,7 @@ impl Direct {
         Outcome { cell, result, phases: clock.phases, exit: self.exit }
     }
 
-    /// An error that no code of a person's has, but a damaged library does.
+    /// Explains an error that a damaged library causes, and no code of a person.
     fn explain_damage(&self, error: CellError) -> CellError {
         let words =
             ["invalid metadata", "can't find crate", "the compiler failed", "could not be run", "incompatible version"];
@@ -385,7 +384,7 @@ impl Direct {
         let record = self.link.end();
         clock.phases.extend(outcome::phases(&record));
         if let Err(error) = lives {
-            // Nobody is left who has the variables.
+            // No process has the variables any more.
             self.state.variables.clear();
             self.guard = None;
             self.child = self.start_child()?;
@@ -404,7 +403,7 @@ impl Direct {
         result
     }
 
-    /// Finds the macro calls that make items. The compiler is only asked about those that look as if they did.
+    /// Finds the macro calls that make items. Only calls that look as if they did are given to the compiler.
     fn find_item_macros(&self, cell: CellId, code: &str, parsed: &mut ParsedCell) {
         if parsed.calls.is_empty() {
             return;
@@ -445,7 +444,7 @@ impl Direct {
             brief: true,
         };
         let is_written = std::fs::write(self.folders.run.join(&source), &text).is_ok();
-        // Where it cannot be expanded, the compiler says why when it meets the call as a statement.
+        // If the expansion fails, the compiler says why when it meets the call as a statement.
         if is_written && expand(&self.base, &job, &self.running).unwrap_or(false) {
             let text = std::fs::read_to_string(&expanded).unwrap_or_default();
             for (at, call) in calls.iter().enumerate() {
@@ -456,7 +455,7 @@ impl Direct {
         }
     }
 
-    /// Compiles what there is to compile.
+    /// Compiles the cell's items and statements.
     fn prepare(
         &mut self,
         cell: CellId,
@@ -474,7 +473,7 @@ impl Direct {
             if !is_empty {
                 clock.add("items", begin.elapsed());
             }
-            // What the statements do with a variable that the cell's items have taken the name of is theirs.
+            // If one of the cell's items has taken a variable's name, the statements mean the item.
             state.take(&done, cell);
             changed = Some(done);
         }
@@ -492,7 +491,7 @@ impl Direct {
         Ok(Ready { library, state, planned })
     }
 
-    /// Compiles what a change has to compile. Older items that do not fit wait.
+    /// Compiles what a change must compile. Older items that do not fit are set aside.
     fn compile_change(&self, mut change: Change, cell: CellId) -> Result<Changed, CellError> {
         while !change.is_empty() {
             match self.compile_unit(&change, cell)? {
@@ -508,7 +507,7 @@ impl Direct {
         Ok(change.finish())
     }
 
-    /// Says what has become of older items.
+    /// Tells the person which older items wait, are back, or begin anew.
     fn tell(&self, cell: CellId, changed: &Changed) {
         let notice = |text: String| {
             self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: text + "\n" });
@@ -534,10 +533,7 @@ impl Direct {
         }
         if !changed.anew.is_empty() {
             let names: Vec<&str> = changed.anew.iter().map(String::as_str).collect();
-            notice(format!(
-                "{}: a static that begins anew, because it had to be compiled again with what it depends on",
-                listed(&names)
-            ));
+            notice(format!("{}: static reset, because it was compiled again with what it depends on", listed(&names)));
         }
     }
 
@@ -609,7 +605,7 @@ impl Direct {
         planned: &mut Planned,
         library: &Path,
     ) -> Result<(), CellError> {
-        // What the cell itself imports is among it: a later `use` of the cell's may begin with an earlier one's name.
+        // The cell's own imports are among them: a later `use` of the cell may begin with an earlier one's name.
         let (imports, mut units) = state.prelude(&parsed.mentions, &HashSet::new());
         for variable in planned.plan.takes.values().chain(planned.plan.empty.values()) {
             units.extend(program::units_in(&variable.ty));
@@ -644,18 +640,18 @@ impl Direct {
                 texts.into_values().for_each(|text| self.sources.add_text(text));
                 return Ok(());
             }
-            // Types are told before borrows are looked at, also of a cell that is refused.
+            // Types are told before borrows are checked, so a refused cell has them too.
             planned.learn(&compiled.messages, &texts);
             if planned.mend(&compiled.messages, &texts, parsed, cell) {
                 continue;
             }
-            // Once more, for the words that a person reads.
+            // Compiled once more, for messages that a person reads.
             job.brief = true;
             let compiled =
                 Some(self.compile(&job)?).filter(|brief| !set_aside::meets_itself(brief)).unwrap_or(compiled);
             return Err(self.explain(cell, &compiled, &texts, state));
         }
-        Err(report::plain_error("SessionError", "what becomes of this cell's variables could not be found out"))
+        Err(report::plain_error("SessionError", "could not determine which of this cell's variables can be kept"))
     }
 
     fn compile(&self, job: &Job<'_>) -> Result<Compiled, CellError> {
@@ -669,7 +665,7 @@ impl Direct {
         numbers.into_iter().map(|number| (program::krate(number), self.folders.unit(number))).collect()
     }
 
-    /// What the statements of a cell stand in: where Tokio is among the session's crates, they can start its tasks.
+    /// What the statements of a cell stand in. If Tokio is among the session's crates, they can start its tasks.
     fn within(&self, awaits: bool) -> Within {
         match (awaits, base::tokio(&self.deps)) {
             (true, Some(_)) => Within::Future(format!("::{}::block_on", base::CRATE)),
@@ -693,7 +689,7 @@ impl Direct {
         }
     }
 
-    /// The errors of a compilation, in words.
+    /// The errors of a compilation, for a person.
     fn explain(&self, cell: CellId, compiled: &Compiled, texts: &Texts, state: &SessionState) -> CellError {
         let lost = |finding: &mut Finding| plan::explain_lost(finding, &state.variables);
         let findings = self.findings(compiled, texts, &state.program, lost);
@@ -707,7 +703,7 @@ impl Direct {
         report::plain_error("CompileError", &format!("the compiler failed:\n{}", compiled.rest.trim()))
     }
 
-    /// `variables` says what an error means for the session's variables.
+    /// The errors of a compilation. `variables` explains those about the session's variables.
     fn findings(
         &self,
         compiled: &Compiled,
@@ -720,11 +716,11 @@ impl Direct {
             if message.is_error() {
                 findings.push(message.finding(texts));
             } else if let Some(check) = findings.last_mut().filter(|_| message.is_of_instantiation()) {
-                // Of a check at compile time that failed in a library: where the person's code asked for it.
+                // A check at compile time failed in a library; this is where the person's code asked for it.
                 check.marks.extend(message.finding(texts).marks);
             }
         }
-        // What has no place in a cell follows from what has.
+        // Errors without a place in a cell follow from those with one.
         if findings.iter().any(|finding| !finding.marks.is_empty()) {
             findings.retain(|finding| !finding.marks.is_empty() || finding.message.contains("the above error"));
         }
@@ -739,7 +735,7 @@ impl Direct {
         findings
     }
 
-    /// The compiler's own words about what is not Rust.
+    /// The compiler's own words about code that is not Rust.
     fn explain_nonsense(&self, cell: CellId, code: &str) -> CellError {
         let parsed = ParsedCell { runs: true, ..ParsedCell::default() };
         let text = codegen::cell(cell, code, &parsed, "", &plan::Plan::default(), &Within::Nothing);

@@ -1,4 +1,4 @@
-//! A cell, cut into what it is made of: items, imports, statements, and the expression it ends with.
+//! The parser of a cell: splits it into items, imports, statements, and the expression it ends with.
 //!
 //! ```text
 //!   use std::fmt::Display;          an import, for later cells too
@@ -24,16 +24,16 @@ use syn::{Attribute, Block, Expr, Item, Pat, Stmt, UseTree};
 /// One name that a `use` brings in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Import {
-    /// `std::collections::HashMap`, or `std::fmt::*`.
+    /// Its path: `std::collections::HashMap`, or `std::fmt::*`.
     pub path: String,
-    /// Under which name; `None` for `*` and `_`.
+    /// The name that it gives; `None` for `*` and `_`.
     pub name: Option<String>,
     /// All words in it.
     pub mentions: HashSet<String>,
 }
 
 impl Import {
-    /// As a statement of its own.
+    /// The import as a statement of its own.
     pub fn text(&self) -> String {
         match &self.name {
             Some(name) if self.path.rsplit("::").next() != Some(name) => format!("use {} as {name};", self.path),
@@ -48,20 +48,20 @@ impl Import {
 pub struct Binding {
     /// Its name.
     pub name: String,
-    /// It was declared `mut`.
+    /// Whether it was declared `mut`.
     pub is_mut: bool,
 }
 
-/// A `let` of the cell's own, outside of any block.
+/// A `let` of the cell itself, outside any block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Let {
-    /// Where it stands, with its `;` and its attributes.
+    /// Its place, with its `;` and its attributes.
     pub range: Range<usize>,
     /// The variables that it makes, in order.
     pub names: Vec<String>,
-    /// It gives them values.
+    /// Whether it gives them values.
     pub has_value: bool,
-    /// The value is a closure, whose type has no name.
+    /// Whether the value is a closure, whose type has no name.
     pub is_closure: bool,
 }
 
@@ -70,15 +70,15 @@ pub struct Let {
 pub struct ParsedCell {
     /// Items, in order.
     pub items: Vec<Part>,
-    /// What `use` brings in.
+    /// The imports.
     pub imports: Vec<Import>,
     /// Attributes of the whole cell, `#![…]`.
     pub attributes: Vec<Range<usize>>,
-    /// There is something to run.
+    /// Whether there is something to run.
     pub runs: bool,
-    /// Variables that the cell's statements make; the last of each name.
+    /// Variables that the cell's statements make; only the last of each name.
     pub bindings: Vec<Binding>,
-    /// The statements that make them, in order.
+    /// The `let`s that make them, in order.
     pub lets: Vec<Let>,
     /// Macro calls as statements of their own: some make items.
     pub calls: Vec<Call>,
@@ -86,30 +86,30 @@ pub struct ParsedCell {
     pub statements: usize,
     /// The cell's own `return`s.
     pub returns: Vec<Return>,
-    /// What else is written otherwise than the person wrote it.
+    /// Other rewrites of the statements.
     pub rewrites: Vec<Rewrite>,
     /// The expression whose value is shown.
     pub shown: Option<Range<usize>>,
-    /// What that is.
+    /// The kind of that expression.
     pub shown_as: Shown,
-    /// Where `_` stands for the last value.
+    /// The places where `_` stands for the last value.
     pub last: Vec<Range<usize>>,
-    /// What it stands for, in words of the code; see `SessionState::resolve`.
+    /// The code that `_` stands for; see `SessionState::resolve`.
     pub last_means: String,
-    /// Where the last statement needs a `;` after it.
+    /// The end of the last statement, if it needs a `;`.
     pub open_end: Option<usize>,
     /// All words in the statements.
     pub mentions: HashSet<String>,
-    /// There is an `.await` outside of any `async` block.
+    /// Whether there is an `.await` outside any `async` block.
     pub awaits: bool,
-    /// It has a function `main` that takes nothing.
+    /// Whether it has a function `main` without parameters.
     pub has_main: bool,
-    /// Something in it may take long when it is not optimised.
+    /// Whether something in it may take long when it is not optimised.
     pub is_heavy: bool,
 }
 
 impl ParsedCell {
-    /// A call is an item after all.
+    /// Turns a macro call into an item.
     pub fn add_item_of_call(&mut self, part: Part) {
         self.shown = self.shown.take().filter(|shown| !part.range.contains(&shown.start));
         self.rewrites.retain(|rewrite| !part.range.contains(&rewrite.range.start));
@@ -121,11 +121,11 @@ impl ParsedCell {
     }
 }
 
-/// Cuts a cell. `None` if it is not Rust; the compiler says why better than we could. A `let` or a `use` at its end may do without `;`.
+/// Parses a cell. `None` if it is not Rust; the compiler explains that better than we could. A last `let` or `use` may lack its `;`.
 pub fn parse_cell(code: &str) -> Option<ParsedCell> {
     let parsed = read(code).ok().map(|(code, (attributes, statements))| {
         let mut parsed = Cutter::default().all(&statements, &code);
-        // A comment of the form `//!` is one, too, and of no use to anybody here.
+        // A comment of the form `//!` is an attribute, too, and of no use here.
         let is_comment = |attribute: &&Attribute| !attribute.path().is_ident("doc");
         parsed.attributes = attributes.iter().filter(is_comment).map(|attribute| bytes(attribute.span())).collect();
         parsed
@@ -134,21 +134,21 @@ pub fn parse_cell(code: &str) -> Option<ParsedCell> {
     parsed
 }
 
-/// What the grammar says of a text.
+/// The grammar's verdict on a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grammar {
-    /// It can be cut.
+    /// It can be parsed.
     Whole {
-        /// Its last statement is an expression without a `;`.
+        /// Whether its last statement is an expression without a `;`.
         is_open: bool,
     },
     /// It ends where more has to follow.
     Unfinished,
-    /// Whatever follows, it is not Rust.
+    /// It is not Rust, whatever follows.
     Wrong,
 }
 
-/// Whether `code` can be cut as it stands.
+/// Whether `code` can be parsed as it stands.
 pub fn grammar(code: &str) -> Grammar {
     let grammar = match read(code) {
         Ok((_, (_, statements))) => {
@@ -157,7 +157,7 @@ pub fn grammar(code: &str) -> Grammar {
                 || matches!(last, Some(Stmt::Macro(call)) if call.semi_token.is_none());
             Grammar::Whole { is_open }
         }
-        // An error at the end has no place of its own; neither has one of a text that cannot be cut into words.
+        // An error at the end has an empty span; so has one of a text that cannot be split into tokens.
         Err(error) if bytes(error.span()).is_empty() && code.parse::<proc_macro2::TokenStream>().is_ok() => {
             Grammar::Unfinished
         }
@@ -170,10 +170,10 @@ pub fn grammar(code: &str) -> Grammar {
 /// The cell's own attributes, and its statements.
 type Parsed = (Vec<Attribute>, Vec<Stmt>);
 
-/// Parses a cell; with a `;` at its end, if that is all that its last `let` or `use` lacks. Gives the text that was parsed, too.
+/// Parses a cell, with a `;` at its end if its last `let` or `use` lacks only that. Returns the parsed text, too.
 fn read(code: &str) -> syn::Result<(Cow<'_, str>, Parsed)> {
     parsed(code).map(|parsed| (Cow::Borrowed(code), parsed)).or_else(|error| {
-        // Behind a line's end, because the last line may be a comment. What is generated has a `;` there in any case.
+        // On a line of its own, because the last line may be a comment. The generated text has a `;` there in any case.
         let ended = format!("{code}\n;");
         let fits =
             |(_, statements): &Parsed| matches!(statements.last(), Some(Stmt::Local(_) | Stmt::Item(Item::Use(_))));
@@ -188,7 +188,7 @@ fn parsed(code: &str) -> syn::Result<Parsed> {
     syn::parse::Parser::parse_str(whole, code)
 }
 
-/// The texts of all cells would be kept otherwise. Places in them have no meaning from here on.
+/// Without this, the texts of all cells would be kept. Spans of them have no meaning from here on.
 fn forget_texts() {
     proc_macro2::extra::invalidate_current_thread_spans();
 }
@@ -206,14 +206,14 @@ impl Cutter {
         self.parsed
     }
 
-    /// `use crate::util::f;` is `use util::f;`: the items of earlier cells, and of this one, are other crates, whose names are in scope.
+    /// Makes `use util::f;` of `use crate::util::f;`: the items of all cells, also of this one, are in other crates that are in scope.
     fn without_crate<'a>(&mut self, item: &'a syn::ItemUse) -> &'a UseTree {
         let UseTree::Path(path) = &item.tree else { return &item.tree };
         if item.leading_colon.is_some() || path.ident != "crate" && path.ident != "self" {
             return &item.tree;
         }
         let range = match &*path.tree {
-            // It is in scope already.
+            // The name is in scope already.
             UseTree::Name(_) => bytes(item.span()),
             tree => bytes(path.ident.span()).start..bytes(tree.span()).start,
         };
@@ -221,7 +221,7 @@ impl Cutter {
         &path.tree
     }
 
-    /// All crates that there are can be named without it. Another name is one for later cells, too, and so are macros.
+    /// Crates can be named without an `extern crate`. A new name that it gives is one for later cells, too, and so are macros.
     fn extern_crate(&mut self, item: &syn::ItemExternCrate) {
         self.parsed.runs = true;
         let (krate, range) = (item.ident.to_string(), bytes(item.span()));
@@ -238,7 +238,7 @@ impl Cutter {
         }
         if item.attrs.iter().any(|attribute| attribute.path().is_ident("macro_use")) {
             import(format!("::{krate}::*"), None);
-            // It can stand at a crate's root only.
+            // `macro_use` can stand at a crate's root only.
             let start = bytes(item.extern_token.span).start;
             self.parsed.rewrites.push(Rewrite { range: range.start..start, text: String::new(), closes: false });
         }
@@ -273,7 +273,7 @@ impl Cutter {
             }
             Stmt::Expr(expression, None) if is_last => {
                 let range = bytes(expression.span());
-                // These have no value, or never come to one.
+                // These have no value, or never return one.
                 if matches!(expression, Expr::While(_) | Expr::ForLoop(_) | Expr::Assign(_))
                     || is_conditional(expression)
                 {
@@ -317,7 +317,7 @@ impl Cutter {
     }
 }
 
-/// A block with an attribute, such as `#[cfg(unix)] { … }`, which can stand as a statement only.
+/// Whether it is a block with an attribute, such as `#[cfg(unix)] { … }`, which can only be a statement.
 fn is_conditional(expression: &Expr) -> bool {
     let attributes = match expression {
         Expr::Block(block) => &block.attrs,
@@ -344,7 +344,7 @@ impl<'ast> Visit<'ast> for Patterns {
     fn visit_pat(&mut self, pattern: &'ast Pat) {
         if let Pat::Ident(ident) = pattern {
             let name = ident.ident.to_string();
-            // A constant or a variant looks the same and is written otherwise.
+            // A constant or a variant looks the same, but begins with a capital letter.
             if ident.subpat.is_some() || ident.mutability.is_some() || !name.starts_with(char::is_uppercase) {
                 self.found.push(Binding { name, is_mut: ident.mutability.is_some() });
             }
@@ -355,7 +355,7 @@ impl<'ast> Visit<'ast> for Patterns {
     fn visit_expr(&mut self, _: &'ast Expr) {}
 }
 
-/// What a statement does.
+/// What a statement contains.
 #[derive(Default)]
 struct Inside {
     returns: Vec<Return>,
@@ -364,7 +364,7 @@ struct Inside {
     depth: usize,
 }
 
-/// Methods that do little whatever they are called on, in their own code.
+/// Methods whose own code does little, whatever they are called on.
 const LIGHT: &[&str] = &[
     "remote",
     "len",
@@ -414,7 +414,7 @@ impl<'ast> Visit<'ast> for Inside {
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
-        // An `.await` among the arguments of `println!` is one of the cell; what other macros do is not known.
+        // An `.await` among the arguments of `println!` is the cell's; what other macros do with theirs is not known.
         let arguments = call.parse_body_with(syn::punctuated::Punctuated::<Expr, syn::Token![,]>::parse_terminated);
         match arguments {
             Ok(arguments) => arguments.iter().for_each(|argument| self.visit_expr(argument)),
@@ -430,7 +430,7 @@ impl<'ast> Visit<'ast> for Inside {
 
 fn imports(tree: &UseTree, path: &str, found: &mut Vec<Import>) {
     let mut leaf = |path: String, name: Option<String>| {
-        // `use m::{self}` of what is in scope already, or of a crate: that name means it without an import.
+        // `use m::{self}` needs no import if `m` is a crate or in scope already: the name means it anyway.
         if name.as_ref() == Some(&path) {
             return;
         }
@@ -442,7 +442,7 @@ fn imports(tree: &UseTree, path: &str, found: &mut Vec<Import>) {
         UseTree::Name(name) if name.ident == "self" => {
             let path = path.trim_end_matches("::").to_owned();
             let name = path.rsplit("::").next().map(str::to_owned);
-            // `use path::self` brings in what is a module or type only; written in full it brings in the same and more.
+            // `use path::self` imports a module or type only; the full path imports that and more.
             leaf(path, name);
         }
         UseTree::Name(name) => leaf(format!("{path}{}", name.ident), Some(name.ident.to_string())),

@@ -1,4 +1,4 @@
-//! A cell's plan for the session's variables: made before it is compiled, corrected by what the compiler says, applied when it has run.
+//! A cell's plan for the session's variables: made before it is compiled, corrected by compile errors, applied after its run.
 
 use super::diagnosis::{Message, Texts};
 use super::last_value::{self, Shown};
@@ -12,54 +12,54 @@ use crate::reports::source_map::Glue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// What is done with the variables of a cell.
+/// What a cell does with variables.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Variables of earlier cells that the cell may use.
     pub takes: BTreeMap<String, Variable>,
-    /// Of those, what the cell moves away.
+    /// Those of them that the cell moves away.
     pub moves: Vec<String>,
-    /// Variables that are not there, which the cell may assign.
+    /// Variables without a value, which the cell may assign.
     pub empty: BTreeMap<String, Variable>,
     /// New variables that are kept.
     pub puts: Vec<String>,
-    /// New variables whose types are told.
+    /// New variables whose types are asked for.
     pub types: Vec<String>,
-    /// The last expression never comes to a value, so there is none to show.
+    /// The last expression never returns, so there is no value to show.
     pub hides: bool,
-    /// The value that is shown is handed over, to be kept as `_`.
+    /// The shown value is handed over, to be kept as `_`.
     pub keeps: bool,
-    /// The value that is shown has no `Debug` and cannot be borrowed as one that has none: only its type is shown.
+    /// The shown value has no `Debug`, and `DisplayAny` cannot borrow it mutably: only its type is shown.
     pub shows_type: bool,
-    /// A trait that the person has imported shows the value, and ours is not to compete with it.
+    /// A trait that the person has imported shows the value, so ours are taken out of scope.
     pub shown_by_theirs: bool,
     /// The statements stand in a future.
     pub awaits: bool,
-    /// Where, in the cell, an error has only `Debug`: the places of `?`, and of what is returned.
+    /// Places in the cell where an error has only `Debug`: those of `?`, and of returned values.
     pub debugged: BTreeSet<usize>,
-    /// Where an error is returned whose type nothing tells: the ends of what is returned.
+    /// The ends of returned values whose error type nothing determines.
     pub boxed: BTreeSet<usize>,
 }
 
 impl Plan {
-    /// The variables that a `let` makes and that are not kept: their scope ends with the cell.
+    /// Whether a `let` makes a variable that is not kept: such a variable's scope ends with the cell.
     pub fn ends(&self, lets: &[Let], at: usize) -> bool {
         lets[at].names.iter().any(|name| !self.is_put(lets, at, name))
     }
 
-    /// Whether a variable of a `let` is kept. Of several with one name only the last may be.
+    /// Whether a variable of a `let` is kept. Of several of one name, only the last may be.
     pub fn is_put(&self, lets: &[Let], at: usize, name: &String) -> bool {
         self.puts.contains(name) && !lets[at + 1..].iter().any(|later| later.names.contains(name))
     }
 
-    /// The new variables in the order in which they are kept: what may borrow before what it may borrow from.
+    /// The new variables in the order in which they are kept: what may borrow comes before what it may borrow from.
     fn put_order<'a>(&'a self, lets: &'a [Let]) -> impl Iterator<Item = &'a String> {
         let of = move |at: usize| lets[at].names.iter().rev().filter(move |name| self.is_put(lets, at, name));
         (0..lets.len()).rev().flat_map(of)
     }
 }
 
-/// A plan, and what has become known of it.
+/// A plan, and what the compiler has said about it.
 #[derive(Clone, Debug, Default)]
 pub struct Planned {
     /// The plan.
@@ -71,24 +71,24 @@ pub struct Planned {
     types: BTreeMap<String, String>,
     /// New variables that are not kept, and why.
     lost: BTreeMap<String, Lost>,
-    /// All that may borrow has been left out already.
+    /// All variables that may borrow have been left out already.
     is_last_resort: bool,
-    /// There is an error without `Debug`.
+    /// Some error that the cell converts has no `Debug`.
     has_silent_errors: bool,
 }
 
-/// What the compiler says of borrowing: `(code)`.
+/// The compiler's error codes about borrowing.
 const BORROWING: &[&str] = &[
     "E0310", "E0373", "E0499", "E0501", "E0502", "E0503", "E0505", "E0506", "E0515", "E0521", "E0597", "E0621",
     "E0700", "E0713", "E0716",
 ];
 
 impl Planned {
-    /// What a cell will do, as far as its words tell.
+    /// The first plan, made from the words of the cell.
     pub fn new(parsed: &ParsedCell, variables: &BTreeMap<String, Variable>) -> Planned {
         let new: Vec<String> = parsed.bindings.iter().map(|binding| binding.name.clone()).collect();
         let keeps = parsed.shown.is_some() && parsed.shown_as == Shown::Value;
-        // The type of a closure has no name, so it is not kept; most refer to other variables, which are.
+        // A closure's type has no name, so it is not kept. Most closures refer to other variables, and those are kept.
         let is_closure = |name: &&String| {
             parsed.lets.iter().rfind(|made| made.names.contains(name)).is_some_and(|made| made.is_closure)
         };
@@ -113,7 +113,7 @@ impl Planned {
         }
     }
 
-    /// Changes the plan so that the compiler has less to complain about. `false`: there is nothing that this could mend.
+    /// Changes the plan so that fewer errors remain. `false`: no change to the plan can fix them.
     pub fn mend(&mut self, messages: &[Message], texts: &Texts, parsed: &ParsedCell, cell: CellId) -> bool {
         let mut mended = false;
         let mut borrows = false;
@@ -125,11 +125,11 @@ impl Planned {
             let is_borrowing = message.code().is_some_and(|code| BORROWING.contains(&code));
             borrows |= is_borrowing;
             mended |= match (message.code(), main) {
-                // `evcxr_image::ImageDisplay` and ours both have the method.
+                // `evcxr_image::ImageDisplay` and our traits both have the method.
                 (Some("E0034"), _) if self.shown.is_some() => !std::mem::replace(&mut self.plan.shown_by_theirs, true),
-                // `match (exit(0)) { value => … }`: of what never comes there is no type.
+                // `match (exit(0)) { value => … }`: what never returns has no type here.
                 (Some("E0282"), Some(Glue::Type(name))) if name == last_value::NAME && !self.plan.hides => self.hide(),
-                // What else is wrong with that, such as a value that draws itself and is gone then, is not wrong without it.
+                // Any other error of this glue, such as about a value that showing it consumes, is gone without the glue.
                 (_, Some(Glue::Type(name))) if name == last_value::NAME => std::mem::take(&mut self.plan.keeps),
                 (Some("E0382"), Some(Glue::PutBack(name))) => self.moves(name),
                 (Some("E0382"), Some(Glue::Put(name) | Glue::Type(name))) => self.unput(name, Some(Lost::Moved(cell))),
@@ -138,13 +138,13 @@ impl Planned {
                     self.unput_borrowers(&glue, &message.labelled("'static", texts), cell)
                 }
                 (_, Some(Glue::Take(name))) => self.untake(name, cell),
-                // `let p: Vec<&str> = line.split(',').collect();`: the compiler names the type that was written, not who needs it so.
+                // `let p: Vec<&str> = line.split(',').collect();`: the error is at the type as written, not at the glue that needs it so.
                 _ if is_borrowing && message.says("'static") => {
                     self.unput_let(&message.labelled("'static", texts), cell)
                 }
-                // `(exit(0)).evcxr_display()`: nothing has methods that can be found.
+                // `(exit(0)).evcxr_display()`: what never returns has no methods.
                 (Some("E0282"), None) if is_shown => self.hide(),
-                // A variable without `Debug` that is not `mut` has no way to say so.
+                // `DisplayAny`, which shows values without `Debug`, cannot borrow what is not `mut`.
                 (Some("E0596" | "E0599" | "E0277"), None) if is_shown && message.is_of_showing() => self.show_type(),
                 // A macro that awaits.
                 (Some("E0728"), None) => !std::mem::replace(&mut self.plan.awaits, true),
@@ -159,8 +159,8 @@ impl Planned {
         mended || (borrows && self.unput_all(cell))
     }
 
-    /// Which variables are not to be kept, where something is wrong with keeping these. Of what the main point of the message is, it
-    /// mostly says that something else still borrows from it: what is kept, or what a `let` has written as a type at one of the places.
+    /// Decides which variables are not kept when keeping these is an error. The error's main place is mostly a variable that another one
+    /// still borrows from. The borrower is another kept variable, or that of a `let` with one of `places` in its written type.
     fn unput_borrowers(&mut self, glue: &[(&Glue, bool)], places: &[Range<usize>], cell: CellId) -> bool {
         let names = |primary: bool| -> Vec<&String> {
             let of = glue.iter().filter(|(_, is_primary)| *is_primary == primary);
@@ -174,13 +174,13 @@ impl Planned {
         }
     }
 
-    /// The variables whose `let` has one of these places in it.
+    /// The variables of each `let` that contains one of these places.
     fn made_at(&self, places: &[Range<usize>]) -> Vec<String> {
         let is_meant = |made: &&Let| places.iter().any(|place| made.range.contains(&place.start));
         self.lets.iter().filter(is_meant).flat_map(|made| made.names.clone()).collect()
     }
 
-    /// Keeps none of those.
+    /// Keeps none of the variables of those `let`s.
     fn unput_let(&mut self, places: &[Range<usize>], cell: CellId) -> bool {
         let names = self.made_at(places);
         self.unput_each(&names, cell)
@@ -190,7 +190,7 @@ impl Planned {
         names.into_iter().filter(|name| self.unput(name, Some(Lost::Borrowed(cell)))).count() > 0
     }
 
-    /// Keeps none of the variables that may borrow. What the compiler refuses then is the person's own.
+    /// Keeps none of the variables that may borrow. What the compiler still refuses is the person's error.
     fn unput_all(&mut self, cell: CellId) -> bool {
         if std::mem::replace(&mut self.is_last_resort, true) {
             return false;
@@ -208,14 +208,14 @@ impl Planned {
         !std::mem::replace(&mut self.plan.shows_type, true)
     }
 
-    /// The error that is converted there has only `Debug`.
+    /// Notes that the error converted at a place has only `Debug`.
     fn debug(&mut self, place: Option<Range<usize>>, parsed: &ParsedCell) -> bool {
         let Some(place) = place.filter(|_| !self.has_silent_errors) else { return false };
         let end = returned(parsed, Some(&place)).unwrap_or(place.end.saturating_sub(1));
         self.plan.debugged.insert(end)
     }
 
-    /// Some error has not even that: what the compiler said first is what a person understands.
+    /// Some error has not even `Debug`: a person understands the compiler's first message better.
     fn undebug(&mut self) -> bool {
         self.has_silent_errors = true;
         self.plan.debugged.clear();
@@ -241,12 +241,12 @@ impl Planned {
         let before = self.plan.puts.len();
         self.plan.puts.retain(|known| known != name);
         let was_empty = self.plan.empty.get_mut(name).is_some_and(|variable| {
-            // It is declared, so that the compiler can say that it is not there, and not kept.
+            // It stays declared, so that the compiler can say that it has no value, and is not kept.
             let was_kept = variable.standing != Standing::Kept;
             variable.standing = Standing::Kept;
             was_kept
         });
-        // What borrows is there to its end.
+        // A variable that borrows lives to the cell's end, so its type is asked for.
         if !matches!(why, Some(Lost::Borrowed(_))) {
             self.plan.types.retain(|known| known != name);
         }
@@ -276,8 +276,8 @@ impl Planned {
         self.types.get(name).map(String::as_str)
     }
 
-    /// The word with which the cell's function is called: what becomes of the value before, and, as bits, which of the variables that it
-    /// hands over have a type without a name, so that no cell could ever take them.
+    /// The argument for the cell's function. Its low bits say what becomes of the value shown before. The other bits mark the handed-over
+    /// variables whose type has no name, so that no cell could ever take them.
     pub fn word(&self) -> u32 {
         let nameless =
             |name: &String| matches!(standing(self.type_of(name).unwrap_or_default(), CellId(0)), Standing::Lost(_));
@@ -285,16 +285,16 @@ impl Planned {
         bits.fold(self.fate() as u32, |word, (at, name)| word | u32::from(nameless(name)) << (at + 2))
     }
 
-    /// What becomes of the value before, when the cell ends well.
+    /// What becomes of the value shown before, when the cell ends well.
     pub fn fate(&self) -> Fate {
         match self.shown {
-            // A type that was told before it was found that the value cannot be handed over counts for nothing.
+            // A type does not count if a later round found that the value cannot be handed over.
             Some(_) => fate(&self.shown_as, self.type_of(last_value::NAME).filter(|_| self.plan.keeps)),
             None => Fate::Stays,
         }
     }
 
-    /// The cell has run, well or not: what that means for the session's variables. Not to be called of a cell that was undone.
+    /// Applies the plan to the session's variables after the cell has run, well or not. Must not be called for a cell that was undone.
     pub fn happened(self, state: &mut SessionState, cell: CellId, well: bool) {
         let variables = &mut state.variables;
         for name in &self.plan.moves {
@@ -328,7 +328,7 @@ impl Planned {
             variables.insert(name, Variable { ty, is_mut: binding.is_mut, standing });
         }
         for (name, variable) in self.plan.empty {
-            // Those that are not assigned have been taken out of the plan.
+            // `unput` has set those that are not assigned to `Kept`.
             if variable.standing != Standing::Kept
                 && let Some(known) = variables.get_mut(&name)
             {
@@ -338,7 +338,7 @@ impl Planned {
     }
 }
 
-/// The end of what is returned at a place.
+/// The end of the returned value at a place.
 fn returned(parsed: &ParsedCell, place: Option<&Range<usize>>) -> Option<usize> {
     parsed
         .returns
@@ -347,7 +347,7 @@ fn returned(parsed: &ParsedCell, place: Option<&Range<usize>>) -> Option<usize> 
         .map(|found| found.value.end)
 }
 
-/// Whether a cell can write this type's name.
+/// The standing of a new variable: it is kept if a cell can write its type's name.
 fn standing(ty: &str, cell: CellId) -> Standing {
     let is_function = ["fn(", "for<", "unsafe ", "extern "].iter().any(|word| ty.starts_with(word));
     if is_function && let Some((_, path)) = ty.strip_suffix('}').and_then(|ty| ty.rsplit_once(" {")) {
@@ -359,20 +359,20 @@ fn standing(ty: &str, cell: CellId) -> Standing {
     Standing::Kept
 }
 
-/// Says of a variable that the compiler does not find in a function that functions have none of a session's.
+/// Explains an error about a name that is a variable of the session: functions cannot see those.
 pub fn explain_captured(finding: &mut Finding, is_variable: impl Fn(&str) -> bool) {
     if finding.code.as_deref() != Some("E0425") || !finding.message.contains("cannot find value") {
         return;
     }
     let Some(name) = finding.message.split('`').nth(1).filter(|name| is_variable(name)) else { return };
-    // As the compiler calls it where both stand in one function.
+    // The compiler's code for this, where both stand in one function.
     finding.code = Some("E0434".into());
     finding.helps.clear();
     finding.message = format!("`{name}` is a variable of the session, which a function cannot see");
     finding.notes.clear();
 }
 
-/// Says of a variable that the compiler does not find what has become of it.
+/// Explains an error about a lost variable by what has become of it.
 pub fn explain_lost(finding: &mut Finding, variables: &BTreeMap<String, Variable>) {
     let unknown = matches!(finding.code.as_deref(), Some("E0425" | "E0381" | "E0382"));
     let Some(name) = finding.message.split('`').nth(1).filter(|_| unknown) else { return };

@@ -1,4 +1,4 @@
-//! The session's items as one program: the newest definition of each, wherever the cells stand that made them.
+//! The session's items as one program: the newest definition of each, whichever cell made it.
 //!
 //! ```text
 //!                 ┌─ supersedes what has the same key ─┐
@@ -7,13 +7,13 @@
 //!                                                                    └────── without it: it waits ◀─────┘
 //! ```
 //!
-//! A *unit* is a library with the items that one cell, or a change to what others depend on, has compiled. Only facts and decisions here;
-//! nothing is compiled.
+//! A *unit* is a library with the items that one cell, or a change to what others depend on, has compiled. This file only records and
+//! decides; nothing is compiled here.
 //!
 //! # Invariants
-//! - No two definitions have a key in common, but for those of one cell that the compiler took, as it takes one `fn` for each target.
-//! - What is compiled depends only on what is compiled: what waits is in scope for nobody.
-//! - An item's unit is newer than, or the same as, those of all that it depends on.
+//! - No two definitions have a key in common, except those of one cell that the compiler accepted, such as one `fn` for each target.
+//! - Compiled items depend only on compiled items: an item that waits is in no scope.
+//! - An item's unit is not older than the units of all that it depends on.
 
 use super::item::{Key, Part, Space};
 use super::mentions::{plain, words};
@@ -23,36 +23,36 @@ use crate::reports::report::Finding;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-/// The crate's name of a unit.
+/// The name of a unit's crate.
 pub fn krate(unit: u32) -> String {
     format!("cells_{unit}")
 }
 
-/// The units that a text of the compiler's speaks of: every number after `cells_`.
+/// The units that a text of the compiler's names: every number after `cells_`.
 pub fn units_in(text: &str) -> impl Iterator<Item = u32> + '_ {
     words(text).filter_map(|word| word.strip_prefix("cells_")?.parse().ok())
 }
 
-/// What has become of a definition.
+/// Whether a definition is compiled.
 #[derive(Clone, Debug)]
 pub enum Stage {
     /// It is in scope, in this unit.
     Compiled(u32),
-    /// It does not compile with what is newer: why not, and the unit in which it was before.
+    /// It does not compile with newer items: the error, and the unit that it was in before.
     Waits(Arc<Finding>, Option<u32>),
 }
 
-/// One item, as it was defined last.
+/// One item, as last defined.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// The newest run of a cell that defined it so.
+    /// The newest run of a cell that defined it like this.
     pub owner: CellId,
-    /// The cell whose text it is: an unchanged item keeps the first.
+    /// The cell whose text it is: an unchanged item keeps its first cell.
     pub cell: CellId,
     /// That text.
     pub code: Arc<str>,
     pub part: Part,
-    /// Members that were superseded by others' definitions.
+    /// Members that other definitions have superseded.
     pub superseded: Vec<std::ops::Range<usize>>,
     pub stage: Stage,
     /// The symbol of a static's memory, and the unit that has it.
@@ -67,12 +67,12 @@ impl Definition {
         }
     }
 
-    /// Its words, without white space at the ends.
+    /// Its text, without white space at the ends.
     pub fn text(&self) -> &str {
         &self.code[self.part.range.clone()]
     }
 
-    /// What a person calls it.
+    /// Its name for a person.
     pub fn title(&self) -> String {
         if let Some((_, name)) = self.part.names().last() {
             return name.to_owned();
@@ -104,12 +104,12 @@ impl Names {
     }
 }
 
-/// An import, and the cell that made it last.
+/// An import, and the cell that last made it.
 #[derive(Clone, Debug)]
 pub struct Imported {
     pub import: Import,
     pub owner: CellId,
-    /// What it names is not there any more; it is in scope for nobody.
+    /// What it names is gone, so it is in no scope.
     pub waits: bool,
 }
 
@@ -118,45 +118,45 @@ pub struct Imported {
 pub struct Program {
     definitions: BTreeMap<u32, Arc<Definition>>,
     imports: Vec<Imported>,
-    /// What each unit has defined: names, and the cells they come from.
+    /// The names that each unit has defined, and the cells they come from.
     archive: HashMap<u32, Arc<Vec<(String, CellId)>>>,
     next_definition: u32,
     next_unit: u32,
 }
 
-/// What a unit is made of.
+/// A change to the program, which is compiled into one unit.
 #[derive(Debug)]
 pub struct Change {
-    /// The program after it; what is compiled still counts as it was.
+    /// The program after it. Stages are still those from before it.
     pub program: Program,
-    /// What is compiled: definitions by number.
+    /// The definitions that are compiled, by number.
     together: BTreeSet<u32>,
-    /// Of these, what the cell has defined.
+    /// Those of them that the cell has defined.
     new: BTreeSet<u32>,
-    /// Names that mean something else than before.
+    /// Names whose meaning has changed.
     changed: HashSet<String>,
     /// Statics that keep their memory are written as references to it.
     keeps_statics: bool,
-    /// Definitions that wait since this change.
+    /// Definitions that this change has set aside.
     waiting: BTreeSet<u32>,
 }
 
-/// What has come of a change.
+/// The result of a change.
 #[derive(Debug)]
 pub struct Changed {
     pub program: Arc<Program>,
-    /// The types of variables that were defined in one unit and are the same in another: names, from, to.
+    /// Names whose type is the same in a new unit: name, old unit, new unit.
     pub moved: Vec<(String, u32, u32)>,
     /// Items that wait now, each with the cell and the reason.
     pub waits: Vec<Arc<Definition>>,
     /// Items that waited and compile again.
     pub back: Vec<Arc<Definition>>,
-    /// Statics that begin anew.
+    /// Statics whose values begin anew.
     pub anew: Vec<String>,
 }
 
 impl Program {
-    /// What a cell's items and imports change. `earlier`: the run before of the same cell, whose items that the cell no longer has end.
+    /// What a cell's items and imports change. `earlier`: the cell's previous run, whose items are removed if the cell lacks them now.
     pub fn change(
         &self,
         cell: CellId,
@@ -180,7 +180,7 @@ impl Program {
                 continue;
             }
             for key in part.all_keys() {
-                // Two of one name in a cell are for the compiler to refuse, also when it has compiled the first before.
+                // The compiler is to refuse two of one name in a cell, even if it has compiled the first one before.
                 let twin = |(_, known): &(&u32, &Arc<Definition>)| {
                     known.owner == cell && known.part.all_keys().any(|known| known == key)
                 };
@@ -235,7 +235,7 @@ impl Program {
         Change { program, together, new, changed, keeps_statics: true, waiting: BTreeSet::new() }
     }
 
-    /// Everything compiled once more, against other libraries.
+    /// Compiles everything once more, against other libraries.
     pub fn anew(&self) -> Change {
         let program = self.clone();
         let together = program.definitions.keys().copied().collect();
@@ -250,7 +250,7 @@ impl Program {
                 && known.superseded.is_empty()
                 && known.part.all_keys().eq(part.all_keys())
                 && known.text() == &code[part.range.clone()]
-                // A file that it includes may be another one.
+                // A file that it includes may have changed.
                 && known.part.edits.iter().map(|edit| &edit.text).eq(part.edits.iter().map(|edit| &edit.text))
         };
         let found = self.definitions.iter().find(|(_, known)| is_it(known))?;
@@ -261,7 +261,7 @@ impl Program {
         self.definitions.iter().filter(move |(_, known)| known.owner == owner).map(|(number, _)| *number)
     }
 
-    /// Takes away what had this key before the cell; what is left of it is compiled again.
+    /// Removes what had this key before the cell; the rest of such an item is compiled again.
     fn supersede(
         &mut self,
         key: &Key,
@@ -270,10 +270,10 @@ impl Program {
         new: &mut BTreeSet<u32>,
         again: &mut BTreeSet<u32>,
     ) {
-        // A macro shadows another, also in its own cell.
+        // A macro shadows another one even in its own cell.
         let is_older = |known: &Definition| known.owner != cell || known.part.is_macro;
         let has_key = |known: &&Arc<Definition>| is_older(known) && known.part.all_keys().any(|known| known == key);
-        // More than one where a cell has them for different targets (`#[cfg(unix)] fn f() …`).
+        // There may be several, if a cell has them for different targets (`#[cfg(unix)] fn f() …`).
         while let Some((&number, definition)) = self.definitions.iter().find(|(_, known)| has_key(known)) {
             let mut definition = (**definition).clone();
             if definition.part.keys.contains(key) || definition.part.members.len() == 1 {
@@ -290,7 +290,7 @@ impl Program {
         }
     }
 
-    /// Takes note of an import.
+    /// Records an import.
     fn import(&mut self, import: &Import, cell: CellId, names: &mut Names, touched: &mut Vec<Part>) {
         let is_same = |known: &Imported| match &import.name {
             Some(name) => known.import.name.as_ref() == Some(name),
@@ -298,7 +298,7 @@ impl Program {
         };
         let before = self.imports.iter().find(|known| is_same(known)).map(|known| known.import.path.clone());
         if let Some(name) = &import.name {
-            // `use geometry;` where `geometry` is a module of the session's: it is in scope as it is.
+            // `use geometry;` needs no import if `geometry` is a module of the session, which is in scope.
             if import.path == *name && self.definition_of(name).is_some() {
                 return;
             }
@@ -315,7 +315,7 @@ impl Program {
         self.imports.push(Imported { import: import.clone(), owner: cell, waits: false });
     }
 
-    /// Imports from what is gone wait, and those that wait for what is new are tried again.
+    /// Sets imports of removed names aside, and tries those again that waited for a new one.
     fn set_imports_aside(&mut self, touched: &[Part], names: &mut Names) {
         let touched: HashSet<&str> = touched.iter().flat_map(Part::names).map(|(_, name)| name).collect();
         let gone: HashSet<&str> = touched.iter().copied().filter(|name| self.definition_of(name).is_none()).collect();
@@ -329,7 +329,7 @@ impl Program {
         }
     }
 
-    /// Adds to `again` what has to be compiled again: everything that depends on `names`, and what an `impl` has to be in one crate with.
+    /// Adds to `again` what must be compiled again: everything that depends on `names`, and what must be in one crate with an `impl`.
     fn close(&self, touched: &[Part], names: &mut Names, new: &BTreeSet<u32>, again: &mut BTreeSet<u32>) {
         let mut impls: Vec<Part> = touched.iter().filter(|part| part.is_impl()).cloned().collect();
         for number in again.iter() {
@@ -407,8 +407,8 @@ impl Program {
         self.definitions.iter().find(|(_, known)| known.part.has_name(name)).map(|(number, _)| *number)
     }
 
-    /// The imports that code with these words needs, as text: names of units, and what cells imported; and the units. `own`: names that the
-    /// code defines itself; `except`: definitions that are part of it.
+    /// The imports and the units that code with these words needs: names of units, and what cells imported. `own`: names that the code
+    /// defines itself; `except`: definitions that are part of it.
     pub fn prelude(
         &self,
         mentions: &HashSet<String>,
@@ -419,7 +419,7 @@ impl Program {
         for known in self.in_scope() {
             wanted.extend(known.import.mentions.iter().map(String::as_str));
         }
-        // What a macro's body mentions has to be in scope where it is called.
+        // What a macro's body mentions must be in scope where the macro is called.
         let macros: Vec<&Definition> =
             self.definitions.values().map(|known| &**known).filter(|known| known.part.is_macro).collect();
         loop {
@@ -471,7 +471,7 @@ impl Program {
         self.imports.iter().filter(|known| !known.waits)
     }
 
-    /// Nothing, with the numbers going on.
+    /// An empty program whose numbers go on.
     pub fn emptied(&self) -> Program {
         Program { next_unit: self.next_unit, next_definition: self.next_definition, ..Program::default() }
     }
@@ -483,12 +483,12 @@ impl Program {
         all
     }
 
-    /// The item that waits of which an error speaks that says that `name` is not there.
+    /// The waiting item that is meant by an error about an unknown `name`.
     pub fn waiting(&self, name: &str) -> Option<&Definition> {
         self.all_waiting().find(|known| known.part.has_name(name))
     }
 
-    /// The `impl` that waits of which an error speaks that says that a type has no method of this name.
+    /// The waiting `impl` that is meant by an error about an unknown method `name`.
     pub fn waiting_method(&self, name: &str, message: &str) -> Option<&Definition> {
         let is_meant = |known: &&Definition| {
             known.part.about.first().is_some_and(|of| words(message).any(|word| word == of))
@@ -497,7 +497,7 @@ impl Program {
         self.all_waiting().find(is_meant)
     }
 
-    /// The `impl` that waits of which an error speaks that says that a type does not have a trait.
+    /// The waiting `impl` that is meant by an error about a trait that a type lacks.
     pub fn waiting_trait(&self, message: &str) -> Option<&Definition> {
         let in_message: HashSet<&str> = words(message).collect();
         let is_meant = |known: &&Definition| match known.part.about.as_slice() {
@@ -517,7 +517,7 @@ impl Program {
         self.imports.iter().find(|known| known.waits && known.import.name.as_deref() == Some(name))
     }
 
-    /// A text of the compiler's as people say it: `cells_9::P` is `P`, and one that is not the newest any more is `P of cell 3`.
+    /// A text of the compiler's for a person: `cells_9::P` is `P`, and a definition that is not the newest any more is `P of cell 3`.
     pub fn spoken(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -573,7 +573,7 @@ impl Program {
         }
     }
 
-    /// The cell of a definition in a unit that is not the newest of its name.
+    /// The cell of a definition in a unit, if it is not the newest of its name.
     fn older(&self, unit: u32, name: &str) -> Option<CellId> {
         let is_newest = self.definitions.values().any(|known| known.unit() == Some(unit) && known.part.has_name(name));
         let (_, cell) = self.archive.get(&unit)?.iter().find(|(known, _)| known == name)?;
@@ -581,11 +581,11 @@ impl Program {
     }
 }
 
-/// A line of the imports of a text.
+/// A line among a text's imports.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub text: String,
-    /// The person's import that it is.
+    /// The person's import, if the line is one.
     pub import: Option<Import>,
 }
 
@@ -595,14 +595,14 @@ impl Line {
     }
 }
 
-/// What is in scope without an import, so that an import of the name changes what earlier items mean.
+/// Names that are in scope without an import. An import of such a name changes what earlier items mean.
 const IN_PRELUDE: [&str; 16] = [
     "Result", "Option", "Some", "None", "Ok", "Err", "Vec", "String", "Box", "Iterator", "From", "Into", "Default",
     "Clone", "Drop", "Fn",
 ];
 
 impl Change {
-    /// The cell's imports have to be looked at only: nothing is compiled.
+    /// Whether nothing is compiled: the change is to imports only.
     pub fn is_empty(&self) -> bool {
         self.together.is_empty()
     }
@@ -612,12 +612,12 @@ impl Change {
         self.program.next_unit + 1
     }
 
-    /// What is compiled.
+    /// The definitions that are compiled.
     pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.together.iter().map(|number| &*self.program.definitions[number])
     }
 
-    /// The imports that it needs; see [`Program::prelude`].
+    /// The imports that they need; see [`Program::prelude`].
     pub fn prelude(&self) -> (Vec<Line>, BTreeSet<u32>) {
         let mentions: HashSet<String> =
             self.definitions().flat_map(|known| known.part.mentions.iter().cloned()).collect();
@@ -628,21 +628,21 @@ impl Change {
         (lines, units)
     }
 
-    /// The symbol of a static that keeps its memory, and the unit that has it.
+    /// The symbol of a static that keeps its memory, and the unit that has the memory.
     pub fn memory<'a>(&self, definition: &'a Definition) -> Option<(&'a str, u32)> {
         let (symbol, unit) = definition.symbol.as_ref().filter(|_| self.keeps_statics)?;
         let is_same = !definition.part.shape.iter().any(|word| self.changed.contains(word));
         is_same.then_some((symbol, *unit))
     }
 
-    /// The symbol that a static gets whose memory is made here.
+    /// The symbol for a static whose memory is made in this unit.
     pub fn symbol(&self, definition: &Definition) -> Option<String> {
         let of = definition.part.as_static.as_ref()?;
         Some(format!("mobula_static_{}_{}", self.number(), plain(&of.name)))
     }
 
-    /// Sets those older items aside that have an error, and what depends on them. `Err`: the errors that the cell itself has, or all
-    /// where none of them is an older item's.
+    /// Sets older items with errors aside, and what depends on them. `Err`: the errors of the cell itself, or all errors if none is an
+    /// older item's.
     pub fn set_aside(&mut self, findings: Vec<Finding>) -> Result<(), Vec<Finding>> {
         let mut own = Vec::new();
         let mut aside: BTreeMap<u32, Arc<Finding>> = BTreeMap::new();
@@ -706,7 +706,7 @@ impl Change {
         Ok(())
     }
 
-    /// An import does not resolve any more: it waits.
+    /// Sets an import aside that does not resolve any more.
     pub fn set_import_aside(&mut self, import: &Import) {
         for known in self.program.imports.iter_mut().filter(|known| known.import == *import) {
             known.waits = true;
@@ -719,7 +719,7 @@ impl Change {
         self.together.iter().copied().find(|number| is_in(&self.program.definitions[number]))
     }
 
-    /// It has been compiled, or there was nothing to compile.
+    /// Ends the change: it has been compiled, or there was nothing to compile.
     pub fn finish(self) -> Changed {
         let number = self.number();
         let mut moved = Vec::new();
@@ -773,7 +773,7 @@ mod tests {
     use super::*;
     use crate::reports::report::Mark;
 
-    /// A session whose compiler accepts everything but what `refuses` says.
+    /// A session whose compiler accepts everything except what `refuses` picks.
     #[derive(Default)]
     struct Cells {
         program: Program,

@@ -1,47 +1,47 @@
-//! Rewrites of a cell's statements: what is put into them, or in the place of some of them, before the compiler reads them.
+//! Rewrites of a cell's statements: texts that are inserted, or take the place of parts, before the compiler reads them.
 //!
 //! ```text
-//!   return Err(e)      return ::mobula::__private::returned(Err::<(), _>(e))    the cell's function is ours, and so is what it returns
-//!   Ok(())             Ok::<_, Infallible>(())                                  shown; nothing else tells its error type
+//!   return Err(e)      return ::mobula::__private::returned(Err::<(), _>(e))    the cell's function is generated, with our return type
+//!   Ok(())             Ok::<_, Infallible>(())                                  shown; nothing else determines its error type
 //!   dbg!(x)            ::mobula::__dbg_at!(9, x)                                columns are the cell's, not those of the generated line
 //!   column!()          9u32
 //! ```
 //!
-//! `line!()` and `file!()` need nothing: lines stay where they are, and the compiler is told the cell's name.
+//! `line!()` and `file!()` need no rewrite: lines stay where they are, and the compiler is told the cell's name.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::ops::Range;
 use syn::Expr;
 use syn::spanned::Spanned;
 
-/// What makes the cell's own `return`s those of its function.
+/// Makes what a `return` of the cell returns a result of the cell's function.
 const RETURNED: &str = "::mobula::__private::returned(";
-/// What makes an error with only `Debug` one that the cell can end with.
+/// Turns an error that has only `Debug` into one that the cell can end with.
 pub const DEBUGGED: &str = ".map_err(::mobula::__private::Debugged)";
 
-/// The type arguments of an `Err(…)`, whose error type what it is given tells.
+/// The type arguments of an `Err(…)` whose argument determines its error type.
 const UNTOLD_ERROR: &str = "::<(), _>";
-/// And where that may become any error, as in `Err("…".into())`.
+/// Those where the error may become any type, as in `Err("…".into())`.
 const BOXED_ERROR: &str = "::<(), ::std::boxed::Box<dyn ::core::error::Error>>";
 
-/// What is put in at a place, or in the place of a stretch, of the cell's statements.
+/// A text that is inserted into the cell's statements, or takes the place of a stretch of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewrite {
-    /// The stretch; empty where something is only put in.
+    /// The stretch; empty for an insertion.
     pub range: Range<usize>,
-    /// What.
+    /// The text.
     pub text: String,
-    /// It belongs to what stands before it.
+    /// Whether it belongs to the code before it.
     pub closes: bool,
 }
 
 impl Rewrite {
-    /// Puts a text before what stands at a place.
+    /// Inserts a text before the code at a place.
     pub fn opening(at: usize, text: impl Into<String>) -> Rewrite {
         Rewrite { range: at..at, text: text.into(), closes: false }
     }
 
-    /// Puts a text behind what ends at a place.
+    /// Inserts a text behind the code that ends at a place.
     pub fn closing(at: usize, text: impl Into<String>) -> Rewrite {
         Rewrite { range: at..at, text: text.into(), closes: true }
     }
@@ -51,17 +51,17 @@ impl Rewrite {
     }
 }
 
-/// A `return` of the cell's own, outside of closures and functions.
+/// A `return` of the cell itself, outside closures and functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Return {
-    /// Where what it returns stands; empty, behind the word, if there is nothing.
+    /// The place of the returned value; empty, behind `return`, if there is none.
     pub value: Range<usize>,
-    /// Where the type arguments of a literal `Ok(…)` or `Err(…)` belong, and what they are.
+    /// Where the type arguments of a literal `Ok(…)` or `Err(…)` go, and what they are.
     arguments: Option<(usize, &'static str)>,
 }
 
 impl Return {
-    /// Reads one.
+    /// Reads a `return`.
     pub fn of(expression: &syn::ExprReturn) -> Return {
         match &expression.expr {
             Some(value) => Return { value: value.span().byte_range(), arguments: arguments(value, true) },
@@ -72,7 +72,7 @@ impl Return {
         }
     }
 
-    /// What makes it return from the cell's function. `is_debugged`: its error has only `Debug`. `is_boxed`: nothing tells its error type.
+    /// Makes it return from the cell's function. `is_debugged`: its error has only `Debug`. `is_boxed`: nothing determines its error type.
     pub fn rewrites(&self, is_debugged: bool, is_boxed: bool) -> Vec<Rewrite> {
         if self.value.is_empty() {
             return vec![Rewrite::closing(self.value.end, format!(" {RETURNED}())"))];
@@ -86,7 +86,7 @@ impl Return {
     }
 }
 
-/// The type arguments for a call that is literally `Ok(…)` or, if that is asked for, `Err(…)`.
+/// The type arguments for a call that is literally `Ok(…)` or, with `or_err`, `Err(…)`.
 fn arguments(expression: &Expr, or_err: bool) -> Option<(usize, &'static str)> {
     let Expr::Call(call) = expression else { return None };
     let Expr::Path(path) = &*call.func else { return None };
@@ -100,12 +100,12 @@ fn arguments(expression: &Expr, or_err: bool) -> Option<(usize, &'static str)> {
     Some((path.span().byte_range().end, text))
 }
 
-/// For a shown expression: an `Ok(…)` whose error type nothing tells.
+/// The rewrite for a shown `Ok(…)` whose error type nothing determines.
 pub fn untold(expression: &Expr) -> Option<Rewrite> {
     arguments(expression, false).map(|(at, text)| Rewrite::closing(at, text))
 }
 
-/// Finds the macros that tell a column, also among the arguments of others.
+/// Finds the macros that use a column, also among the arguments of others.
 pub fn columns(tokens: TokenStream, found: &mut Vec<Rewrite>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {

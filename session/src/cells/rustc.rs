@@ -1,4 +1,4 @@
-//! The compiler, run once for a cell or a unit: what it is given and what it says.
+//! One run of the compiler for a cell or a unit: its arguments and its output.
 
 use super::diagnosis::{Message, read};
 use crate::base::Base;
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What kind of library.
+/// The kind of a library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A cell's statements: one function for the cell host to call.
@@ -20,38 +20,38 @@ pub enum Kind {
 /// One compilation.
 #[derive(Debug)]
 pub struct Job<'a> {
-    /// The folder in which the source lies; messages speak of files in it.
+    /// The folder of the source; messages name files in it.
     pub dir: &'a Path,
     /// The source's name there.
     pub source: &'a str,
     /// The crate's name.
     pub krate: &'a str,
     pub kind: Kind,
-    /// Where the library goes.
+    /// The library to make.
     pub library: &'a Path,
-    /// Names and libraries of the units that it may speak of.
+    /// Names and libraries of the units that the source may name.
     pub units: &'a [(String, PathBuf)],
-    /// Where those, and what they speak of, are.
+    /// The folder of those, and of the units that they use.
     pub units_dir: &'a Path,
     pub opt_level: &'a str,
-    /// Warnings are wanted.
+    /// Whether warnings are wanted.
     pub warns: bool,
-    /// Whether messages name types in short; the types of variables are wanted in full.
+    /// Whether messages shorten the names of types. The types of variables are needed in full.
     pub brief: bool,
 }
 
-/// What came of it.
+/// The result of a compilation.
 #[derive(Debug)]
 pub struct Compiled {
-    /// There is a library.
+    /// Whether there is a library.
     pub is_well: bool,
-    /// Everything it said.
+    /// All messages of the compiler.
     pub messages: Vec<Message>,
-    /// What it said that was no message: its own crash, the linker's words.
+    /// Output that was no message: a crash of the compiler, the linker's words.
     pub rest: String,
 }
 
-/// Compiles.
+/// Compiles a source.
 ///
 /// # Errors
 /// The compiler could not be run.
@@ -78,7 +78,7 @@ pub fn compile(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result
     Ok(Compiled { is_well: running.wait(&mut child), messages, rest })
 }
 
-/// Expands the macros of a source, as text in the place of the library. Whether it could.
+/// Expands the macros of a source, into a text in place of the library. Returns whether that succeeded.
 ///
 /// # Errors
 /// The compiler could not be run.
@@ -89,7 +89,7 @@ pub fn expand(base: &Base, job: &Job<'_>, running: &Running) -> std::io::Result<
     Ok(running.wait(&mut child))
 }
 
-/// Lints that would only ever speak of what the session does to a cell, not of the cell.
+/// Lints that would only be about what the session does to a cell, not about the cell.
 const QUIET: &[&str] = &[
     "-Aunused_imports",
     "-Anon_snake_case",
@@ -107,7 +107,7 @@ fn command(base: &Base, job: &Job<'_>) -> Command {
     command.current_dir(job.dir).arg(job.source).arg("-o").arg(job.library);
     command.args(["--edition=2024", "--error-format=json", "-Cprefer-dynamic", "-Cdebug-assertions=on"]);
     command.args(["-Coverflow-checks=on", "-Cdebuginfo=line-tables-only"]);
-    // Both: what a cell's `#![deny(warnings)]` asks for is the rest.
+    // Both are needed: a cell's `#![deny(warnings)]` overrides the second alone.
     command.args(QUIET).args((!job.warns).then_some("-Awarnings"));
     command.arg(format!("--crate-name={}", job.krate)).arg(format!("-Copt-level={}", job.opt_level));
     command.arg(match job.kind {
@@ -115,11 +115,11 @@ fn command(base: &Base, job: &Job<'_>) -> Command {
         Kind::Unit => "--crate-type=dylib",
     });
     if job.opt_level == "0" {
-        // A few functions: more than one thread for them costs more than it gives.
+        // For a few functions, more than one thread costs more than it saves.
         command.arg("-Ccodegen-units=1");
     }
     if job.kind == Kind::Cell {
-        // How the compiler tells the types of variables; see `diagnosis`.
+        // This makes the compiler tell the types of variables; see `diagnosis`.
         command.arg("--force-warn=trivial_casts");
     }
     // The unstable options below change what messages look like, and which linker is called; no language feature is used.
@@ -139,7 +139,7 @@ fn command(base: &Base, job: &Job<'_>) -> Command {
     command
 }
 
-/// The function of a cell that the cell host calls.
+/// The name of a cell's function that the cell host calls.
 pub fn entry(cell: CellId) -> String {
     format!("mobula_cell_{cell}")
 }

@@ -1,13 +1,13 @@
 //! A Rust file as cells: what stands before its code, where its cells end, and whether it is a program with a `main`.
 //!
 //! ```text
-//!   #!/usr/bin/env mobula             left out                          a line stays a line, so that messages tell the file's
-//!   ---                               `:dep serde = "1"`                also as `//! ```cargo`, as rust-script has it
+//!   #!/usr/bin/env mobula             left out                          each becomes an empty line, so line numbers are the file's
+//!   ---                               `:dep serde = "1"`                also as `//! ```cargo`, as in rust-script
 //!   [dependencies]
 //!   serde = "1"
 //!   ---
-//!   // %%                             a cell begins; without such a line, the file is one
-//!   fn main() { … }                   it is run by a cell of its own
+//!   // %%                             a cell begins; without such a line, the file is one cell
+//!   fn main() { … }                   run by a cell of its own
 //! ```
 
 use crate::cells;
@@ -17,11 +17,11 @@ use crate::cells;
 pub struct Script {
     /// Each cell's code, and the line of the file on which it begins, from 1.
     pub cells: Vec<(String, usize)>,
-    /// What runs its `main` afterwards, if it is a program. With the code that `main` says the process of the cell exits, unless it is 0.
+    /// The code that runs its `main` afterwards, if it is a program. The cell's process exits with the code of `main`, unless that is 0.
     pub program: Option<&'static str>,
 }
 
-/// `Termination` is what the compiler puts around a `main`; the number in an `ExitCode` cannot be read in another way.
+/// The compiler wraps a `main` in `Termination`, too. The number of an `ExitCode` cannot be read in another way.
 const RUN_MAIN: &str = "{ let code = ::std::process::Termination::report(main()); \
     let number = (0..=255u8).find(|number| ::std::process::ExitCode::from(*number) == code).unwrap_or(1); \
     if number != 0 { ::std::process::exit(number.into()) } };";
@@ -42,7 +42,7 @@ pub fn read(text: &str) -> Script {
     let deps = frontmatter(&mut lines).or_else(|| cargo_comment(&lines)).or_else(|| cargo_deps(&lines));
     if let Some(deps) = deps.filter(|deps| !deps.is_empty()) {
         let command = format!(":dep {}", deps.join("; "));
-        // The first line is a comment, or empty.
+        // An empty line takes the command, so that line numbers stay.
         match lines.iter_mut().find(|line| line.trim().is_empty()) {
             Some(line) => line.insert_str(0, &command),
             None => lines.insert(0, format!("{command}\n")),
@@ -56,7 +56,7 @@ pub fn read(text: &str) -> Script {
     Script { cells, program }
 }
 
-/// `#!/usr/bin/env mobula`, which is not `#![attribute]`.
+/// Whether a line is a shebang, and not `#![attribute]`.
 pub fn is_shebang(line: &str) -> bool {
     line.starts_with("#!") && !line[2..].trim_start().starts_with('[')
 }
@@ -83,7 +83,7 @@ fn cells(lines: &[String]) -> Vec<(String, usize)> {
     cells
 }
 
-/// Cargo's own: a manifest between two lines of at least three dashes (RFC 3502). Its lines become empty.
+/// Cargo's form: a manifest between two lines of at least three dashes (RFC 3502). Its lines become empty.
 fn frontmatter(lines: &mut [String]) -> Option<Vec<String>> {
     let start = lines.iter().position(|line| !line.trim().is_empty())?;
     let fence: String = lines[start].chars().take_while(|c| *c == '-').collect();
@@ -96,7 +96,7 @@ fn frontmatter(lines: &mut [String]) -> Option<Vec<String>> {
     Some(dependencies(&manifest))
 }
 
-/// rust-script's: a manifest in a block of the file's documentation.
+/// rust-script's form: a manifest in a block of the file's documentation.
 fn cargo_comment(lines: &[String]) -> Option<Vec<String>> {
     let mut comment = lines.iter().map(|line| line.trim().strip_prefix("//!").unwrap_or("\0"));
     comment.find(|line| line.trim() == "```cargo")?;

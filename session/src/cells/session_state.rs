@@ -1,4 +1,4 @@
-//! The session's state: its items, its imports and its variables. Only facts and the questions about them; nothing is compiled here.
+//! The session's state: its items, its imports and its variables. Only facts and queries; nothing is compiled here.
 
 use super::last_value;
 use super::mentions::{mentioned, words};
@@ -15,24 +15,24 @@ pub enum Lost {
     Moved(CellId),
     /// Its type has no name that another cell could write.
     Nameless(CellId, String),
-    /// It refers to what ended with its cell.
+    /// It refers to something that ended with its cell.
     Borrowed(CellId),
     /// A cell has defined an item of this name.
     Replaced(CellId),
     /// Its type is of a crate that a cell has built anew.
     Rebuilt(CellId),
-    /// The copy that took the cell host's place is from before this cell, and has no such variable.
+    /// The twin that took over is from before this cell and does not have the variable.
     Unguarded(CellId),
 }
 
-/// What is known of a variable.
+/// Where a variable is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It is in the store.
     Kept,
-    /// It is a function: this path names it.
+    /// It is a function, which this path names.
     Function(String),
-    /// It was there and is not any more, or it could not be kept.
+    /// It is gone, or it could not be kept.
     Lost(Lost),
 }
 
@@ -41,25 +41,25 @@ pub enum Standing {
 pub struct Variable {
     /// Its type, as a cell can write it; empty if it has no such name.
     pub ty: String,
-    /// It was declared `mut`.
+    /// Whether it was declared `mut`.
     pub is_mut: bool,
-    /// Whether it is there.
+    /// Where it is.
     pub standing: Standing,
 }
 
-/// What a session knows.
+/// The state of a session.
 #[derive(Clone, Debug, Default)]
 pub struct SessionState {
-    /// Its items and imports. Shared, because a book is copied for each cell and few cells change them.
+    /// Its items and imports. Shared, because the state is copied for each cell and few cells change them.
     pub program: Arc<Program>,
     /// Variables by name.
     pub variables: BTreeMap<String, Variable>,
-    /// The words of what was shown last, if `_` stands for those; else it is a variable.
+    /// The words of what was shown last, if `_` stands for them; otherwise `_` is a variable.
     pub last_place: Option<String>,
 }
 
 impl SessionState {
-    /// Says what `_` stands for in a cell.
+    /// Decides what `_` stands for in a cell.
     pub fn resolve(&self, parsed: &mut ParsedCell) {
         if parsed.last.is_empty() {
             return;
@@ -70,19 +70,19 @@ impl SessionState {
         parsed.mentions.extend(place.map(mentioned).unwrap_or_default());
     }
 
-    /// The imports that a cell's statements with these words need, as text, and the units; see [`Program::prelude`].
+    /// The imports, as text, and the units that a cell's statements with these words need; see [`Program::prelude`].
     pub fn prelude(&self, mentions: &HashSet<String>, own: &HashSet<&str>) -> (String, BTreeSet<u32>) {
         let (lines, units) = self.program.prelude(mentions, own, &BTreeSet::new());
         (joined(&lines), units)
     }
 
-    /// Nothing, with the numbers going on.
+    /// An empty state whose numbers go on.
     pub fn emptied(&self) -> SessionState {
         SessionState { program: Arc::new(self.program.emptied()), ..SessionState::default() }
     }
 
-    /// Takes note of a change to the items. A value whose type is the same in the unit where that is now is of the new one; any other
-    /// stays of the type that it was made with.
+    /// Records a change to the items. A value whose type is unchanged in its new unit has the new type; any other keeps the type that it
+    /// was made with.
     pub fn take(&mut self, changed: &Changed, cell: CellId) {
         self.program = changed.program.clone();
         for variable in self.variables.values_mut() {
@@ -91,7 +91,7 @@ impl SessionState {
                 *path = renamed(path, &changed.moved);
             }
         }
-        // A value's name stands for what was called so last.
+        // The item is newer than the variable, so the name means the item.
         let newest = self.program.definitions().into_iter().filter(|known| known.owner == cell && known.cell == cell);
         for name in newest.flat_map(|known| known.part.values()) {
             if let Some(variable) = self.variables.get_mut(name) {
@@ -100,7 +100,7 @@ impl SessionState {
         }
     }
 
-    /// Gives up the variables whose types are of these crates, which have been built anew: what is in memory has the layout of before.
+    /// Gives up the variables whose types are of these crates, which have been built anew: the values in memory have the old layout.
     pub fn lose_values_of(&mut self, crates: &[String], cell: CellId) -> Vec<String> {
         let is_of = |ty: &str| words(ty).any(|word| crates.iter().any(|name| name == word));
         let mut lost = Vec::new();
@@ -119,7 +119,7 @@ impl SessionState {
         self.variables.iter().filter(move |(name, variable)| *name != last_value::NAME && is_one(variable))
     }
 
-    /// The items and imports as code, for the analysis: it is read and never run.
+    /// The items and imports as code for the analyst, which reads it and never runs it.
     pub fn items_as_code(&self) -> String {
         let mut code = String::new();
         for known in self.program.imports() {
@@ -133,7 +133,7 @@ impl SessionState {
         code
     }
 
-    /// Statements that make the variables, for the analysis.
+    /// Statements that make the variables, for the analyst.
     pub fn variables_as_code(&self) -> String {
         let mut code = String::new();
         for (name, variable) in self.named() {
@@ -156,7 +156,7 @@ pub fn joined(lines: &[Line]) -> String {
     lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// A type's text as it is written where all units are one.
+/// A type's text without the crate names of units.
 fn without_units(text: &str) -> String {
     let mut out = text.to_owned();
     for number in units_in(text).collect::<BTreeSet<_>>() {
@@ -165,7 +165,7 @@ fn without_units(text: &str) -> String {
     out
 }
 
-/// A type's text in which the names that have moved are of their new unit.
+/// A type's text in which the moved names have their new unit.
 fn renamed(text: &str, moved: &[(String, u32, u32)]) -> String {
     const KRATE: &str = "cells_";
     let mut out = String::with_capacity(text.len());

@@ -4,10 +4,10 @@ use super::program::{Definition, Program, Stage};
 use super::rustc::Compiled;
 use crate::reports::report::Finding;
 
-/// Errors that say that a name is not there.
+/// Error codes for unknown names.
 const UNKNOWN: [&str; 7] = ["E0425", "E0412", "E0422", "E0423", "E0404", "E0405", "E0433"];
 
-/// An error about an item that waits is why it waits; a definition that is not the newest is called so.
+/// An error about an item that waits becomes the reason why it waits. Older definitions are named with their cells.
 pub fn explain(finding: &mut Finding, program: &Program) {
     if let Some(known) = meant(finding, program)
         && let Stage::Waits(why, _) = &known.stage
@@ -23,12 +23,12 @@ pub fn explain(finding: &mut Finding, program: &Program) {
         let marks = why.marks.iter().cloned().chain(used).collect();
         *finding = Finding { marks, called, ..(**why).clone() };
         finding.notes.push(note);
-        finding.helps.push(format!("mend it and run cell {} again, or mend what it uses", known.cell));
+        finding.helps.push(format!("fix it and run cell {} again, or fix what it uses", known.cell));
     }
     let import = unknown_name(finding).and_then(|name| program.waiting_import(name));
     if let Some(known) = import {
         let note = format!(
-            "`{}` of cell {} waits, because what it names is not there any more",
+            "`{}` of cell {} waits, because what it imports no longer exists",
             known.import.text(),
             known.owner
         );
@@ -43,7 +43,7 @@ pub fn explain(finding: &mut Finding, program: &Program) {
     }
 }
 
-/// Two definitions of one name have met: in short, the compiler calls both the same.
+/// Whether two definitions of one name have met. With short paths, the compiler gives both the same name.
 pub fn meets_itself(compiled: &Compiled) -> bool {
     compiled.messages.iter().filter(|message| message.is_error()).any(|message| message.notes(DISTINCT))
 }
@@ -51,7 +51,7 @@ pub fn meets_itself(compiled: &Compiled) -> bool {
 const DISTINCT: &str = "have similar names, but are actually distinct types";
 const IN_A_UNIT: &str = "is defined in crate `cells_";
 
-/// The item that waits of which an error speaks.
+/// The waiting item that an error is about.
 fn meant<'a>(finding: &Finding, program: &'a Program) -> Option<&'a Definition> {
     let name = finding.message.split('`').nth(1);
     match finding.code.as_deref() {
@@ -63,7 +63,7 @@ fn meant<'a>(finding: &Finding, program: &'a Program) -> Option<&'a Definition> 
     }
 }
 
-/// The name that is not there.
+/// The name that an error says is unknown.
 fn unknown_name(finding: &Finding) -> Option<&str> {
     let is_unknown = finding.code.as_deref().is_some_and(|code| UNKNOWN.contains(&code))
         || finding.message.starts_with("cannot find macro");

@@ -1,4 +1,4 @@
-//! The evaluator that is evcxr: makes it ready, gives it cells, turns what comes back into outcomes. One setting away from the direct one.
+//! evcxr's evaluator: makes it ready, gives it cells, turns its results into outcomes. A setting chooses it instead of the direct one.
 
 use crate::analyst::Snapshot;
 use crate::analyst::analysis::Known;
@@ -22,11 +22,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What every cell finds in scope. The `?` makes evcxr prepare for `?` now: it learns of it by failing to compile once, and
+/// What every cell has in scope. The `?` makes evcxr prepare for `?` now. Otherwise evcxr learns of a `?` by failing to compile once, and
 /// in that round gives up on showing the last expression as its type wants to be shown.
 const PRELUDE: &str = "use mobula::prelude::*; use serde::{Serialize, Deserialize}; Ok::<(), String>(())?;";
 
-/// evcxr and what belongs to it. Lives and dies on one thread.
+/// evcxr and what belongs to it. It stays on one thread.
 pub struct Evcxr {
     context: CommandContext,
     dir: PathBuf,
@@ -35,9 +35,9 @@ pub struct Evcxr {
     link: Arc<Link>,
     outlet: Arc<dyn Outlet>,
     known: Known,
-    /// Items and variables of cells that ended well, for the analysis.
+    /// Items and variables of cells that ended well, for the analyst.
     made: String,
-    /// The copy of the cell host that stands by is older than its newest state.
+    /// Whether the twin is older than the cell host's newest state.
     is_unguarded: bool,
 }
 
@@ -55,7 +55,7 @@ impl Evcxr {
 
         let base = host.session_dir().join("cells");
         std::fs::create_dir_all(&base).map_err(|error| format!("the session's folder cannot be written: {error}"))?;
-        let program = std::env::current_exe().map_err(|error| format!("this program cannot find itself: {error}"))?;
+        let program = std::env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
         let mut command = Command::new(&program);
         command.envs(host.cell_host_env()).env(SOCKET_ENV, link.socket());
         let (context, dir) = context::open(command, &base, &template)?;
@@ -67,7 +67,7 @@ impl Evcxr {
     }
 
     fn add_crates(&mut self, program: &Path) -> Result<(), String> {
-        // Commands, because a `CommandContext` gives no other way to its state.
+        // Commands, because a `CommandContext` gives no other access to its state.
         let mut setup = format!(":opt {OPT_LEVEL}\n:offline 1\n");
         setup.push_str(&format!(":build_env RUSTC_WORKSPACE_WRAPPER={}\n", program.display()));
         setup.push_str(&format!(":build_env {WRAPPER_ENV}=1\n"));
@@ -124,7 +124,7 @@ impl Evcxr {
             Ok(Err(error)) => Err(self.other_error(&error, &record)),
             Err(_) => Err(report::plain_error(
                 "SessionError",
-                "the evaluator failed on this cell; the session goes on, and this is a mistake of ours worth reporting",
+                "the evaluator failed on this cell; the session goes on, and this is a bug in Mobula; please report it",
             )),
         };
         if result.is_ok() {
@@ -135,7 +135,7 @@ impl Evcxr {
         Outcome { cell, result, phases, exit: None }
     }
 
-    /// What the cell's run means, where evcxr found nothing to complain about.
+    /// The outcome of a cell's run in which evcxr met no error.
     fn judge(&self, cell: CellId, record: &Record, outputs: EvalOutputs) -> Result<(), CellError> {
         outcome::judge(cell, record, &self.sources, &*self.outlet)?;
         if !outputs.content_by_mime_type.is_empty() {
@@ -145,7 +145,7 @@ impl Evcxr {
         Ok(())
     }
 
-    /// Tells whether a copy of the cell host stands by, if that has changed.
+    /// Tells the person whether a twin stands by, if that has changed.
     fn note_guard(&mut self, cell: CellId, record: &Record) {
         if let Some(text) = outcome::change_of_guard(cell, record, self.is_unguarded) {
             self.is_unguarded = record.unguarded.is_some();
@@ -153,7 +153,7 @@ impl Evcxr {
         }
     }
 
-    /// If an older copy has taken the cell host's place, it has a copy again. Which variables it lacks is seen by evcxr, in whose store they are.
+    /// If an older twin has taken over, a twin stands by again. evcxr, whose store has the variables, sees which are missing.
     fn go_back(&mut self) {
         if self.link.take_gone_back().is_some() {
             self.is_unguarded = false;

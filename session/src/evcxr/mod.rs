@@ -1,4 +1,4 @@
-//! The evaluator that is evcxr's: `MOBULA_EVALUATOR=evcxr`, and where the compiler is one that the other does not understand.
+//! evcxr's evaluator: for `MOBULA_EVALUATOR=evcxr`, and for a compiler that the direct evaluator does not understand.
 
 mod context;
 pub mod engine;

@@ -1,49 +1,49 @@
-//! Display blocks, made into what a front end shows.
+//! Display blocks, converted into what a front end shows.
 //!
-//! Cells of this project say in JSON what a block is (`application/vnd.mobula.*+json`). Crates that know evcxr's protocol
-//! print one block for each MIME type of a thing: neighbouring blocks of different types are one thing, and when
-//! nothing follows it in the cell, it is the cell's result.
+//! Cells of this project describe a block in JSON (`application/vnd.mobula.*+json`). Crates that use evcxr's protocol print one block for
+//! each MIME type of a thing. Neighbouring blocks of different types are therefore one thing, and the cell's result if nothing follows
+//! them.
 
 use crate::event::Bundle;
 use crate::reports::record::{ErrorSaid, Panic};
 use serde_json::Value;
 
-/// What a piece of the stream turned out to be.
+/// One piece of a cell's output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
     /// Text.
     Text(String),
     /// A thing to show.
     Display(Bundle),
-    /// A thing to show in the place of an earlier one.
+    /// A thing to show in place of an earlier one.
     Update(Bundle),
     /// The value of the last expression.
     Result(Bundle),
-    /// Forget the output so far.
+    /// A request to clear the output so far.
     Clear {
         /// Only when the next output comes.
         wait: bool,
     },
-    /// The cell, or a thread of its, panicked.
+    /// The cell or one of its threads panicked.
     Panic(Panic),
     /// A `?` met an `Err`.
     Error(ErrorSaid),
 }
 
-/// The blocks of one cell.
+/// The display blocks of one cell.
 #[derive(Debug, Default)]
 pub struct Blocks {
-    /// A thing of which more types may come.
+    /// A thing that may still get more MIME types.
     open: Option<Bundle>,
 }
 
 impl Blocks {
-    /// Text came.
+    /// Takes text.
     pub fn text(&mut self, text: String) -> Vec<Shown> {
         self.close().into_iter().chain([Shown::Text(text)]).collect()
     }
 
-    /// A block came.
+    /// Takes a block.
     pub fn block(&mut self, mime: &str, content: String) -> Vec<Shown> {
         match mime.strip_prefix("application/vnd.mobula.").and_then(|kind| kind.strip_suffix("+json")) {
             Some(kind) => {
@@ -54,7 +54,7 @@ impl Blocks {
         }
     }
 
-    /// The cell has ended: an open thing was its result.
+    /// The cell has ended: a thing that is still open is its result.
     pub fn finish(&mut self) -> Vec<Shown> {
         self.open.take().map(|open| Shown::Result(open.with_words())).into_iter().collect()
     }

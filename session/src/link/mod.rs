@@ -1,14 +1,14 @@
-//! The front process's side of the cell host: one thread that reads its output, commits checkpoints, and promotes a twin.
+//! The front process's connection to the cell host: one thread that reads the host's output, commits checkpoints, and promotes a twin.
 //!
 //! ```text
-//! mod     the handle, and what it shares with the thread
-//! hosts   the thread: who the cell host is, what it says, when it dies
-//! output  its two pipes, made into events
-//! stdin   what it reads
+//! mod         the handle, and what it shares with the thread
+//! supervisor  the thread: the cell host's life, messages and death
+//! output      the host's two output pipes, made into events
+//! stdin       the host's standard input
 //! ```
 //!
-//! The thread is the only one that talks to cell hosts and to evcxr's result pipe. Everybody else leaves a wish in
-//! [`Shared`] and rings [`Shared::wake`].
+//! The thread is the only one that talks to cell hosts and writes to evcxr's result pipe. Other threads record a request in [`Shared`] and
+//! signal [`Shared::wake`].
 
 pub mod blocks;
 mod output;
@@ -31,38 +31,38 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use supervisor::Hosts;
 
-/// How long the last processes have to end when the link does.
+/// How long the last processes may take to end before the link kills them.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
-/// After so long a cell that is interrupted has met the interrupt in a call of ours, or does not call us.
+/// After so long an interrupted cell has met the interrupt in a runtime call, or makes no such calls.
 const ATTENTION: Duration = Duration::from_millis(50);
 
-/// So many failures of a cell are known when it ends: a cell that goes on after a thousand does not end with one of them.
+/// How many task failures of a cell are recorded. A cell that goes on after a thousand does not end with one of them.
 const SHOWN_FAILURES_MAX: usize = 1000;
 
-/// What the link's thread and the session share.
+/// The state shared by the link's thread and the session.
 pub struct Shared {
     state: Mutex<State>,
     wake: OwnedFd,
 }
 
 struct State {
-    /// The cell that runs, or ran last: whose output it is.
+    /// The cell that runs, or ran last. Output belongs to it.
     cell: CellId,
     running: bool,
-    /// What is known of the cell so far.
+    /// What has been learnt of the cell so far.
     record: Record,
     interrupt: Interrupt,
-    /// A copy took the cell host's place that is from before this cell; nobody has asked for it yet.
+    /// The cell before which an older twin was made that took over; cleared when the session asks.
     gone_back: Option<CellId>,
-    /// How many bytes more than before a cell may take.
+    /// How many bytes a cell may take beyond what its process has.
     memory: Option<u64>,
     /// Answers the cell's questions.
     input: Option<InputReader>,
     sources: Arc<Sources>,
-    /// The session is ending: a cell that runs is ended, and no twin takes over.
+    /// The session is ending: a running cell is killed, and no twin takes over.
     closing: bool,
-    /// The link itself is to end, at this time at the latest.
+    /// The link itself is to end, by this time at the latest.
     stop: Option<Instant>,
 }
 
@@ -70,11 +70,11 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Interrupt {
     None,
-    /// The cell was asked to stop: looked at next at the first time, and at the second its process is ended.
+    /// The cell was asked to stop. The first time is when to check on it next; at the second, its process is killed.
     Asked(Instant, Instant),
-    /// Its process is to be ended now.
+    /// The cell's process is to be killed now.
     Now,
-    /// Its process was ended.
+    /// The cell's process was killed.
     Killed,
 }
 
@@ -124,12 +124,12 @@ impl Link {
         Ok(Link { shared, socket, host, grace, thread: Some(thread) })
     }
 
-    /// Where the cell host connects.
+    /// The socket that the cell host connects to.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// From here on, what is written belongs to `cell`.
+    /// A cell begins: from here on, output belongs to `cell`.
     pub fn begin(&self, cell: CellId, input: Option<InputReader>) {
         let mut state = self.shared.lock();
         state.cell = cell;
@@ -139,7 +139,7 @@ impl Link {
         state.input = input;
     }
 
-    /// A failure is about to be shown in `cell`.
+    /// Records a task's failure that is about to be shown in `cell`.
     pub fn failure_is_shown(&self, cell: CellId, report: &str) {
         let mut state = self.shared.lock();
         if state.running && state.cell == cell && state.record.shown_failures.len() < SHOWN_FAILURES_MAX {
@@ -147,18 +147,17 @@ impl Link {
         }
     }
 
-    /// The cell before which the variables were made that there are now, if a copy took the cell host's place since this was asked last that is not
-    /// of its newest state.
+    /// The cell before which the present variables were made, if an older twin has taken over since the last call.
     pub fn take_gone_back(&self) -> Option<CellId> {
         self.shared.lock().gone_back.take()
     }
 
-    /// How much more memory than before each cell may take from here on.
+    /// Limits how much memory each later cell may take beyond what its process has.
     pub fn limit_memory(&self, bytes: Option<u64>) {
         self.shared.lock().memory = bytes;
     }
 
-    /// The cell is over; what was learnt of it.
+    /// The cell has ended. Returns what was learnt of it.
     pub fn end(&self) -> Record {
         let mut state = self.shared.lock();
         state.running = false;
@@ -168,7 +167,7 @@ impl Link {
         std::mem::take(&mut state.record)
     }
 
-    /// Interrupts the running cell, if there is one; the second time, at once.
+    /// Interrupts the running cell, if there is one; the second time, kills its process.
     pub fn interrupt(&self) {
         let mut state = self.shared.lock();
         if !state.running {
@@ -185,7 +184,7 @@ impl Link {
         self.shared.ring();
     }
 
-    /// The session is ending: a running cell is ended, and no twin takes over. An idle host ends when evcxr lets go of it.
+    /// The session is ending: a running cell is killed, and no twin takes over. An idle host ends when evcxr closes its command pipe.
     pub fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.ring();
@@ -213,7 +212,7 @@ impl Shared {
     }
 }
 
-/// Writes all of it; `false` when nobody is left to read it.
+/// Writes all bytes; `false` on an error, such as a pipe without a reader.
 fn write_all(to: &OwnedFd, bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while !rest.is_empty() {

@@ -12,13 +12,13 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::sync::Arc;
 
-/// At most so much is read at once.
+/// The most bytes taken in one read.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// A stream that the cell host writes.
+/// The pipe of one stream that the cell host writes.
 struct Source {
     read: OwnedFd,
-    /// Kept open, to be given to every new host.
+    /// Kept open, and given to every new host.
     write: OwnedFd,
 }
 
@@ -29,7 +29,7 @@ impl Source {
         Ok(Source { read, write })
     }
 
-    /// At most one chunk of what is there.
+    /// Reads what the pipe holds, at most one chunk.
     fn read(&self, bytes_max: usize) -> Vec<u8> {
         let mut chunk = vec![0; bytes_max.min(CHUNK_BYTES)];
         let len = rustix::io::read(&self.read, &mut chunk).unwrap_or(0);
@@ -51,7 +51,7 @@ pub struct Output {
     splitter: Splitter,
     blocks: Blocks,
     err_rest: Vec<u8>,
-    /// The value of the last expression, kept back until everything that the cell wrote has been shown.
+    /// The value of the last expression, kept back until all of the cell's output has been shown.
     value: Option<Event>,
     /// Lines that evcxr is to read before the cell's end.
     controls: Vec<String>,
@@ -76,17 +76,17 @@ impl Output {
         })
     }
 
-    /// Standard output and standard error, to wait for.
+    /// The read ends of standard output and error.
     pub fn ends(&self) -> [&OwnedFd; 2] {
         [&self.out.read, &self.err.read]
     }
 
-    /// Standard output and standard error, to be given to a cell host.
+    /// The write ends of standard output and error.
     pub fn write_ends(&self) -> [BorrowedFd<'_>; 2] {
         [self.out.write.as_fd(), self.err.write.as_fd()]
     }
 
-    /// Takes in one chunk of what is there.
+    /// Takes in one chunk of one stream.
     pub fn read(&mut self, is_err: bool) {
         if is_err {
             let chunk = self.err.read(CHUNK_BYTES);
@@ -102,7 +102,7 @@ impl Output {
         std::mem::take(&mut self.controls)
     }
 
-    /// Takes in what is in the pipes now, and no more: a thread of the person's may go on writing for ever.
+    /// Takes in what the pipes hold now, and no more: a thread of the cell may go on writing for ever.
     pub fn drain(&mut self) {
         for is_err in [false, true] {
             let mut waiting = if is_err { self.err.waiting() } else { self.out.waiting() };
@@ -160,7 +160,7 @@ impl Output {
 
     fn emit(&mut self, cell: CellId, shown: Shown) {
         if cell == CellId(0) {
-            // The session itself, getting ready.
+            // Cell 0: the session's own preparation.
             return;
         }
         let event = match shown {

@@ -1,17 +1,17 @@
-//! A cell's standard input: nobody is asked before the cell waits for something to read.
+//! A cell's standard input. The person is asked only once the cell waits for something to read.
 //!
-//! Each cell gets a pipe of its own. While it runs and the pipe is empty, the system is asked now and then whether one of its threads is in
-//! a `read` of descriptor 0; then the person is asked for a line. When nobody can be asked, or nobody answers, the pipe is closed, which the
-//! cell reads as the end of its input. Its next cell has a new one.
+//! Each cell gets a pipe of its own. While it runs and the pipe is empty, the link checks regularly whether one of its threads is in a
+//! `read` of descriptor 0. If so, the person is asked for a line. If the person cannot be asked or does not answer, the pipe is closed,
+//! which the cell reads as the end of its input. The next cell has a new pipe.
 //!
-//! Not every system tells in which call a thread is (`/proc/*/syscall`; containers may hide it). Then it may tell in what function of the kernel a
-//! thread sleeps (`wchan`), which is the same for all pipes; a cell that waits for another pipe is then taken for one that reads its input.
-//! A system that tells neither gives cells an empty input, and that is said once.
+//! Some systems hide the system call that a thread is in (`/proc/*/syscall`), containers for example. They may still tell the kernel
+//! function in which a thread sleeps (`wchan`). It is the same for all pipes, so a cell that waits for another pipe is taken for one that
+//! reads its input. On a system that tells neither, cells have an empty input, and a notice says so once.
 
 use super::{Shared, write_all};
 use crate::event::{InputReader, InputRequest};
 use crate::outlet::Outlet;
-use crossbeam::channel::{Receiver, bounded};
+use crossbeam::channel::{Receiver, TryRecvError, bounded};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -19,24 +19,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How often a running cell is looked at. A person does not notice it, and the system does hardly.
+/// How often a running cell is checked: no person notices the delay, and it is little work.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// So many looks in a row that tell nothing are enough: nobody will ever be asked.
+/// After so many checks in a row that tell nothing, the link gives up.
 const BLIND_LOOKS_MAX: u32 = 50;
 
-/// What is said then.
+/// The notice for that case.
 const BLIND: &str = "this system does not tell whether a cell waits for input (neither /proc/PID/task/TID/syscall nor wchan can be read), so \
                      the standard input of cells is empty";
 
-/// What became of a look at a running cell.
+/// The result of one check of a running cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// It waits for input that nobody has been asked for.
+    /// The cell waits for input, and the person has not been asked.
     Wants,
-    /// It does not, as far as is known.
+    /// The cell does not wait, as far as is known.
     Nothing,
-    /// Nobody can know here; its input is empty from now on. To be said.
+    /// The system hides it, so the cell's input is empty from now on. Carries the notice.
     Blind(&'static str),
 }
 
@@ -46,14 +46,14 @@ pub struct Input {
     write: Option<Arc<OwnedFd>>,
     reader: Option<InputReader>,
     next_look: Option<Instant>,
-    /// Somebody is being asked; whether there was an answer comes here.
+    /// Set while the person is being asked. Receives whether there was an answer.
     asked: Option<Receiver<bool>>,
-    /// Looks in a row that told nothing.
+    /// Checks in a row that told nothing.
     blind: u32,
 }
 
 impl Input {
-    /// A cell begins: its end of the pipe.
+    /// A cell begins. Returns its end of the pipe.
     ///
     /// # Errors
     /// The process has no descriptors left.
@@ -73,18 +73,21 @@ impl Input {
         *self = Input::default();
     }
 
-    /// When to look again.
+    /// When to check again.
     pub fn deadline(&self) -> Option<Instant> {
         self.next_look.filter(|_| self.asked.is_none())
     }
 
-    /// Looks whether the cell waits for input that nobody has been asked for.
+    /// Checks whether the cell waits for input that the person was not asked for.
     pub fn look(&mut self, pid: i32) -> Look {
-        if let Some(answered) = self.asked.as_ref().and_then(|asked| asked.try_recv().ok()) {
-            self.asked = None;
-            if !answered {
+        match self.asked.as_ref().map(Receiver::try_recv) {
+            Some(Ok(true)) => self.asked = None,
+            // Also when no thread could be started that asks: the cell must not wait for ever.
+            Some(Ok(false) | Err(TryRecvError::Disconnected)) => {
+                self.asked = None;
                 self.close();
             }
+            Some(Err(TryRecvError::Empty)) | None => {}
         }
         let Some(write) = self.write.as_ref().filter(|_| self.asked.is_none()) else { return Look::Nothing };
         if self.next_look.is_none_or(|at| at > Instant::now()) {
@@ -109,9 +112,9 @@ impl Input {
         let (tell, asked) = bounded(1);
         self.asked = Some(asked);
         let (shared, outlet) = (Arc::clone(shared), Arc::clone(outlet));
-        // Without a thread nobody answers, and the channel says so at once.
+        // If no thread can be started, the channel closes without an answer.
         let _ = std::thread::Builder::new().name("mobula-stdin".into()).spawn(move || {
-            // What the cell has printed before it waits is seen before the question.
+            // The cell's output up to here is shown before the question.
             outlet.settle();
             let line = reader(InputRequest { prompt: String::new(), is_password: false });
             let answered = line.is_some_and(|line| write_all(&write, format!("{line}\n").as_bytes()));
@@ -121,7 +124,7 @@ impl Input {
     }
 }
 
-/// Whether a thread of the process is in a `read` of its descriptor 0. None when the system says it of no thread.
+/// Whether a thread of the process is in a `read` of its descriptor 0. `None` if the system hides that for all threads.
 fn reads(process: &Path) -> Option<bool> {
     let tasks = std::fs::read_dir(process.join("task")).into_iter().flatten().flatten();
     let told: Vec<bool> = tasks.filter_map(|task| thread_reads(&task.path())).collect();
@@ -134,14 +137,14 @@ fn thread_reads(thread: &Path) -> Option<bool> {
         return Some(call.starts_with(&format!("{} 0x0 ", libc::SYS_read)));
     }
     match read("wchan") {
-        // What does not sleep sleeps nowhere; else it is hidden.
+        // `0`: the thread does not sleep, or its function is hidden.
         None => None,
         Some(place) if place == "0" => is_running(&read("stat")?).then_some(false),
         Some(place) => Some(["pipe_read", "pipe_wait"].iter().any(|name| place.contains(name))),
     }
 }
 
-/// Whether the text of `/proc/PID/stat` is a running thread's. Its state stands behind its name, which may have any characters.
+/// Whether this text of `/proc/PID/stat` is a running thread's. The state follows the thread's name, which may contain anything.
 fn is_running(stat: &str) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
 }
@@ -158,6 +161,19 @@ mod tests {
         fs::create_dir_all(&thread).unwrap();
         files.iter().for_each(|(name, text)| fs::write(thread.join(name), text).unwrap());
         reads(process.path())
+    }
+
+    #[test]
+    fn a_cell_whose_question_nobody_can_be_asked_reads_the_end_of_its_input() {
+        let mut input = Input::default();
+        let read = input.open(Some(Arc::new(|_| None))).unwrap();
+        let (tell, asked) = bounded(1);
+        input.asked = Some(asked);
+        assert_eq!(input.look(0), Look::Nothing);
+        assert!(input.write.is_some(), "the person may still answer");
+        drop(tell);
+        assert_eq!(input.look(0), Look::Nothing);
+        assert_eq!(rustix::io::read(&read, &mut [0; 8]), Ok(0));
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! A cell's standard output, parsed into text, display blocks and evcxr's control lines.
 //!
-//! Everything comes in one stream so that it keeps its order. Text is passed on at once and byte for byte, also when its line
-//! is not finished; only what could still become a marker is held back until it is decided.
+//! All three come in one stream, which keeps their order. Text is passed on at once and byte for byte, even if its line is not finished.
+//! Only bytes that could still become a marker are held back until that is decided.
 //!
 //! ```text
 //! ab…EVCXR_BEGIN_CONTENT text/html⏎<b>x</b>⏎EVCXR_END_CONTENT⏎cd…
 //! Text("ab…")  Block { mime: "text/html", content: "<b>x</b>" }  Text("cd…")
 //! ```
 //!
-//! A block that is not closed, because the cell failed in the middle of it, ends where the next marker begins, and is text.
+//! A block that is not closed, because the cell failed inside it, ends where the next marker begins, and is passed on as text.
 
 /// A piece of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Text for the person. Never split inside a character.
     Text(String),
-    /// A block that some display protocol made.
+    /// A block of a display protocol.
     Block {
         /// Its MIME type.
         mime: String,
@@ -31,7 +31,7 @@ const BEGIN: &str = "EVCXR_BEGIN_CONTENT ";
 const END: &str = "EVCXR_END_CONTENT";
 /// Control lines that are complete as they stand.
 const CONTROL_LINES: [&str; 3] = ["EVCXR_PANIC_NOTIFICATION", "EVCXR_ERROR_OCCURRED", "EVCXR_EXECUTION_COMPLETE"];
-/// A control line that goes on after this.
+/// The beginning of a control line that ends with a name.
 const CONTROL_PREFIX: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
 /// A block longer than this is not a block: its text is shown as it is.
 const BLOCK_BYTES_MAX: usize = 64 << 20;
@@ -40,21 +40,21 @@ const BLOCK_BYTES_MAX: usize = 64 << 20;
 #[derive(Debug, Default)]
 pub struct Splitter {
     pending: Vec<u8>,
-    /// How far the block has been looked at that `pending` begins with.
+    /// How far the block at the start of `pending` has been scanned.
     looked: Looked,
 }
 
-/// So that each byte of a long block is looked at once.
+/// The scan's progress: each byte of a long block is scanned once.
 #[derive(Clone, Copy, Debug, Default)]
 struct Looked {
-    /// Where its last line begins.
+    /// Where the block's last line begins.
     line: usize,
-    /// The end of what has been looked at.
+    /// The end of what has been scanned.
     end: usize,
 }
 
 impl Splitter {
-    /// Takes the next chunk and gives what is decided.
+    /// Takes the next chunk and returns the pieces that are decided.
     pub fn push(&mut self, chunk: &[u8]) -> Vec<Piece> {
         self.pending.extend_from_slice(chunk);
         let mut pieces = Vec::new();
@@ -77,7 +77,7 @@ impl Splitter {
         pieces
     }
 
-    /// The stream rests (the cell has ended): what was held back is text after all.
+    /// The cell has ended: bytes that were held back are text after all.
     pub fn flush(&mut self) -> Vec<Piece> {
         let mut pieces = Vec::new();
         push_text(&mut pieces, &std::mem::take(&mut self.pending));
@@ -133,11 +133,11 @@ fn next(bytes: &[u8], looked: &mut Looked) -> Next {
     Next::Text(PREFIX.len())
 }
 
-/// `bytes` begin with BEGIN, or are the beginning of it.
+/// Scans a block. `bytes` begin with `BEGIN`, or are the beginning of it.
 fn block(bytes: &[u8], looked: &mut Looked) -> Next {
     loop {
         let end = find(&bytes[looked.end..], b"\n").map(|len| looked.end + len);
-        // Another marker in a block: it was not closed.
+        // Another `BEGIN` inside the block: the block was not closed.
         let from = looked.end.saturating_sub(BEGIN.len()).max(PREFIX.len());
         let to = end.unwrap_or(bytes.len()).max(from);
         if let Some(marker) = find(&bytes[from..to], BEGIN.as_bytes()) {
@@ -165,7 +165,7 @@ fn block(bytes: &[u8], looked: &mut Looked) -> Next {
     }
 }
 
-/// Whether `bytes` begin with `word`, as far as both go.
+/// Whether one of `bytes` and `word` begins with the other.
 fn could_become(bytes: &[u8], word: &str) -> bool {
     let common = bytes.len().min(word.len());
     bytes[..common] == word.as_bytes()[..common]
@@ -177,7 +177,7 @@ fn held_back(bytes: &[u8]) -> usize {
     marker.unwrap_or_else(|| half_character(bytes))
 }
 
-/// How many of the last bytes are the beginning of a UTF-8 character that is not complete.
+/// How many of the last bytes belong to a UTF-8 character that is not complete.
 pub fn half_character(bytes: &[u8]) -> usize {
     for back in 1..=bytes.len().min(3) {
         let byte = bytes[bytes.len() - back];

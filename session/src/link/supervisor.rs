@@ -1,4 +1,4 @@
-//! The link's thread: who the cell host is, what it says, when it dies, and which twin takes its place.
+//! The link's thread: it follows the cell host, reads its messages, notices its death, and promotes a twin.
 
 use super::output::Output;
 use super::stdin::{Input, Look};
@@ -16,19 +16,19 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a dead host's twin has to speak up.
+/// How long a dead host's twin may take to offer itself.
 const TAKEOVER_MAX: Duration = Duration::from_secs(5);
 
-/// The cell host that is in charge.
+/// The current cell host.
 struct Present {
     socket: OwnedFd,
     pidfd: OwnedFd,
     pid: i32,
-    /// The last checkpoint that counts.
+    /// The last checkpoint that the link has counted.
     checkpoint: u64,
-    /// The first cell after which no checkpoint could be made, up to now.
+    /// The first cell since the twin was made after which none could be made.
     unguarded: Option<CellId>,
-    /// It was a twin: this process, not evcxr, is the one to reap it.
+    /// Whether the host was a twin: then this process, not evcxr, must reap it.
     adopted: bool,
 }
 
@@ -40,27 +40,27 @@ pub struct Hosts {
     listener: OwnedFd,
     output: Output,
     input: Input,
-    /// That nobody can be asked here has been said.
+    /// Whether the notice of [`Look::Blind`] has been shown.
     blind_is_told: bool,
-    /// Connections that have not said who they are.
+    /// Connections that have not sent their first message.
     strangers: Vec<OwnedFd>,
     present: Option<Present>,
-    /// Twins that were sent away; this process inherited them and has to reap them.
+    /// Twins that were told to exit. This process inherited them and must reap them.
     leaving: Vec<OwnedFd>,
-    /// The host died; since when, and how.
+    /// When and how the host died, until that is dealt with.
     dead: Option<(Instant, Death)>,
-    /// A twin was told to take its place and is not ready yet.
+    /// A twin was told to take over and is not ready yet.
     promoting: bool,
-    /// That twin is from before this cell.
+    /// The cell before which that twin was made, if it is an older one.
     back_to: Option<CellId>,
-    /// evcxr's end for results.
+    /// The write end of evcxr's result pipe.
     results: Option<OwnedFd>,
-    /// evcxr waits for the end of a library.
+    /// Whether evcxr waits for a library to end.
     loaded: bool,
 }
 
 impl Hosts {
-    /// Nobody there yet. Makes this process the one that inherits twins whose host has died.
+    /// A link without a cell host. Makes this process the subreaper, which inherits twins whose host has died.
     ///
     /// # Errors
     /// The output's pipes cannot be made.
@@ -91,10 +91,10 @@ impl Hosts {
         })
     }
 
-    /// Until the link ends.
+    /// Serves until the link ends.
     pub fn run(&mut self) {
         while !self.turn() {}
-        // Whatever is left has outlived its farewell.
+        // The host has outlived the time it was given.
         if let Some(host) = self.present.take().filter(|_| self.dead.is_none()) {
             let _ = pidfd_send_signal(&host.pidfd, Signal::KILL);
             if host.adopted {
@@ -103,7 +103,7 @@ impl Hosts {
         }
     }
 
-    /// Whether the link may end: it was asked to, and no process of a cell is left, or its time is up.
+    /// Whether the link may end: it was asked to, and either no process of a cell is left or its time is up.
     fn is_over(&self) -> bool {
         let Some(latest) = self.shared.lock().stop else { return false };
         let alone = (self.present.is_none() || self.dead.is_some()) && self.leaving.is_empty();
@@ -115,10 +115,10 @@ impl Hosts {
         let timeout = self.deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
         let mut fds = vec![PollFd::new(&self.shared.wake, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
-        // While the front end has no room, what cells write stays in their pipes.
+        // While the front end has no room, the cells' output stays in its pipes.
         let is_read = if self.outlet.is_full() { PollFlags::empty() } else { PollFlags::IN };
         fds.extend(self.output.ends().map(|end| PollFd::new(end, is_read)));
-        // A host known to be dead has nothing more to say.
+        // A host known to be dead sends nothing more.
         if let Some(host) = self.present.as_ref().filter(|_| self.dead.is_none() || self.promoting) {
             fds.push(PollFd::new(&host.pidfd, PollFlags::IN));
             fds.push(PollFd::new(&host.socket, PollFlags::IN));
@@ -196,7 +196,7 @@ impl Hosts {
         let now = Instant::now();
         let overdue = match state.interrupt {
             Interrupt::Asked(_, end) if end <= now => true,
-            // What unwinds or waits for one of our calls is left to itself; the rest would not stop.
+            // A cell that unwinds or waits for a runtime call stops by itself; any other would not.
             Interrupt::Asked(next, end) if next <= now => {
                 let is_heeded = self.runtime.is_interrupt_heeded(state.cell);
                 state.interrupt = Interrupt::Asked(now + ATTENTION, end);
@@ -215,7 +215,7 @@ impl Hosts {
         let hopeless = state.closing;
         drop(state);
         if self.dead.as_ref().is_some_and(|(since, _)| hopeless || since.elapsed() > TAKEOVER_MAX) {
-            // Nobody takes over. Closing evcxr's pipe tells it that its child is gone; it starts a new one.
+            // No twin takes over. Closing evcxr's pipe tells evcxr that its child is gone; it starts a new one.
             self.note_death();
             self.present = None;
             self.results = None;
@@ -243,7 +243,7 @@ impl Hosts {
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => {
-                // It hung up without being dead yet: its end comes by the pidfd.
+                // It hung up, but is not dead yet: the pidfd tells of its end.
                 if let Some(host) = &self.present {
                     let _ = pidfd_send_signal(&host.pidfd, Signal::KILL);
                 }
@@ -268,7 +268,7 @@ impl Hosts {
                 let state = self.shared.lock();
                 (state.input.clone(), state.memory)
             };
-            // Without a pipe the cell reads from the one before, which is at its end.
+            // Without a pipe the cell reads from the previous one, which is at its end.
             let input = self.input.open(reader).ok();
             let fds: Vec<_> = input.iter().map(|fd| fd.as_fd()).collect();
             self.answer(&ToHost::Begin { cell, memory }, &fds);
@@ -294,7 +294,7 @@ impl Hosts {
         self.finish(failed);
     }
 
-    /// Everything that was written is taken in, then evcxr learns that the library has run, or that it `panicked`.
+    /// Takes in all of the cell's output, then tells evcxr that the library has run, or that it `panicked`.
     fn finish(&mut self, panicked: bool) {
         self.input.close();
         self.output.drain();
@@ -343,22 +343,22 @@ impl Hosts {
         if self.dead.is_some() && !self.promoting {
             return;
         }
-        // evcxr waits for the child that it started itself, so that one stays a zombie until it does.
+        // evcxr waits for the child that it started itself; the zombie is left for it.
         let keep = if host.adopted { WaitIdOptions::empty() } else { WaitIdOptions::NOWAIT };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | keep;
         let death = match waitid(WaitId::PidFd(host.pidfd.as_fd()), options) {
             Ok(Some(status)) => Death::of(&status),
-            // Not dead yet: the pidfd tells when.
+            // Not dead yet: the pidfd will tell.
             Ok(None) => return,
             Err(_) => Death::Exit(0),
         };
-        // If a twin died while it was being promoted, the first death is the one to tell of.
+        // If a twin died while it was being promoted, the first death is the one to report.
         let first = self.dead.take().map_or(death, |(_, first)| first);
         self.dead = Some((Instant::now(), first));
         self.promoting = false;
     }
 
-    /// A twin offers itself. It is the right one if it holds the last checkpoint that counts.
+    /// Handles a twin's offer. The right twin holds the last checkpoint that the link has counted.
     fn candidate(&mut self, socket: OwnedFd, pid: i32, checkpoint: u64) {
         self.host_died();
         let wanted = self.present.as_ref().map(|host| host.checkpoint);
@@ -376,7 +376,7 @@ impl Hosts {
         }
     }
 
-    /// The new host is connected to the runtime: the cell that died is over.
+    /// The new host is connected to the runtime: the cell that ran at the death is over.
     fn promoted(&mut self) {
         let Some(pid) = self.present.as_ref().map(|host| host.pid) else { return };
         self.promoting = false;

@@ -1,5 +1,5 @@
-//! The packets between the front process and the cell host: one JSON message each (`SOCK_SEQPACKET`), with descriptors. A packet is whole
-//! or it is not there, so a process may die while it speaks.
+//! The packets between the front process and the cell host: one JSON message each (`SOCK_SEQPACKET`), with descriptors. A packet arrives
+//! whole or not at all, so a process may die while it sends one.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// The environment variable that names the front process's socket to the cell host.
 pub const SOCKET_ENV: &str = "MOBULA_CELL_SOCKET";
 
-/// A longer packet is refused by both sides.
+/// The longest packet; both sides refuse longer ones.
 const PACKET_BYTES_MAX: usize = 16 * 1024;
 
 /// From the cell host, or one of its twins, to the front process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromHost {
-    /// A new cell host. Carries one descriptor: evcxr's end for results.
+    /// A new cell host. Carries one descriptor: the write end of evcxr's result pipe.
     Hello {
         /// Its process.
         pid: i32,
     },
-    /// evcxr asked for this library to be run; what cell is it?
+    /// evcxr asked for this library to be run. The answer names its cell.
     Load {
         /// The library's path.
         library: String,
@@ -29,30 +29,30 @@ pub enum FromHost {
         /// Why.
         message: String,
     },
-    /// The cell's function has not ended well.
+    /// The cell's function has not run to its end.
     Ended {
-        /// 1: it unwound; 2: a `?` met an `Err`; 8: a `return` ended it, and nothing is wrong.
+        /// 1: it unwound; 2: a `?` met an `Err`; 8: a `return` ended it, which is no failure.
         how: u32,
-        /// It has lost variables of earlier cells, so this process gives its place to the twin that has them.
+        /// The cell has lost variables of earlier cells, so this process exits in favour of the twin that has them.
         undone: bool,
     },
-    /// It is being ended by a signal.
+    /// A signal is ending this process.
     Crashed {
-        /// Where: libraries of cells and offsets in them, innermost first.
+        /// The stack: libraries of cells and offsets in them, innermost frame first.
         frames: Vec<(String, u64)>,
     },
     /// The cell's code has returned.
     Done {
         /// The number of the checkpoint that a twin holds: the state after the cell, or an earlier one.
         checkpoint: u64,
-        /// Why no twin holds the state after it, if none does.
+        /// Why no twin holds the state after the cell, if none does.
         unguarded: Option<String>,
         /// How long opening the cell's library took, in microseconds.
         load_us: u64,
         /// How long making the twin took, in microseconds.
         fork_us: u64,
     },
-    /// The cell host died; this twin of its could take its place.
+    /// The cell host died, and this twin of it could take its place.
     Candidate {
         /// The twin's process.
         pid: i32,
@@ -68,20 +68,20 @@ pub enum FromHost {
 pub enum ToHost {
     /// The answer to `Hello`. Carries two descriptors: the new standard output and standard error.
     Welcome,
-    /// Run it. Carries one descriptor: the cell's standard input.
+    /// Run the library. Carries one descriptor: the cell's standard input.
     Begin {
-        /// As which cell.
+        /// The number of its cell.
         cell: u64,
-        /// How many bytes more than before it may take.
+        /// How many bytes more than now it may take.
         memory: Option<u64>,
     },
-    /// Do not run it (the person interrupted while it was being compiled).
+    /// Do not run the library: the person interrupted while it was being compiled.
     Skip,
-    /// The cell counts as done: give up the twin from before it.
+    /// The cell counts as done: end the twin from before it.
     Commit,
     /// Take the dead host's place.
     Promote,
-    /// You are not needed.
+    /// The twin is not needed: exit.
     Exit,
 }
 

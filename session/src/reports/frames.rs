@@ -1,18 +1,18 @@
-//! From an instruction of a cell's library to the place in its source, which the compiler has written into the library.
+//! The source place of an instruction of a cell's library, read from the library's debug information.
 
 use addr2line::Loader;
 use std::path::Path;
 
-/// Whether a library is one that the direct evaluator made of a cell. Asked in the middle of a crash: it allocates nothing, and what it
-/// lets through stands in JSON as it is.
+/// Whether the direct evaluator made a library from a cell. Called by the crash handler, so it allocates nothing, and a path that it
+/// accepts needs no escape in JSON.
 pub fn is_of_a_cell(library: &str) -> bool {
     let name = library.rsplit('/').next().unwrap_or(library);
     (name.starts_with("cell_") || name.starts_with("libcells_"))
         && library.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
 }
 
-/// Where the instruction at `offset` comes from: the file as the compiler calls it (`cell 3`), line, and column. Where code was put in
-/// place of calls, the innermost that is of a cell.
+/// The place that the instruction at `offset` comes from: the file as the compiler calls it (`cell 3`), line, and column. Of inlined calls,
+/// the innermost place that is in a cell.
 pub fn place(library: &str, offset: u64) -> Option<(String, u32, u32)> {
     let loader = Loader::new(Path::new(library)).ok()?;
     let mut frames = loader.find_frames(offset).ok()?;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   panic, crash, compile error ─▶ sources  the cell and the line of each place ─▶ report ─▶ rendered  text, HTML
-//!                                  verdict  what the run of a cell means
+//!                                  outcome  what the run of a cell means
 //! ```
 
 pub mod frames;

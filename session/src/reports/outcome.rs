@@ -7,7 +7,7 @@ use crate::reports::report;
 use crate::reports::sources::{Found, Sources};
 use std::time::Duration;
 
-/// What a cell's run means, where its process has come to an end of it.
+/// The result of a cell's run. Panics that did not end the cell are shown.
 ///
 /// # Errors
 /// The cell failed.
@@ -50,7 +50,7 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, outlet: &dyn Outl
         let Some(said) = &record.error else {
             return Err(report::plain_error("Error", "the cell ended with an error"));
         };
-        // What stands there already is not said again, but for what it did not say.
+        // Of a report that was shown already, only one line is repeated.
         let shown = record.shown_failures.iter().find_map(|shown| said.message.strip_prefix(shown.as_str()));
         let text = shown.map(|rest| format!("{}{rest}", said.line));
         return Err(report::error(text.as_deref().unwrap_or(&said.message), &said.line));
@@ -58,18 +58,18 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, outlet: &dyn Outl
     Ok(())
 }
 
-/// The cell host is gone, and nobody took its place.
+/// The error when the cell host is gone and no twin took its place.
 pub fn terminated(record: &Record, why: &str) -> CellError {
     let death = record.death.as_ref().map_or_else(|| format!("is gone ({why})"), ToString::to_string);
     let text = format!(
-        "the process that runs the cells {death} and so did its copy: the variables are lost; functions, types, objects and tasks are not"
+        "the process that runs the cells {death}, and no copy took its place: the variables are lost; functions, types, objects and tasks are not"
     );
     report::plain_error("Crashed", &text)
 }
 
-/// What is told after a cell with which it has changed whether a copy of its process stands by. `is_unguarded`: before it, none did.
+/// The notice after a cell that has changed whether a twin stands by. `is_unguarded`: none did before the cell.
 pub fn change_of_guard(cell: CellId, record: &Record, is_unguarded: bool) -> Option<String> {
-    // Of a cell that was not run, no copy was tried.
+    // After a cell that was not run, no twin was tried.
     record.returned_at.filter(|_| record.lives())?;
     match (&record.unguarded, is_unguarded) {
         (Some(why), false) => Some(format!(

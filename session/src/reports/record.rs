@@ -5,7 +5,7 @@ use rustix::process::WaitIdStatus;
 use std::fmt;
 use std::time::Instant;
 
-/// A panic of the cell, as its hook reported it.
+/// A panic of the cell, as the panic hook reported it.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
 #[serde(default)]
 pub struct Panic {
@@ -19,16 +19,16 @@ pub struct Panic {
     pub column: u32,
     /// The thread's name, when it was not the main one.
     pub thread: String,
-    /// Who called it, innermost first, where that is code of cells: function, and `cell 3:2:5`.
+    /// The callers that are code of cells, innermost first: function, and place such as `cell 3:2:5`.
     pub frames: Vec<(String, String)>,
 }
 
 /// The error that a `?` of the cell met.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
 pub struct ErrorSaid {
-    /// All that there is to say, in several lines.
+    /// The whole message, in several lines.
     pub message: String,
-    /// The same in one.
+    /// The message in one line.
     pub line: String,
 }
 
@@ -52,7 +52,7 @@ impl Death {
 }
 
 impl Death {
-    /// Without what it may mean.
+    /// The death, without what its signal may mean.
     pub fn brief(&self) -> String {
         match self {
             Death::Signal(signal) => format!("was ended by {}", signal_name(*signal).0),
@@ -81,7 +81,7 @@ fn signal_name(signal: i32) -> (String, &'static str) {
         libc::SIGBUS => "an invalid memory access",
         libc::SIGILL => "an illegal instruction",
         libc::SIGFPE => "an arithmetic exception",
-        libc::SIGKILL => "killed from outside, or by the system for want of memory",
+        libc::SIGKILL => "killed from outside, or by the system because memory ran out",
         libc::SIGTERM => "asked to end from outside",
         libc::SIGTRAP => "a trap",
         _ => "from outside",
@@ -90,7 +90,7 @@ fn signal_name(signal: i32) -> (String, &'static str) {
     (name.map_or_else(|| format!("signal {signal}"), str::to_owned), meaning)
 }
 
-/// What is known of a cell.
+/// What is known of a cell's run.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     /// The last library of the cell that was run.
@@ -103,19 +103,19 @@ pub struct Record {
     pub failed: bool,
     /// A `return` ended it before its end.
     pub returned: bool,
-    /// What it said.
+    /// The error that the `?` met.
     pub error: Option<ErrorSaid>,
-    /// Reports of tasks that failed while it ran, as they were shown in it.
+    /// Reports of tasks that failed while the cell ran, as they were shown.
     pub shown_failures: Vec<String>,
     /// The cell failed, and what it had done to the session's variables was undone.
     pub undone: bool,
     /// Why no twin holds the state after it, if none does.
     pub unguarded: Option<String>,
-    /// The cell host died under it.
+    /// The cell host died while it ran the cell.
     pub death: Option<Death>,
-    /// The copy that took its place is from before this earlier cell.
+    /// The earlier cell before which the twin that took over was made, if it is an older one.
     pub gone_back: Option<CellId>,
-    /// Where it was when it died: libraries of cells and offsets in them, innermost first.
+    /// The stack at the crash: libraries of cells and offsets in them, innermost first.
     pub crash: Vec<(String, u64)>,
     /// The person interrupted it.
     pub interrupted: bool,
@@ -123,43 +123,43 @@ pub struct Record {
     pub load_failed: Option<String>,
     /// When the library was about to be run.
     pub loaded_at: Option<Instant>,
-    /// When it had run, and its checkpoint was made.
+    /// When the library had run and the checkpoint was made.
     pub returned_at: Option<Instant>,
-    /// When all that it has shown was passed on.
+    /// When all of the cell's output had been passed on.
     pub done_at: Option<Instant>,
     /// What opening its library took, in microseconds.
     pub load_us: u64,
     /// What the checkpoint cost, in microseconds.
     pub fork_us: u64,
-    /// Why its process ended, as far as that was said.
+    /// Why the process ended, as far as the standard library said.
     pub reason: Option<&'static str>,
-    /// The last of what it wrote to standard error.
+    /// The end of what the cell wrote to standard error.
     last_words: String,
 }
 
-/// So much of standard error is kept, in bytes, because what is looked for may come in pieces.
+/// How many bytes of standard error are kept: a text that is looked for may come in pieces.
 const LAST_WORDS_MAX: usize = 100;
 
-/// What the standard library says before it ends a process, and what that means.
+/// What the standard library writes before it ends a process, and what that means.
 const REASONS: [(&str, &str); 3] = [
-    ("bytes failed", "it wanted more memory than it may have"),
+    ("bytes failed", "it needed more memory than it may use"),
     ("has overflowed its stack", "a stack overflow"),
     ("non-unwinding panic", MAY_NOT_UNWIND),
 ];
 
 /// A panic in a destructor during another panic, in an `extern "C"` function, or of the compiler's own checks.
-const MAY_NOT_UNWIND: &str = "a panic where none may unwind";
+const MAY_NOT_UNWIND: &str = "a panic that cannot unwind";
 
 /// What the standard library says after the panic of a destructor that runs because of another panic.
 const IN_CLEANUP: &str = "panic in a destructor during cleanup";
 
 impl Record {
-    /// Whether the cell could be run, and the process that ran it has what it did.
+    /// Whether the cell ran, and the process that runs the cells still holds its effects.
     pub fn lives(&self) -> bool {
         self.death.is_none() && self.load_failed.is_none() && !self.undone
     }
 
-    /// The panic that ended the process, and those before it.
+    /// The panic that ended the process, and the panics before it.
     pub fn ending_panic(&self) -> Option<(&Panic, Vec<&Panic>)> {
         let mut panics: Vec<&Panic> = self.panics.iter().filter(|panic| panic.message != IN_CLEANUP).collect();
         let last = panics.pop().filter(|_| self.reason == Some(MAY_NOT_UNWIND))?;

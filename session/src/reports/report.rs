@@ -1,4 +1,4 @@
-//! The renderer of reports: compile errors, panics, `?` and deaths.
+//! The renderer of reports: compile errors, panics, errors of `?`, and crashes.
 //!
 //! Every report comes plain, with ANSI colours and, made of these, as HTML; a front end picks one. A place is always `cell N:line:column`.
 
@@ -12,43 +12,43 @@ use std::ops::Range;
 
 /// At most this many compile errors of one cell are shown.
 const ERRORS_MAX: usize = 8;
-/// And this many callers of the place of a crash: a stack overflow has thousands.
+/// At most this many callers of a crash's place are shown: a stack overflow has thousands.
 const CALLERS_MAX: usize = 5;
 
-/// A place in a cell, and what to say there.
+/// A place in a cell, with a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The cell.
     pub cell: CellId,
-    /// Bytes of its code.
+    /// Its bytes in the cell's code.
     pub range: Range<usize>,
-    /// What to say; may be empty.
+    /// The label; may be empty.
     pub label: String,
 }
 
-/// One thing that the compiler has found wrong, whichever evaluator asked it.
+/// One error or warning of the compiler, under either evaluator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Finding {
-    /// `E0308`.
+    /// The error code, such as `E0308`.
     pub code: Option<String>,
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// Where; the first is the main place.
+    /// The places; the first is the main one.
     pub marks: Vec<Mark>,
-    /// What else is to be said.
+    /// Notes: what else the compiler says.
     pub notes: Vec<String>,
     /// What can be done.
     pub helps: Vec<String>,
-    /// Where the fault is, if it is not the main place: that may be inside of a macro, or in an item that this one needs.
+    /// Where the fault is, if it is not the main place: the main place may be inside a macro, or in an item that this one needs.
     pub called: Option<(CellId, usize)>,
 }
 
 /// A message with marks in the code of cells.
 struct Sheet<'a> {
-    /// What stands before the colon: `error[E0308]`.
+    /// The text before the colon, such as `error[E0308]`.
     kind: String,
     finding: &'a Finding,
-    /// The cell to speak of where there is no mark.
+    /// The cell to name where there is no mark.
     cell: CellId,
     code_of: &'a dyn Fn(CellId) -> String,
 }
@@ -75,7 +75,7 @@ impl Sheet<'_> {
         for (number, Mark { cell, range, label }) in marks.iter().enumerate() {
             let color = if number == 0 { Color::Red } else { Color::Blue };
             let mark = Label::new((name_of(*cell), range.clone())).with_color(color).with_order(number as i32);
-            // Without a message, the place would not be marked at all.
+            // A label without a message would not be drawn.
             report = report.with_label(mark.with_message(if label.is_empty() { "here" } else { label }));
         }
         for note in notes {
@@ -93,14 +93,14 @@ impl Sheet<'_> {
             return format!("{}: {message}", self.kind);
         }
         let text = String::from_utf8_lossy(&out);
-        // The head is coloured whatever the configuration says.
+        // The renderer colours the head in spite of the configuration.
         let text = if color { join_colours(&text) } else { anstream::adapter::strip_str(&text).to_string() };
         text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 }
 
-/// The same text, with one colour sequence where the renderer writes one for each character: so that a terminal gets less to
-/// read, and a search finds what stands there.
+/// Joins equal neighbouring colour sequences, of which the renderer writes one for each character. A terminal then has less to read, and a
+/// search finds the words.
 fn join_colours(text: &str) -> String {
     const RESET: &str = "\x1b[0m";
     let mut out = String::with_capacity(text.len() / 2);
@@ -158,7 +158,7 @@ pub fn warning(finding: &Finding, cell: CellId, code_of: &dyn Fn(CellId) -> Stri
     Sheet { kind, finding: &finding, cell, code_of }.render()
 }
 
-/// What evcxr was told by rustc, as findings in `cell`.
+/// The errors that evcxr got from rustc, as findings in `cell`.
 pub fn findings(errors: &[CompilationError], cell: CellId, code: &str) -> Vec<Finding> {
     let errors = errors.iter().filter(|error| error.level() != "warning");
     errors
@@ -178,12 +178,12 @@ pub fn findings(errors: &[CompilationError], cell: CellId, code: &str) -> Vec<Fi
         .collect()
 }
 
-/// Each thing once, in a notebook's words.
+/// Each finding once, in a notebook's words.
 fn in_words(findings: Vec<Finding>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     for mut finding in findings {
         let message = &finding.message;
-        // What rustc says about where a failed `const` check was met belongs to the check's own error.
+        // rustc tells in another message where a failed `const` check was met; that belongs to the check's error.
         if message == "erroneous constant encountered" || message.starts_with("the above error was encountered while") {
             match found.iter_mut().find(|finding| finding.code.as_deref() == Some("E0080")) {
                 Some(check) => check.marks.extend(finding.marks),
@@ -206,8 +206,8 @@ fn in_words(findings: Vec<Finding>) -> Vec<Finding> {
     found
 }
 
-/// A `const` check that failed, of which evcxr passes on only where it was met. The one that people meet is that of
-/// `.remote`: a task's function holds no data.
+/// A failed `const` check, of which evcxr passes on only where it was met. The usual one is that of `.remote`: a task's function holds no
+/// data.
 fn failed_check(message: &str, marks: Vec<Mark>) -> Option<Finding> {
     let what = message.strip_prefix("the above error was encountered while instantiating ")?;
     let (message, helps) = if what.contains(" as mobula::") && what.contains("::Remote") {
@@ -233,7 +233,7 @@ fn marks(error: &CompilationError, code: &str) -> Vec<(Range<usize>, String)> {
         let Some(span) = &message.span else { continue };
         let start = byte_at(code, span.start_line, span.start_column);
         let end = byte_at(code, span.end_line, span.end_column).max(start);
-        // evcxr repeats the message where rustc says nothing.
+        // evcxr repeats the message where rustc gives no label.
         let label = if message.label.starts_with("error: ") { String::new() } else { message.label.clone() };
         let mark = (start..end, label);
         if !marks.contains(&mark) {
@@ -243,7 +243,7 @@ fn marks(error: &CompilationError, code: &str) -> Vec<(Range<usize>, String)> {
     marks
 }
 
-/// At most so many notes of one error are shown.
+/// At most this many notes of one error are shown.
 const NOTES_MAX: usize = 4;
 
 fn notes(error: &CompilationError) -> Vec<String> {
@@ -252,7 +252,7 @@ fn notes(error: &CompilationError) -> Vec<String> {
     notes.filter_map(|child| child["message"].as_str()).map(str::to_owned).collect()
 }
 
-/// It does not speak of generated code, or of files that are none of the person's.
+/// Whether a note names neither generated code nor files that are not the person's.
 fn is_about_cells(note: &str) -> bool {
     const STRANGE: [&str; 5] = [
         "evcxr",
@@ -264,11 +264,11 @@ fn is_about_cells(note: &str) -> bool {
     !STRANGE.iter().any(|word| note.contains(word))
 }
 
-/// A word for errors that a notebook makes where a file would not.
+/// A hint for errors that occur in a notebook and would not in a file.
 fn cell_hint(code: Option<&str>, message: &str) -> Option<String> {
     if message.contains("is not general enough") && (message.contains("OwnsItsData") || message.contains("Deserialize"))
     {
-        // What rustc says when an argument or a result of a task is, or has in it, a reference.
+        // rustc's message when an argument or a result of a task is a reference or contains one.
         return Some(
             "a reference cannot be sent to another process: let the function take and return owned values \
              (`String` instead of `&str`, `Vec<T>` instead of `&[T]`)"
@@ -311,7 +311,7 @@ fn byte_at(code: &str, line: usize, column: usize) -> usize {
     code.len()
 }
 
-/// The report of a panic. `callers`: who called the place, innermost first and the place itself included.
+/// The report of a panic. `callers`: the callers of the place, innermost first, the place itself included.
 pub fn panic(panic: &Panic, place: Option<&Found>, callers: &[String]) -> Rendered {
     let mut rendered = panic_alone(panic, place);
     // The place itself has been shown.
@@ -349,7 +349,7 @@ fn outside(panic: &Panic) -> String {
     format!("{short}, line {}", panic.line)
 }
 
-/// A message at a place of a cell of which only the line is known.
+/// A message at a place in a cell of which only that line's text is known.
 fn at_place(kind: &str, title: &str, place: &Found) -> Rendered {
     let (number, column) = (place.line.to_string(), place.column as usize);
     let gutter = " ".repeat(number.len());
@@ -374,7 +374,7 @@ pub fn panicked(last: Option<&Panic>, place: Option<&Found>, callers: &[String])
     CellError { name: "Panic".into(), value: last.message.clone(), plain: rendered.plain, ansi: rendered.ansi }
 }
 
-/// The error of a cell whose process died. `places`: where it was, innermost first.
+/// The error of a cell whose process died. `places`: the stack at the crash, innermost first.
 pub fn died(record: &Record, death: &Death, cell: CellId, places: &[Found]) -> CellError {
     let value = match record.reason {
         Some(reason) => format!("the process of cell {cell} {}: {reason}", death.brief()),
@@ -390,7 +390,7 @@ pub fn died(record: &Record, death: &Death, cell: CellId, places: &[Found]) -> C
     CellError { name: "Crashed".into(), plain: rendered.plain, ansi: rendered.ansi, value }
 }
 
-/// What a person is told of what a cell's crash leaves.
+/// What survives a cell's crash, in lines for a person.
 fn survives(record: &Record) -> [String; 2] {
     let before = record.gone_back.map_or_else(|| "this cell".to_owned(), |cell| format!("cell {cell}"));
     [
@@ -423,13 +423,13 @@ pub fn not_compiled() -> CellError {
     plain_error("Interrupted", "interrupted while it was compiled; nothing of the cell has run")
 }
 
-/// The error that a cell's `?` met: `text` is shown, `line` is what stands where there is room for a line only.
+/// The error that a cell's `?` met: `text` is shown, `line` only where there is room for no more.
 pub fn error(text: &str, line: &str) -> CellError {
     let value = line.lines().next().unwrap_or_default().to_owned();
     CellError { value, ..plain_error("Error", text) }
 }
 
-/// An error that is one text: its first line is the value.
+/// An error made of one text, whose first line is the value.
 pub fn plain_error(name: &str, text: &str) -> CellError {
     let text = text.trim_end();
     let value = text.lines().next().unwrap_or_default().to_owned();

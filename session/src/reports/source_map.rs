@@ -1,24 +1,24 @@
-//! A text made from a cell's code, and the way back from each of its places to the person's own.
+//! The source map: a text made from a cell's code, and the way back from each of its places to that code.
 
 use crate::event::CellId;
 use std::ops::Range;
 
-/// What stands in a generated place, where it matters that the compiler complains about it.
+/// The kinds of generated code in which a compile error means something.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Glue {
-    /// A variable is taken out of the store, by the name of its type.
+    /// A variable is taken out of the store, for which its type is named.
     Take(String),
     /// A variable of an earlier cell goes back.
     PutBack(String),
     /// A new variable is kept.
     Put(String),
-    /// The compiler says what type a variable has.
+    /// The compiler is asked for the type of a variable.
     Type(String),
-    /// An import of the session's, by its place among them.
+    /// An import of the session, by its index.
     Import(usize),
 }
 
-/// A stretch that was copied.
+/// A stretch that was copied from the code.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     at: usize,
@@ -26,10 +26,10 @@ struct Piece {
     len: usize,
 }
 
-/// The text.
+/// The text for the compiler.
 #[derive(Clone, Debug, Default)]
 pub struct Edited {
-    /// Whose code.
+    /// The cell whose code it is.
     pub cell: u64,
     /// What the compiler reads.
     pub text: String,
@@ -49,7 +49,7 @@ impl Edited {
         self.text.push_str(text);
     }
 
-    /// Adds generated text that the compiler may have something to say about.
+    /// Adds generated text in which a compile error means something.
     pub fn glue(&mut self, glue: Glue, text: &str) {
         let start = self.text.len();
         self.text.push_str(text);
@@ -65,7 +65,7 @@ impl Edited {
         self.text.push_str(&self.code[range]);
     }
 
-    /// Adds a text that stands for a stretch of the cell's code.
+    /// Adds a text in place of a stretch of the cell's code.
     pub fn replaced(&mut self, range: Range<usize>, text: &str) {
         self.pieces.push(Piece { at: self.text.len(), from: range.start, len: range.len() });
         self.text.push_str(text);
@@ -76,7 +76,7 @@ impl Edited {
         self.text.extend(self.code[range].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
     }
 
-    /// The stretch of the cell's code from which a stretch of the text was copied, or as much of it as was. `None` if none of it was.
+    /// The stretch of the cell's code that a stretch of the text was copied from, wholly or in part. `None` if no part of it was copied.
     pub fn original(&self, range: Range<usize>) -> Option<Range<usize>> {
         if range.is_empty() {
             let piece =
@@ -92,12 +92,12 @@ impl Edited {
         Some(start..end.max(start))
     }
 
-    /// What glue a stretch of the text lies in.
+    /// The glue that a stretch of the text begins in.
     pub fn glue_at(&self, range: &Range<usize>) -> Option<&Glue> {
         self.glue.iter().find(|(glue, _)| glue.start <= range.start && range.start < glue.end).map(|(_, glue)| glue)
     }
 
-    /// What is to be known of it when it has been compiled.
+    /// The part of it that is needed after it has been compiled.
     pub fn places(self) -> Places {
         let mut stretches = Vec::new();
         for piece in &self.pieces {
@@ -117,28 +117,28 @@ impl Edited {
     }
 }
 
-/// Where the lines of a text come from: all that is kept of it, because a session may have thousands.
+/// Where the lines of a text come from. No more of it is kept, because a session may have thousands.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     code: String,
     stretches: Vec<Stretch>,
 }
 
-/// A part of a line that was copied.
+/// A copied part of a line.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
-    /// Where it is in the text, from 1.
+    /// Its line in the text, from 1.
     line: u32,
-    /// In characters from 1.
+    /// Its column in the text, in characters from 1.
     column: u32,
-    /// Where it is in the code, in bytes.
+    /// Its place in the code, in bytes.
     from: u32,
-    /// How long it is, in characters.
+    /// Its length in characters.
     chars: u32,
 }
 
 impl Places {
-    /// The place in the cell, from 1, that is meant by a place in the text, from 1, with the line there.
+    /// The line and column in the cell for those of a place in the text, all from 1, and the text of that line.
     pub fn locate(&self, line: u32, column: u32) -> Option<(u32, u32, String)> {
         let is_in = |stretch: &&Stretch| {
             stretch.line == line && stretch.column <= column && column < stretch.column + stretch.chars

@@ -1,8 +1,8 @@
-//! From a line of generated code back to the line that a person typed.
+//! The way back from a line of generated code to the line that a person typed.
 //!
-//! evcxr puts a cell's statements and the items of all earlier cells, each as it was typed, into one generated file. So a line
-//! of that file that is also a line of some cell came from there; where several cells have the same line, the one whose
-//! neighbouring lines agree longest is meant, and of equals the newest.
+//! evcxr puts a cell's statements and the items of all earlier cells, each as it was typed, into one generated file. So a line of that file
+//! that equals a line of a cell came from there. Of several equal lines, the one whose neighbouring lines agree longest is taken, and of
+//! these the newest.
 
 use super::frames;
 use super::source_map::{Edited, Places};
@@ -11,10 +11,10 @@ use crate::reports::record::Panic;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
-/// What evcxr calls the file that it generates; code of libraries has longer names.
+/// evcxr's name for the file that it generates; files of libraries have longer names.
 const GENERATED: &str = "src/lib.rs";
 
-/// So many texts of one cell are kept: its statements, its items.
+/// How many texts of one cell are kept: its statements, its items.
 const TEXTS_MAX: usize = 4;
 
 /// A place in a cell.
@@ -30,7 +30,7 @@ pub struct Found {
     pub text: String,
 }
 
-/// The cells of a session, and what was compiled of them.
+/// The cells of a session, and the texts that were compiled from them.
 #[derive(Debug, Default)]
 pub struct Sources {
     inner: Mutex<Inner>,
@@ -40,32 +40,32 @@ pub struct Sources {
 struct Inner {
     /// The file that evcxr generates anew for each cell.
     generated: Option<std::path::PathBuf>,
-    /// Library path to the source it was compiled from.
+    /// The source of each library, by the library's path.
     libraries: HashMap<String, String>,
-    /// Where what the compiler was given comes from, cell by cell.
+    /// The source maps of the texts that the compiler was given, by cell.
     texts: HashMap<u64, Vec<Places>>,
     /// Cells in order.
     cells: Vec<(CellId, String)>,
 }
 
 impl Sources {
-    /// Says where evcxr generates its source.
+    /// Sets the file that evcxr generates.
     pub fn set_generated(&self, file: std::path::PathBuf) {
         self.lock().generated = Some(file);
     }
 
-    /// A cell is about to be compiled.
+    /// Adds a cell that is about to be compiled.
     pub fn add_cell(&self, cell: CellId, code: &str) {
         self.lock().cells.push((cell, code.to_owned()));
     }
 
-    /// The code of a cell; empty for one that never was.
+    /// The code of a cell; empty for an unknown one.
     pub fn code(&self, cell: CellId) -> String {
         let inner = self.lock();
         inner.cells.iter().find(|(known, _)| *known == cell).map(|(_, code)| code.clone()).unwrap_or_default()
     }
 
-    /// A text was made from the code of a cell for the compiler, which calls it `cell N`.
+    /// Adds a text that was made from a cell's code for the compiler, which calls it `cell N`.
     pub fn add_text(&self, text: Edited) {
         let mut inner = self.lock();
         let texts = inner.texts.entry(text.cell).or_default();
@@ -76,7 +76,7 @@ impl Sources {
         }
     }
 
-    /// A library was compiled from what is in the generated file now.
+    /// Notes that a library was compiled from the generated file as it is now.
     pub fn remember(&self, library: &str) {
         let mut inner = self.lock();
         if let Some(source) = inner.generated.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
@@ -84,14 +84,14 @@ impl Sources {
         }
     }
 
-    /// Where in a cell a panic happened; `None` when it was in somebody else's code.
+    /// The place in a cell where a panic happened; `None` when that was not in a cell.
     pub fn find_panic(&self, library: Option<&str>, panic: &Panic) -> Option<Found> {
         self.find_in(library, &panic.file, panic.line, panic.column)
     }
 
-    /// The places in cells that a process was in when it crashed, innermost first, each once.
+    /// The places in cells on a crash's stack, innermost first, each once.
     pub fn find_crash(&self, frames: &[(String, u64)]) -> Vec<Found> {
-        // A recursion has one frame many times, and for each its library would be read.
+        // A recursion has one frame many times, and each look-up reads the library.
         let each_once = frames.chunk_by(|a, b| a == b).filter_map(|same| same.first());
         let mut places: Vec<Found> = each_once
             .filter_map(|(library, offset)| frames::place(library, *offset))
@@ -101,7 +101,7 @@ impl Sources {
         places
     }
 
-    /// Who called what panicked, as lines to read: `cell 3:2:5 in deep`. Neighbours that are equal are told once.
+    /// The callers of what panicked, as lines to read: `cell 3:2:5 in deep`. Equal neighbours become one line.
     pub fn callers(&self, panic: &Panic) -> Vec<String> {
         let mut lines: Vec<(String, usize)> = Vec::new();
         for (name, place) in &panic.frames {
@@ -122,7 +122,7 @@ impl Sources {
         lines.into_iter().map(told).collect()
     }
 
-    /// The place in a cell that is meant by a place in `file`, as the compiler of `library` wrote it.
+    /// The place in a cell for a place in `file`, which is how the compiler of `library` called it.
     pub fn find_in(&self, library: Option<&str>, file: &str, line: u32, column: u32) -> Option<Found> {
         let inner = self.lock();
         if let Some(cell) = file.strip_prefix("cell ").and_then(|number| number.parse().ok()) {
@@ -164,8 +164,7 @@ fn find(generated: &[&str], cells: &[(CellId, String)], line: u32, column: u32) 
     best.map(|(_, found)| found)
 }
 
-/// By how many characters the typed line is shifted against the generated one, if they are the same line: the whole of it, or
-/// a statement on it.
+/// By how many characters the typed line is shifted against the generated one, if the generated line is the typed one or a statement on it.
 fn offset(typed: &str, generated: &str) -> Option<i64> {
     let wanted = generated.trim();
     let in_typed = typed.find(wanted)?;

@@ -1,4 +1,4 @@
-//! Batches through objects and back, and objects that are no batches.
+//! Tests of batches through objects and back, and of objects that are no batches.
 
 use super::{Node, Nulls, RecordBatch, Written};
 use crate::table::{Draft, Hold};
@@ -20,7 +20,7 @@ fn shared<A: Array + 'static>(array: A) -> ArrayRef {
     Arc::new(array)
 }
 
-/// A column of each kind, five rows long, with a null in its middle where it can have one.
+/// A column of each kind, five rows long, with a null in the middle where the kind allows one.
 fn columns() -> Vec<(&'static str, ArrayRef)> {
     let numbers = || [Some(1), Some(2), None, Some(4), Some(5)];
     let texts = || [Some("a"), Some(LONG), None, Some(""), Some("ümlaut, also longer than twelve")];
@@ -163,7 +163,7 @@ fn ints(values: Vec<i64>) -> RecordBatch {
     batch_of("n", shared(Int64Array::from(values)))
 }
 
-/// Through the store.
+/// Puts a batch and gets it.
 fn through(batch: &RecordBatch) -> RecordBatch {
     inline::attach();
     get(&put(batch).unwrap()).unwrap()
@@ -252,7 +252,7 @@ fn a_batch_comes_back_as_views_into_the_object_at_any_depth() {
     assert!(places.iter().all(|place| place.is_multiple_of(64)));
 }
 
-/// Where the memory of an array is, that has any.
+/// Gathers the addresses of an array's memory.
 fn gather(array: &ArrayData, places: &mut Vec<usize>) {
     let nulls = array.nulls().map(|nulls| nulls.buffer());
     let memory = array.buffers().iter().chain(nulls).filter(|memory| !memory.is_empty());

@@ -1,4 +1,4 @@
-//! A page that is drawn again: what is rubbed out, and what stays.
+//! Tests of a page that is drawn again: what is erased, and what stays.
 
 use super::*;
 use mobula_session::CellId;
@@ -40,7 +40,7 @@ fn text_of(inks: &[Ink], stream: Stream) -> String {
     inks.iter().filter(|ink| ink.stream == stream).map(|ink| ink.text.as_str()).collect()
 }
 
-/// What (stdout, stderr) get, the cell's end included.
+/// The text that (stdout, stderr) get, including the cell's end.
 fn shown(look: Look, events: impl IntoIterator<Item = Event>) -> (String, String) {
     let mut page = Page::new(look);
     let mut inks: Vec<Ink> = events.into_iter().flat_map(|event| page.event(event, true)).collect();

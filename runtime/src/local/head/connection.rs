@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What a client may leave unread, in bytes. One that reads nothing while this piles up is treated as dead.
+/// How many bytes a client may leave unread. A client that leaves more is treated as dead.
 const QUEUED_BYTES_MAX: usize = 256 << 20;
 
 /// How much is read from one client before the others have their turn, in bytes.
@@ -14,14 +14,14 @@ const TURN_BYTES: usize = 1 << 20;
 
 const READ_BYTES: usize = 64 << 10;
 
-/// How a socket is.
+/// The state of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// Everything that could be done has been done.
     Clear,
-    /// It takes no more for now.
+    /// The socket takes no more for now.
     Stuffed,
-    /// It is closed, or must be.
+    /// The socket is closed, or must be.
     Dead,
 }
 
@@ -39,7 +39,7 @@ pub struct Connection {
     decoder: Decoder,
     out: VecDeque<Chunk>,
     queued: usize,
-    /// Whether a flush is due; kept by the head, which has a list of those.
+    /// Whether a flush is due; the head has a list of such connections.
     pub dirty: bool,
     /// Whether the head is told when the socket takes more.
     pub watched: bool,
@@ -63,12 +63,12 @@ impl Connection {
         self.socket.as_fd()
     }
 
-    /// Puts a message, and descriptors beside it, behind those that wait to be sent.
+    /// Queues a message, with descriptors beside it.
     ///
     /// # Errors
-    /// It is too long for a frame.
+    /// The message is too long for a frame.
     pub fn queue(&mut self, message: &ToClient, fds: Vec<OwnedFd>) -> Result<(), FrameError> {
-        // Bytes never pass a descriptor: it must arrive with its own message.
+        // A descriptor must arrive with its own message, so a message with descriptors begins a chunk.
         let open =
             self.out.back().is_some_and(|last| fds.is_empty() && last.sent == 0 && last.bytes.len() < READ_BYTES);
         if !open {
@@ -111,13 +111,13 @@ impl Connection {
         Health::Clear
     }
 
-    /// Reads what there is, as far as one turn goes. `Dead` when the other end is closed; what it had said before can
+    /// Reads what has arrived, as far as one turn goes. `Dead` when the other end is closed; its earlier messages can
     /// still be taken with [`Connection::take`].
     pub fn receive(&mut self) -> Health {
         let mut taken = 0;
         while taken < TURN_BYTES {
             let room = self.decoder.missing().clamp(READ_BYTES, TURN_BYTES);
-            // Clients have no business sending descriptors; those that come are closed.
+            // Clients must not send descriptors; those that come are closed.
             match fds::receive(&self.socket, self.decoder.room(room), &mut Vec::new(), false) {
                 Ok(0) => return Health::Dead,
                 Ok(bytes) => {
@@ -137,7 +137,7 @@ impl Connection {
     /// The next whole message.
     ///
     /// # Errors
-    /// The client talks nonsense.
+    /// The client's bytes are not a message.
     pub fn take(&mut self) -> Result<Option<ToHead>, FrameError> {
         self.decoder.take()
     }

@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-/// A time that does not move away while it is waited for.
+/// A due time that later events do not postpone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Alarm(Option<Instant>);
 
 impl Alarm {
-    /// It is wanted within so long, or not any more. Gives when it is due: a time that was given before stands.
+    /// Says that the alarm is wanted within this time, or not any more. Returns when it is due; an earlier due time
+    /// stands.
     pub fn set(&mut self, now: Instant, within: Option<Duration>) -> Option<Instant> {
         self.0 = within.map(|within| self.0.map_or(now + within, |at| at.min(now + within)));
         self.0
     }
 
-    /// It is being done now. The next one counts from here.
+    /// Clears the alarm, because its work is being done. The next one counts from here.
     pub fn clear(&mut self) {
         self.0 = None;
     }
@@ -27,7 +28,7 @@ mod tests {
     fn what_is_wanted_again_and_again_is_due_when_it_was_wanted_first() {
         let (begin, ms) = (Instant::now(), Duration::from_millis);
         let mut alarm = Alarm::default();
-        // Something happens every millisecond, and each time it is still wanted.
+        // An event comes every millisecond, and each time the alarm is still wanted.
         let due = (0..100).map(|passed| begin + ms(passed)).find(|now| alarm.set(*now, Some(ms(50))) <= Some(*now));
         assert_eq!(due, Some(begin + ms(50)));
         alarm.clear();

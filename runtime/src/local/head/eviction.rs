@@ -1,7 +1,7 @@
 //! Eviction on the head: objects are moved to disk when memory runs short, and brought back.
 //!
 //! ```text
-//!   Room(units) ─▶ free already? ─▶ the oldest that nobody reads go to disk, until it is ─▶ Done
+//!   Room(units) ─▶ free already? ─▶ the oldest without readers go to disk, until it is ─▶ Done
 //!                                └▶ nothing more can go ─▶ wait, for something to be freed ─▶ Done │ too long: Refused, with sizes
 //! ```
 
@@ -12,13 +12,13 @@ use crate::store::{Body, Candidate, Flags, Run, Seats, Space};
 use crate::sync::Ordering;
 use std::time::{Duration, Instant};
 
-/// How often somebody who waits for room is looked at. Who frees something does not know that it is waited for.
+/// How often requests for room are checked. A process that frees something does not know that it is waited for.
 pub(super) const LOOK: Duration = Duration::from_millis(5);
 
-/// How many of the largest objects are named to somebody for whom there is no room.
+/// How many of the largest objects a refusal names.
 const NAMED: usize = 3;
 
-/// Somebody who waits for room.
+/// A client's request that waits for room.
 #[derive(Debug)]
 pub(super) struct Room {
     client: ClientId,
@@ -38,7 +38,7 @@ enum NotBack {
 }
 
 impl Head {
-    /// A client wants so many units in a row to be free.
+    /// Handles a client's request for a free run of units.
     pub(super) fn want_room(&mut self, client: ClientId, req: Request, units: u32, bytes: u64) {
         let deadline = Instant::now() + self.settings.config.store_wait();
         self.rooms.push(Room { client, req, units, bytes, restores: None, deadline });
@@ -49,18 +49,18 @@ impl Head {
         self.segment.header().rooms.store(self.rooms.len() as u32, Ordering::Release);
     }
 
-    /// It does not any longer.
+    /// Drops one request for room of a client, or all.
     pub(super) fn forget_room(&mut self, client: ClientId, req: Option<Request>) {
         self.rooms.retain(|room| room.client != client || req.is_some_and(|req| req != room.req));
         self.show_rooms();
     }
 
-    /// Whether somebody waits.
+    /// Whether a request for room waits.
     pub(super) fn rooms_wait(&self) -> bool {
         !self.rooms.is_empty()
     }
 
-    /// Serves those for whom there is room now, and tells those who have waited too long.
+    /// Answers the requests for which there is room now, and refuses those that have waited too long.
     pub(super) fn serve_rooms(&mut self) {
         for room in std::mem::take(&mut self.rooms) {
             let never = room.units > self.segment.units();
@@ -87,13 +87,13 @@ impl Head {
         self.show_rooms();
     }
 
-    /// Frees so many units in a row, if that is possible.
+    /// Frees a run of so many units, if that is possible.
     fn make_room(&mut self, units: u32) -> bool {
         if self.segment.longest_free_run() >= units {
             return true;
         }
         if units > self.segment.units() {
-            // Nothing that could go would help.
+            // No eviction would help.
             return false;
         }
         self.leases.close_lease();
@@ -110,7 +110,7 @@ impl Head {
                 self.disk_trouble = Some(format!("{}: {error}", self.spill.folder().display()));
                 return false;
             }
-            // Only what ends a lease can make a run longer; most of the small ones do not.
+            // Only the end of a lease can make a run longer; most small objects end none.
             if self.segment.is_free(home) && self.segment.longest_free_run() >= units {
                 return true;
             }
@@ -124,20 +124,20 @@ impl Head {
         self.tell_spill_folder();
         self.disk_trouble = None;
         if !self.segment.move_bytes(id, Body::Spilled { offset: position, len }, None) {
-            // Somebody reads it, or it is gone.
+            // A process reads it, or it is gone.
             self.spill.forget(position, len);
         }
-        // Whoever has let go of it in this moment found it busy.
+        // A process that released the object in this moment found it dying, and left it to the head.
         self.collect(vec![id]);
         Ok(())
     }
 
-    /// A client wants an object's bytes to be in the arena.
+    /// Handles a client's request to bring an object's bytes back into the arena.
     pub(super) fn restore(&mut self, client: ClientId, req: Request, id: ObjectId) {
         let answer = match self.try_restore(id) {
             Ok(()) => ToClient::Done { req },
             Err(NotBack::Full(bytes)) => {
-                // What is in the way may be half made, or of somebody who has just died: it waits like whoever puts.
+                // Drafts, or the leases of a process that has just died, may be in the way, so the request waits like a `put`.
                 let units = u32::try_from(bytes.div_ceil(self.segment.unit_bytes().max(1))).unwrap_or(u32::MAX);
                 let deadline = Instant::now() + self.settings.config.store_wait();
                 self.rooms.push(Room { client, req, units, bytes, restores: Some(id), deadline });
@@ -152,17 +152,17 @@ impl Head {
         if !self.segment.exists(id) {
             return Err(NotBack::Fault(Fault::Unknown { id: id.0 }.into()));
         }
-        // The client refers to it. The head does not: should it be freed meanwhile, its bytes cannot be moved any more, and until the head
-        // hears of that they are on disk.
+        // The client refers to the object, the head does not. If the object is freed meanwhile, its bytes cannot be moved any more; they
+        // stay on disk until the head hears of that.
         let restored = self.copy_and_move_back(id);
-        // Whoever has let go of it in this moment found it busy.
+        // A process that released the object in this moment found it dying, and left it to the head.
         self.collect(vec![id]);
         restored
     }
 
     fn copy_and_move_back(&mut self, id: ObjectId) -> Result<(), NotBack> {
-        // Also when somebody looks whether it can go: the client waits for that itself, and asks again. The head must not, because that one
-        // may be dead, and it is the head that has to find out.
+        // Also while the object is dying: the client waits for that itself, and asks again. The head must not wait, because the process
+        // that frees may be dead, and the head has to find that out.
         let Some(Body::Spilled { offset: position, len }) = self.segment.body_now(id) else { return Ok(()) };
         let unit_bytes = self.segment.unit_bytes().max(1);
         let space = match self.leases.space(len) {
@@ -199,7 +199,7 @@ impl Head {
         self.segment.unlock(&self.arena, run)
     }
 
-    /// What is full, of what size, and with what.
+    /// The fault for a full store: its size, what is in it, and the largest objects.
     fn store_full(&self, needed: u64) -> Fault {
         let limit = self.region.len();
         let (mut objects, mut used, mut read) = (0_u64, 0_u64, 0_u64);
@@ -234,7 +234,7 @@ impl Head {
             detail += &format!("; {} bytes are on disk, in {}", self.spill.bytes(), self.spill.folder().display());
         }
         if let Some(trouble) = &self.disk_trouble {
-            detail += &format!("; nothing more goes to disk: {trouble}");
+            detail += &format!("; no more objects can go to disk: {trouble}");
         }
         Fault::StoreFull { needed, used, limit, detail }
     }

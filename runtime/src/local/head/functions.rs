@@ -1,6 +1,6 @@
 //! The functions that tasks run, numbered.
 //!
-//! A task names its function by a number, so that its description is short. Numbers are given out once and for all.
+//! A task names its function by a number, so that its description is short. A number never changes.
 
 use crate::protocol::Function;
 use std::collections::HashMap;

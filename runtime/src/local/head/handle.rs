@@ -1,4 +1,4 @@
-//! The runtime as the process that owns it sees it.
+//! The handle by which a process owns a runtime.
 
 use super::functions::Functions;
 use super::pool::Pool;
@@ -124,8 +124,8 @@ impl Local {
         self.wake.ask(Command::Interrupt(cell));
     }
 
-    /// Whether the interrupt of a cell has met a call of ours, or is about to: a thread of the cell is in one that blocks, or has left one because of it, or
-    /// the cell has not been told yet.
+    /// Whether a call of the runtime has met the interrupt of a cell, or is about to. That is so if the cell has not
+    /// been told yet, or if a thread of it is in a blocking call or has left one because of the interrupt.
     pub fn is_interrupt_heeded(&self, cell: u64) -> bool {
         let desks = self.segment.header().taken.iter().map(|seat| self.segment.desk(seat));
         let mut told = desks.filter(|desk| desk.interrupted.load(Ordering::Acquire) == cell + 1).peekable();
@@ -133,8 +133,9 @@ impl Local {
             || told.any(|desk| desk.blocked.load(Ordering::Acquire) > 0 || desk.heeded.load(Ordering::Acquire) != 0)
     }
 
-    /// The cell host is the process `pid` now. Without `takeover` it is a new one, and what earlier ones referred to is
-    /// let go; with `takeover` it was the dead one's twin, and says itself what it refers to.
+    /// Tells the runtime that the cell host is the process `pid` now. Without `takeover` it is a new process, and the
+    /// references of earlier ones are released. With `takeover` it was the dead host's twin, and names its references
+    /// itself.
     pub fn cell_host_changed(&self, pid: u32, takeover: bool) {
         self.wake.ask(Command::CellHost { pid, takeover });
     }
@@ -149,7 +150,7 @@ impl Drop for Local {
     fn drop(&mut self) {
         self.wake.ask(Command::Shutdown);
         if let Some(thread) = self.thread.take() {
-            // If it has panicked, its fields have been dropped all the same.
+            // If the thread has panicked, the head's fields have been dropped all the same.
             let _ = thread.join();
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// A line longer than this many bytes is shown in pieces.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// Whose output it is.
+/// The task, the cell and the process that output comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The function's name.
@@ -22,7 +22,7 @@ pub struct Label {
 }
 
 impl Label {
-    /// Of a worker between two tasks.
+    /// The label of a worker between two tasks.
     pub fn nobody() -> Label {
         Label { task: "worker".into(), cell: 0, pid: 0 }
     }
@@ -41,12 +41,12 @@ impl Lines {
         Lines { label, rest: Vec::new() }
     }
 
-    /// Whose output it is now.
+    /// The label of what comes now.
     pub fn label(&self) -> &Label {
         &self.label
     }
 
-    /// What comes from now on is somebody else's. Take [`Lines::end`] before.
+    /// Sets the label of what comes from now on. Take [`Lines::end`] before.
     pub fn belongs_to(&mut self, label: Label) {
         self.label = label;
     }
@@ -65,7 +65,7 @@ impl Lines {
         Some(text)
     }
 
-    /// The task has ended: gives what it left without a line's end, with one.
+    /// Ends the task's output: returns an unfinished last line, with a line end.
     pub fn end(&mut self) -> Option<String> {
         if self.rest.is_empty() {
             return None;

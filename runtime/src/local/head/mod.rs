@@ -1,24 +1,24 @@
-//! The head: the one thread that sees to everything that is rare.
+//! The head: the one thread that handles everything that is rare.
 //!
 //! ```text
 //!   loop {  wait for descriptors  →  handle what they say  →  send all answers  }
 //!
-//!   head.rs      the loop and what it waits for
+//!   mod.rs       the loop and what it waits for
 //!   requests.rs  what clients say
-//!   tasks.rs     failures, and tasks that somebody has lost
+//!   tasks.rs     failures, and tasks that a dead process has lost
 //!   eviction.rs  when memory runs short
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write
 //!   settings.rs  init, and questions about the whole
 //! ```
 //!
-//! Objects and plain tasks go through shared memory and never come by here. The head owns that memory, clears away what the dead have
-//! left in it, gives out leases, and knows why tasks failed.
+//! Objects and plain tasks go through shared memory and never pass here. The head owns that memory, clears away what
+//! dead processes have left in it, gives out leases, and knows why tasks failed.
 //!
 //! # Invariants
-//! - It never blocks but in its one wait (and on the disk, when memory runs short), and never believes a client: nonsense makes the client
-//!   a dead client.
-//! - Whatever a client did not finish saying before it died was never said.
+//! - The head blocks only in its one wait, and on the disk when memory runs short.
+//! - The head never trusts a client: a client that sends an invalid message is treated as dead.
+//! - A message that a client did not finish before it died is ignored.
 
 mod connection;
 mod deadline;
@@ -67,21 +67,21 @@ const ZYGOTE: u64 = u64::MAX - 2;
 /// How many failures are remembered for `errors()`.
 const FAILURES_MAX: usize = 10_000;
 
-/// How long until something is tried again for which somebody was in the way.
+/// How long until the head tries work again that another process held up.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// What other threads of this process ask of the head.
+/// A request of another thread of this process to the head.
 #[derive(Debug)]
 enum Command {
     /// Interrupt the cell.
     Interrupt(u64),
-    /// The cell host is this process now; with `takeover`, it was the dead one's twin.
+    /// The cell host is the process `pid` now; with `takeover`, it was the dead host's twin.
     CellHost { pid: u32, takeover: bool },
-    /// End.
+    /// End the runtime.
     Shutdown,
 }
 
-/// The way to the head from other threads.
+/// The channel to the head from other threads.
 #[derive(Debug)]
 struct Wake {
     pub commands: Mutex<VecDeque<Command>>,
@@ -89,13 +89,13 @@ struct Wake {
 }
 
 impl Wake {
-    /// Asks for something.
+    /// Sends a command.
     pub fn ask(&self, command: Command) {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner).push_back(command);
         self.ring();
     }
 
-    /// Has the head look around.
+    /// Wakes the head.
     pub fn ring(&self) {
         let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
@@ -105,7 +105,7 @@ impl Wake {
 #[derive(Debug)]
 struct Client {
     pub connection: Connection,
-    /// Known once it has said hello.
+    /// Known once the client has said hello.
     pub role: Option<Role>,
     pub seat: Option<Seat>,
     pub pid: u32,
@@ -133,7 +133,7 @@ struct Head {
     region: Region,
     arena: Arc<Arena>,
     spill: Spill,
-    /// Where spilled objects go has been said.
+    /// Whether the person has been told where spilled objects go.
     spill_is_told: bool,
     /// Which object goes to disk next.
     eviction: Eviction,
@@ -143,17 +143,17 @@ struct Head {
     functions: Functions,
     blames: Blames,
     warned: HashSet<u32>,
-    /// Tasks that wait for arguments and may be in nobody's list.
+    /// Tasks that wait for arguments and may be in no list.
     watched: Vec<ObjectId>,
     /// Tasks for which there was no room in a ring.
     stranded: VecDeque<ObjectId>,
-    /// Counts may be too high.
+    /// Whether counts may be too high.
     unaudited: bool,
-    /// Waiting tasks are to be looked at again.
+    /// Whether waiting tasks are to be checked again.
     retry: bool,
     pool: Pool,
     clients: HashMap<ClientId, Client>,
-    /// Drivers whose connection has ended and whose references stand until somebody says what became of them.
+    /// Drivers whose connection has ended and whose references stand until the front process says what became of them.
     orphans: HashMap<ClientId, Orphan>,
     client_next: u32,
     dirty: Vec<ClientId>,
@@ -161,16 +161,16 @@ struct Head {
     deciding: bool,
     failures: VecDeque<Failure>,
     ending: bool,
-    /// Last: what is in it belongs to everything above.
+    /// Last, so that it is dropped after everything that uses it.
     folder: Folder,
 }
 
 impl Drop for Head {
     fn drop(&mut self) {
-        // Whoever sleeps in this memory learns that nothing will come any more.
+        // Processes that sleep on this memory learn that nothing will come any more.
         self.segment.header().closed.store(1, Ordering::Release);
         self.segment.ring_all();
-        // A plain program lives on, with what it has mapped. What nobody reads need not stay in memory for that.
+        // A plain program lives on, with what it has mapped. Memory that no process reads need not stay for that.
         let read = self.segment.read_leases();
         for run in self.segment.leases().filter(|run| !read.contains(&run.first)) {
             let unit = self.region.unit_bytes();
@@ -180,7 +180,7 @@ impl Drop for Head {
 }
 
 impl Head {
-    /// Watches the descriptors that are always there.
+    /// Watches the descriptors that exist from the start.
     fn prepare(&mut self) -> rustix::io::Result<()> {
         epoll::add(&self.epoll, &self.listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
         epoll::add(&self.epoll, &self.wake.bell, EventData::new_u64(WAKE), EventFlags::IN)?;
@@ -190,7 +190,7 @@ impl Head {
     /// Watches a new zygote.
     fn watch_zygote(&self) -> rustix::io::Result<()> {
         match self.pool.link() {
-            // Told when it takes more, too, and only then: each time, everything that can be is read and written.
+            // Edge-triggered, also for writing: each event reads and writes everything that is possible.
             Some(link) => {
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
                 epoll::add(&self.epoll, link, EventData::new_u64(ZYGOTE), flags)
@@ -254,7 +254,7 @@ impl Head {
         }
     }
 
-    /// Tells the scheduler, and does what it says, and tells it what comes of that.
+    /// Tells the scheduler of an event, carries out its actions, and tells it of the events that come of them.
     fn tell(&mut self, event: Event) {
         self.events.push_back(event);
         if std::mem::replace(&mut self.deciding, true) {
@@ -279,16 +279,16 @@ impl Head {
         }
     }
 
-    /// Puts a message on its way.
+    /// Queues a message.
     fn send(&mut self, client: ClientId, message: &ToClient) {
         self.send_beside(client, message, Vec::new());
     }
 
-    /// Puts a message and descriptors on their way.
+    /// Queues a message, with descriptors beside it.
     fn send_beside(&mut self, id: ClientId, message: &ToClient, fds: Vec<OwnedFd>) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if let Err(error) = client.connection.queue(message, fds) {
-            // Answers are bounded where they are made; a task frame is what its submission was.
+            // A bug, because answers are bounded where they are made.
             tracing::error!(client = id.0, %error, "message not sent");
         }
         if !std::mem::replace(&mut client.connection.dirty, true) {
@@ -361,7 +361,7 @@ impl Head {
             return;
         }
         let health = client.connection.receive();
-        // Handling a message can end its sender, so look it up each time.
+        // Looked up each time, because handling a message can end its sender.
         while let Some(client) = self.clients.get_mut(&id) {
             let handled = match client.connection.take() {
                 Ok(None) => break,
@@ -381,14 +381,14 @@ impl Head {
     /// A client's connection has ended.
     fn disconnect(&mut self, id: ClientId) {
         if let Some(worker) = id.worker() {
-            // Its process is ending or must end. What it held is given back when its process is gone, because until
+            // The worker's process is ending or must end. What it held is given back when it is gone, because until
             // then it may write; and only its end says how its task failed.
             return self.end_worker(worker);
         }
         let Some(client) = self.clients.get(&id) else { return };
         let (pid, driver) = (client.pid, client.seat.filter(|_| client.role == Some(Role::Driver)));
         if let Some(seat) = driver {
-            // What it had half-made is gone; what it referred to stands until somebody says what became of it.
+            // Its drafts are gone; its references stand until the front process says what became of it.
             self.orphans.insert(id, Orphan { pid, seat });
             self.remove_connection(id);
             let estate = self.segment.bury(seat, Keep::Had);
@@ -396,7 +396,7 @@ impl Head {
         } else {
             self.remove_client(id, pid, None);
         }
-        // There may be a descriptor for another client now.
+        // A descriptor may be free for another client now.
         let _ = epoll::add(&self.epoll, &self.listener, EventData::new_u64(LISTENER), EventFlags::IN);
     }
 
@@ -411,13 +411,13 @@ impl Head {
         }
     }
 
-    /// Forgets a client's connection and its questions, but not what it has. Gives its seat.
+    /// Forgets a client's connection and its questions, but not its references. Returns its seat.
     fn remove_connection(&mut self, id: ClientId) -> Option<Seat> {
         self.forget_room(id, None);
         self.clients.remove(&id)?.seat
     }
 
-    /// A seat that nobody has. What shared memory says of it is not enough: a client could have written there.
+    /// A free seat. What shared memory says of it is not enough, because a client could have written there.
     fn free_seat(&self) -> Option<Seat> {
         let taken = &self.segment.header().taken;
         let clients = || self.clients.values().filter_map(|client| client.seat);
@@ -428,7 +428,7 @@ impl Head {
         Some(seat)
     }
 
-    /// Where a client sits.
+    /// A client's seat.
     fn seat(&self, id: ClientId) -> Option<Seat> {
         self.clients.get(&id)?.seat
     }
@@ -454,7 +454,7 @@ impl Head {
                     }
                 }
                 Command::CellHost { pid, takeover: false } => self.keep_only_driver(pid),
-                // Its own hello says which references it has; until then the dead one's stand.
+                // The twin's own `Hello` names its references; until then those of the dead driver stand.
                 Command::CellHost { takeover: true, .. } => {}
                 Command::Shutdown => self.ending = true,
             }
@@ -474,7 +474,7 @@ impl Head {
         gone.into_iter().for_each(|(id, pid)| self.remove_client(id, pid, None));
     }
 
-    /// A word to the person.
+    /// Shows the person a notice.
     fn notice(&self, text: String) {
         tracing::info!(text, "notice");
         self.observer.event(RuntimeEvent::Notice(text));

@@ -1,8 +1,8 @@
 //! The workers' output pipes, read by the head and delivered to the observer.
 //!
 //! # Invariants
-//! - A pipe is read whenever something is in it, as long as the front end takes what comes out; else this pipe waits, and nothing else does.
-//! - What a task wrote is delivered before its result exists: its worker is answered only then.
+//! - A pipe is read whenever it has bytes and the front end takes output. Else this pipe waits, and nothing else does.
+//! - A task's output is delivered before its result exists, because its worker is answered only then.
 
 use super::Head;
 use super::lines::Label;
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use std::os::fd::AsFd;
 
 impl Head {
-    /// Whose output the worker's is at the moment.
+    /// The label of what the worker writes at the moment.
     fn label(&self, worker: WorkerId) -> Label {
         let Some(desk) = self.desk(worker.client()) else { return Label::nobody() };
         let task = ObjectId(desk.current.load(Ordering::Acquire));
@@ -26,7 +26,7 @@ impl Head {
         Label { task: self.functions.name(spec.function).into(), cell: spec.cell, pid: self.pool.pid(worker) }
     }
 
-    /// Something is in a pipe.
+    /// Reads a pipe that has bytes.
     pub(super) fn read_pipe(&mut self, token: u64) {
         if self.observer.is_full() {
             return self.pause(token);
@@ -35,7 +35,7 @@ impl Head {
         if let Some(worker) = Pool::client_of(token).worker()
             && let Some(desk) = self.desk(worker.client())
         {
-            // Before it is read: a worker that finds its pipe empty must not take it for delivered.
+            // Set before the pipe is read: a worker that finds its pipe empty must not take the output for delivered.
             let _ = desk.wrote.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
         }
         let Some(pipe) = self.pool.pipes.get_mut(&token) else { return };
@@ -60,7 +60,7 @@ impl Head {
         }
     }
 
-    /// The front end has no room: this pipe is looked at again when it has. Who writes into it waits when it is full.
+    /// Stops reading this pipe until the front end has room. A process that writes into it waits when it is full.
     fn pause(&mut self, token: u64) {
         let Some(pipe) = self.pool.pipes.get(&token) else { return };
         if epoll::delete(&self.epoll, &pipe.fd).is_ok() {
@@ -68,12 +68,12 @@ impl Head {
         }
     }
 
-    /// The worker's client is told that it is done, once the front end has taken what came before.
+    /// Answers a worker with `Done`, once the front end has taken the output before.
     pub(super) fn done_when_taken(&mut self, to: ClientId, req: Request) {
         if self.observer.is_full() { self.pool.unanswered.push((to, req)) } else { self.done(to, req) }
     }
 
-    /// The front end has room again, if it has.
+    /// Goes on with paused pipes and unanswered workers, if the front end has room again.
     pub(super) fn resume(&mut self) {
         if self.observer.is_full() {
             return;
@@ -85,7 +85,7 @@ impl Head {
             if let Some(pipe) = self.pool.pipes.get(&token)
                 && self.watch(pipe.fd.as_fd(), token).is_err()
             {
-                // Without it, nobody would ever see the end of what is written.
+                // A pipe that is not watched would never be read to its end.
                 self.pool.pipes.remove(&token);
             }
         }
@@ -98,7 +98,7 @@ impl Head {
             let token = Pool::pipe_token(worker, stream);
             let Some(pipe) = self.pool.pipes.get_mut(&token) else { continue };
             pipe.lines.belongs_to(label.clone());
-            // As much as is there now, and no more: a thread that the task has left behind may write for ever.
+            // As much as is in the pipe now, and no more: a thread that the task has left behind may write for ever.
             let mut left = rustix::io::ioctl_fionread(&pipe.fd).unwrap_or(0) as usize;
             let mut texts = Vec::new();
             let mut bytes = [0; READ_BYTES];

@@ -1,4 +1,4 @@
-//! Makes the kernel tell a worker that it has written something; see `worker/output.rs`.
+//! The kernel's signal to a worker that has written something; see `worker/output.rs`.
 
 #![allow(unsafe_code)]
 
@@ -14,15 +14,16 @@ struct Owner {
 const F_SETOWN_EX: i32 = 15;
 const F_OWNER_TID: i32 = 0;
 
-/// Whenever something is put into the pipe, the main thread of the process `pid` gets `SIGIO`. False when the kernel does not do that.
+/// Has the kernel send `SIGIO` to the main thread of process `pid` whenever something is put into the pipe. False when
+/// the kernel cannot.
 pub fn tell_writer(read_end: impl AsFd, pid: u32) -> bool {
     let fd = read_end.as_fd().as_raw_fd();
     let owner = Owner { kind: F_OWNER_TID, id: pid as i32 };
-    // SAFETY: a descriptor of ours, and a structure of the kind that this command reads.
+    // SAFETY: `fd` is open, and `owner` is the structure that this command reads.
     if unsafe { libc::fcntl(fd, F_SETOWN_EX, &raw const owner) } != 0 {
         return false;
     }
-    // SAFETY: a descriptor of ours; the command takes no pointer.
+    // SAFETY: `fd` is open; the command takes no pointer.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
     // SAFETY: as above.
     flags >= 0 && unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_ASYNC) } == 0

@@ -4,8 +4,8 @@
 //!   start ─▶ forked ─▶ hello ─▶ runs tasks ─▶ its socket ends ─▶ the zygote reports how it ended ─▶ forgotten
 //! ```
 //!
-//! The end of a socket only says that a process is ending. How it ended, and that it can no longer write into memory
-//! that it was granted, is known when the zygote has reaped it; so its task fails and its space returns only then.
+//! The end of a socket only says that a process is ending. When the zygote has reaped the process, it is known how it
+//! ended, and that it can write no more. So its task fails and its memory returns only then.
 
 use super::Head;
 use super::lines::{Label, Lines};
@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How long killed processes have to be gone.
+/// How long killed processes have until they must be gone.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 pub(super) const READ_BYTES: usize = 64 << 10;
 pub(super) const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
@@ -38,13 +38,13 @@ pub(super) const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 struct Worker {
     /// 0 until it is known.
     pid: u32,
-    /// Its process, once it has been forked.
+    /// Its process's descriptor, once it has been forked.
     process: Option<OwnedFd>,
     /// Its socket has ended, or has been given up.
     is_ending: bool,
 }
 
-/// Where a worker writes.
+/// The pipe that a worker writes to.
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub fd: OwnedFd,
@@ -55,9 +55,9 @@ pub(super) struct Pipe {
 /// Why a worker was not started.
 #[derive(Debug)]
 enum Trouble {
-    /// The zygote is dead or deaf.
+    /// The zygote is dead, or does not read its messages.
     Zygote(String),
-    /// The system has no room for it.
+    /// The system has no room for another process.
     System(String),
 }
 
@@ -86,22 +86,22 @@ impl Pool {
         }
     }
 
-    /// What epoll says when something is on a client's socket.
+    /// The token of a client's socket in epoll.
     pub fn socket_token(client: ClientId) -> u64 {
         u64::from(client.0) << 2
     }
 
-    /// What epoll says when something is in a worker's pipe.
+    /// The token of a worker's pipe in epoll.
     pub fn pipe_token(worker: WorkerId, stream: Stream) -> u64 {
         Pool::socket_token(worker.client()) | if stream == Stream::Stdout { 1 } else { 2 }
     }
 
-    /// Whether it is about a pipe, and not a socket.
+    /// Whether the token is a pipe's, and not a socket's.
     pub fn is_pipe(token: u64) -> bool {
         token & 3 != 0
     }
 
-    /// Whose it is.
+    /// The client that the token belongs to.
     pub fn client_of(token: u64) -> ClientId {
         ClientId((token >> 2) as u32)
     }
@@ -111,12 +111,12 @@ impl Pool {
         self.zygote.as_ref()?.link()
     }
 
-    /// Those that run, or are about to.
+    /// The workers that run, or are about to.
     pub fn all(&self) -> Vec<WorkerId> {
         self.workers.keys().copied().collect()
     }
 
-    /// Whether it is one of those.
+    /// Whether the worker is one of those.
     pub fn has(&self, worker: WorkerId) -> bool {
         self.workers.contains_key(&worker)
     }
@@ -133,7 +133,7 @@ impl Pool {
         self.workers.get(&worker).map_or(0, |worker| worker.pid)
     }
 
-    /// A process could not be taken in.
+    /// Notes that a process could not get a seat.
     pub fn no_seat(&mut self) {
         let workers = self.workers.len();
         self.trouble = format!(
@@ -145,10 +145,10 @@ impl Pool {
 
     /// What last went wrong with starting workers.
     pub fn last_trouble(&self) -> &str {
-        if self.trouble.is_empty() { "they end before they are ready" } else { &self.trouble }
+        if self.trouble.is_empty() { "worker processes end before they are ready" } else { &self.trouble }
     }
 
-    /// When the zygote counts as dead, unless it takes something before.
+    /// When the zygote counts as dead, unless it reads something before.
     pub fn deaf_at(&self) -> Option<Instant> {
         self.zygote.as_ref()?.deaf_at()
     }
@@ -170,7 +170,7 @@ impl Head {
         match trouble {
             Trouble::Zygote(message) => {
                 self.pool.trouble = message;
-                // Its last words, which end with its end.
+                // Reads the zygote's last messages, up to the end of its socket.
                 self.hear_zygote();
                 if self.pool.workers.contains_key(&worker) {
                     self.zygote_died();
@@ -194,7 +194,7 @@ impl Head {
         let mut ends = Vec::with_capacity(STREAMS.len() + 1);
         for stream in STREAMS {
             let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(trouble)?;
-            // Only this end: a task's own writes wait when the pipe is full, as everywhere.
+            // Only the read end: a task's own writes wait when the pipe is full, as everywhere.
             rustix::fs::fcntl_setfl(&read, OFlags::NONBLOCK).map_err(trouble)?;
             let token = Pool::pipe_token(worker, stream);
             self.watch(read.as_fd(), token).map_err(trouble)?;
@@ -233,10 +233,10 @@ impl Head {
         if told < STREAMS.len()
             && let Some(desk) = self.desk(worker.client())
         {
-            // It asks after every task.
+            // Without the signal, the worker asks after every task.
             desk.wrote.store(2, Ordering::Release);
         }
-        // One that is ready as the runtime is shut down serves nobody.
+        // A worker that becomes ready while the runtime is shut down serves no task.
         let unserved = self.scheduler.serves_nobody();
         self.segment.header().unserved.store(unserved.into(), Ordering::Release);
         self.tell(Event::WorkerReady(worker));
@@ -249,7 +249,7 @@ impl Head {
         self.segment.ring(seat);
     }
 
-    /// A worker's socket has ended, or what it says is nonsense: its process ends now.
+    /// Ends the process of a worker whose socket has ended, or whose message was invalid.
     pub(super) fn end_worker(&mut self, worker: WorkerId) {
         let Some(entry) = self.pool.workers.get_mut(&worker) else { return };
         if std::mem::replace(&mut entry.is_ending, true) {
@@ -258,14 +258,14 @@ impl Head {
         if let Some(client) = self.clients.get(&worker.client()) {
             let _ = epoll::delete(&self.epoll, client.connection.socket());
         }
-        // What it had is cleared away when it is known that it can write no more, and how it ended.
+        // What it had is cleared away when the zygote has reported how it ended, because then it can write no more.
         let _ = self.pool.ask_zygote(&ToZygote::Kill(worker), Vec::new());
     }
 
-    /// The zygote says something, or nothing ever again.
+    /// Handles the zygote's messages, and the end of its socket.
     pub(super) fn hear_zygote(&mut self) {
         if let Some(zygote) = &mut self.pool.zygote {
-            // What comes of an error is what is read next.
+            // An error shows itself in what is read next.
             let _ = zygote.flush();
         }
         let mut bytes = [0; 1024];
@@ -292,7 +292,7 @@ impl Head {
                         };
                         self.worker_ended(worker, cause);
                     }
-                    Err(error) => tracing::error!(%error, "the zygote talks nonsense"),
+                    Err(error) => tracing::error!(%error, "the zygote sent an invalid message"),
                 },
                 Err(Errno::AGAIN) => return,
                 Err(_) => return self.zygote_died(),
@@ -300,7 +300,7 @@ impl Head {
         }
     }
 
-    /// The zygote has not taken anything for too long: it is ended, and another one started when it is needed.
+    /// Kills a zygote that has read nothing for too long; another one is started when it is needed.
     pub(super) fn give_deaf_zygote_up(&mut self) {
         if self.pool.deaf_at().is_some_and(|at| at <= Instant::now())
             && let Some(zygote) = &self.pool.zygote
@@ -311,9 +311,9 @@ impl Head {
     }
 
     fn zygote_died(&mut self) {
-        // Reaps it.
+        // Dropping the zygote reaps it.
         self.pool.zygote = None;
-        // They are told to die with it, and may write until they have.
+        // The workers are set to die with the zygote, and may write until they have.
         let processes: Vec<OwnedFd> =
             self.pool.workers.values_mut().filter_map(|worker| worker.process.take()).collect();
         wait_until_gone(&processes);
@@ -329,7 +329,7 @@ impl Head {
 
     fn worker_ended(&mut self, worker: WorkerId, cause: Cause) {
         tracing::debug!(worker = worker.0, ?cause, "worker ended");
-        // What it said before counts. A task that it reports as done is done, and it gets no other.
+        // The worker's earlier messages count. A task that it reports as done is done, and it gets no other.
         let was_ending = self.pool.workers.get_mut(&worker).map(|entry| std::mem::replace(&mut entry.is_ending, true));
         if was_ending == Some(false) {
             self.hear_client(worker.client(), EventFlags::IN);
@@ -342,7 +342,8 @@ impl Head {
     }
 }
 
-/// Ends processes and returns when they are gone: what nobody can see to, such as one that waits for a dead disk, is given up in time.
+/// Kills processes and returns when they are gone. A process that cannot be killed, such as one that waits for a dead
+/// disk, is given up in time.
 fn wait_until_gone(processes: &[OwnedFd]) {
     for process in processes {
         let _ = pidfd_send_signal(process, Signal::KILL);
@@ -351,7 +352,7 @@ fn wait_until_gone(processes: &[OwnedFd]) {
     for process in processes {
         let left = fds::timespec(deadline.saturating_duration_since(Instant::now()));
         let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&left));
-        // Where this process inherits orphans, it is its to reap.
+        // Where this process inherits orphans, it has to reap them.
         let _ = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
 }

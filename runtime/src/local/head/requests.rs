@@ -9,23 +9,23 @@ use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
-/// Why a client is not worth listening to any longer.
+/// Why a client is dropped.
 pub(super) type Nonsense = &'static str;
 
 impl Head {
     /// Handles one message.
     ///
     /// # Errors
-    /// The client talks nonsense and must be dropped.
+    /// The client's message is invalid, and the client must be dropped.
     pub(super) fn handle_message(&mut self, from: ClientId, message: ToHead) -> Result<(), Nonsense> {
         let Some(client) = self.clients.get(&from) else { return Ok(()) };
         if let ToHead::Hello { version, role, pid, takeover } = message {
             return self.hello(from, version, role, pid, takeover);
         }
         if client.role.is_none() {
-            return Err("it speaks before it says hello");
+            return Err("message before `Hello`");
         }
-        let worker = from.worker().ok_or("it is no worker");
+        let worker = from.worker().ok_or("the client is not a worker");
         match message {
             ToHead::Hello { .. } => {}
             ToHead::Intern { req, function } => {
@@ -51,7 +51,7 @@ impl Head {
             }
             ToHead::Ask { req, question: Question::Shutdown } => match worker {
                 Ok(_) => {
-                    let message = "a task cannot shut the runtime down that it runs in".into();
+                    let message = "a task cannot shut down the runtime that runs it".into();
                     self.send(from, &ToClient::Answer { req, answer: Err(Fault::Refused { message }) });
                 }
                 Err(_) => self.shut_down(from, req),
@@ -67,7 +67,7 @@ impl Head {
             ToHead::Failed { req, task, cause } => {
                 let worker = worker?;
                 if !self.runs(from, task) {
-                    return Err("it ends a task that it does not run");
+                    return Err("the client ended a task that it does not run");
                 }
                 self.end_output(worker);
                 self.fail_at_origin(task, cause, self.pool.pid(worker));
@@ -75,7 +75,7 @@ impl Head {
             }
             ToHead::Carry { task, object } => {
                 if !self.runs(from, task) {
-                    return Err("it ends a task that it does not run");
+                    return Err("the client ended a task that it does not run");
                 }
                 self.carry_failure(task, object);
             }
@@ -86,13 +86,14 @@ impl Head {
             ToHead::Strand { task } => self.adopt(task),
             ToHead::Poke => self.look_at_watched(),
             ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_infeasible(function),
-            // One more chance for starting a worker; if there is none, the task is refused like those before it.
+            // One more try to start a worker; if none starts, the task is refused like those before it.
             ToHead::Unserved { .. } => self.tell(Event::Demanded),
         }
         Ok(())
     }
 
-    /// Whether it is this client that runs the task. A task that waits is in somebody's list and must not end before it is taken out.
+    /// Whether this client runs the task. A waiting task is in an object's list and must not end before it is taken
+    /// out.
     fn runs(&self, client: ClientId, task: ObjectId) -> bool {
         let word = self.word(task).filter(|word| word.state() == State::Running);
         word.is_some_and(|word| word.owner() == self.seat(client))
@@ -111,14 +112,14 @@ impl Head {
         takeover: Option<(Seat, Vec<Held>)>,
     ) -> Result<(), Nonsense> {
         if version != PROTOCOL_VERSION {
-            return Err("it speaks another version");
+            return Err("wrong protocol version");
         }
         if (role == Role::Worker) != from.worker().is_some() {
-            return Err("it is not what it says it is");
+            return Err("the client's role does not match its id");
         }
-        let client = self.clients.get(&from).ok_or("it is gone")?;
+        let client = self.clients.get(&from).ok_or("the client is gone")?;
         if client.role.is_some() {
-            return Err("it says hello twice");
+            return Err("second `Hello`");
         }
         let seat = match takeover {
             Some((seat, held)) => self.take_over(seat, held)?,
@@ -134,12 +135,12 @@ impl Head {
             seat != Seat::HEAD && self.clients.values().all(|other| other.seat != Some(seat)),
             "a seat is one client's"
         );
-        let client = self.clients.get_mut(&from).ok_or("it is gone")?;
+        let client = self.clients.get_mut(&from).ok_or("the client is gone")?;
         (client.role, client.pid, client.seat) = (Some(role), pid, Some(seat));
         self.segment.desk(seat).pid.store(pid, Ordering::Relaxed);
         let welcome = ToClient::Welcome { client: from, seat, limits: self.segment.limits(), arena: self.arena_info() };
         let control = self.segment.file().and_then(|file| file.try_clone_to_owned().ok());
-        let mut fds = vec![control.ok_or("there is no descriptor for it")?];
+        let mut fds = vec![control.ok_or("a descriptor cannot be duplicated")?];
         fds.extend(self.arena_descriptors()?);
         self.send_beside(from, &welcome, fds);
         if let Some(worker) = from.worker() {
@@ -149,13 +150,13 @@ impl Head {
         Ok(())
     }
 
-    /// A twin becomes the driver in the dead one's seat: exactly what it knows of stands.
+    /// Makes a twin the driver in the dead driver's seat. Exactly the references that the twin names are kept.
     fn take_over(&mut self, seat: Seat, held: Vec<Held>) -> Result<Seat, Nonsense> {
         let orphans = self.orphans.iter().map(|(id, orphan)| (*id, orphan.seat, orphan.pid));
         let live = self.drivers().into_iter().filter_map(|id| Some((id, self.seat(id)?, self.clients[&id].pid)));
         let dead: Vec<(ClientId, Seat, u32)> = orphans.chain(live).collect();
         if !dead.iter().any(|(_, other, _)| *other == seat) {
-            return Err("it wants the seat of nobody who has died");
+            return Err("the seat is not that of a dead driver");
         }
         for (id, other, pid) in dead {
             if other != seat {
@@ -179,8 +180,8 @@ impl Head {
     }
 
     fn arena_descriptors(&self) -> Result<Vec<OwnedFd>, Nonsense> {
-        let file = self.region.file().try_clone_to_owned().map_err(|_| "there is no descriptor for it")?;
-        let reader = self.region.reader().map_err(|_| "there is no descriptor for it")?;
+        let file = self.region.file().try_clone_to_owned().map_err(|_| "a descriptor cannot be duplicated")?;
+        let reader = self.region.reader().map_err(|_| "a descriptor cannot be duplicated")?;
         Ok(vec![file, reader])
     }
 }

@@ -15,13 +15,13 @@ use crate::store::{Arena, Flags, Region, Segment, State};
 use crate::sync::Ordering;
 use std::sync::Arc;
 
-/// What the runtime was told.
+/// The runtime's settings.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    /// What it began with.
+    /// The options that it was started with.
     pub start: Config,
     pub config: Config,
-    /// Whether somebody has called `init`.
+    /// Whether `init` has been called.
     pub is_explicit: bool,
 }
 
@@ -30,14 +30,14 @@ pub(super) struct Settings {
 pub(super) struct Farewell {
     from: ClientId,
     req: Request,
-    /// Those that are to be gone.
+    /// The workers that are not gone yet.
     workers: Vec<WorkerId>,
 }
 
 impl Head {
-    /// Tells the scheduler what there is.
+    /// Tells the scheduler which resources and workers there are to be.
     pub(super) fn configure(&mut self) {
-        // Checked before it was taken over.
+        // The amounts were checked before they were taken over.
         if let Ok(total) = self.settings.config.amounts() {
             let pool = self.settings.config.workers();
             self.tell(Event::Configured { total, pool });
@@ -58,7 +58,7 @@ impl Head {
                 Ok(Answer::Resources(free.list()))
             }
             Question::Shutdown => Ok(Answer::Done),
-            // Every client sees that for itself.
+            // A client sees an object's state in shared memory by itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
         }
     }
@@ -87,20 +87,20 @@ impl Head {
         Ok(self.address())
     }
 
-    /// Ends all workers and fails what they would have run. Tells who asked when they are gone.
+    /// Ends all workers and fails unfinished tasks. Answers the client when the workers are gone.
     pub(super) fn shut_down(&mut self, from: ClientId, req: Request) {
         (self.settings.config, self.settings.is_explicit) = (self.settings.start.clone(), false);
         self.spill.set_folder(spill_folder(&self.settings.config, &self.folder));
         self.configure();
         self.farewells.push(Farewell { from, req, workers: self.pool.all() });
         self.tell(Event::ShutDown);
-        // Whoever submits a task from here on says so.
+        // A process that submits a task from here on tells the head.
         self.segment.header().unserved.store(1, Ordering::Release);
         self.fail_unfinished("the runtime was shut down");
         self.bid_farewell();
     }
 
-    /// Answers those who wait for workers to be gone.
+    /// Answers the clients that wait for workers to be gone.
     pub(super) fn bid_farewell(&mut self) {
         let pool = &self.pool;
         self.farewells.iter_mut().for_each(|farewell| farewell.workers.retain(|worker| pool.has(*worker)));
@@ -131,13 +131,13 @@ impl Head {
         self.segment.set_arena(Arc::clone(&arena));
         (self.region, self.arena) = (region, arena);
         self.try_huge_pages(config);
-        // Clients follow when they next want room in it.
+        // Clients map the new arena when they next want room.
         self.segment.header().arena.fetch_add(1, Ordering::AcqRel);
         notice.into_iter().for_each(|text| self.notice(text));
         Ok(())
     }
 
-    /// Says so when huge pages were asked for and are not to be had.
+    /// Shows a notice when huge pages were asked for and are not to be had.
     pub(super) fn try_huge_pages(&mut self, config: &Config) {
         if config.huge_pages != Some(true) || self.region.place().contains("huge") {
             return;
@@ -153,7 +153,7 @@ impl Head {
         };
         if !works {
             self.notice(
-                "huge pages are not to be had: none are set aside (vm.nr_hugepages), and the kernel does not make any of shared memory \
+                "huge pages are not available: none are set aside (vm.nr_hugepages), and the kernel does not make any of shared memory \
                  (MADV_COLLAPSE, Linux 6.1); the store uses ordinary pages"
                     .into(),
             );
@@ -184,7 +184,7 @@ pub(super) fn map(region: &Region, config: &Config) -> std::io::Result<Arc<Arena
     Arena::open(file, region.reader()?, region.len(), region.unit_bytes(), huge).map(Arc::new)
 }
 
-/// Says in the tables which units there are. Nothing lies in any.
+/// Sets up the units of the region in the tables, all empty.
 pub(super) fn lay_out(segment: &Segment, region: &Region) {
     let header = segment.header();
     for index in 0..segment.units().max(region.units().min(segment.limits().units)) {

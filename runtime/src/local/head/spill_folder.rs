@@ -16,7 +16,7 @@ pub(super) fn spill_folder(config: &Config, session: &Folder) -> PathBuf {
     asked.unwrap_or_else(|| if is_in_memory(session.path()) { on_disk().unwrap_or(own) } else { own })
 }
 
-/// A folder of this person's, or everybody's, on disk. What is put there has no name, so that nothing of it is left.
+/// A folder of this person, or of all users, on disk. Files there have no name, so nothing of them is left.
 fn on_disk() -> Option<PathBuf> {
     let caches = [("XDG_CACHE_HOME", ""), ("HOME", ".cache")];
     let caches =
@@ -30,10 +30,10 @@ fn is_in_memory(folder: &Path) -> bool {
 }
 
 impl Head {
-    /// `init` has named a folder, or has not.
+    /// Sets the folder after `init`, which may have named one.
     ///
     /// # Errors
-    /// Nothing can be written there.
+    /// Nothing can be written into the named folder.
     pub(super) fn set_spill_folder(&mut self, config: &Config) -> Fallible<()> {
         if let Some(folder) = &config.spill_directory {
             let works = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
@@ -45,14 +45,14 @@ impl Head {
         Ok(())
     }
 
-    /// Says once where objects go, where it is not the session's folder.
+    /// Shows once where objects go, if that is not the session's folder.
     pub(super) fn tell_spill_folder(&mut self) {
         let folder = self.spill.folder();
         if std::mem::replace(&mut self.spill_is_told, true) || folder.starts_with(self.folder.path()) {
             return;
         }
         let what = if is_in_memory(folder) { ", which is memory too" } else { "" };
-        self.notice(format!("the store is full: objects that nobody reads go to {}{what}", folder.display()));
+        self.notice(format!("the store is full: unused objects are moved to {}{what}", folder.display()));
     }
 }
 

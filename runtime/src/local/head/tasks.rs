@@ -1,7 +1,7 @@
 //! The head's part in tasks: it seals failures, and finds tasks that a dead process has lost.
 //!
-//! A failure is kept by the head under the name of the object that it stands for, which is sealed as failed in shared memory, and it is
-//! announced once, where it began. Tasks that were to use a failed result fail with the same failure and add their names to it.
+//! The head keeps a failure under the id of its object, which is sealed as failed in shared memory, and announces it once, where it began.
+//! Tasks that were to use a failed result fail with the same failure and add their names to it.
 
 use super::functions::Functions;
 use super::{FAILURES_MAX, Head};
@@ -13,18 +13,18 @@ use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// So many tasks are named that failed only because an argument of theirs had; the rest is counted. A chain of tasks can be long, and each of its objects
-/// has a failure of its own.
+/// How many tasks are named that failed only because an argument of theirs had; the rest is counted. A chain of tasks can be long, and each
+/// of its objects has a failure of its own.
 const CARRIERS_MAX: usize = 32;
 
 /// Why an object failed.
 #[derive(Clone, Debug)]
 struct Blame {
-    /// As it was where it began. All that fails with it shares it.
+    /// The failure where it began, shared by all that fail with it.
     origin: Arc<Failure>,
     /// The functions of the tasks that carried it, nearest first.
     carried_by: Vec<u32>,
-    /// So many carried it besides.
+    /// How many more tasks carried it.
     more: u32,
 }
 
@@ -33,7 +33,7 @@ impl Blame {
         Blame { origin: Arc::new(failure), carried_by: Vec::new(), more: 0 }
     }
 
-    /// The same for a task of this function that was to use it.
+    /// The same failure, for a task of this function that was to use the failed object.
     fn carried_by(&self, function: u32) -> Blame {
         let mut carried = self.clone();
         if carried.carried_by.len() < CARRIERS_MAX {
@@ -51,11 +51,11 @@ impl Blame {
     }
 }
 
-/// Failures of objects that somebody may still ask about.
+/// Failures of objects that a client may still ask about.
 #[derive(Debug, Default)]
 pub(super) struct Blames {
     by_object: HashMap<ObjectId, Blame>,
-    /// How many there may be until those are thrown away that nobody can ask about.
+    /// At this many failures, those of objects that do not exist any more are thrown away.
     tidy_at: usize,
 }
 
@@ -74,14 +74,14 @@ impl Blames {
 }
 
 impl Head {
-    /// An argument of the task has failed, and so has the task.
+    /// Fails a task, because an argument of it has failed.
     pub(super) fn carry_failure(&mut self, task: ObjectId, object: ObjectId) {
         let Some(blame) = self.blames.by_object.get(&object) else { return };
         let carried = blame.carried_by(self.segment.read_spec(task.slot()).function);
         self.fail(task, carried);
     }
 
-    /// Finds the callers of a place in the cells; of no other one anything can be told.
+    /// Finds the callers of a place in the cells, and drops those that are not found there.
     fn locate_callers(&self, place: &mut Place) {
         let mut callers = std::mem::take(&mut place.callers);
         for caller in &mut callers {
@@ -92,7 +92,7 @@ impl Head {
         place.callers = callers;
     }
 
-    /// The task has failed here and now.
+    /// Fails a task where its failure began: records and announces it.
     pub(super) fn fail_at_origin(&mut self, task: ObjectId, mut cause: Cause, pid: u32) {
         if !self.word(task).is_some_and(Word::is_task) {
             return;
@@ -102,7 +102,7 @@ impl Head {
         if let Cause::Panic { place: Some(place), .. } = &mut cause
             && place.cell.is_none()
         {
-            // The worker's hook knows the line, not the library.
+            // The worker's panic hook knows the line, not the library.
             place.library = function.map(|function| function.library.clone()).unwrap_or_default();
             place.cell = self.observer.locate(place);
             self.locate_callers(place);
@@ -128,24 +128,24 @@ impl Head {
         }
     }
 
-    /// Gives the tasks that waited for it.
+    /// Seals the task's result as failed. Returns the tasks that waited for it.
     fn seal_failed(&mut self, task: ObjectId, blame: Blame) -> Vec<ObjectId> {
         let segment = self.segment.clone();
         let Some(word) = self.word(task).filter(|word| word.is_task()) else { return Vec::new() };
         let spec = segment.read_spec(task.slot());
-        // Before it can be seen that it failed.
+        // Stored before the failure can be seen.
         self.blames.insert(task, blame, |id| segment.exists(id));
         self.leases.moves();
         let mut loose = Vec::new();
         let mut waiting = Vec::new();
         if segment.take_step(task, Step::Fail) {
-            // What the head itself waits for is looked at soon; not here, in the middle of other failures.
+            // If the head itself waits for the task, it checks soon, and not here in the middle of other failures.
             self.retry |= segment.tell_waiters(task.slot());
             waiting = segment.take_list(task.slot());
             if word.flags().contains(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
-            // Nobody may want it any more.
+            // Perhaps no process refers to the result any more.
             loose.push(task);
         }
         self.leases.moved();
@@ -153,7 +153,7 @@ impl Head {
         waiting
     }
 
-    /// No worker can be started: no task that is ready will ever run.
+    /// Fails all pending tasks, because no worker can be started.
     pub(super) fn refuse_tasks(&mut self) {
         self.segment.header().unserved.store(1, Ordering::Release);
         let message = format!("no worker process can be started: {}", self.pool.last_trouble());
@@ -162,10 +162,10 @@ impl Head {
         }
     }
 
-    /// Fails all tasks that have not finished. Nobody is told of each.
+    /// Fails all unfinished tasks, without announcing each.
     pub(super) fn fail_unfinished(&mut self, why: &str) {
         for id in self.slots_with(Word::is_task) {
-            // One that has failed with another one is no task any more.
+            // A task that has failed with another one is no task any more.
             if !self.word(id).is_some_and(Word::is_task) {
                 continue;
             }
@@ -177,13 +177,13 @@ impl Head {
         }
     }
 
-    /// What lies in slots of which this is so.
+    /// The objects and tasks whose slots' words fulfil `is_so`.
     fn slots_with(&self, is_so: impl Fn(Word) -> bool) -> Vec<ObjectId> {
         let words = (1..self.segment.slots_used()).map(|index| (index, self.segment.slot(index).word()));
         words.filter(|(_, word)| is_so(*word)).map(|(index, word)| ObjectId::new(index, word.generation())).collect()
     }
 
-    /// A task needs a CPU, and the runtime has less than one.
+    /// Warns, once per function, that a task needs a CPU and the runtime has less than one.
     pub(super) fn warn_infeasible(&mut self, function: u32) {
         if self.warned.insert(function) {
             let (name, total) = (self.functions.name(function), self.scheduler.total());
@@ -191,7 +191,7 @@ impl Head {
         }
     }
 
-    /// Sees to what a dead process has left.
+    /// Handles what a dead process has left.
     pub(super) fn settle(&mut self, estate: Estate, pid: u32, cause: Option<Cause>) {
         let cause = cause.unwrap_or_else(super::pool::killed);
         for task in estate.lost {
@@ -207,7 +207,7 @@ impl Head {
         self.segment.ring_all();
     }
 
-    /// Finds tasks that wait and that nobody will wake any more.
+    /// Finds waiting tasks that no process will wake any more.
     pub(super) fn revive(&mut self) {
         self.watched.extend(self.segment.unclosed());
         self.watched.extend(self.segment.waiting());
@@ -216,8 +216,8 @@ impl Head {
         self.look_at_watched();
     }
 
-    /// Wakes those of the watched tasks whose arguments are there, and watches the others: also those of which an argument has failed,
-    /// because they are in the list of the one that is missing, and their slots must not be used for anything else before that is taken.
+    /// Wakes the watched tasks whose arguments are ready, and goes on watching the others. These include tasks with a failed argument: they
+    /// are in the list of a missing one, and their slots must not be reused before that list is taken.
     pub(super) fn look_at_watched(&mut self) {
         let segment = self.segment.clone();
         let mut ready = Vec::new();
@@ -229,7 +229,7 @@ impl Head {
             let is_missing = spec.objects().any(|id| !segment.arm(id, self.leases.seat) && self.is_task(id));
             if is_missing { self.watched.push(task) } else { ready.push(task) }
         }
-        // Whoever goes through a list in which one of them is, or is about to wake one, does so first. After that nobody will.
+        // A process that goes through a list with one of them, or is about to wake one, does so first. After that none will.
         self.retry = !ready.is_empty() && !segment.let_finish();
         if self.retry {
             return self.watched.extend(ready);
@@ -249,7 +249,7 @@ impl Head {
         }
     }
 
-    /// A task that its waker had no room for, unless the waker has died since and it is the head's already.
+    /// Takes over a task that its waker had no room for, unless the waker has died since and the task is the head's already.
     pub(super) fn adopt(&mut self, task: ObjectId) {
         if self.segment.take_step(task, Step::Adopt { by: self.leases.seat }) {
             self.push(task);
@@ -275,14 +275,14 @@ impl Head {
         }
     }
 
-    /// Frees what nobody has any more.
+    /// Frees unused objects.
     pub(super) fn collect(&mut self, loose: Vec<ObjectId>) {
         let (segment, mut leftovers) = (self.segment.clone(), crate::store::Leftovers::default());
         segment.collect(&mut self.leases, loose, &mut leftovers);
         leftovers.spilled.into_iter().for_each(|(position, len)| self.spill.forget(position, len));
     }
 
-    /// Counts anew what a death may have left miscounted.
+    /// Corrects counts that a death may have left too high.
     pub(super) fn audit(&mut self) {
         let (segment, mut leftovers) = (self.segment.clone(), crate::store::Leftovers::default());
         self.unaudited = !segment.audit(&mut self.leases, &mut leftovers);
@@ -299,7 +299,7 @@ impl Head {
         self.word(id).is_some_and(Word::is_task)
     }
 
-    /// Tasks that run, each with a CPU of its own.
+    /// The number of tasks that run, each with a CPU of its own.
     pub(super) fn running(&self) -> usize {
         let workers = self.clients.keys().filter_map(|id| id.worker());
         workers

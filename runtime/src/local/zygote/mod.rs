@@ -6,12 +6,11 @@
 //!    └── Zygote ─────┘ dies with the front process (end of its socket)
 //! ```
 //!
-//! It is forked at the very beginning of `main`, before any thread or large heap exists: only then is a fork quick and
-//! is everything that the child may touch in a known state. If it is killed, the front process starts another one by
-//! executing itself, because by then it has threads.
+//! The zygote is forked at the very beginning of `main`, before any thread or large heap exists. Only then is a fork
+//! quick, and is everything that the child may touch in a known state. If the zygote is killed, the front process
+//! starts another one by executing itself, because by then it has threads.
 //!
-//! This file is what is delicate about it: fork, signals, and leaving without ceremony. What the zygote does all day is
-//! in `worker_spawner.rs`.
+//! This file has the delicate parts: fork, signals, and abrupt ends. The zygote's loop is in `worker_spawner.rs`.
 
 #![allow(unsafe_code)]
 
@@ -32,7 +31,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Set for a process that is to be a zygote: the descriptor of its socket.
+/// The environment variable that makes a process a zygote: the descriptor of its socket.
 const MARK: &str = "MOBULA_ZYGOTE_FD";
 
 /// How long a zygote that has been told to end may take.
@@ -61,37 +60,37 @@ pub enum ZygoteError {
     Gone,
 }
 
-/// What the zygote is asked.
+/// A request to the zygote.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToZygote {
     /// Which folder to remove when the front process is gone.
     Folder(PathBuf),
-    /// Fork a worker. Its socket, standard output and standard error travel beside.
+    /// Fork a worker. Its socket, standard output and standard error travel beside the message.
     Fork(WorkerId),
     /// End a worker.
     Kill(WorkerId),
 }
 
-/// What the zygote says.
+/// A report of the zygote.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum FromZygote {
     /// A worker has been forked.
     Forked {
-        /// Which.
+        /// The worker.
         worker: WorkerId,
         /// Its process id.
         pid: u32,
     },
     /// A worker could not be forked.
     Failed {
-        /// Which.
+        /// The worker.
         worker: WorkerId,
         /// What the system said.
         message: String,
     },
     /// A worker has ended.
     Exited {
-        /// Which.
+        /// The worker.
         worker: WorkerId,
         /// The signal that ended it.
         signal: Option<i32>,
@@ -103,10 +102,10 @@ pub(super) enum FromZygote {
 /// The front process's end of a zygote. Dropping it ends the zygote and all its workers.
 #[derive(Debug)]
 pub struct Zygote {
-    /// Closed first: that is what tells the zygote to end.
+    /// Closed first, which tells the zygote to end.
     link: Option<OwnedFd>,
     pid: Pid,
-    /// What it has yet to take.
+    /// The messages that it has yet to read.
     told: Packets,
 }
 
@@ -160,25 +159,25 @@ impl Zygote {
         self.pid.as_raw_nonzero().get() as u32
     }
 
-    /// Asks for something, with descriptors beside it. Does not wait until it has been taken.
+    /// Sends a request, with descriptors beside it. Does not wait until it has been read.
     pub(super) fn tell(&mut self, message: &ToZygote, beside: Vec<OwnedFd>) -> std::io::Result<()> {
         let bytes = postcard::to_stdvec(message).map_err(std::io::Error::other)?;
         self.told.push(bytes, beside);
         self.flush()
     }
 
-    /// Sends what it takes now.
+    /// Sends what the socket takes now.
     pub(super) fn flush(&mut self) -> std::io::Result<()> {
         let link = self.link.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
         Ok(self.told.flush(link)?)
     }
 
-    /// When it counts as dead, unless it takes something before: it reads all the time.
+    /// When the zygote counts as dead, unless it reads something before. A live zygote reads all the time.
     pub(super) fn deaf_at(&self) -> Option<Instant> {
         self.told.stuck_since().map(|since| since + END_WAIT)
     }
 
-    /// Ends it by force, and so its workers.
+    /// Kills the zygote, and so its workers.
     pub(super) fn kill(&self) {
         let _ = rustix::process::kill_process(self.pid, Signal::KILL);
     }
@@ -187,8 +186,8 @@ impl Zygote {
 impl Drop for Zygote {
     fn drop(&mut self) {
         drop(self.link.take());
-        // It kills and reaps its workers and removes the folder. Wait for that, so that whoever ends the runtime
-        // finds nothing left.
+        // The zygote kills and reaps its workers and removes the folder. This waits for that, so that nothing is left
+        // when the runtime has ended.
         let exited = rustix::process::pidfd_open(self.pid, rustix::process::PidfdFlags::empty());
         let deadline = Instant::now() + END_WAIT;
         let ended = exited.is_ok_and(|exited| fds::wait_ready(exited, PollFlags::IN, Some(deadline)).unwrap_or(false));
@@ -199,7 +198,7 @@ impl Drop for Zygote {
     }
 }
 
-/// Becomes what the environment says that this process is to be, and does not return; returns if it says nothing.
+/// Makes this process a zygote, and does not return, if the environment says so. Else it returns.
 ///
 /// Call this at the very beginning of `main`, before any thread is started. It is how a zygote that was killed is
 /// replaced: the front process executes its own program again.
@@ -213,7 +212,7 @@ pub fn role_from_env() {
         ROLE_IS_CHECKED.store(true, Ordering::Relaxed);
         return;
     }
-    // SAFETY: `main` has just begun, as this function's caller promises; there is no other thread that could read the
+    // SAFETY: `main` has just begun, as this function's documentation demands, so no other thread can access the
     // environment at the same time.
     unsafe { std::env::remove_var(MARK) };
     match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) {
@@ -224,12 +223,12 @@ pub fn role_from_env() {
 
 fn become_zygote(link: OwnedFd) -> ! {
     ROLE_IS_CHECKED.store(true, Ordering::Relaxed);
-    // Out of the terminal's foreground group: Ctrl-C is the front process's business, and closing the terminal, too.
+    // A session of its own: Ctrl-C and the closing of the terminal are for the front process.
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"mobula-zygote");
     ignore_interrupts();
     if let Ok(null) = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()) {
-        // Whoever reads the front process's output must see its end when the front process ends.
+        // A reader of the front process's output must see its end when the front process ends.
         let _ = rustix::stdio::dup2_stdin(&null);
         let _ = rustix::stdio::dup2_stdout(&null);
         let _ = rustix::stdio::dup2_stderr(&null);
@@ -237,7 +236,7 @@ fn become_zygote(link: OwnedFd) -> ! {
     worker_spawner::run(link)
 }
 
-/// On which side of a fork this is.
+/// The side of a fork.
 pub(super) enum Forked {
     /// The process that forked, and the new process's id.
     Parent(Pid),
@@ -257,7 +256,7 @@ pub(super) fn fork_process() -> std::io::Result<Forked> {
 }
 
 fn ignore_interrupts() {
-    // SAFETY: `SIG_IGN` is no handler, so there is nothing that would have to be safe to run in a signal.
+    // SAFETY: `SIG_IGN` is no handler, so no code runs in a signal.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
 }
 

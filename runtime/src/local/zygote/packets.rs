@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-/// Those that the other end has yet to take, the oldest first.
+/// Packets that the other end has yet to take, the oldest first.
 #[derive(Debug, Default)]
 pub struct Packets {
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
@@ -14,12 +14,12 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Puts one behind those that wait.
+    /// Queues a packet.
     pub fn push(&mut self, bytes: Vec<u8>, beside: Vec<OwnedFd>) {
         self.waiting.push_back((bytes, beside));
     }
 
-    /// Sends what the socket takes, which keeps the bounds between packets.
+    /// Sends what the socket takes; the socket keeps the bounds between packets.
     ///
     /// # Errors
     /// The other end is closed, or the system refuses.

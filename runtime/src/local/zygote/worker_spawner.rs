@@ -45,14 +45,14 @@ pub(super) fn run(link: OwnedFd) -> ! {
 }
 
 impl WorkerSpawner {
-    /// Waits for something to happen and sees to it. False when the front process is gone.
+    /// Waits for an event and handles it. False when the front process is gone.
     fn turn(&mut self) -> std::io::Result<bool> {
         let mut polled = vec![PollFd::new(&self.link, PollFlags::IN)];
         polled.extend(self.children.iter().map(|child| PollFd::new(&child.pidfd, PollFlags::IN)));
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
         let ready: Vec<bool> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
 
-        // Ends first, and from the back, so that the places of the others do not change.
+        // Ends of workers first, and from the back, so that the places of the others do not change.
         for index in (0..self.children.len()).rev() {
             if ready[index + 1] {
                 self.reap(index)?;
@@ -81,7 +81,7 @@ impl WorkerSpawner {
             ToZygote::Folder(path) => self.folder = Some(path),
             ToZygote::Fork(worker) => self.fork(worker, beside)?,
             ToZygote::Kill(worker) => {
-                // Only a child that has not been reaped: its process id cannot be somebody else's yet.
+                // Only a child that has not been reaped, because its process id cannot be reused yet.
                 if let Some(child) = self.children.iter().find(|child| child.worker == worker) {
                     let _ = rustix::process::kill_process(child.pid, Signal::KILL);
                 }
@@ -103,7 +103,7 @@ impl WorkerSpawner {
                 self.say(&FromZygote::Forked { worker, pid: pid.as_raw_nonzero().get() as u32 })
             }
             Ok(Forked::Child) => {
-                // Nothing of the zygote's may stay open here: the front process would wait for its end in vain.
+                // No descriptor of the zygote may stay open here, or the front process would wait for its end in vain.
                 self.children.clear();
                 if let Ok(null) = File::open("/dev/null") {
                     self.link = null.into();
@@ -128,12 +128,12 @@ impl WorkerSpawner {
 
 fn become_worker(zygote: Pid, socket: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> ! {
     let _ = rustix::thread::set_name(c"mobula-worker");
-    // The signal comes when the zygote's thread ends; it has only one. If it has ended already, nothing will come.
+    // The signal comes when the zygote's only thread ends. If that has ended already, no signal comes.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     if rustix::process::getppid() != Some(zygote) {
         exit_now(1);
     }
-    // When memory runs out, a task is the one to go, not the session.
+    // When memory runs out, the kernel is to end a task, not the session.
     let _ = std::fs::write("/proc/self/oom_score_adj", "800");
     let _ = rustix::stdio::dup2_stdout(stdout.as_fd());
     let _ = rustix::stdio::dup2_stderr(stderr.as_fd());

@@ -18,7 +18,7 @@ fn work(segment: &Segment, by: Seat, claim: Claim) -> Vec<Id> {
     std::iter::from_fn(|| claim(segment, ALICE, by)).collect()
 }
 
-/// Each task was taken once, by the one whom its word names.
+/// Each task was taken once, by the process that its word names.
 fn assert_taken_once(segment: &Segment, tasks: &[Id], taken: &[(Seat, Id)]) {
     for task in tasks {
         let by: Vec<Seat> = taken.iter().filter(|(_, taken)| taken == task).map(|(by, _)| *by).collect();
@@ -53,7 +53,7 @@ fn two_workers(seen: &Seen, push: Push) {
     assert_taken_once(&segment, &tasks, &taken);
 }
 
-/// A push that shows the entry before the task is in it.
+/// A push that shows the entry before it is written.
 fn push_tail_first(segment: &Segment, leases: &Leases, id: Id) -> bool {
     if !segment.has_room(leases) {
         return false;
@@ -82,7 +82,7 @@ fn each_task_in_a_ring_is_taken_once_and_none_is_lost() {
     });
 }
 
-/// Bob dies while he takes tasks, and so does carol, who lives.
+/// Bob dies while he takes tasks; carol takes tasks, too, and lives.
 fn a_worker_dies(seen: &Seen, claim: Claim) {
     let (segment, alice, tasks) = ring::<2>();
     assert!(tasks.iter().all(|task| segment.push(&alice, *task)));

@@ -4,7 +4,7 @@ use super::*;
 
 type Go = fn(&Leases, Vec<Id>) -> Vec<Id>;
 
-/// What these tasks waited for is there: as `client/execute.rs` goes on. Gives those that can be run now.
+/// Goes on with tasks whose awaited object is ready, as `client/execute.rs` does. Returns those that can be run now.
 fn go_on(leases: &Leases, mut tasks: Vec<Id>) -> Vec<Id> {
     let segment = Arc::clone(&leases.segment);
     let (mut ready, mut at) = (Vec::new(), 0);
@@ -20,7 +20,7 @@ fn go_on(leases: &Leases, mut tasks: Vec<Id>) -> Vec<Id> {
     ready
 }
 
-/// Ends a task, and gives those that can be run now because of it.
+/// Ends a task, and returns those that can be run now because of it.
 fn finish(leases: &Leases, id: Id) -> Vec<Id> {
     leases.moves();
     assert!(leases.segment.finish(leases.seat, id, Flags::empty(), 0).is_some());
@@ -29,14 +29,14 @@ fn finish(leases: &Leases, id: Id) -> Vec<Id> {
     ready
 }
 
-/// Looks at the list before the object is there.
+/// A `finish` that takes the list before it seals the object.
 fn finish_last(leases: &Leases, id: Id) -> Vec<Id> {
     let waiting = leases.segment.take_list(id.slot());
     assert!(leases.segment.finish(leases.seat, id, Flags::empty(), 0).is_some());
     go_on(leases, waiting)
 }
 
-/// Submits a task that needs these objects, and gives those that can be run now because of it.
+/// Submits a task that needs these objects, and returns those that can be run now because of it.
 fn submit_behind(leases: &mut Leases, objects: &[Id], go: Go) -> (Id, Vec<Id>) {
     leases.moves();
     let mut late = Vec::new();
@@ -49,7 +49,7 @@ fn submit_behind(leases: &mut Leases, objects: &[Id], go: Go) -> (Id, Vec<Id>) {
     (task, ready)
 }
 
-/// Alice submits one task behind bob's and carol's, or two of them submit one behind the third one's.
+/// Alice submits a task behind bob's and carol's, or alice and carol each submit one behind bob's.
 fn chain(seen: &Seen, submitters: usize, ends: fn(&Leases, Id) -> Vec<Id>, go: Go) {
     let segment = tables(5, 1);
     let mut alice = leases(&segment, ALICE, 1..4);
@@ -121,7 +121,7 @@ fn two_tasks_that_wait_for_the_same_one_are_both_woken_once() {
     explore(Depth::Switches(2), &outcomes, |seen| chain(seen, 2, finish, go_on));
 }
 
-/// Bob dies while he ends the task that alice's waits for. The head finds what has become of it as `local/head/tasks.rs` does.
+/// Bob dies while he ends the task that alice's task waits for. The head recovers as `local/head/tasks.rs` does.
 fn the_finisher_dies(seen: &Seen, revives: bool) {
     let segment = tables(3, 1);
     let mut alice = leases(&segment, ALICE, 1..3);
@@ -143,7 +143,7 @@ fn the_finisher_dies(seen: &Seen, revives: bool) {
             assert!(segment.take_step(*lost, Step::Fail));
             woken += go_on(&head, segment.take_list(lost.slot())).len();
         }
-        // Bob has made it ready, and it is the head's now.
+        // Bob has woken alice's task, and it is the head's now.
         woken += estate.pending.len();
         seen.note(if estate.lost.is_empty() { "bob died with his task done" } else { "bob died with his task" });
         seen.note(if estate.pending.is_empty() { "bob had woken nobody" } else { "bob had woken alice's" });
@@ -158,7 +158,7 @@ fn the_finisher_dies(seen: &Seen, revives: bool) {
         } else {
             Vec::new()
         };
-        // Whoever is about to wake one of them does so first.
+        // A process that is about to wake one of them does so first.
         assert!(segment.let_finish());
         for task in watched {
             if !segment.slot(awaited.slot()).word().is_task() && segment.take_step(task, Step::Wake { by: Seat::HEAD })

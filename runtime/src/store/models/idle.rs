@@ -1,8 +1,9 @@
-//! Going to sleep for want of work, against work that comes.
+//! Model: workers go to sleep while tasks arrive, and no wake-up is lost.
 
 use super::*;
 
-/// A worker's life until it has one task, as `client/execute.rs` lives it, but that there it looks once before it says so.
+/// A worker until it has one task, as in `client/execute.rs`, except that a worker there looks once before it says that
+/// it seeks.
 fn next_task(segment: &Segment, by: Seat, seen: &Seen, left: fn(&Segment)) -> Id {
     let (header, desk) = (segment.header(), segment.desk(by));
     loop {
@@ -59,7 +60,7 @@ fn a_worker_that_goes_to_sleep_is_woken_by_work_that_comes() {
     });
 }
 
-/// A look for tasks that are left, by one who may not have seen them yet.
+/// `Segment::work_left` without its fence.
 fn work_left_without_fence(segment: &Segment) {
     let header = segment.header();
     if !header.idle.is_empty() && header.seeking.is_empty() && header.rings.iter().any(|of| segment.has_entries(of)) {
@@ -126,7 +127,7 @@ fn one_dies_on_the_way_to_sleep(seen: &Seen, buries: bool) {
         (false, false) => "bob died on his way",
     });
     if bobs || lived {
-        // He may have been woken for it, and does nothing.
+        // Bob may have been woken for it, and does nothing.
         assert!(segment.push(&alice, tasks[1]));
         segment.ring_all();
     }

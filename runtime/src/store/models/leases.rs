@@ -1,4 +1,4 @@
-//! Room in the arena: no two have the same, and none of it is lost.
+//! Model: room in the arena has one owner at a time, and none of it is lost.
 
 use super::*;
 
@@ -15,7 +15,7 @@ impl Arena {
     }
 }
 
-/// Lays an object into the arena, and frees it.
+/// Places an object into the arena, and frees it.
 fn use_room(leases: &mut Leases, arena: &Arena) -> Option<Space> {
     let space = leases.space(64).ok()?;
     arena.at(space).write();
@@ -23,7 +23,7 @@ fn use_room(leases: &mut Leases, arena: &Arena) -> Option<Space> {
     Some(space)
 }
 
-/// Bob frees alice's object, the head takes empty leases back, and alice lays the next one.
+/// Bob frees alice's object, the head takes empty leases back, and alice places the next object.
 fn an_empty_lease_is_taken_back(seen: &Seen, take: fn(&Segment, Seat)) {
     let segment = tables(1, 2);
     let arena = Arena::new(&segment);
@@ -61,12 +61,12 @@ fn an_empty_lease_is_taken_back(seen: &Seen, take: fn(&Segment, Seat)) {
     });
     segment.leave(ALICE, second.home);
     alice.close_lease();
-    // The head's own, which is open and empty.
+    // The head's own lease, which is open and empty.
     take(&segment, Seat::HEAD);
     assert_eq!(segment.units_free(), 2, "no unit is lost");
 }
 
-/// Takes back what is empty as far as it saw a moment ago.
+/// Takes back leases that were empty a moment ago, without a compare-and-swap.
 fn takes_without_looking(segment: &Segment, by: Seat) {
     for index in 0..segment.units() {
         let unit = segment.unit(index);
@@ -92,7 +92,7 @@ fn an_empty_lease_is_taken_back_or_used_again_but_not_both() {
     });
 }
 
-/// Takes units, as many as they should be, and ends that lease.
+/// Leases `len` units, writes to them, and ends the lease.
 fn borrow(segment: &Segment, units: &[Bytes], by: Seat, len: u32) -> Option<Run> {
     let run = segment.lease(by, len)?;
     units[run.first as usize..][..run.len as usize].iter().for_each(Bytes::write);
@@ -100,7 +100,7 @@ fn borrow(segment: &Segment, units: &[Bytes], by: Seat, len: u32) -> Option<Run>
     Some(run)
 }
 
-/// Alice wants all three units and bob one of them; some of them are in a lease of carol's, which ends.
+/// Alice wants all three units and bob one of them; some of them are in a lease that carol ends.
 fn leases_meet(seen: &Seen, carols: u32, close: fn(&Segment, Seat, u32)) {
     let segment = tables(1, 3);
     let units: Arc<Vec<Bytes>> = Arc::new((0..3).map(|_| Bytes::default()).collect());
@@ -123,7 +123,7 @@ fn leases_meet(seen: &Seen, carols: u32, close: fn(&Segment, Seat, u32)) {
     assert_eq!(segment.units_free(), 3, "no unit is lost");
 }
 
-/// Gives back what somebody else may have by now.
+/// Gives a lease back twice, when another process may have it by then.
 fn ends_twice(segment: &Segment, by: Seat, first: u32) {
     segment.close(by, first);
     segment.unit(first).clear();
@@ -139,7 +139,7 @@ fn no_unit_is_in_two_leases_and_none_is_lost() {
     });
 }
 
-/// Lays an object into a lease for small ones, frees it, and ends the lease.
+/// Places an object into a lease for small ones, frees it, and ends the lease.
 fn small(mut leases: Leases) {
     if let Ok(space) = leases.space(64) {
         leases.segment.leave(leases.seat, space.home);
@@ -147,14 +147,14 @@ fn small(mut leases: Leases) {
     }
 }
 
-/// Lays an object into a lease of its own, which ends with it.
+/// Places an object into a lease of its own, which ends with it.
 fn large(mut leases: Leases) {
     if let Ok(space) = leases.space(256) {
         leases.segment.leave(leases.seat, space.home);
     }
 }
 
-/// Alice dies between taking room and giving it back; bob takes what there is meanwhile.
+/// Alice dies between taking room and giving it back; bob takes room meanwhile.
 fn the_tenant_dies(seen: &Seen, life: fn(Leases), buries: bool) {
     let segment = tables(1, 2);
     let alice = {

@@ -5,14 +5,16 @@
 //!                    └▶ must_fail the same with one thing left out or done wrong    some execution must fail, and say how
 //! ```
 //!
-//! A process is a thread here, and its death is the end of a thread between two of its writes (see `sync/loomed.rs`): a model with a mortal
-//! thread is explored once for each of them. Who joins a thread knows that it is dead, as the head does from the kernel.
+//! A process is a thread here, and its death is the end of that thread between two of its writes (see `sync/loomed.rs`). A model with a
+//! mortal thread is explored once for each of its writes. A thread that joins another knows that it is dead, as the head does from the
+//! kernel.
 //!
-//! Most models are explored up to so many switches between threads, because all orders would take days. What a processor may reorder is
-//! tried in full, at no switch's expense: each `SeqCst` fence of the store was left out alone once, and missed by a model at its depth.
+//! Most models are explored up to a number of switches between threads, because all orders would take days. Reorderings by the processor
+//! are tried in full and cost no switch. Each `SeqCst` fence of the store was left out alone once, and a model failed without it at its
+//! depth.
 //!
 //! # Invariants
-//! - Nothing here is a copy of the store's code but what is deliberately wrong. How `local` uses it is written once more, in short.
+//! - Only deliberately wrong code here copies the store's code. How `client` and `local` use it is written once more, in short.
 
 mod claim;
 mod deps;
@@ -36,14 +38,14 @@ const ALICE: Seat = Seat(1);
 const BOB: Seat = Seat(2);
 const CAROL: Seat = Seat(3);
 
-/// What loom says when somebody sleeps whom nobody wakes any more.
+/// loom's message when a sleeping thread is never woken.
 const ASLEEP: &str = "deadlock";
 
-/// What the executions of a model come to.
+/// The outcomes of a model's executions.
 #[derive(Clone, Debug, Default)]
 struct Seen(Arc<Tally>);
 
-/// Not loom's atomics: this is about all executions, and not in any of them.
+/// Not loom's atomics, because the tally spans all executions and is part of none.
 #[derive(Debug, Default)]
 struct Tally {
     outcomes: Mutex<BTreeMap<&'static str, u64>>,
@@ -54,12 +56,12 @@ struct Tally {
 }
 
 impl Seen {
-    /// This execution came to this.
+    /// Records an outcome of this execution.
     fn note(&self, outcome: &'static str) {
         *self.0.outcomes.lock().unwrap().entry(outcome).or_default() += 1;
     }
 
-    /// Lives until death comes; at most one thread of a model.
+    /// Runs the life of the mortal thread, of which a model has at most one. `None` when it died.
     fn mortal<T>(&self, life: impl FnOnce() -> T) -> Option<T> {
         let lived = mortal(self.0.writes.load(Relaxed), life);
         self.0.deaths.fetch_add(lived.is_none().into(), Relaxed);
@@ -95,16 +97,16 @@ impl Seen {
 /// How much of a model is explored.
 #[derive(Clone, Copy, Debug)]
 enum Depth {
-    /// All.
+    /// All orders.
     Full,
-    /// What so many switches away from a thread that could go on lead to.
+    /// The orders with at most so many switches away from a thread that could go on.
     Switches(usize),
 }
 
-/// More steps than any execution has in which nobody waits in vain.
+/// More steps than any execution has in which no thread waits in vain.
 const BRANCHES_MAX: usize = 5000;
 
-/// Explores a model. Each of `outcomes` must come, or it does not show what it is for.
+/// Explores a model. Each of `outcomes` must come, or the model does not show what it is for.
 fn explore(depth: Depth, outcomes: &[&str], model: impl Fn(&Seen) + Send + Sync + 'static) {
     let (seen, began) = (Seen::default(), Instant::now());
     seen.of(depth, model);
@@ -137,7 +139,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// Catches a panic that is expected, without a word on the screen.
+/// Catches an expected panic without printing it.
 fn quietly<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();
@@ -165,7 +167,7 @@ fn tables(slots: u32, units: u32) -> Arc<Segment> {
     Arc::new(segment)
 }
 
-/// A process with these slots, none of which anybody has yet.
+/// A process with these slots, which have no owner yet.
 fn leases(segment: &Arc<Segment>, seat: Seat, slots: std::ops::Range<u32>) -> Leases {
     let mut leases = Leases::new(Arc::clone(segment), seat);
     segment.header().slots_fresh.store(slots.end, Ordering::Relaxed);
@@ -176,7 +178,7 @@ fn leases(segment: &Arc<Segment>, seat: Seat, slots: std::ops::Range<u32>) -> Le
     leases
 }
 
-/// A task in a slot of `leases`'s that needs `objects`.
+/// Submits a task of the process `leases` that needs `objects`.
 fn submit(leases: &mut Leases, objects: &[Id], late: &mut Vec<Id>) -> (Id, Readiness) {
     let (index, segment) = (leases.slot().unwrap(), Arc::clone(&leases.segment));
     let mut spec = Spec::new(0, 0);
@@ -193,14 +195,14 @@ fn ready_task(leases: &mut Leases) -> Id {
     submit(leases, &[], &mut Vec::new()).0
 }
 
-/// A task of `leases`'s that `by` runs.
+/// A task of the process `leases` that `by` runs.
 fn running_task(leases: &mut Leases, by: Seat) -> Id {
     let task = ready_task(leases);
     assert!(leases.segment.take_step(task, Step::Claim { by }));
     task
 }
 
-/// Bytes somewhere in the arena: loom tells when somebody writes them while somebody else may read or write them.
+/// Bytes in the arena: loom reports a write that races with another access.
 #[derive(Debug, Default)]
 struct Bytes(UnsafeCell<()>);
 

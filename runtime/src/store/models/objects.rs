@@ -17,12 +17,12 @@ fn object(segment: &Arc<Segment>) -> (Leases, Id) {
     (alice, id)
 }
 
-/// Whether there is this object.
+/// Whether the object exists.
 fn exists(segment: &Segment, id: Id) -> bool {
     segment.exists(id)
 }
 
-/// Frees an object if nobody has it, as [`Segment::collect`] does. True when this call has freed it.
+/// Frees an object if it is unused, as [`Segment::collect`] does. True when this call has freed it.
 fn collect(leases: &mut Leases, id: Id, condemn: Condemn) -> bool {
     let segment = Arc::clone(&leases.segment);
     let Some(word) = condemn(&segment, id, leases.seat) else { return false };
@@ -32,7 +32,7 @@ fn collect(leases: &mut Leases, id: Id, condemn: Condemn) -> bool {
     true
 }
 
-/// The process does not refer to it any longer. True when that has freed it.
+/// Gives the process's reference back. True when that has freed the object.
 fn release(leases: &mut Leases, id: Id, condemn: Condemn) -> bool {
     leases.segment.remove(id, Kind::Ref, leases.seat);
     collect(leases, id, condemn)
@@ -69,7 +69,7 @@ fn read_and_spilled(seen: &Seen, spill: fn(&Segment, Id) -> bool) {
     };
     let moved = spill(&segment, id);
     if moved {
-        // Somebody else's from here on.
+        // The room may be another object's from here on.
         bytes.write();
     }
     seen.note(if moved { "the head moved it" } else { "the head left it" });
@@ -83,7 +83,7 @@ fn spill(segment: &Segment, id: Id) -> bool {
     segment.move_bytes(id, ON_DISK, None)
 }
 
-/// Looks whether somebody reads it before it stops them, and not again.
+/// A `spill` that checks for readers before it stops new ones, and not again.
 fn spill_looking_first(segment: &Segment, id: Id) -> bool {
     let slot = segment.slot(id.slot());
     if !slot.pins.is_empty() || !segment.take_step(id, Step::Condemn { by: Seat::HEAD }) {
@@ -112,7 +112,7 @@ fn an_object_that_is_read_is_not_moved() {
     });
 }
 
-/// Bob looks, without having it, where an object is that the head moves.
+/// Bob, who has no reference, looks where an object is while the head moves it.
 fn looked_at_and_spilled(seen: &Seen) {
     let segment = tables(2, 1);
     let (_alice, id) = object(&segment);
@@ -137,7 +137,7 @@ fn where_an_object_is_is_never_half_true() {
     });
 }
 
-/// Alice and bob let go of an object in the same moment; bob has read it, and keeps his pin for longer than his reference.
+/// Alice and bob release an object in the same moment; bob has read it, and keeps his pin for longer than his reference.
 fn both_let_go(seen: &Seen, condemn: Condemn) {
     let segment = tables(2, 1);
     let (mut alice, id) = object(&segment);
@@ -179,7 +179,7 @@ fn what_nobody_has_any_more_is_freed_once_and_not_while_it_is_read() {
     });
 }
 
-/// Bob has an object through a task, refers to it, and has it through another object, again and again; carol tries to free it all the while.
+/// Bob keeps an object by a task, by a reference, and by another object, again and again; carol tries to free it all the while.
 fn moves_on(seen: &Seen, condemn: Condemn) {
     let segment = tables(2, 1);
     let (mut alice, id) = object(&segment);
@@ -196,7 +196,7 @@ fn moves_on(seen: &Seen, condemn: Condemn) {
             freed
         })
     };
-    // Twice: it takes so long until every place has been seen empty, each at another moment, before the object is stopped and behind it.
+    // Twice, so that carol can see each place empty at another moment, both before and after she has condemned the object.
     for _ in 0..2 {
         assert!(segment.add(id, Kind::Ref, BOB), "it was freed while somebody had it");
         segment.unhold(id);
@@ -216,7 +216,7 @@ fn moves_on(seen: &Seen, condemn: Condemn) {
     seen.note(if carols { "carol freed it" } else { "bob freed it" });
 }
 
-/// Looks whether somebody has it before it stops them, and not again.
+/// A `condemn` that checks for holders before it stops new ones, and not again.
 fn condemn_looking_once(segment: &Segment, id: Id, by: Seat) -> Option<Word> {
     let slot = segment.slot(id.slot());
     let word = slot.word();
@@ -237,7 +237,7 @@ fn a_reference_that_moves_between_a_task_a_process_and_an_object_keeps_what_it_r
     must_fail(Depth::Switches(2), "a second look", "Causality violation", |seen| moves_on(seen, condemn_looking_once));
 }
 
-/// Carol dies while she frees an object that keeps alice's, to which alice refers no more in the same moment.
+/// Carol dies while she frees an object that keeps alice's, while alice gives up her own reference to it.
 fn the_one_who_frees_dies(seen: &Seen, buries: bool) {
     let segment = tables(3, 1);
     let (mut alice, inner) = object(&segment);

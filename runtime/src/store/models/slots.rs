@@ -7,7 +7,7 @@ fn take(mut leases: Leases) -> Vec<u32> {
     std::iter::from_fn(|| leases.slot().ok()).collect()
 }
 
-/// Alice and bob want all slots, of which carol has given one back, and one was never used. Bob dies over it.
+/// Alice and bob want all slots: one that carol has given back, and one that was never used. Bob may die over it.
 fn slots_meet(seen: &Seen, buries: bool) {
     let segment = tables(3, 1);
     leases(&segment, CAROL, 1..2);

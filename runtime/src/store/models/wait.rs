@@ -1,4 +1,4 @@
-//! Waiting for objects that are being made: no ring is lost, and what is counted is counted once.
+//! Model: a wait for unfinished objects loses no ring and counts each object once.
 
 use super::*;
 use crate::sync::fence_after_rmw;
@@ -10,7 +10,7 @@ fn rings(segment: &Segment, seat: Seat) -> u32 {
     segment.desk(seat).bell.load(Ordering::Acquire) & 0xffff
 }
 
-/// Waits for `wanted` of the objects, as `client/wait.rs` does. Gives how many the waiter has counted itself.
+/// Waits for `wanted` of the objects, as `client/wait.rs` does. Returns how many the waiter has counted itself.
 fn wait(segment: &Segment, ids: &[Id], wanted: i64, by: Seat, seen: &Seen, arm: Arm) -> usize {
     let desk = segment.desk(by);
     let bell = desk.bell.load(Ordering::Acquire);
@@ -69,7 +69,7 @@ fn waits_for_two(seen: &Seen, wanted: i64, arm: Arm) {
     assert!(tasks.iter().all(|id| segment.slot(id.slot()).waiters.is_empty()));
 }
 
-/// An `arm` that looks before it registers.
+/// An `arm` that looks before it sets its bit.
 fn look_first(segment: &Segment, id: Id, by: Seat) -> bool {
     let slot = segment.slot(id.slot());
     let is_there = !slot.word().is_task();
@@ -80,7 +80,7 @@ fn look_first(segment: &Segment, id: Id, by: Seat) -> bool {
     is_there
 }
 
-/// An `arm` that counts what is there, whoever has taken the bit.
+/// An `arm` that counts a finished object even if the sealer has taken the bit.
 fn counts_twice(segment: &Segment, id: Id, by: Seat) -> bool {
     segment.arm(id, by) || !segment.slot(id.slot()).word().is_task()
 }
@@ -143,7 +143,7 @@ fn a_bell_wakes_its_sleeper_or_is_heard_before() {
     });
 }
 
-/// How a thread takes back a bit that another thread of its process may have put there too.
+/// What a thread does after it has taken back a bit that another thread of its process may have set too.
 type TakenBack = fn(&Segment, u32);
 
 /// A thread of alice's waits for one object, as `client/wait.rs` does, beside other threads of hers.

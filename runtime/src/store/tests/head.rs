@@ -10,13 +10,13 @@ use std::rc::Rc;
 
 pub struct Head {
     pub me: Me,
-    /// Tasks that wait for arguments and may be in nobody's list.
+    /// Tasks that wait for arguments and may be in no list.
     watched: RefCell<Vec<Id>>,
     /// Tasks for which there was no room in the ring.
     stranded: RefCell<VecDeque<Id>>,
-    /// Counts may be too high.
+    /// Whether counts may be too high.
     unaudited: Cell<bool>,
-    /// Waiting tasks are to be looked at again.
+    /// Whether waiting tasks are to be checked again.
     retry: Cell<bool>,
     disk_end: Cell<u64>,
 }
@@ -37,13 +37,13 @@ impl Head {
         &self.me.world
     }
 
-    /// Whether there is something that it would try again after a while.
+    /// Whether the head has something to try again after a while.
     pub fn is_unsettled(&self) -> bool {
         let has_room = self.world().segment.has_room(&self.me.leases.borrow());
         self.unaudited.get() || self.retry.get() || has_room && !self.stranded.borrow().is_empty()
     }
 
-    /// What it does after a while.
+    /// Tries again what could not be done before.
     pub async fn tick(self: Rc<Head>) {
         self.push_stranded();
         if self.retry.get() {
@@ -238,7 +238,7 @@ impl Head {
         }
     }
 
-    /// Whether everybody is through, which `Segment::let_finish` would find out by waiting in vain.
+    /// Whether no process moves counts; `Segment::let_finish` would find out by waiting in vain.
     fn is_quiet(&self) -> bool {
         let is_quiet = self.world().is_quiet();
         if is_quiet && !self.world().segment.let_finish() {
@@ -297,7 +297,7 @@ impl Head {
         }
     }
 
-    /// What could go to disk.
+    /// The objects that could go to disk.
     fn candidates(&self) -> Vec<Candidate> {
         if !self.world().does(Wrong::MovesPinned) {
             return self.world().segment.spillable();

@@ -1,4 +1,4 @@
-//! Units against a model of one owner each.
+//! Random histories of units, against a model in which each unit has one owner.
 
 use super::world::LIMITS;
 use crate::store::units::UnitWord;
@@ -14,13 +14,13 @@ enum Act {
     },
     SettleIn(u8),
     MoveWithin(u8),
-    /// So many moves are counted that the next one begins anew.
+    /// The count of moves becomes so high that the next move wraps it around.
     Ages(u8),
     Leave(u8),
     Close(u8),
-    /// The owner closes it and dies before it gives it back.
+    /// The owner closes a lease and dies before it gives the lease back.
     CloseAndDie(u8),
-    /// Somebody dies in the middle of taking a lease: units are taken, and some of them are parts.
+    /// A process dies while it takes a lease: units are taken, and some of them are parts.
     LeaseAndDie {
         by: u16,
         len: u32,
@@ -30,7 +30,7 @@ enum Act {
     Dies(u16),
 }
 
-/// A lease as it must be.
+/// A lease in the model.
 #[derive(Clone, Debug)]
 struct Lease {
     run: Run,
@@ -83,7 +83,7 @@ impl Arena {
         self.end_empty();
     }
 
-    /// Closed leases in which nothing is are given back.
+    /// Removes closed, empty leases, which have been given back.
     fn end_empty(&mut self) {
         self.leases.retain(|lease| lease.is_open || lease.live > 0);
     }
@@ -102,7 +102,7 @@ impl Arena {
                 self.leases[place].live += u64::from(lease.is_open);
             }
             Act::MoveWithin(number) => {
-                // Also where no lease is any more.
+                // Also in units that are in no lease any more.
                 self.segment.move_within(u32::from(number) % LIMITS.units);
             }
             Act::Ages(number) => {
@@ -204,7 +204,7 @@ fn what_is_said_to_be_nowhere_is_nobodys_end() {
     let segment = Segment::stand_in(LIMITS);
     segment.header().units.store(LIMITS.units, Ordering::Relaxed);
     let run = segment.lease(Seat(1), 2).unwrap();
-    // What is too large a number gives the last unit.
+    // An index that is too large gives the last unit.
     segment.unit(u32::MAX).word.store(4 << 60 | 1, Ordering::Relaxed);
     segment.leave(Seat(1), u32::MAX);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A client's steps, between any two of which it can die: in the order of the room `client`.
+//! A client's actions in single steps, between which it can die, in the order of the folder `client`.
 
 use super::world::{Argument, Has, LIMITS, Message, Object, Place, Sleep, World, Wrong, arguments};
 use crate::store::objects::HOLDS;
@@ -13,10 +13,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// What a process is doing. Dropped, it has died there.
+/// A process's current action. When it is dropped, the process has died there.
 pub type Work = Pin<Box<dyn Future<Output = ()>>>;
 
-/// The end of a step: others may go on here, and here a process may die.
+/// The end of a step, where other processes may go on and this one may die.
 pub fn here() -> impl Future<Output = ()> {
     let mut is_first = true;
     std::future::poll_fn(move |_| if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) })
@@ -36,7 +36,7 @@ enum Draft {
     Shared { slot: u32, space: Space, len: u64, tag: u64 },
 }
 
-/// How many bytes of it are in the slot.
+/// How many bytes of the object are in the slot.
 fn inline_len(place: &Place) -> u8 {
     if *place == Place::Inline { 8 } else { 0 }
 }
@@ -47,7 +47,7 @@ pub struct Me {
     pub world: Rc<World>,
     pub seat: Seat,
     pub leases: Rc<RefCell<Leases>>,
-    /// Whether it takes the long ways in single steps.
+    /// Whether it does the store's operations in single steps.
     pub slow: bool,
 }
 
@@ -69,7 +69,7 @@ impl Me {
         self.world.complain(text);
     }
 
-    /// What it has.
+    /// The process's references and pins.
     pub fn has(&self) -> Has {
         self.world.model.borrow().has.get(&self.seat).cloned().unwrap_or_default()
     }
@@ -82,7 +82,7 @@ impl Me {
         self.leases.borrow().moved();
     }
 
-    /// A slot to make something of.
+    /// A slot for an object or a task.
     fn slot(&self) -> Option<u32> {
         let Ok(index) = self.leases.borrow_mut().slot() else {
             self.world.reach("all slots are in use");
@@ -113,7 +113,7 @@ impl Me {
         self.model(|model| model.in_hand.remove(&index));
     }
 
-    /// Waits until nobody looks whether the object can go.
+    /// Waits until the object is not dying.
     pub async fn until_settled(&self, id: Id) {
         while self.world.segment.slot(id.slot()).word().state() == State::Dying {
             here().await;
@@ -131,7 +131,7 @@ impl Me {
         here().await;
     }
 
-    /// Room in the arena, which a slot shows to be a draft.
+    /// Room in the arena, with a slot that shows it as a draft.
     async fn shared(&self, len: u64) -> Option<(u32, Space)> {
         let slot = self.slot()?;
         let segment = &self.world.segment;
@@ -207,7 +207,7 @@ impl Me {
         Ok(Some((slot, space)))
     }
 
-    /// The draft's room is the object's now; the draft goes.
+    /// Passes a draft's room to its object; the draft ends.
     async fn give_away(&self, draft: Option<(u32, Space)>) {
         let Some((slot, space)) = draft else { return };
         let segment = &self.world.segment;
@@ -285,7 +285,7 @@ impl Me {
         Some(id)
     }
 
-    /// Begins to write and thinks better of it.
+    /// Begins a draft and discards it.
     pub async fn think_better(self, size: Size) {
         if let Some(draft) = self.draft(size).await {
             here().await;
@@ -293,13 +293,13 @@ impl Me {
         }
     }
 
-    /// Refers to an object that somebody else has, or that is in something which somebody has.
+    /// Takes a reference to an object that another process has, or that another object contains.
     pub async fn add(self, id: Id) {
         self.until_settled(id).await;
         self.retain(id);
     }
 
-    /// Refers to what it can reach and nobody is looking at.
+    /// Takes a reference, if the object is reachable. The object is not dying.
     fn retain(&self, id: Id) {
         if !self.world.model.borrow().reachable().contains(&id) {
             return;
@@ -325,7 +325,7 @@ impl Me {
         self.collect(vec![id]).await;
     }
 
-    /// Reads an object's bytes where they are, after asking for them if they are on disk.
+    /// Pins an object's bytes, after asking the head for them if they are on disk.
     pub async fn pin(self, id: Id) {
         loop {
             self.until_settled(id).await;
@@ -361,7 +361,7 @@ impl Me {
         }
     }
 
-    /// Reads them no longer.
+    /// Unpins an object's bytes.
     pub async fn unpin(self, id: Id) {
         self.model(|model| model.has(self.seat).pins.remove(&id));
         self.world.segment.remove(id, Kind::Pin, self.seat);
@@ -369,7 +369,7 @@ impl Me {
         self.collect(vec![id]).await;
     }
 
-    /// Frees what nobody has.
+    /// Frees unused objects.
     pub async fn collect(&self, mut loose: Vec<Id>) {
         while let Some(id) = loose.pop() {
             here().await;
@@ -395,8 +395,8 @@ impl Me {
         slot.holds.load(Ordering::Relaxed) & HOLDS == 0 && slot.refs.is_empty() && slot.pins.is_empty()
     }
 
-    /// [`crate::store::Segment::condemn`] in its steps. With `mistaken`, after a first look that saw nobody because whoever has it has
-    /// changed from one way to another.
+    /// [`crate::store::Segment::condemn`] in single steps. With `mistaken`, its first check sees no holder, as if the
+    /// holder had just changed from one kind to another.
     async fn condemn(&self, id: Id, mistaken: bool) -> Option<Word> {
         let segment = &self.world.segment;
         let slot = segment.slot(id.slot());
@@ -429,7 +429,7 @@ impl Me {
         }
     }
 
-    /// Looks whether an object can go that somebody has.
+    /// Tries to free an object that is in use.
     pub async fn suspect(self, id: Id) {
         let mut loose = Vec::new();
         if let Some(word) = self.condemn(id, true).await {
@@ -438,7 +438,7 @@ impl Me {
         self.collect(loose).await;
     }
 
-    /// [`crate::store::Segment::free_dying`] in its steps.
+    /// [`crate::store::Segment::free_dying`] in single steps.
     async fn free_dying(&self, id: Id, word: Word, loose: &mut Vec<Id>) {
         let segment = &self.world.segment;
         let slot = segment.slot(id.slot());
@@ -466,7 +466,7 @@ impl Me {
         let Some(stripped) = word.after(Step::Strip { by: seat }) else { return };
         if slot.swap(word, stripped).is_ok() {
             if flags.contains(Flags::SPILLED) {
-                // Nobody but this process knows of them until it has told the head.
+                // Only this process knows of these bytes until it has told the head.
                 self.model(|model| model.disk_lost += 1);
             }
             here().await;
@@ -498,7 +498,7 @@ impl Me {
         self.moved();
     }
 
-    /// Submits a task; what is no object of its own yet becomes one that only the task keeps.
+    /// Submits a task; an anonymous argument becomes an object that only the task keeps.
     pub async fn submit(self, args: Vec<Argument>, anonymous: Option<Size>) {
         let segment = &self.world.segment;
         if !segment.has_room(&self.leases.borrow()) {
@@ -548,7 +548,7 @@ impl Me {
         };
         let mut late = Vec::new();
         let readiness = if self.slow {
-            // `Segment::submit` in its steps.
+            // `Segment::submit` in single steps.
             let slot = segment.slot(index);
             let word = slot.word();
             slot.deps.store(0, Ordering::Relaxed);
@@ -617,7 +617,7 @@ impl Me {
         });
     }
 
-    /// [`crate::store::Segment::claim_any`] in its steps.
+    /// [`crate::store::Segment::claim_any`] in single steps.
     async fn claim_slowly(&self) -> Option<Id> {
         let segment = &self.world.segment;
         let rings: Vec<Seat> = std::iter::once(self.seat).chain(segment.header().rings.iter()).collect();
@@ -672,7 +672,7 @@ impl Me {
             return self.say_failed(task).await;
         }
         let Some(draft) = self.draft(size).await else { return self.say_failed(task).await };
-        // What its result refers to: its arguments, and what it has besides.
+        // The result may refer to the arguments and to what the process has besides.
         let mut candidates: Vec<Id> = spec.objects().chain(self.has().refs).collect();
         self.model(|model| {
             candidates.retain(|id| !model.will_keep(*id, task));
@@ -682,7 +682,7 @@ impl Me {
         if !candidates.is_empty() {
             for id in candidates.iter().cycle().take(contains) {
                 self.until_settled(*id).await;
-                // An argument is there because of the task, and anything else because it is this process's own.
+                // The task keeps an argument, and this process keeps anything else.
                 self.retain(*id);
                 inner.push(*id);
             }
@@ -796,7 +796,7 @@ impl Me {
         }
     }
 
-    /// Sleeps until so many of these are there.
+    /// Sleeps until `wanted` of these are finished.
     pub async fn wait(self, ids: Vec<Id>, wanted: usize) {
         let (segment, seat) = (&self.world.segment, self.seat);
         let desk = segment.desk(seat);
@@ -830,7 +830,7 @@ impl Me {
         }
     }
 
-    /// Takes away the bits of rings in which nothing is: [`crate::store::Segment::quiet`] in its steps.
+    /// Clears the bits of empty rings: [`crate::store::Segment::quiet`] in single steps.
     pub async fn quiet(self) {
         let segment = &self.world.segment;
         if !self.slow {
@@ -852,14 +852,15 @@ impl Me {
         }
     }
 
-    /// Wants room for an object, and asks the head to make it.
+    /// Asks the head to make room for an object.
     pub async fn want_room(self, units: u32) {
         self.leases.borrow_mut().close_lease();
         here().await;
         self.world.tell(Message::Room { units });
     }
 
-    /// What remains of `Segment::lease` when its caller dies in it: units taken, and some of them made part of the lease.
+    /// Leaves what `Segment::lease` leaves when its caller dies in it: units taken, and some of them made part of the
+    /// lease.
     pub async fn lease_and_die(self, units: u32, parts: u32) {
         let segment = &self.world.segment;
         let Some(run) = segment.lease(self.seat, units) else { return };
@@ -872,7 +873,7 @@ impl Me {
         std::future::pending().await
     }
 
-    /// What remains of looking for slots when the one who looks dies over it.
+    /// Leaves what a search for slots leaves when its process dies in it.
     pub async fn look_for_slots_and_die(self, fresh: bool) {
         let (segment, header) = (&self.world.segment, self.world.segment.header());
         if fresh {

@@ -17,33 +17,33 @@ const ARENA_BYTES: u64 = 1 << 20;
 /// A step that is deliberately wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// A holder is shown before what it holds is held; in fact, it never is.
+    /// A holder is shown although what it holds is never held.
     NeverHolds,
-    /// What a holder holds is let go before the holder is hidden.
+    /// What a holder holds is released before the holder is hidden.
     UnholdsFirst,
-    /// An object is freed without a second look whether somebody has it.
+    /// An object is freed without a second check for holders.
     FreesUnseen,
-    /// Room is counted, and the draft in it is shown only after its writer has said that it is through.
+    /// The draft in counted room is shown only after `Leases::moved`.
     ShowsDraftLate,
-    /// A result's writer gives its references to what it contains back before the result holds them.
+    /// A worker releases what its result contains before the result holds it.
     ReleasesFirst,
-    /// The sealer tells nobody.
+    /// The sealer does not tell the waiters.
     TellsNobody,
-    /// The sealer does not close its list.
+    /// The sealer does not take the object's list.
     ForgetsList,
-    /// The head does not look for tasks that nobody will wake.
+    /// The head does not look for tasks that no process will wake.
     NeverRevives,
-    /// The head does not count anew after a death.
+    /// The head does not audit after a death.
     NeverAudits,
-    /// The head moves bytes that somebody reads.
+    /// The head moves bytes that a process reads.
     MovesPinned,
-    /// The head fails tasks that are in the list of an object that is missing.
+    /// The head fails tasks that are in the list of a missing object.
     FailsListed,
-    /// The head wakes tasks that somebody is about to take out of a list.
+    /// The head wakes tasks that another process is about to take out of a list.
     WakesListed,
 }
 
-/// What clients tell the head, and what the head gets to know.
+/// A client's message to the head, or an event that the head notices.
 #[derive(Clone, Debug)]
 pub enum Message {
     /// A task has failed at its worker.
@@ -52,23 +52,23 @@ pub enum Message {
     Carry { task: Id, object: Id },
     /// A task's waker had no room in its ring.
     Strand { task: Id },
-    /// Something is sealed for which the head waits.
+    /// An object for which the head waits is sealed.
     Poke,
-    /// Bytes on disk are not wanted.
+    /// Bytes on disk are no longer wanted.
     Forget { position: u64 },
     /// An object is wanted in memory; the answer is whether to look again.
     Restore { id: Id, answer: Rc<RefCell<Option<bool>>> },
-    /// Units in a row are wanted.
+    /// A free run of units is wanted.
     Room { units: u32 },
-    /// A process has died; somebody may take its place.
+    /// A process has died; a twin may take a driver's place.
     Died { seat: Seat, is_driver: bool },
     /// A dead driver's twin has only these, or there is no twin.
     Settled { seat: Seat, twin: Option<BTreeSet<Id>> },
     /// Memory is short: something goes to disk.
     Spill { number: u8 },
-    /// It is time to look at tasks that wait.
+    /// It is time to check waiting tasks.
     Look,
-    /// It is time to count.
+    /// It is time for an audit.
     Audit,
 }
 
@@ -83,7 +83,7 @@ pub enum Place {
     Arena { offset: u64, len: u64 },
     /// On disk.
     Disk { position: u64, len: u64 },
-    /// Nowhere.
+    /// Nowhere: its task failed.
     Failed,
 }
 
@@ -94,7 +94,7 @@ pub enum Argument {
     Value(u64),
 }
 
-/// An object as it must be.
+/// An object in the model.
 #[derive(Clone, Debug)]
 pub struct Object {
     pub place: Place,
@@ -103,14 +103,14 @@ pub struct Object {
     pub contains: Vec<Id>,
 }
 
-/// What a process has.
+/// The references and pins of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Has {
     pub refs: BTreeSet<Id>,
     pub pins: BTreeSet<Id>,
 }
 
-/// A process that sleeps until so many of these are there.
+/// A process that sleeps until `wanted` of `ids` are finished.
 #[derive(Clone, Debug)]
 pub struct Sleep {
     pub bell: u32,
@@ -118,54 +118,54 @@ pub struct Sleep {
     pub wanted: usize,
 }
 
-/// What must be so.
+/// The plain model: what must be in the tables.
 #[derive(Debug, Default)]
 pub struct Model {
     pub objects: BTreeMap<Id, Object>,
-    /// What the living have, and the dead whose place somebody may take.
+    /// What living processes have, and dead ones whose place a twin may take.
     pub has: BTreeMap<Seat, Has>,
-    /// Slots that the living have taken from their accounts and have not made anything of yet.
+    /// Slots that living processes have taken from their accounts and not used yet.
     pub in_hand: BTreeMap<u32, Seat>,
-    /// What tasks that run are going to return references to.
+    /// Objects that running tasks are going to return references to.
     pub plans: BTreeMap<Id, Vec<Id>>,
-    /// Drafts whose room is an object's by now, and who has yet to hide them.
+    /// Drafts whose room is an object's by now, and the process that has yet to hide each.
     pub given_away: BTreeMap<u32, Seat>,
     /// What is on disk: the tag by the position.
     pub disk: BTreeMap<u64, u64>,
-    /// Bytes on disk of which only a dead process knew that nobody wants them.
+    /// How many pieces on disk only a dead process knew to be unwanted.
     pub disk_lost: u64,
-    /// Tasks that somebody has run.
+    /// Tasks that a process has claimed.
     pub claimed: BTreeSet<Id>,
     pub asleep: BTreeMap<Seat, Sleep>,
-    /// Died, and not buried.
+    /// Processes that died and are not buried.
     pub unburied: BTreeSet<Seat>,
-    /// Whether anybody ever died.
+    /// How many processes have died.
     pub deaths: u32,
     tags: u64,
     /// Rare things that have happened.
     pub reached: BTreeSet<&'static str>,
-    /// The first thing that was not as it must be.
+    /// The first violation.
     pub trouble: Option<String>,
 }
 
 impl Model {
-    /// What no other object has.
+    /// A tag that no other object has.
     pub fn new_tag(&mut self) -> u64 {
         self.tags += 1;
         self.tags
     }
 
-    /// Something is not as it must be.
+    /// Records a violation.
     pub fn complain(&mut self, text: String) {
         self.trouble.get_or_insert(text);
     }
 
-    /// What a process has.
+    /// The references and pins of a process.
     pub fn has(&mut self, seat: Seat) -> &mut Has {
         self.has.entry(seat).or_default()
     }
 
-    /// The objects that must exist: what a living process has, what tasks will use, and what those contain.
+    /// The objects that must exist: those of living processes, those of unfinished tasks, and what these contain.
     pub fn reachable(&self) -> BTreeSet<Id> {
         let had = self.has.values().flat_map(|has| has.refs.iter().chain(&has.pins)).copied();
         let tasks = self.objects.iter().filter(|(_, object)| matches!(object.place, Place::Task { .. }));
@@ -190,7 +190,8 @@ impl Model {
         found
     }
 
-    /// Whether an object keeps a task, or will. In a program none that the task could return does: such a circle would never go.
+    /// Whether an object keeps a task, or will. A task of a program cannot return such an object: the circle would
+    /// never be freed.
     pub fn will_keep(&self, id: Id, task: Id) -> bool {
         let mut found = BTreeSet::new();
         let mut open = vec![id];
@@ -220,7 +221,7 @@ pub struct World {
 }
 
 thread_local! {
-    /// Mapped once: what lies in it from earlier histories is nobody's.
+    /// Mapped once: bytes from earlier histories in it belong to no object.
     static ARENA: (Region, Arc<Arena>) = {
         let (region, _) = Region::create(Some(ARENA_BYTES), None, None).unwrap();
         assert_eq!(region.units(), LIMITS.units);
@@ -237,7 +238,7 @@ impl World {
         segment.header().units.store(LIMITS.units, Ordering::Relaxed);
         segment.header().unit_bytes.store(unit_bytes as u32, Ordering::Relaxed);
         segment.set_arena(Arc::clone(&arena));
-        // Seats far from each other, in other words of a set.
+        // Only seats far from each other are left, in different words of a set.
         segment.header().taken.add(Seat::HEAD);
         assert!((3..64).all(|seat| segment.header().taken.add(Seat(seat))));
         Rc::new(World {
@@ -249,12 +250,12 @@ impl World {
         })
     }
 
-    /// Something is not as it must be.
+    /// Records a violation.
     pub fn complain(&self, text: String) {
         self.model.borrow_mut().complain(text);
     }
 
-    /// Something rare has happened.
+    /// Records that something rare has happened.
     pub fn reach(&self, what: &'static str) {
         self.model.borrow_mut().reached.insert(what);
     }
@@ -264,12 +265,12 @@ impl World {
         self.wrong == Some(wrong)
     }
 
-    /// Tells the head.
+    /// Sends a message to the head.
     pub fn tell(&self, message: Message) {
         self.inbox.borrow_mut().push_back(message);
     }
 
-    /// Whether nobody is in the middle of moving counts, dead or alive.
+    /// Whether no process, dead or alive, is moving counts.
     pub fn is_quiet(&self) -> bool {
         let header = self.segment.header();
         header
@@ -279,7 +280,7 @@ impl World {
             .all(|seat| self.segment.desk(seat).busy.load(Ordering::Relaxed).is_multiple_of(2))
     }
 
-    /// Everything that must be so after every single step.
+    /// Checks what must be so after every single step.
     pub fn check(&self) -> Result<(), String> {
         if let Some(trouble) = &self.model.borrow().trouble {
             return Err(trouble.clone());
@@ -290,7 +291,7 @@ impl World {
         self.check_rooms()
     }
 
-    /// What must exist exists, is what it was, and shows who has it.
+    /// Checks that what must exist exists, is unchanged, and shows its holders.
     fn check_objects(&self) -> Result<(), String> {
         let model = self.model.borrow();
         for id in model.reachable() {
@@ -336,7 +337,7 @@ impl World {
             Place::Failed => Body::Failed,
         };
         match word.state() {
-            // Somebody looks whether it can go.
+            // A process checks whether the object can be freed.
             State::Dying => {}
             State::Sealed => {
                 let body = self.segment.body(id);
@@ -363,14 +364,14 @@ impl World {
                 self.segment.read_inline(id.slot(), 8, &mut bytes);
                 bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes))
             }
-            // In `Dying`, the fields may be on their way elsewhere; the head is at it, which does that in one step here.
+            // In `Dying`, the head may be moving the bytes; here it does that in one step.
             Body::Arena { .. } => Some(self.arena.ids(slot.offset.load(Ordering::Relaxed), 1)?[0].0),
             Body::Spilled { offset, .. } => self.model.borrow().disk.get(&offset).copied(),
             Body::Failed => None,
         }
     }
 
-    /// Holds are not fewer than what can be seen to hold.
+    /// Checks that no object has fewer holds than visible holders.
     fn check_holds(&self) -> Result<(), String> {
         let segment = &self.segment;
         let mut seen: BTreeMap<Id, u64> = BTreeMap::new();
@@ -397,8 +398,8 @@ impl World {
         Ok(())
     }
 
-    /// Whatever is in an object's list waits, for that object among others, and is in no other list: its slot is not used for anything else
-    /// before somebody has gone through the list.
+    /// Checks that each task in an object's list waits for that object, among others, and is in no other list. Its slot
+    /// is not reused before a process has gone through the list.
     fn check_lists(&self) -> Result<(), String> {
         let segment = &self.segment;
         let mut listed = BTreeSet::new();
@@ -420,15 +421,15 @@ impl World {
         Ok(())
     }
 
-    /// No byte of the arena is in two objects, and no lease counts fewer than are in it.
+    /// Checks that no byte of the arena is in two objects, and that no lease counts fewer objects than are in it.
     fn check_rooms(&self) -> Result<(), String> {
         use crate::store::UnitState;
         let segment = &self.segment;
-        // By where it begins.
+        // The rooms, by their offsets.
         let mut rooms: BTreeMap<u64, (u64, u32)> = BTreeMap::new();
         for index in 1..segment.slots_used() {
             if self.model.borrow().given_away.contains_key(&index) {
-                // The object in it may be gone, and its room somebody else's.
+                // The object in the room may be gone, and the room another object's.
                 continue;
             }
             let slot = segment.slot(index);
@@ -485,7 +486,7 @@ impl World {
         Ok(())
     }
 
-    /// What must be so when nobody is in the middle of anything and the head has nothing left to do.
+    /// Checks what must be so when no process is in an action and the head has nothing left to do.
     pub fn check_at_rest(&self) -> Result<(), String> {
         let (segment, model) = (&self.segment, self.model.borrow());
         for (id, object) in &model.objects {
@@ -509,7 +510,7 @@ impl World {
         Ok(())
     }
 
-    /// How many entries of rings a task has.
+    /// How many entries of rings name the task.
     fn places_in_rings(&self, task: Id) -> usize {
         let entries = (0..SEATS as u16).map(Seat).flat_map(|of| {
             let desk = self.segment.desk(of);
@@ -519,7 +520,7 @@ impl World {
         entries.filter(|(of, place)| self.segment.entry(*of, *place).load(Ordering::Relaxed) == task.0).count()
     }
 
-    /// Whether a process sleeps, and nobody has rung.
+    /// Whether a process sleeps and has not been rung.
     pub fn sleeps(&self, seat: Seat) -> bool {
         let (model, desk) = (self.model.borrow(), self.segment.desk(seat));
         model.asleep.get(&seat).is_some_and(|sleep| {
