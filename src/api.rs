@@ -12,10 +12,10 @@ pub use refs::Refs;
 pub use wait::{ReadyAndRest, Wait, wait};
 
 use crate::abi::{Answer, Question};
+use crate::calls::{self, Handle};
 use crate::codec::{EncodeError, Encoded, Value, encode};
 use crate::error::{GetError, PutError, sentence};
 use crate::object::ObjectRef;
-use crate::table::{self, Handle};
 use std::time::Duration;
 
 /// Waits for an object and returns its value, or for a list of objects and returns their values in order.
@@ -139,7 +139,7 @@ fn resources(question: &Question) -> Resources {
 
 #[track_caller]
 fn answer(question: &Question) -> Answer {
-    match table::ask(question) {
+    match calls::ask(question) {
         Ok(answer) => answer,
         Err(fault) => panic!("{}", sentence(fault)),
     }

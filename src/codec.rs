@@ -28,8 +28,8 @@ pub use value::Value;
 pub(crate) use view::Shared;
 
 use crate::abi::{Cause, Fault, shorten};
+use crate::calls::{Draft, Handle, Hold};
 use crate::error::sentence;
-use crate::table::{Draft, Handle, Hold};
 use body::Body;
 use context::{Decoding, Encoding, Gathered};
 use serde::Serialize;

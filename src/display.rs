@@ -15,20 +15,20 @@
 
 #[cfg(feature = "arrow")]
 mod arrow;
-mod boxed;
 mod columns;
+mod debug_table;
+mod drawn_table;
 mod fold;
-mod grid;
 pub mod known;
-mod table;
 mod text;
+mod text_table;
 
-pub(crate) use table::{Table, Tabular};
+pub(crate) use text_table::{Table, Tabular};
 
 use crate::abi::Tenant;
-use crate::table::{Json, role, write_block};
+use crate::calls::{Json, role, write_block};
 use base64::Engine as _;
-use grid::{Grid, Kind};
+use debug_table::{Grid, Kind};
 use known::Seen;
 use std::any::type_name;
 use std::fmt::Debug;
@@ -244,7 +244,7 @@ fn shown(value: &Seen<'_>) -> Forms {
 fn read(value: &dyn Debug) -> Forms {
     let plain = text::debug(value);
     let line = text::line(value, GRID_CHARS_MAX);
-    match line.as_deref().and_then(|line| boxed::read(line).or_else(|| Grid::read(line))) {
+    match line.as_deref().and_then(|line| drawn_table::read(line).or_else(|| Grid::read(line))) {
         Some(grid) if matches!(grid.kind, Kind::Matrix | Kind::Structs) && grid.rows.len() > 1 => {
             Forms { data: vec![("text/plain".into(), grid.plain()), ("text/html".into(), grid.html())] }
         }

@@ -15,7 +15,7 @@ pub(crate) use report::{Size, cause, place};
 pub(crate) use wire::NAME as WIRE_NAME;
 
 use crate::abi::{Cause, Failure, Fault, Place};
-use crate::table::ObjectId;
+use crate::calls::ObjectId;
 use std::fmt;
 use std::time::Duration;
 

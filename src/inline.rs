@@ -26,7 +26,7 @@ use crate::abi::{
     ABI_VERSION, Address, Answer, Call, Cause, Draft, Failure, Fault, ObjectState, Question, Table, Tenant, Trampoline,
     View, task_name,
 };
-use crate::table::mobula_attach;
+use crate::calls::mobula_attach;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};

@@ -17,7 +17,7 @@
 //! The layers; each module uses only modules to its left:
 //!
 //! ```text
-//!   abi ◀─ table (the calls) ◀─ error ◀─ codec (values ⇄ bytes) ◀─┬─ array (views) ◀── display ◀─┬─ api (get, put, wait …) ◀─ cell ◀─ prelude
+//!   abi ◀─ calls (the table) ◀─ error ◀─ codec (values ⇄ bytes) ◀─┬─ array (views) ◀── display ◀─┬─ api (get, put, wait …) ◀─ cell ◀─ prelude
 //!                                                                └─ object (refs) ◀─ remote ────┘
 //! ```
 //!
@@ -32,6 +32,7 @@ compile_error!("mobula runs on x86-64 and aarch64 only: its tables in shared mem
 
 pub mod api;
 pub mod array;
+mod calls;
 mod cell;
 mod codec;
 pub mod display;
@@ -41,7 +42,6 @@ pub mod inline;
 pub mod object;
 pub mod prelude;
 pub mod remote;
-mod table;
 
 #[cfg(feature = "runtime")]
 mod program;
@@ -73,12 +73,12 @@ pub use api::{
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;
 pub use array::{Array, Buffer};
+pub use calls::mobula_attach;
 pub use codec::Value;
 pub use display::{DisplayHandle, clear_output, display, display_as};
 pub use error::{GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
-pub use table::mobula_attach;
 
 // Re-exported for cells, in the versions that this crate's traits are implemented for.
 pub use ndarray;
@@ -89,12 +89,12 @@ pub use {arrow_array, arrow_schema};
 /// Functions and types for generated code: not a public API, and free to change.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::calls::cell_error;
     pub use crate::cell::common::common;
     pub use crate::cell::future::block_on;
     pub use crate::cell::sizes;
     pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};
     pub use crate::display::{known, show_type};
-    pub use crate::table::cell_error;
 
     /// The names that a cell has in scope.
     pub mod prelude {

@@ -6,12 +6,12 @@
 //!                      └──drop of the last one──▶ the object is freed
 //! ```
 
-pub use crate::table::ObjectId;
+pub use crate::calls::ObjectId;
 
 use crate::abi::{Answer, ObjectState, Question};
+use crate::calls::{self, Handle};
 use crate::codec::context;
 use crate::error::GetError;
-use crate::table::{self, Handle};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
 use std::fmt;
@@ -91,7 +91,7 @@ impl<T> fmt::Debug for ObjectRef<T> {
     /// Writes the id and the object's state: `ObjectRef(7.1, ready, 32 bytes)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ObjectRef({}, ", self.id())?;
-        match table::ask(&Question::State { id: self.id().0 }) {
+        match calls::ask(&Question::State { id: self.id().0 }) {
             Ok(Answer::State(ObjectState::Pending)) => write!(f, "pending)"),
             Ok(Answer::State(ObjectState::Ready { bytes })) => write!(f, "ready, {bytes} bytes)"),
             Ok(Answer::State(ObjectState::Failed)) => write!(f, "failed)"),

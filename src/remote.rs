@@ -24,11 +24,11 @@ mod split;
 pub use crate::codec::Value;
 
 use crate::abi::{Call, Cause, Trampoline, task_name};
+use crate::calls::panic_hook::{Unwound, guard};
+use crate::calls::{ARGS_MAX, Arg, Handle, Hold, ObjectId, Running, submit};
 use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result};
 use crate::error::sentence;
 use crate::object::ObjectRef;
-use crate::table::hook::{Unwound, guard};
-use crate::table::{ARGS_MAX, Arg, Handle, Hold, ObjectId, Running, submit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::hint::black_box;

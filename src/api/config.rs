@@ -1,9 +1,9 @@
 //! Configuration: starts or joins a runtime, and reports its address and resources.
 
 use crate::abi::{Address, Answer, InitOptions, Question};
+use crate::calls;
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::{InitError, Size};
-use crate::table;
 
 /// Starts the runtime with the defaults. This is optional: the first call of any other function starts it, too.
 ///
@@ -34,7 +34,7 @@ pub fn init() -> Result<AddressInfo, InitError> {
 /// ```
 pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
     let options = config.check()?;
-    match table::ask(&Question::Init(options)).map_err(InitError::from_fault)? {
+    match calls::ask(&Question::Init(options)).map_err(InitError::from_fault)? {
         Answer::Address(address) => Ok(address.into()),
         other => Err(InitError::Disconnected { reason: format!("it answered `init` with {other:?}") }),
     }
@@ -57,7 +57,7 @@ pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
 /// # Ok::<(), mobula::InitError>(())
 /// ```
 pub fn shutdown() -> Result<(), InitError> {
-    table::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault)
+    calls::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault)
 }
 
 /// Returns `n` GiB in bytes.
@@ -268,8 +268,14 @@ mod tests {
 
     #[test]
     fn amounts_are_numbers_from_zero_up() {
-        assert_eq!(refused(Config::new().num_cpus(-1.0)), "`num_cpus`: an amount must be a finite number of at least 0, not -1");
-        assert_eq!(refused(Config::new().resource("tpu", f64::NAN)), "`tpu`: an amount must be a finite number of at least 0, not NaN");
+        assert_eq!(
+            refused(Config::new().num_cpus(-1.0)),
+            "`num_cpus`: an amount must be a finite number of at least 0, not -1"
+        );
+        assert_eq!(
+            refused(Config::new().resource("tpu", f64::NAN)),
+            "`tpu`: an amount must be a finite number of at least 0, not NaN"
+        );
         assert!(Config::new().num_cpus(0.0).num_gpus(0.5).check().is_ok());
     }
 

@@ -7,10 +7,10 @@
 
 use super::nanoseconds;
 use crate::abi::Fault;
+use crate::calls::{self, Hold, ObjectId};
 use crate::codec::{DecodeError, Value, decode};
 use crate::error::GetError;
 use crate::object::ObjectRef;
-use crate::table::{self, Hold, ObjectId};
 use std::time::{Duration, Instant};
 
 /// Gets the value of one object.
@@ -65,7 +65,7 @@ fn open(id: ObjectId) -> Result<Option<Hold>, GetError> {
 /// Waits for one object and opens it.
 fn open_late(id: ObjectId, timeout: Option<Duration>) -> Result<Hold, GetError> {
     let (start, mut ready) = (Instant::now(), [0]);
-    table::wait(&[id.0], 1, nanoseconds(timeout), &mut ready)
+    calls::wait(&[id.0], 1, nanoseconds(timeout), &mut ready)
         .map_err(|fault| GetError::from_fault(fault, start.elapsed()))?;
     if ready == [0] { Err(not_ready(id, start, timeout)) } else { open_ready(id, start, timeout) }
 }
@@ -108,7 +108,7 @@ impl Late {
         missing.sort_unstable();
         missing.dedup();
         let mut ready = vec![0; missing.len()];
-        table::wait(&missing, missing.len(), nanoseconds(timeout), &mut ready)
+        calls::wait(&missing, missing.len(), nanoseconds(timeout), &mut ready)
             .map_err(|fault| GetError::from_fault(fault, start.elapsed()))?;
         if ready.contains(&0) {
             let is_late = |id: &ObjectId| missing.binary_search(&id.0).is_ok_and(|at| ready[at] == 0);

@@ -25,7 +25,7 @@ fn checked(n: u32) -> Result<u32, String> {
 
 /// A ref whose object is not ready until the test finishes it.
 fn pending() -> ObjectRef<i64> {
-    ObjectRef::new(crate::table::Handle::adopt(unready::pending()))
+    ObjectRef::new(crate::calls::Handle::adopt(unready::pending()))
 }
 
 #[test]

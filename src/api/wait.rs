@@ -1,9 +1,9 @@
 //! `wait`: waits until some of a list of objects are ready.
 
 use super::nanoseconds;
+use crate::calls::{self, Handle, ObjectId};
 use crate::error::WaitError;
 use crate::object::ObjectRef;
-use crate::table::{self, Handle, ObjectId};
 use std::time::Duration;
 
 /// Waits until some of `refs` are ready: [`num_returns`](Wait::num_returns) of them, 1 by default. The wait begins with
@@ -72,9 +72,9 @@ impl<T> Wait<'_, T> {
         }
         let ids: Vec<u64> = refs.iter().map(|object| object.id().0).collect();
         let mut marks = vec![0; ids.len()];
-        table::wait(&ids, num_returns, nanoseconds(timeout), &mut marks).map_err(WaitError::from_fault)?;
+        calls::wait(&ids, num_returns, nanoseconds(timeout), &mut marks).map_err(WaitError::from_fault)?;
         // Adds a reference to each, in one call, because this costs the most here.
-        table::retain(&ids);
+        calls::retain(&ids);
         let (mut ready, mut rest) = (Vec::with_capacity(num_returns), Vec::with_capacity(refs.len() - num_returns));
         for (id, mark) in ids.into_iter().zip(marks) {
             let object = ObjectRef::new(Handle::adopt(id));

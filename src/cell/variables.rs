@@ -239,7 +239,7 @@ pub struct Failed(u32);
 
 impl<E: Display> From<E> for Failed {
     fn from(error: E) -> Failed {
-        crate::table::cell_error(&error);
+        crate::calls::cell_error(&error);
         Failed(ending::FAILED)
     }
 }

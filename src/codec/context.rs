@@ -9,7 +9,7 @@
 
 use super::Shared;
 use super::layout::Parts;
-use crate::table::Handle;
+use crate::calls::Handle;
 use std::cell::Cell;
 use std::fmt::Display;
 use std::thread::LocalKey;

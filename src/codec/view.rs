@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // A slice whose owner is known only at run time. No other file of the codec needs `unsafe`.
 
 use super::DecodeError;
-use crate::table::Hold;
+use crate::calls::Hold;
 use bytemuck::{AnyBitPattern, NoUninit};
 use std::fmt;
 use std::ops::{Deref, Range};

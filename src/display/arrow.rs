@@ -1,7 +1,7 @@
 //! Arrow's record batches as tables, with the values formatted by arrow.
 
 use super::Drawing;
-use super::grid::{Grid, Kind, ROWS_MAX, more};
+use super::debug_table::{Grid, Kind, ROWS_MAX, more};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use std::borrow::Cow;
 

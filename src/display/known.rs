@@ -29,7 +29,10 @@ static KNOWN: LazyLock<RwLock<Vec<(TypeId, Draw)>>> = LazyLock::new(|| {
 });
 
 /// Registers `draw` for values of type `T`. Where it returns `None`, the value is shown as `Debug` writes it.
-pub fn draw_with<T: 'static>(draw: fn(&T) -> Option<Drawing>) {
+///
+/// # Safety
+/// `T` has no lifetime: values of `&'static str`, for example, have the same id as values of any `&str`, which may not live as long.
+pub unsafe fn draw_with<T: 'static>(draw: fn(&T) -> Option<Drawing>) {
     KNOWN.write().unwrap_or_else(PoisonError::into_inner).push(entry(draw));
 }
 
@@ -83,7 +86,10 @@ mod tests {
 
     #[test]
     fn a_type_that_somebody_can_draw_is_drawn_and_its_references_too() {
-        draw_with(|Drawn(n)| (*n > 0).then(|| vec![("image/png", vec![*n; 3]), ("text/plain", b"three".to_vec())]));
+        let draw: fn(&Drawn) -> _ =
+            |Drawn(n)| (*n > 0).then(|| vec![("image/png", vec![*n; 3]), ("text/plain", b"three".to_vec())]);
+        // SAFETY: `Drawn` has no lifetime.
+        unsafe { draw_with(draw) };
         let forms = super::super::shown(&Seen::of(&&Drawn(1)));
         assert_eq!(forms.data, [("image/png".into(), "AQEB".into()), ("text/plain".into(), "three".into())]);
         assert_eq!(super::super::shown(&Seen::of(&&Drawn(0))).data, [("text/plain".into(), "Drawn(0)".into())]);

@@ -47,7 +47,8 @@ impl Engine for Client {
             &many
         };
         let function = if !task.options.is_empty() || task.returns > 1 {
-            Err(Fault::Refused { message: "this runtime does not support task options or several results".into() }.into())
+            Err(Fault::Refused { message: "this runtime does not support task options or several results".into() }
+                .into())
         } else {
             self.function(task.trampoline as usize, || locate(task.trampoline, task.name))
         };

@@ -1,22 +1,13 @@
-//! A worker's side of tasks: taking them, their arguments, their results.
+//! A worker's task: its function, its arguments, its result.
 
 use super::buffers::Draft;
-use super::spin::Look;
+use super::claim::Claimed;
 use super::state::{Running, State};
 use super::{Client, Fallible, nonsense};
 use crate::abi::{Cause, View};
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::{Arg, Body, Flags, Readiness, Run, Seat, Space, Spec, Step, now_us};
+use crate::store::{Arg, Body, Flags, Readiness, Run, Seat, Space, Step};
 use crate::sync::Ordering;
-
-/// A worker's task.
-#[derive(Debug)]
-pub(crate) struct Claimed {
-    /// The task.
-    pub task: ObjectId,
-    /// Its description.
-    pub spec: Spec,
-}
 
 /// Why a task cannot begin.
 pub(crate) enum Unfit {
@@ -27,80 +18,6 @@ pub(crate) enum Unfit {
 }
 
 impl Client {
-    /// Blocks until there is a task to run.
-    pub(crate) fn next_task(&self) -> Claimed {
-        let (segment, seat) = (&self.segment, self.seat);
-        let (header, desk) = (segment.header(), segment.desk(seat));
-        loop {
-            let task = if desk.leased.load(Ordering::Acquire) == 0 { None } else { self.find_task() };
-            if let Some(task) = task {
-                return self.begin(task);
-            }
-            header.active.remove(seat);
-            let seen = desk.bell.load(Ordering::Acquire);
-            if desk.leased.load(Ordering::Acquire) == 0 {
-                header.seeking.remove(seat);
-                self.tell(&ToHead::Parked);
-                while desk.leased.load(Ordering::Acquire) == 0 {
-                    desk.sleep(desk.bell.load(Ordering::Acquire), None);
-                }
-                continue;
-            }
-            header.idle.add(seat);
-            header.seeking.remove(seat);
-            // A process that pushes from here on sees that this worker is idle; this worker sees an earlier push.
-            if segment.quiet() && desk.leased.load(Ordering::Acquire) != 0 {
-                desk.sleep(seen, None);
-                if desk.bell.load(Ordering::Acquire) != seen {
-                    self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
-                }
-            }
-            header.idle.remove(seat);
-        }
-    }
-
-    /// Takes a task from a ring, and spins for one if there is none.
-    fn find_task(&self) -> Option<ObjectId> {
-        let (segment, seat) = (&self.segment, self.seat);
-        let header = segment.header();
-        let mut task = segment.claim_any(seat);
-        if task.is_none() {
-            header.seeking.add(seat);
-            let desk = segment.desk(seat);
-            task = self.spin.look(segment, seat, || match segment.claim_any(seat) {
-                Some(task) => Look::Found(task),
-                None if desk.leased.load(Ordering::Relaxed) == 0 => Look::GiveUp,
-                None => Look::Nothing,
-            });
-        }
-        if task.is_some() {
-            header.seeking.remove(seat);
-            // If tasks are left, another worker is woken.
-            segment.work_left();
-        }
-        task
-    }
-
-    fn begin(&self, task: ObjectId) -> Claimed {
-        let desk = self.segment.desk(self.seat);
-        desk.current.store(task.0, Ordering::Release);
-        self.be_active();
-        if desk.wrote.load(Ordering::Relaxed) == 1 {
-            desk.wrote.store(0, Ordering::Relaxed);
-        }
-        Claimed { task, spec: self.segment.read_spec(task.slot()) }
-    }
-
-    /// The flag that the signal handler sets when this process has written output.
-    pub(crate) fn wrote_flag(&self) -> &crate::sync::AtomicU32 {
-        &self.segment.desk(self.seat).wrote
-    }
-
-    /// Tells the head that this worker may be given a lease from now on.
-    pub(crate) fn ready_for_tasks(&self) {
-        self.tell(&ToHead::Ready);
-    }
-
     /// The function of this number.
     pub(crate) fn known_function(&self, number: u32) -> Fallible<Option<Function>> {
         if let Some(function) = self.state().known.get(&number) {

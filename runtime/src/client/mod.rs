@@ -16,6 +16,7 @@
 //! - The state's lock is never held while anything blocks; a fork waits for it, so that a twin finds it free.
 
 mod buffers;
+mod claim;
 mod connect;
 mod current;
 pub mod engine;
@@ -36,8 +37,9 @@ pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end
 pub use current::current;
 pub use tasks::Input;
 
+pub(crate) use claim::Claimed;
 pub(crate) use current::install;
-pub(crate) use execute::{Claimed, Unfit};
+pub(crate) use execute::Unfit;
 pub(crate) use loaded_code::{library_base, program_base};
 
 use crate::abi::held::{Held, none_here};

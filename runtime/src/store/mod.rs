@@ -23,7 +23,7 @@
 
 mod arena;
 mod bells;
-mod eviction;
+mod eviction_order;
 #[cfg(all(test, not(loom)))]
 mod fuzz_tests;
 mod id;
@@ -49,7 +49,7 @@ use id::ObjectId as Id;
 
 pub use arena::{Arena, Run};
 pub use bells::{now_us, rung_for};
-pub use eviction::{Candidate, Eviction};
+pub use eviction_order::{Candidate, Eviction};
 pub use id::ObjectId;
 pub use layout::{CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
 pub use leases::{Leases, NoRoom, Space};

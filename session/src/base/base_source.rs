@@ -64,6 +64,8 @@ use std::io::Cursor;
 static WHEN_OPENED: extern \"C\" fn() = register;
 
 extern \"C\" fn register() {
+    // SAFETY: none of these types has a lifetime.
+    unsafe {
     draw_with::<DynamicImage>(|image| drawn(image.width(), image.height(), |png| image.write_to(png, ImageFormat::Png).is_ok()));
     draw_with(buffer::<image::Luma<u8>>);
     draw_with(buffer::<image::LumaA<u8>>);
@@ -72,6 +74,7 @@ extern \"C\" fn register() {
     draw_with(buffer::<image::Luma<u16>>);
     draw_with(buffer::<image::Rgb<u16>>);
     draw_with(buffer::<image::Rgba<u16>>);
+    }
 }
 
 fn buffer<P: Pixel + PixelWithColorType>(image: &ImageBuffer<P, Vec<P::Subpixel>>) -> Option<Drawing>
@@ -98,9 +101,11 @@ use serde_json::Value;
 static WHEN_OPENED: extern \"C\" fn() = register;
 
 extern \"C\" fn register() {
-    draw_with::<Value>(|value| {
+    let draw: fn(&Value) -> _ = |value| {
         Some(vec![(\"application/json\", serde_json::to_vec(value).ok()?), (\"text/plain\", serde_json::to_vec_pretty(value).ok()?)])
-    });
+    };
+    // SAFETY: `Value` has no lifetime.
+    unsafe { draw_with(draw) };
 }
 ";
 

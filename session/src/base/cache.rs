@@ -15,7 +15,7 @@
 //! - A folder without `ready` is written only by the holder of `lock`, so the next holder may remove it.
 //! - A folder is removed only while no session holds `used`, and loses its name before it loses a file.
 
-use super::manifest::Manifest;
+use super::checksums::Manifest;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{self, File};

@@ -11,8 +11,8 @@
 //! again. So a new layer includes the previous one only if both have the same libraries under the same names. Otherwise it is what the
 //! session has, and the rest is compiled once more.
 
+use super::checksums::{Entry, Manifest, Stamp, stamps};
 use super::link_tree;
-use super::manifest::{Entry, Manifest, Stamp, stamps};
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeMap;
 use std::fs::{self, File};

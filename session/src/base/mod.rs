@@ -6,11 +6,11 @@
 mod base_source;
 mod cache;
 mod cargo;
+mod checksums;
 pub mod compiler_process;
 mod dep_cache;
 mod link_tree;
 mod linker;
-mod manifest;
 mod project;
 pub mod rustc_wrapper;
 mod template;

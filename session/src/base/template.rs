@@ -14,8 +14,8 @@
 //! network.
 
 use super::cache::{Cache, Folder, cache_dir};
+use super::checksums::{Manifest, Stamp};
 use super::dep_cache::Kept;
-use super::manifest::{Manifest, Stamp};
 use super::{Built, Linker, Project, cargo, link_tree};
 use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;

@@ -55,7 +55,8 @@ impl Evcxr {
 
         let base = host.session_dir().join("cells");
         std::fs::create_dir_all(&base).map_err(|error| format!("the session's folder cannot be written: {error}"))?;
-        let program = std::env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
+        let program =
+            std::env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
         let mut command = Command::new(&program);
         command.envs(host.cell_host_env()).env(SOCKET_ENV, link.socket());
         let (context, dir) = context::open(command, &base, &template)?;

@@ -1,7 +1,7 @@
 //! Tests of batches through objects and back, and of objects that are no batches.
 
 use super::{Node, Nulls, RecordBatch, Written};
-use crate::table::{Draft, Hold};
+use crate::calls::{Draft, Hold};
 use crate::{Buffer, Value, get, inline, put};
 use arrow_array::builder::{Int32Builder, ListBuilder, MapBuilder, StringBuilder, StringDictionaryBuilder};
 use arrow_array::cast::AsArray;
@@ -187,7 +187,7 @@ fn decoded(bytes: &[u8]) -> Result<RecordBatch, crate::codec::DecodeError> {
     draft.write(0, bytes);
     let id = draft.seal(&[]).unwrap();
     let hold = Hold::open(id).unwrap().unwrap();
-    crate::table::release(id);
+    crate::calls::release(id);
     crate::codec::decode(hold)
 }
 

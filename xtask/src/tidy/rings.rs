@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers of a package: each module may import those to its left. One that is not named is under the rule of rings alone.
 const LAYERS: [(&str, &[&str]); 4] = [
-    ("src", &["table", "error", "codec", "array", "object", "remote", "display", "api", "cell", "prelude"]),
+    ("src", &["calls", "error", "codec", "array", "object", "remote", "display", "api", "cell", "prelude"]),
     ("runtime/src", &["store", "protocol", "scheduler", "client", "worker", "local"]),
     (
         "session/src",

@@ -6,7 +6,7 @@
 //!   mod.rs       the loop and what it waits for
 //!   requests.rs  what clients say
 //!   tasks.rs     failures, and tasks that a dead process has lost
-//!   eviction.rs  when memory runs short
+//!   make_room.rs when memory runs short
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write
 //!   settings.rs  init, and questions about the whole
@@ -22,10 +22,10 @@
 
 mod connection;
 mod deadline;
-mod eviction;
 mod functions;
 mod handle;
 mod lines;
+mod make_room;
 mod output;
 mod output_signal;
 mod pool;
@@ -46,8 +46,8 @@ use crate::store::{Arena, Desk, Eviction, Keep, Leases, Region, SEATS, Seat, Seg
 use crate::sync::Ordering;
 use connection::{Connection, Health};
 use deadline::Alarm;
-use eviction::{LOOK, Room};
 use functions::Functions;
+use make_room::{LOOK, Room};
 use mobula_fds as fds;
 use pool::Pool;
 use rustix::event::epoll::{self, EventData, EventFlags};

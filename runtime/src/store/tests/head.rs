@@ -1,4 +1,4 @@
-//! The head's steps, as `local/head/tasks.rs`, `local/head/eviction.rs` and `local/head/mod.rs` take them. It never dies.
+//! The head's steps, as `local/head/tasks.rs`, `local/head/make_room.rs` and `local/head/mod.rs` take them. It never dies.
 
 use super::process::{Me, here};
 use super::world::{Message, Object, Place, World, Wrong};

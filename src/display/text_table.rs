@@ -1,7 +1,7 @@
 //! A small table of text: columns as wide as their widest cell.
 
 use super::columns::aligned;
-use super::grid::{Grid, Kind};
+use super::debug_table::{Grid, Kind};
 use std::fmt;
 
 /// A table of text.

@@ -13,9 +13,9 @@
 #![allow(unsafe_code)] // Every raw call of the table is in this file; all other files use the safe names.
 
 mod block;
-mod copy;
+mod copy_into_object;
 mod handle;
-pub(crate) mod hook;
+pub(crate) mod panic_hook;
 
 pub use block::cell_error;
 pub(crate) use block::{Json, write_block};
@@ -26,7 +26,7 @@ use crate::abi::{
     ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Question, Status,
     Submission, Table, Tenant, Trampoline, View, Work,
 };
-use copy::copy;
+use copy_into_object::copy;
 use std::ffi::c_void;
 use std::io::Write;
 use std::ptr::{NonNull, null, null_mut};
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn mobula_attach(table: *const Table, tenant: *const Tenan
     ROLE.store(role, Ordering::Relaxed);
     // Release: pairs with the Acquire in `table`. A thread that sees the pointer sees the table's content.
     TABLE.store(table.cast_mut(), Ordering::Release);
-    hook::install();
+    panic_hook::install();
     &raw const HOOKS
 }
 
@@ -130,7 +130,7 @@ fn faulted(table: &Table, blob: Blob) -> Box<Fault> {
     let fault = postcard::from_bytes(&take_blob(table, blob)).unwrap_or_else(|_| unreadable());
     // A second unwind while the thread unwinds already would end the process.
     if fault == Fault::Interrupted && !std::thread::panicking() {
-        hook::unwind_interrupted();
+        panic_hook::unwind_interrupted();
     }
     Box::new(fault)
 }

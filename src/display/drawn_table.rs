@@ -9,7 +9,7 @@
 //!   └─────┴─────┘
 //! ```
 
-use super::grid::{Grid, Kind};
+use super::debug_table::{Grid, Kind};
 use std::borrow::Cow;
 
 /// Parses the table in a text, if it is one.

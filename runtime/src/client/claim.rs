@@ -1,0 +1,92 @@
+//! A worker's choice of its next task: from its own ring first, then from the others'.
+
+use super::Client;
+use super::spin::Look;
+use crate::protocol::{ObjectId, ToHead};
+use crate::store::{Spec, now_us};
+use crate::sync::Ordering;
+
+/// A worker's task.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    /// The task.
+    pub task: ObjectId,
+    /// Its description.
+    pub spec: Spec,
+}
+
+impl Client {
+    /// Blocks until there is a task to run.
+    pub(crate) fn next_task(&self) -> Claimed {
+        let (segment, seat) = (&self.segment, self.seat);
+        let (header, desk) = (segment.header(), segment.desk(seat));
+        loop {
+            let task = if desk.leased.load(Ordering::Acquire) == 0 { None } else { self.find_task() };
+            if let Some(task) = task {
+                return self.begin(task);
+            }
+            header.active.remove(seat);
+            let seen = desk.bell.load(Ordering::Acquire);
+            if desk.leased.load(Ordering::Acquire) == 0 {
+                header.seeking.remove(seat);
+                self.tell(&ToHead::Parked);
+                while desk.leased.load(Ordering::Acquire) == 0 {
+                    desk.sleep(desk.bell.load(Ordering::Acquire), None);
+                }
+                continue;
+            }
+            header.idle.add(seat);
+            header.seeking.remove(seat);
+            // A process that pushes from here on sees that this worker is idle; this worker sees an earlier push.
+            if segment.quiet() && desk.leased.load(Ordering::Acquire) != 0 {
+                desk.sleep(seen, None);
+                if desk.bell.load(Ordering::Acquire) != seen {
+                    self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
+                }
+            }
+            header.idle.remove(seat);
+        }
+    }
+
+    /// Takes a task from a ring, and spins for one if there is none.
+    fn find_task(&self) -> Option<ObjectId> {
+        let (segment, seat) = (&self.segment, self.seat);
+        let header = segment.header();
+        let mut task = segment.claim_any(seat);
+        if task.is_none() {
+            header.seeking.add(seat);
+            let desk = segment.desk(seat);
+            task = self.spin.look(segment, seat, || match segment.claim_any(seat) {
+                Some(task) => Look::Found(task),
+                None if desk.leased.load(Ordering::Relaxed) == 0 => Look::GiveUp,
+                None => Look::Nothing,
+            });
+        }
+        if task.is_some() {
+            header.seeking.remove(seat);
+            // If tasks are left, another worker is woken.
+            segment.work_left();
+        }
+        task
+    }
+
+    fn begin(&self, task: ObjectId) -> Claimed {
+        let desk = self.segment.desk(self.seat);
+        desk.current.store(task.0, Ordering::Release);
+        self.be_active();
+        if desk.wrote.load(Ordering::Relaxed) == 1 {
+            desk.wrote.store(0, Ordering::Relaxed);
+        }
+        Claimed { task, spec: self.segment.read_spec(task.slot()) }
+    }
+
+    /// The flag that the signal handler sets when this process has written output.
+    pub(crate) fn wrote_flag(&self) -> &crate::sync::AtomicU32 {
+        &self.segment.desk(self.seat).wrote
+    }
+
+    /// Tells the head that this worker may be given a lease from now on.
+    pub(crate) fn ready_for_tasks(&self) {
+        self.tell(&ToHead::Ready);
+    }
+}
