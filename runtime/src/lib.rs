@@ -1,9 +1,13 @@
 //! The local runtime: a scheduler, a store in shared memory, and worker processes, behind the table of [`abi`].
 //!
+//! Layers; each uses those below it:
+//!
 //! ```text
-//!   local      the head, the workers' pool, clients, the table ─┬─▶ scheduler  decides which worker may run tasks
-//!   worker     what a worker process does                      ─┼─▶ store      objects and tasks in shared memory
-//!                                                               └─▶ protocol   messages over a client's socket
+//!   local      the front process: the head, the zygote, the session's folder
+//!   worker     a worker process: opens libraries and runs tasks
+//!   client     a process's side: get, put, wait, submit, and the engine behind the C table
+//!   scheduler  decides which worker may run tasks          protocol  messages over a client's socket
+//!   store      objects and tasks in shared memory          sync      atomics, or loom's
 //! ```
 //!
 //! The runtime knows nothing of cells, of values or of the command line: tasks are functions in libraries, arguments

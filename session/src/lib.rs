@@ -4,10 +4,14 @@
 //! is known here only through [`Host`] and [`CellRuntime`].
 //!
 //! ```text
-//! front end ─▶ Session ─▶ direct, or evcxr_engine (one thread) ─▶ rustc ─▶ a library
+//! front end ─▶ Session ─▶ cells, or evcxr (one thread)        ─▶ rustc ─▶ a library
 //!     ▲           └─────▶ analysis ─▶ analyst, a process: completion │ commands   │
 //!     └─ outlet ◀─ events ── link (one thread) ◀── packets, stdout, stderr ── cell host ◀┘   twin
 //! ```
+//!
+//! Modules, lowest layer first: `event`, `host`, `outlet` and `settings` (what others see); `base` (what cells are linked against);
+//! `reports` (messages, and the lines that they name); `link` and `cellhost` (the process that runs cells); `analyst` (completion);
+//! `cells` and `evcxr` (the two evaluators); `session` (the handle).
 
 pub mod analyst;
 mod base;

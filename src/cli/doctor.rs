@@ -87,9 +87,7 @@ fn shared_memory() -> Finding {
 
 fn jupyter() -> Finding {
     match Command::new("jupyter").arg("--version").output() {
-        Ok(output) if output.status.success() => {
-            Finding::Fine("run `mobula kernel install` to add this kernel".into())
-        }
+        Ok(output) if output.status.success() => Finding::Fine("run `mobula kernel install` to add this kernel".into()),
         _ => Finding::Missing(
             "not found; notebooks run with `mobula run`, or install it: `pip install jupyterlab`".into(),
         ),

@@ -1,18 +1,17 @@
-//! The local runtime: everything between a cell's call and the worker that runs it.
+//! The front process's side of the local runtime: the head, the zygote and the session's folder.
 //!
 //! ```text
-//!   front process                                                    cell host, worker, program
-//!   ┌────────────────────────────────────────────┐                  ┌──────────────────────────┐
-//!   │ Local (handle)                             │                  │ table   extern "C"       │
-//!   │   │ commands                               │     sockets      │   │                      │
-//!   │ Head ── scheduler, objects, waits, outputs │◀────────────────▶│ client  handles, drafts  │
-//!   └──────│─────────────────────────────────────┘                  └──────────────────────────┘
-//!          │ fork requests, exits
+//!   front process                                        cell host, worker, program
+//!   ┌──────────────────────────────────────────────┐     ┌──────────────────────────────────┐
+//!   │ Local, a handle ── commands ─▶ head          │     │ C table ─▶ client                │
+//!   │ head: scheduler, failures, eviction, output  │◀───▶│ handles, drafts, waiting         │
+//!   └──────│───────────────────────────────────────┘     └──────────────────────────────────┘
+//!          │ fork requests, exits                  sockets
 //!     zygote ──fork──▶ workers
 //! ```
 //!
-//! A process's `main` begins with [`crate::worker::role_from_env`] and [`Zygote::fork`], before any thread exists. Then it
-//! starts a [`Local`]. Cells reach it through [`client`]. A plain program has all of it in `Program::start` of the crate `mobula`.
+//! A process's `main` begins with [`role_from_env`] and [`Zygote::fork`], before any thread exists. Then it
+//! starts a [`Local`]. Cells reach it through [`crate::client`]. A plain program has all of it in `Program::start` of the crate `mobula`.
 
 mod config;
 mod error;
