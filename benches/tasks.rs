@@ -40,6 +40,21 @@ fn fan_out(tasks: usize) -> Outcome<()> {
     Ok(())
 }
 
+fn round_trips_of_half_a_cpu(count: usize) -> Outcome<()> {
+    let half = nop.options().num_cpus(0.5);
+    for _ in 0..count {
+        get(&half.remote())?;
+    }
+    Ok(())
+}
+
+fn fan_out_of_half_a_cpu(tasks: usize) -> Outcome<()> {
+    let half = nop.options().num_cpus(0.5);
+    let refs: Vec<ObjectRef<i64>> = (0..tasks).map(|_| half.remote()).collect();
+    get(&refs)?;
+    Ok(())
+}
+
 fn chain(links: i64) -> Outcome<()> {
     let mut last = add_one.remote(0);
     for _ in 1..links {
@@ -83,6 +98,8 @@ fn measure() -> Outcome<()> {
     with_hogs(|| row("task_round_trip_busy", "us", US, 2_000, samples, || round_trips(2_000)))?;
     row("task_throughput", "us/task", US, 1000, samples, || fan_out(1000))?;
     row("fan_out_10k", "ms", MS, 1, samples, || fan_out(10_000))?;
+    row("shape_round_trip", "us", US, 1_000, samples, || round_trips_of_half_a_cpu(1_000))?;
+    row("shape_fan_out_10k", "ms", MS, 1, samples, || fan_out_of_half_a_cpu(10_000))?;
     row("chain_100", "us/task", US, 100, samples, || chain(100))?;
 
     let small = put(&1i64)?;

@@ -25,8 +25,10 @@ pub mod engine;
 #[doc(hidden)]
 pub mod held;
 mod name;
+mod task_options;
 
 pub use name::{shorten, task_name};
+pub use task_options::TaskOptions;
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
 pub const ABI_VERSION: u32 = 5;

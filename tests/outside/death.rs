@@ -24,7 +24,7 @@ fn a_killed_worker_fails_its_task_by_name_and_the_rest_goes_on() {
     let place = Place::new();
     let running = Notebook::new()
         .cell(DOOMED)
-        .cell("let kept = put(&7i64)?; let lost = doomed.remote(); let behind = fine.remote(&lost);")
+        .cell("let kept = put(&7i64)?; let lost = doomed.options().max_retries(0).remote(); let behind = fine.remote(&lost);")
         .failing("get(&lost)?")
         .failing("get(&behind)?")
         .cell("get(&fine.remote(&kept))?")

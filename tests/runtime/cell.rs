@@ -5,8 +5,8 @@
 #![allow(unsafe_code)]
 
 use mobula::abi::{
-    Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Question, Status, Submission, Table, Tenant,
-    Trampoline, View,
+    Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Question, Status, Submission, Table, TaskOptions,
+    Tenant, Trampoline, View,
 };
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -132,6 +132,9 @@ pub fn submit(name: &str, task: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fau
         };
         arguments.push(Argument { kind, reserved: 0, value, refs: std::ptr::null(), refs_len: 0 });
     }
+    // What these scenarios say of a death is said of the first one.
+    let options = TaskOptions { max_retries: Some(0), ..TaskOptions::default() };
+    let options = postcard::to_stdvec(&options).unwrap();
     let submission = Submission {
         trampoline: task as *const c_void,
         name: Bytes { ptr: name.as_ptr(), len: name.len() as u64 },
@@ -139,7 +142,7 @@ pub fn submit(name: &str, task: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fau
         args_len: arguments.len() as u64,
         returns: 1,
         reserved: 0,
-        options: Bytes { ptr: std::ptr::null(), len: 0 },
+        options: Bytes { ptr: options.as_ptr(), len: options.len() as u64 },
     };
     let (mut id, mut fault) = (0, Blob::EMPTY);
     // SAFETY: everything that the submission points to lives through the call.

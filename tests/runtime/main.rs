@@ -15,6 +15,7 @@ mod deaths;
 mod front;
 mod numbers;
 mod objects;
+mod options;
 mod program;
 mod scenario;
 mod tasks;
@@ -25,7 +26,7 @@ use std::time::Duration;
 /// A scenario's name and body. It fails by panicking.
 type Scenario = (&'static str, fn());
 
-const SCENARIOS: &[&[Scenario]] = &[tasks::ALL, objects::ALL, deaths::ALL, program::ALL, numbers::ALL];
+const SCENARIOS: &[&[Scenario]] = &[tasks::ALL, objects::ALL, options::ALL, deaths::ALL, program::ALL, numbers::ALL];
 
 /// A scenario that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(900);

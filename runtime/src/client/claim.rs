@@ -3,7 +3,7 @@
 use super::Client;
 use super::spin::Look;
 use crate::protocol::{ObjectId, ToHead};
-use crate::store::{Spec, now_us};
+use crate::store::{Desk, Spec, Step, now_us};
 use crate::sync::Ordering;
 
 /// A worker's task.
@@ -21,24 +21,34 @@ impl Client {
         let (segment, seat) = (&self.segment, self.seat);
         let (header, desk) = (segment.header(), segment.desk(seat));
         loop {
-            let task = if desk.leased.load(Ordering::Acquire) == 0 { None } else { self.find_task() };
+            if let Some(task) = self.assigned_task() {
+                return self.begin(task);
+            }
+            let task = if desk.has_lease() { self.find_task() } else { None };
             if let Some(task) = task {
                 return self.begin(task);
             }
             header.active.remove(seat);
             let seen = desk.bell.load(Ordering::Acquire);
-            if desk.leased.load(Ordering::Acquire) == 0 {
+            let lease = desk.leased.load(Ordering::Acquire);
+            if !Desk::is_lease(lease) {
                 header.seeking.remove(seat);
-                self.tell(&ToHead::Parked);
-                while desk.leased.load(Ordering::Acquire) == 0 {
-                    desk.sleep(desk.bell.load(Ordering::Acquire), None);
+                // Once for each lease that was recalled, also for one that this worker has slept through.
+                if self.parked.swap(lease, Ordering::Relaxed) != lease {
+                    self.tell(&ToHead::Parked { lease });
+                }
+                // A worker that has ended a task of the head's is likely to be given another one at once.
+                let is_wanted = || desk.has_lease() || desk.assigned.load(Ordering::Acquire) != 0;
+                let look = || if is_wanted() { Look::Found(()) } else { Look::Nothing };
+                if self.spin.look(segment, seat, look).is_none() && !is_wanted() {
+                    desk.sleep(seen, None);
                 }
                 continue;
             }
             header.idle.add(seat);
             header.seeking.remove(seat);
             // A process that pushes from here on sees that this worker is idle; this worker sees an earlier push.
-            if segment.quiet() && desk.leased.load(Ordering::Acquire) != 0 {
+            if segment.quiet() && desk.has_lease() {
                 desk.sleep(seen, None);
                 if desk.bell.load(Ordering::Acquire) != seen {
                     self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
@@ -46,6 +56,21 @@ impl Client {
             }
             header.idle.remove(seat);
         }
+    }
+
+    /// Takes the task that the head has given this worker.
+    fn assigned_task(&self) -> Option<ObjectId> {
+        let desk = self.segment.desk(self.seat);
+        let task = match desk.assigned.load(Ordering::Acquire) {
+            0 => return None,
+            _ => ObjectId(desk.assigned.swap(0, Ordering::AcqRel)),
+        };
+        // It may have been cancelled since.
+        if !self.segment.take_step(task, Step::Claim { by: self.seat }) {
+            self.tell(&ToHead::Ended);
+            return None;
+        }
+        Some(task)
     }
 
     /// Takes a task from a ring, and spins for one if there is none.
@@ -58,7 +83,7 @@ impl Client {
             let desk = segment.desk(seat);
             task = self.spin.look(segment, seat, || match segment.claim_any(seat) {
                 Some(task) => Look::Found(task),
-                None if desk.leased.load(Ordering::Relaxed) == 0 => Look::GiveUp,
+                None if !desk.has_lease() => Look::GiveUp,
                 None => Look::Nothing,
             });
         }

@@ -9,6 +9,7 @@ use super::state::State;
 use super::{Client, send_all};
 use crate::protocol::{ArenaInfo, Held, PROTOCOL_VERSION, Role, ToClient, ToHead, encode};
 use crate::store::{Arena, Leases, Seat, Segment};
+use crate::sync::AtomicU32;
 use crate::sync::Ordering;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
@@ -185,6 +186,16 @@ impl Client {
         segment.desk(seat).pid.store(std::process::id(), Ordering::Relaxed);
         let inbox = Inbox::new(socket, incoming);
         let (state, writer, spin) = (Mutex::new(state), Mutex::new(()), Spin::default());
-        Ok(Client { role, path: path.into(), segment, seat, inbox, state, writer, spin })
+        Ok(Client {
+            role,
+            path: path.into(),
+            segment,
+            seat,
+            inbox,
+            state,
+            writer,
+            spin,
+            parked: AtomicU32::new(u32::MAX),
+        })
     }
 }

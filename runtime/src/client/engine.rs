@@ -2,12 +2,16 @@
 
 use super::current::current;
 use super::loaded_code::locate;
-use super::{Client, Input};
+use super::{Client, Input, nonsense, refused};
 use crate::abi::engine::{self, Engine, Fallible, Opened, Task};
-use crate::abi::{Answer, Cause, Draft, Fault, Question, Table};
-use crate::protocol::ObjectId;
+use crate::abi::{Answer, Cause, Draft, Question, Table, TaskOptions};
+use crate::protocol::{Function, ObjectId, ToClient, ToHead};
 use crate::store::ARGS_MAX;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Options whose numbers a process remembers.
+const OPTIONS_KEPT_MAX: usize = 10_000;
 
 static TABLE: Table = engine::table::<Client>();
 
@@ -46,14 +50,9 @@ impl Engine for Client {
             many.extend(inputs.map(input));
             &many
         };
-        let function = if !task.options.is_empty() || task.returns > 1 {
-            Err(Fault::Refused { message: "this runtime does not support task options or several results".into() }
-                .into())
-        } else {
-            self.function(task.trampoline as usize, || locate(task.trampoline, task.name))
-        };
+        let function = self.described(&task);
         match function {
-            Ok(function) => self.submit(function, args).map(|id| id.0),
+            Ok((function, options)) => self.submit(function, options, args).map(|id| id.0),
             Err(fault) => {
                 args.iter().for_each(|arg| {
                     if let Input::Draft(draft, _) = arg {
@@ -95,6 +94,46 @@ impl Engine for Client {
 
     fn ask(&self, question: Question) -> Fallible<Answer> {
         self.question(question)
+    }
+}
+
+impl Client {
+    /// The numbers of a task's function and of its options.
+    fn described(&self, task: &Task<'_>) -> Fallible<(u32, u16)> {
+        if task.returns > 1 {
+            return Err(refused("this runtime does not support several results".into()));
+        }
+        let address = task.trampoline as usize;
+        if task.options.is_empty() {
+            return Ok((self.function(address, &Arc::default(), || locate(task.trampoline, task.name))?, 0));
+        }
+        let (name, options) = self.options(task.options)?;
+        let find = || {
+            let function = locate(task.trampoline, task.name)?;
+            Ok(if name.is_empty() { function } else { Function { name: name.to_string(), ..function } })
+        };
+        Ok((self.function(address, &name, find)?, options))
+    }
+
+    /// The name that a task's options give it, or nothing, and their number.
+    fn options(&self, bytes: &[u8]) -> Fallible<(Arc<str>, u16)> {
+        if let Some(known) = self.state().options.get(bytes) {
+            return Ok(known.clone());
+        }
+        let mut options = TaskOptions::read(bytes).map_err(refused)?;
+        let name: Arc<str> = options.name.take().unwrap_or_default().into();
+        let number = match self.ask(|req| ToHead::Number { req, options })? {
+            ToClient::Numbered { options, .. } => options,
+            ToClient::Refused { fault, .. } => return Err(fault.into()),
+            _ => return Err(nonsense()),
+        };
+        let mut state = self.state();
+        // A program that names each task anew would fill it.
+        if state.options.len() >= OPTIONS_KEPT_MAX {
+            state.options.clear();
+        }
+        state.options.insert(bytes.into(), (Arc::clone(&name), number));
+        Ok((name, number))
     }
 }
 

@@ -107,8 +107,9 @@ impl Client {
         }
     }
 
-    /// Ends a task that has returned or could not be called: seals its result, or reports its failure.
-    pub(crate) fn end_task(&self, claimed: &Claimed, called: Result<(), Unfit>) {
+    /// Ends a task that has returned or could not be called: seals its result, or reports its failure. Gives whether this worker has run
+    /// the function as often as it may.
+    pub(crate) fn end_task(&self, claimed: &Claimed, called: Result<(), Unfit>) -> bool {
         let desk = self.segment.desk(self.seat);
         if desk.wrote.load(Ordering::Acquire) != 0 {
             // The task's output is delivered before its result is visible. A head that is gone delivers nothing.
@@ -121,7 +122,7 @@ impl Client {
             Err(Unfit::Refused(message)) => Some(Cause::Refused { message }),
             Err(Unfit::Carry(object)) => {
                 self.tell(&ToHead::Carry { task: claimed.task, object });
-                return self.done();
+                return self.done(claimed);
             }
         };
         match (refusal.or(failure), result) {
@@ -137,11 +138,32 @@ impl Client {
                 let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
             }
         }
-        self.done();
+        self.done(claimed)
     }
 
-    fn done(&self) {
+    fn done(&self, claimed: &Claimed) -> bool {
         self.segment.desk(self.seat).current.store(0, Ordering::Release);
+        if claimed.spec.is_shaped() {
+            self.tell(&ToHead::Ended);
+        }
+        claimed.spec.options != 0 && self.has_run_enough(claimed)
+    }
+
+    fn has_run_enough(&self, claimed: &Claimed) -> bool {
+        let options = claimed.spec.options;
+        let known = self.state().calls_max.get(&options).copied();
+        let max = known.unwrap_or_else(|| match self.ask(|req| ToHead::CallsMax { req, options }) {
+            Ok(ToClient::Calls { max, .. }) => {
+                self.state().calls_max.insert(options, max);
+                max
+            }
+            _ => None,
+        });
+        let Some(max) = max else { return false };
+        let mut state = self.state();
+        let calls = state.calls.entry(claimed.spec.function).or_default();
+        *calls += 1;
+        *calls >= max
     }
 
     fn succeed(&self, claimed: &Claimed, draft: Draft, contains: Vec<ObjectId>) {
@@ -255,7 +277,7 @@ impl State {
             let spec = segment.read_spec(task.slot());
             if segment.slot(task.slot()).word().generation() == task.generation()
                 && segment.ready_or_listed(task, &spec, seat, &mut tasks) == Readiness::Ready
-                && !segment.push(&self.leases, task)
+                && (spec.is_shaped() || !segment.push(&self.leases, task))
             {
                 self.stranded.push(task);
             }

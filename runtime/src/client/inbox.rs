@@ -250,6 +250,8 @@ impl Books {
         let req = match &message {
             ToClient::Arena { req, .. }
             | ToClient::Interned { req, .. }
+            | ToClient::Numbered { req, .. }
+            | ToClient::Calls { req, .. }
             | ToClient::Function { req, .. }
             | ToClient::Blame { req, .. }
             | ToClient::Done { req }

@@ -46,6 +46,7 @@ use crate::abi::held::{Held, none_here};
 use crate::abi::{Answer, Fault, Question};
 use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
+use crate::sync::AtomicU32;
 use inbox::{Inbox, Stop};
 use mobula_fds as fds;
 use rustix::event::PollFlags;
@@ -67,6 +68,8 @@ pub struct Client {
     /// One thread at a time sends.
     writer: Mutex<()>,
     spin: Spin,
+    /// Of a worker: the number that its desk had in the place of a lease when it last told the head that it has no task.
+    parked: AtomicU32,
 }
 
 /// While this is held no thread changes the state, so that a fork may copy it.

@@ -24,6 +24,13 @@ pub(super) struct State {
     pub unlocked: Vec<Unlocked>,
     /// The numbers of functions, by the addresses of their trampolines.
     pub functions: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
+    /// The same for functions with names of their own: by address and name.
+    pub named: HashMap<(usize, Arc<str>), u32>,
+    /// The name and the number of options, by the bytes that a submission carries.
+    pub options: HashMap<Box<[u8]>, (Arc<str>, u16)>,
+    /// After how many runs of a task with these options this worker ends, and how many there were of each function.
+    pub calls_max: HashMap<u16, Option<u32>>,
+    pub calls: HashMap<u32, u32>,
     /// The functions behind the numbers, in a worker.
     pub known: HashMap<u32, Function>,
     /// The task that runs here, and what it has returned so far.
@@ -84,6 +91,10 @@ impl State {
             arena,
             unlocked: Vec::new(),
             functions: HashMap::default(),
+            named: HashMap::new(),
+            options: HashMap::new(),
+            calls_max: HashMap::new(),
+            calls: HashMap::new(),
             known: HashMap::new(),
             running: None,
             request_next: 0,

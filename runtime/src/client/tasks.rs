@@ -5,8 +5,9 @@ use super::state::State;
 use super::{Client, Fallible, ended, no_draft, nonsense, refused};
 use crate::abi::Fault;
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, Space, Spec};
+use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, SHAPED, Space, Spec};
 use crate::sync::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An argument of a task that is being submitted.
@@ -17,6 +18,9 @@ pub enum Input {
     /// A draft, and the objects that it refers to.
     Draft(u64, Vec<ObjectId>),
 }
+
+/// Functions under names of their own whose numbers a process remembers.
+const NAMED_MAX: usize = 10_000;
 
 /// How often a process whose ring is full checks it.
 const RING_LOOK: Duration = Duration::from_micros(100);
@@ -32,18 +36,41 @@ struct Try {
 }
 
 impl Client {
-    /// The number of the function whose trampoline is at `address` in this process. `find` describes the function, the first time.
+    /// The number of the function whose trampoline is at `address` in this process, under a name of its own if `name` is not empty; `find`
+    /// finds the function the first time.
     ///
     /// # Errors
-    /// The fault of `find`, or the runtime is gone.
-    pub fn function(&self, address: usize, find: impl FnOnce() -> Fallible<Function>) -> Fallible<u32> {
-        if let Some(number) = self.state().functions.get(&address) {
-            return Ok(*number);
+    /// The error of `find`, or the runtime is gone.
+    pub fn function(
+        &self,
+        address: usize,
+        name: &Arc<str>,
+        find: impl FnOnce() -> Fallible<Function>,
+    ) -> Fallible<u32> {
+        let known = {
+            let state = self.state();
+            if name.is_empty() {
+                state.functions.get(&address).copied()
+            } else {
+                state.named.get(&(address, Arc::clone(name))).copied()
+            }
+        };
+        if let Some(number) = known {
+            return Ok(number);
         }
         let function = find()?;
         match self.ask(|req| ToHead::Intern { req, function })? {
             ToClient::Interned { function, .. } => {
-                self.state().functions.insert(address, function);
+                let mut state = self.state();
+                if name.is_empty() {
+                    state.functions.insert(address, function);
+                } else {
+                    // A program that names each task anew would fill it.
+                    if state.named.len() >= NAMED_MAX {
+                        state.named.clear();
+                    }
+                    state.named.insert((address, Arc::clone(name)), function);
+                }
                 Ok(function)
             }
             _ => Err(nonsense()),
@@ -54,8 +81,8 @@ impl Client {
     ///
     /// # Errors
     /// No such draft, no room, or this process is not connected any more.
-    pub fn submit(&self, function: u32, args: &[Input]) -> Fallible<ObjectId> {
-        let submitted = self.heed_interrupt().and_then(|()| self.try_submit(function, args));
+    pub fn submit(&self, function: u32, options: u16, args: &[Input]) -> Fallible<ObjectId> {
+        let submitted = self.heed_interrupt().and_then(|()| self.try_submit(function, options, args));
         if submitted.is_err() {
             for arg in args {
                 if let Input::Draft(draft, _) = arg {
@@ -66,13 +93,13 @@ impl Client {
         submitted
     }
 
-    fn try_submit(&self, function: u32, args: &[Input]) -> Fallible<ObjectId> {
+    fn try_submit(&self, function: u32, options: u16, args: &[Input]) -> Fallible<ObjectId> {
         if args.len() > ARGS_MAX {
             return Err(refused(format!("a task takes at most {ARGS_MAX} arguments, and this one has {}", args.len())));
         }
         // Long lists of contained objects need room of their own, which may have to be waited for.
         let mut lists: [Option<(u32, Space)>; ARGS_MAX] = [None; ARGS_MAX];
-        let submitted = self.submit_with(function, args, &mut lists);
+        let submitted = self.submit_with(function, options, args, &mut lists);
         // Lists that no object has taken over.
         lists.into_iter().flatten().for_each(|list| self.discard_list(list));
         submitted
@@ -81,6 +108,7 @@ impl Client {
     fn submit_with(
         &self,
         function: u32,
+        options: u16,
         args: &[Input],
         lists: &mut [Option<(u32, Space)>; ARGS_MAX],
     ) -> Fallible<ObjectId> {
@@ -100,13 +128,13 @@ impl Client {
             state = self.state();
         }
         self.be_active();
-        let tried = state.try_submit(function, args, lists)?;
+        let tried = state.try_submit(function, options, args, lists)?;
         let Try { submitted, anonymous, written } = tried;
         let mut said = Vec::new();
         for id in anonymous {
             said.extend(state.release(id));
         }
-        let stranded = !state.stranded.is_empty();
+        let stranded = options & SHAPED == 0 && !state.stranded.is_empty();
         said.extend(state.stranded.drain(..).map(|task| ToHead::Strand { task }));
         let arena = (!written.is_empty()).then(|| state.arena.1.clone());
         drop(state);
@@ -155,10 +183,12 @@ impl State {
     fn try_submit(
         &mut self,
         function: u32,
+        options: u16,
         args: &[Input],
         lists: &mut [Option<(u32, Space)>; ARGS_MAX],
     ) -> Fallible<Try> {
         let mut spec = Spec::new(function, self.cell);
+        spec.options = options;
         let (mut anonymous, mut written) = (Vec::new(), Vec::new());
         let is_missing =
             |state: &State, arg: &Input| matches!(arg, Input::Draft(draft, _) if !state.drafts.has(*draft));
@@ -208,6 +238,10 @@ impl State {
         }
         let submitted = segment.submit(&self.leases, slot, &spec, &mut late);
         let is_ready = match submitted {
+            Some((task, Readiness::Ready)) if spec.is_shaped() => {
+                self.stranded.push(task);
+                false
+            }
             Some((task, Readiness::Ready)) => segment.push(&self.leases, task),
             _ => false,
         };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::abi::{
-    Address, Answer, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question,
+    Address, Answer, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question, TaskOptions,
 };
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
@@ -134,6 +134,20 @@ fn answer() -> impl Strategy<Value = Answer> {
     ]
 }
 
+fn task_options() -> impl Strategy<Value = TaskOptions> {
+    (resources(), any::<(Option<f64>, Option<i32>, Option<u32>)>(), prop::option::of(text())).prop_map(
+        |(resources, (num_cpus, max_retries, max_calls), name)| TaskOptions {
+            num_cpus,
+            resources,
+            max_retries,
+            max_calls,
+            name,
+            env: vec![("NAME".into(), "value".into())],
+            ..TaskOptions::default()
+        },
+    )
+}
+
 fn to_head() -> impl Strategy<Value = ToHead> {
     let role = prop::sample::select(vec![Role::Driver, Role::Program, Role::Worker]);
     let held = prop::collection::vec((id(), any::<bool>()).prop_map(|(id, pinned)| Held { id, pinned }), 0..4);
@@ -142,6 +156,8 @@ fn to_head() -> impl Strategy<Value = ToHead> {
             .prop_map(|((version, pid), role, takeover)| ToHead::Hello { version, role, pid, takeover }),
         (req(), function()).prop_map(|(req, function)| ToHead::Intern { req, function }),
         (req(), any::<u32>()).prop_map(|(req, function)| ToHead::Resolve { req, function }),
+        (req(), task_options()).prop_map(|(req, options)| ToHead::Number { req, options }),
+        (req(), any::<u16>()).prop_map(|(req, options)| ToHead::CallsMax { req, options }),
         (req(), any::<u32>(), any::<u64>()).prop_map(|(req, units, bytes)| ToHead::Room { req, units, bytes }),
         req().prop_map(|req| ToHead::RoomNoLonger { req }),
         (req(), id()).prop_map(|(req, id)| ToHead::Restore { req, id }),
@@ -154,8 +170,9 @@ fn to_head() -> impl Strategy<Value = ToHead> {
         req().prop_map(|req| ToHead::Wrote { req }),
         (req(), id(), cause()).prop_map(|(req, task, cause)| ToHead::Failed { req, task, cause }),
         (id(), id()).prop_map(|(task, object)| ToHead::Carry { task, object }),
-        prop::sample::select(vec![ToHead::Ready, ToHead::Blocked, ToHead::Unblocked, ToHead::Parked, ToHead::Poke,]),
+        prop::sample::select(vec![ToHead::Ready, ToHead::Blocked, ToHead::Unblocked, ToHead::Poke, ToHead::Ended,]),
         id().prop_map(|task| ToHead::Strand { task }),
+        any::<u32>().prop_map(|lease| ToHead::Parked { lease }),
         any::<u32>().prop_map(|function| ToHead::Unserved { function }),
     ];
     prop_oneof![rare, of_tasks]
@@ -169,6 +186,8 @@ fn to_client() -> impl Strategy<Value = ToClient> {
         welcome.prop_map(|(client, seat, limits, arena)| ToClient::Welcome { client, seat, limits, arena }),
         (req(), arena()).prop_map(|(req, arena)| ToClient::Arena { req, arena }),
         (req(), any::<u32>()).prop_map(|(req, function)| ToClient::Interned { req, function }),
+        (req(), any::<u16>()).prop_map(|(req, options)| ToClient::Numbered { req, options }),
+        (req(), any::<Option<u32>>()).prop_map(|(req, max)| ToClient::Calls { req, max }),
         (req(), prop::option::of(function())).prop_map(|(req, function)| ToClient::Function { req, function }),
         (req(), prop::option::of(failure().prop_map(Box::new)))
             .prop_map(|(req, failure)| ToClient::Blame { req, failure }),
@@ -198,10 +217,13 @@ fn kind_to_head(message: &ToHead) -> usize {
         ToHead::Ready => 13,
         ToHead::Blocked => 14,
         ToHead::Unblocked => 15,
-        ToHead::Parked => 16,
+        ToHead::Parked { .. } => 16,
         ToHead::Strand { .. } => 17,
         ToHead::Poke => 18,
         ToHead::Unserved { .. } => 19,
+        ToHead::Number { .. } => 20,
+        ToHead::CallsMax { .. } => 21,
+        ToHead::Ended => 22,
     }
 }
 
@@ -217,6 +239,8 @@ fn kind_to_client(message: &ToClient) -> usize {
         ToClient::Refused { .. } => 6,
         ToClient::Answer { .. } => 7,
         ToClient::Interrupt { .. } => 8,
+        ToClient::Numbered { .. } => 9,
+        ToClient::Calls { .. } => 10,
     }
 }
 
@@ -234,8 +258,8 @@ fn kinds<T: Debug>(messages: impl Strategy<Value = T>, kind: impl Fn(&T) -> usiz
 
 #[test]
 fn no_message_is_left_out_here() {
-    assert_eq!(kinds(to_head(), kind_to_head), (0..20).collect());
-    assert_eq!(kinds(to_client(), kind_to_client), (0..9).collect());
+    assert_eq!(kinds(to_head(), kind_to_head), (0..23).collect());
+    assert_eq!(kinds(to_client(), kind_to_client), (0..11).collect());
 }
 
 /// Bytes in pieces, cut at these places.

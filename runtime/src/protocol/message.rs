@@ -1,7 +1,7 @@
 //! The messages themselves: plain data, no behaviour.
 
 use super::{ClientId, ObjectId, Request};
-use crate::abi::{Answer, Cause, Failure, Fault, Question};
+use crate::abi::{Answer, Cause, Failure, Fault, Question, TaskOptions};
 use crate::store::{Limits, Seat};
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,20 @@ pub enum ToHead {
         /// The number.
         function: u32,
     },
+    /// Asks for the number of a task's options. Answered by `Numbered` or by `Refused`.
+    Number {
+        /// The question.
+        req: Request,
+        /// The options, without a name.
+        options: TaskOptions,
+    },
+    /// Asks after how many runs of a task with these options the worker ends. Answered by `Calls`.
+    CallsMax {
+        /// The question.
+        req: Request,
+        /// The options' number.
+        options: u16,
+    },
     /// Asks for a run of free units in the arena. Answered by `Done` when there is one, or by `Refused`.
     Room {
         /// The question.
@@ -151,9 +165,14 @@ pub enum ToHead {
     Blocked,
     /// The worker's task goes on.
     Unblocked,
-    /// The worker whose lease was recalled has no task any more.
-    Parked,
-    /// A task is ready to run, but the ring of the process that woke it is full.
+    /// The worker has no lease and no task any more.
+    Parked {
+        /// The number that its desk has in the place of a lease.
+        lease: u32,
+    },
+    /// The worker has ended the task that the head gave it.
+    Ended,
+    /// A task is ready to run and lies in no ring: the ring of the process that woke it is full, or the task is not plain.
     Strand {
         /// The task.
         task: ObjectId,
@@ -201,6 +220,20 @@ pub enum ToClient {
         req: Request,
         /// The function; `None` when there is none of that number.
         function: Option<Function>,
+    },
+    /// The answer to `Number`.
+    Numbered {
+        /// The question.
+        req: Request,
+        /// The options' number.
+        options: u16,
+    },
+    /// The answer to `CallsMax`.
+    Calls {
+        /// The question.
+        req: Request,
+        /// Runs; `None` for no bound.
+        max: Option<u32>,
     },
     /// The answer to `Blame`.
     Blame {

@@ -3,11 +3,14 @@
 //! [`Scheduler::handle`] takes one event and the time and answers with actions. It has no clock, no socket and no
 //! randomness, so a history of events can be replayed, and the tests try thousands of them.
 
+mod gpus;
 mod resources;
 #[allow(clippy::module_inception)]
 mod scheduler;
+mod shapes;
 #[cfg(test)]
 mod tests;
 
-pub use resources::{Resources, ResourcesError};
-pub use scheduler::{Action, Event, Scheduler};
+pub use resources::{CPU, GPU, Resources, ResourcesError};
+pub use scheduler::{Action, Environment, Event, Scheduler, WORKERS_MAX};
+pub use shapes::{EnvironmentId, Shape, ShapeId};

@@ -5,10 +5,14 @@
 
 use std::collections::BTreeMap;
 
-const UNIT: f64 = 10_000.0;
+/// One of a resource, in the ten-thousandths in which amounts are counted.
+pub const UNIT: i64 = 10_000;
 
 /// The resource of which a task takes 1, unless it says otherwise.
 pub const CPU: &str = "CPU";
+
+/// The resource whose units have indices.
+pub const GPU: &str = "GPU";
 
 /// Why amounts are refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -21,13 +25,13 @@ pub struct ResourcesError {
 }
 
 /// Amounts by name. A resource that is not named has amount 0.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resources(BTreeMap<String, i64>);
 
 impl Resources {
     /// The resources of a task without options.
     pub fn one_cpu() -> Resources {
-        Resources(BTreeMap::from([(CPU.to_owned(), UNIT as i64)]))
+        Resources(BTreeMap::from([(CPU.to_owned(), UNIT)]))
     }
 
     /// The amounts given, to four decimal places.
@@ -40,7 +44,7 @@ impl Resources {
             if !(0.0..=1e9).contains(&amount) {
                 return Err(ResourcesError { name: name.to_owned(), amount });
             }
-            all.insert(name.to_owned(), (amount * UNIT).round() as i64);
+            all.insert(name.to_owned(), (amount * UNIT as f64).round() as i64);
         }
         Ok(Resources(all))
     }
@@ -62,12 +66,35 @@ impl Resources {
 
     /// Name and amount, sorted by name.
     pub fn list(&self) -> Vec<(String, f64)> {
-        self.0.iter().map(|(name, amount)| (name.clone(), *amount as f64 / UNIT)).collect()
+        self.0.iter().map(|(name, amount)| (name.clone(), *amount as f64 / UNIT as f64)).collect()
     }
 
     /// The amount of one resource.
     pub fn amount(&self, name: &str) -> f64 {
-        self.0.get(name).copied().unwrap_or(0) as f64 / UNIT
+        self.0.get(name).copied().unwrap_or(0) as f64 / UNIT as f64
+    }
+
+    /// The amount of one resource, in ten-thousandths.
+    pub fn units(&self, name: &str) -> i64 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+
+    /// The amount of this resource alone.
+    pub fn only(&self, name: &str) -> Resources {
+        Resources(self.0.get_key_value(name).map(|(name, amount)| (name.clone(), *amount)).into_iter().collect())
+    }
+
+    /// The amounts of all other resources.
+    pub fn without(&self, name: &str) -> Resources {
+        let others = self.0.iter().filter(|(known, _)| *known != name);
+        Resources(others.map(|(name, amount)| (name.clone(), *amount)).collect())
+    }
+
+    /// How often `needs` can be taken.
+    pub fn times(&self, needs: &Resources) -> usize {
+        let times = |(name, need): (&String, &i64)| self.units(name).max(0) / need;
+        let fewest = needs.0.iter().filter(|(_, need)| **need > 0).map(times).min();
+        fewest.map_or(usize::MAX, |times| usize::try_from(times).unwrap_or(usize::MAX))
     }
 
     fn change(&mut self, needs: &Resources, sign: i64) {

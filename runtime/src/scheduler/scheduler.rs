@@ -1,41 +1,64 @@
-//! The scheduler's state machine: the states of the workers, and the events that change them.
+//! The state machine.
 //!
 //! ```text
 //!   worker:  Starting ──▶ Parked ◀──▶ Leased ◀──▶ Blocked          any ──▶ gone
-//!                            ▲           │ recalled: it parks when its task has ended
-//!                            └───────────┘
+//!                          │   ▲         │ recalled: it parks when its task has ended
+//!                          │   └─────────┘
+//!                          └──Run──▶ Running(task) ◀──▶ Blocked ──Ended──▶ Parked
 //! ```
 //!
-//! The scheduler sees no plain tasks: workers with a lease take them from shared memory by themselves. A lease is the right to use one CPU
-//! for that. There are as many leases as CPUs, so no more tasks run than there are CPUs, without the scheduler on their path.
+//! Plain tasks (one CPU, nothing else) are not seen here: workers that have a lease take them from shared memory by themselves. A lease is
+//! the right to use one CPU for that. Every other task has a *shape*, waits in its shape's queue here, and is given to a parked worker when
+//! its resources are free.
 //!
-//! A task that waits for others lends its CPU to another worker, so that waiting tasks cannot use up all CPUs and deadlock. When it goes on
-//! it has its CPU back at once, even if that is one CPU too many. The lease that was given in its place is recalled.
+//! A task that waits for others lends its CPUs, so that tasks that wait for tasks cannot use up all CPUs and stand still. When it goes on it
+//! has its CPUs again at once, even if that is more than there is, and a lease that was given in its place is recalled.
+//!
+//! # Fairness
+//! - Among shapes, the task that has waited longest comes first. One that does not fit is passed over, until it has waited for
+//!   [`PASSED_OVER_MAX`]: from then on, what others give back is kept for it.
+//! - Leases are recalled for a shape that waits. While plain tasks wait too, a lease lasts for [`QUANTUM`], and the two take turns.
 //!
 //! # Invariants
-//! - As many workers have a lease as there are CPUs, or all workers have one.
-//! - There is always a worker for an unused CPU.
+//! - Leases and running tasks together take no more than there is, but for tasks that came back from waiting.
+//! - There is always a worker for a CPU that nobody uses.
 
 use super::Resources;
-use super::resources::CPU;
-use crate::protocol::WorkerId;
-use std::collections::BTreeMap;
+use super::gpus::{Gpus, Share};
+use super::resources::{CPU, GPU, UNIT};
+use super::shapes::{EnvironmentId, ShapeId, Shapes};
+use crate::protocol::{ObjectId, WorkerId};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long a worker beyond the pool's size stays parked before it is ended.
 const IDLE_EXTRA: Duration = Duration::from_secs(2);
 
-/// After so many rounds in which all workers of the pool die before they are ready, tasks are refused instead of waiting for ever.
+/// How long a lease lasts while both plain tasks and shapes wait.
+const QUANTUM: Duration = Duration::from_millis(2);
+
+/// How long a CPU that a shaped task gave back is kept for the next one, while no plain task waits: a lease that is given and recalled
+/// costs two wake-ups.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// How long a task that does not fit is passed over by others.
+const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
+
+/// How often in a row all workers of the pool may die before they are ready, until tasks are refused instead of waiting
+/// for ever.
 const FAILED_ROUNDS_MAX: u32 = 5;
+
+/// Worker processes at once, whatever the resources allow.
+pub const WORKERS_MAX: usize = 200;
 
 /// What has happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The resources, and how many workers are to stand ready.
+    /// There is so much, and so many workers shall stand ready.
     Configured {
-        /// All resources.
+        /// Everything.
         total: Resources,
-        /// Number of workers.
+        /// Workers.
         pool: u32,
     },
     /// The runtime is shut down: no workers, until it is configured anew or there is a task.
@@ -46,11 +69,24 @@ pub enum Event {
     WorkerExited(WorkerId),
     /// A worker's task waits for objects.
     Blocked(WorkerId),
-    /// The worker's task goes on.
+    /// It goes on.
     Unblocked(WorkerId),
     /// A worker whose lease was recalled has no task any more.
     Parked(WorkerId),
-    /// A task was submitted while the runtime is shut down or the last starts of workers failed.
+    /// A task of a shape can run.
+    Queued {
+        /// Which.
+        task: ObjectId,
+        /// What it asks for.
+        shape: ShapeId,
+    },
+    /// A task that is in a queue is not to be run.
+    Withdrawn(ObjectId),
+    /// A worker has ended the task that it was given.
+    Ended(WorkerId),
+    /// Plain tasks wait for a worker, or do not any more.
+    PlainWaits(bool),
+    /// A process has submitted a task although no worker could be started the last times.
     Demanded,
     /// Time has passed; see [`Scheduler::deadline`].
     Tick,
@@ -59,82 +95,129 @@ pub enum Event {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start a worker of this name.
+    /// Start a worker of this name, in the environment that [`Scheduler::environment`] says.
     StartWorker(WorkerId),
     /// End a worker: one that is parked, or any when the runtime is shut down.
     StopWorker(WorkerId),
-    /// The worker may take tasks.
+    /// The worker may take plain tasks.
     Lease(WorkerId),
-    /// The worker may not take another task.
+    /// It may not take another one.
     Recall(WorkerId),
+    /// The worker runs this task now.
+    Run(WorkerId, ObjectId),
+    /// A task of this shape asks for more than there is. It waits.
+    Infeasible(ObjectId, ShapeId),
     /// No task can run because workers do not start.
     Refuse,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Worker {
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
     Starting,
     Parked {
         since: Instant,
     },
-    Leased,
-    /// The worker may not take another task; the scheduler does not know whether it has one.
+    Leased {
+        since: Instant,
+    },
+    /// It may not take another plain task; whether it has one is not known here.
     Recalled,
+    /// A task of a shape, with its share of the GPUs.
+    Running {
+        task: ObjectId,
+        shape: ShapeId,
+        share: Share,
+    },
+    /// As one of the two before, or leased, but waiting inside of a task.
     Blocked {
-        is_recalled: bool,
+        before: Box<State>,
     },
 }
 
-/// The scheduler of one runtime: its resources and the states of its workers.
+#[derive(Clone, Debug)]
+struct Worker {
+    state: State,
+    environment: Environment,
+}
+
+/// What a worker was started with, and cannot change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// Variables.
+    pub variables: EnvironmentId,
+    /// The GPUs that it sees.
+    pub gpus: Vec<u32>,
+}
+
+/// All that is decided about the workers of one runtime.
 #[derive(Debug, Default)]
 pub struct Scheduler {
     total: Resources,
+    /// What neither a lease nor a task of a shape has. Negative while tasks that came back from waiting have more than there is.
+    free: Resources,
+    gpus: Gpus,
     pool: u32,
     workers: BTreeMap<WorkerId, Worker>,
     worker_next: u32,
     failed_starts: u32,
     is_shut_down: bool,
+    shapes: Shapes,
+    queues: BTreeMap<ShapeId, VecDeque<Waiting>>,
+    plain_waits: bool,
+    /// It is a lease's turn, although shapes wait.
+    plain_turn: bool,
+    /// Until when CPUs are kept for shapes.
+    linger_until: Option<Instant>,
+    /// When the lease that is to be recalled has had its time.
+    quantum_until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    task: ObjectId,
+    since: Instant,
 }
 
 impl Scheduler {
-    /// Takes an event and returns the actions to carry out, in order.
+    /// Takes an event and says what is to be done about it, in order.
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Configured { total, pool } => {
-                (self.total, self.pool, self.failed_starts) = (total, pool.max(1), 0);
-                self.is_shut_down = false;
-            }
+            Event::Configured { total, pool } => self.configure(total, pool),
             Event::ShutDown => {
                 self.is_shut_down = true;
                 actions.extend(std::mem::take(&mut self.workers).into_keys().map(Action::StopWorker));
+                self.queues.clear();
+                self.recount();
             }
             Event::WorkerReady(worker) => {
-                if self.is(worker, |state| state == Worker::Starting) {
+                if self.is(worker, |state| *state == State::Starting) {
                     self.failed_starts = 0;
-                    self.workers.insert(worker, Worker::Parked { since: now });
+                    self.set(worker, State::Parked { since: now });
                 }
             }
-            Event::WorkerExited(worker) => {
-                if self.workers.remove(&worker) == Some(Worker::Starting) {
-                    self.failed_starts += 1;
-                }
-            }
-            Event::Blocked(worker) => {
-                if let Some(state @ (Worker::Leased | Worker::Recalled)) = self.workers.get(&worker).copied() {
-                    self.workers.insert(worker, Worker::Blocked { is_recalled: state == Worker::Recalled });
-                }
-            }
-            Event::Unblocked(worker) => {
-                if let Some(Worker::Blocked { is_recalled }) = self.workers.get(&worker).copied() {
-                    self.workers.insert(worker, if is_recalled { Worker::Recalled } else { Worker::Leased });
-                }
-            }
+            Event::WorkerExited(worker) => self.forget(worker),
+            Event::Blocked(worker) => self.block(worker),
+            Event::Unblocked(worker) => self.unblock(worker),
             Event::Parked(worker) => {
-                if self.is(worker, |state| state == Worker::Recalled) {
-                    self.workers.insert(worker, Worker::Parked { since: now });
+                if self.is(worker, |state| *state == State::Recalled) {
+                    self.free.give(&Resources::one_cpu());
+                    self.set(worker, State::Parked { since: now });
                 }
             }
+            Event::Queued { task, shape } => {
+                self.is_shut_down = false;
+                if !self.total.fit(self.shapes.needs(shape)) {
+                    actions.push(Action::Infeasible(task, shape));
+                }
+                self.queues.entry(shape).or_default().push_back(Waiting { task, since: now });
+            }
+            Event::Withdrawn(task) => {
+                self.queues.values_mut().for_each(|queue| queue.retain(|waiting| waiting.task != task));
+                self.queues.retain(|_, queue| !queue.is_empty());
+            }
+            Event::Ended(worker) => self.end(worker, now),
+            Event::PlainWaits(waits) => self.plain_waits = waits,
             Event::Demanded => {
                 self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1);
                 self.is_shut_down = false;
@@ -142,8 +225,9 @@ impl Scheduler {
             Event::Tick => {}
         }
         if !self.is_shut_down {
+            self.run_shapes(now, &mut actions);
             self.size_pool(&mut actions);
-            self.balance(&mut actions);
+            self.balance(now, &mut actions);
             self.stop_extras(now, &mut actions);
         }
         #[cfg(debug_assertions)]
@@ -151,95 +235,390 @@ impl Scheduler {
         actions
     }
 
-    /// When to send [`Event::Tick`], unless another event comes before.
+    /// When to say [`Event::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.workers.len() <= self.pool as usize {
-            return None;
-        }
-        self.parked().map(|(_, since)| since + IDLE_EXTRA).min()
+        let extras = self.has_extras().then(|| self.parked().map(|(_, since)| since + IDLE_EXTRA).min()).flatten();
+        extras.into_iter().chain(self.quantum_until).chain(self.linger_until).min()
     }
 
-    /// All resources of the runtime.
+    /// Everything there is.
     pub fn total(&self) -> &Resources {
         &self.total
     }
 
-    /// CPUs that plain tasks can have at once.
+    /// What tasks of shapes leave, plain ones not counted.
+    pub fn free_of_shapes(&self) -> Resources {
+        let mut free = self.free.clone();
+        self.workers.values().filter(|worker| is_lease(&worker.state)).for_each(|_| free.give(&Resources::one_cpu()));
+        free
+    }
+
+    /// CPUs that plain tasks can have at once, while there are no others.
     pub fn cpus(&self) -> usize {
         self.total.amount(CPU) as usize
     }
 
-    /// Whether no worker would run a task that is submitted now unless the head is told of it.
+    /// Whether a plain task that is submitted now waits until the head has been told of it.
     pub fn serves_nobody(&self) -> bool {
         self.is_shut_down || self.cpus() == 0
     }
 
-    /// Whether the worker's task waits, so that the worker has lent its CPU.
+    /// Whether the worker's task waits for objects.
     pub fn is_blocked(&self, worker: WorkerId) -> bool {
-        self.is(worker, |state| matches!(state, Worker::Blocked { .. }))
+        self.is(worker, |state| matches!(state, State::Blocked { .. }))
     }
 
-    fn is(&self, worker: WorkerId, what: impl Fn(Worker) -> bool) -> bool {
-        self.workers.get(&worker).is_some_and(|state| what(*state))
-    }
-
-    fn count(&self, what: impl Fn(Worker) -> bool) -> usize {
-        self.workers.values().filter(|state| what(**state)).count()
-    }
-
-    fn parked(&self) -> impl Iterator<Item = (WorkerId, Instant)> {
-        self.workers.iter().filter_map(|(worker, state)| match state {
-            Worker::Parked { since } => Some((*worker, *since)),
+    /// The task of a shape that a worker has.
+    pub fn task_of(&self, worker: WorkerId) -> Option<ObjectId> {
+        match &self.workers.get(&worker)?.state {
+            State::Running { task, .. } => Some(*task),
+            State::Blocked { before } => match &**before {
+                State::Running { task, .. } => Some(*task),
+                _ => None,
+            },
             _ => None,
-        })
+        }
     }
 
-    /// Gives and recalls leases until there are as many as CPUs.
-    fn balance(&mut self, actions: &mut Vec<Action>) {
-        while self.count(|state| state == Worker::Leased) > self.cpus() {
-            // The newest, because the older workers are warmer.
-            let Some(worker) = self.last(|state| state == Worker::Leased) else { return };
-            self.workers.insert(worker, Worker::Recalled);
+    /// What a worker is started with.
+    pub fn environment(&self, worker: WorkerId) -> Environment {
+        self.workers.get(&worker).map(|worker| worker.environment.clone()).unwrap_or_default()
+    }
+
+    /// The shapes, to number a new one or to look one up.
+    pub fn shapes(&mut self) -> &mut Shapes {
+        &mut self.shapes
+    }
+
+    /// Whether tasks of shapes wait.
+    pub fn has_queues(&self) -> bool {
+        !self.queues.is_empty()
+    }
+
+    /// Tasks that wait in queues, by shape.
+    #[cfg(test)]
+    pub fn queued(&self) -> impl Iterator<Item = (ShapeId, usize)> {
+        self.queues.iter().map(|(shape, queue)| (*shape, queue.len()))
+    }
+}
+
+/// What each event changes.
+impl Scheduler {
+    fn configure(&mut self, total: Resources, pool: u32) {
+        (self.total, self.pool, self.failed_starts) = (total, pool.max(1), 0);
+        self.is_shut_down = false;
+        self.recount();
+    }
+
+    /// Counts anew what is free.
+    fn recount(&mut self) {
+        self.free = self.total.clone();
+        self.gpus = Gpus::new(self.total.units(GPU));
+        for worker in self.workers.values() {
+            match &worker.state {
+                state if is_lease(state) => self.free.take(&Resources::one_cpu()),
+                State::Running { shape, share, .. } => {
+                    self.free.take(self.shapes.needs(*shape));
+                    self.gpus.take_share(share);
+                }
+                State::Blocked { before } => {
+                    if let State::Running { shape, share, .. } = &**before {
+                        self.free.take(&self.shapes.needs(*shape).without(CPU));
+                        self.gpus.take_share(share);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn block(&mut self, worker: WorkerId) {
+        let Some(state) = self.workers.get(&worker).map(|worker| worker.state.clone()) else { return };
+        match &state {
+            State::Leased { .. } | State::Recalled => self.free.give(&Resources::one_cpu()),
+            State::Running { shape, .. } => self.free.give(&self.shapes.needs(*shape).only(CPU)),
+            _ => return,
+        }
+        self.set(worker, State::Blocked { before: Box::new(state) });
+    }
+
+    fn unblock(&mut self, worker: WorkerId) {
+        let Some(State::Blocked { before }) = self.workers.get(&worker).map(|worker| worker.state.clone()) else {
+            return;
+        };
+        match &*before {
+            State::Running { shape, .. } => self.free.take(&self.shapes.needs(*shape).only(CPU)),
+            _ => self.free.take(&Resources::one_cpu()),
+        }
+        self.set(worker, *before);
+    }
+
+    /// A worker has ended its task.
+    fn end(&mut self, worker: WorkerId, now: Instant) {
+        if self.task_of(worker).is_none() {
+            return;
+        }
+        self.unblock(worker);
+        self.give_back(worker);
+        self.set(worker, State::Parked { since: now });
+        self.linger_until = Some(now + LINGER);
+        self.plain_turn = self.plain_waits && self.count(is_lease) == 0;
+    }
+
+    fn forget(&mut self, worker: WorkerId) {
+        self.unblock(worker);
+        self.give_back(worker);
+        if let Some(Worker { state: State::Starting, .. }) = self.workers.remove(&worker) {
+            self.failed_starts += 1;
+        }
+    }
+
+    /// Puts back what a worker's state has taken.
+    fn give_back(&mut self, worker: WorkerId) {
+        match self.workers.get(&worker).map(|worker| worker.state.clone()) {
+            Some(state) if is_lease(&state) => self.free.give(&Resources::one_cpu()),
+            Some(State::Running { shape, share, .. }) => {
+                self.free.give(self.shapes.needs(shape));
+                self.gpus.give(&share);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Decisions, in the order in which they are made.
+impl Scheduler {
+    /// Gives tasks of shapes to workers, and starts workers for those that could run if there were one.
+    fn run_shapes(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.queues.is_empty() {
+            return;
+        }
+        let mut starting: Vec<Environment> = self.with(|state| *state == State::Starting);
+        // What is left when the workers that start have what they were started for.
+        let (mut free, mut gpus) = (self.free.clone(), self.gpus.clone());
+        if self.plain_turn && self.count(is_lease) == 0 {
+            free.take(&Resources::one_cpu());
+        }
+        // Tasks at the front of a queue whose workers start.
+        let mut provided: BTreeMap<ShapeId, usize> = BTreeMap::new();
+        while let Some((shape, task)) = self.next_that_fits(now, &free, &gpus, &provided) {
+            let needs = self.shapes.needs(shape).clone();
+            let (variables, amount) = (self.shapes.environment_of(shape), needs.units(GPU));
+            free.take(&needs);
+            let suits = |environment: &Environment, gpus: &Gpus| {
+                environment.variables == variables && gpus.has(&environment.gpus, amount)
+            };
+            let parked = self
+                .workers
+                .iter()
+                .find(|(_, worker)| matches!(worker.state, State::Parked { .. }) && suits(&worker.environment, &gpus));
+            if let Some((id, worker)) = parked.map(|(id, worker)| (*id, worker.clone())) {
+                let share = Gpus::share_of(&worker.environment.gpus, amount);
+                gpus.take_share(&share);
+                self.gpus.take_share(&share);
+                self.free.take(&needs);
+                self.dequeue(shape);
+                self.set(id, State::Running { task, shape, share });
+                actions.push(Action::Run(id, task));
+                continue;
+            }
+            *provided.entry(shape).or_default() += 1;
+            if let Some(place) = starting.iter().position(|environment| suits(environment, &gpus)) {
+                let environment = starting.swap_remove(place);
+                gpus.take_share(&Gpus::share_of(&environment.gpus, amount));
+            } else if let Some(share) = gpus.take(amount) {
+                self.start(Environment { variables, gpus: share.indices }, actions);
+            }
+        }
+    }
+
+    /// The task that has waited longest of those that fit; none behind one that has been passed over for too long.
+    fn next_that_fits(
+        &self,
+        now: Instant,
+        free: &Resources,
+        gpus: &Gpus,
+        provided: &BTreeMap<ShapeId, usize>,
+    ) -> Option<(ShapeId, ObjectId)> {
+        let fronts = self
+            .queues
+            .iter()
+            .filter_map(|(shape, queue)| Some((*shape, *queue.get(provided.get(shape).copied().unwrap_or(0))?)));
+        let mut fronts: Vec<(ShapeId, Waiting)> =
+            fronts.filter(|(shape, _)| self.total.fit(self.shapes.needs(*shape))).collect();
+        fronts.sort_by_key(|(_, waiting)| waiting.since);
+        for (shape, waiting) in fronts {
+            let needs = self.shapes.needs(shape);
+            if free.fit(needs) && gpus.could_give(needs.units(GPU)) {
+                return Some((shape, waiting.task));
+            }
+            if now.saturating_duration_since(waiting.since) >= PASSED_OVER_MAX {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// CPUs, in units, that tasks of shapes would have if plain tasks left them.
+    fn wanted_cpus(&self) -> i64 {
+        let wanted = self.queues.iter().map(|(shape, queue)| {
+            let needs = self.shapes.needs(*shape);
+            if !self.total.fit(needs) {
+                return 0;
+            }
+            let fits = self.free.without(CPU).times(&needs.without(CPU)).min(queue.len());
+            needs.units(CPU).saturating_mul(i64::try_from(fits).unwrap_or(i64::MAX))
+        });
+        wanted.fold(0, i64::saturating_add)
+    }
+
+    /// Gives and recalls leases until there are as many as there are CPUs for plain tasks.
+    fn balance(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.quantum_until = None;
+        self.linger_until = self.linger_until.filter(|until| *until > now);
+        let available = self.free.units(CPU).saturating_add(UNIT.saturating_mul(self.count(is_lease) as i64));
+        let cpus = |units: i64| usize::try_from(units / UNIT).unwrap_or(0);
+        let mut allowed = cpus(available.saturating_sub(self.wanted_cpus()).max(0));
+        if self.plain_turn {
+            let over = self.oldest_lease().is_some_and(|since| since + QUANTUM <= now);
+            self.plain_turn = self.plain_waits && !self.queues.is_empty() && !over;
+            if self.plain_turn {
+                allowed = allowed.max(cpus(available).min(1));
+            }
+        }
+        while self.count(|state| matches!(state, State::Leased { .. })) > allowed {
+            // The newest: the older ones are warmer.
+            let newest = self.workers.iter().rev().find(|(_, worker)| matches!(worker.state, State::Leased { .. }));
+            let Some((worker, State::Leased { since })) = newest.map(|(id, worker)| (*id, worker.state.clone())) else {
+                break;
+            };
+            // A lease in the place of a task that goes on again is too many, and not a turn.
+            if self.plain_waits && since + QUANTUM > now && available >= UNIT {
+                self.quantum_until = Some(since + QUANTUM);
+                break;
+            }
+            self.set(worker, State::Recalled);
             actions.push(Action::Recall(worker));
         }
-        // A recalled worker may still have a task, which uses a CPU.
-        while self.count(|state| matches!(state, Worker::Leased | Worker::Recalled)) < self.cpus() {
-            let Some((worker, _)) = self.parked().next() else { return };
-            self.workers.insert(worker, Worker::Leased);
+        let leased = self.count(|state| matches!(state, State::Leased { .. }));
+        if leased > 0 && !self.plain_waits && self.linger_until.is_some() {
+            return;
+        }
+        // A worker whose lease was recalled may still have a task, and then uses a CPU.
+        while self.count(is_lease) < allowed {
+            let parked = self.workers.iter().find(|(_, worker)| {
+                matches!(worker.state, State::Parked { .. }) && worker.environment == Environment::default()
+            });
+            let Some(worker) = parked.map(|(id, _)| *id) else { return };
+            self.free.take(&Resources::one_cpu());
+            self.set(worker, State::Leased { since: now });
             actions.push(Action::Lease(worker));
         }
     }
 
-    fn last(&self, what: impl Fn(Worker) -> bool) -> Option<WorkerId> {
-        self.workers.iter().rev().find(|(_, state)| what(**state)).map(|(worker, _)| *worker)
-    }
-
-    /// Starts workers up to the pool's size, and more for CPUs that would be unused because workers are blocked.
+    /// Keeps as many workers as the pool shall have, and one for each CPU that no worker could use otherwise.
     fn size_pool(&mut self, actions: &mut Vec<Action>) {
-        let blocked = self.count(|state| matches!(state, Worker::Blocked { .. }));
+        let own = |worker: &&Worker| worker.environment == Environment::default();
+        let (all, busy) = self.workers.values().filter(own).fold((0, 0), |(all, busy), worker| {
+            let is_busy = matches!(worker.state, State::Blocked { .. } | State::Running { .. });
+            (all + 1, busy + usize::from(is_busy))
+        });
         if self.failed_starts >= self.failed_starts_max() {
-            // All workers are blocked, perhaps on tasks that will never run, or there are none.
-            if self.workers.len() == blocked {
+            // Those that wait may wait for what no worker will run; there may be none at all.
+            if all == busy {
                 actions.push(Action::Refuse);
             }
             return;
         }
-        let wanted = (self.pool as usize).max(self.cpus().min(self.pool as usize) + blocked);
-        for _ in self.workers.len()..wanted {
-            let worker = WorkerId(self.worker_next);
-            self.worker_next += 1;
-            self.workers.insert(worker, Worker::Starting);
-            actions.push(Action::StartWorker(worker));
+        let plain = usize::try_from(self.free.units(CPU) / UNIT).unwrap_or(0) + self.count(is_lease);
+        let pool = self.pool as usize;
+        let wanted = pool.max(plain.min(pool) + busy);
+        for _ in all..wanted {
+            self.start(Environment::default(), actions);
         }
     }
 
+    /// Starts a worker, unless there are too many.
+    fn start(&mut self, environment: Environment, actions: &mut Vec<Action>) {
+        if self.workers.len() >= WORKERS_MAX || self.failed_starts >= self.failed_starts_max() {
+            // One that has nothing to do, and that cannot do this, makes room.
+            let parked = self
+                .workers
+                .iter()
+                .find(|(_, worker)| matches!(worker.state, State::Parked { .. }) && worker.environment != environment);
+            let Some(idle) = parked.map(|(id, _)| *id).filter(|_| self.workers.len() >= WORKERS_MAX) else { return };
+            self.workers.remove(&idle);
+            actions.push(Action::StopWorker(idle));
+        }
+        let worker = WorkerId(self.worker_next);
+        self.worker_next += 1;
+        self.workers.insert(worker, Worker { state: State::Starting, environment });
+        actions.push(Action::StartWorker(worker));
+    }
+
     fn stop_extras(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.workers.len() > self.pool as usize {
-            let due = self.parked().filter(|(_, since)| *since + IDLE_EXTRA <= now).map(|(worker, _)| worker).last();
-            let Some(worker) = due else { return };
+        while self.has_extras() {
+            let own = self.workers.values().filter(|worker| worker.environment == Environment::default()).count();
+            let due = self.workers.iter().rev().find(|(_, worker)| {
+                let is_extra = own > self.pool as usize || worker.environment != Environment::default();
+                is_extra && matches!(worker.state, State::Parked { since } if since + IDLE_EXTRA <= now)
+            });
+            let Some(worker) = due.map(|(id, _)| *id) else { return };
             self.workers.remove(&worker);
             actions.push(Action::StopWorker(worker));
         }
+    }
+}
+
+/// Looks at the state.
+impl Scheduler {
+    fn is(&self, worker: WorkerId, what: impl Fn(&State) -> bool) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| what(&worker.state))
+    }
+
+    fn set(&mut self, worker: WorkerId, state: State) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.state = state;
+        }
+    }
+
+    fn count(&self, what: impl Fn(&State) -> bool) -> usize {
+        self.workers.values().filter(|worker| what(&worker.state)).count()
+    }
+
+    fn with(&self, what: impl Fn(&State) -> bool) -> Vec<Environment> {
+        self.workers.values().filter(|worker| what(&worker.state)).map(|worker| worker.environment.clone()).collect()
+    }
+
+    fn dequeue(&mut self, shape: ShapeId) {
+        if let Some(queue) = self.queues.get_mut(&shape) {
+            queue.pop_front();
+            if queue.is_empty() {
+                self.queues.remove(&shape);
+            }
+        }
+    }
+
+    fn oldest_lease(&self) -> Option<Instant> {
+        let since = |worker: &Worker| match worker.state {
+            State::Leased { since } => Some(since),
+            _ => None,
+        };
+        self.workers.values().filter_map(since).min()
+    }
+
+    /// Whether there are workers that end when they have been parked for long.
+    fn has_extras(&self) -> bool {
+        let (own, other): (Vec<_>, Vec<_>) =
+            self.workers.values().partition(|worker| worker.environment == Environment::default());
+        own.len() > self.pool as usize || !other.is_empty()
+    }
+
+    fn parked(&self) -> impl Iterator<Item = (WorkerId, Instant)> {
+        self.workers.iter().filter_map(|(worker, known)| match known.state {
+            State::Parked { since } => Some((*worker, since)),
+            _ => None,
+        })
     }
 
     fn failed_starts_max(&self) -> u32 {
@@ -247,19 +626,36 @@ impl Scheduler {
     }
 }
 
+fn is_lease(state: &State) -> bool {
+    matches!(state, State::Leased { .. } | State::Recalled)
+}
+
 #[cfg(any(test, debug_assertions))]
 impl Scheduler {
     /// Panics when an invariant of this file does not hold.
     pub(super) fn check(&self) {
-        let leased = self.count(|state| state == Worker::Leased);
-        let recalled = self.count(|state| state == Worker::Recalled);
-        assert!(leased <= self.cpus(), "more tasks may begin than there are CPUs");
-        let parked = self.parked().count();
-        assert!(leased + recalled >= self.cpus() || parked == 0, "a worker is kept from a CPU that nobody uses");
-        let starting = self.count(|state| state == Worker::Starting);
-        if !self.is_shut_down && self.failed_starts < self.failed_starts_max() {
-            let usable = leased + recalled + parked + starting;
-            assert!(usable >= self.cpus().min(self.pool as usize), "there is no worker for a CPU");
+        let mut other = Scheduler { total: self.total.clone(), ..Scheduler::default() };
+        other.workers = self.workers.clone();
+        other.shapes = self.shapes.clone();
+        other.recount();
+        assert_eq!((&other.free, &other.gpus), (&self.free, &self.gpus), "what is free is not what is taken");
+        if self.is_shut_down || self.failed_starts >= self.failed_starts_max() || !self.queues.is_empty() {
+            return;
         }
+        let lingers = self.linger_until.is_some()
+            && !self.plain_waits
+            && self.count(|state| matches!(state, State::Leased { .. })) > 0;
+        let own = |worker: &&Worker| worker.environment == Environment::default();
+        let parked =
+            self.workers.values().filter(own).filter(|worker| matches!(worker.state, State::Parked { .. })).count();
+        let starting = self.workers.values().filter(own).filter(|worker| worker.state == State::Starting).count();
+        assert!(self.free.units(CPU) < UNIT || parked == 0 || lingers, "a worker is kept from a CPU that nobody uses");
+        let free = usize::try_from(self.free.units(CPU) / UNIT).unwrap_or(0);
+        let usable = self.count(is_lease) + parked + starting;
+        let room = self.workers.len() < WORKERS_MAX;
+        assert!(
+            !room || usable >= (free + self.count(is_lease)).min(self.pool as usize),
+            "there is no worker for a CPU"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of the scheduler against a plain model of its workers.
 
+mod shapes;
+
 use super::*;
 use crate::protocol::WorkerId;
 use proptest::prelude::*;
@@ -49,6 +51,7 @@ impl Runtime {
                     assert_eq!(self.workers.insert(worker, false), Some(true), "what was not given is not recalled");
                 }
                 Action::Refuse => self.refused = true,
+                Action::Run(..) | Action::Infeasible(..) => unreachable!("there are no shapes"),
             }
         }
         self.scheduler.check();

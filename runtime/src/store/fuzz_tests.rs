@@ -442,6 +442,7 @@ proptest! {
             Step::Wake { by },
             Step::Adopt { by },
             Step::Claim { by },
+            Step::Retry { by },
             Step::Abandon,
             Step::Finish { by, flags, len: 1 },
             Step::Fail,

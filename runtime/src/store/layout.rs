@@ -20,7 +20,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -100,7 +100,7 @@ pub struct Desk {
     pub countdown: AtomicI64,
     /// One more than the cell whose blocking calls are to end; 0 for none.
     pub interrupted: AtomicU64,
-    /// Whether it may take tasks from rings.
+    /// Whether it may take tasks from rings: odd while it has a lease, one more with each that is given or recalled.
     pub leased: AtomicU32,
     /// Whether its task has written output; 2 when the kernel does not signal that, so that the worker always asks.
     pub wrote: AtomicU32,
@@ -116,10 +116,24 @@ pub struct Desk {
     pub heeded: AtomicU32,
     /// Odd while the process moves counts, so that an audit does not take a half-moved count for a wrong one (`recovery.rs`).
     pub busy: AtomicU64,
+    /// The task that the head has given it; 0 for none. The worker takes it out.
+    pub assigned: Line<AtomicU64>,
     /// The next entry of its ring that it writes.
     pub tail: Line<AtomicU64>,
     /// The next entry of its ring that a worker takes.
     pub head: Line<AtomicU64>,
+}
+
+impl Desk {
+    /// Whether this number of a desk is that of a lease.
+    pub fn is_lease(number: u32) -> bool {
+        number % 2 == 1
+    }
+
+    /// Whether the process may take tasks from rings.
+    pub fn has_lease(&self) -> bool {
+        Desk::is_lease(self.leased.load(Ordering::Acquire))
+    }
 }
 
 /// One unit of the arena.
@@ -221,7 +235,7 @@ impl Slot {
 const _: () = {
     assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
     assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
-    assert!(size_of::<Desk>() == 192 && size_of::<Header>() == 6 * 64 && size_of::<Unit>() == 24);
+    assert!(size_of::<Desk>() == 256 && size_of::<Header>() == 6 * 64 && size_of::<Unit>() == 24);
 };
 
 /// The sizes of a segment's tables.

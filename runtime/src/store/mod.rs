@@ -59,7 +59,7 @@ pub use region::{Region, RegionError};
 pub use seat::{SEATS, Seat, Seats};
 pub use segment::Segment;
 pub use spill::Spill;
-pub use task_spec::{ARGS_MAX, Arg, Spec};
+pub use task_spec::{ARGS_MAX, Arg, SHAPED, Spec};
 pub use tasks::Readiness;
 pub use units::UnitState;
 pub use word::{Flags, State, Step, Word};

@@ -1,7 +1,7 @@
 //! The description of a task in its slot: its function, its cell, its arguments.
 //!
 //! ```text
-//!   word 0   function (32) │ arguments (8)
+//!   word 0   function (32) │ arguments (8) │ options (16) │ attempt (8)
 //!   word 1   cell
 //!   word 2   for each argument a byte: 0xff an object, else how many bytes
 //!   word 3…  the arguments: an object's id, or bytes, rounded up to whole words
@@ -17,6 +17,9 @@ use crate::sync::Ordering;
 
 /// How many arguments a task can have.
 pub const ARGS_MAX: usize = 8;
+
+/// The numbers of options with which a task is not plain.
+pub const SHAPED: u16 = 1 << 15;
 
 const FIRST: usize = 3;
 const IS_OBJECT: u8 = 0xff;
@@ -37,6 +40,10 @@ pub struct Spec {
     pub function: u32,
     /// The cell that started it; 0 outside a session.
     pub cell: u64,
+    /// The task's options, as the head has numbered them; 0 for the defaults. See [`Spec::is_shaped`].
+    pub options: u16,
+    /// How often it was run before.
+    pub attempt: u8,
     words: [u64; SPEC_WORDS],
     used: usize,
     count: usize,
@@ -45,7 +52,12 @@ pub struct Spec {
 impl Spec {
     /// A task without arguments.
     pub fn new(function: u32, cell: u64) -> Spec {
-        Spec { function, cell, words: [0; SPEC_WORDS], used: FIRST, count: 0 }
+        Spec { function, cell, options: 0, attempt: 0, words: [0; SPEC_WORDS], used: FIRST, count: 0 }
+    }
+
+    /// Whether it asks for anything but one CPU: then it never lies in a ring, and the head gives it to a worker.
+    pub fn is_shaped(&self) -> bool {
+        self.options & SHAPED != 0
     }
 
     /// Adds an argument; `left` more will follow. False, and nothing is added, when its bytes would leave no room for those.
@@ -77,6 +89,11 @@ impl Spec {
         true
     }
 
+    fn first_word(&self) -> u64 {
+        let (options, attempt) = (u64::from(self.options) << 40, u64::from(self.attempt) << 56);
+        u64::from(self.function) | (self.count as u64) << 32 | options | attempt
+    }
+
     /// The objects among the arguments.
     pub fn objects(&self) -> impl Iterator<Item = Id> {
         self.args().filter_map(|arg| if let Arg::Object(id) = arg { Some(id) } else { None })
@@ -101,10 +118,18 @@ impl Spec {
 }
 
 impl Segment {
+    /// Counts one more attempt of a task that no process runs. Gives how often it was run before.
+    pub fn count_attempt(&self, index: u32) -> u8 {
+        let mut spec = self.read_spec(index);
+        spec.attempt = spec.attempt.saturating_add(1);
+        self.slot(index).spec[0].store(spec.first_word(), Ordering::Relaxed);
+        spec.attempt
+    }
+
     /// Writes the description into a free slot of this process.
     pub fn write_spec(&self, index: u32, spec: &Spec) {
         let places = &self.slot(index).spec;
-        places[0].store(u64::from(spec.function) | (spec.count as u64) << 32, Ordering::Relaxed);
+        places[0].store(spec.first_word(), Ordering::Relaxed);
         places[1].store(spec.cell, Ordering::Relaxed);
         for (place, word) in places.iter().zip(&spec.words).take(spec.used).skip(2) {
             place.store(*word, Ordering::Relaxed);
@@ -118,6 +143,7 @@ impl Segment {
         let count = ((first >> 32) as usize & 0xff).min(ARGS_MAX);
         let mut spec = Spec::new(first as u32, places[1].load(Ordering::Relaxed));
         spec.count = count;
+        (spec.options, spec.attempt) = ((first >> 40) as u16, (first >> 56) as u8);
         spec.words[2] = places[2].load(Ordering::Relaxed);
         for index in 0..count {
             spec.used += match (spec.words[2] >> (8 * index)) as u8 {
@@ -142,12 +168,14 @@ mod tests {
     fn what_is_written_is_read() {
         let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
         let mut spec = Spec::new(7, 3);
+        (spec.options, spec.attempt) = (SHAPED | 5, 2);
         assert!(spec.push(Arg::Bytes(b"nine chars"), 2));
         assert!(spec.push(Arg::Object(Id(1 << 40 | 9)), 1));
         assert!(spec.push(Arg::Bytes(b""), 0));
         segment.write_spec(5, &spec);
         let read = segment.read_spec(5);
-        assert_eq!((read.function, read.cell), (7, 3));
+        assert_eq!((read.function, read.cell, read.options, read.attempt), (7, 3, SHAPED | 5, 2));
+        assert!(read.is_shaped() && segment.count_attempt(5) == 3 && segment.read_spec(5).attempt == 3);
         let args: Vec<Arg<'_>> = read.args().collect();
         assert_eq!(args, [Arg::Bytes(b"nine chars"), Arg::Object(Id(1 << 40 | 9)), Arg::Bytes(b"")]);
     }

@@ -77,6 +77,8 @@ pub enum Step {
     Adopt { by: Seat },
     /// A process runs the task.
     Claim { by: Seat },
+    /// The head: the process that ran the task has died, or the task has failed and may be run again.
+    Retry { by: Seat },
     /// The last reference to the task's result is gone.
     Abandon,
     /// The process that runs the task has its result; see `Seal`.
@@ -189,6 +191,7 @@ impl Word {
                 self.to(by, State::Pending, flags)
             }
             Step::Claim { by } if state == State::Pending => self.to(by, State::Running, flags),
+            Step::Retry { by } if state == State::Running => self.to(by, State::Pending, flags),
             Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.bits()) << FLAGS),
             Step::Finish { by, flags, len } if is(State::Running, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Fail if self.is_task() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
@@ -212,9 +215,12 @@ impl Word {
         let is_freed = matches!(step, Step::Free { .. });
         assert_eq!(next.generation() != self.generation(), is_freed, "the generation goes up when a slot becomes free");
         let (who, becomes) = match step {
-            Step::Lease { by } | Step::Wake { by } | Step::Adopt { by } | Step::Claim { by } | Step::Condemn { by } => {
-                (None, Some(by))
-            }
+            Step::Lease { by }
+            | Step::Wake { by }
+            | Step::Adopt { by }
+            | Step::Claim { by }
+            | Step::Retry { by }
+            | Step::Condemn { by } => (None, Some(by)),
             Step::Abandon => (None, self.owner()),
             Step::Fail => (None, Some(Seat::HEAD)),
             Step::Return { by } => (Some(by), None),

@@ -31,7 +31,9 @@ pub(crate) fn run(socket: OwnedFd) -> ! {
         let claimed = client.next_task();
         views.clear();
         let called = call(client, &mut libraries, &claimed, &mut views);
-        client.end_task(&claimed, called);
+        if client.end_task(&claimed, called) {
+            exit_now(0);
+        }
     }
 }
 

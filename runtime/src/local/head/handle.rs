@@ -4,6 +4,7 @@ use super::functions::Functions;
 use super::pool::Pool;
 use super::settings::{Settings, lay_out, map};
 use super::spill_folder::spill_folder;
+use super::task_options::KnownOptions;
 use super::tasks::Blames;
 use super::{Command, Head, Wake};
 use crate::local::folder::Folder;
@@ -81,6 +82,7 @@ impl Local {
             rooms: Vec::new(),
             scheduler: Scheduler::default(),
             functions: Functions::default(),
+            options: KnownOptions::default(),
             blames: Blames::default(),
             warned: HashSet::new(),
             watched: Vec::new(),

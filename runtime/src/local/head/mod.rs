@@ -32,6 +32,7 @@ mod pool;
 mod requests;
 mod settings;
 mod spill_folder;
+mod task_options;
 mod tasks;
 
 pub use handle::Local;
@@ -58,6 +59,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use task_options::KnownOptions;
 use tasks::Blames;
 
 const LISTENER: u64 = u64::MAX;
@@ -141,6 +143,7 @@ struct Head {
     rooms: Vec<Room>,
     scheduler: Scheduler,
     functions: Functions,
+    options: KnownOptions,
     blames: Blames,
     warned: HashSet<u32>,
     /// Tasks that wait for arguments and may be in no list.
@@ -261,12 +264,20 @@ impl Head {
             return;
         }
         while let Some(event) = self.events.pop_front() {
-            tracing::trace!(?event, "scheduler");
-            for action in self.scheduler.handle(Instant::now(), event) {
-                self.carry_out(action);
+            if self.scheduler.has_queues() {
+                let waits = self.segment.header().rings.iter().any(|of| self.segment.has_entries(of));
+                self.decide(Event::PlainWaits(waits));
             }
+            self.decide(event);
         }
         self.deciding = false;
+    }
+
+    fn decide(&mut self, event: Event) {
+        tracing::trace!(?event, "scheduler");
+        for action in self.scheduler.handle(Instant::now(), event) {
+            self.carry_out(action);
+        }
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -275,6 +286,8 @@ impl Head {
             Action::StopWorker(worker) => self.stop_worker(worker),
             Action::Lease(worker) => self.lease(worker, true),
             Action::Recall(worker) => self.lease(worker, false),
+            Action::Run(worker, task) => self.assign(worker, task),
+            Action::Infeasible(task, _) => self.warn_infeasible(task),
             Action::Refuse => self.refuse_tasks(),
         }
     }

@@ -14,8 +14,8 @@ use crate::abi::Cause;
 use crate::local::Stream;
 use crate::local::zygote::{FromZygote, ToZygote, Zygote};
 use crate::protocol::{ClientId, Request, WorkerId};
-use crate::scheduler::Event;
-use crate::store::SEATS;
+use crate::scheduler::{Event, GPU};
+use crate::store::{Desk, SEATS};
 use crate::sync::Ordering;
 use mobula_fds as fds;
 use rustix::event::epoll::{self, EventFlags};
@@ -203,9 +203,22 @@ impl Head {
             ends.push(write);
         }
         ends.insert(0, theirs);
-        self.pool.ask_zygote(&ToZygote::Fork(worker), ends).map_err(|error| Trouble::Zygote(error.to_string()))?;
+        let env = self.environment(worker);
+        self.pool.ask_zygote(&ToZygote::Fork(worker, env), ends).map_err(|error| Trouble::Zygote(error.to_string()))?;
         self.admit(worker.client(), ours);
         Ok(())
+    }
+
+    /// The variables that a worker's environment has besides the runtime's own.
+    fn environment(&mut self, worker: WorkerId) -> Vec<(String, String)> {
+        let environment = self.scheduler.environment(worker);
+        let mut variables = self.scheduler.shapes().variables(environment.variables).to_vec();
+        if self.scheduler.total().units(GPU) > 0 {
+            // Before the process opens a library that looks for them; a plain task sees none.
+            let gpus = environment.gpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            variables.push(("CUDA_VISIBLE_DEVICES".into(), gpus));
+        }
+        variables
     }
 
     /// Tells the zygote what to remove when this process dies.
@@ -245,7 +258,11 @@ impl Head {
     /// The worker may take tasks from now on, or may not.
     pub(super) fn lease(&mut self, worker: WorkerId, leased: bool) {
         let Some(seat) = self.seat(worker.client()) else { return };
-        self.segment.desk(seat).leased.store(leased.into(), Ordering::Release);
+        let desk = self.segment.desk(seat);
+        let next = desk.leased.load(Ordering::Relaxed).wrapping_add(1);
+        // Another process may have written there.
+        let next = if Desk::is_lease(next) == leased { next } else { next.wrapping_add(1) };
+        desk.leased.store(next, Ordering::Release);
         self.segment.ring(seat);
     }
 
@@ -336,8 +353,11 @@ impl Head {
         }
         self.end_output(worker);
         let Some(entry) = self.pool.workers.remove(&worker) else { return };
+        // A task that it was given and has not begun is in no queue.
+        let unbegun = self.scheduler.task_of(worker).filter(|task| self.is_untouched(*task));
         self.tell(Event::WorkerExited(worker));
         self.remove_client(worker.client(), entry.pid, Some(cause));
+        unbegun.into_iter().for_each(|task| self.push(task));
         self.bid_farewell();
     }
 }

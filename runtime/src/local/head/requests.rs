@@ -36,6 +36,17 @@ impl Head {
                 let function = self.functions.get(function).cloned();
                 self.send(from, &ToClient::Function { req, function });
             }
+            ToHead::Number { req, options } => {
+                let scheduler = &mut self.scheduler;
+                match self.options.number(options, |shape| scheduler.shapes().number(shape)) {
+                    Ok(options) => self.send(from, &ToClient::Numbered { req, options }),
+                    Err(message) => self.send(from, &ToClient::Refused { req, fault: Fault::Refused { message } }),
+                }
+            }
+            ToHead::CallsMax { req, options } => {
+                let max = self.options.get(options).and_then(|known| known.options.max_calls);
+                self.send(from, &ToClient::Calls { req, max });
+            }
             ToHead::Room { req, units, bytes } => self.want_room(from, req, units, bytes),
             ToHead::RoomNoLonger { req } => self.forget_room(from, Some(req)),
             ToHead::Restore { req, id } => self.restore(from, req, id),
@@ -70,7 +81,9 @@ impl Head {
                     return Err("the client ended a task that it does not run");
                 }
                 self.end_output(worker);
-                self.fail_at_origin(task, cause, self.pool.pid(worker));
+                if !self.retries(task, &cause) {
+                    self.fail_at_origin(task, cause, self.pool.pid(worker));
+                }
                 self.done_when_taken(from, req);
             }
             ToHead::Carry { task, object } => {
@@ -82,10 +95,17 @@ impl Head {
             ToHead::Ready => self.worker_ready(worker?),
             ToHead::Blocked => self.tell(Event::Blocked(worker?)),
             ToHead::Unblocked => self.tell(Event::Unblocked(worker?)),
-            ToHead::Parked => self.tell(Event::Parked(worker?)),
+            ToHead::Parked { lease } => {
+                let worker = worker?;
+                // A lease that has been given since counts: the worker may have a task again.
+                if self.desk(from).is_some_and(|desk| desk.leased.load(Ordering::Acquire) == lease) {
+                    self.tell(Event::Parked(worker));
+                }
+            }
+            ToHead::Ended => self.tell(Event::Ended(worker?)),
             ToHead::Strand { task } => self.adopt(task),
             ToHead::Poke => self.look_at_watched(),
-            ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_infeasible(function),
+            ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_needs_a_cpu(function),
             // One more try to start a worker; if none starts, the task is refused like those before it.
             ToHead::Unserved { .. } => self.tell(Event::Demanded),
         }

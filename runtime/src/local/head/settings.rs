@@ -53,7 +53,7 @@ impl Head {
             Question::Errors => Ok(Answer::Errors(self.failures.iter().cloned().collect())),
             Question::ClusterResources => Ok(Answer::Resources(self.scheduler.total().list())),
             Question::AvailableResources => {
-                let mut free = self.scheduler.total().clone();
+                let mut free = self.scheduler.free_of_shapes();
                 (0..self.running()).for_each(|_| free.take(&Resources::one_cpu()));
                 Ok(Answer::Resources(free.list()))
             }

@@ -5,9 +5,10 @@
 
 use super::functions::Functions;
 use super::{FAILURES_MAX, Head};
-use crate::abi::{Cause, Failure, Place};
+use crate::abi::{Cause, Failure, Place, TaskOptions};
 use crate::local::RuntimeEvent;
-use crate::protocol::ObjectId;
+use crate::protocol::{ObjectId, WorkerId};
+use crate::scheduler::Event;
 use crate::store::{Estate, Flags, State, Step, Word};
 use crate::sync::Ordering;
 use std::collections::HashMap;
@@ -183,19 +184,70 @@ impl Head {
         words.filter(|(_, word)| is_so(*word)).map(|(index, word)| ObjectId::new(index, word.generation())).collect()
     }
 
-    /// Warns, once per function, that a task needs a CPU and the runtime has less than one.
-    pub(super) fn warn_infeasible(&mut self, function: u32) {
+    /// Warns once for each function: it needs a CPU, and the runtime has less than one.
+    pub(super) fn warn_needs_a_cpu(&mut self, function: u32) {
+        self.warn_of(function, "1 CPU");
+    }
+
+    /// The same for a task that asks for more than there is.
+    pub(super) fn warn_infeasible(&mut self, task: ObjectId) {
+        let spec = self.segment.read_spec(task.slot());
+        let Some(shape) = self.options.get(spec.options).map(|known| known.shape) else { return };
+        let needs = self.scheduler.shapes().needs(shape).to_string();
+        self.warn_of(spec.function, &needs);
+    }
+
+    fn warn_of(&mut self, function: u32, needs: &str) {
         if self.warned.insert(function) {
             let (name, total) = (self.functions.name(function), self.scheduler.total());
-            self.notice(format!("task `{name}` needs 1 CPU and the runtime has {total}: it waits until there is more"));
+            self.notice(format!(
+                "task `{name}` needs {needs} and the runtime has {total}: it waits until there is more"
+            ));
         }
+    }
+
+    /// Gives a task to a worker that has nothing to do.
+    pub(super) fn assign(&mut self, worker: WorkerId, task: ObjectId) {
+        let Some(seat) = self.seat(worker.client()) else { return };
+        self.segment.desk(seat).assigned.store(task.0, Ordering::Release);
+        self.segment.ring(seat);
+    }
+
+    /// Whether a task that failed is to be run again; then it is in a queue again.
+    pub(super) fn retries(&mut self, task: ObjectId, cause: &Cause) -> bool {
+        let spec = self.segment.read_spec(task.slot());
+        let options = self.options.get(spec.options).map(|known| &known.options);
+        let retries = match cause {
+            Cause::Panic { .. } | Cause::Error { .. } => options.map_or(0, TaskOptions::panic_retries),
+            Cause::Signal { .. } | Cause::Exit { .. } => {
+                options.map_or_else(|| TaskOptions::default().retries(), TaskOptions::retries)
+            }
+            Cause::Refused { .. } => 0,
+        };
+        let is_wanted = self.word(task).is_some_and(|word| !word.flags().contains(Flags::ABANDONED));
+        let is_over = retries != u32::MAX && u32::from(spec.attempt) >= retries.min(u32::from(u8::MAX));
+        if !is_wanted || is_over {
+            return false;
+        }
+        // Before any process can read it as one that may be run.
+        let attempt = u32::from(self.segment.count_attempt(task.slot())) + 1;
+        if !self.segment.take_step(task, Step::Retry { by: self.leases.seat }) {
+            return false;
+        }
+        let (name, why) = (self.functions.name(spec.function), cause_in_a_word(cause));
+        let of = if retries == u32::MAX { String::new() } else { format!(" of {}", u64::from(retries) + 1) };
+        self.notice(format!("task `{name}` {why}; attempt {attempt}{of}"));
+        self.push(task);
+        true
     }
 
     /// Handles what a dead process has left.
     pub(super) fn settle(&mut self, estate: Estate, pid: u32, cause: Option<Cause>) {
         let cause = cause.unwrap_or_else(super::pool::killed);
         for task in estate.lost {
-            self.fail_at_origin(task, cause.clone(), pid);
+            if !self.retries(task, &cause) {
+                self.fail_at_origin(task, cause.clone(), pid);
+            }
         }
         for task in estate.pending {
             self.push(task);
@@ -258,8 +310,14 @@ impl Head {
 
     /// Puts a task that is pending into the head's ring, from which all workers take.
     pub(super) fn push(&mut self, task: ObjectId) {
-        self.stranded.push_back(task);
-        self.push_stranded();
+        let spec = self.segment.read_spec(task.slot());
+        match self.options.get(spec.options).filter(|_| spec.is_shaped()).map(|known| known.shape) {
+            Some(shape) => self.tell(Event::Queued { task, shape }),
+            None => {
+                self.stranded.push_back(task);
+                self.push_stranded();
+            }
+        }
     }
 
     /// Puts tasks into the ring as far as there is room.
@@ -295,6 +353,12 @@ impl Head {
         (word.generation() == id.generation() && word.state() != State::Free).then_some(word)
     }
 
+    /// Whether the task is the head's, and no worker has begun it.
+    pub(super) fn is_untouched(&self, id: ObjectId) -> bool {
+        let word = self.word(id).filter(|word| word.state() == State::Pending);
+        word.is_some_and(|word| word.owner() == Some(self.leases.seat))
+    }
+
     fn is_task(&self, id: ObjectId) -> bool {
         self.word(id).is_some_and(Word::is_task)
     }
@@ -307,7 +371,19 @@ impl Head {
                 let desk = self.desk(worker.client());
                 desk.is_some_and(|desk| desk.current.load(Ordering::Acquire) != 0)
                     && !self.scheduler.is_blocked(*worker)
+                    && self.scheduler.task_of(*worker).is_none()
             })
             .count()
+    }
+}
+
+/// How a run of a task ended, for a notice.
+fn cause_in_a_word(cause: &Cause) -> String {
+    match cause {
+        Cause::Panic { message, .. } => format!("panicked: {message}"),
+        Cause::Error { message } => format!("returned Err: {message}"),
+        Cause::Signal { name, .. } => format!("lost its worker ({name})"),
+        Cause::Exit { code } => format!("lost its worker (exit code {code})"),
+        Cause::Refused { message } => format!("was refused: {message}"),
     }
 }

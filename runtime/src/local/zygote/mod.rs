@@ -66,7 +66,7 @@ pub(super) enum ToZygote {
     /// Which folder to remove when the front process is gone.
     Folder(PathBuf),
     /// Fork a worker. Its socket, standard output and standard error travel beside the message.
-    Fork(WorkerId),
+    Fork(WorkerId, Vec<(String, String)>),
     /// End a worker.
     Kill(WorkerId),
 }
@@ -252,6 +252,15 @@ pub(super) fn fork_process() -> std::io::Result<Forked> {
         -1 => Err(std::io::Error::last_os_error()),
         0 => Ok(Forked::Child),
         pid => Pid::from_raw(pid).map(Forked::Parent).ok_or_else(|| std::io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Sets variables of this process's environment.
+fn set_environment(variables: &[(String, String)]) {
+    for (name, value) in variables {
+        // SAFETY: only a worker calls this that was forked just now, from a process that has one thread, so no other thread reads the
+        // environment. Neither text is one that the function refuses: the client has checked them, and a zero byte cannot get here.
+        unsafe { std::env::set_var(name, value) };
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One thread, one poll over its socket and one pidfd for each child; no signal handler.
 
-use super::{Forked, FromZygote, ToZygote, fork_process};
+use super::{Forked, FromZygote, ToZygote, fork_process, set_environment};
 use crate::local::folder;
 use crate::protocol::WorkerId;
 use crate::worker::exit_now;
@@ -79,7 +79,7 @@ impl WorkerSpawner {
         };
         match postcard::from_bytes(&bytes[..len]).map_err(std::io::Error::other)? {
             ToZygote::Folder(path) => self.folder = Some(path),
-            ToZygote::Fork(worker) => self.fork(worker, beside)?,
+            ToZygote::Fork(worker, env) => self.fork(worker, &env, beside)?,
             ToZygote::Kill(worker) => {
                 // Only a child that has not been reaped, because its process id cannot be reused yet.
                 if let Some(child) = self.children.iter().find(|child| child.worker == worker) {
@@ -90,7 +90,7 @@ impl WorkerSpawner {
         Ok(true)
     }
 
-    fn fork(&mut self, worker: WorkerId, beside: Vec<OwnedFd>) -> std::io::Result<()> {
+    fn fork(&mut self, worker: WorkerId, env: &[(String, String)], beside: Vec<OwnedFd>) -> std::io::Result<()> {
         let Ok([socket, stdout, stderr]) = <[OwnedFd; 3]>::try_from(beside) else {
             return self.say(&FromZygote::Failed { worker, message: "descriptors are missing".into() });
         };
@@ -108,6 +108,7 @@ impl WorkerSpawner {
                 if let Ok(null) = File::open("/dev/null") {
                     self.link = null.into();
                 }
+                set_environment(env);
                 become_worker(zygote, socket, stdout, stderr)
             }
         }

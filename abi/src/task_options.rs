@@ -1,0 +1,120 @@
+//! The options of a task: the resources that it takes, its retries, its name.
+
+use serde::{Deserialize, Serialize};
+
+/// Options of a task, as `.options()` and `#[remote(…)]` give them. `None` and empty lists mean the default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskOptions {
+    /// CPUs; 1 by default. 0: as many at once as are submitted.
+    pub num_cpus: Option<f64>,
+    /// GPUs; 0 by default.
+    pub num_gpus: Option<f64>,
+    /// Bytes of memory that the task reserves. Refused in this version.
+    pub memory: Option<u64>,
+    /// Custom resources by name.
+    pub resources: Vec<(String, f64)>,
+    /// Runs beyond the first, after a worker's death; 3 by default, -1 for no bound.
+    pub max_retries: Option<i32>,
+    /// Whether a panic or an `Err` is retried as a worker's death is.
+    pub retry_panics: Option<bool>,
+    /// Runs of this function after which its worker ends.
+    pub max_calls: Option<u32>,
+    /// The task's name in messages and tables, instead of the function's.
+    pub name: Option<String>,
+    /// Variables of the environment of the worker.
+    pub env: Vec<(String, String)>,
+}
+
+/// Runs beyond the first, where nothing is said.
+const MAX_RETRIES: u32 = 3;
+
+impl TaskOptions {
+    /// The options that a submission carries; its defaults when it carries none.
+    ///
+    /// # Errors
+    /// Bytes that are no options, or an option that makes no sense; the sentence says which.
+    pub fn read(bytes: &[u8]) -> Result<TaskOptions, String> {
+        if bytes.is_empty() {
+            return Ok(TaskOptions::default());
+        }
+        let options: TaskOptions = postcard::from_bytes(bytes).map_err(|_| "its options cannot be read".to_owned())?;
+        options.check()?;
+        Ok(options)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let amounts = [("num_cpus", self.num_cpus), ("num_gpus", self.num_gpus)];
+        let amounts = amounts.into_iter().filter_map(|(name, amount)| Some((name, amount?)));
+        let amounts = amounts.chain(self.resources.iter().map(|(name, amount)| (name.as_str(), *amount)));
+        for (name, amount) in amounts {
+            if !amount.is_finite() || !(0.0..=1e9).contains(&amount) {
+                return Err(format!("`{name}`: an amount must be a finite number of at least 0, not {amount}"));
+            }
+        }
+        if let Some(gpus) = self.num_gpus.filter(|gpus| *gpus > 1.0 && gpus.fract() != 0.0) {
+            return Err(format!("`num_gpus`: a task has whole GPUs or a part of one, not {gpus}"));
+        }
+        if let Some((name, _)) =
+            self.resources.iter().find(|(name, _)| matches!(name.as_str(), "" | "CPU" | "GPU" | "memory"))
+        {
+            return Err(format!("`{name}` is not a custom resource: use `num_cpus`, `num_gpus` or `memory`"));
+        }
+        if self.memory.is_some() {
+            return Err("`memory`: reserving memory for a task is not in this version; leave it out".into());
+        }
+        if self.max_retries.is_some_and(|retries| retries < -1) {
+            return Err("`max_retries`: a number from 0 up, or -1 for no bound".into());
+        }
+        if self.max_calls == Some(0) {
+            return Err("`max_calls`: a number from 1 up".into());
+        }
+        let is_bad =
+            |(name, value): &&(String, String)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+        match self.env.iter().find(is_bad) {
+            Some((name, _)) => {
+                Err(format!("`env`: `{name}` is not the name of a variable, or its value has a zero byte"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Runs beyond the first, after a worker's death.
+    pub fn retries(&self) -> u32 {
+        self.max_retries.map_or(MAX_RETRIES, |retries| u32::try_from(retries).unwrap_or(u32::MAX))
+    }
+
+    /// Runs beyond the first, after a panic or an `Err`.
+    pub fn panic_retries(&self) -> u32 {
+        if self.retry_panics == Some(true) { self.retries() } else { 0 }
+    }
+
+    /// These options, where `over` says nothing else. Of resources and variables with one name, `over`'s counts.
+    ///
+    /// ```
+    /// use mobula_abi::TaskOptions;
+    /// let function = TaskOptions { num_cpus: Some(2.0), max_retries: Some(0), ..TaskOptions::default() };
+    /// let call = TaskOptions { num_cpus: Some(1.0), ..TaskOptions::default() };
+    /// let both = function.overridden_by(&call);
+    /// assert_eq!((both.num_cpus, both.max_retries), (Some(1.0), Some(0)));
+    /// ```
+    pub fn overridden_by(&self, over: &TaskOptions) -> TaskOptions {
+        TaskOptions {
+            num_cpus: over.num_cpus.or(self.num_cpus),
+            num_gpus: over.num_gpus.or(self.num_gpus),
+            memory: over.memory.or(self.memory),
+            resources: named(&self.resources, &over.resources),
+            max_retries: over.max_retries.or(self.max_retries),
+            retry_panics: over.retry_panics.or(self.retry_panics),
+            max_calls: over.max_calls.or(self.max_calls),
+            name: over.name.clone().or_else(|| self.name.clone()),
+            env: named(&self.env, &over.env),
+        }
+    }
+}
+
+/// The entries of both, sorted by name.
+fn named<T: Clone>(below: &[(String, T)], over: &[(String, T)]) -> Vec<(String, T)> {
+    let all: std::collections::BTreeMap<&String, &T> =
+        below.iter().chain(over).map(|(name, value)| (name, value)).collect();
+    all.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}

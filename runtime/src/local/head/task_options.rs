@@ -1,0 +1,93 @@
+//! The options of tasks, numbered: a task names its options by a number, so that its description is short.
+
+use crate::abi::TaskOptions;
+use crate::scheduler::{CPU, GPU, Resources, ResourcesError, Shape, ShapeId};
+use crate::store::SHAPED;
+use std::collections::HashMap;
+
+/// The zygote takes them in one packet.
+const ENV_BYTES_MAX: usize = 4096;
+
+/// Options under one number.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The options, without a name.
+    pub options: TaskOptions,
+    /// What a task with these options asks for.
+    pub shape: ShapeId,
+}
+
+/// All options that tasks of this runtime have.
+#[derive(Debug, Default)]
+pub struct KnownOptions {
+    list: Vec<Known>,
+    /// By their bytes, which are equal when they are.
+    numbers: HashMap<Vec<u8>, u16>,
+}
+
+impl KnownOptions {
+    /// The number of options; `shape` numbers their shape. A number with [`SHAPED`] is that of a task that is not plain.
+    ///
+    /// # Errors
+    /// A sentence: an amount is none, or there are too many different options.
+    pub fn number(
+        &mut self,
+        options: TaskOptions,
+        shape: impl FnOnce(Shape) -> Option<ShapeId>,
+    ) -> Result<u16, String> {
+        let bytes = postcard::to_stdvec(&options).map_err(|error| error.to_string())?;
+        if let Some(number) = self.numbers.get(&bytes) {
+            return Ok(*number);
+        }
+        let full = || format!("there are {} different options of tasks, and no room for more", self.list.len());
+        let length: usize = options.env.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if length > ENV_BYTES_MAX {
+            return Err(format!(
+                "`env`: {length} bytes are more than the {ENV_BYTES_MAX} that a task's variables may have"
+            ));
+        }
+        let needs = needs(&options).map_err(|error| error.to_string())?;
+        let shape = shape(Shape { needs, env: options.env.clone() }).ok_or_else(full)?;
+        let index = u16::try_from(self.list.len() + 1).ok().filter(|index| *index < SHAPED).ok_or_else(full)?;
+        let number = if shape == ShapeId::PLAIN { index } else { index | SHAPED };
+        self.list.push(Known { options, shape });
+        self.numbers.insert(bytes, number);
+        Ok(number)
+    }
+
+    /// The options of a number; `None` for the defaults, and for a number that nobody has.
+    pub fn get(&self, number: u16) -> Option<&Known> {
+        self.list.get(usize::from(number & !SHAPED).checked_sub(1)?)
+    }
+}
+
+/// What a task with these options takes.
+fn needs(options: &TaskOptions) -> Result<Resources, ResourcesError> {
+    let cpus = [(CPU, options.num_cpus.unwrap_or(1.0))];
+    let gpus = options.num_gpus.map(|gpus| (GPU, gpus));
+    let custom = options.resources.iter().map(|(name, amount)| (name.as_str(), *amount));
+    let all = cpus.into_iter().chain(gpus).chain(custom);
+    // What is not needed is not part of a shape, so that it has one number.
+    Resources::new(all.filter(|(_, amount)| *amount != 0.0))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::scheduler::Scheduler;
+
+    #[test]
+    fn options_that_ask_for_one_cpu_are_plain_and_others_are_not() {
+        let (mut known, mut scheduler) = (KnownOptions::default(), Scheduler::default());
+        let mut number =
+            |options: TaskOptions| known.number(options, |shape| scheduler.shapes().number(shape)).unwrap();
+        let retried = number(TaskOptions { max_retries: Some(1), ..TaskOptions::default() });
+        let half = number(TaskOptions { num_cpus: Some(0.5), ..TaskOptions::default() });
+        let also_half = number(TaskOptions { num_cpus: Some(0.5), max_calls: Some(3), ..TaskOptions::default() });
+        assert_eq!((retried & SHAPED, half & SHAPED, also_half & SHAPED), (0, SHAPED, SHAPED));
+        assert_eq!(half, number(TaskOptions { num_cpus: Some(0.5), ..TaskOptions::default() }));
+        let shape = |number: u16| known.get(number).unwrap().shape;
+        assert_eq!((shape(half), shape(retried)), (shape(also_half), ShapeId::PLAIN));
+        assert!(known.get(0).is_none() && known.get(77).is_none());
+    }
+}

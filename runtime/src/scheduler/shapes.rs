@@ -1,0 +1,78 @@
+//! Shapes: what tasks ask for besides one CPU, each numbered once.
+
+use super::Resources;
+use std::collections::HashMap;
+
+/// A shape by number. 0 is the plain one: one CPU, in any worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShapeId(pub u16);
+
+impl ShapeId {
+    /// One CPU, in any worker.
+    pub const PLAIN: ShapeId = ShapeId(0);
+}
+
+/// A worker's environment by number. 0 is the runtime's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvironmentId(pub u16);
+
+/// What a task asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// What it takes while it runs.
+    pub needs: Resources,
+    /// Variables of its worker's environment, sorted by name.
+    pub env: Vec<(String, String)>,
+}
+
+/// All shapes of a runtime.
+#[derive(Clone, Debug)]
+pub struct Shapes {
+    all: Vec<(Shape, EnvironmentId)>,
+    numbers: HashMap<Shape, ShapeId>,
+    environments: Vec<Vec<(String, String)>>,
+}
+
+impl Default for Shapes {
+    fn default() -> Shapes {
+        let plain = Shape { needs: Resources::one_cpu(), env: Vec::new() };
+        Shapes {
+            numbers: HashMap::from([(plain.clone(), ShapeId::PLAIN)]),
+            all: vec![(plain, EnvironmentId::default())],
+            environments: vec![Vec::new()],
+        }
+    }
+}
+
+impl Shapes {
+    /// The number of a shape; `None` when there are too many.
+    pub fn number(&mut self, shape: Shape) -> Option<ShapeId> {
+        if let Some(number) = self.numbers.get(&shape) {
+            return Some(*number);
+        }
+        let number = ShapeId(u16::try_from(self.all.len()).ok()?);
+        let known = self.environments.iter().position(|env| *env == shape.env);
+        let environment = known.unwrap_or_else(|| {
+            self.environments.push(shape.env.clone());
+            self.environments.len() - 1
+        });
+        self.numbers.insert(shape.clone(), number);
+        self.all.push((shape, EnvironmentId(environment as u16)));
+        Some(number)
+    }
+
+    /// What a shape takes.
+    pub fn needs(&self, shape: ShapeId) -> &Resources {
+        &self.all[usize::from(shape.0) % self.all.len()].0.needs
+    }
+
+    /// The environment that it runs in.
+    pub fn environment_of(&self, shape: ShapeId) -> EnvironmentId {
+        self.all[usize::from(shape.0) % self.all.len()].1
+    }
+
+    /// Its variables.
+    pub fn variables(&self, environment: EnvironmentId) -> &[(String, String)] {
+        self.environments.get(usize::from(environment.0)).map_or(&[], Vec::as_slice)
+    }
+}

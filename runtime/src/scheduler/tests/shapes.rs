@@ -1,0 +1,370 @@
+//! Tasks of shapes, held against a plain account of what everybody has.
+
+use crate::protocol::{ObjectId, WorkerId};
+use crate::scheduler::{Action, Event, Resources, Scheduler, Shape, ShapeId, WORKERS_MAX};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+const SHAPES: [&[(&str, f64)]; 6] = [
+    &[("CPU", 0.5)],
+    &[("CPU", 2.0)],
+    &[],
+    &[("CPU", 1.0), ("GPU", 1.0)],
+    &[("GPU", 0.5)],
+    &[("CPU", 1.0), ("tpu", 0.3333)],
+];
+
+fn total(cpus: f64) -> Resources {
+    Resources::new([("CPU", cpus), ("GPU", 2.0), ("tpu", 1.0)]).unwrap()
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Has {
+    Nothing,
+    /// A lease that stands, or was recalled while a plain task runs.
+    Lease {
+        recalled: bool,
+    },
+    Task(ObjectId, usize),
+}
+
+/// Workers that do what they are told, and what they have.
+struct Machine {
+    scheduler: Scheduler,
+    shapes: Vec<ShapeId>,
+    now: Instant,
+    starting: Vec<WorkerId>,
+    workers: BTreeMap<WorkerId, (Has, bool)>,
+    queued: BTreeMap<ObjectId, usize>,
+    ended: BTreeSet<ObjectId>,
+    next: u64,
+    leases_given: usize,
+    /// Tasks that came back from waiting may have taken more than there is.
+    came_back: bool,
+    total: Resources,
+}
+
+impl Machine {
+    fn new(cpus: f64) -> Machine {
+        let mut scheduler = Scheduler::default();
+        let number = |scheduler: &mut Scheduler, (index, needs): (usize, &&[(&str, f64)])| {
+            let needs = Resources::new(needs.iter().copied()).unwrap();
+            let env = if index == 4 { vec![("KEY".into(), "v".into())] } else { Vec::new() };
+            scheduler.shapes().number(Shape { needs, env }).unwrap()
+        };
+        let shapes = SHAPES.iter().enumerate().map(|shape| number(&mut scheduler, shape)).collect();
+        let mut machine = Machine {
+            scheduler,
+            shapes,
+            now: Instant::now(),
+            starting: Vec::new(),
+            workers: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            next: 1,
+            leases_given: 0,
+            came_back: false,
+            total: total(cpus),
+        };
+        machine.tell(Event::Configured { total: total(cpus), pool: 2 });
+        machine
+    }
+
+    fn tell(&mut self, event: Event) {
+        for action in self.scheduler.handle(self.now, event) {
+            match action {
+                Action::StartWorker(worker) => self.starting.push(worker),
+                Action::StopWorker(worker) => {
+                    assert_eq!(
+                        self.workers.remove(&worker),
+                        Some((Has::Nothing, false)),
+                        "only a parked worker is ended"
+                    );
+                }
+                Action::Lease(worker) => {
+                    let before = self.workers.insert(worker, (Has::Lease { recalled: false }, false));
+                    assert_eq!(before, Some((Has::Nothing, false)), "a lease is given to a parked worker");
+                    self.leases_given += 1;
+                }
+                Action::Recall(worker) => {
+                    let (has, _) = self.workers.get_mut(&worker).unwrap();
+                    assert_eq!(*has, Has::Lease { recalled: false });
+                    *has = Has::Lease { recalled: true };
+                }
+                Action::Run(worker, task) => {
+                    let shape = self.queued.remove(&task).expect("a task is given to a worker once");
+                    let before = self.workers.insert(worker, (Has::Task(task, shape), false));
+                    assert_eq!(before, Some((Has::Nothing, false)), "a task is given to a parked worker");
+                    let environment = self.scheduler.environment(worker);
+                    let gpus = Resources::new(SHAPES[shape].iter().copied()).unwrap().amount("GPU");
+                    assert_eq!(environment.gpus.len(), gpus.ceil() as usize, "a worker sees the GPUs of its task");
+                    assert_eq!(environment.variables.0, u16::from(shape == 4));
+                    self.check_account();
+                }
+                Action::Infeasible(..) => {}
+                Action::Refuse => {}
+            }
+        }
+        self.scheduler.check();
+    }
+
+    fn check_account(&self) {
+        let mut used = Resources::default();
+        for (has, blocked) in self.workers.values() {
+            match has {
+                Has::Nothing => {}
+                Has::Lease { .. } if *blocked => {}
+                Has::Lease { .. } => used.give(&Resources::one_cpu()),
+                Has::Task(_, shape) => {
+                    let needs = Resources::new(SHAPES[*shape].iter().copied()).unwrap();
+                    used.give(&if *blocked { needs.without("CPU") } else { needs });
+                }
+            }
+        }
+        let left = if self.came_back { self.total.without("CPU") } else { self.total.clone() };
+        let used = if self.came_back { used.without("CPU") } else { used };
+        assert!(left.fit(&used), "{used} are taken of {left}");
+    }
+
+    fn queue(&mut self, shape: usize) -> ObjectId {
+        let task = ObjectId(self.next);
+        self.next += 1;
+        self.queued.insert(task, shape);
+        self.tell(Event::Queued { task, shape: self.shapes[shape] });
+        task
+    }
+
+    fn start_all(&mut self) {
+        while let Some(worker) = self.starting.pop() {
+            self.workers.insert(worker, (Has::Nothing, false));
+            self.tell(Event::WorkerReady(worker));
+        }
+    }
+
+    fn nth(&self, number: usize) -> Option<WorkerId> {
+        self.workers.keys().nth(number % self.workers.len().max(1)).copied()
+    }
+
+    /// The worker's task ends, or its recalled lease.
+    fn end(&mut self, worker: WorkerId) {
+        match self.workers[&worker].clone() {
+            (Has::Task(task, _), false) => {
+                self.workers.insert(worker, (Has::Nothing, false));
+                assert!(self.ended.insert(task));
+                self.tell(Event::Ended(worker));
+            }
+            (Has::Lease { recalled: true }, false) => {
+                self.workers.insert(worker, (Has::Nothing, false));
+                self.tell(Event::Parked(worker));
+            }
+            _ => {}
+        }
+    }
+
+    fn block(&mut self, worker: WorkerId, blocked: bool) {
+        let state = self.workers.get_mut(&worker).unwrap();
+        if state.0 != Has::Nothing && state.1 != blocked {
+            state.1 = blocked;
+            self.came_back |= !blocked;
+            self.tell(if blocked { Event::Blocked(worker) } else { Event::Unblocked(worker) });
+        }
+    }
+
+    fn die(&mut self, worker: WorkerId) {
+        let (has, _) = self.workers.remove(&worker).unwrap();
+        self.tell(Event::WorkerExited(worker));
+        if let Has::Task(task, shape) = has {
+            self.queued.insert(task, shape);
+            self.tell(Event::Queued { task, shape: self.shapes[shape] });
+        }
+    }
+
+    /// Everybody goes on until nothing is left to do.
+    fn drain(&mut self) {
+        for _ in 0..10_000 {
+            self.start_all();
+            let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
+            for worker in workers {
+                if self.workers.contains_key(&worker) {
+                    self.block(worker, false);
+                    self.end(worker);
+                }
+            }
+            self.now += Duration::from_millis(1);
+            self.tell(Event::Tick);
+            if self.queued.values().all(|shape| !self.is_feasible(*shape))
+                && self.workers.values().all(|(has, _)| !matches!(has, Has::Task(..)))
+            {
+                return;
+            }
+        }
+        panic!("these tasks never run: {:?}", self.queued);
+    }
+
+    fn is_feasible(&self, shape: usize) -> bool {
+        self.total.fit(&Resources::new(SHAPES[shape].iter().copied()).unwrap())
+    }
+}
+
+#[test]
+fn half_a_cpu_each_is_four_tasks_on_two_cpus() {
+    let mut machine = Machine::new(2.0);
+    machine.start_all();
+    for _ in 0..6 {
+        machine.queue(0);
+    }
+    for _ in 0..10 {
+        let recalled: Vec<WorkerId> = machine.workers.keys().copied().collect();
+        for worker in recalled {
+            if machine.workers[&worker].0 == (Has::Lease { recalled: true }) {
+                machine.end(worker);
+            }
+        }
+        machine.start_all();
+    }
+    let running = machine.workers.values().filter(|(has, _)| matches!(has, Has::Task(..))).count();
+    assert_eq!((running, machine.queued.len()), (4, 2));
+}
+
+#[test]
+fn tasks_of_no_cpu_run_all_at_once_up_to_the_limit_of_processes() {
+    let mut machine = Machine::new(1.0);
+    for _ in 0..WORKERS_MAX + 10 {
+        machine.queue(2);
+    }
+    machine.start_all();
+    let running = machine.workers.values().filter(|(has, _)| matches!(has, Has::Task(..))).count();
+    assert!(running >= WORKERS_MAX - 2, "{running}");
+    machine.drain();
+    assert_eq!(machine.ended.len(), WORKERS_MAX + 10);
+}
+
+#[test]
+fn more_than_there_is_is_told_at_once_and_waits() {
+    let mut machine = Machine::new(1.0);
+    machine.start_all();
+    let task = ObjectId(1);
+    let shape = machine.shapes[1];
+    let actions = machine.scheduler.handle(machine.now, Event::Queued { task, shape });
+    assert!(actions.contains(&Action::Infeasible(task, shape)));
+    assert_eq!(machine.scheduler.queued().collect::<Vec<_>>(), [(shape, 1)]);
+    machine.queued.insert(task, 1);
+    machine.total = total(2.0);
+    machine.tell(Event::Configured { total: total(2.0), pool: 2 });
+    machine.drain();
+    assert!(machine.ended.contains(&task));
+}
+
+#[test]
+fn neither_plain_tasks_nor_shapes_starve_on_one_cpu() {
+    let mut machine = Machine::new(1.0);
+    machine.start_all();
+    machine.tell(Event::PlainWaits(true));
+    for _ in 0..20 {
+        machine.queue(5);
+    }
+    let given = machine.leases_given;
+    machine.drain();
+    assert_eq!(machine.ended.len(), 20);
+    assert!(machine.leases_given >= given + 15, "plain tasks had {} turns", machine.leases_given - given);
+}
+
+#[test]
+fn a_large_task_is_not_passed_over_for_ever() {
+    let mut machine = Machine::new(2.0);
+    machine.start_all();
+    for _ in 0..3 {
+        machine.queue(0);
+    }
+    let large = machine.queue(1);
+    for round in 0..4000 {
+        machine.start_all();
+        let workers: Vec<WorkerId> = machine.workers.keys().copied().collect();
+        // One after the other, so that there is always a small one.
+        if let Some(worker) = workers.get(round % workers.len().max(1))
+            && machine.workers.contains_key(worker)
+        {
+            machine.end(*worker);
+            machine.queue(0);
+        }
+        machine.now += Duration::from_millis(2);
+        machine.tell(Event::Tick);
+        if machine.ended.contains(&large) {
+            return;
+        }
+    }
+    panic!("the large task never ran");
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Do {
+    Queue(usize),
+    End(usize),
+    Block(usize),
+    Unblock(usize),
+    Die(usize),
+    StartAll,
+    Withdraw(usize),
+    PlainWaits(bool),
+    Wait(u64),
+    Configure(u8),
+}
+
+fn anything() -> impl Strategy<Value = Do> {
+    prop_oneof![
+        4 => (0..SHAPES.len()).prop_map(Do::Queue),
+        4 => any::<usize>().prop_map(Do::End),
+        1 => any::<usize>().prop_map(Do::Block),
+        1 => any::<usize>().prop_map(Do::Unblock),
+        1 => any::<usize>().prop_map(Do::Die),
+        3 => Just(Do::StartAll),
+        1 => any::<usize>().prop_map(Do::Withdraw),
+        1 => any::<bool>().prop_map(Do::PlainWaits),
+        1 => (0..4000_u64).prop_map(Do::Wait),
+        1 => (1..5_u8).prop_map(Do::Configure),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_nothing_is_taken_twice_or_lost_and_everything_ends(
+        cpus in 1..4_u8,
+        steps in prop::collection::vec(anything(), 0..120),
+    ) {
+        let mut machine = Machine::new(f64::from(cpus));
+        let mut withdrawn = 0;
+        for step in steps {
+            match step {
+                Do::Queue(shape) => drop(machine.queue(shape)),
+                Do::End(n) => machine.nth(n).into_iter().for_each(|worker| machine.end(worker)),
+                Do::Block(n) => machine.nth(n).into_iter().for_each(|worker| machine.block(worker, true)),
+                Do::Unblock(n) => machine.nth(n).into_iter().for_each(|worker| machine.block(worker, false)),
+                Do::Die(n) => machine.nth(n).into_iter().for_each(|worker| machine.die(worker)),
+                Do::StartAll => machine.start_all(),
+                Do::Withdraw(n) => {
+                    let task = machine.queued.keys().nth(n % machine.queued.len().max(1)).copied();
+                    if let Some(task) = task {
+                        machine.queued.remove(&task);
+                        withdrawn += 1;
+                        machine.tell(Event::Withdrawn(task));
+                    }
+                }
+                Do::PlainWaits(waits) => machine.tell(Event::PlainWaits(waits)),
+                Do::Wait(ms) => {
+                    machine.now += Duration::from_millis(ms);
+                    machine.tell(Event::Tick);
+                }
+                Do::Configure(cpus) => {
+                    machine.came_back = true;
+                    machine.total = total(f64::from(cpus));
+                    machine.tell(Event::Configured { total: total(f64::from(cpus)), pool: 2 });
+                }
+            }
+        }
+        machine.drain();
+        let left = machine.queued.values().filter(|shape| machine.is_feasible(**shape)).count();
+        prop_assert_eq!(left, 0);
+        prop_assert_eq!(machine.ended.len() + machine.queued.len() + withdrawn, machine.next as usize - 1);
+    }
+}

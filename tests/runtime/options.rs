@@ -1,0 +1,282 @@
+//! Options of tasks: resources, retries, environment, as Ray's documentation describes them.
+//!
+//! Tasks meet in folders: each writes a file and waits for those of the others, so that nothing here depends on how fast the machine is.
+
+use crate::Scenario;
+use mobula::local::{Config, Program};
+use mobula::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub const ALL: &[Scenario] = &[
+    ("four_tasks_of_half_a_cpu_run_at_once_on_two_cpus", four_tasks_of_half_a_cpu_run_at_once_on_two_cpus),
+    ("tasks_of_no_cpu_all_run_at_once", tasks_of_no_cpu_all_run_at_once),
+    (
+        "tasks_that_need_the_same_resource_run_one_after_the_other",
+        tasks_that_need_the_same_resource_run_one_after_the_other,
+    ),
+    ("plain_tasks_and_others_share_one_cpu", plain_tasks_and_others_share_one_cpu),
+    (
+        "tasks_of_half_a_cpu_that_wait_for_each_other_get_by_with_one",
+        tasks_of_half_a_cpu_that_wait_for_each_other_get_by_with_one,
+    ),
+    (
+        "a_task_starts_when_its_argument_is_there_whatever_it_asks_for",
+        a_task_starts_when_its_argument_is_there_whatever_it_asks_for,
+    ),
+    ("a_task_sees_its_gpus_and_a_plain_one_none", a_task_sees_its_gpus_and_a_plain_one_none),
+    ("a_variable_of_the_environment_is_that_tasks_alone", a_variable_of_the_environment_is_that_tasks_alone),
+    (
+        "a_task_whose_worker_dies_is_run_again_three_times_unless_told_otherwise",
+        a_task_whose_worker_dies_is_run_again_three_times_unless_told_otherwise,
+    ),
+    ("a_panic_is_retried_only_when_asked", a_panic_is_retried_only_when_asked),
+    ("a_worker_ends_after_as_many_calls_as_it_may_have", a_worker_ends_after_as_many_calls_as_it_may_have),
+    (
+        "a_task_that_asks_for_more_than_there_is_waits_until_there_is_more",
+        a_task_that_asks_for_more_than_there_is_waits_until_there_is_more,
+    ),
+    ("an_option_that_makes_no_sense_is_refused_with_its_name", an_option_that_makes_no_sense_is_refused_with_its_name),
+    ("a_name_of_its_own_is_in_the_tasks_failure", a_name_of_its_own_is_in_the_tasks_failure),
+    ("the_attribute_gives_options_and_a_call_overrides_them", the_attribute_gives_options_and_a_call_overrides_them),
+    ("every_result_is_right_while_workers_die", every_result_is_right_while_workers_die),
+];
+
+fn start(cpus: f64) -> Program {
+    let config =
+        Config { num_cpus: Some(cpus), num_gpus: Some(2.0), resources: vec![("tpu".into(), 1.0)], ..Config::default() };
+    Program::start(config).unwrap()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn shown(folder: &tempfile::TempDir) -> String {
+    folder.path().display().to_string()
+}
+
+/// Waits until there are so many files. Ends by the scenario's own patience.
+fn until_there_are(count: usize, folder: &Path) {
+    while fs::read_dir(folder).unwrap().count() < count {
+        std::thread::yield_now();
+    }
+}
+
+/// Comes to the folder and waits for all others.
+fn meets(folder: String, number: u32, others: usize) -> u32 {
+    fs::write(PathBuf::from(&folder).join(number.to_string()), "").unwrap();
+    until_there_are(others, Path::new(&folder));
+    number
+}
+
+/// Counts how often it was called, in a file.
+fn called(file: &str) -> u32 {
+    let calls = fs::read_to_string(file).map_or(0, |text| text.parse::<u32>().unwrap()) + 1;
+    fs::write(file, calls.to_string()).unwrap();
+    calls
+}
+
+fn dies_before(file: String, calls: u32) -> u32 {
+    let call = called(&file);
+    if call < calls {
+        std::process::abort();
+    }
+    call
+}
+
+fn panics_before(file: String, calls: u32) -> u32 {
+    let call = called(&file);
+    assert!(call >= calls, "not yet");
+    call
+}
+
+fn four_tasks_of_half_a_cpu_run_at_once_on_two_cpus() {
+    let _runtime = start(2.0);
+    let folder = folder();
+    let half = meets.options().num_cpus(0.5);
+    let tasks: Vec<_> = (0..4).map(|number| half.remote(shown(&folder), number, 4)).collect();
+    assert_eq!(get(&tasks).unwrap(), [0, 1, 2, 3]);
+    assert_eq!(available_resources().get("CPU"), Some(2.0));
+}
+
+fn tasks_of_no_cpu_all_run_at_once() {
+    let _runtime = start(1.0);
+    let folder = folder();
+    let free = meets.options().num_cpus(0.0);
+    let tasks: Vec<_> = (0..20).map(|number| free.remote(shown(&folder), number, 20)).collect();
+    assert_eq!(get(&tasks).unwrap().len(), 20);
+}
+
+fn tasks_that_need_the_same_resource_run_one_after_the_other() {
+    fn alone(file: String) -> bool {
+        let is_alone = fs::OpenOptions::new().write(true).create_new(true).open(&file).is_ok();
+        (0..1000).for_each(|_| std::thread::yield_now());
+        fs::remove_file(file).is_ok() && is_alone
+    }
+    let _runtime = start(4.0);
+    let folder = folder();
+    let task = alone.options().num_cpus(0.0).resource("tpu", 0.6);
+    let tasks: Vec<_> = (0..20).map(|_| task.remote(format!("{}/lock", shown(&folder)))).collect();
+    assert!(get(&tasks).unwrap().into_iter().all(|alone| alone));
+}
+
+fn plain_tasks_and_others_share_one_cpu() {
+    let _runtime = start(1.0);
+    let plain: Vec<_> = (0..200_u64).map(|n| (|n: u64| n).remote(n)).collect();
+    let shaped: Vec<_> = (0..200_u64).map(|n| (|n: u64| n + 1).options().num_cpus(0.75).remote(n)).collect();
+    assert_eq!(get(&plain).unwrap().len() + get(&shaped).unwrap().len(), 400);
+}
+
+fn tasks_of_half_a_cpu_that_wait_for_each_other_get_by_with_one() {
+    fn depth(left: u32) -> u32 {
+        if left == 0 { 0 } else { get(depth.options().num_cpus(0.5).remote(left - 1)).unwrap() + 1 }
+    }
+    let _runtime = start(1.0);
+    assert_eq!(get(depth.options().num_cpus(1.0).remote(20)).unwrap(), 20);
+}
+
+fn a_task_starts_when_its_argument_is_there_whatever_it_asks_for() {
+    fn next(n: u64) -> u64 {
+        n + 1
+    }
+    let _runtime = start(2.0);
+    let mut last = next.options().num_cpus(0.5).remote(0);
+    for round in 0..100 {
+        last = if round % 2 == 0 { next.remote(&last) } else { next.options().num_cpus(2.0).remote(&last) };
+    }
+    assert_eq!(get(&last).unwrap(), 101);
+}
+
+fn a_task_sees_its_gpus_and_a_plain_one_none() {
+    fn gpus() -> String {
+        std::env::var("CUDA_VISIBLE_DEVICES").unwrap()
+    }
+    let _runtime = start(2.0);
+    assert_eq!(get(gpus.options().num_gpus(2.0).remote()).unwrap(), "0,1");
+    let halves = [gpus.options().num_gpus(0.5).remote(), gpus.options().num_gpus(0.5).remote()];
+    assert!(get(&halves).unwrap().iter().all(|gpu| gpu == "0" || gpu == "1"));
+    assert_eq!(get(gpus.remote()).unwrap(), "");
+}
+
+fn a_variable_of_the_environment_is_that_tasks_alone() {
+    fn key() -> Option<String> {
+        std::env::var("MOBULA_TEST_KEY").ok()
+    }
+    let _runtime = start(1.0);
+    let value = |value: &str| get(key.options().env("MOBULA_TEST_KEY", value).remote()).unwrap();
+    assert_eq!(
+        (value("one"), value("two"), value("one")),
+        (Some("one".into()), Some("two".into()), Some("one".into()))
+    );
+    assert_eq!(get(key.remote()).unwrap(), None);
+}
+
+fn a_task_whose_worker_dies_is_run_again_three_times_unless_told_otherwise() {
+    let _runtime = start(2.0);
+    let folder = folder();
+    let file = |name: &str| format!("{}/{name}", shown(&folder));
+    assert_eq!(get(dies_before.remote(file("plain"), 4)).unwrap(), 4);
+    assert_eq!(get(dies_before.options().num_cpus(0.5).remote(file("half"), 4)).unwrap(), 4);
+    let never = dies_before.options().max_retries(0).remote(file("never"), 2);
+    assert!(matches!(get(never), Err(GetError::WorkerDied { .. })));
+    assert!(matches!(get(dies_before.remote(file("more"), 5)), Err(GetError::WorkerDied { .. })));
+    assert_eq!(fs::read_to_string(file("more")).unwrap(), "4");
+    assert_eq!(get(dies_before.options().max_retries(-1).remote(file("all"), 9)).unwrap(), 9);
+}
+
+fn a_panic_is_retried_only_when_asked() {
+    let _runtime = start(2.0);
+    let folder = folder();
+    let file = |name: &str| format!("{}/{name}", shown(&folder));
+    assert!(get(panics_before.remote(file("plain"), 2)).is_err());
+    assert_eq!(fs::read_to_string(file("plain")).unwrap(), "1");
+    assert_eq!(get(panics_before.options().retry_panics().remote(file("asked"), 4)).unwrap(), 4);
+    let half = panics_before.options().num_cpus(0.5).retry_panics().max_retries(1);
+    assert!(get(half.remote(file("half"), 3)).is_err());
+    assert_eq!(fs::read_to_string(file("half")).unwrap(), "2");
+}
+
+fn a_worker_ends_after_as_many_calls_as_it_may_have() {
+    let _runtime = start(1.0);
+    let pids = |cpus: f64| -> Vec<u32> {
+        let task = std::process::id.options().num_cpus(cpus).max_calls(2);
+        (0..6).map(|_| get(task.remote()).unwrap()).collect()
+    };
+    for pids in [pids(1.0), pids(0.5)] {
+        let most = pids.iter().map(|pid| pids.iter().filter(|other| *other == pid).count()).max();
+        assert!(most <= Some(2), "{pids:?}");
+    }
+}
+
+fn a_task_that_asks_for_more_than_there_is_waits_until_there_is_more() {
+    let _runtime = start(1.0);
+    let large = (|n: u32| n).options().num_cpus(3.0).remote(7);
+    assert!(matches!(get_timeout(&large, Duration::from_millis(10)), Err(GetError::NotReady { .. })));
+    mobula::init_with(mobula::Config::new().num_cpus(4.0)).unwrap();
+    assert_eq!(get(&large).unwrap(), 7);
+}
+
+fn an_option_that_makes_no_sense_is_refused_with_its_name() {
+    fn said(body: impl FnOnce() + std::panic::UnwindSafe) -> String {
+        *std::panic::catch_unwind(body).unwrap_err().downcast::<String>().unwrap()
+    }
+    let _runtime = start(1.0);
+    std::panic::set_hook(Box::new(|_| {}));
+    assert!(said(|| drop((|| 1).options().num_cpus(-1.0).remote())).contains("`num_cpus`"));
+    assert!(said(|| drop((|| 1).options().num_gpus(1.5).remote())).contains("`num_gpus`"));
+    assert!(said(|| drop((|| 1).options().resource("CPU", 1.0).remote())).contains("`num_cpus`"));
+    assert!(said(|| drop((|| 1).options().max_retries(-2).remote())).contains("`max_retries`"));
+    assert!(said(|| drop((|| 1).options().max_calls(0).remote())).contains("`max_calls`"));
+    assert!(said(|| drop((|| 1).options().memory(1).remote())).contains("`memory`"));
+    assert!(said(|| drop((|| 1).options().env("A=B", "c").remote())).contains("`env`"));
+}
+
+fn a_name_of_its_own_is_in_the_tasks_failure() {
+    let _runtime = start(1.0);
+    let failed = get((|| -> u32 { panic!("no") }).options().name("the last step").remote()).unwrap_err();
+    assert!(failed.to_string().contains("`the last step`"), "{failed}");
+}
+
+#[mobula::remote(num_cpus = 0.5, env(MOBULA_TEST_KEY = "of the function"), max_retries = 0)]
+fn marked(number: u32) -> (u32, Option<String>) {
+    (number, std::env::var("MOBULA_TEST_KEY").ok())
+}
+
+#[mobula::remote(num_cpus = 3, resources(tpu = 1), retry_panics, name = "wide")]
+fn wide(file: String) -> u32 {
+    panics_before(file, 2)
+}
+
+fn the_attribute_gives_options_and_a_call_overrides_them() {
+    let _runtime = start(2.0);
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(marked(1), (1, None), "it is a function as any other");
+    assert_eq!(get(marked.remote(2)).unwrap(), (2, text("of the function")));
+    let over = marked.options().env("MOBULA_TEST_KEY", "of the call");
+    assert_eq!(get(over.remote(3)).unwrap(), (3, text("of the call")));
+    let folder = folder();
+    let file = format!("{}/calls", shown(&folder));
+    let never = wide.remote(file.clone());
+    assert!(matches!(get_timeout(&never, Duration::from_millis(10)), Err(GetError::NotReady { .. })));
+    assert_eq!(get(wide.options().num_cpus(2.0).remote(file)).unwrap(), 2);
+}
+
+fn every_result_is_right_while_workers_die() {
+    fn square(n: u64) -> u64 {
+        n * n
+    }
+    fn kills_its_neighbour(pid: u32) {
+        let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+    }
+    let _runtime = start(2.0);
+    let (plain, half) = (square.options().max_retries(-1), square.options().num_cpus(0.5).max_retries(-1));
+    let tasks: Vec<_> = (0..2000).map(|n| if n % 2 == 0 { plain.remote(n) } else { half.remote(n) }).collect();
+    for _ in 0..20 {
+        let pid = get(std::process::id.options().num_cpus(0.0).remote()).unwrap();
+        kills_its_neighbour(pid);
+    }
+    let expected: Vec<u64> = (0..2000).map(|n| n * n).collect();
+    assert_eq!(get(&tasks).unwrap(), expected);
+}
