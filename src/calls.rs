@@ -300,11 +300,13 @@ impl Arg {
     }
 }
 
-/// Submits a task that returns one object; the caller gets one reference to it.
+/// Submits a task that returns one object; the caller gets one reference to it. `options` are postcard of
+/// [`TaskOptions`](crate::abi::TaskOptions), or empty for the defaults.
 pub(crate) fn submit<'a>(
     name: &'static str,
     trampoline: Trampoline,
     args: impl Iterator<Item = &'a mut Arg>,
+    options: &[u8],
 ) -> Fallible<u64> {
     table()?; // Without a table, the drafts in `args` must not be taken out.
     let mut raw = [Argument { kind: 0, reserved: 0, value: 0, refs: null(), refs_len: 0 }; ARGS_MAX];
@@ -321,10 +323,10 @@ pub(crate) fn submit<'a>(
         args_len: args_len as u64,
         returns: 1,
         reserved: 0,
-        options: bytes_of(&[]),
+        options: bytes_of(options),
     };
     let mut id = 0;
-    // SAFETY: everything that `submission` points to outlives the call: `name`, `raw`, and the handles that the
+    // SAFETY: everything that `submission` points to outlives the call: `name`, `options`, `raw`, and the handles that the
     // borrowed `args` still have. There is room for the one id that the call returns. Each draft token is given away
     // here and nowhere else, even if the call fails.
     call(|table, fault| unsafe { (table.submit)(&submission, &mut id, fault) })?;

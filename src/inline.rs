@@ -23,8 +23,8 @@
 use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{
-    ABI_VERSION, Address, Answer, Call, Cause, Draft, Failure, Fault, ObjectState, Question, Table, Tenant, Trampoline,
-    View, task_name,
+    ABI_VERSION, Address, Answer, Call, Cause, Draft, Failure, Fault, ObjectState, Question, Table, TaskOptions,
+    Tenant, Trampoline, View, task_name,
 };
 use crate::calls::mobula_attach;
 use std::collections::HashMap;
@@ -229,7 +229,20 @@ impl Engine for Inline {
     }
 
     fn submit(&self, task: Task<'_>) -> Fallible<u64> {
-        let name = || task_name(&String::from_utf8_lossy(task.name)); // Only failures show their names.
+        let options = TaskOptions::read(task.options).map_err(|message| Fault::Refused { message });
+        let options = match options {
+            Ok(options) => options,
+            Err(fault) => {
+                task.inputs().for_each(|input| {
+                    if let Input::Draft(draft, _) = input {
+                        self.discard(draft);
+                    }
+                });
+                return Err(fault.into());
+            }
+        };
+        // Only failures show their names.
+        let name = || options.name.clone().unwrap_or_else(|| task_name(&String::from_utf8_lossy(task.name)));
         let mut store_now = store();
         // Every argument becomes an object that the task refers to.
         let objects: Vec<u64> = task.inputs().map(|input| store_now.adopt(input)).collect();
@@ -252,15 +265,22 @@ impl Engine for Inline {
                 (State::Failed(failure), Vec::new())
             }
             None => {
-                let views = objects.iter().filter_map(|id| match &store_now.objects.get(id)?.state {
+                let arguments = objects.iter().filter_map(|id| match &store_now.objects.get(id)?.state {
                     State::Ready(memory) => Some(memory.clone()),
                     _ => None,
                 });
-                let views: Vec<_> =
-                    views.collect::<Vec<_>>().into_iter().map(|memory| store_now.view(memory)).collect();
-                drop(store_now);
-                let ended = run(task.trampoline, &views);
-                store_now = store();
+                let arguments: Vec<Arc<Memory>> = arguments.collect();
+                let mut retries = options.panic_retries();
+                let ended = loop {
+                    let views: Vec<_> = arguments.iter().map(|memory| store_now.view(memory.clone())).collect();
+                    drop(store_now);
+                    let ended = run(task.trampoline, &views);
+                    store_now = store();
+                    match ended {
+                        Some(Outcome::Failed(Cause::Panic { .. } | Cause::Error { .. })) if retries > 0 => retries -= 1,
+                        ended => break ended,
+                    }
+                };
                 match ended {
                     Some(Outcome::Result(memory, refs)) => (State::Ready(memory), refs),
                     failed => {

@@ -79,6 +79,7 @@ pub use display::{DisplayHandle, clear_output, display, display_as};
 pub use error::{GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
+pub use remote::Options;
 
 // Re-exported for cells, in the versions that this crate's traits are implemented for.
 pub use ndarray;
@@ -89,12 +90,15 @@ pub use {arrow_array, arrow_schema};
 /// Functions and types for generated code: not a public API, and free to change.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::abi::TaskOptions;
     pub use crate::calls::cell_error;
     pub use crate::cell::common::common;
     pub use crate::cell::future::block_on;
     pub use crate::cell::sizes;
     pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};
     pub use crate::display::{known, show_type};
+    pub use crate::remote::Defaults;
+    pub use inventory;
 
     /// The names that a cell has in scope.
     pub mod prelude {

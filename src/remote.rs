@@ -19,11 +19,15 @@
 //! - A task's function holds no data ([`Standalone`], and a check of its size): its type alone says what to run.
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
+mod defaults;
+mod options;
 mod split;
 
 pub use crate::codec::Value;
+pub use defaults::Defaults;
+pub use options::Options;
 
-use crate::abi::{Call, Cause, Trampoline, task_name};
+use crate::abi::{Call, Cause, TaskOptions, Trampoline, task_name};
 use crate::calls::panic_hook::{Unwound, guard};
 use crate::calls::{ARGS_MAX, Arg, Handle, Hold, ObjectId, Running, submit};
 use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result};
@@ -140,6 +144,11 @@ macro_rules! remote {
                 Self: Standalone,
                 $($type: Value,)*
                 R: Value;
+
+            /// The function with options for its tasks: resources, retries, a name. See [`Options`].
+            fn options(self) -> Options<Self, fn($($type),*) -> R>
+            where
+                Self: Sized;
         }
 
         #[diagnostic::do_not_recommend]
@@ -159,6 +168,35 @@ macro_rules! remote {
                 let name = std::any::type_name::<F>();
                 #[allow(unused_mut, reason = "a function of no arguments has none to add")]
                 let mut args = Outgoing::none();
+                $(args.add::<$type>($arg.into_arg());)*
+                ObjectRef::new(start(name, $call::<F, $($type,)* R>, args))
+            }
+
+            fn options(self) -> Options<F, fn($($type),*) -> R> {
+                Options::of(self)
+            }
+        }
+
+        impl<F, $($type,)* R> Options<F, fn($($type),*) -> R>
+        where
+            F: Fn($($type),*) -> R,
+        {
+            /// Runs the function as a task with these options, and returns at once; see [`Remote1::remote`].
+            ///
+            /// # Panics
+            /// As `remote` of the function alone, and when an option makes no sense.
+            #[track_caller]
+            #[allow(clippy::too_many_arguments, reason = "as many as the user's function has")]
+            pub fn remote(&self, $($arg: impl IntoArg<$type>),*) -> ObjectRef<R>
+            where
+                F: Standalone,
+                $($type: Value,)*
+                R: Value,
+            {
+                let () = F::HOLDS_NO_DATA;
+                let name = std::any::type_name::<F>();
+                #[allow(unused_mut, reason = "a function of no arguments has none to add")]
+                let mut args = Outgoing::with(&self.options);
                 $(args.add::<$type>($arg.into_arg());)*
                 ObjectRef::new(start(name, $call::<F, $($type,)* R>, args))
             }
@@ -260,6 +298,8 @@ unsafe fn from_type<F: Standalone>() -> F {
 struct Outgoing {
     args: [Option<Arg>; ARGS_MAX],
     len: usize,
+    /// What `.options()` says of this task.
+    options: Option<Box<TaskOptions>>,
     /// The first argument that cannot be sent, by number, and why.
     trouble: Option<(usize, EncodeError)>,
 }
@@ -267,7 +307,13 @@ struct Outgoing {
 impl Outgoing {
     #[inline(never)]
     fn none() -> Outgoing {
-        Outgoing { args: [const { None }; ARGS_MAX], len: 0, trouble: None }
+        Outgoing { args: [const { None }; ARGS_MAX], len: 0, options: None, trouble: None }
+    }
+
+    fn with(options: &TaskOptions) -> Outgoing {
+        let mut args = Outgoing::none();
+        args.options = Some(Box::new(options.clone()));
+        args
     }
 
     fn add<A: Serialize>(&mut self, arg: TaskArg<A>) {
@@ -319,7 +365,8 @@ fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) ->
         }
         Some((_, EncodeError::NoRoom(fault))) => return Err(sentence(fault.clone())),
     }
-    submit(name, trampoline, args.args.iter_mut().flatten()).map_err(sentence)
+    let options = defaults::merged(name, args.options.take());
+    submit(name, trampoline, args.args.iter_mut().flatten(), &options).map_err(sentence)
 }
 
 /// The arguments of a running task, and its outcome.

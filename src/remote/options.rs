@@ -1,0 +1,96 @@
+//! `.options()`: the resources that a task takes, its retries, its name.
+
+use crate::abi::TaskOptions;
+use std::marker::PhantomData;
+
+/// A function with options for its tasks; `.remote(…)` starts one. `S` is the function's signature, as a function pointer.
+///
+/// Each option counts for the tasks that are started through it, and overrides what `#[remote(…)]` says of the function.
+///
+/// ```
+/// # mobula::inline::attach();
+/// # use mobula::prelude::*;
+/// fn half(n: u32) -> u32 {
+///     n / 2
+/// }
+/// let careful = half.options().num_cpus(0.5).max_retries(5).name("half of a number");
+/// assert_eq!(get(careful.remote(8))?, 4);
+/// # Ok::<(), mobula::GetError>(())
+/// ```
+#[must_use = "options do nothing until `.remote(…)` starts a task"]
+pub struct Options<F, S> {
+    function: F,
+    pub(super) options: TaskOptions,
+    signature: PhantomData<fn() -> S>,
+}
+
+impl<F: Copy, S> Clone for Options<F, S> {
+    fn clone(&self) -> Options<F, S> {
+        Options { function: self.function, options: self.options.clone(), signature: PhantomData }
+    }
+}
+
+impl<F, S> Options<F, S> {
+    pub(super) fn of(function: F) -> Options<F, S> {
+        Options { function, options: TaskOptions::default(), signature: PhantomData }
+    }
+
+    /// CPUs that the task takes while it runs; 1 if this is not said. With 0, as many run at once as are submitted, up to the runtime's
+    /// limit of processes.
+    pub fn num_cpus(mut self, cpus: f64) -> Options<F, S> {
+        self.options.num_cpus = Some(cpus);
+        self
+    }
+
+    /// GPUs that the task takes: whole ones, or a part of one. It sees no others (`CUDA_VISIBLE_DEVICES`).
+    pub fn num_gpus(mut self, gpus: f64) -> Options<F, S> {
+        self.options.num_gpus = Some(gpus);
+        self
+    }
+
+    /// Bytes of memory that the task reserves. This version refuses it: memory is not counted yet.
+    pub fn memory(mut self, bytes: u64) -> Options<F, S> {
+        self.options.memory = Some(bytes);
+        self
+    }
+
+    /// An amount of a custom resource; see [`Config::resource`](crate::Config::resource).
+    pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Options<F, S> {
+        let name = name.into();
+        self.options.resources.retain(|(known, _)| *known != name);
+        self.options.resources.push((name, amount));
+        self
+    }
+
+    /// How often the task is run again after its worker has died; 3 if this is not said, -1 for as often as it takes.
+    pub fn max_retries(mut self, retries: i32) -> Options<F, S> {
+        self.options.max_retries = Some(retries);
+        self
+    }
+
+    /// Runs the task again after a panic or an `Err`, too, as often as [`max_retries`](Options::max_retries) says.
+    pub fn retry_panics(mut self) -> Options<F, S> {
+        self.options.retry_panics = Some(true);
+        self
+    }
+
+    /// Ends the worker when it has run the function so often: for code that leaks.
+    pub fn max_calls(mut self, calls: u32) -> Options<F, S> {
+        self.options.max_calls = Some(calls);
+        self
+    }
+
+    /// The task's name in messages and tables; the function's if this is not said.
+    pub fn name(mut self, name: impl Into<String>) -> Options<F, S> {
+        self.options.name = Some(name.into());
+        self
+    }
+
+    /// A variable of the environment in which the task runs.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Options<F, S> {
+        let name = name.into();
+        self.options.env.retain(|(known, _)| *known != name);
+        self.options.env.push((name, value.into()));
+        self
+    }
+}
