@@ -1,6 +1,6 @@
 //! GPUs by index: which of them a task has, and how much of each.
 
-const UNIT: i64 = 10_000;
+use super::resources::UNIT;
 
 /// The GPUs of a machine, in the order of their indices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,9 +34,10 @@ impl Gpus {
         }
         if amount < UNIT {
             let fitting = self.free.iter().enumerate().filter(|(_, free)| **free >= amount);
-            let (index, free) = fitting.min_by_key(|(_, free)| **free).map(|(index, free)| (index, *free))?;
-            self.free[index] = free - amount;
-            return Some(Share { indices: vec![index as u32], amount });
+            let (index, _) = fitting.min_by_key(|(_, free)| **free)?;
+            let share = Gpus::share_of(&[index as u32], amount);
+            self.take_share(&share);
+            return Some(share);
         }
         let wanted = (amount / UNIT) as usize;
         let whole = self.free.iter().enumerate().filter(|(_, free)| **free == UNIT).map(|(index, _)| index as u32);
@@ -44,8 +45,9 @@ impl Gpus {
         if indices.len() < wanted {
             return None;
         }
-        indices.iter().for_each(|index| self.free[*index as usize] = 0);
-        Some(Share { indices, amount: UNIT })
+        let share = Gpus::share_of(&indices, amount);
+        self.take_share(&share);
+        Some(share)
     }
 
     /// Whether [`Gpus::take`] would find as many.

@@ -140,6 +140,13 @@ struct Worker {
     environment: Environment,
 }
 
+impl Worker {
+    /// Whether it can run plain tasks.
+    fn is_plain(&self) -> bool {
+        self.environment == Environment::default()
+    }
+}
+
 /// What a worker was started with, and cannot change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -506,9 +513,10 @@ impl Scheduler {
         }
         // A worker whose lease was recalled may still have a task, and then uses a CPU.
         while self.count(is_lease) < allowed {
-            let parked = self.workers.iter().find(|(_, worker)| {
-                matches!(worker.state, State::Parked { .. }) && worker.environment == Environment::default()
-            });
+            let parked = self
+                .workers
+                .iter()
+                .find(|(_, worker)| matches!(worker.state, State::Parked { .. }) && worker.is_plain());
             let Some(worker) = parked.map(|(id, _)| *id) else { return };
             self.free.take(&Resources::one_cpu());
             self.set(worker, State::Leased { since: now });
@@ -518,11 +526,11 @@ impl Scheduler {
 
     /// Keeps as many workers as the pool shall have, and one for each CPU that no worker could use otherwise.
     fn size_pool(&mut self, actions: &mut Vec<Action>) {
-        let own = |worker: &&Worker| worker.environment == Environment::default();
-        let (all, busy) = self.workers.values().filter(own).fold((0, 0), |(all, busy), worker| {
-            let is_busy = matches!(worker.state, State::Blocked { .. } | State::Running { .. });
-            (all + 1, busy + usize::from(is_busy))
-        });
+        let (all, busy) =
+            self.workers.values().filter(|worker| worker.is_plain()).fold((0, 0), |(all, busy), worker| {
+                let is_busy = matches!(worker.state, State::Blocked { .. } | State::Running { .. });
+                (all + 1, busy + usize::from(is_busy))
+            });
         if self.failed_starts >= self.failed_starts_max() {
             // Those that wait may wait for what no worker will run; there may be none at all.
             if all == busy {
@@ -558,9 +566,9 @@ impl Scheduler {
 
     fn stop_extras(&mut self, now: Instant, actions: &mut Vec<Action>) {
         while self.has_extras() {
-            let own = self.workers.values().filter(|worker| worker.environment == Environment::default()).count();
+            let own = self.workers.values().filter(|worker| worker.is_plain()).count();
             let due = self.workers.iter().rev().find(|(_, worker)| {
-                let is_extra = own > self.pool as usize || worker.environment != Environment::default();
+                let is_extra = own > self.pool as usize || !worker.is_plain();
                 is_extra && matches!(worker.state, State::Parked { since } if since + IDLE_EXTRA <= now)
             });
             let Some(worker) = due.map(|(id, _)| *id) else { return };
@@ -609,8 +617,7 @@ impl Scheduler {
 
     /// Whether there are workers that end when they have been parked for long.
     fn has_extras(&self) -> bool {
-        let (own, other): (Vec<_>, Vec<_>) =
-            self.workers.values().partition(|worker| worker.environment == Environment::default());
+        let (own, other): (Vec<_>, Vec<_>) = self.workers.values().partition(|worker| worker.is_plain());
         own.len() > self.pool as usize || !other.is_empty()
     }
 
@@ -645,10 +652,18 @@ impl Scheduler {
         let lingers = self.linger_until.is_some()
             && !self.plain_waits
             && self.count(|state| matches!(state, State::Leased { .. })) > 0;
-        let own = |worker: &&Worker| worker.environment == Environment::default();
-        let parked =
-            self.workers.values().filter(own).filter(|worker| matches!(worker.state, State::Parked { .. })).count();
-        let starting = self.workers.values().filter(own).filter(|worker| worker.state == State::Starting).count();
+        let parked = self
+            .workers
+            .values()
+            .filter(|worker| worker.is_plain())
+            .filter(|worker| matches!(worker.state, State::Parked { .. }))
+            .count();
+        let starting = self
+            .workers
+            .values()
+            .filter(|worker| worker.is_plain())
+            .filter(|worker| worker.state == State::Starting)
+            .count();
         assert!(self.free.units(CPU) < UNIT || parked == 0 || lingers, "a worker is kept from a CPU that nobody uses");
         let free = usize::try_from(self.free.units(CPU) / UNIT).unwrap_or(0);
         let usable = self.count(is_lease) + parked + starting;
