@@ -98,7 +98,10 @@ fn four_tasks_of_half_a_cpu_run_at_once_on_two_cpus() {
     let half = meets.options().num_cpus(0.5);
     let tasks: Vec<_> = (0..4).map(|number| half.remote(shown(&folder), number, 4)).collect();
     assert_eq!(get(&tasks).unwrap(), [0, 1, 2, 3]);
-    assert_eq!(available_resources().get("CPU"), Some(2.0));
+    // A result may be read before its worker has given its CPU back.
+    while available_resources().get("CPU") != Some(2.0) {
+        std::thread::yield_now();
+    }
 }
 
 fn tasks_of_no_cpu_all_run_at_once() {
