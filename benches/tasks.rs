@@ -55,6 +55,43 @@ fn fan_out_of_half_a_cpu(tasks: usize) -> Outcome<()> {
     Ok(())
 }
 
+/// Awaited one after the other, as in a cell with `.await`.
+fn awaited_round_trips(count: usize) -> Outcome<()> {
+    mobula::__private::block_on(async {
+        for _ in 0..count {
+            nop.remote().await?;
+        }
+        Ok(())
+    })
+}
+
+fn streamed(tasks: usize) -> Outcome<()> {
+    let refs: Vec<ObjectRef<i64>> = (0..tasks).map(|_| nop.remote()).collect();
+    assert_eq!(wait_stream(&refs).count(), tasks);
+    Ok(())
+}
+
+/// From `cancel` of a task that does not look until its worker is gone and the result says so.
+fn cancel_of_a_spinning_task(begun: &std::path::Path) -> Outcome<()> {
+    fn spins(begun: String) {
+        std::fs::write(begun, "").expect("a file can be written");
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+    let _ = std::fs::remove_file(begun);
+    let task = spins.remote(begun.display().to_string());
+    while !begun.exists() {
+        std::thread::yield_now();
+    }
+    let cancelled = Instant::now();
+    cancel(&task)?;
+    assert!(matches!(get(&task), Err(GetError::Cancelled { .. })));
+    let took = cancelled.elapsed().as_secs_f64() * 1e3;
+    println!(r#"{{"row":"cancel_spinning","unit":"ms","median":{took},"min":{took},"max":{took}}}"#);
+    Ok(std::fs::remove_file(begun)?)
+}
+
 fn chain(links: i64) -> Outcome<()> {
     let mut last = add_one.remote(0);
     for _ in 1..links {
@@ -100,6 +137,8 @@ fn measure() -> Outcome<()> {
     row("fan_out_10k", "ms", MS, 1, samples, || fan_out(10_000))?;
     row("shape_round_trip", "us", US, 1_000, samples, || round_trips_of_half_a_cpu(1_000))?;
     row("shape_fan_out_10k", "ms", MS, 1, samples, || fan_out_of_half_a_cpu(10_000))?;
+    row("wait_stream_10k", "ms", MS, 1, samples, || streamed(10_000))?;
+    row("await_round_trip", "us", US, 1_000, samples, || awaited_round_trips(1_000))?;
     row("chain_100", "us/task", US, 100, samples, || chain(100))?;
 
     let small = put(&1i64)?;
@@ -108,6 +147,14 @@ fn measure() -> Outcome<()> {
             get(&small)?;
         }
         Ok(())
+    })?;
+    row("await_small", "us", US, 1000, samples, || {
+        mobula::__private::block_on(async {
+            for _ in 0..1000 {
+                (&small).await?;
+            }
+            Ok(())
+        })
     })?;
     row("put_small", "us", US, 1000, samples, || {
         for _ in 0..1000 {
@@ -158,7 +205,8 @@ fn measure() -> Outcome<()> {
     let done: Vec<ObjectRef<i64>> = (0..1000).map(|_| nop.remote()).collect();
     wait(&done).num_returns(1000).run()?;
     row("wait_1000_done", "us", US, 1, samples * 20, || Ok(wait(&done).num_returns(1000).run()?))?;
-    row("wait_first_of_1000", "us", US, 1, samples * 20, || Ok(wait(&done).num_returns(1).run()?))
+    row("wait_first_of_1000", "us", US, 1, samples * 20, || Ok(wait(&done).num_returns(1).run()?))?;
+    cancel_of_a_spinning_task(&std::env::temp_dir().join(format!("mobula-bench-{}", std::process::id())))
 }
 
 measure()?;

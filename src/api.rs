@@ -1,15 +1,20 @@
 //! The free functions: get, put and wait for objects, start a runtime, and query it.
 
+mod cancel;
 mod config;
 mod errors;
 mod fetch;
+mod future;
 mod refs;
 mod wait;
+mod wait_stream;
 
+pub use cancel::{cancel, is_cancelled};
 pub use config::{AddressInfo, Config, Resources, gib, init, init_with, shutdown};
 pub use errors::{ErrorInfo, Errors, errors};
 pub use refs::Refs;
 pub use wait::{ReadyAndRest, Wait, wait};
+pub use wait_stream::{WaitStream, wait_stream};
 
 use crate::abi::{Answer, Question};
 use crate::calls::{self, Handle};

@@ -12,18 +12,20 @@
 //!   consumes it.
 #![allow(unsafe_code)] // Every raw call of the table is in this file; all other files use the safe names.
 
+mod awaited;
 mod block;
 mod copy_into_object;
 mod handle;
 pub(crate) mod panic_hook;
 
+pub(crate) use awaited::wake_when_finished;
 pub use block::cell_error;
 pub(crate) use block::{Json, write_block};
 pub(crate) use handle::Handle;
 pub use handle::ObjectId;
 
 use crate::abi::{
-    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Question, Status,
+    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Notify, Question, Status,
     Submission, Table, Tenant, Trampoline, View, Work,
 };
 use copy_into_object::copy;
@@ -74,7 +76,7 @@ pub unsafe extern "C" fn mobula_attach(table: *const Table, tenant: *const Tenan
 /// `work` must be safe to call with `data`.
 unsafe extern "C" fn with_streams_locked(work: Work, data: *mut c_void) {
     // In this order, because a thread that holds standard output to write fast still reports errors.
-    let locked = (std::io::stdout().lock(), std::io::stderr().lock());
+    let locked = (std::io::stdout().lock(), std::io::stderr().lock(), awaited::hold_still());
     // SAFETY: by this function's contract.
     unsafe { work(data) };
     drop(locked);
@@ -341,6 +343,12 @@ pub(crate) fn wait(ids: &[u64], num_returns: usize, timeout_ns: u64, ready: &mut
     call(|table, fault| unsafe {
         (table.wait)(ids.as_ptr(), ids.len() as u64, num_returns as u64, timeout_ns, ready.as_mut_ptr(), fault)
     })
+}
+
+/// Calls `notify` when the object is finished, or when a call of its awaiter would be interrupted.
+fn watch(id: u64, notify: Notify) -> Fallible<()> {
+    // SAFETY: `notify` lives as long as this library, which is never closed, and `fault` is writable during the call.
+    call(|table, fault| unsafe { (table.watch)(id, notify, fault) })
 }
 
 /// Takes one more reference to each of these objects.

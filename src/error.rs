@@ -1,7 +1,7 @@
 //! The errors of the public functions.
 //!
 //! ```text
-//!   abi::Fault ──▶ GetError | PutError | WaitError | InitError      one enum per question
+//!   abi::Fault ──▶ GetError | PutError | WaitError | CancelError | InitError      one enum per question
 //!   abi::Failure (a failed task) ──▶ report()                       the several lines that a notebook shows
 //! ```
 //!
@@ -14,7 +14,7 @@ pub use report::report;
 pub(crate) use report::{Size, cause, place};
 pub(crate) use wire::NAME as WIRE_NAME;
 
-use crate::abi::{Cause, Failure, Fault, Place};
+use crate::abi::{Attempt, Cause, Failure, Fault, Place};
 use crate::calls::ObjectId;
 use std::fmt;
 use std::time::Duration;
@@ -46,6 +46,15 @@ pub enum GetError {
         pid: u32,
         /// How the process ended.
         status: WorkerStatus,
+        /// Tasks that failed only because one of their arguments had failed, nearest first.
+        carried_by: Vec<String>,
+        /// Which run of the task it was.
+        attempt: Attempt,
+    },
+    /// The task was cancelled: [`cancel`](crate::cancel).
+    Cancelled {
+        /// The function's name.
+        task: String,
         /// Tasks that failed only because one of their arguments had failed, nearest first.
         carried_by: Vec<String>,
     },
@@ -135,6 +144,22 @@ pub enum WaitError {
     },
 }
 
+/// Why [`cancel`](crate::cancel) cancelled nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CancelError {
+    /// The runtime is gone.
+    Disconnected {
+        /// The known cause.
+        reason: String,
+    },
+    /// The runtime refuses the request; the message says what to do instead.
+    Refused {
+        /// The message.
+        message: String,
+    },
+}
+
 /// Why [`init`](crate::init) did not start or join a runtime.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -202,6 +227,7 @@ impl TaskError {
             Cause::Panic { message, .. } | Cause::Error { message } | Cause::Refused { message } => message,
             Cause::Signal { name, .. } => name,
             Cause::Exit { .. } => "exited",
+            Cause::Cancelled => "cancelled",
         }
     }
 
@@ -216,6 +242,11 @@ impl TaskError {
     /// Returns the worker's process id; 0 when the task never ran.
     pub fn pid(&self) -> u32 {
         self.0.pid
+    }
+
+    /// Returns which run of the task failed, of those that it may have.
+    pub fn attempt(&self) -> Attempt {
+        self.0.attempt
     }
 
     /// Returns the tasks that failed only because one of their arguments had failed, nearest first.
@@ -251,9 +282,11 @@ impl GetError {
         let status = match &failure.cause {
             Cause::Signal { signal, name } => WorkerStatus::Signal { signal: *signal, name: name.clone() },
             Cause::Exit { code } => WorkerStatus::Exit { code: *code },
+            Cause::Cancelled => return GetError::Cancelled { task: failure.task, carried_by: failure.carried_by },
             _ => return GetError::TaskFailed { task: failure.task.clone(), source: TaskError(Box::new(failure)) },
         };
-        GetError::WorkerDied { task: failure.task, pid: failure.pid, status, carried_by: failure.carried_by }
+        let Failure { task, pid, carried_by, attempt, .. } = failure;
+        GetError::WorkerDied { task, pid, status, carried_by, attempt }
     }
 }
 
@@ -278,6 +311,15 @@ impl WaitError {
             Fault::Unknown { id } => WaitError::Lost { id: ObjectId(id) },
             Fault::Disconnected { reason } => WaitError::Disconnected { reason },
             other => WaitError::Refused { message: sentence(other) },
+        }
+    }
+}
+
+impl CancelError {
+    pub(crate) fn from_fault(fault: impl Into<Box<Fault>>) -> CancelError {
+        match *fault.into() {
+            Fault::Disconnected { reason } => CancelError::Disconnected { reason },
+            other => CancelError::Refused { message: sentence(other) },
         }
     }
 }

@@ -23,8 +23,8 @@
 use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{
-    ABI_VERSION, Address, Answer, Call, Cause, Draft, Failure, Fault, ObjectState, Question, Table, TaskOptions,
-    Tenant, Trampoline, View, task_name,
+    ABI_VERSION, Address, Answer, Attempt, Call, Cause, Draft, Failure, Fault, Notify, ObjectState, Question, Table,
+    TaskOptions, Tenant, Trampoline, View, task_name,
 };
 use crate::calls::mobula_attach;
 use std::collections::HashMap;
@@ -67,7 +67,7 @@ enum State {
     #[cfg_attr(not(test), expect(dead_code, reason = "tasks end before their ids are known; tests make such objects"))]
     Pending,
     Ready(Arc<Memory>),
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 /// A running task, until it delivers its outcome.
@@ -90,6 +90,8 @@ struct Store {
     holds: HashMap<u64, Arc<Memory>>,
     calls: HashMap<u64, Running>,
     failures: Vec<Failure>,
+    /// Objects that futures await.
+    watched: Vec<(u64, Notify)>,
     started: bool,
     /// The objects that a thread has waited for.
     #[cfg(test)]
@@ -188,6 +190,8 @@ impl Store {
                     workers: Vec::new(),
                 })
             }
+            // Tasks end before their ids are known.
+            Question::Cancel { .. } | Question::IsCancelled => Answer::Flag(false),
             Question::Shutdown => {
                 self.started = false;
                 self.objects.clear();
@@ -247,7 +251,7 @@ impl Engine for Inline {
         // Every argument becomes an object that the task refers to.
         let objects: Vec<u64> = task.inputs().map(|input| store_now.adopt(input)).collect();
         let failed = objects.iter().find_map(|id| match store_now.objects.get(id).map(|object| &object.state) {
-            Some(State::Failed(failure)) => Some(failure.clone()),
+            Some(State::Failed(failure)) => Some((**failure).clone()),
             Some(State::Ready(_)) => None,
             Some(State::Pending) | None => Some(Failure {
                 task: name(),
@@ -257,12 +261,13 @@ impl Engine for Inline {
                     message: "an argument is not ready, and the inline runtime cannot wait for it".into(),
                 },
                 carried_by: Vec::new(),
+                attempt: Attempt::ONLY,
             }),
         });
         let state = match failed {
             Some(mut failure) => {
                 failure.carried_by.push(name());
-                (State::Failed(failure), Vec::new())
+                (State::Failed(Box::new(failure)), Vec::new())
             }
             None => {
                 let arguments = objects.iter().filter_map(|id| match &store_now.objects.get(id)?.state {
@@ -270,14 +275,19 @@ impl Engine for Inline {
                     _ => None,
                 });
                 let arguments: Vec<Arc<Memory>> = arguments.collect();
-                let mut retries = options.panic_retries();
+                let retries = options.panic_retries();
+                let mut attempt = Attempt { number: 1, of: retries.checked_add(1) };
                 let ended = loop {
                     let views: Vec<_> = arguments.iter().map(|memory| store_now.view(memory.clone())).collect();
                     drop(store_now);
                     let ended = run(task.trampoline, &views);
                     store_now = store();
                     match ended {
-                        Some(Outcome::Failed(Cause::Panic { .. } | Cause::Error { .. })) if retries > 0 => retries -= 1,
+                        Some(Outcome::Failed(Cause::Panic { .. } | Cause::Error { .. }))
+                            if attempt.of.is_none_or(|of| attempt.number < of) =>
+                        {
+                            attempt.number += 1;
+                        }
                         ended => break ended,
                     }
                 };
@@ -288,10 +298,10 @@ impl Engine for Inline {
                             Some(Outcome::Failed(cause)) => cause,
                             _ => Cause::Refused { message: "it delivered no result".into() },
                         };
-                        let failure =
-                            Failure { task: name(), pid: std::process::id(), cell: 0, cause, carried_by: Vec::new() };
+                        let (pid, carried_by) = (std::process::id(), Vec::new());
+                        let failure = Failure { task: name(), pid, cell: 0, cause, carried_by, attempt };
                         store_now.failures.push(failure.clone());
-                        (State::Failed(failure), Vec::new())
+                        (State::Failed(Box::new(failure)), Vec::new())
                     }
                 }
             }
@@ -324,11 +334,23 @@ impl Engine for Inline {
         }
     }
 
+    fn watch(&'static self, id: u64, notify: Notify) -> Fallible<()> {
+        {
+            let mut store = store();
+            if !store.is_ready(id)? {
+                store.watched.push((id, notify));
+                return Ok(());
+            }
+        }
+        notify(id);
+        Ok(())
+    }
+
     fn open(&self, id: u64) -> Fallible<Opened> {
         let mut store = store();
         let memory = match store.objects.get(&id).map(|object| &object.state) {
             Some(State::Ready(memory)) => memory.clone(),
-            Some(State::Failed(failure)) => return Err(Fault::Task(failure.clone()).into()),
+            Some(State::Failed(failure)) => return Err(Fault::Task((**failure).clone()).into()),
             Some(State::Pending) => return Ok(Opened::NotReady),
             None => return Err(Fault::Unknown { id }.into()),
         };
@@ -410,6 +432,9 @@ pub(crate) mod unready {
         };
         store.objects.get_mut(&id).unwrap().state = State::Ready(memory);
         CHANGED.notify_all();
+        let watched: Vec<_> = store.watched.extract_if(.., |(watched, _)| *watched == id).collect();
+        drop(store);
+        watched.into_iter().for_each(|(id, notify)| notify(id));
     }
 
     /// Whether a view is still open.

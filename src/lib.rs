@@ -67,8 +67,8 @@ pub mod local {
 }
 
 pub use api::{
-    AddressInfo, Config, ErrorInfo, Errors, Refs, Resources, Wait, available_resources, cluster_resources, errors, get,
-    get_timeout, gib, init, init_with, put, shutdown, wait,
+    AddressInfo, Config, ErrorInfo, Errors, Refs, Resources, Wait, WaitStream, available_resources, cancel,
+    cluster_resources, errors, get, get_timeout, gib, init, init_with, is_cancelled, put, shutdown, wait, wait_stream,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;
@@ -76,7 +76,7 @@ pub use array::{Array, Buffer};
 pub use calls::mobula_attach;
 pub use codec::Value;
 pub use display::{DisplayHandle, clear_output, display, display_as};
-pub use error::{GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+pub use error::{CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
 pub use remote::Options;

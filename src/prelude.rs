@@ -1,7 +1,8 @@
 //! The prelude: names that a cell has in scope without an import.
 
 pub use crate::api::{
-    Config, available_resources, cluster_resources, errors, get, get_timeout, gib, init, init_with, put, shutdown, wait,
+    Config, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, init, init_with,
+    is_cancelled, put, shutdown, wait, wait_stream,
 };
 pub use crate::array::{Array, Buffer};
 pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};

@@ -458,6 +458,6 @@ fn run(mut running: Running<'_>, body: fn(&mut Args<'_, '_>)) {
         Ok(Some(Err(cause))) => running.fail(&cause),
         Ok(None) => running.fail(&Cause::Refused { message: "bug: it neither returned nor failed".into() }),
         Err(Unwound::Panic(panic)) => running.fail(&Cause::Panic { message: panic.message, place: panic.place }),
-        Err(Unwound::Interrupted) => running.fail(&Cause::Refused { message: "it was interrupted".into() }),
+        Err(Unwound::Interrupted) => running.fail(&Cause::Cancelled),
     }
 }

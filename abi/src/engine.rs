@@ -14,8 +14,8 @@
 #![allow(unsafe_code)] // Raw pointers come in and go out.
 
 use crate::{
-    ABI_VERSION, Answer, Argument, Attach, Blob, Bytes, Cause, Draft, Fault, Hooks, Question, Status, Submission,
-    Table, Tenant, View,
+    ABI_VERSION, Answer, Argument, Attach, Blob, Bytes, Cause, Draft, Fault, Hooks, Notify, Question, Status,
+    Submission, Table, Tenant, View,
 };
 use serde::Serialize;
 use std::ffi::c_void;
@@ -83,6 +83,8 @@ pub trait Engine: Sync + Sized + 'static {
     fn submit(&self, task: Task<'_>) -> Fallible<u64>;
     /// [`Table::wait`]; `ready` is as long as `ids`.
     fn wait(&self, ids: &[u64], num_returns: u64, timeout: Option<Duration>, ready: &mut [u8]) -> Fallible<()>;
+    /// [`Table::watch`].
+    fn watch(&'static self, id: u64, notify: Notify) -> Fallible<()>;
     /// [`Table::open`].
     fn open(&self, id: u64) -> Fallible<Opened>;
     /// [`Table::close`].
@@ -109,6 +111,7 @@ pub const fn table<E: Engine>() -> Table {
         discard: discard::<E>,
         submit: submit::<E>,
         wait: wait::<E>,
+        watch: watch::<E>,
         open: open::<E>,
         close: close::<E>,
         retain: retain::<E>,
@@ -231,6 +234,10 @@ unsafe extern "C" fn wait<E: Engine>(
         let timeout = (timeout_ns != u64::MAX).then(|| Duration::from_nanos(timeout_ns));
         current::<E>()?.wait(ids, num_returns, timeout, ready)
     })
+}
+
+unsafe extern "C" fn watch<E: Engine>(id: u64, notify: Notify, fault: *mut Blob) -> Status {
+    answer(fault, || current::<E>()?.watch(id, notify))
 }
 
 unsafe extern "C" fn open<E: Engine>(id: u64, view: *mut View, fault: *mut Blob) -> Status {

@@ -31,7 +31,7 @@ pub use name::{shorten, task_name};
 pub use task_options::TaskOptions;
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -42,6 +42,10 @@ pub type Attach = unsafe extern "C" fn(table: *const Table, tenant: *const Tenan
 /// The code that a task runs: monomorphised glue around one user function. It decodes the arguments, calls the
 /// function, and hands each result to [`Table::result`] or the failure to [`Table::fail`]. It never unwinds.
 pub type Trampoline = unsafe extern "C" fn(call: *const Call);
+
+/// A library's function that is called when an awaited object is finished, with the object's id. It does not unwind, and may be called
+/// from any thread while no lock of the runtime is held.
+pub type Notify = extern "C" fn(id: u64);
 
 /// The outcome of a call through the table.
 #[repr(transparent)]
@@ -219,6 +223,9 @@ pub struct Table {
         ready: *mut u8,
         fault: *mut Blob,
     ) -> Status,
+    /// Calls `notify` once with `id` when the object is finished (a failed task counts), perhaps before this function returns, or when
+    /// its awaiter has to look because a call of it would end: [`Fault::Interrupted`], [`Fault::Disconnected`].
+    pub watch: unsafe extern "C" fn(id: u64, notify: Notify, fault: *mut Blob) -> Status,
     /// Opens a ready object's bytes. [`Status::NOT_READY`] when it is not ready, [`Fault::Task`] when its task failed.
     pub open: unsafe extern "C" fn(id: u64, view: *mut View, fault: *mut Blob) -> Status,
     /// Ends a view, named by its [`View::hold`].
@@ -310,6 +317,35 @@ pub struct Failure {
     /// Tasks that failed only because one of their arguments had failed, nearest to the origin first. When the list is
     /// cut, its last entry says how many more there are.
     pub carried_by: Vec<String>,
+    /// Which run of the task failed.
+    pub attempt: Attempt,
+}
+
+/// A run of a task, of those that it may have. Displays as `attempt 2 of 4`.
+///
+/// ```
+/// use mobula_abi::Attempt;
+/// assert_eq!(Attempt { number: 2, of: Some(4) }.to_string(), "attempt 2 of 4");
+/// assert_eq!(Attempt { number: 2, of: None }.to_string(), "attempt 2");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// How many there may be; `None` for no bound.
+    pub of: Option<u32>,
+}
+
+impl Attempt {
+    /// The only run of a task that is not retried.
+    pub const ONLY: Attempt = Attempt { number: 1, of: Some(1) };
+}
+
+impl std::fmt::Display for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "attempt {}", self.number)?;
+        self.of.map_or(Ok(()), |of| write!(f, " of {of}"))
+    }
 }
 
 /// What happened to a task.
@@ -344,6 +380,8 @@ pub enum Cause {
         /// Why.
         message: String,
     },
+    /// The task was cancelled.
+    Cancelled,
 }
 
 /// A place in the source of a cell.
@@ -409,6 +447,13 @@ pub enum Question {
         /// The object's id.
         id: u64,
     },
+    /// Cancels the task that makes an object, and its children.
+    Cancel {
+        /// The object's id.
+        id: u64,
+    },
+    /// Whether the task that runs here was cancelled, or the cell that runs here interrupted.
+    IsCancelled,
     /// Ends the workers, fails unfinished tasks and drops the caller's references; answered when the workers are gone.
     Shutdown,
 }
@@ -426,6 +471,8 @@ pub enum Answer {
     State(ObjectState),
     /// To `Shutdown`.
     Done,
+    /// To `Cancel`: whether the task was unfinished. To `IsCancelled`.
+    Flag(bool),
 }
 
 /// The state of an object.

@@ -1,7 +1,7 @@
 //! `errors()`: the tasks of a session that failed.
 
 use super::answer;
-use crate::abi::{Answer, Cause, Failure, Place, Question};
+use crate::abi::{Answer, Attempt, Cause, Failure, Place, Question};
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::{cause, place};
 
@@ -41,6 +41,8 @@ pub struct ErrorInfo {
     pub place: Option<Place>,
     /// Tasks that failed only because one of their arguments had failed, nearest first.
     pub carried_by: Vec<String>,
+    /// Which run of the task failed, of those that it may have.
+    pub attempt: Attempt,
 }
 
 /// The failed tasks of a session, newest last. Derefs to a slice of [`ErrorInfo`]; displays as a table.
@@ -67,6 +69,7 @@ impl From<Failure> for ErrorInfo {
             message,
             place,
             carried_by: failure.carried_by,
+            attempt: failure.attempt,
         }
     }
 }

@@ -23,6 +23,11 @@ pub(super) fn one<T: Value>(object: &ObjectRef<T>, timeout: Option<Duration>) ->
     read(id, hold)
 }
 
+/// Gets the value of one object, if it is ready.
+pub(super) fn if_ready<T: Value>(object: &ObjectRef<T>) -> Result<Option<T>, GetError> {
+    open(object.id())?.map(|hold| read(object.id(), hold)).transpose()
+}
+
 /// Gets the values of a list of objects, in its order.
 pub(super) fn all<T: Value>(objects: &[ObjectRef<T>], timeout: Option<Duration>) -> Result<Vec<T>, GetError> {
     let mut values = Vec::with_capacity(objects.len());

@@ -10,20 +10,21 @@
 //!   carried by: `g`, `h`
 //! ```
 
-use super::{GetError, InitError, PutError, Room, WaitError, WorkerStatus};
-use crate::abi::{Caller, Cause, CellPlace, Failure, Place};
+use super::{CancelError, GetError, InitError, PutError, Room, WaitError, WorkerStatus};
+use crate::abi::{Attempt, Caller, Cause, CellPlace, Failure, Place};
 use std::fmt::{self, Display, Write};
 
 /// Formats everything that is known of a failed task: plain text of several lines, without a final line break.
 ///
 /// ```
-/// use mobula::abi::{Cause, Failure};
+/// use mobula::abi::{Attempt, Cause, Failure};
 /// let failure = Failure {
 ///     task: "half".into(),
 ///     pid: 1234,
 ///     cell: 1,
 ///     cause: Cause::Error { message: "odd".into() },
 ///     carried_by: vec!["g".into()],
+///     attempt: Attempt::ONLY,
 /// };
 /// let report = "task `half` failed\n  caused by: returned Err: odd\n  worker pid 1234\n  carried by: `g`";
 /// assert_eq!(mobula::error::report(&failure), report);
@@ -31,7 +32,8 @@ use std::fmt::{self, Display, Write};
 pub fn report(failure: &Failure) -> String {
     let mut text = headline(failure);
     match &failure.cause {
-        Cause::Signal { .. } | Cause::Exit { .. } => {} // The headline says it, with the worker.
+        // The headline says it, with the worker.
+        Cause::Signal { .. } | Cause::Exit { .. } | Cause::Cancelled => {}
         other => {
             // Indented, so that a message of several lines stays one block.
             let _ = write!(text, "\n  caused by: {}", cause(other).replace('\n', "\n    "));
@@ -44,8 +46,11 @@ pub fn report(failure: &Failure) -> String {
         }
         at.callers.iter().for_each(|caller| text.push_str(&called_from(caller)));
     }
-    if failure.pid != 0 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. }) {
+    if failure.pid != 0 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. } | Cause::Cancelled) {
         let _ = write!(text, "\n  worker pid {}", failure.pid);
+    }
+    if failure.attempt.number > 1 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. }) {
+        let _ = write!(text, "\n  {}", failure.attempt);
     }
     text.push_str(&carriers(&failure.carried_by));
     text
@@ -62,21 +67,32 @@ fn line(failure: &Failure) -> String {
         Cause::Panic { place: Some(at), .. } => format!(" ({}:{})", at.file, at.line),
         _ => String::new(),
     };
-    format!("{}: {first}{at}", headline(failure))
+    format!("{}: {first}{at}{}", headline(failure), if_again(failure.attempt))
 }
 
 fn headline(failure: &Failure) -> String {
     match &failure.cause {
         Cause::Signal { signal, name } => {
-            died(failure.pid, &failure.task, &WorkerStatus::Signal { signal: *signal, name: name.clone() })
+            let status = WorkerStatus::Signal { signal: *signal, name: name.clone() };
+            died(failure.pid, &failure.task, &status, failure.attempt)
         }
-        Cause::Exit { code } => died(failure.pid, &failure.task, &WorkerStatus::Exit { code: *code }),
+        Cause::Exit { code } => died(failure.pid, &failure.task, &WorkerStatus::Exit { code: *code }, failure.attempt),
+        Cause::Cancelled => cancelled(&failure.task),
         _ => format!("task `{}` failed", failure.task),
     }
 }
 
-fn died(pid: u32, task: &str, status: &WorkerStatus) -> String {
-    format!("worker {pid} died while running `{task}`: {status}")
+fn cancelled(task: &str) -> String {
+    format!("task `{task}` was cancelled")
+}
+
+fn died(pid: u32, task: &str, status: &WorkerStatus, attempt: Attempt) -> String {
+    format!("worker {pid} died while running `{task}`: {status}{}", if_again(attempt))
+}
+
+/// The run of a task, if it was not the first.
+fn if_again(attempt: Attempt) -> String {
+    if attempt.number > 1 { format!("; {attempt}") } else { String::new() }
 }
 
 /// The cause, in one clause.
@@ -87,6 +103,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::Signal { signal, name } => WorkerStatus::Signal { signal: *signal, name: name.clone() }.to_string(),
         Cause::Exit { code } => WorkerStatus::Exit { code: *code }.to_string(),
         Cause::Refused { message } => format!("could not be run: {message}"),
+        Cause::Cancelled => "was cancelled".into(),
     }
 }
 
@@ -169,8 +186,12 @@ impl Display for GetError {
             GetError::NotReady { id, waited } => write!(f, "object {id} was not ready after {waited:?}"),
             GetError::TaskFailed { source, .. } if f.alternate() => f.write_str(&report(&source.0)),
             GetError::TaskFailed { source, .. } => f.write_str(&line(&source.0)),
-            GetError::WorkerDied { task, pid, status, carried_by } => {
-                f.write_str(&died(*pid, task, status))?;
+            GetError::WorkerDied { task, pid, status, carried_by, attempt } => {
+                f.write_str(&died(*pid, task, status, *attempt))?;
+                if f.alternate() { f.write_str(&carriers(carried_by)) } else { Ok(()) }
+            }
+            GetError::Cancelled { task, carried_by } => {
+                f.write_str(&cancelled(task))?;
                 if f.alternate() { f.write_str(&carriers(carried_by)) } else { Ok(()) }
             }
             GetError::Lost { id } => write!(f, "object {id} does not exist any more"),
@@ -216,6 +237,15 @@ impl Display for WaitError {
     }
 }
 
+impl Display for CancelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CancelError::Disconnected { reason } => gone(f, reason),
+            CancelError::Refused { message } => f.write_str(message),
+        }
+    }
+}
+
 impl Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -241,6 +271,7 @@ mod tests {
             cell: 1,
             cause,
             carried_by: vec!["split().0".into(), "g".into(), "h".into()],
+            attempt: Attempt::ONLY,
         }
     }
 
@@ -294,6 +325,27 @@ mod tests {
         assert!(format!("{killed:#}").ends_with("\n  carried by: `g`, `h`"));
         let exited = failure(Cause::Exit { code: 3 });
         assert!(report(&exited).starts_with("worker 1234 died while running `half`: exited with code 3\n"));
+    }
+
+    #[test]
+    fn a_task_that_was_run_again_says_how_often() {
+        let attempt = Attempt { number: 4, of: Some(4) };
+        let again = |cause| Failure { attempt, ..failure(cause) };
+        let killed = again(Cause::Signal { signal: 9, name: "SIGKILL".into() });
+        let said = "worker 1234 died while running `half`: killed by signal 9 (SIGKILL); attempt 4 of 4";
+        assert_eq!(GetError::from_failure(killed.clone()).to_string(), said);
+        assert!(report(&killed).starts_with(said));
+        let odd = again(Cause::Error { message: "odd".into() });
+        assert_eq!(line(&odd), "task `half` failed: returned Err: odd; attempt 4 of 4");
+        assert!(report(&odd).contains("\n  worker pid 1234\n  attempt 4 of 4\n  carried by"));
+    }
+
+    #[test]
+    fn a_cancelled_task_is_named_with_who_needed_it() {
+        let error = GetError::from_failure(failure(Cause::Cancelled));
+        assert_eq!(error.to_string(), "task `half` was cancelled");
+        assert_eq!(format!("{error:#}"), "task `half` was cancelled\n  carried by: `g`, `h`");
+        assert_eq!(report(&failure(Cause::Cancelled)), format!("{error:#}"));
     }
 
     #[test]

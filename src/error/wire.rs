@@ -3,8 +3,8 @@
 //! An error travels as its report and, for a [`GetError`], the fault that it came from. The report comes first, so that
 //! it can be read from a task's `Err` without knowing the error's type (`codec::outcome`).
 
-use super::{GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
-use crate::abi::{Cause, Failure, Fault};
+use super::{CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+use crate::abi::{Attempt, Cause, Failure, Fault};
 use serde::ser::SerializeTupleStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
@@ -18,12 +18,16 @@ impl GetError {
         let fault = match self.clone() {
             GetError::NotReady { id, waited } => return (Fault::NotReady { id: id.0 }, waited),
             GetError::TaskFailed { source: TaskError(failure), .. } => Fault::Task(*failure),
-            GetError::WorkerDied { task, pid, status, carried_by } => {
+            GetError::WorkerDied { task, pid, status, carried_by, attempt } => {
                 let cause = match status {
                     WorkerStatus::Signal { signal, name } => Cause::Signal { signal, name },
                     WorkerStatus::Exit { code } => Cause::Exit { code },
                 };
-                Fault::Task(Failure { task, pid, cell: 0, cause, carried_by })
+                Fault::Task(Failure { task, pid, cell: 0, cause, carried_by, attempt })
+            }
+            GetError::Cancelled { task, carried_by } => {
+                let (cause, attempt) = (Cause::Cancelled, Attempt::ONLY);
+                Fault::Task(Failure { task, pid: 0, cell: 0, cause, carried_by, attempt })
             }
             GetError::Lost { id } => Fault::Unknown { id: id.0 },
             GetError::StoreFull(room) => {
@@ -79,7 +83,7 @@ macro_rules! as_report {
     };
 }
 
-as_report!(PutError, WaitError, InitError);
+as_report!(PutError, WaitError, CancelError, InitError);
 
 #[cfg(test)]
 mod tests {
@@ -92,13 +96,16 @@ mod tests {
 
     #[test]
     fn a_get_error_travels_whole() {
-        let failure = |cause| Failure { task: "f".into(), pid: 7, cell: 0, cause, carried_by: vec!["g".into()] };
+        let attempt = Attempt { number: 4, of: Some(4) };
+        let failure =
+            |cause| Failure { task: "f".into(), pid: 7, cell: 0, cause, carried_by: vec!["g".into()], attempt };
         let full = Fault::StoreFull { needed: 2, used: 1, limit: 1, detail: "x".into() };
         let faults = [
             Fault::NotReady { id: 3 },
             Fault::Task(failure(Cause::Error { message: "m".into() })),
             Fault::Task(failure(Cause::Signal { signal: 9, name: "SIGKILL".into() })),
             Fault::Task(failure(Cause::Exit { code: 1 })),
+            Fault::Task(failure(Cause::Cancelled)),
             Fault::Unknown { id: 4 },
             full,
             Fault::Disconnected { reason: "r".into() },

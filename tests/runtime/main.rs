@@ -10,9 +10,11 @@
 // The waist's own type, as it comes.
 #![allow(clippy::result_large_err)]
 
+mod cancel;
 mod cell;
 mod deaths;
 mod front;
+mod futures;
 mod numbers;
 mod objects;
 mod options;
@@ -26,7 +28,8 @@ use std::time::Duration;
 /// A scenario's name and body. It fails by panicking.
 type Scenario = (&'static str, fn());
 
-const SCENARIOS: &[&[Scenario]] = &[tasks::ALL, objects::ALL, options::ALL, deaths::ALL, program::ALL, numbers::ALL];
+const SCENARIOS: &[&[Scenario]] =
+    &[tasks::ALL, objects::ALL, options::ALL, cancel::ALL, futures::ALL, deaths::ALL, program::ALL, numbers::ALL];
 
 /// A scenario that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(900);

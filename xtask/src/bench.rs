@@ -61,6 +61,8 @@ const FLOORS: &[(&str, &[&str], f64)] = &[
     ("fan_out_10k", &["spin_ping_pong"], 10_000.0),
     ("shape_round_trip", &["futex_ping_pong"], 1.0),
     ("shape_fan_out_10k", &["spin_ping_pong"], 10_000.0),
+    ("wait_stream_10k", &["spin_ping_pong"], 10_000.0),
+    ("await_round_trip", &["futex_ping_pong"], 1.0),
     ("chain_100", &["spin_ping_pong"], 1.0),
     ("put_1KiB", &["memcpy_1KiB"], 1.0),
     ("put_1MiB", &["memcpy_1MiB"], 1.0),

@@ -6,6 +6,7 @@ use super::fork_guard::guard_forks;
 use super::inbox::{Inbox, Incoming};
 use super::spin::Spin;
 use super::state::State;
+use super::watch::Watch;
 use super::{Client, send_all};
 use crate::protocol::{ArenaInfo, Held, PROTOCOL_VERSION, Role, ToClient, ToHead, encode};
 use crate::store::{Arena, Leases, Seat, Segment};
@@ -122,6 +123,7 @@ pub fn take_over() -> Result<(), ConnectError> {
     old.leases.begin_anew();
     old.running = None;
     old.waiting = 0;
+    old.watch = Watch::default();
     old.is_interruptible = false;
     {
         let mut state = client.state();
@@ -196,6 +198,7 @@ impl Client {
             writer,
             spin,
             parked: AtomicU32::new(u32::MAX),
+            lending: Mutex::default(),
         })
     }
 }

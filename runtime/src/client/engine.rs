@@ -4,7 +4,7 @@ use super::current::current;
 use super::loaded_code::locate;
 use super::{Client, Input, nonsense, refused};
 use crate::abi::engine::{self, Engine, Fallible, Opened, Task};
-use crate::abi::{Answer, Cause, Draft, Question, Table, TaskOptions};
+use crate::abi::{Answer, Cause, Draft, Notify, Question, Table, TaskOptions};
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
 use crate::store::ARGS_MAX;
 use std::sync::Arc;
@@ -66,6 +66,10 @@ impl Engine for Client {
 
     fn wait(&self, ids: &[u64], num_returns: u64, timeout: Option<Duration>, ready: &mut [u8]) -> Fallible<()> {
         self.wait(ids, num_returns, timeout, ready)
+    }
+
+    fn watch(&'static self, id: u64, notify: Notify) -> Fallible<()> {
+        self.watch(ObjectId(id), notify)
     }
 
     fn open(&self, id: u64) -> Fallible<Opened> {

@@ -107,8 +107,8 @@ impl Client {
         }
     }
 
-    /// Ends a task that has returned or could not be called: seals its result, or reports its failure. Gives whether this worker has run
-    /// the function as often as it may.
+    /// Ends a task that has returned or could not be called: seals its result, or reports its failure. Gives whether this worker is to end:
+    /// it has run the function as often as it may, or was too late to keep from being killed.
     pub(crate) fn end_task(&self, claimed: &Claimed, called: Result<(), Unfit>) -> bool {
         let desk = self.segment.desk(self.seat);
         if desk.wrote.load(Ordering::Acquire) != 0 {
@@ -126,7 +126,11 @@ impl Client {
             }
         };
         match (refusal.or(failure), result) {
-            (None, Some((draft, contains))) => self.succeed(claimed, draft, contains),
+            (None, Some((draft, contains))) => {
+                if !self.succeed(claimed, draft, contains) {
+                    return true;
+                }
+            }
             (cause, result) => {
                 if let Some((draft, contains)) = result {
                     let said = self.state().discard_result(draft, &contains);
@@ -166,7 +170,8 @@ impl Client {
         *calls >= max
     }
 
-    fn succeed(&self, claimed: &Claimed, draft: Draft, contains: Vec<ObjectId>) {
+    /// False if the task was cancelled, and the head kills this process: it may not begin another task.
+    fn succeed(&self, claimed: &Claimed, draft: Draft, contains: Vec<ObjectId>) -> bool {
         let list = match self.list_space(&contains) {
             Ok(list) => list,
             Err(fault) => {
@@ -174,11 +179,11 @@ impl Client {
                 said.iter().for_each(|message| self.tell(message));
                 let cause = Cause::Refused { message: format!("its result cannot be stored: {fault:?}") };
                 let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
-                return;
+                return true;
             }
         };
         let mut state = self.state();
-        let (said, written, tells_head) = state.succeed(claimed, draft, &contains, list);
+        let Succeeded { said, written, tells_head, is_sealed } = state.succeed(claimed, draft, &contains, list);
         let arena = written.is_some().then(|| state.arena.1.clone());
         drop(state);
         if let (Some(arena), Some(run)) = (arena, written) {
@@ -188,7 +193,20 @@ impl Client {
             self.tell(&ToHead::Poke);
         }
         said.iter().for_each(|message| self.tell(message));
+        is_sealed
     }
+}
+
+/// What is left to do when a result is sealed.
+struct Succeeded {
+    /// Messages to the head.
+    said: Vec<ToHead>,
+    /// A lease in which nothing is written any more.
+    written: Option<Run>,
+    /// Whether the head waits for the result.
+    tells_head: bool,
+    /// False when the head has failed the task.
+    is_sealed: bool,
 }
 
 impl State {
@@ -199,7 +217,7 @@ impl State {
         draft: Draft,
         contains: &[ObjectId],
         list: Option<(u32, Space)>,
-    ) -> (Vec<ToHead>, Option<Run>, bool) {
+    ) -> Succeeded {
         let segment = self.segment();
         let (task, seat) = (claimed.task, self.leases.seat);
         let index = task.slot();
@@ -246,7 +264,7 @@ impl State {
             self.go_on(waiting, seat);
             loose.extend(claimed.spec.objects().filter(|id| segment.unhold(*id)));
         } else {
-            // Impossible while this process lives.
+            // The task was cancelled, and did not end within its time.
             loose.extend(contains.iter().copied().filter(|id| segment.unhold(*id)));
         }
         self.leases.moved();
@@ -265,7 +283,7 @@ impl State {
         if !loose.is_empty() {
             said.extend(self.collect(loose));
         }
-        (said, written, tells_head)
+        Succeeded { said, written, tells_head, is_sealed: sealed }
     }
 
     /// Goes on with tasks whose awaited object is ready: each can run now, or waits for its next argument.

@@ -6,7 +6,7 @@
 //!                    └─ inbox    questions to the head, for what is rare            one thread at a time reads
 //!
 //!   connect  connecting, cells, taking over        objects  put, open, references
-//!   wait     get and wait                          tasks    submitting        execute  a worker's tasks
+//!   wait     get and wait      watch  futures        tasks    submitting        execute  a worker's tasks
 //! ```
 //!
 //! A process has one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
@@ -23,6 +23,7 @@ pub mod engine;
 mod execute;
 mod fork_guard;
 mod inbox;
+mod lend;
 mod loaded_code;
 mod objects;
 mod references;
@@ -31,6 +32,7 @@ mod state;
 mod store_full;
 mod tasks;
 mod wait;
+mod watch;
 
 pub use crate::abi::engine::{Fallible, Opened};
 pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end_cell, take_over};
@@ -68,6 +70,8 @@ pub struct Client {
     /// One thread at a time sends.
     writer: Mutex<()>,
     spin: Spin,
+    /// Of a worker: how many of its task's threads wait.
+    lending: Mutex<i32>,
     /// Of a worker: the number that its desk had in the place of a lease when it last told the head that it has no task.
     parked: AtomicU32,
 }
@@ -85,6 +89,9 @@ impl Client {
     pub fn question(&self, question: Question) -> Fallible<Answer> {
         if let Question::State { id } = question {
             return self.object_state(id).map(Answer::State);
+        }
+        if question == Question::IsCancelled {
+            return Ok(Answer::Flag(self.is_interrupted()));
         }
         match self.ask(|req| ToHead::Ask { req, question })? {
             ToClient::Answer { answer, .. } => {

@@ -2,6 +2,7 @@
 
 use super::buffers::{Aligned, Draft, Spares, Tokens};
 use super::references::{Handles, News};
+use super::watch::Watch;
 use crate::abi::Cause;
 use crate::protocol::{ArenaInfo, Function, ObjectId, ToHead};
 use crate::store::{Arena, Kind, Leases, Leftovers, Run, Segment, Step};
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub is_interruptible: bool,
     /// Threads that wait for objects.
     pub waiting: u32,
+    /// What is awaited by futures.
+    pub watch: Watch,
     /// Tasks that this process was to put into its ring, which was full.
     pub stranded: Vec<ObjectId>,
 }
@@ -101,6 +104,7 @@ impl State {
             cell: 0,
             is_interruptible: false,
             waiting: 0,
+            watch: Watch::default(),
             stranded: Vec::new(),
         }
     }

@@ -155,27 +155,20 @@ impl Client {
     /// Waits until workers have taken something out of the full ring. A task that waits so lends its CPU to one of them.
     fn wait_for_ring(&self) -> Fallible<()> {
         let _blocked = self.blocked();
-        let blocks = self.is_worker() && self.segment.desk(self.seat).current.load(Ordering::Relaxed) != 0;
-        if blocks {
-            self.tell(&ToHead::Blocked);
-        }
-        let come = loop {
+        let _lending = self.lend_cpu();
+        loop {
             if self.is_interrupted() {
-                break Err(Fault::Interrupted.into());
+                return Err(Fault::Interrupted.into());
             }
             if self.segment.header().closed.load(Ordering::Relaxed) != 0 {
-                break Err(ended());
+                return Err(ended());
             }
             if self.segment.has_room(&self.state().leases) {
-                break Ok(());
+                return Ok(());
             }
             self.segment.work_came();
             std::thread::sleep(RING_LOOK);
-        };
-        if blocks {
-            self.tell(&ToHead::Unblocked);
         }
-        come
     }
 }
 
@@ -189,6 +182,7 @@ impl State {
     ) -> Fallible<Try> {
         let mut spec = Spec::new(function, self.cell);
         spec.options = options;
+        spec.parent = self.running.as_ref().map(|running| running.task);
         let (mut anonymous, mut written) = (Vec::new(), Vec::new());
         let is_missing =
             |state: &State, arg: &Input| matches!(arg, Input::Draft(draft, _) if !state.drafts.has(*draft));

@@ -8,8 +8,8 @@ use super::spin::Look;
 use super::{Client, Fallible, ended, refused};
 use crate::abi::Fault;
 use crate::abi::held::none_here;
-use crate::protocol::{ObjectId, ToHead};
-use crate::store::{now_us, rung_for};
+use crate::protocol::ObjectId;
+use crate::store::{Desk, now_us, rung_for};
 use crate::sync::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ impl Client {
         !(word.generation() == id.generation() && word.is_task())
     }
 
-    /// Fails if the cell was interrupted. Every call of a cell begins with this, so that a loop of calls that never block can be
+    /// Fails if the cell was interrupted, or the task cancelled. Every call of a cell begins with this, so that a loop of calls that never block can be
     /// interrupted, too. It is one load, unless there was an interrupt.
     ///
     /// # Errors
@@ -91,9 +91,14 @@ impl Client {
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
-        let number = self.segment.desk(self.seat).interrupted.load(Ordering::Acquire);
+        let desk = self.segment.desk(self.seat);
+        let number = desk.interrupted.load(Ordering::Acquire);
         if number == 0 {
             return false;
+        }
+        if self.is_worker() {
+            // A task that was cancelled.
+            return number == Desk::interrupt_of(ObjectId(desk.current.load(Ordering::Acquire)));
         }
         let state = self.state();
         let is_its_own = state.is_interruptible && state.cell + 1 == number;
@@ -194,12 +199,8 @@ impl Waiter<'_> {
     fn sleep(&mut self, deadline: Option<Instant>) -> Fallible<()> {
         let client = self.client;
         let (segment, seat) = (&client.segment, client.seat);
-        let desk = segment.desk(seat);
         let _blocked = client.blocked();
-        let blocks = client.is_worker() && desk.current.load(Ordering::Relaxed) != 0;
-        if blocks {
-            client.tell(&ToHead::Blocked);
-        }
+        let _lending = client.lend_cpu();
         // Another process may use this processor meanwhile.
         segment.header().active.remove(seat);
         segment.work_left();
@@ -215,9 +216,6 @@ impl Waiter<'_> {
             }
         }
         segment.header().active.add(seat);
-        if blocks {
-            client.tell(&ToHead::Unblocked);
-        }
         came
     }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::abi::{
-    Address, Answer, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question, TaskOptions,
+    Address, Answer, Attempt, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question,
+    TaskOptions,
 };
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
@@ -72,8 +73,9 @@ fn cause() -> impl Strategy<Value = Cause> {
 }
 
 fn failure() -> impl Strategy<Value = Failure> {
-    (text(), any::<(u32, u64)>(), cause(), prop::collection::vec(text(), 0..3))
-        .prop_map(|(task, (pid, cell), cause, carried_by)| Failure { task, pid, cell, cause, carried_by })
+    (text(), any::<(u32, u64)>(), cause(), prop::collection::vec(text(), 0..3)).prop_map(
+        |(task, (pid, cell), cause, carried_by)| Failure { task, pid, cell, cause, carried_by, attempt: Attempt::ONLY },
+    )
 }
 
 fn fault() -> impl Strategy<Value = Fault> {

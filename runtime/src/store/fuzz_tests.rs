@@ -55,7 +55,8 @@ fn places(segment: &Segment) -> Vec<Place<'_>> {
     for slot in (0..LIMITS.slots).map(|index| segment.slot(index)) {
         // Half of all writes are to words, because a slot's state decides which of its fields are read.
         places.extend((0..50).map(|_| Place::Word(slot)));
-        places.extend([&slot.offset, &slot.len, &slot.holds, &slot.deps, &slot.next, &slot.list].map(Long));
+        places
+            .extend([&slot.offset, &slot.len, &slot.holds, &slot.deps, &slot.next, &slot.list, &slot.parent].map(Long));
         places.extend([&slot.home, &slot.contained, &slot.touched, &slot.list_home].map(Short));
         places.extend([&slot.refs, &slot.pins, &slot.waiters].map(Set));
         places.extend(slot.contains.iter().chain(&slot.inline).chain(&slot.spec).map(Long));
@@ -446,6 +447,7 @@ proptest! {
             Step::Abandon,
             Step::Finish { by, flags, len: 1 },
             Step::Fail,
+            Step::Cancel,
             Step::Condemn { by },
             Step::Spare { by },
             Step::Strip { by },

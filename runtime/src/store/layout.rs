@@ -12,6 +12,7 @@
 //! - Fresh memory is zero, and zero is the right initial state: an empty ring, a free slot, a free unit.
 //! - The segment is a memfd: unlike a file on `/dev/shm` it cannot exceed the size of a mount and end a writer with `SIGBUS`.
 
+use super::Id;
 use super::seat::{SEATS, Seats};
 use super::word::Word;
 use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -98,7 +99,7 @@ pub struct Desk {
     pub asleep: AtomicU32,
     /// How many more of the awaited objects must be sealed before the process is rung.
     pub countdown: AtomicI64,
-    /// One more than the cell whose blocking calls are to end; 0 for none.
+    /// Whose blocking calls are to end: one more than a cell's number, or a task's complement (see `interrupt_of`); 0 for none.
     pub interrupted: AtomicU64,
     /// Whether it may take tasks from rings: odd while it has a lease, one more with each that is given or recalled.
     pub leased: AtomicU32,
@@ -128,6 +129,11 @@ impl Desk {
     /// Whether this number of a desk is that of a lease.
     pub fn is_lease(number: u32) -> bool {
         number % 2 == 1
+    }
+
+    /// What stands in `interrupted` for a task. A cell's number is never that large.
+    pub fn interrupt_of(task: Id) -> u64 {
+        !task.0
     }
 
     /// Whether the process may take tasks from rings.
@@ -182,7 +188,9 @@ pub struct Slot {
     pub waiters: Seats,
     /// Where that list begins in the arena.
     pub list: AtomicU64,
-    _pad: [u64; 3],
+    /// The task that submitted this task; 0 for a cell or a program.
+    pub parent: AtomicU64,
+    _pad: [u64; 2],
     /// The objects that it contains, if they fit here.
     pub contains: [AtomicU64; CONTAINED_INLINE],
     /// Its bytes, if they fit here.
@@ -209,7 +217,8 @@ impl Default for Slot {
             pins: Seats::default(),
             waiters: Seats::default(),
             list: word(),
-            _pad: [0; 3],
+            parent: word(),
+            _pad: [0; 2],
             contains: std::array::from_fn(|_| word()),
             inline: std::array::from_fn(|_| word()),
             spec: std::array::from_fn(|_| word()),

@@ -5,6 +5,7 @@
 //!   word 1   cell
 //!   word 2   for each argument a byte: 0xff an object, else how many bytes
 //!   word 3…  the arguments: an object's id, or bytes, rounded up to whole words
+//!   besides  the task that submitted it
 //! ```
 //!
 //! A value that does not fit becomes an object of its own, whose id always fits. The result is written elsewhere in the slot, so a worker
@@ -44,6 +45,8 @@ pub struct Spec {
     pub options: u16,
     /// How often it was run before.
     pub attempt: u8,
+    /// The task that submits it, if one does.
+    pub parent: Option<Id>,
     words: [u64; SPEC_WORDS],
     used: usize,
     count: usize,
@@ -52,7 +55,7 @@ pub struct Spec {
 impl Spec {
     /// A task without arguments.
     pub fn new(function: u32, cell: u64) -> Spec {
-        Spec { function, cell, options: 0, attempt: 0, words: [0; SPEC_WORDS], used: FIRST, count: 0 }
+        Spec { function, cell, options: 0, attempt: 0, parent: None, words: [0; SPEC_WORDS], used: FIRST, count: 0 }
     }
 
     /// Whether it asks for anything but one CPU: then it never lies in a ring, and the head gives it to a worker.
@@ -131,6 +134,7 @@ impl Segment {
         let places = &self.slot(index).spec;
         places[0].store(spec.first_word(), Ordering::Relaxed);
         places[1].store(spec.cell, Ordering::Relaxed);
+        self.slot(index).parent.store(spec.parent.map_or(0, |parent| parent.0), Ordering::Relaxed);
         for (place, word) in places.iter().zip(&spec.words).take(spec.used).skip(2) {
             place.store(*word, Ordering::Relaxed);
         }
@@ -144,6 +148,7 @@ impl Segment {
         let mut spec = Spec::new(first as u32, places[1].load(Ordering::Relaxed));
         spec.count = count;
         (spec.options, spec.attempt) = ((first >> 40) as u16, (first >> 56) as u8);
+        spec.parent = Some(Id(self.slot(index).parent.load(Ordering::Relaxed))).filter(|parent| parent.0 != 0);
         spec.words[2] = places[2].load(Ordering::Relaxed);
         for index in 0..count {
             spec.used += match (spec.words[2] >> (8 * index)) as u8 {
@@ -168,13 +173,14 @@ mod tests {
     fn what_is_written_is_read() {
         let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
         let mut spec = Spec::new(7, 3);
-        (spec.options, spec.attempt) = (SHAPED | 5, 2);
+        (spec.options, spec.attempt, spec.parent) = (SHAPED | 5, 2, Some(Id(9)));
         assert!(spec.push(Arg::Bytes(b"nine chars"), 2));
         assert!(spec.push(Arg::Object(Id(1 << 40 | 9)), 1));
         assert!(spec.push(Arg::Bytes(b""), 0));
         segment.write_spec(5, &spec);
         let read = segment.read_spec(5);
         assert_eq!((read.function, read.cell, read.options, read.attempt), (7, 3, SHAPED | 5, 2));
+        assert_eq!(read.parent, Some(Id(9)));
         assert!(read.is_shaped() && segment.count_attempt(5) == 3 && segment.read_spec(5).attempt == 3);
         let args: Vec<Arg<'_>> = read.args().collect();
         assert_eq!(args, [Arg::Bytes(b"nine chars"), Arg::Object(Id(1 << 40 | 9)), Arg::Bytes(b"")]);

@@ -6,6 +6,7 @@
 //!            Return     │ Submit                Finish │ Fail       ▲                    │ Strip: what it held is released
 //!                       ├──────▶ Pending(by) ──Claim──▶ Running(by) ┘                    │     (a task: also Abandon, which only marks it)
 //!                       └──────▶ Waiting(by) ──Wake──▶ Pending                           └──Spare, Move──▶ Sealed
+//!                                Waiting or Pending ──Cancel──▶ Sealed
 //! ```
 //!
 //! Every change of owner or state is one compare-and-swap on this word, so a process may die between any two instructions and leave the
@@ -85,6 +86,8 @@ pub enum Step {
     Finish { by: Seat, flags: Flags, len: u8 },
     /// The head says that there will be no result.
     Fail,
+    /// The head says that a task that no process has begun is not to be run.
+    Cancel,
     /// A process believes that the object is unused, or the head wants to move it.
     Condemn { by: Seat },
     /// The object is in use after all.
@@ -195,6 +198,9 @@ impl Word {
             Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.bits()) << FLAGS),
             Step::Finish { by, flags, len } if is(State::Running, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Fail if self.is_task() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
+            Step::Cancel if matches!(state, State::Waiting | State::Pending) => {
+                self.to(Seat::HEAD, State::Sealed, Flags::ERROR)
+            }
             Step::Condemn { by } if state == State::Sealed => self.to(by, State::Dying, flags),
             Step::Spare { by } if is(State::Dying, by) => self.to(by, State::Sealed, flags),
             Step::Strip { by } if is(State::Dying, by) => self.to(by, State::Dying, Flags::empty()),
@@ -222,7 +228,7 @@ impl Word {
             | Step::Retry { by }
             | Step::Condemn { by } => (None, Some(by)),
             Step::Abandon => (None, self.owner()),
-            Step::Fail => (None, Some(Seat::HEAD)),
+            Step::Fail | Step::Cancel => (None, Some(Seat::HEAD)),
             Step::Return { by } => (Some(by), None),
             Step::Draft { by }
             | Step::Discard { by }
@@ -279,6 +285,18 @@ mod tests {
         let sealed = running.after(Step::Finish { by: BOB, flags: Flags::empty(), len: 8 }).unwrap();
         assert!(sealed.is_sealed() && sealed.flags() == Flags::empty() && sealed.version() == 8);
         assert!(sealed.after(Step::Fail).is_none(), "a result is not taken back");
+    }
+
+    #[test]
+    fn a_task_that_a_process_has_begun_cannot_be_kept_from_it() {
+        let submit = |waits| Step::Submit { by: ALICE, flags: Flags::empty(), waits };
+        for waits in [false, true] {
+            let unbegun = walk(&[Step::Lease { by: ALICE }, submit(waits)]).unwrap();
+            let cancelled = unbegun.after(Step::Cancel).unwrap();
+            assert!(cancelled.is_sealed() && cancelled.after(Step::Claim { by: BOB }).is_none());
+        }
+        let running = walk(&[Step::Lease { by: ALICE }, submit(false), Step::Claim { by: BOB }]).unwrap();
+        assert!(running.after(Step::Cancel).is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The handle by which a process owns a runtime.
 
+use super::cancel::Cancels;
 use super::functions::Functions;
 use super::pool::Pool;
 use super::settings::{Settings, lay_out, map};
@@ -84,6 +85,7 @@ impl Local {
             functions: Functions::default(),
             options: KnownOptions::default(),
             blames: Blames::default(),
+            cancels: Cancels::default(),
             warned: HashSet::new(),
             watched: Vec::new(),
             stranded: VecDeque::new(),

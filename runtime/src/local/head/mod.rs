@@ -6,6 +6,7 @@
 //!   mod.rs       the loop and what it waits for
 //!   requests.rs  what clients say
 //!   tasks.rs     failures, and tasks that a dead process has lost
+//!   cancel.rs    tasks that are not wanted any more
 //!   make_room.rs when memory runs short
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write
@@ -20,6 +21,7 @@
 //! - The head never trusts a client: a client that sends an invalid message is treated as dead.
 //! - A message that a client did not finish before it died is ignored.
 
+mod cancel;
 mod connection;
 mod deadline;
 mod functions;
@@ -45,6 +47,7 @@ use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
 use crate::store::{Arena, Desk, Eviction, Keep, Leases, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
+use cancel::Cancels;
 use connection::{Connection, Health};
 use deadline::Alarm;
 use functions::Functions;
@@ -145,6 +148,7 @@ struct Head {
     functions: Functions,
     options: KnownOptions,
     blames: Blames,
+    cancels: Cancels,
     warned: HashSet<u32>,
     /// Tasks that wait for arguments and may be in no list.
     watched: Vec<ObjectId>,
@@ -213,7 +217,8 @@ impl Head {
             let is_left = self.unaudited || self.retry || !self.stranded.is_empty();
             let retry_at = retry.set(now, is_left.then_some(RETRY));
             let look_at = look.set(now, self.rooms_wait().then_some(LOOK));
-            let deadlines = [self.scheduler.deadline(), look_at, retry_at, self.pool.deaf_at()];
+            let deadlines =
+                [self.scheduler.deadline(), look_at, retry_at, self.pool.deaf_at(), self.cancels.deadline()];
             let deadline = deadlines.into_iter().flatten().min();
             let left = deadline.map(|deadline| fds::timespec(deadline.saturating_duration_since(Instant::now())));
             ready.clear();
@@ -247,6 +252,7 @@ impl Head {
     fn tick(&mut self) {
         self.tell(Event::Tick);
         self.give_deaf_zygote_up();
+        self.end_overdue();
         self.serve_rooms();
         self.push_stranded();
         if self.retry {

@@ -357,6 +357,7 @@ impl Head {
         let unbegun = self.scheduler.task_of(worker).filter(|task| self.is_untouched(*task));
         self.tell(Event::WorkerExited(worker));
         self.remove_client(worker.client(), entry.pid, Some(cause));
+        self.killed_is_gone(worker);
         unbegun.into_iter().for_each(|task| self.push(task));
         self.bid_farewell();
     }

@@ -81,8 +81,9 @@ impl Head {
                     return Err("the client ended a task that it does not run");
                 }
                 self.end_output(worker);
-                if !self.retries(task, &cause) {
-                    self.fail_at_origin(task, cause, self.pool.pid(worker));
+                let pid = self.pool.pid(worker);
+                if !self.ends_cancelled(task, pid) && !self.retries(task, &cause) {
+                    self.fail_at_origin(task, cause, pid);
                 }
                 self.done_when_taken(from, req);
             }

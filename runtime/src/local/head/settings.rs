@@ -9,7 +9,7 @@ use super::spill_folder::spill_folder;
 use crate::abi::{Address, Answer, Fault, InitOptions, Question};
 use crate::client::Fallible;
 use crate::local::Config;
-use crate::protocol::{ClientId, Request, ToClient, WorkerId};
+use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
 use crate::scheduler::{Event, Resources};
 use crate::store::{Arena, Flags, Region, Segment, State};
 use crate::sync::Ordering;
@@ -57,9 +57,11 @@ impl Head {
                 (0..self.running()).for_each(|_| free.take(&Resources::one_cpu()));
                 Ok(Answer::Resources(free.list()))
             }
+            Question::Cancel { id } => Ok(Answer::Flag(self.cancel(ObjectId(id)))),
             Question::Shutdown => Ok(Answer::Done),
-            // A client sees an object's state in shared memory by itself.
+            // A client sees these in shared memory by itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
+            Question::IsCancelled => Ok(Answer::Flag(false)),
         }
     }
 

@@ -5,11 +5,11 @@
 
 use super::functions::Functions;
 use super::{FAILURES_MAX, Head};
-use crate::abi::{Cause, Failure, Place, TaskOptions};
+use crate::abi::{Attempt, Cause, Failure, Place, TaskOptions};
 use crate::local::RuntimeEvent;
 use crate::protocol::{ObjectId, WorkerId};
 use crate::scheduler::Event;
-use crate::store::{Estate, Flags, State, Step, Word};
+use crate::store::{Estate, Flags, Spec, State, Step, Word};
 use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const CARRIERS_MAX: usize = 32;
 
 /// Why an object failed.
 #[derive(Clone, Debug)]
-struct Blame {
+pub(super) struct Blame {
     /// The failure where it began, shared by all that fail with it.
     origin: Arc<Failure>,
     /// The functions of the tasks that carried it, nearest first.
@@ -30,7 +30,7 @@ struct Blame {
 }
 
 impl Blame {
-    fn at_origin(failure: Failure) -> Blame {
+    pub fn at_origin(failure: Failure) -> Blame {
         Blame { origin: Arc::new(failure), carried_by: Vec::new(), more: 0 }
     }
 
@@ -109,7 +109,8 @@ impl Head {
             self.locate_callers(place);
         }
         let name = self.functions.name(spec.function).to_owned();
-        let failure = Failure { task: name, pid, cell: spec.cell, cause, carried_by: Vec::new() };
+        let attempt = self.attempt(&spec, self.retries_after(&spec, &cause));
+        let failure = Failure { task: name, pid, cell: spec.cell, cause, carried_by: Vec::new(), attempt };
         tracing::debug!(%task, ?failure, "task failed");
         self.failures.push_back(failure.clone());
         if self.failures.len() > FAILURES_MAX {
@@ -121,28 +122,38 @@ impl Head {
 
     /// Seals the task's result as failed, and those of the tasks that wait for it. A loop: a chain of tasks can be long.
     fn fail(&mut self, task: ObjectId, blame: Blame) {
-        let mut failed = vec![(task, blame)];
-        while let Some((task, blame)) = failed.pop() {
-            for waiting in self.seal_failed(task, blame.clone()) {
-                failed.push((waiting, blame.carried_by(self.segment.read_spec(waiting.slot()).function)));
-            }
-        }
+        self.fail_by(task, blame, Step::Fail);
     }
 
-    /// Seals the task's result as failed. Returns the tasks that waited for it.
-    fn seal_failed(&mut self, task: ObjectId, blame: Blame) -> Vec<ObjectId> {
+    /// The same by this step. False, and nothing is done, if the task cannot take it.
+    pub(super) fn fail_by(&mut self, task: ObjectId, blame: Blame, step: Step) -> bool {
+        let Some(waiting) = self.seal_failed(task, blame.clone(), step) else { return false };
+        let carried = |head: &Head, waiting: Vec<ObjectId>, blame: &Blame| -> Vec<(ObjectId, Blame)> {
+            let function = |task: ObjectId| head.segment.read_spec(task.slot()).function;
+            waiting.into_iter().map(|task| (task, blame.carried_by(function(task)))).collect()
+        };
+        let mut failed = carried(self, waiting, &blame);
+        while let Some((task, blame)) = failed.pop() {
+            let waiting = self.seal_failed(task, blame.clone(), Step::Fail).unwrap_or_default();
+            failed.extend(carried(self, waiting, &blame));
+        }
+        true
+    }
+
+    /// Seals the task's result as failed. Returns the tasks that waited for it; `None` if the task cannot take this step.
+    fn seal_failed(&mut self, task: ObjectId, blame: Blame, step: Step) -> Option<Vec<ObjectId>> {
         let segment = self.segment.clone();
-        let Some(word) = self.word(task).filter(|word| word.is_task()) else { return Vec::new() };
+        let word = self.word(task).filter(|word| word.is_task())?;
         let spec = segment.read_spec(task.slot());
         // Stored before the failure can be seen.
         self.blames.insert(task, blame, |id| segment.exists(id));
         self.leases.moves();
         let mut loose = Vec::new();
-        let mut waiting = Vec::new();
-        if segment.take_step(task, Step::Fail) {
+        let mut waiting = None;
+        if segment.take_step(task, step) {
             // If the head itself waits for the task, it checks soon, and not here in the middle of other failures.
             self.retry |= segment.tell_waiters(task.slot());
-            waiting = segment.take_list(task.slot());
+            waiting = Some(segment.take_list(task.slot()));
             if word.flags().contains(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
@@ -173,13 +184,14 @@ impl Head {
             let spec = self.segment.read_spec(id.slot());
             let task = self.functions.name(spec.function).to_owned();
             let cause = Cause::Refused { message: why.into() };
-            let failure = Failure { task, pid: 0, cell: spec.cell, cause, carried_by: Vec::new() };
+            let attempt = Attempt::ONLY;
+            let failure = Failure { task, pid: 0, cell: spec.cell, cause, carried_by: Vec::new(), attempt };
             self.fail(id, Blame::at_origin(failure));
         }
     }
 
     /// The objects and tasks whose slots' words fulfil `is_so`.
-    fn slots_with(&self, is_so: impl Fn(Word) -> bool) -> Vec<ObjectId> {
+    pub(super) fn slots_with(&self, is_so: impl Fn(Word) -> bool) -> Vec<ObjectId> {
         let words = (1..self.segment.slots_used()).map(|index| (index, self.segment.slot(index).word()));
         words.filter(|(_, word)| is_so(*word)).map(|(index, word)| ObjectId::new(index, word.generation())).collect()
     }
@@ -213,30 +225,41 @@ impl Head {
         self.segment.ring(seat);
     }
 
-    /// Whether a task that failed is to be run again; then it is in a queue again.
-    pub(super) fn retries(&mut self, task: ObjectId, cause: &Cause) -> bool {
-        let spec = self.segment.read_spec(task.slot());
+    /// How often a task may be run again after this; `u32::MAX` for no bound.
+    fn retries_after(&self, spec: &Spec, cause: &Cause) -> u32 {
         let options = self.options.get(spec.options).map(|known| &known.options);
-        let retries = match cause {
+        match cause {
             Cause::Panic { .. } | Cause::Error { .. } => options.map_or(0, TaskOptions::panic_retries),
             Cause::Signal { .. } | Cause::Exit { .. } => {
                 options.map_or_else(|| TaskOptions::default().retries(), TaskOptions::retries)
             }
-            Cause::Refused { .. } => 0,
-        };
+            Cause::Refused { .. } | Cause::Cancelled => 0,
+        }
+    }
+
+    /// The run that a task is in, of those that it may have.
+    fn attempt(&self, spec: &Spec, retries: u32) -> Attempt {
+        let number = u32::from(spec.attempt) + 1;
+        // A panic after other attempts may be one that is not retried.
+        Attempt { number, of: (retries != u32::MAX).then(|| number.max(retries.saturating_add(1))) }
+    }
+
+    /// Whether a task that failed is to be run again; then it is in a queue again.
+    pub(super) fn retries(&mut self, task: ObjectId, cause: &Cause) -> bool {
+        let mut spec = self.segment.read_spec(task.slot());
+        let retries = self.retries_after(&spec, cause);
         let is_wanted = self.word(task).is_some_and(|word| !word.flags().contains(Flags::ABANDONED));
         let is_over = retries != u32::MAX && u32::from(spec.attempt) >= retries.min(u32::from(u8::MAX));
         if !is_wanted || is_over {
             return false;
         }
         // Before any process can read it as one that may be run.
-        let attempt = u32::from(self.segment.count_attempt(task.slot())) + 1;
+        spec.attempt = self.segment.count_attempt(task.slot());
         if !self.segment.take_step(task, Step::Retry { by: self.leases.seat }) {
             return false;
         }
         let (name, why) = (self.functions.name(spec.function), cause_in_a_word(cause));
-        let of = if retries == u32::MAX { String::new() } else { format!(" of {}", u64::from(retries) + 1) };
-        self.notice(format!("task `{name}` {why}; attempt {attempt}{of}"));
+        self.notice(format!("task `{name}` {why}; {}", self.attempt(&spec, retries)));
         self.push(task);
         true
     }
@@ -245,7 +268,7 @@ impl Head {
     pub(super) fn settle(&mut self, estate: Estate, pid: u32, cause: Option<Cause>) {
         let cause = cause.unwrap_or_else(super::pool::killed);
         for task in estate.lost {
-            if !self.retries(task, &cause) {
+            if !self.ends_cancelled(task, pid) && !self.retries(task, &cause) {
                 self.fail_at_origin(task, cause.clone(), pid);
             }
         }
@@ -271,6 +294,8 @@ impl Head {
     /// Wakes the watched tasks whose arguments are ready, and goes on watching the others. These include tasks with a failed argument: they
     /// are in the list of a missing one, and their slots must not be reused before that list is taken.
     pub(super) fn look_at_watched(&mut self) {
+        self.retry = false;
+        self.release_listed();
         let segment = self.segment.clone();
         let mut ready = Vec::new();
         for task in std::mem::take(&mut self.watched) {
@@ -282,8 +307,8 @@ impl Head {
             if is_missing { self.watched.push(task) } else { ready.push(task) }
         }
         // A process that goes through a list with one of them, or is about to wake one, does so first. After that none will.
-        self.retry = !ready.is_empty() && !segment.let_finish();
-        if self.retry {
+        if !ready.is_empty() && !segment.let_finish() {
+            self.retry = true;
             return self.watched.extend(ready);
         }
         for task in ready {
@@ -385,5 +410,6 @@ fn cause_in_a_word(cause: &Cause) -> String {
         Cause::Signal { name, .. } => format!("lost its worker ({name})"),
         Cause::Exit { code } => format!("lost its worker (exit code {code})"),
         Cause::Refused { message } => format!("was refused: {message}"),
+        Cause::Cancelled => "was cancelled".into(),
     }
 }

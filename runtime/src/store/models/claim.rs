@@ -192,3 +192,34 @@ fn a_process_that_dies_while_it_submits_strands_no_task() {
         a_submitter_dies(seen, false);
     });
 }
+
+/// Bob takes what he can of two tasks, while the head cancels them by this step.
+fn a_head_cancels(seen: &Seen, step: Step) {
+    let (segment, alice, tasks) = ring::<2>();
+    assert!(tasks.iter().all(|task| segment.push(&alice, *task)));
+    let bob = {
+        let segment = Arc::clone(&segment);
+        thread::spawn(move || work(&segment, BOB, Segment::claim))
+    };
+    let cancelled: Vec<Id> = tasks.iter().copied().filter(|task| segment.take_step(*task, step)).collect();
+    let taken = bob.join().unwrap();
+    seen.note(match (cancelled.len(), taken.len()) {
+        (2, _) => "both were cancelled",
+        (0, _) => "bob took both",
+        _ => "one was cancelled and bob took one",
+    });
+    for task in tasks {
+        let times = [&cancelled, &taken].map(|list| list.iter().filter(|id| **id == task).count());
+        assert_eq!(times[0] + times[1], 1, "a task is cancelled or begun");
+    }
+    assert!(!segment.has_entries(ALICE), "a cancelled task stays in no ring");
+}
+
+#[test]
+fn a_task_is_cancelled_before_it_is_begun_or_begun_before_it_is_cancelled() {
+    let outcomes = ["both were cancelled", "bob took both", "one was cancelled and bob took one"];
+    explore(Depth::Switches(2), &outcomes, |seen| a_head_cancels(seen, Step::Cancel));
+    must_fail(Depth::Switches(2), "a cancel that looks whether the task has begun", "cancelled or begun", |seen| {
+        a_head_cancels(seen, Step::Fail);
+    });
+}

@@ -1,0 +1,172 @@
+//! Cancelling tasks, as `ray.cancel` is documented.
+//!
+//! ```text
+//!   waits, or is in a queue   sealed as cancelled: no worker can begin it
+//!   runs                      its blocking calls end ──GRACE──▶ sealed as cancelled, and its worker is killed
+//!   has ended                 nothing
+//! ```
+//!
+//! A running task's children are cancelled with it: those that it has submitted by then, and again when it ends. The failure of a cancelled
+//! task is not announced and not in `errors()`, because the person asked for it.
+
+use super::Head;
+use super::tasks::Blame;
+use crate::abi::{Attempt, Cause, Failure};
+use crate::protocol::{ObjectId, WorkerId};
+use crate::scheduler::Event;
+use crate::store::{Desk, Kind, Seat, State, Step, Word};
+use crate::sync::Ordering;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How long a running task has to end by itself.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Tasks that were cancelled and are not over.
+#[derive(Debug, Default)]
+pub(super) struct Cancels {
+    /// Those that run, and until when they may.
+    running: HashMap<ObjectId, Instant>,
+    /// Those that waited for an argument. They may be in that argument's list, so their slots are kept until it is taken.
+    listed: Vec<ObjectId>,
+    /// Those whose worker is being killed. It may still write into their slots.
+    killed: HashMap<WorkerId, ObjectId>,
+}
+
+impl Cancels {
+    /// When the next running task has had its time.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.running.values().min().copied()
+    }
+}
+
+impl Head {
+    /// Cancels a task and its children. False if it has ended already.
+    pub(super) fn cancel(&mut self, task: ObjectId) -> bool {
+        let is_unfinished = self.word(task).is_some_and(Word::is_task);
+        let mut tasks = vec![task];
+        while let Some(task) = tasks.pop() {
+            let Some(word) = self.word(task) else { continue };
+            match (word.state(), word.owner()) {
+                (State::Waiting | State::Pending, _) if self.withdraw(task, word.state()) => {}
+                // A worker has begun it in this moment.
+                (State::Waiting | State::Pending, _) => tasks.push(task),
+                (State::Running, Some(seat)) => {
+                    tasks.extend(self.children(task));
+                    self.end_softly(task, seat);
+                }
+                _ => {}
+            }
+        }
+        is_unfinished
+    }
+
+    /// Cancels what a task has submitted.
+    fn cancel_children(&mut self, task: ObjectId) {
+        for child in self.children(task) {
+            self.cancel(child);
+        }
+    }
+
+    fn children(&self, task: ObjectId) -> Vec<ObjectId> {
+        let parent = |id: &ObjectId| self.segment.slot(id.slot()).parent.load(Ordering::Relaxed);
+        self.slots_with(Word::is_task).into_iter().filter(|id| parent(id) == task.0).collect()
+    }
+
+    /// Seals a task that nobody has begun. False if somebody has.
+    fn withdraw(&mut self, task: ObjectId, state: State) -> bool {
+        let spec = self.segment.read_spec(task.slot());
+        if state == State::Waiting {
+            self.segment.add(task, Kind::Ref, Seat::HEAD);
+            self.cancels.listed.push(task);
+        }
+        let blame = self.cancelled(task, 0);
+        if !self.fail_by(task, blame, Step::Cancel) {
+            return false;
+        }
+        if spec.is_shaped() {
+            self.tell(Event::Withdrawn(task));
+        }
+        self.release_listed();
+        true
+    }
+
+    /// Ends the blocking calls of a task that runs; for one that was cancelled before, its time is over.
+    fn end_softly(&mut self, task: ObjectId, seat: Seat) {
+        let now = Instant::now();
+        if let Some(until) = self.cancels.running.get_mut(&task) {
+            *until = now;
+            return self.end_overdue();
+        }
+        self.cancels.running.insert(task, now + GRACE);
+        self.segment.desk(seat).interrupted.store(Desk::interrupt_of(task), Ordering::Release);
+        self.segment.ring_for_all(seat);
+    }
+
+    /// Kills the workers of tasks that have had their time.
+    pub(super) fn end_overdue(&mut self) {
+        let now = Instant::now();
+        let overdue: Vec<ObjectId> =
+            self.cancels.running.extract_if(|_, until| *until <= now).map(|(task, _)| task).collect();
+        for task in overdue {
+            let word = self.word(task).filter(|word| word.state() == State::Running);
+            let Some(seat) = word.and_then(Word::owner) else { continue };
+            let worker = self.clients.iter().find(|(_, client)| client.seat == Some(seat));
+            let Some(worker) = worker.and_then(|(id, _)| id.worker()) else { continue };
+            // Sealed before the kill: a worker whose task ends in this moment sees that, and begins no other. Until it is gone it may write
+            // its result, which nobody will read, so nobody else may have the slot.
+            self.segment.add(task, Kind::Ref, Seat::HEAD);
+            self.cancels.killed.insert(worker, task);
+            self.end_output(worker);
+            let blame = self.cancelled(task, self.pool.pid(worker));
+            self.fail_by(task, blame, Step::Fail);
+            self.cancel_children(task);
+            self.end_worker(worker);
+        }
+    }
+
+    /// Gives up what was kept until this worker was gone.
+    pub(super) fn killed_is_gone(&mut self, worker: WorkerId) {
+        if let Some(task) = self.cancels.killed.remove(&worker) {
+            self.segment.remove(task, Kind::Ref, Seat::HEAD);
+            self.collect(vec![task]);
+        }
+    }
+
+    /// Whether the task was cancelled and has failed since, or has lost its worker; then it is over.
+    pub(super) fn ends_cancelled(&mut self, task: ObjectId, pid: u32) -> bool {
+        if self.cancels.running.remove(&task).is_none() {
+            return false;
+        }
+        let blame = self.cancelled(task, pid);
+        self.fail_by(task, blame, Step::Fail);
+        self.cancel_children(task);
+        true
+    }
+
+    /// Gives up cancelled tasks that are in no list any more.
+    pub(super) fn release_listed(&mut self) {
+        let segment = self.segment.clone();
+        let (gone, still) = std::mem::take(&mut self.cancels.listed).into_iter().partition(|task: &ObjectId| {
+            let spec = segment.read_spec(task.slot());
+            // Whoever seals one of these tells the head.
+            !spec.objects().any(|id| !segment.arm(id, Seat::HEAD) && self.word(id).is_some_and(Word::is_task))
+        });
+        let gone: Vec<ObjectId> = gone;
+        self.cancels.listed = still;
+        // A process that goes through a list with one of them does so first.
+        if !gone.is_empty() && !segment.let_finish() {
+            self.retry = true;
+            return self.cancels.listed.extend(gone);
+        }
+        gone.iter().for_each(|task| segment.remove(*task, Kind::Ref, Seat::HEAD));
+        self.collect(gone);
+    }
+
+    fn cancelled(&self, task: ObjectId, pid: u32) -> Blame {
+        let spec = self.segment.read_spec(task.slot());
+        let name = self.functions.name(spec.function).to_owned();
+        let (cell, cause, carried_by) = (spec.cell, Cause::Cancelled, Vec::new());
+        Blame::at_origin(Failure { task: name, pid, cell, cause, carried_by, attempt: Attempt::ONLY })
+    }
+}
