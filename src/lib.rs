@@ -68,7 +68,8 @@ pub mod local {
 
 pub use api::{
     AddressInfo, Config, ErrorInfo, Errors, Refs, Resources, Wait, WaitStream, available_resources, cancel,
-    cluster_resources, errors, get, get_timeout, gib, init, init_with, is_cancelled, put, shutdown, wait, wait_stream,
+    cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with, is_cancelled, put, shutdown, wait,
+    wait_stream,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;

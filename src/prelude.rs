@@ -1,7 +1,7 @@
 //! The prelude: names that a cell has in scope without an import.
 
 pub use crate::api::{
-    Config, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, init, init_with,
+    Config, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with,
     is_cancelled, put, shutdown, wait, wait_stream,
 };
 pub use crate::array::{Array, Buffer};

@@ -496,6 +496,8 @@ pub struct InitOptions {
     pub num_cpus: Option<f64>,
     /// GPUs for the scheduler.
     pub num_gpus: Option<f64>,
+    /// Bytes of memory that tasks can reserve.
+    pub memory: Option<u64>,
     /// Custom resources.
     pub resources: Vec<(String, f64)>,
     /// Worker processes to start at once.
@@ -508,6 +510,8 @@ pub struct InitOptions {
     pub spill_directory: Option<String>,
     /// Whether the store uses huge pages. Default: only where they cost nothing.
     pub huge_pages: Option<bool>,
+    /// Whether the output of tasks goes to files in the session's folder.
+    pub redirect_output: bool,
     /// How long a `put` waits for room, in milliseconds.
     pub store_wait_ms: Option<u64>,
     /// The address of a running runtime to join, instead of starting one.

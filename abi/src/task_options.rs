@@ -9,7 +9,7 @@ pub struct TaskOptions {
     pub num_cpus: Option<f64>,
     /// GPUs; 0 by default.
     pub num_gpus: Option<f64>,
-    /// Bytes of memory that the task reserves. Refused in this version.
+    /// Bytes of memory that the task reserves; 0 by default.
     pub memory: Option<u64>,
     /// Custom resources by name.
     pub resources: Vec<(String, f64)>,
@@ -58,9 +58,6 @@ impl TaskOptions {
             self.resources.iter().find(|(name, _)| matches!(name.as_str(), "" | "CPU" | "GPU" | "memory"))
         {
             return Err(format!("`{name}` is not a custom resource: use `num_cpus`, `num_gpus` or `memory`"));
-        }
-        if self.memory.is_some() {
-            return Err("`memory`: reserving memory for a task is not in this version; leave it out".into());
         }
         if self.max_retries.is_some_and(|retries| retries < -1) {
             return Err("`max_retries`: a number from 0 up, or -1 for no bound".into());

@@ -66,9 +66,16 @@ pub const fn gib(n: u64) -> u64 {
 }
 
 /// Options of [`init_with`]: how to start a runtime, or which one to join. Unset options have defaults.
+///
+/// Of the options that `ray.init` once had, `redis_address` is [`Config::connect`]'s argument; `num_redis_shards` has no
+/// counterpart, because no database stands between processes; neither has `node_ip_address`, because a runtime is on
+/// one machine and listens on none of its addresses.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use = "a configuration does nothing until it is given to `init_with`"]
-pub struct Config(InitOptions);
+pub struct Config {
+    options: InitOptions,
+    object_id_seed: Option<u64>,
+}
 
 impl Config {
     /// Options for a runtime on this machine, with the defaults.
@@ -78,42 +85,49 @@ impl Config {
 
     /// Options to join a running runtime: `"auto"` for the one on this machine, or its address.
     pub fn connect(address: impl Into<String>) -> Config {
-        Config(InitOptions { address: Some(address.into()), ..InitOptions::default() })
+        let options = InitOptions { address: Some(address.into()), ..InitOptions::default() };
+        Config { options, object_id_seed: None }
     }
 
     /// Sets how many CPUs tasks can share. Default: the machine's.
     pub fn num_cpus(mut self, cpus: f64) -> Config {
-        self.0.num_cpus = Some(cpus);
+        self.options.num_cpus = Some(cpus);
         self
     }
 
     /// Sets how many GPUs tasks can share. Default: those that are found.
     pub fn num_gpus(mut self, gpus: f64) -> Config {
-        self.0.num_gpus = Some(gpus);
+        self.options.num_gpus = Some(gpus);
+        self
+    }
+
+    /// Sets how many bytes of memory tasks can reserve; see [`gib`]. Default: what the store leaves of the machine's.
+    pub fn memory(mut self, bytes: u64) -> Config {
+        self.options.memory = Some(bytes);
         self
     }
 
     /// Adds a custom resource, and how much of it there is.
     pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Config {
-        self.0.resources.push((name.into(), amount));
+        self.options.resources.push((name.into(), amount));
         self
     }
 
     /// Sets how many worker processes are started at once and kept ready. Default: one for each CPU.
     pub fn num_workers(mut self, workers: u32) -> Config {
-        self.0.num_workers = Some(workers);
+        self.options.num_workers = Some(workers);
         self
     }
 
     /// Sets the store's limit in bytes; see [`gib`].
     pub fn object_store_memory(mut self, bytes: u64) -> Config {
-        self.0.object_store_memory = Some(bytes);
+        self.options.object_store_memory = Some(bytes);
         self
     }
 
     /// Sets the folder that the store's memory comes from. Default: `/dev/shm`.
     pub fn store_directory(mut self, folder: impl Into<String>) -> Config {
-        self.0.store_directory = Some(folder.into());
+        self.options.store_directory = Some(folder.into());
         self
     }
 
@@ -121,7 +135,7 @@ impl Config {
     /// runtime. Default: the session's own folder; if that is in memory itself (tmpfs), the person's cache folder or
     /// `/var/tmp`.
     pub fn spill_directory(mut self, folder: impl Into<String>) -> Config {
-        self.0.spill_directory = Some(folder.into());
+        self.options.spill_directory = Some(folder.into());
         self
     }
 
@@ -129,26 +143,40 @@ impl Config {
     /// `true` also uses huge pages that were set aside for programs (`vm.nr_hugepages`), and gives a notice when there
     /// are none to be had; a folder on hugetlbfs can be given as [`Config::store_directory`]. `false` uses none.
     pub fn huge_pages(mut self, huge: bool) -> Config {
-        self.0.huge_pages = Some(huge);
+        self.options.huge_pages = Some(huge);
         self
     }
 
     /// Sets how long a `put` waits for room before it fails. It waits when memory is full of objects that are being
     /// read and the disk takes no more. Default: 3 seconds.
     pub fn store_wait(mut self, wait: std::time::Duration) -> Config {
-        self.0.store_wait_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self.options.store_wait_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Sends what tasks print to files in the session's folder, `logs/worker-<pid>.out` and `.err`, instead of to the
+    /// cells. A file of 16 MiB is put aside, and the one before it removed. Failures of tasks are still shown.
+    pub fn redirect_output(mut self) -> Config {
+        self.options.redirect_output = true;
+        self
+    }
+
+    /// Refused, with a sentence: an object's id is its place in shared memory, and two runs of a program that starts
+    /// tasks do not take places in the same order. It is here because Ray's `init` has it.
+    pub fn object_id_seed(mut self, seed: u64) -> Config {
+        self.object_id_seed = Some(seed);
         self
     }
 
     /// Accepts a runtime that is already running as it is, instead of failing.
     pub fn ignore_reinit(mut self) -> Config {
-        self.0.ignore_reinit = true;
+        self.options.ignore_reinit = true;
         self
     }
 
     fn check(self) -> Result<InitOptions, InitError> {
         let bad = |option: &str, message: String| Err(InitError::BadOption { option: option.into(), message });
-        let options = self.0;
+        let Config { options, object_id_seed } = self;
         let mut amounts: Vec<(&str, f64)> =
             options.resources.iter().map(|(name, amount)| (name.as_str(), *amount)).collect();
         amounts.extend(options.num_cpus.map(|cpus| ("num_cpus", cpus)));
@@ -156,7 +184,14 @@ impl Config {
         if let Some((name, amount)) = amounts.iter().find(|(_, amount)| !amount.is_finite() || *amount < 0.0) {
             return bad(name, format!("an amount must be a finite number of at least 0, not {amount}"));
         }
+        if object_id_seed.is_some() {
+            return bad(
+                "object_id_seed",
+                "an object's id is its place in shared memory and cannot be chosen; compare values, not ids".into(),
+            );
+        }
         let shapes_store = options.object_store_memory.is_some()
+            || options.memory.is_some()
             || options.store_directory.is_some()
             || options.spill_directory.is_some()
             || options.huge_pages.is_some();
@@ -171,10 +206,11 @@ impl Config {
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return bad(twice[0], "this resource is given twice".into());
         }
-        if let Some(taken) = names.iter().find(|name| matches!(**name, "" | "CPU" | "GPU")) {
+        if let Some(taken) = names.iter().find(|name| matches!(**name, "" | "CPU" | "GPU" | "memory")) {
             return bad(
                 taken,
-                "a resource needs a name of its own; CPUs and GPUs have `num_cpus` and `num_gpus`".into(),
+                "a resource needs a name of its own; CPUs, GPUs and memory have `num_cpus`, `num_gpus` and `memory`"
+                    .into(),
             );
         }
         Ok(options)
@@ -264,6 +300,11 @@ mod tests {
         let message = "`address`: the runtime at `auto` has its own resources; leave those options out to join it";
         assert_eq!(refused(Config::connect("auto").num_cpus(1.0)), message);
         assert!(Config::connect("auto").check().is_ok());
+    }
+
+    #[test]
+    fn an_id_cannot_be_chosen() {
+        assert!(refused(Config::new().object_id_seed(1)).contains("`object_id_seed`: an object's id is its place"));
     }
 
     #[test]

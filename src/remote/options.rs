@@ -48,7 +48,8 @@ impl<F, S> Options<F, S> {
         self
     }
 
-    /// Bytes of memory that the task reserves. This version refuses it: memory is not counted yet.
+    /// Bytes of memory that the task reserves, of those that [`Config::memory`](crate::Config::memory) says. The task starts when so many
+    /// are free; as in Ray, it is not held to them.
     pub fn memory(mut self, bytes: u64) -> Options<F, S> {
         self.options.memory = Some(bytes);
         self

@@ -44,8 +44,13 @@ pub const ALL: &[Scenario] = &[
 ];
 
 fn start(cpus: f64) -> Program {
-    let config =
-        Config { num_cpus: Some(cpus), num_gpus: Some(2.0), resources: vec![("tpu".into(), 1.0)], ..Config::default() };
+    let config = Config {
+        num_cpus: Some(cpus),
+        num_gpus: Some(2.0),
+        memory: Some(gib(5)),
+        resources: vec![("tpu".into(), 1.0)],
+        ..Config::default()
+    };
     Program::start(config).unwrap()
 }
 
@@ -120,9 +125,12 @@ fn tasks_that_need_the_same_resource_run_one_after_the_other() {
     }
     let _runtime = start(4.0);
     let folder = folder();
-    let task = alone.options().num_cpus(0.0).resource("tpu", 0.6);
-    let tasks: Vec<_> = (0..20).map(|_| task.remote(format!("{}/lock", shown(&folder)))).collect();
-    assert!(get(&tasks).unwrap().into_iter().all(|alone| alone));
+    let file = format!("{}/lock", shown(&folder));
+    for task in [alone.options().num_cpus(0.0).resource("tpu", 0.6), alone.options().num_cpus(0.0).memory(gib(3))] {
+        let tasks: Vec<_> = (0..20).map(|_| task.remote(file.clone())).collect();
+        assert!(get(&tasks).unwrap().into_iter().all(|alone| alone));
+    }
+    assert_eq!(cluster_resources().get("memory"), Some(gib(5) as f64));
 }
 
 fn plain_tasks_and_others_share_one_cpu() {
@@ -154,7 +162,8 @@ fn a_task_starts_when_its_argument_is_there_whatever_it_asks_for() {
 
 fn a_task_sees_its_gpus_and_a_plain_one_none() {
     fn gpus() -> String {
-        std::env::var("CUDA_VISIBLE_DEVICES").unwrap()
+        assert_eq!(gpu_ids().join(","), std::env::var("CUDA_VISIBLE_DEVICES").unwrap());
+        gpu_ids().join(",")
     }
     let _runtime = start(2.0);
     assert_eq!(get(gpus.options().num_gpus(2.0).remote()).unwrap(), "0,1");
@@ -234,7 +243,8 @@ fn an_option_that_makes_no_sense_is_refused_with_its_name() {
     assert!(said(|| drop((|| 1).options().resource("CPU", 1.0).remote())).contains("`num_cpus`"));
     assert!(said(|| drop((|| 1).options().max_retries(-2).remote())).contains("`max_retries`"));
     assert!(said(|| drop((|| 1).options().max_calls(0).remote())).contains("`max_calls`"));
-    assert!(said(|| drop((|| 1).options().memory(1).remote())).contains("`memory`"));
+    assert!(said(|| drop((|| 1).options().memory(u64::MAX).remote())).contains("memory"));
+    assert!(said(|| drop((|| 1).options().resource("memory", 1.0).remote())).contains("`memory`"));
     assert!(said(|| drop((|| 1).options().env("A=B", "c").remote())).contains("`env`"));
 }
 

@@ -6,6 +6,10 @@ use mobula::prelude::*;
 
 pub const ALL: &[Scenario] = &[
     ("a_plain_program_runs_its_functions_remotely", a_plain_program_runs_its_functions_remotely),
+    (
+        "redirected_output_is_in_files_before_the_result_is_there",
+        redirected_output_is_in_files_before_the_result_is_there,
+    ),
     ("every_option_alone_and_in_pairs_keeps_the_contract", every_option_alone_and_in_pairs_keeps_the_contract),
 ];
 
@@ -46,6 +50,22 @@ fn a_plain_program_runs_its_functions_remotely() {
     assert!(text.contains("no way"), "{text}");
 }
 
+fn redirected_output_is_in_files_before_the_result_is_there() {
+    fn says(text: String) -> u32 {
+        println!("{text}");
+        eprintln!("not {text}");
+        std::process::id()
+    }
+    let _runtime = Program::start(Config { num_cpus: Some(2.0), ..Config::default() }).unwrap();
+    let session = init_with(mobula::Config::new().redirect_output()).unwrap().session_dir;
+    for number in 0..20 {
+        let pid = get(says.remote(format!("number {number}"))).unwrap();
+        let logged = |ending: &str| std::fs::read_to_string(format!("{session}/logs/worker-{pid}.{ending}")).unwrap();
+        assert!(logged("out").ends_with(&format!(" pid={pid}) number {number}\n")), "{}", logged("out"));
+        assert!(logged("err").ends_with(&format!(" pid={pid}) not number {number}\n")), "{}", logged("err"));
+    }
+}
+
 /// One thing that `init_with` is told.
 type Told = fn(mobula::Config) -> mobula::Config;
 
@@ -53,6 +73,8 @@ type Told = fn(mobula::Config) -> mobula::Config;
 const OPTIONS: &[(&str, Told)] = &[
     ("num_cpus", |config| config.num_cpus(3.0)),
     ("num_gpus", |config| config.num_gpus(1.0)),
+    ("memory", |config| config.memory(mobula::gib(1))),
+    ("redirect_output", |config| config.redirect_output()),
     ("resource", |config| config.resource("tpu", 2.0)),
     ("num_workers", |config| config.num_workers(3)),
     ("object_store_memory", |config| config.object_store_memory(96 << 20)),

@@ -381,7 +381,13 @@ fn waiting_for_a_thousand_tasks_is_one_sleep() {
 
 fn a_second_init_is_refused_and_a_first_one_counts() {
     let _front = Front::start(Config { num_cpus: Some(1.0), ..Config::default() });
-    let options = InitOptions { num_cpus: Some(3.0), object_store_memory: Some(64 << 20), ..InitOptions::default() };
+    let options = InitOptions {
+        num_cpus: Some(3.0),
+        num_gpus: Some(1.0),
+        memory: Some(1 << 30),
+        object_store_memory: Some(64 << 20),
+        ..InitOptions::default()
+    };
     let Answer::Address(address) = ask(&Question::Init(options.clone())).unwrap() else { panic!("not an address") };
     assert_eq!((address.num_cpus, address.object_store_memory), (3.0, 64 << 20));
     assert!(Path::new(&address.session_dir).is_dir());
@@ -390,7 +396,7 @@ fn a_second_init_is_refused_and_a_first_one_counts() {
     let Answer::Address(same) = ask(&Question::Init(again)).unwrap() else { panic!("not an address") };
     assert_eq!((same.socket, same.num_cpus), (address.socket, 3.0));
     let Answer::Resources(all) = ask(&Question::ClusterResources).unwrap() else { panic!("not resources") };
-    assert_eq!(all, [("CPU".to_owned(), 3.0)]);
+    assert_eq!(all, [("CPU".into(), 3.0), ("GPU".into(), 1.0), ("memory".into(), f64::from(1 << 30))]);
     // The new memory works.
     let big = vec![5; 1 << 20];
     assert_eq!(*get(&put(&big).unwrap()).unwrap(), big);

@@ -1,8 +1,9 @@
 //! The runtime's start options.
 
+use super::gpus;
 use crate::abi::InitOptions;
-use crate::scheduler::{Resources, ResourcesError};
-use crate::store::Limits;
+use crate::scheduler::{CPU, GPU, MEMORY, Resources, ResourcesError};
+use crate::store::{Limits, default_bytes, memory_of_machine};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,8 +15,10 @@ const STORE_WAIT: Duration = Duration::from_secs(3);
 pub struct Config {
     /// Logical CPUs for the scheduler. Default: as many as this process may use.
     pub num_cpus: Option<f64>,
-    /// GPUs for the scheduler. Default: none.
+    /// GPUs for the scheduler. Default: those that are found.
     pub num_gpus: Option<f64>,
+    /// Bytes of memory that tasks can reserve. Default: what the store leaves of the machine's.
+    pub memory: Option<u64>,
     /// Custom resources.
     pub resources: Vec<(String, f64)>,
     /// Worker processes that stand ready. Default: one for each CPU, at least one.
@@ -29,6 +32,8 @@ pub struct Config {
     pub spill_directory: Option<PathBuf>,
     /// Whether the store uses huge pages. Default: where the kernel makes them without being set up for it.
     pub huge_pages: Option<bool>,
+    /// Whether the output of tasks goes to files in the session's folder, and not to the cells.
+    pub redirect_output: bool,
     /// How long a `put` waits for room, when nothing more can go to disk. Default: 3 seconds.
     pub store_wait: Option<Duration>,
     /// Objects and unfinished tasks that there can be at once. Default: 16,777,216.
@@ -40,11 +45,13 @@ impl Config {
     pub fn overridden_by(mut self, other: Config) -> Config {
         self.num_cpus = other.num_cpus.or(self.num_cpus);
         self.num_gpus = other.num_gpus.or(self.num_gpus);
+        self.memory = other.memory.or(self.memory);
         self.num_workers = other.num_workers.or(self.num_workers);
         self.object_store_memory = other.object_store_memory.or(self.object_store_memory);
         self.store_directory = other.store_directory.or(self.store_directory);
         self.spill_directory = other.spill_directory.or(self.spill_directory);
         self.huge_pages = other.huge_pages.or(self.huge_pages);
+        self.redirect_output |= other.redirect_output;
         self.store_wait = other.store_wait.or(self.store_wait);
         self.objects_max = other.objects_max.or(self.objects_max);
         if !other.resources.is_empty() {
@@ -78,13 +85,21 @@ impl Config {
     /// # Errors
     /// An invalid amount, or a custom resource whose name is empty or a built-in one.
     pub fn amounts(&self) -> Result<Resources, ResourcesError> {
-        let reserved = self.resources.iter().find(|(name, _)| name.is_empty() || name == "CPU" || name == "GPU");
+        let reserved = self.resources.iter().find(|(name, _)| matches!(name.as_str(), "" | CPU | GPU | MEMORY));
         if let Some((name, amount)) = reserved {
             return Err(ResourcesError { name: format!("custom resource `{name}`"), amount: *amount });
         }
-        let gpus = self.num_gpus.map(|gpus| ("GPU", gpus));
+        let gpus = self.num_gpus.or_else(|| Some(gpus::found().len() as f64).filter(|found| *found > 0.0));
+        let gpus = gpus.map(|gpus| (GPU, gpus));
+        let memory = [(MEMORY, self.memory() as f64)];
         let custom = self.resources.iter().map(|(name, amount)| (name.as_str(), *amount));
-        Resources::new([("CPU", self.cpus())].into_iter().chain(gpus).chain(custom))
+        Resources::new([(CPU, self.cpus())].into_iter().chain(gpus).chain(memory).chain(custom))
+    }
+
+    /// Bytes of memory that tasks can reserve.
+    pub fn memory(&self) -> u64 {
+        let store = || self.object_store_memory.unwrap_or_else(default_bytes);
+        self.memory.unwrap_or_else(|| memory_of_machine().saturating_sub(store()))
     }
 }
 
@@ -93,12 +108,14 @@ impl From<&InitOptions> for Config {
         Config {
             num_cpus: options.num_cpus,
             num_gpus: options.num_gpus,
+            memory: options.memory,
             resources: options.resources.clone(),
             num_workers: options.num_workers,
             object_store_memory: options.object_store_memory,
             store_directory: options.store_directory.as_ref().map(PathBuf::from),
             spill_directory: options.spill_directory.as_ref().map(PathBuf::from),
             huge_pages: options.huge_pages,
+            redirect_output: options.redirect_output,
             store_wait: options.store_wait_ms.map(Duration::from_millis),
             objects_max: None,
         }

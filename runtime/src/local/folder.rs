@@ -6,6 +6,7 @@
 //!       └── session-<pid>-<random>/       0700
 //!           ├── lock                      flock'ed for as long as the front process lives
 //!           ├── head.sock                 0600
+//!           ├── logs/                     the output of tasks, if it is redirected
 //!           └── spill/                    objects for which there is no memory, in files without names
 //! ```
 //!

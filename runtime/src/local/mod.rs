@@ -16,6 +16,7 @@
 mod config;
 mod error;
 mod folder;
+mod gpus;
 mod head;
 mod observer;
 mod outbox;

@@ -11,6 +11,6 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
-pub use resources::{CPU, GPU, Resources, ResourcesError};
+pub use resources::{CPU, GPU, MEMORY, Resources, ResourcesError};
 pub use scheduler::{Action, Environment, Event, Scheduler, WORKERS_MAX};
 pub use shapes::{EnvironmentId, Shape, ShapeId};

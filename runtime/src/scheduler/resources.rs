@@ -14,9 +14,16 @@ pub const CPU: &str = "CPU";
 /// The resource whose units have indices.
 pub const GPU: &str = "GPU";
 
+/// Memory, in bytes.
+pub const MEMORY: &str = "memory";
+
+/// The most of a resource, and of memory: amounts are counted in an `i64`.
+const MOST: f64 = 1e9;
+const MOST_MEMORY: f64 = 1e14;
+
 /// Why amounts are refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{amount} is not a valid amount of {name}: use a number from 0 to 1000000000")]
+#[error("{amount} is not a valid amount of {name}: use a number from 0 to 1000000000 (of memory, 100 TB)")]
 pub struct ResourcesError {
     /// The resource's name.
     pub name: String,
@@ -37,11 +44,11 @@ impl Resources {
     /// The amounts given, to four decimal places.
     ///
     /// # Errors
-    /// An amount that is negative, not finite, or beyond a thousand million.
+    /// An amount that is negative, not finite, or beyond a thousand million (of memory, 100 TB).
     pub fn new<'a>(amounts: impl IntoIterator<Item = (&'a str, f64)>) -> Result<Resources, ResourcesError> {
         let mut all = BTreeMap::new();
         for (name, amount) in amounts {
-            if !(0.0..=1e9).contains(&amount) {
+            if !(0.0..=if name == MEMORY { MOST_MEMORY } else { MOST }).contains(&amount) {
                 return Err(ResourcesError { name: name.to_owned(), amount });
             }
             all.insert(name.to_owned(), (amount * UNIT as f64).round() as i64);
@@ -110,7 +117,11 @@ impl Resources {
 impl std::fmt::Display for Resources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, (name, amount)) in self.list().into_iter().enumerate() {
-            write!(f, "{}{amount} {name}", if index > 0 { ", " } else { "" })?;
+            let comma = if index > 0 { ", " } else { "" };
+            match name.as_str() {
+                MEMORY => write!(f, "{comma}{:.1} MiB {name}", amount / f64::from(1 << 20))?,
+                _ => write!(f, "{comma}{amount} {name}")?,
+            }
         }
         Ok(())
     }
@@ -128,6 +139,14 @@ mod tests {
         assert!(!free.fit(&third));
         (0..3).for_each(|_| free.give(&third));
         assert_eq!(free, Resources::new([("GPU", 1.0)]).unwrap());
+    }
+
+    #[test]
+    fn memory_is_counted_in_bytes_and_told_in_mebibytes() {
+        let most = Resources::new([(MEMORY, MOST_MEMORY)]).unwrap();
+        assert_eq!(most.amount(MEMORY), MOST_MEMORY);
+        let some = Resources::new([("CPU", 1.0), (MEMORY, 1.5 * f64::from(1 << 20))]).unwrap();
+        assert_eq!(some.to_string(), "1 CPU, 1.5 MiB memory");
     }
 
     #[test]

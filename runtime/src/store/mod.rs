@@ -55,7 +55,7 @@ pub use layout::{CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
 pub use leases::{Leases, NoRoom, Space};
 pub use objects::{Body, Kind, Leftovers};
 pub use recovery::{Estate, Keep};
-pub use region::{Region, RegionError};
+pub use region::{Region, RegionError, default_bytes, memory_of_machine};
 pub use seat::{SEATS, Seat, Seats};
 pub use segment::Segment;
 pub use spill::Spill;

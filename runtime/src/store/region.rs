@@ -237,12 +237,16 @@ fn whole(bytes: u64) -> u64 {
     bytes.max(1).checked_next_multiple_of(unit).unwrap_or(u64::MAX / unit * unit)
 }
 
-/// 30 % of the memory that this process may use.
-fn default_bytes() -> u64 {
+/// Bytes of a store that nobody has said a size for: 30 % of the memory that this process may use.
+pub fn default_bytes() -> u64 {
+    whole(memory_of_machine() / 10 * 3)
+}
+
+/// Bytes of memory that this process may use.
+pub fn memory_of_machine() -> u64 {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_total(&text));
     let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    let memory = machine.unwrap_or(1 << 30).min(group.unwrap_or(u64::MAX));
-    whole(memory / 10 * 3)
+    machine.unwrap_or(1 << 30).min(group.unwrap_or(u64::MAX))
 }
 
 /// Bytes of huge pages of 2 MiB that were set aside and that no program uses.

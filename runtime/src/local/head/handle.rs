@@ -92,6 +92,7 @@ impl Local {
             unaudited: false,
             retry: false,
             pool: Pool::new(zygote),
+            redirect: None,
             clients: HashMap::new(),
             orphans: HashMap::new(),
             client_next: 1,

@@ -10,6 +10,7 @@
 //!   make_room.rs when memory runs short
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write
+//!   redirect.rs  the same in files
 //!   settings.rs  init, and questions about the whole
 //! ```
 //!
@@ -31,6 +32,7 @@ mod make_room;
 mod output;
 mod output_signal;
 mod pool;
+mod redirect;
 mod requests;
 mod settings;
 mod spill_folder;
@@ -54,6 +56,7 @@ use functions::Functions;
 use make_room::{LOOK, Room};
 use mobula_fds as fds;
 use pool::Pool;
+use redirect::Redirect;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -159,6 +162,8 @@ struct Head {
     /// Whether waiting tasks are to be checked again.
     retry: bool,
     pool: Pool,
+    /// Files for the output of workers, if it does not go to the cells.
+    redirect: Option<Redirect>,
     clients: HashMap<ClientId, Client>,
     /// Drivers whose connection has ended and whose references stand until the front process says what became of them.
     orphans: HashMap<ClientId, Orphan>,

@@ -119,8 +119,20 @@ impl Head {
         }
     }
 
-    fn deliver(&self, token: u64, text: Option<String>) {
+    fn deliver(&mut self, token: u64, text: Option<String>) {
         let (Some(text), Some(pipe)) = (text, self.pool.pipes.get(&token)) else { return };
+        let label = pipe.lines.label();
+        if let Some(redirect) = &mut self.redirect
+            && let Err(error) = redirect.write(label.pid, pipe.stream, &text)
+        {
+            self.redirect = None;
+            self.settings.config.redirect_output = false;
+            self.notice(format!("output of tasks comes here again, because its files cannot be written: {error}"));
+        }
+        if self.redirect.is_some() {
+            return;
+        }
+        let Some(pipe) = self.pool.pipes.get(&token) else { return };
         let label = pipe.lines.label();
         self.observer.event(RuntimeEvent::TaskOutput {
             cell: label.cell,

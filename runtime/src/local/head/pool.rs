@@ -12,6 +12,7 @@ use super::lines::{Label, Lines};
 use super::output_signal;
 use crate::abi::Cause;
 use crate::local::Stream;
+use crate::local::gpus;
 use crate::local::zygote::{FromZygote, ToZygote, Zygote};
 use crate::protocol::{ClientId, Request, WorkerId};
 use crate::scheduler::{Event, GPU};
@@ -215,7 +216,7 @@ impl Head {
         let mut variables = self.scheduler.shapes().variables(environment.variables).to_vec();
         if self.scheduler.total().units(GPU) > 0 {
             // Before the process opens a library that looks for them; a plain task sees none.
-            let gpus = environment.gpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            let gpus = environment.gpus.iter().copied().map(gpus::name_of).collect::<Vec<_>>().join(",");
             variables.push(("CUDA_VISIBLE_DEVICES".into(), gpus));
         }
         variables
@@ -358,6 +359,9 @@ impl Head {
         self.tell(Event::WorkerExited(worker));
         self.remove_client(worker.client(), entry.pid, Some(cause));
         self.killed_is_gone(worker);
+        if let Some(redirect) = &mut self.redirect {
+            redirect.close(entry.pid);
+        }
         unbegun.into_iter().for_each(|task| self.push(task));
         self.bid_farewell();
     }

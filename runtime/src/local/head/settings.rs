@@ -4,6 +4,7 @@
 //! later ones may not.
 
 use super::Head;
+use super::redirect::Redirect;
 use super::refuse;
 use super::spill_folder::spill_folder;
 use crate::abi::{Address, Answer, Fault, InitOptions, Question};
@@ -40,6 +41,9 @@ impl Head {
         // The amounts were checked before they were taken over.
         if let Ok(total) = self.settings.config.amounts() {
             let pool = self.settings.config.workers();
+            let redirects = self.settings.config.redirect_output;
+            self.redirect =
+                redirects.then(|| self.redirect.take().unwrap_or_else(|| Redirect::new(self.folder.path())));
             self.tell(Event::Configured { total, pool });
             let unserved = self.scheduler.serves_nobody();
             self.segment.header().unserved.store(unserved.into(), Ordering::Release);

@@ -1,7 +1,7 @@
 //! The options of tasks, numbered: a task names its options by a number, so that its description is short.
 
 use crate::abi::TaskOptions;
-use crate::scheduler::{CPU, GPU, Resources, ResourcesError, Shape, ShapeId};
+use crate::scheduler::{CPU, GPU, MEMORY, Resources, ResourcesError, Shape, ShapeId};
 use crate::store::SHAPED;
 use std::collections::HashMap;
 
@@ -66,7 +66,8 @@ fn needs(options: &TaskOptions) -> Result<Resources, ResourcesError> {
     let cpus = [(CPU, options.num_cpus.unwrap_or(1.0))];
     let gpus = options.num_gpus.map(|gpus| (GPU, gpus));
     let custom = options.resources.iter().map(|(name, amount)| (name.as_str(), *amount));
-    let all = cpus.into_iter().chain(gpus).chain(custom);
+    let memory = options.memory.map(|bytes| (MEMORY, bytes as f64));
+    let all = cpus.into_iter().chain(gpus).chain(memory).chain(custom);
     // What is not needed is not part of a shape, so that it has one number.
     Resources::new(all.filter(|(_, amount)| *amount != 0.0))
 }
