@@ -5,7 +5,8 @@ use crate::calls;
 use crate::error::CancelError;
 use crate::object::ObjectRef;
 
-/// Cancels the task that makes this object, and the tasks that it has submitted, and theirs. Returns at once.
+/// Cancels the task that makes this object, and the tasks that it has submitted, and theirs while they run. Returns at
+/// once.
 ///
 /// A task that has not begun never runs. In a task that runs, blocking calls ([`get`](crate::get), [`wait`](crate::wait)
 /// …) end and unwind it, and [`is_cancelled`] is true. If it has not ended after a second, or is cancelled again, its

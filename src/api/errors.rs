@@ -91,17 +91,18 @@ impl IntoIterator for Errors {
     }
 }
 
-impl Tabular<5> for Errors {
-    fn table(&self) -> Result<Table<5>, &'static str> {
+impl Tabular<6> for Errors {
+    fn table(&self) -> Result<Table<6>, &'static str> {
         if self.is_empty() {
             return Err("no task has failed");
         }
-        let mut table = Table::new(["cell", "task", "pid", "what happened", "where"]);
+        let mut table = Table::new(["cell", "task", "pid", "attempt", "what happened", "where"]);
         for error in &self.0 {
             table.row([
                 error.cell.map(|cell| cell.to_string()).unwrap_or_default(),
                 error.task.clone(),
                 if error.pid == 0 { String::new() } else { error.pid.to_string() },
+                error.attempt.number.to_string(),
                 error.message.lines().next().unwrap_or_default().into(),
                 error.place.as_ref().map(place).unwrap_or_default(),
             ]);

@@ -1,6 +1,6 @@
 //! Objects that futures of this library await, and whom to wake.
 //!
-//! The runtime is told of each object once, however many futures await it. A twin of this process has none of the threads that would be woken,
+//! The runtime watches each object once, however many futures await it. A twin of this process has none of the threads that would be woken,
 //! so it begins with an empty list.
 
 use super::{Fallible, watch};
@@ -28,7 +28,7 @@ fn lock() -> MutexGuard<'static, Awaited> {
 
 /// Wakes `waker` when the object is finished, or when its call would be interrupted.
 pub(crate) fn wake_when_finished(id: u64, waker: &Waker) -> Fallible<()> {
-    let is_new = {
+    {
         let mut awaited = lock();
         let pid = std::process::id();
         if std::mem::replace(&mut awaited.pid, pid) != pid {
@@ -36,20 +36,24 @@ pub(crate) fn wake_when_finished(id: u64, waker: &Waker) -> Fallible<()> {
             std::mem::take(&mut awaited.by_object).into_values().flatten().for_each(std::mem::forget);
         }
         let wakers = awaited.by_object.entry(id).or_default();
-        let is_new = wakers.is_empty();
         if !wakers.iter().any(|known| known.will_wake(waker)) {
             wakers.push(waker.clone());
         }
-        is_new
-    };
-    if !is_new {
-        return Ok(());
     }
-    let watched = watch(id, notify);
-    if watched.is_err() {
-        lock().by_object.remove(&id);
+    // An interrupt unwinds from here. Other futures that await the object then look again, and register it anew.
+    let undo = Undo(id);
+    watch(id, notify)?;
+    std::mem::forget(undo);
+    Ok(())
+}
+
+/// Wakes all who await an object that the runtime does not watch.
+struct Undo(u64);
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        notify(self.0);
     }
-    watched
 }
 
 extern "C" fn notify(id: u64) {

@@ -20,6 +20,7 @@ pub const ALL: &[Scenario] = &[
     ("a_cancelled_task_may_end_by_itself", a_cancelled_task_may_end_by_itself),
     ("a_cancelled_task_that_does_not_end_is_killed", a_cancelled_task_that_does_not_end_is_killed),
     ("the_children_of_a_cancelled_task_are_cancelled", the_children_of_a_cancelled_task_are_cancelled),
+    ("a_child_has_its_own_time_to_end", a_child_has_its_own_time_to_end),
     ("a_cancelled_task_is_not_run_again", a_cancelled_task_is_not_run_again),
     ("a_task_that_has_ended_is_not_cancelled", a_task_that_has_ended_is_not_cancelled),
     (
@@ -144,8 +145,10 @@ fn a_cancelled_task_may_end_by_itself() {
     let _runtime = start(1.0);
     let folder = folder();
     let file = |name: &str| format!("{}/{name}", shown(&folder));
-    for task in [looks.remote(file("plain")), looks.options().num_cpus(0.5).remote(file("half"))] {
-        until_there_is(&file(if Path::new(&file("plain")).exists() { "plain" } else { "half" }));
+    for cpus in [1.0, 0.5] {
+        let begun = file(&cpus.to_string());
+        let task = looks.options().num_cpus(cpus).remote(begun.clone());
+        until_there_is(&begun);
         cancel(&task).unwrap();
         // It is killed should the machine be so busy that it needs longer than its grace.
         assert!(matches!(get(&task), Ok(9) | Err(GetError::Cancelled { .. })));
@@ -194,6 +197,29 @@ fn the_children_of_a_cancelled_task_are_cancelled() {
     }
     get((|| ()).remote()).unwrap();
     assert!(!Path::new(&file("queued")).exists());
+}
+
+fn a_child_has_its_own_time_to_end() {
+    fn child(folder: String) {
+        fs::write(format!("{folder}/begun"), "").unwrap();
+        while !is_cancelled() {
+            std::thread::yield_now();
+        }
+        // Its parent has unwound by now, and so has ended.
+        until_there_is(&format!("{folder}/parent"));
+        fs::write(format!("{folder}/ended"), "").unwrap();
+    }
+    fn parent(folder: String) {
+        get(child.remote(folder)).unwrap();
+    }
+    let _runtime = start(1.0);
+    let folder = folder();
+    let task = parent.remote(shown(&folder));
+    until_there_is(&format!("{}/begun", shown(&folder)));
+    cancel(&task).unwrap();
+    assert!(is_cancelled_error(&get(&task)));
+    fs::write(format!("{}/parent", shown(&folder)), "").unwrap();
+    until_there_is(&format!("{}/ended", shown(&folder)));
 }
 
 fn a_cancelled_task_is_not_run_again() {

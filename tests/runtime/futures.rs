@@ -14,6 +14,10 @@ pub const ALL: &[Scenario] = &[
     ("ten_thousand_tasks_are_awaited_at_once", ten_thousand_tasks_are_awaited_at_once),
     ("one_task_is_awaited_by_many_and_got_by_others", one_task_is_awaited_by_many_and_got_by_others),
     ("a_task_that_awaits_lends_its_cpu", a_task_that_awaits_lends_its_cpu),
+    (
+        "a_task_that_ends_while_it_awaits_gives_its_cpu_back_once",
+        a_task_that_ends_while_it_awaits_gives_its_cpu_back_once,
+    ),
     ("an_awaiting_task_can_be_cancelled", an_awaiting_task_can_be_cancelled),
     ("a_future_that_nobody_wants_any_more_does_no_harm", a_future_that_nobody_wants_any_more_does_no_harm),
     ("refs_come_in_the_order_in_which_they_finish", refs_come_in_the_order_in_which_they_finish),
@@ -102,6 +106,41 @@ fn a_task_that_awaits_lends_its_cpu() {
     }
     let _runtime = start(1.0);
     assert_eq!(get(depth.remote(10)).unwrap(), 10);
+    while available_resources().get("CPU") != Some(1.0) {
+        std::thread::yield_now();
+    }
+}
+
+fn a_task_that_ends_while_it_awaits_gives_its_cpu_back_once() {
+    /// Ends when its CPU is lent, and what it awaits is not there.
+    fn leaves(gate: ObjectRef<ObjectRef<u32>>) {
+        let mut gate = get(gate).unwrap();
+        let context = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut gate).poll(context).is_pending());
+        while available_resources().get("CPU") != Some(1.0) {
+            std::thread::yield_now();
+        }
+    }
+    fn nested() -> u32 {
+        get((|| 3).options().num_cpus(1.0).remote()).unwrap() + get((|| 4).remote()).unwrap()
+    }
+    let _runtime = start(1.0);
+    let folder = folder();
+    let go = format!("{}/go", shown(&folder));
+    let gate = after.options().num_cpus(0.0).remote(go.clone(), 1);
+    let works = || {
+        assert_eq!(get(nested.remote()).unwrap(), 7);
+        assert_eq!(get(nested.options().num_cpus(0.5).remote()).unwrap(), 7);
+    };
+    for _ in 0..3 {
+        get(leaves.remote(put(&gate).unwrap())).unwrap();
+        works();
+        get(leaves.options().num_cpus(0.5).remote(put(&gate).unwrap())).unwrap();
+        works();
+    }
+    fs::write(go, "").unwrap();
+    assert_eq!(get(&gate).unwrap(), 1);
+    works();
     while available_resources().get("CPU") != Some(1.0) {
         std::thread::yield_now();
     }

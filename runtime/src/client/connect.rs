@@ -198,7 +198,7 @@ impl Client {
             writer,
             spin,
             parked: AtomicU32::new(u32::MAX),
-            lending: Mutex::default(),
+            loans: Mutex::default(),
         })
     }
 }

@@ -146,6 +146,7 @@ impl Client {
     }
 
     fn done(&self, claimed: &Claimed) -> bool {
+        self.end_loans();
         self.segment.desk(self.seat).current.store(0, Ordering::Release);
         if claimed.spec.is_shaped() {
             self.tell(&ToHead::Ended);

@@ -50,6 +50,7 @@ use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
 use crate::sync::AtomicU32;
 use inbox::{Inbox, Stop};
+use lend::Loans;
 use mobula_fds as fds;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -71,7 +72,7 @@ pub struct Client {
     writer: Mutex<()>,
     spin: Spin,
     /// Of a worker: how many of its task's threads wait.
-    lending: Mutex<i32>,
+    loans: Mutex<Loans>,
     /// Of a worker: the number that its desk had in the place of a lease when it last told the head that it has no task.
     parked: AtomicU32,
 }

@@ -91,6 +91,15 @@ impl Client {
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
+        let is_so = self.has_interrupt();
+        if is_so && !self.is_worker() {
+            self.interrupt_is_met();
+        }
+        is_so
+    }
+
+    /// The same, for a thread that is in no call of the cell and so does not end one.
+    pub(super) fn has_interrupt(&self) -> bool {
         let desk = self.segment.desk(self.seat);
         let number = desk.interrupted.load(Ordering::Acquire);
         if number == 0 {
@@ -101,11 +110,7 @@ impl Client {
             return number == Desk::interrupt_of(ObjectId(desk.current.load(Ordering::Acquire)));
         }
         let state = self.state();
-        let is_its_own = state.is_interruptible && state.cell + 1 == number;
-        if is_its_own {
-            self.interrupt_is_met();
-        }
-        is_its_own
+        state.is_interruptible && state.cell + 1 == number
     }
 
     /// Notes that a call has returned the interrupt, so that the cell is unwinding.

@@ -29,17 +29,18 @@ pub fn rung_for(before: u32, now: u32, objects: u64) -> bool {
 }
 
 impl Segment {
-    /// Sets this process's bit on the object. True if the object is finished already, and this call has taken the bit back.
+    /// Sets this process's bit on the object. True if the object is finished already, and this call has taken the bit back. If another
+    /// object has the slot by now, the bit stays, because another thread may have set it for that one: it causes an early ring at worst.
     pub fn arm(&self, id: Id, by: Seat) -> bool {
         let slot = self.slot(id.slot());
         slot.waiters.add(by);
         // Pairs with the fence in `tell_waiters`: the sealer sees the bit, or this call sees that the object is sealed.
         fence_after_rmw();
         let word = slot.word();
-        if word.generation() == id.generation() && word.is_task() {
-            return false;
+        if word.generation() != id.generation() {
+            return true;
         }
-        slot.waiters.remove(by)
+        !word.is_task() && slot.waiters.remove(by)
     }
 
     /// Clears this process's bit on an object that it no longer waits for.

@@ -44,28 +44,40 @@ impl Head {
     /// Cancels a task and its children. False if it has ended already.
     pub(super) fn cancel(&mut self, task: ObjectId) -> bool {
         let is_unfinished = self.word(task).is_some_and(Word::is_task);
-        let mut tasks = vec![task];
-        while let Some(task) = tasks.pop() {
-            let Some(word) = self.word(task) else { continue };
-            match (word.state(), word.owner()) {
-                (State::Waiting | State::Pending, _) if self.withdraw(task, word.state()) => {}
-                // A worker has begun it in this moment.
-                (State::Waiting | State::Pending, _) => tasks.push(task),
-                (State::Running, Some(seat)) => {
-                    tasks.extend(self.children(task));
-                    self.end_softly(task, seat);
-                }
-                _ => {}
-            }
+        if let Some(until) = self.cancels.running.get_mut(&task) {
+            // Who asks twice does not want to wait.
+            *until = Instant::now();
+            self.end_overdue();
+        } else {
+            self.cancel_all(vec![task]);
         }
         is_unfinished
     }
 
+    /// Cancels tasks and their children.
+    fn cancel_all(&mut self, mut tasks: Vec<ObjectId>) {
+        while let Some(task) = tasks.pop() {
+            let Some(word) = self.word(task) else { continue };
+            let is_unbegun = matches!(word.state(), State::Waiting | State::Pending);
+            if is_unbegun && !self.withdraw(task, word.state()) {
+                // A worker has begun it in this moment.
+                tasks.push(task);
+                continue;
+            }
+            // Also one that is to be run again may have some, of the run before.
+            let attempt = self.segment.read_spec(task.slot()).attempt;
+            match word.owner().filter(|_| word.state() == State::Running) {
+                Some(seat) => self.end_softly(task, seat),
+                None if is_unbegun && attempt > 0 => {}
+                None => continue,
+            }
+            tasks.extend(self.children(task));
+        }
+    }
+
     /// Cancels what a task has submitted.
     fn cancel_children(&mut self, task: ObjectId) {
-        for child in self.children(task) {
-            self.cancel(child);
-        }
+        self.cancel_all(self.children(task));
     }
 
     fn children(&self, task: ObjectId) -> Vec<ObjectId> {
@@ -82,6 +94,11 @@ impl Head {
         }
         let blame = self.cancelled(task, 0);
         if !self.fail_by(task, blame, Step::Cancel) {
+            if state == State::Waiting {
+                self.cancels.listed.pop();
+                self.segment.remove(task, Kind::Ref, Seat::HEAD);
+                self.collect(vec![task]);
+            }
             return false;
         }
         if spec.is_shaped() {
@@ -91,14 +108,9 @@ impl Head {
         true
     }
 
-    /// Ends the blocking calls of a task that runs; for one that was cancelled before, its time is over.
+    /// Ends the blocking calls of a task that runs. One that was cancelled before keeps the time that it has.
     fn end_softly(&mut self, task: ObjectId, seat: Seat) {
-        let now = Instant::now();
-        if let Some(until) = self.cancels.running.get_mut(&task) {
-            *until = now;
-            return self.end_overdue();
-        }
-        self.cancels.running.insert(task, now + GRACE);
+        self.cancels.running.entry(task).or_insert_with(|| Instant::now() + GRACE);
         self.segment.desk(seat).interrupted.store(Desk::interrupt_of(task), Ordering::Release);
         self.segment.ring_for_all(seat);
     }
@@ -116,10 +128,15 @@ impl Head {
             // Sealed before the kill: a worker whose task ends in this moment sees that, and begins no other. Until it is gone it may write
             // its result, which nobody will read, so nobody else may have the slot.
             self.segment.add(task, Kind::Ref, Seat::HEAD);
-            self.cancels.killed.insert(worker, task);
             self.end_output(worker);
             let blame = self.cancelled(task, self.pool.pid(worker));
-            self.fail_by(task, blame, Step::Fail);
+            if !self.fail_by(task, blame, Step::Fail) {
+                // It has ended in this moment, and its worker may run another one.
+                self.segment.remove(task, Kind::Ref, Seat::HEAD);
+                self.collect(vec![task]);
+                continue;
+            }
+            self.cancels.killed.insert(worker, task);
             self.cancel_children(task);
             self.end_worker(worker);
         }
@@ -147,11 +164,18 @@ impl Head {
     /// Gives up cancelled tasks that are in no list any more.
     pub(super) fn release_listed(&mut self) {
         let segment = self.segment.clone();
+        let mut took_a_bit = false;
         let (gone, still) = std::mem::take(&mut self.cancels.listed).into_iter().partition(|task: &ObjectId| {
             let spec = segment.read_spec(task.slot());
             // Whoever seals one of these tells the head.
-            !spec.objects().any(|id| !segment.arm(id, Seat::HEAD) && self.word(id).is_some_and(Word::is_task))
+            !spec.objects().any(|id| {
+                let is_finished = segment.arm(id, Seat::HEAD);
+                took_a_bit |= is_finished;
+                !is_finished && self.word(id).is_some_and(Word::is_task)
+            })
         });
+        // Then nobody tells the head of that object, for which another task may wait.
+        self.retry |= took_a_bit && !self.watched.is_empty();
         let gone: Vec<ObjectId> = gone;
         self.cancels.listed = still;
         // A process that goes through a list with one of them does so first.

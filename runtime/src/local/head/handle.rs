@@ -87,6 +87,7 @@ impl Local {
             blames: Blames::default(),
             cancels: Cancels::default(),
             warned: HashSet::new(),
+            retries_told: HashMap::new(),
             watched: Vec::new(),
             stranded: VecDeque::new(),
             unaudited: false,

@@ -153,6 +153,8 @@ struct Head {
     blames: Blames,
     cancels: Cancels,
     warned: HashSet<u32>,
+    /// How many attempts of each function were told.
+    retries_told: HashMap<u32, u32>,
     /// Tasks that wait for arguments and may be in no list.
     watched: Vec<ObjectId>,
     /// Tasks for which there was no room in a ring.

@@ -214,7 +214,7 @@ impl Head {
     fn environment(&mut self, worker: WorkerId) -> Vec<(String, String)> {
         let environment = self.scheduler.environment(worker);
         let mut variables = self.scheduler.shapes().variables(environment.variables).to_vec();
-        if self.scheduler.total().units(GPU) > 0 {
+        if self.scheduler.total().units(GPU) > 0 || std::env::var_os("CUDA_VISIBLE_DEVICES").is_some() {
             // Before the process opens a library that looks for them; a plain task sees none.
             let gpus = environment.gpus.iter().copied().map(gpus::name_of).collect::<Vec<_>>().join(",");
             variables.push(("CUDA_VISIBLE_DEVICES".into(), gpus));

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// of its objects has a failure of its own.
 const CARRIERS_MAX: usize = 32;
 
+/// How many attempts of a function are told, so that many tasks that lose their workers do not bury a cell's own output.
+const RETRIES_TOLD_MAX: u32 = 20;
+
 /// Why an object failed.
 #[derive(Clone, Debug)]
 pub(super) struct Blame {
@@ -258,8 +261,15 @@ impl Head {
         if !self.segment.take_step(task, Step::Retry { by: self.leases.seat }) {
             return false;
         }
-        let (name, why) = (self.functions.name(spec.function), cause_in_a_word(cause));
-        self.notice(format!("task `{name}` {why}; {}", self.attempt(&spec, retries)));
+        let (name, why) = (self.functions.name(spec.function).to_owned(), cause_in_a_word(cause));
+        let said = format!("task `{name}` {why}; {}", self.attempt(&spec, retries));
+        let told = self.retries_told.entry(spec.function).or_default();
+        *told += 1;
+        match *told {
+            ..RETRIES_TOLD_MAX => self.notice(said),
+            RETRIES_TOLD_MAX => self.notice(format!("{said} (more attempts of `{name}` are not told)")),
+            _ => {}
+        }
         self.push(task);
         true
     }

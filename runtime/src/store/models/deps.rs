@@ -188,3 +188,48 @@ fn a_task_is_woken_once_though_the_one_who_was_to_wake_it_dies() {
         the_finisher_dies(seen, false);
     });
 }
+
+/// Two of alice's tasks wait for bob's. The first in the list is cancelled as `local/head/cancel.rs` does it, and alice, who needs it no
+/// longer, uses its slot for a task that waits for carol's.
+fn a_listed_task_is_cancelled(seen: &Seen, keeps: bool) {
+    let segment = tables(6, 1);
+    let mut alice = leases(&segment, ALICE, 1..5);
+    let (awaited, other) = (running_task(&mut alice, BOB), running_task(&mut alice, CAROL));
+    let (last, ready) = submit_behind(&mut alice, &[awaited], go_on);
+    let (first, more) = submit_behind(&mut alice, &[awaited], go_on);
+    assert!(ready.is_empty() && more.is_empty());
+    let bob = {
+        let segment = Arc::clone(&segment);
+        thread::spawn(move || finish(&Leases::new(segment, BOB), awaited))
+    };
+    if keeps {
+        segment.add(first, Kind::Ref, Seat::HEAD);
+    }
+    assert!(segment.take_step(first, Step::Cancel));
+    segment.unhold(awaited);
+    segment.remove(first, Kind::Ref, ALICE);
+    segment.collect(&mut alice, vec![first], &mut Leftovers::default());
+    if segment.slot(first.slot()).word().generation() != first.generation() {
+        submit_behind(&mut alice, &[other], go_on);
+    }
+    let mut woken = bob.join().unwrap();
+    seen.note(if woken.contains(&first) { "bob had woken it" } else { "it was cancelled while it waited" });
+    if keeps {
+        // Bob has taken the list by now.
+        assert!(!segment.arm(awaited, Seat::HEAD) || segment.let_finish());
+        segment.remove(first, Kind::Ref, Seat::HEAD);
+        segment.collect(&mut alice, vec![first], &mut Leftovers::default());
+        assert_ne!(segment.slot(first.slot()).word().generation(), first.generation(), "its slot is free");
+    }
+    woken.retain(|task| *task != first);
+    assert_eq!(woken, [last], "the other task is woken once");
+}
+
+#[test]
+fn a_task_that_is_cancelled_in_a_list_leaves_the_list_whole() {
+    let outcomes = ["it was cancelled while it waited", "bob had woken it"];
+    explore(Depth::Switches(3), &outcomes, |seen| a_listed_task_is_cancelled(seen, true));
+    must_fail(Depth::Switches(3), "a reference of the head", "the other task is woken once", |seen| {
+        a_listed_task_is_cancelled(seen, false);
+    });
+}
