@@ -58,7 +58,7 @@ impl Client {
     }
 
     /// Spins for one object, which is what most calls wait for. True when it is finished.
-    fn spin_for(&self, id: ObjectId) -> bool {
+    pub(super) fn spin_for(&self, id: ObjectId) -> bool {
         if self.is_finished(id) {
             return true;
         }

@@ -66,7 +66,9 @@ impl Client {
     /// [`crate::abi::Fault::Interrupted`], [`crate::abi::Fault::Disconnected`], or the thread cannot be started.
     pub fn watch(&'static self, id: ObjectId, notify: Notify) -> Fallible<()> {
         self.heed_interrupt()?;
-        if self.is_finished(id) {
+        // Who awaits one object waits as `get` does; who awaits many would spin for each.
+        let is_alone = self.state().watch.known.is_empty();
+        if self.is_finished(id) || (is_alone && self.spin_for(id)) {
             notify(id.0);
             return Ok(());
         }
