@@ -1,8 +1,9 @@
-//! `#[remote]`: says that a function is meant to run as a task, gives its tasks options, and leaves it exactly as it is.
+//! `#[remote]`: says that a function is meant to run as a task, gives its tasks options, and leaves it a function as any other.
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
-/// Marks a function as one that is run with `.remote(…)`, and gives its tasks options. It changes nothing about the function.
+/// Marks a function as one that is run with `.remote(…)`, and gives its tasks options. It stays a function as any other; with options, it is
+/// not inlined into other crates.
 ///
 /// ```
 /// # use mobula_macros::remote;
@@ -38,9 +39,27 @@ pub fn remote(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     match fields(options) {
         Ok(fields) if fields.is_empty() => item,
-        Ok(fields) => item.into_iter().chain(registration(&name, &fields)).collect(),
+        Ok(fields) => {
+            let kept = if is_about_inlining(item.clone()) { TokenStream::new() } else { never_inlined() };
+            kept.into_iter().chain(item).chain(registration(&name, &fields)).collect()
+        }
         Err((span, message)) => refuse(span, &message),
     }
+}
+
+/// `#[inline(never)]`. A library of which all functions were inlined elsewhere is not linked, and its registrations are lost with it.
+fn never_inlined() -> TokenStream {
+    "#[inline(never)]".parse().unwrap_or_default()
+}
+
+/// Whether a function has an attribute `inline` of its own.
+fn is_about_inlining(item: TokenStream) -> bool {
+    item.into_iter().any(|token| match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
+            matches!(group.stream().into_iter().next(), Some(TokenTree::Ident(name)) if name.to_string() == "inline")
+        }
+        _ => false,
+    })
 }
 
 /// The options that there are, as the error for another one lists them.

@@ -21,6 +21,7 @@ pub const ALL: &[Scenario] = &[
     ("a_cancelled_task_that_does_not_end_is_killed", a_cancelled_task_that_does_not_end_is_killed),
     ("the_children_of_a_cancelled_task_are_cancelled", the_children_of_a_cancelled_task_are_cancelled),
     ("a_child_has_its_own_time_to_end", a_child_has_its_own_time_to_end),
+    ("a_part_of_a_result_is_cancelled_with_its_task", a_part_of_a_result_is_cancelled_with_its_task),
     ("a_cancelled_task_is_not_run_again", a_cancelled_task_is_not_run_again),
     ("a_task_that_has_ended_is_not_cancelled", a_task_that_has_ended_is_not_cancelled),
     (
@@ -220,6 +221,25 @@ fn a_child_has_its_own_time_to_end() {
     assert!(is_cancelled_error(&get(&task)));
     fs::write(format!("{}/parent", shown(&folder)), "").unwrap();
     until_there_is(&format!("{}/ended", shown(&folder)));
+}
+
+fn a_part_of_a_result_is_cancelled_with_its_task() {
+    fn pair(begun: String) -> (u32, u32) {
+        fs::write(&begun, "").unwrap();
+        while !is_cancelled() {
+            std::thread::yield_now();
+        }
+        panic!("as `get` would")
+    }
+    let _runtime = start(1.0);
+    let folder = folder();
+    let begun = format!("{}/begun", shown(&folder));
+    let (one, two) = pair.remote(begun.clone()).split();
+    until_there_is(&begun);
+    cancel(&two).unwrap();
+    for part in [one, two] {
+        assert!(matches!(get(&part), Err(GetError::Cancelled { task, .. }) if task.ends_with("pair")));
+    }
 }
 
 fn a_cancelled_task_is_not_run_again() {

@@ -44,6 +44,7 @@ impl Head {
     /// Cancels a task and its children. False if it has ended already.
     pub(super) fn cancel(&mut self, task: ObjectId) -> bool {
         let is_unfinished = self.word(task).is_some_and(Word::is_task);
+        let task = self.whole_of(task);
         if let Some(until) = self.cancels.running.get_mut(&task) {
             // Who asks twice does not want to wait.
             *until = Instant::now();
@@ -52,6 +53,15 @@ impl Head {
             self.cancel_all(vec![task]);
         }
         is_unfinished
+    }
+
+    /// The task whose result a part is to be taken of, if this is such a part (`.split()`); else the task itself. Nobody else has a reference
+    /// to the whole.
+    fn whole_of(&self, part: ObjectId) -> ObjectId {
+        let Some(word) = self.word(part).filter(|word| word.state() == State::Waiting) else { return part };
+        let spec = self.segment.read_spec(part.slot());
+        let is_part = word.is_task() && self.functions.name(spec.function).starts_with("split().");
+        spec.objects().next().filter(|_| is_part).unwrap_or(part)
     }
 
     /// Cancels tasks and their children.
