@@ -98,24 +98,23 @@ impl Head {
     /// Seals a task that nobody has begun. False if somebody has.
     fn withdraw(&mut self, task: ObjectId, state: State) -> bool {
         let spec = self.segment.read_spec(task.slot());
-        if state == State::Waiting {
+        let is_listed = state == State::Waiting;
+        if is_listed {
             self.segment.add(task, Kind::Ref, Seat::HEAD);
-            self.cancels.listed.push(task);
         }
         let blame = self.cancelled(task, 0);
-        if !self.fail_by(task, blame, Step::Cancel) {
-            if state == State::Waiting {
-                self.cancels.listed.pop();
-                self.segment.remove(task, Kind::Ref, Seat::HEAD);
-                self.collect(vec![task]);
-            }
-            return false;
+        let is_cancelled = self.fail_by(task, blame, Step::Cancel);
+        if is_listed && is_cancelled {
+            self.cancels.listed.push(task);
+            // All at once, and not each time that one of many is cancelled.
+            self.retry = true;
+        } else if is_listed {
+            self.give_up(vec![task]);
         }
-        if spec.is_shaped() {
+        if is_cancelled && spec.is_shaped() {
             self.tell(Event::Withdrawn(task));
         }
-        self.release_listed();
-        true
+        is_cancelled
     }
 
     /// Ends the blocking calls of a task that runs. One that was cancelled before keeps the time that it has.
@@ -142,8 +141,7 @@ impl Head {
             let blame = self.cancelled(task, self.pool.pid(worker));
             if !self.fail_by(task, blame, Step::Fail) {
                 // It has ended in this moment, and its worker may run another one.
-                self.segment.remove(task, Kind::Ref, Seat::HEAD);
-                self.collect(vec![task]);
+                self.give_up(vec![task]);
                 continue;
             }
             self.cancels.killed.insert(worker, task);
@@ -155,9 +153,14 @@ impl Head {
     /// Gives up what was kept until this worker was gone.
     pub(super) fn killed_is_gone(&mut self, worker: WorkerId) {
         if let Some(task) = self.cancels.killed.remove(&worker) {
-            self.segment.remove(task, Kind::Ref, Seat::HEAD);
-            self.collect(vec![task]);
+            self.give_up(vec![task]);
         }
+    }
+
+    /// Gives the head's references to tasks up.
+    fn give_up(&mut self, tasks: Vec<ObjectId>) {
+        tasks.iter().for_each(|task| self.segment.remove(*task, Kind::Ref, Seat::HEAD));
+        self.collect(tasks);
     }
 
     /// Whether the task was cancelled and has failed since, or has lost its worker; then it is over.
@@ -171,30 +174,23 @@ impl Head {
         true
     }
 
-    /// Gives up cancelled tasks that are in no list any more.
+    /// Gives up cancelled tasks that are in no list any more. The caller looks at the watched tasks afterwards, because this takes the head's
+    /// bit from objects that are finished.
     pub(super) fn release_listed(&mut self) {
         let segment = self.segment.clone();
-        let mut took_a_bit = false;
-        let (gone, still) = std::mem::take(&mut self.cancels.listed).into_iter().partition(|task: &ObjectId| {
-            let spec = segment.read_spec(task.slot());
-            // Whoever seals one of these tells the head.
-            !spec.objects().any(|id| {
-                let is_finished = segment.arm(id, Seat::HEAD);
-                took_a_bit |= is_finished;
-                !is_finished && self.word(id).is_some_and(Word::is_task)
-            })
-        });
-        // Then nobody tells the head of that object, for which another task may wait.
-        self.retry |= took_a_bit && !self.watched.is_empty();
-        let gone: Vec<ObjectId> = gone;
+        let (gone, still): (Vec<ObjectId>, Vec<ObjectId>) =
+            std::mem::take(&mut self.cancels.listed).into_iter().partition(|task| {
+                let spec = segment.read_spec(task.slot());
+                // Whoever seals one of these tells the head.
+                !spec.objects().any(|id| !segment.arm(id, Seat::HEAD) && self.word(id).is_some_and(Word::is_task))
+            });
         self.cancels.listed = still;
         // A process that goes through a list with one of them does so first.
         if !gone.is_empty() && !segment.let_finish() {
             self.retry = true;
             return self.cancels.listed.extend(gone);
         }
-        gone.iter().for_each(|task| segment.remove(*task, Kind::Ref, Seat::HEAD));
-        self.collect(gone);
+        self.give_up(gone);
     }
 
     fn cancelled(&self, task: ObjectId, pid: u32) -> Blame {
