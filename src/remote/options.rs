@@ -19,20 +19,21 @@ use std::marker::PhantomData;
 /// ```
 #[must_use = "options do nothing until `.remote(…)` starts a task"]
 pub struct Options<F, S> {
-    function: F,
     pub(super) options: TaskOptions,
-    signature: PhantomData<fn() -> S>,
+    /// The function's type alone says what to run.
+    of: PhantomData<fn() -> (F, S)>,
 }
 
-impl<F: Copy, S> Clone for Options<F, S> {
+impl<F, S> Clone for Options<F, S> {
     fn clone(&self) -> Options<F, S> {
-        Options { function: self.function, options: self.options.clone(), signature: PhantomData }
+        Options { options: self.options.clone(), of: PhantomData }
     }
 }
 
 impl<F, S> Options<F, S> {
-    pub(super) fn of(function: F) -> Options<F, S> {
-        Options { function, options: TaskOptions::default(), signature: PhantomData }
+    /// No options yet, of a function.
+    pub(super) fn of(_: F) -> Options<F, S> {
+        Options { options: TaskOptions::default(), of: PhantomData }
     }
 
     /// CPUs that the task takes while it runs; 1 if this is not said. With 0, as many run at once as are submitted, up to the runtime's
