@@ -169,6 +169,7 @@ impl Program {
         let code: Arc<str> = code.into();
         let (mut names, mut new, mut again) = (Names::default(), BTreeSet::new(), BTreeSet::new());
         let mut touched: Vec<Part> = Vec::new();
+        let mut unchanged: Vec<(u32, &Part)> = Vec::new();
         for part in items {
             let same = program.same(part, &code, cell);
             if let Some((number, definition)) = same {
@@ -177,14 +178,21 @@ impl Program {
                 }
                 let definition = Definition { owner: cell, ..(*definition).clone() };
                 program.definitions.insert(number, Arc::new(definition));
+                unchanged.push((number, part));
                 continue;
             }
+            // The compiler is to refuse two of one name in a cell, even if it has compiled the first one before.
+            let is_twin = |(_, first): &(u32, &Part)| first.all_keys().any(|key| part.all_keys().any(|own| own == key));
+            for (number, first) in unchanged.extract_if(.., |first| is_twin(first)) {
+                if let Some(definition) = program.definitions.get(&number) {
+                    let definition =
+                        Definition { cell, code: code.clone(), part: first.clone(), ..(**definition).clone() };
+                    program.definitions.insert(number, Arc::new(definition));
+                    new.insert(number);
+                    touched.push(first.clone());
+                }
+            }
             for key in part.all_keys() {
-                // The compiler is to refuse two of one name in a cell, even if it has compiled the first one before.
-                let twin = |(_, known): &(&u32, &Arc<Definition>)| {
-                    known.owner == cell && known.part.all_keys().any(|known| known == key)
-                };
-                again.extend(program.definitions.iter().filter(twin).map(|(number, _)| *number));
                 program.supersede(key, cell, &mut touched, &mut new, &mut again);
             }
             program.next_definition += 1;
@@ -946,6 +954,19 @@ mod tests {
         let code = "fn f(n: i32) {}";
         let mut change = cells.program.change(CellId(2), code, &parse_cell(code).unwrap().items, &[], None);
         let mark = Mark { cell: CellId(2), range: 0..2, label: String::new() };
+        let finding = Finding { marks: vec![mark], ..Finding::default() };
+        assert_eq!(change.set_aside(vec![finding.clone()]), Err(vec![finding]));
+    }
+
+    #[test]
+    fn a_cell_that_defines_a_thing_twice_is_refused_even_if_an_earlier_cell_has_compiled_the_first() {
+        let cells = Cells::of(&["struct P;", "impl P { fn a() {} }"]);
+        let code = "impl P { fn a() {} } impl P { fn a() -> u8 { 1 } }";
+        let mut change = cells.program.change(CellId(3), code, &parse_cell(code).unwrap().items, &[], None);
+        // `P`, which an `impl` is compiled with, and both of the cell.
+        assert_eq!(change.definitions().map(|known| known.cell.0).collect::<Vec<_>>(), [1, 3, 3]);
+        // rustc's E0592 marks the first of the two.
+        let mark = Mark { cell: CellId(3), range: 0..20, label: String::new() };
         let finding = Finding { marks: vec![mark], ..Finding::default() };
         assert_eq!(change.set_aside(vec![finding.clone()]), Err(vec![finding]));
     }
