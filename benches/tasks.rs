@@ -121,6 +121,42 @@ fn round_trips(count: usize) -> Outcome<()> {
     Ok(())
 }
 
+/// The state of an actor.
+struct Counter {
+    n: i64,
+}
+
+impl Counter {
+    fn new(n: i64) -> Counter {
+        Counter { n }
+    }
+
+    fn add(&mut self, by: i64) -> i64 {
+        self.n += by;
+        self.n
+    }
+}
+
+fn calls_one_by_one(count: i64) -> Outcome<()> {
+    let counter = Counter::new.spawn(0);
+    for n in 1..=count {
+        assert_eq!(get(Counter::add.call(&counter, 1))?, n);
+    }
+    Ok(())
+}
+
+fn calls_at_once(counter: &Actor<Counter>, count: usize) -> Outcome<()> {
+    let calls: Vec<_> = (0..count).map(|_| Counter::add.call(counter, 1)).collect();
+    Ok(drop(get(&calls)?))
+}
+
+fn new_actors(count: i64) -> Outcome<()> {
+    let counters: Vec<_> = (0..count).map(|n| Counter::new.spawn(n)).collect();
+    let calls: Vec<_> = counters.iter().map(|counter| Counter::add.call(counter, 1)).collect();
+    assert_eq!(get(&calls)?, (1..=count).collect::<Vec<_>>());
+    Ok(())
+}
+
 fn measure() -> Outcome<()> {
     const US: f64 = 1e6;
     const MS: f64 = 1e3;
@@ -139,6 +175,12 @@ fn measure() -> Outcome<()> {
     row("shape_fan_out_10k", "ms", MS, 1, samples, || fan_out_of_half_a_cpu(10_000))?;
     row("wait_stream_10k", "ms", MS, 1, samples, || streamed(10_000))?;
     row("await_round_trip", "us", US, 1_000, samples, || awaited_round_trips(1_000))?;
+    row("actor_round_trip", "us", US, 10_000, samples, || calls_one_by_one(10_000))?;
+    let counter = Counter::new.spawn(0);
+    row("actor_calls_10k", "ms", MS, 1, samples, || calls_at_once(&counter, 10_000))?;
+    drop(counter);
+    row("actor_first_call", "ms", MS, 1, samples, || new_actors(1))?;
+    row("actors_100", "ms", MS, 1, samples, || new_actors(100))?;
     row("chain_100", "us/task", US, 100, samples, || chain(100))?;
 
     let small = put(&1i64)?;

@@ -25,11 +25,12 @@ pub(crate) use handle::Handle;
 pub use handle::ObjectId;
 
 use crate::abi::{
-    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Notify, Question, Status,
-    Submission, Table, Tenant, Trampoline, View, Work,
+    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Instance, Notify,
+    Question, Status, Submission, Table, Tenant, Trampoline, View, Work,
 };
 use copy_into_object::copy;
 use std::ffi::c_void;
+use std::hash::{Hash, Hasher};
 use std::io::Write;
 use std::ptr::{NonNull, null, null_mut};
 use std::slice;
@@ -302,9 +303,10 @@ impl Arg {
     }
 }
 
-/// Submits a task that returns one object; the caller gets one reference to it. `options` are postcard of
-/// [`TaskOptions`](crate::abi::TaskOptions), or empty for the defaults.
+/// Submits a task that returns one object; the caller gets one reference to it. `kind` is as in [`Submission`], and `options` are postcard
+/// of [`TaskOptions`](crate::abi::TaskOptions), or empty for the defaults.
 pub(crate) fn submit<'a>(
+    kind: u32,
     name: &'static str,
     trampoline: Trampoline,
     args: impl Iterator<Item = &'a mut Arg>,
@@ -324,7 +326,7 @@ pub(crate) fn submit<'a>(
         args: raw.as_ptr(),
         args_len: args_len as u64,
         returns: 1,
-        reserved: 0,
+        kind,
         options: bytes_of(options),
     };
     let mut id = 0;
@@ -381,6 +383,8 @@ pub(crate) struct Running<'call> {
     call: u64,
     returns: u32,
     args: slice::Iter<'call, View>,
+    /// The place of the actor's state; null in a task.
+    instance: *mut Instance,
 }
 
 impl<'call> Running<'call> {
@@ -397,7 +401,7 @@ impl<'call> Running<'call> {
             // SAFETY: by the same contract, the list has `len` views, which the loader keeps while the trampoline runs.
             len => unsafe { slice::from_raw_parts(call.args, len as usize) },
         };
-        Running { call: call.call, returns: call.returns, args: views.iter() }
+        Running { call: call.call, returns: call.returns, args: views.iter(), instance: call.instance }
     }
 
     /// The number of results wanted.
@@ -408,6 +412,31 @@ impl<'call> Running<'call> {
     /// The next argument's bytes.
     pub(crate) fn next_arg(&mut self) -> Option<Hold> {
         self.args.next().map(|view| Hold::new(*view))
+    }
+
+    /// Makes `state` the actor's, in its constructor. False where there is no actor.
+    pub(crate) fn set_state<T: 'static>(&mut self, state: T) -> bool {
+        let state = Box::into_raw(Box::new(state)).cast();
+        let made = Instance { type_id: type_id::<T>(), state, drop: Some(drop_state::<T>) };
+        // SAFETY: by the contract of `Call`, the place is null or valid and aligned, and no other code uses it while the call runs.
+        let Some(place) = (unsafe { self.instance.as_mut() }) else {
+            // SAFETY: `state` is the value that was boxed above, and is dropped once.
+            unsafe { drop_state::<T>(state) };
+            return false;
+        };
+        *place = made;
+        true
+    }
+
+    /// The actor's state. `None` if it is not a `T`, as this library knows one.
+    pub(crate) fn state<T: 'static>(&mut self) -> Option<&mut T> {
+        // SAFETY: by the contract of `Call`, the place is null or valid and aligned, and no other code uses it while the call runs.
+        let place = unsafe { self.instance.as_ref() }?;
+        let state = NonNull::new(place.state.cast::<T>()).filter(|_| place.type_id == type_id::<T>())?;
+        // SAFETY:
+        // - Valid: `set_state` made it from a `Box<T>`, and this is the same `T`, because its `type_id` says so.
+        // - Exclusive: while the call runs nothing else uses it, and the result borrows this value, of which the call has one.
+        Some(unsafe { &mut *state.as_ptr() })
     }
 
     /// Delivers the result.
@@ -428,6 +457,24 @@ impl<'call> Running<'call> {
             unsafe { (table.fail)(self.call, bytes_of(&bytes)) };
         }
     }
+}
+
+/// A number that tells types apart, the same in all libraries of one compiler; never 0.
+pub(crate) fn type_id<T: 'static>() -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    std::any::TypeId::of::<T>().hash(&mut hasher);
+    hasher.finish() | 1
+}
+
+/// Drops an actor's state.
+///
+/// # Safety
+/// `state` is that of an actor whose type is `T`, and is not used after this.
+unsafe extern "C" fn drop_state<T>(state: *mut c_void) {
+    // SAFETY: by this function's contract and `set_state`, it comes from a `Box<T>`, and is dropped once.
+    let state = unsafe { Box::from_raw(state.cast::<T>()) };
+    // What a panic in it says has been written by then. It must not leave a C function.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(state)));
 }
 
 impl Drop for Running<'_> {
@@ -463,7 +510,8 @@ mod tests {
             let hold = std::mem::ManuallyDrop::new(Hold::open(object.id()).unwrap().expect("it is ready"));
             View { ptr: hold.ptr.as_ptr(), len: hold.len as u64, hold: hold.hold }
         });
-        let call = Call { call: u64::MAX, args: views.as_ptr(), args_len: 3, returns: 1, reserved: 0 };
+        let (args, instance) = (views.as_ptr(), null_mut());
+        let call = Call { call: u64::MAX, args, args_len: 3, returns: 1, reserved: 0, instance };
         // SAFETY: `call` and the views that it points to live to the end of this function, and nothing else closes
         // them.
         let mut running = unsafe { Running::take(&call) };

@@ -2,6 +2,5 @@
 
 pub mod common;
 mod dbg;
-pub mod future;
 pub mod sizes;
 pub mod variables;

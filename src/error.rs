@@ -1,7 +1,7 @@
 //! The errors of the public functions.
 //!
 //! ```text
-//!   abi::Fault ──▶ GetError | PutError | WaitError | CancelError | InitError      one enum per question
+//!   abi::Fault ──▶ GetError | PutError | WaitError | CancelError | ActorError | InitError      one enum per question
 //!   abi::Failure (a failed task) ──▶ report()                       the several lines that a notebook shows
 //! ```
 //!
@@ -57,6 +57,15 @@ pub enum GetError {
         task: String,
         /// Tasks that failed only because one of their arguments had failed, nearest first.
         carried_by: Vec<String>,
+    },
+    /// The actor whose method was called is dead: its process ended, its constructor failed, or [`kill`](crate::kill) ended it.
+    ActorDied {
+        /// The actor's name, or its type's.
+        actor: String,
+        /// The method's name.
+        task: String,
+        /// How the actor ended.
+        source: TaskError,
     },
     /// The object does not exist any more, or never did.
     Lost {
@@ -160,6 +169,36 @@ pub enum CancelError {
     },
 }
 
+/// Why there is no handle of an actor, or why it was not ended.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActorError {
+    /// No living actor has this name.
+    NotFound {
+        /// The name.
+        name: String,
+    },
+    /// The actor with this name is of another type.
+    OtherType {
+        /// The name.
+        name: String,
+        /// Its type.
+        found: String,
+        /// The type that was asked for.
+        wanted: String,
+    },
+    /// The runtime is gone.
+    Disconnected {
+        /// The known cause.
+        reason: String,
+    },
+    /// The runtime refuses the request; the message says what to do instead.
+    Refused {
+        /// The message.
+        message: String,
+    },
+}
+
 /// Why [`init`](crate::init) did not start or join a runtime.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -228,6 +267,7 @@ impl TaskError {
             Cause::Signal { name, .. } => name,
             Cause::Exit { .. } => "exited",
             Cause::Cancelled => "cancelled",
+            Cause::ActorDied { .. } => "actor died",
         }
     }
 
@@ -283,6 +323,10 @@ impl GetError {
             Cause::Signal { signal, name } => WorkerStatus::Signal { signal: *signal, name: name.clone() },
             Cause::Exit { code } => WorkerStatus::Exit { code: *code },
             Cause::Cancelled => return GetError::Cancelled { task: failure.task, carried_by: failure.carried_by },
+            Cause::ActorDied { actor, .. } => {
+                let (actor, task) = (actor.clone(), failure.task.clone());
+                return GetError::ActorDied { actor, task, source: TaskError(Box::new(failure)) };
+            }
             _ => return GetError::TaskFailed { task: failure.task.clone(), source: TaskError(Box::new(failure)) },
         };
         let Failure { task, pid, carried_by, attempt, .. } = failure;
@@ -320,6 +364,15 @@ impl CancelError {
         match *fault.into() {
             Fault::Disconnected { reason } => CancelError::Disconnected { reason },
             other => CancelError::Refused { message: sentence(other) },
+        }
+    }
+}
+
+impl ActorError {
+    pub(crate) fn from_fault(fault: impl Into<Box<Fault>>) -> ActorError {
+        match *fault.into() {
+            Fault::Disconnected { reason } => ActorError::Disconnected { reason },
+            other => ActorError::Refused { message: sentence(other) },
         }
     }
 }

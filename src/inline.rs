@@ -23,12 +23,13 @@
 use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{
-    ABI_VERSION, Address, Answer, Attempt, Call, Cause, Draft, Failure, Fault, Notify, ObjectState, Question, Table,
-    TaskOptions, Tenant, Trampoline, View, task_name,
+    ABI_VERSION, ActorState, Address, Answer, Attempt, Call, Cause, Draft, Failure, Fault, Instance, NamedActor,
+    Notify, ObjectState, Question, Submission, Table, TaskOptions, Tenant, Trampoline, View, task_name,
 };
 use crate::calls::mobula_attach;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -81,6 +82,63 @@ enum Outcome {
     Failed(Cause),
 }
 
+/// An actor.
+struct Actor {
+    /// The way to its thread; `None` when it is dead.
+    thread: Option<Sender<Work>>,
+    name: Option<String>,
+    /// Whether the runtime refers to the object while the actor lives.
+    is_kept: bool,
+    type_id: u64,
+    type_name: String,
+    /// Why its calls fail, if it is dead.
+    death: Cause,
+}
+
+/// A constructor or a call, for the thread of an actor: a state never leaves the thread that it was made in.
+struct Work {
+    trampoline: Trampoline,
+    arguments: Vec<Arc<Memory>>,
+    ended: Sender<Option<Outcome>>,
+}
+
+impl Actor {
+    /// Starts the thread of an actor, which ends when its sender is gone.
+    fn start() -> Sender<Work> {
+        let (sender, work) = channel::<Work>();
+        std::thread::spawn(move || {
+            let mut instance = Instance::EMPTY;
+            for Work { trampoline, arguments, ended } in work {
+                let views = views(arguments);
+                let _ = ended.send(run(trampoline, &views, &mut instance));
+            }
+            if let Some(drop) = instance.drop {
+                // SAFETY: the state comes with its `drop`, no call uses it any more, and this is its only end.
+                unsafe { drop(instance.state) };
+            }
+        });
+        sender
+    }
+
+    /// Runs the trampoline in the actor's thread.
+    fn work(thread: &Sender<Work>, trampoline: Trampoline, arguments: Vec<Arc<Memory>>) -> Option<Outcome> {
+        let (ended, outcome) = channel();
+        thread.send(Work { trampoline, arguments, ended }).ok()?;
+        outcome.recv().ok()?
+    }
+
+    fn died(&self) -> Cause {
+        let actor = self.name.clone().unwrap_or_else(|| self.type_name.clone());
+        Cause::ActorDied { actor, death: Box::new(self.death.clone()), output: Vec::new() }
+    }
+}
+
+/// Opens an argument each.
+fn views(arguments: Vec<Arc<Memory>>) -> Vec<View> {
+    let mut store = store();
+    arguments.into_iter().map(|memory| store.view(memory)).collect()
+}
+
 /// The whole state. Ids, drafts, holds and calls are numbered by one counter.
 #[derive(Default)]
 struct Store {
@@ -90,6 +148,8 @@ struct Store {
     holds: HashMap<u64, Arc<Memory>>,
     calls: HashMap<u64, Running>,
     failures: Vec<Failure>,
+    /// Actors, by the objects that stand for them.
+    actors: HashMap<u64, Actor>,
     /// Objects that futures await.
     watched: Vec<(u64, Notify)>,
     started: bool,
@@ -138,6 +198,7 @@ impl Store {
             let Some(object) = self.objects.get_mut(&id) else { continue };
             object.count -= 1;
             if object.count == 0 {
+                self.actors.remove(&id);
                 ids.extend(self.objects.remove(&id).map(|object| object.refs).unwrap_or_default());
             }
         }
@@ -192,9 +253,23 @@ impl Store {
             }
             // Tasks end before their ids are known.
             Question::Cancel { .. } | Question::IsCancelled => Answer::Flag(false),
+            Question::Actor { name } => {
+                let found = self.actors.iter().find(|(_, actor)| actor.name.as_ref() == Some(&name));
+                Answer::Actor(found.filter(|(_, actor)| actor.thread.is_some()).map(|(id, actor)| NamedActor {
+                    id: *id,
+                    type_id: actor.type_id,
+                    type_name: actor.type_name.clone(),
+                }))
+            }
+            Question::Kill { id } => Answer::Flag(self.kill(id)),
+            Question::ActorState { id } => Answer::ActorState(self.actors.get(&id).map(|actor| match actor.thread {
+                Some(_) => ActorState::Alive { pid: std::process::id() },
+                None => ActorState::Dead,
+            })),
             Question::Shutdown => {
                 self.started = false;
                 self.objects.clear();
+                self.actors.clear();
                 Answer::Done
             }
             Question::Errors => Answer::Errors(self.failures.clone()),
@@ -245,71 +320,49 @@ impl Engine for Inline {
                 return Err(fault.into());
             }
         };
-        // Only failures show their names.
-        let name = || options.name.clone().unwrap_or_else(|| task_name(&String::from_utf8_lossy(task.name)));
         let mut store_now = store();
+        if let Some(existing) = store_now.existing(&options) {
+            task.inputs().for_each(|input| drop(store_now.drop_input(input)));
+            return existing;
+        }
         // Every argument becomes an object that the task refers to.
         let objects: Vec<u64> = task.inputs().map(|input| store_now.adopt(input)).collect();
-        let failed = objects.iter().find_map(|id| match store_now.objects.get(id).map(|object| &object.state) {
-            Some(State::Failed(failure)) => Some((**failure).clone()),
-            Some(State::Ready(_)) => None,
-            Some(State::Pending) | None => Some(Failure {
-                task: name(),
-                pid: 0,
-                cell: 0,
-                cause: Cause::Refused {
-                    message: "an argument is not ready, and the inline runtime cannot wait for it".into(),
-                },
-                carried_by: Vec::new(),
-                attempt: Attempt::ONLY,
-            }),
-        });
-        let state = match failed {
-            Some(mut failure) => {
-                failure.carried_by.push(name());
-                (State::Failed(Box::new(failure)), Vec::new())
-            }
+        let work = Submitted { task, options, objects };
+        let made = match store_now.failed_argument(&work) {
+            Some(failure) => Err(Box::new(failure)),
             None => {
-                let arguments = objects.iter().filter_map(|id| match &store_now.objects.get(id)?.state {
-                    State::Ready(memory) => Some(memory.clone()),
-                    _ => None,
-                });
-                let arguments: Vec<Arc<Memory>> = arguments.collect();
-                let retries = options.panic_retries();
-                let mut attempt = Attempt { number: 1, of: retries.checked_add(1) };
-                let ended = loop {
-                    let views: Vec<_> = arguments.iter().map(|memory| store_now.view(memory.clone())).collect();
-                    drop(store_now);
-                    let ended = run(task.trampoline, &views);
-                    store_now = store();
-                    match ended {
-                        Some(Outcome::Failed(Cause::Panic { .. } | Cause::Error { .. }))
-                            if attempt.of.is_none_or(|of| attempt.number < of) =>
-                        {
-                            attempt.number += 1;
-                        }
-                        ended => break ended,
-                    }
+                drop(store_now);
+                let made = work.run();
+                store_now = store();
+                made
+            }
+        };
+        let refs = made.as_ref().map_or(Vec::new(), |made| made.refs.clone());
+        let (state, actor) = match made {
+            Ok(made) => (State::Ready(made.memory), made.thread.map(|thread| (Some(thread), Cause::Cancelled))),
+            Err(failure) => {
+                let is_actor = task.kind == Submission::SPAWN;
+                let death = if failure.carried_by.is_empty() {
+                    failure.cause.clone()
+                } else {
+                    let message = format!("task `{}` failed, whose result it was to take", failure.task);
+                    Cause::Refused { message }
                 };
-                match ended {
-                    Some(Outcome::Result(memory, refs)) => (State::Ready(memory), refs),
-                    failed => {
-                        let cause = match failed {
-                            Some(Outcome::Failed(cause)) => cause,
-                            _ => Cause::Refused { message: "it delivered no result".into() },
-                        };
-                        let (pid, carried_by) = (std::process::id(), Vec::new());
-                        let failure = Failure { task: name(), pid, cell: 0, cause, carried_by, attempt };
-                        store_now.failures.push(failure.clone());
-                        (State::Failed(Box::new(failure)), Vec::new())
-                    }
-                }
+                (State::Failed(failure), is_actor.then_some((None, death)))
             }
         };
         // The result's refs were retained when it was delivered; `add` retains them for the object.
-        let refs = state.1.clone();
-        let id = store_now.add(state.0, state.1);
-        for id in refs.iter().chain(&objects) {
+        let id = store_now.add(state, refs.clone());
+        if let Some((thread, death)) = actor {
+            let Submitted { options: TaskOptions { name, actor, .. }, .. } = &work;
+            let is_kept = thread.is_some() && (name.is_some() || actor.is_detached);
+            if is_kept {
+                store_now.retain(id);
+            }
+            let (name, type_id, type_name) = (name.clone(), actor.type_id, actor.type_name.clone());
+            store_now.actors.insert(id, Actor { thread, name, is_kept, type_id, type_name, death });
+        }
+        for id in refs.iter().chain(&work.objects) {
             store_now.release(*id);
         }
         Ok(id)
@@ -393,15 +446,147 @@ impl Engine for Inline {
     }
 }
 
-fn run(trampoline: *const c_void, args: &[View]) -> Option<Outcome> {
+/// A task with its arguments, which it refers to.
+struct Submitted<'a> {
+    task: Task<'a>,
+    options: TaskOptions,
+    objects: Vec<u64>,
+}
+
+/// What a task has made.
+struct Made {
+    memory: Arc<Memory>,
+    refs: Vec<u64>,
+    /// The thread of the actor, if it was a constructor.
+    thread: Option<Sender<Work>>,
+}
+
+impl Submitted<'_> {
+    /// The task's name. Only failures show it.
+    fn name(&self) -> String {
+        let name = self.options.name.clone().filter(|_| self.task.kind == Submission::TASK);
+        name.unwrap_or_else(|| task_name(&String::from_utf8_lossy(self.task.name)))
+    }
+
+    fn failure(&self, cause: Cause) -> Failure {
+        let (cell, carried_by, attempt) = (0, Vec::new(), Attempt::ONLY);
+        Failure { task: self.name(), pid: 0, cell, cause, carried_by, attempt }
+    }
+
+    /// The arguments of the function: all but the actor of a call.
+    fn arguments(&self) -> &[u64] {
+        &self.objects[usize::from(self.task.kind == Submission::CALL)..]
+    }
+
+    fn run(&self) -> Result<Made, Box<Failure>> {
+        // SAFETY: the task was submitted with the address of a `Trampoline`, in a library that stays loaded.
+        let trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(self.task.trampoline) };
+        let arguments: Vec<Arc<Memory>> = {
+            let store = store();
+            let ready = |id: &u64| match &store.objects.get(id)?.state {
+                State::Ready(memory) => Some(memory.clone()),
+                _ => None,
+            };
+            self.arguments().iter().filter_map(ready).collect()
+        };
+        let thread = match self.task.kind {
+            Submission::SPAWN => Some(Actor::start()),
+            Submission::CALL => {
+                let store = store();
+                let actor = self.objects.first().and_then(|id| store.actors.get(id));
+                let Some(actor) = actor else {
+                    let message = "this object stands for no actor".into();
+                    return Err(self.failure(Cause::Refused { message }).into());
+                };
+                let Some(thread) = actor.thread.clone() else { return Err(self.failure(actor.died()).into()) };
+                Some(thread)
+            }
+            _ => None,
+        };
+        let retries = self.options.panic_retries();
+        let mut attempt = Attempt { number: 1, of: retries.checked_add(1) };
+        let ended = loop {
+            let ended = match &thread {
+                Some(thread) => Actor::work(thread, trampoline, arguments.clone()),
+                None => run(trampoline, &views(arguments.clone()), std::ptr::null_mut()),
+            };
+            match ended {
+                Some(Outcome::Failed(Cause::Panic { .. } | Cause::Error { .. }))
+                    if attempt.of.is_none_or(|of| attempt.number < of) =>
+                {
+                    attempt.number += 1;
+                }
+                ended => break ended,
+            }
+        };
+        let thread = thread.filter(|_| self.task.kind == Submission::SPAWN);
+        let cause = match ended {
+            Some(Outcome::Result(memory, refs)) => return Ok(Made { memory, refs, thread }),
+            Some(Outcome::Failed(cause)) => cause,
+            None => Cause::Refused { message: "it delivered no result".into() },
+        };
+        let failure = Failure { pid: std::process::id(), attempt, ..self.failure(cause) };
+        store().failures.push(failure.clone());
+        Err(failure.into())
+    }
+}
+
+impl Store {
+    /// The actor that a spawn is to take, or the refusal of its name.
+    fn existing(&mut self, options: &TaskOptions) -> Option<Fallible<u64>> {
+        let name = options.name.as_ref().filter(|_| options.is_actor())?;
+        let known = self.actors.iter().find(|(_, actor)| actor.name.as_ref() == Some(name) && actor.thread.is_some());
+        let (id, actor) = known.map(|(id, actor)| (*id, actor))?;
+        if options.actor.gets_existing && actor.type_id == options.actor.type_id {
+            self.retain(id);
+            return Some(Ok(id));
+        }
+        let message = format!("there is an actor named `{name}` already, a `{}`", actor.type_name);
+        Some(Err(Fault::Refused { message }.into()))
+    }
+
+    fn drop_input(&mut self, input: Input<'_>) -> Option<Memory> {
+        match input {
+            Input::Draft(draft, _) => self.drafts.remove(&draft),
+            Input::Object(_) => None,
+        }
+    }
+
+    /// The failure that an argument's failure is for the task.
+    fn failed_argument(&self, work: &Submitted<'_>) -> Option<Failure> {
+        work.arguments().iter().find_map(|id| match self.objects.get(id).map(|object| &object.state) {
+            Some(State::Failed(failure)) => {
+                let mut failure = (**failure).clone();
+                failure.carried_by.push(work.name());
+                Some(failure)
+            }
+            Some(State::Ready(_)) => None,
+            Some(State::Pending) | None => {
+                let message = "an argument is not ready, and the inline runtime cannot wait for it".into();
+                Some(Failure { carried_by: vec![work.name()], ..work.failure(Cause::Refused { message }) })
+            }
+        })
+    }
+
+    /// Ends an actor. False if it was dead.
+    fn kill(&mut self, id: u64) -> bool {
+        let Some(actor) = self.actors.get_mut(&id).filter(|actor| actor.thread.is_some()) else { return false };
+        (actor.thread, actor.death) = (None, Cause::Cancelled);
+        if std::mem::take(&mut actor.is_kept) {
+            self.release(id);
+        }
+        true
+    }
+}
+
+fn run(trampoline: Trampoline, args: &[View], instance: *mut Instance) -> Option<Outcome> {
     let call = store().number();
     store().calls.insert(call, Running::default());
-    // SAFETY: the task was submitted with the address of a `Trampoline`, in a library that stays loaded.
-    let trampoline: Trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(trampoline) };
     none_here("user code runs");
     let args_len = args.len() as u64;
-    let what = Call { call, args: args.as_ptr(), args_len, returns: 1, reserved: 0 };
-    // SAFETY: the call is new and is run once, and the trampoline takes over its arguments, which are open views.
+    let what = Call { call, args: args.as_ptr(), args_len, returns: 1, reserved: 0, instance };
+    // SAFETY: the call is new and is run once, and the trampoline takes over its arguments, which are open views. The instance is null, or of
+    // this thread, which runs one call at a time.
     unsafe { trampoline(&what) };
     store().calls.remove(&call)?.outcome
 }

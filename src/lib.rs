@@ -30,6 +30,7 @@ compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futex
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("mobula runs on x86-64 and aarch64 only: its tables in shared memory are laid out for them");
 
+pub mod actor;
 pub mod api;
 pub mod array;
 mod calls;
@@ -37,6 +38,7 @@ mod cell;
 mod codec;
 pub mod display;
 pub mod error;
+mod future;
 #[cfg(any(test, feature = "inline"))]
 pub mod inline;
 pub mod object;
@@ -66,6 +68,7 @@ pub mod local {
     pub use mobula_runtime::local::*;
 }
 
+pub use actor::{Actor, actor, kill};
 pub use api::{
     AddressInfo, Config, ErrorInfo, Errors, Refs, Resources, Wait, WaitStream, available_resources, cancel,
     cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with, is_cancelled, put, shutdown, wait,
@@ -77,7 +80,7 @@ pub use array::{Array, Buffer};
 pub use calls::mobula_attach;
 pub use codec::Value;
 pub use display::{DisplayHandle, clear_output, display, display_as};
-pub use error::{CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+pub use error::{ActorError, CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
 pub use remote::Options;
@@ -94,10 +97,10 @@ pub mod __private {
     pub use crate::abi::TaskOptions;
     pub use crate::calls::cell_error;
     pub use crate::cell::common::common;
-    pub use crate::cell::future::block_on;
     pub use crate::cell::sizes;
     pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};
     pub use crate::display::{known, show_type};
+    pub use crate::future::block_on;
     pub use crate::remote::Defaults;
     pub use inventory;
 

@@ -1,5 +1,9 @@
 //! The prelude: names that a cell has in scope without an import.
 
+pub use crate::actor::{
+    Actor, Call0, Call1, Call2, Call3, Call4, Call5, Call6, Call7, Spawn0, Spawn1, Spawn2, Spawn3, Spawn4, Spawn5,
+    Spawn6, Spawn7, Spawn8, actor, kill,
+};
 pub use crate::api::{
     Config, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with,
     is_cancelled, put, shutdown, wait, wait_stream,

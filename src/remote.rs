@@ -27,7 +27,7 @@ pub use crate::codec::Value;
 pub use defaults::Defaults;
 pub use options::Options;
 
-use crate::abi::{Call, Cause, TaskOptions, Trampoline, task_name};
+use crate::abi::{Call, Cause, Submission, TaskOptions, Trampoline, shorten, task_name};
 use crate::calls::panic_hook::{Unwound, guard};
 use crate::calls::{ARGS_MAX, Arg, Handle, Hold, ObjectId, Running, submit};
 use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result};
@@ -279,7 +279,7 @@ unsafe extern "C" fn call_part<T: DeserializeOwned, P: Value, F: Fn(T) -> P + St
 ///
 /// # Safety
 /// A value of `F` must have existed (an uninhabited type has none to copy).
-unsafe fn from_type<F: Standalone>() -> F {
+pub(crate) unsafe fn from_type<F: Standalone>() -> F {
     let () = F::HOLDS_NO_DATA;
     // SAFETY:
     // - Readable and aligned: `F` has size 0 (the line above), and for reads of size 0 any aligned pointer is valid.
@@ -295,9 +295,11 @@ unsafe fn from_type<F: Standalone>() -> F {
 ///
 /// Code that all functions of a person share goes through this type and [`Args`], without `?` and closures. Each cell
 /// that calls `remote` compiles the rest, and one `?` is three functions.
-struct Outgoing {
+pub(crate) struct Outgoing {
     args: [Option<Arg>; ARGS_MAX],
     len: usize,
+    /// As in [`Submission`].
+    kind: u32,
     /// What `.options()` says of this task.
     options: Option<Box<TaskOptions>>,
     /// The first argument that cannot be sent, by number, and why.
@@ -307,7 +309,7 @@ struct Outgoing {
 impl Outgoing {
     #[inline(never)]
     fn none() -> Outgoing {
-        Outgoing { args: [const { None }; ARGS_MAX], len: 0, options: None, trouble: None }
+        Outgoing { args: [const { None }; ARGS_MAX], len: 0, kind: Submission::TASK, options: None, trouble: None }
     }
 
     fn with(options: &TaskOptions) -> Outgoing {
@@ -316,7 +318,22 @@ impl Outgoing {
         args
     }
 
-    fn add<A: Serialize>(&mut self, arg: TaskArg<A>) {
+    /// Those of a constructor, whose actor has these options.
+    pub(crate) fn of_spawn(options: TaskOptions) -> Outgoing {
+        let mut args = Outgoing::none();
+        (args.kind, args.options) = (Submission::SPAWN, Some(Box::new(options)));
+        args
+    }
+
+    /// Those of a call of the actor that an object stands for. The caller keeps that object until the call has been submitted.
+    pub(crate) fn of_call(actor: ObjectId) -> Outgoing {
+        let mut args = Outgoing::none();
+        args.kind = Submission::CALL;
+        args.push(Arg::Lent(actor.0));
+        args
+    }
+
+    pub(crate) fn add<A: Serialize>(&mut self, arg: TaskArg<A>) {
         match arg {
             // The value is dropped at once, because the draft has its bytes.
             TaskArg::Value(value) => self.push_encoded(encode(&value)),
@@ -350,27 +367,39 @@ impl Drop for Outgoing {
 
 /// Submits the task, or panics where the person called `remote`.
 #[track_caller]
-fn start(name: &'static str, trampoline: Trampoline, mut args: Outgoing) -> Handle {
+pub(crate) fn start(name: &'static str, trampoline: Trampoline, mut args: Outgoing) -> Handle {
     match try_start(name, trampoline, &mut args) {
         Ok(id) => Handle::adopt(id),
-        Err(reason) => panic!("task `{}` was not submitted: {reason}", task_name(name)),
+        Err(reason) => panic!("{} was not submitted: {reason}", submitted(args.kind, name)),
     }
+}
+
+/// What was to be submitted, for a message.
+fn submitted(kind: u32, name: &str) -> String {
+    let word = match kind {
+        Submission::SPAWN => "actor",
+        Submission::CALL => "call",
+        _ => "task",
+    };
+    format!("{word} `{}`", task_name(name))
 }
 
 fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) -> Result<u64, String> {
     match &args.trouble {
         None => {}
         Some((number, EncodeError::Refused(reason))) => {
+            // The actor of a call is no argument that a person counts.
+            let number = number - usize::from(args.kind == Submission::CALL);
             return Err(format!("argument {number} cannot be sent: {reason}"));
         }
         Some((_, EncodeError::NoRoom(fault))) => return Err(sentence(fault.clone())),
     }
     let options = defaults::merged(name, args.options.take());
-    submit(name, trampoline, args.args.iter_mut().flatten(), &options).map_err(sentence)
+    submit(args.kind, name, trampoline, args.args.iter_mut().flatten(), &options).map_err(sentence)
 }
 
 /// The arguments of a running task, and its outcome.
-struct Args<'a, 'call> {
+pub(crate) struct Args<'a, 'call> {
     running: &'a mut Running<'call>,
     taken: usize,
     /// Its result, or the cause of its failure.
@@ -379,7 +408,7 @@ struct Args<'a, 'call> {
 
 impl Args<'_, '_> {
     /// The next argument. Returns `None` if it cannot be had; the outcome then says why.
-    fn next<A: DeserializeOwned>(&mut self) -> Option<A> {
+    pub(crate) fn next<A: DeserializeOwned>(&mut self) -> Option<A> {
         match decode(self.next_hold()?) {
             Ok(value) => Some(value),
             Err(error) => self.unreadable(&error),
@@ -396,7 +425,7 @@ impl Args<'_, '_> {
     }
 
     /// Whether there are no more arguments. Otherwise the outcome says so.
-    fn end(&mut self) -> bool {
+    pub(crate) fn end(&mut self) -> bool {
         let is_end = self.running.next_arg().is_none();
         if !is_end {
             self.miscounted();
@@ -405,13 +434,38 @@ impl Args<'_, '_> {
     }
 
     /// Sets the function's result; an `Err` is the task's failure.
-    fn give<R: Serialize>(&mut self, result: &R) {
+    pub(crate) fn give<R: Serialize>(&mut self, result: &R) {
         self.outcome = Some(encode_result(result));
     }
 
     /// Sets a part of a task's result, in which an `Err` is a value like any other.
     fn give_part<R: Serialize>(&mut self, part: &R) {
         self.outcome = Some(encode_part(part));
+    }
+
+    /// Sets the cause of its failure.
+    pub(crate) fn fail(&mut self, cause: Cause) {
+        self.outcome = Some(Err(Box::new(cause)));
+    }
+
+    /// Makes `state` the actor's, as its constructor's outcome.
+    pub(crate) fn give_state<T: 'static>(&mut self, state: T) {
+        if self.running.set_state(state) {
+            self.give(&());
+        } else {
+            self.refuse("it is a constructor, and there is no actor to construct".into());
+        }
+    }
+
+    /// The actor's state. Returns `None` if it is not a `T`; the outcome then says so.
+    pub(crate) fn state<T: 'static>(&mut self) -> Option<&mut T> {
+        if self.running.state::<T>().is_none() {
+            let name = shorten(std::any::type_name::<T>());
+            self.refuse(format!(
+                "the actor is of another type than this `{name}`: define its type and its methods together"
+            ));
+        }
+        self.running.state()
     }
 
     #[cold]
@@ -426,7 +480,7 @@ impl Args<'_, '_> {
     }
 
     fn refuse(&mut self, message: String) {
-        self.outcome = Some(Err(Box::new(Cause::Refused { message })));
+        self.fail(Cause::Refused { message });
     }
 }
 
@@ -442,7 +496,7 @@ pub(crate) fn made_for<T: Value>() {
 }
 
 /// Runs a task's body and delivers its outcome. Never unwinds, because the caller is a C function.
-fn run(mut running: Running<'_>, body: fn(&mut Args<'_, '_>)) {
+pub(crate) fn run(mut running: Running<'_>, body: fn(&mut Args<'_, '_>)) {
     let returns = running.returns();
     if returns != 1 {
         let message = format!("it returns one object, and {returns} are wanted");

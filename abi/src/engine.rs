@@ -54,6 +54,8 @@ pub struct Task<'a> {
     pub options: &'a [u8],
     /// Number of objects that the task returns.
     pub returns: u32,
+    /// As [`Submission::kind`].
+    pub kind: u32,
     arguments: &'a [Argument],
 }
 
@@ -211,7 +213,8 @@ unsafe extern "C" fn submit<E: Engine>(task: *const Submission, ids: *mut u64, f
         // SAFETY: each pointer of the submission is valid for its length, aligned, and unchanged during the call, by the same contract.
         let (arguments, name, options) =
             unsafe { (slice(task.args, task.args_len), bytes(task.name), bytes(task.options)) };
-        let task = Task { trampoline: task.trampoline, name, options, returns: task.returns, arguments };
+        let task =
+            Task { trampoline: task.trampoline, name, options, returns: task.returns, kind: task.kind, arguments };
         let id = current::<E>()?.submit(task)?;
         // SAFETY: `ids` is aligned and valid for writing `returns` ids, at least one, by the same contract.
         unsafe { ids.write(id) };

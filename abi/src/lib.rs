@@ -28,10 +28,10 @@ mod name;
 mod task_options;
 
 pub use name::{shorten, task_name};
-pub use task_options::TaskOptions;
+pub use task_options::{ActorOptions, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -151,10 +151,21 @@ pub struct Submission {
     pub args_len: u64,
     /// Number of objects that the task returns, at least 1.
     pub returns: u32,
-    /// Padding; zero.
-    pub reserved: u32,
+    /// [`Submission::TASK`], [`Submission::SPAWN`] or [`Submission::CALL`].
+    pub kind: u32,
     /// The task's options as postcard; empty for the defaults.
     pub options: Bytes,
+}
+
+impl Submission {
+    /// A task that any worker runs.
+    pub const TASK: u32 = 0;
+    /// A constructor: its worker becomes an actor. The object that the caller gets stands for the actor, which ends when nothing refers to it
+    /// any more.
+    pub const SPAWN: u32 = 1;
+    /// A call of an actor's method. The first argument is the [`Argument::REF`] of the object that stands for the actor, and does not reach
+    /// the trampoline.
+    pub const CALL: u32 = 2;
 }
 
 /// A running task, as its [`Trampoline`] receives it.
@@ -171,6 +182,26 @@ pub struct Call {
     pub returns: u32,
     /// Padding; zero.
     pub reserved: u32,
+    /// The actor's state, which a constructor's trampoline puts there and a method's uses; null in a task. It outlives the call, and no other
+    /// code uses it meanwhile.
+    pub instance: *mut Instance,
+}
+
+/// The state of an actor. Its library made it, and only code of that library's type looks into it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Instance {
+    /// Tells types apart; 0 while there is no state.
+    pub type_id: u64,
+    /// The value, of that type.
+    pub state: *mut c_void,
+    /// Drops the value.
+    pub drop: Option<unsafe extern "C" fn(state: *mut c_void)>,
+}
+
+impl Instance {
+    /// No state yet.
+    pub const EMPTY: Instance = Instance { type_id: 0, state: std::ptr::null_mut(), drop: None };
 }
 
 /// The process and the cell for which a library is attached.
@@ -382,6 +413,15 @@ pub enum Cause {
     },
     /// The task was cancelled.
     Cancelled,
+    /// The actor whose method was called is dead.
+    ActorDied {
+        /// The actor's name, or its type's.
+        actor: String,
+        /// How it ended: its process's end, what happened in its constructor, or `Cancelled` for `kill`.
+        death: Box<Cause>,
+        /// The last lines that it wrote to standard error.
+        output: Vec<String>,
+    },
 }
 
 /// A place in the source of a cell.
@@ -454,6 +494,21 @@ pub enum Question {
     },
     /// Whether the task that runs here was cancelled, or the cell that runs here interrupted.
     IsCancelled,
+    /// Which actor has this name.
+    Actor {
+        /// The name.
+        name: String,
+    },
+    /// Ends an actor.
+    Kill {
+        /// The id of the object that stands for it.
+        id: u64,
+    },
+    /// How an actor is.
+    ActorState {
+        /// The id of the object that stands for it.
+        id: u64,
+    },
     /// Ends the workers, fails unfinished tasks and drops the caller's references; answered when the workers are gone.
     Shutdown,
 }
@@ -471,8 +526,37 @@ pub enum Answer {
     State(ObjectState),
     /// To `Shutdown`.
     Done,
-    /// To `Cancel`: whether the task was unfinished. To `IsCancelled`.
+    /// To `Cancel`: whether the task was unfinished. To `IsCancelled`. To `Kill`: whether the actor was alive.
     Flag(bool),
+    /// To `Actor`; `None` when no living actor has the name.
+    Actor(Option<NamedActor>),
+    /// To `ActorState`; `None` when there is no such actor.
+    ActorState(Option<ActorState>),
+}
+
+/// An actor, as it is found by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedActor {
+    /// The id of the object that stands for it.
+    pub id: u64,
+    /// Tells its type from others; see [`Instance::type_id`].
+    pub type_id: u64,
+    /// Its type, for messages.
+    pub type_name: String,
+}
+
+/// How an actor is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ActorState {
+    /// Its constructor has not ended, for the first time or again.
+    Starting,
+    /// It answers calls.
+    Alive {
+        /// Its process.
+        pid: u32,
+    },
+    /// It answers no calls any more.
+    Dead,
 }
 
 /// The state of an object.

@@ -23,6 +23,25 @@ pub struct TaskOptions {
     pub name: Option<String>,
     /// Variables of the environment of the worker.
     pub env: Vec<(String, String)>,
+    /// What only an actor has.
+    pub actor: ActorOptions,
+}
+
+/// Options of an actor besides those of the task that its constructor is. `None` and `false` mean the default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActorOptions {
+    /// How often the actor is started again after its process has died; 0 by default, -1 for no bound.
+    pub max_restarts: Option<i32>,
+    /// How often a call is run again after the actor's process has died; 0 by default, -1 for no bound.
+    pub max_task_retries: Option<i32>,
+    /// Whether the actor lives on without a handle, as one with a name does.
+    pub is_detached: bool,
+    /// Whether an actor of the same name is taken instead of a new one.
+    pub gets_existing: bool,
+    /// The actor's type; see [`Instance::type_id`](crate::Instance::type_id). Set by the crate, not by a person; 0 for a task.
+    pub type_id: u64,
+    /// The type's name, for messages.
+    pub type_name: String,
 }
 
 /// Runs beyond the first, where nothing is said.
@@ -62,6 +81,7 @@ impl TaskOptions {
         if self.max_retries.is_some_and(|retries| retries < -1) {
             return Err("`max_retries`: a number from 0 up, or -1 for no bound".into());
         }
+        self.check_actor()?;
         if self.max_calls == Some(0) {
             return Err("`max_calls`: a number from 1 up".into());
         }
@@ -75,9 +95,58 @@ impl TaskOptions {
         }
     }
 
+    fn check_actor(&self) -> Result<(), String> {
+        let of_actor = &self.actor;
+        let bounds = [("max_restarts", of_actor.max_restarts), ("max_task_retries", of_actor.max_task_retries)];
+        for (name, bound) in bounds.into_iter().filter_map(|(name, bound)| Some((name, bound?))) {
+            if bound < -1 {
+                return Err(format!("`{name}`: a number from 0 up, or -1 for no bound"));
+            }
+        }
+        if self.is_actor() {
+            let foreign = [
+                ("max_retries", self.max_retries.is_some(), "`max_restarts`, and `max_task_retries` for its calls"),
+                ("retry_panics", self.retry_panics.is_some(), "`try_spawn`, whose error its calls return"),
+                ("max_calls", self.max_calls.is_some(), "`kill`"),
+            ];
+            if let Some((name, _, instead)) = foreign.into_iter().find(|(_, is_set, _)| *is_set) {
+                return Err(format!("`{name}` is an option of tasks; an actor has {instead}"));
+            }
+            if of_actor.gets_existing && self.name.is_none() {
+                return Err("`get_if_exists`: only an actor with a `name` can be found".into());
+            }
+            return Ok(());
+        }
+        let own = [
+            ("max_restarts", of_actor.max_restarts.is_some()),
+            ("max_task_retries", of_actor.max_task_retries.is_some()),
+            ("detached", of_actor.is_detached),
+            ("get_if_exists", of_actor.gets_existing),
+        ];
+        match own.into_iter().find(|(_, is_set)| *is_set) {
+            Some((name, _)) => Err(format!("`{name}` is an option of actors, which `.spawn(…)` starts")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether these are options of an actor.
+    pub fn is_actor(&self) -> bool {
+        self.actor.type_id != 0
+    }
+
+    /// How often the actor is started again.
+    pub fn restarts(&self) -> u32 {
+        bound(self.actor.max_restarts, 0)
+    }
+
+    /// Runs of an actor's call beyond the first.
+    pub fn call_retries(&self) -> u32 {
+        bound(self.actor.max_task_retries, 0)
+    }
+
     /// Runs beyond the first, after a worker's death.
     pub fn retries(&self) -> u32 {
-        self.max_retries.map_or(MAX_RETRIES, |retries| u32::try_from(retries).unwrap_or(u32::MAX))
+        bound(self.max_retries, MAX_RETRIES)
     }
 
     /// Runs beyond the first, after a panic or an `Err`.
@@ -105,8 +174,14 @@ impl TaskOptions {
             max_calls: over.max_calls.or(self.max_calls),
             name: over.name.clone().or_else(|| self.name.clone()),
             env: named(&self.env, &over.env),
+            actor: over.actor.clone(),
         }
     }
+}
+
+/// A number of runs, of which -1 means no bound.
+fn bound(said: Option<i32>, default: u32) -> u32 {
+    said.map_or(default, |runs| u32::try_from(runs).unwrap_or(u32::MAX))
 }
 
 /// The entries of both, sorted by name.

@@ -10,7 +10,7 @@
 //!   carried by: `g`, `h`
 //! ```
 
-use super::{CancelError, GetError, InitError, PutError, Room, WaitError, WorkerStatus};
+use super::{ActorError, CancelError, GetError, InitError, PutError, Room, WaitError, WorkerStatus};
 use crate::abi::{Attempt, Caller, Cause, CellPlace, Failure, Place};
 use std::fmt::{self, Display, Write};
 
@@ -39,12 +39,22 @@ pub fn report(failure: &Failure) -> String {
             let _ = write!(text, "\n  caused by: {}", cause(other).replace('\n', "\n    "));
         }
     }
-    if let Cause::Panic { place: Some(at), .. } = &failure.cause {
+    let began = match &failure.cause {
+        Cause::ActorDied { death, .. } => death,
+        cause => cause,
+    };
+    if let Cause::Panic { place: Some(at), .. } = began {
         let _ = write!(text, "\n  at {}", place(at));
         if let Some(cell) = &at.cell {
             let _ = write!(text, "\n  | {}\n  | {}", cell.text, caret(cell));
         }
         at.callers.iter().for_each(|caller| text.push_str(&called_from(caller)));
+    }
+    if let Cause::ActorDied { output, .. } = &failure.cause
+        && !output.is_empty()
+    {
+        text.push_str("\n  its last lines:");
+        output.iter().for_each(|line| text.push_str(&format!("\n  | {line}")));
     }
     if failure.pid != 0 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. } | Cause::Cancelled) {
         let _ = write!(text, "\n  worker pid {}", failure.pid);
@@ -104,6 +114,18 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::Exit { code } => WorkerStatus::Exit { code: *code }.to_string(),
         Cause::Refused { message } => format!("could not be run: {message}"),
         Cause::Cancelled => "was cancelled".into(),
+        Cause::ActorDied { actor, death, .. } => format!("actor `{actor}` died: {}", death_of(death)),
+    }
+}
+
+/// How an actor ended, in one clause.
+fn death_of(death: &Cause) -> String {
+    match death {
+        Cause::Panic { message, .. } => format!("its constructor panicked: {message}"),
+        Cause::Error { message } => format!("its constructor returned Err: {message}"),
+        Cause::Refused { message } => message.clone(),
+        Cause::Cancelled => "ended by `kill`".into(),
+        other => cause(other),
     }
 }
 
@@ -184,8 +206,10 @@ impl Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GetError::NotReady { id, waited } => write!(f, "object {id} was not ready after {waited:?}"),
-            GetError::TaskFailed { source, .. } if f.alternate() => f.write_str(&report(&source.0)),
-            GetError::TaskFailed { source, .. } => f.write_str(&line(&source.0)),
+            GetError::TaskFailed { source, .. } | GetError::ActorDied { source, .. } if f.alternate() => {
+                f.write_str(&report(&source.0))
+            }
+            GetError::TaskFailed { source, .. } | GetError::ActorDied { source, .. } => f.write_str(&line(&source.0)),
             GetError::WorkerDied { task, pid, status, carried_by, attempt } => {
                 f.write_str(&died(*pid, task, status, *attempt))?;
                 if f.alternate() { f.write_str(&carriers(carried_by)) } else { Ok(()) }
@@ -242,6 +266,23 @@ impl Display for CancelError {
         match self {
             CancelError::Disconnected { reason } => gone(f, reason),
             CancelError::Refused { message } => f.write_str(message),
+        }
+    }
+}
+
+impl Display for ActorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ActorError::NotFound { name } => write!(f, "no living actor has the name `{name}`"),
+            ActorError::OtherType { name, found, wanted } if found == wanted => write!(
+                f,
+                "the actor `{name}` is a `{found}` of an earlier definition: end it with `kill`, or use the definition that it was made with"
+            ),
+            ActorError::OtherType { name, found, wanted } => {
+                write!(f, "the actor `{name}` is a `{found}`, and no `{wanted}`")
+            }
+            ActorError::Disconnected { reason } => gone(f, reason),
+            ActorError::Refused { message } => f.write_str(message),
         }
     }
 }

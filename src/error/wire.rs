@@ -3,7 +3,7 @@
 //! An error travels as its report and, for a [`GetError`], the fault that it came from. The report comes first, so that
 //! it can be read from a task's `Err` without knowing the error's type (`codec::outcome`).
 
-use super::{CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+use super::{ActorError, CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
 use crate::abi::{Attempt, Cause, Failure, Fault};
 use serde::ser::SerializeTupleStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,7 +17,8 @@ impl GetError {
     fn to_fault(&self) -> (Fault, Duration) {
         let fault = match self.clone() {
             GetError::NotReady { id, waited } => return (Fault::NotReady { id: id.0 }, waited),
-            GetError::TaskFailed { source: TaskError(failure), .. } => Fault::Task(*failure),
+            GetError::TaskFailed { source: TaskError(failure), .. }
+            | GetError::ActorDied { source: TaskError(failure), .. } => Fault::Task(*failure),
             GetError::WorkerDied { task, pid, status, carried_by, attempt } => {
                 let cause = match status {
                     WorkerStatus::Signal { signal, name } => Cause::Signal { signal, name },
@@ -83,7 +84,7 @@ macro_rules! as_report {
     };
 }
 
-as_report!(PutError, WaitError, CancelError, InitError);
+as_report!(PutError, WaitError, CancelError, ActorError, InitError);
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +107,11 @@ mod tests {
             Fault::Task(failure(Cause::Signal { signal: 9, name: "SIGKILL".into() })),
             Fault::Task(failure(Cause::Exit { code: 1 })),
             Fault::Task(failure(Cause::Cancelled)),
+            Fault::Task(failure(Cause::ActorDied {
+                actor: "a".into(),
+                death: Box::new(Cause::Exit { code: 1 }),
+                output: vec!["last".into()],
+            })),
             Fault::Unknown { id: 4 },
             full,
             Fault::Disconnected { reason: "r".into() },

@@ -19,7 +19,7 @@ use std::marker::PhantomData;
 /// ```
 #[must_use = "options do nothing until `.remote(…)` starts a task"]
 pub struct Options<F, S> {
-    pub(super) options: TaskOptions,
+    pub(crate) options: TaskOptions,
     /// The function's type alone says what to run.
     of: PhantomData<fn() -> (F, S)>,
 }
@@ -82,9 +82,36 @@ impl<F, S> Options<F, S> {
         self
     }
 
-    /// The task's name in messages and tables; the function's if this is not said.
+    /// The task's name in messages and tables; the function's if this is not said. Of an actor: the name by which
+    /// [`actor`](crate::actor()) finds it.
     pub fn name(mut self, name: impl Into<String>) -> Options<F, S> {
         self.options.name = Some(name.into());
+        self
+    }
+
+    /// How often an actor is started again after its process has died: by its constructor, with the same arguments. 0 if this is not said,
+    /// -1 for no bound. Calls that it had not begun run then.
+    pub fn max_restarts(mut self, restarts: i32) -> Options<F, S> {
+        self.options.actor.max_restarts = Some(restarts);
+        self
+    }
+
+    /// How often a call is run again that an actor's process died over, if the actor is started again. 0 if this is not said, -1 for no
+    /// bound.
+    pub fn max_task_retries(mut self, retries: i32) -> Options<F, S> {
+        self.options.actor.max_task_retries = Some(retries);
+        self
+    }
+
+    /// Lets an actor live until [`kill`](crate::kill) or the end of the session, also without a handle. One with a name does so anyway.
+    pub fn detached(mut self) -> Options<F, S> {
+        self.options.actor.is_detached = true;
+        self
+    }
+
+    /// Takes the actor that has the name already, if there is one of this type, instead of a new one.
+    pub fn get_if_exists(mut self) -> Options<F, S> {
+        self.options.actor.gets_existing = true;
         self
     }
 

@@ -141,7 +141,7 @@ pub fn submit(name: &str, task: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fau
         args: arguments.as_ptr(),
         args_len: arguments.len() as u64,
         returns: 1,
-        reserved: 0,
+        kind: Submission::TASK,
         options: Bytes { ptr: options.as_ptr(), len: options.len() as u64 },
     };
     let (mut id, mut fault) = (0, Blob::EMPTY);

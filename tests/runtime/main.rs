@@ -10,6 +10,7 @@
 // The waist's own type, as it comes.
 #![allow(clippy::result_large_err)]
 
+mod actors;
 mod cancel;
 mod cell;
 mod deaths;
@@ -28,8 +29,17 @@ use std::time::Duration;
 /// A scenario's name and body. It fails by panicking.
 type Scenario = (&'static str, fn());
 
-const SCENARIOS: &[&[Scenario]] =
-    &[tasks::ALL, objects::ALL, options::ALL, cancel::ALL, futures::ALL, deaths::ALL, program::ALL, numbers::ALL];
+const SCENARIOS: &[&[Scenario]] = &[
+    tasks::ALL,
+    objects::ALL,
+    options::ALL,
+    cancel::ALL,
+    futures::ALL,
+    actors::ALL,
+    deaths::ALL,
+    program::ALL,
+    numbers::ALL,
+];
 
 /// A scenario that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(900);

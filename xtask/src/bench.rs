@@ -63,6 +63,8 @@ const FLOORS: &[(&str, &[&str], f64)] = &[
     ("shape_fan_out_10k", &["spin_ping_pong"], 10_000.0),
     ("wait_stream_10k", &["spin_ping_pong"], 10_000.0),
     ("await_round_trip", &["futex_ping_pong"], 1.0),
+    ("actor_round_trip", &["spin_ping_pong", "futex_ping_pong"], 1.0),
+    ("actor_calls_10k", &["spin_ping_pong"], 10_000.0),
     ("chain_100", &["spin_ping_pong"], 1.0),
     ("put_1KiB", &["memcpy_1KiB"], 1.0),
     ("put_1MiB", &["memcpy_1MiB"], 1.0),

@@ -16,8 +16,9 @@ pub struct Options {
     models: Vec<String>,
 }
 
-/// The files whose models take a minute in all: a task's way from its ring to its worker, tasks that wait for others, and waiting for results.
-const SHORT: [&str; 3] = ["claim", "deps", "wait"];
+/// The files whose models take a minute in all: a task's way from its ring to its worker, tasks that wait for others, the calls of actors, and
+/// waiting for results.
+const SHORT: [&str; 4] = ["claim", "deps", "mailbox", "wait"];
 
 /// Checks the models of [`SHORT`].
 pub fn short(tree: &Tree) -> Result<()> {

@@ -13,6 +13,8 @@ pub(crate) struct Claimed {
     pub task: ObjectId,
     /// Its description.
     pub spec: Spec,
+    /// Whether it makes an actor that was made before: its result is there already.
+    pub is_again: bool,
 }
 
 impl Client {
@@ -21,8 +23,8 @@ impl Client {
         let (segment, seat) = (&self.segment, self.seat);
         let (header, desk) = (segment.header(), segment.desk(seat));
         loop {
-            if let Some(task) = self.assigned_task() {
-                return self.begin(task);
+            if let Some((task, is_again)) = self.assigned_task() {
+                return Claimed { is_again, ..self.begin(task) };
             }
             let task = if desk.has_lease() { self.find_task() } else { None };
             if let Some(task) = task {
@@ -58,19 +60,22 @@ impl Client {
         }
     }
 
-    /// Takes the task that the head has given this worker.
-    fn assigned_task(&self) -> Option<ObjectId> {
+    /// Takes the task that the head has given this worker. True if it makes an actor that was made before.
+    fn assigned_task(&self) -> Option<(ObjectId, bool)> {
         let desk = self.segment.desk(self.seat);
         let task = match desk.assigned.load(Ordering::Acquire) {
             0 => return None,
             _ => ObjectId(desk.assigned.swap(0, Ordering::AcqRel)),
         };
-        // It may have been cancelled since.
-        if !self.segment.take_step(task, Step::Claim { by: self.seat }) {
-            self.tell(&ToHead::Ended);
-            return None;
+        if self.segment.take_step(task, Step::Claim { by: self.seat }) {
+            return Some((task, false));
         }
-        Some(task)
+        if self.segment.stands_for_an_actor(task) {
+            return Some((task, true));
+        }
+        // It was cancelled since, or the actor's last handle is gone.
+        self.tell(&ToHead::Ended);
+        None
     }
 
     /// Takes a task from a ring, and spins for one if there is none.
@@ -95,14 +100,14 @@ impl Client {
         task
     }
 
-    fn begin(&self, task: ObjectId) -> Claimed {
+    pub(super) fn begin(&self, task: ObjectId) -> Claimed {
         let desk = self.segment.desk(self.seat);
         desk.current.store(task.0, Ordering::Release);
         self.be_active();
         if desk.wrote.load(Ordering::Relaxed) == 1 {
             desk.wrote.store(0, Ordering::Relaxed);
         }
-        Claimed { task, spec: self.segment.read_spec(task.slot()) }
+        Claimed { task, spec: self.segment.read_spec(task.slot()), is_again: false }
     }
 
     /// The flag that the signal handler sets when this process has written output.

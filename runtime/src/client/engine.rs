@@ -4,9 +4,9 @@ use super::current::current;
 use super::loaded_code::locate;
 use super::{Client, Input, nonsense, refused};
 use crate::abi::engine::{self, Engine, Fallible, Opened, Task};
-use crate::abi::{Answer, Cause, Draft, Notify, Question, Table, TaskOptions};
+use crate::abi::{Answer, Cause, Draft, Notify, Question, Submission, Table, TaskOptions};
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::ARGS_MAX;
+use crate::store::{ARGS_MAX, TaskKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,8 @@ impl Engine for Client {
     }
 
     fn submit(&self, task: Task<'_>) -> Fallible<u64> {
-        let inputs = task.inputs();
+        // The first argument of a call says which actor, and that is in its description.
+        let inputs = task.inputs().skip((task.kind == Submission::CALL).into());
         let mut few: [Input; ARGS_MAX] = [const { Input::Ref(ObjectId(0)) }; ARGS_MAX];
         let mut many = Vec::new();
         let args: &[Input] = if inputs.len() <= ARGS_MAX {
@@ -50,18 +51,20 @@ impl Engine for Client {
             many.extend(inputs.map(input));
             &many
         };
-        let function = self.described(&task);
-        match function {
-            Ok((function, options)) => self.submit(function, options, args).map(|id| id.0),
-            Err(fault) => {
-                args.iter().for_each(|arg| {
-                    if let Input::Draft(draft, _) = arg {
-                        self.discard(*draft);
-                    }
-                });
-                Err(fault)
+        let described = self.described(&task);
+        let existing = match described {
+            Ok(Described::New { function, options, kind }) => {
+                return self.submit(function, options, kind, args).map(|id| id.0);
             }
-        }
+            Ok(Described::Existing(id)) => Ok(id.0),
+            Err(fault) => Err(fault),
+        };
+        args.iter().for_each(|arg| {
+            if let Input::Draft(draft, _) = arg {
+                self.discard(*draft);
+            }
+        });
+        existing
     }
 
     fn wait(&self, ids: &[u64], num_returns: u64, timeout: Option<Duration>, ready: &mut [u8]) -> Fallible<()> {
@@ -101,22 +104,56 @@ impl Engine for Client {
     }
 }
 
+/// What a submission asks for.
+enum Described {
+    /// A task of this function, with these options.
+    New { function: u32, options: u16, kind: TaskKind },
+    /// An actor that there is already; the caller has a reference to what stands for it.
+    Existing(ObjectId),
+}
+
 impl Client {
     /// The numbers of a task's function and of its options.
-    fn described(&self, task: &Task<'_>) -> Fallible<(u32, u16)> {
+    fn described(&self, task: &Task<'_>) -> Fallible<Described> {
         if task.returns > 1 {
             return Err(refused("this runtime does not support several results".into()));
         }
         let address = task.trampoline as usize;
+        let function = || self.function(address, &Arc::default(), || locate(task.trampoline, task.name));
+        if task.kind == Submission::SPAWN {
+            return match self.new_mailbox(task.options)? {
+                Ok((mailbox, options)) => {
+                    Ok(Described::New { function: function()?, options, kind: TaskKind::Creation { mailbox } })
+                }
+                Err(existing) => Ok(Described::Existing(existing)),
+            };
+        }
+        let kind = match task.kind {
+            Submission::CALL => TaskKind::Call { mailbox: self.mailbox_for(task)?, caller: None },
+            _ => TaskKind::Normal,
+        };
         if task.options.is_empty() {
-            return Ok((self.function(address, &Arc::default(), || locate(task.trampoline, task.name))?, 0));
+            return Ok(Described::New { function: function()?, options: 0, kind });
         }
         let (name, options) = self.options(task.options)?;
         let find = || {
             let function = locate(task.trampoline, task.name)?;
             Ok(if name.is_empty() { function } else { Function { name: name.to_string(), ..function } })
         };
-        Ok((self.function(address, &name, find)?, options))
+        Ok(Described::New { function: self.function(address, &name, find)?, options, kind })
+    }
+
+    /// The mailbox of a new actor and the number of its options, or the actor that is there already.
+    fn new_mailbox(&self, options: &[u8]) -> Fallible<Result<(u32, u16), ObjectId>> {
+        let options = TaskOptions::read(options).map_err(refused)?;
+        match self.ask(|req| ToHead::Spawn { req, options })? {
+            ToClient::Mailbox { mailbox, options, .. } => Ok(Ok((mailbox, options))),
+            // The head refers to an actor with a name for as long as it lives.
+            ToClient::Existing { id, .. } if self.state().retain(id) => Ok(Err(id)),
+            ToClient::Existing { .. } => Err(refused("the actor with this name has just ended".into())),
+            ToClient::Refused { fault, .. } => Err(fault.into()),
+            _ => Err(nonsense()),
+        }
     }
 
     /// The name that a task's options give it, or nothing, and their number.

@@ -6,7 +6,7 @@ use super::state::{Running, State};
 use super::{Client, Fallible, nonsense};
 use crate::abi::{Cause, View};
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::{Arg, Body, Flags, Readiness, Run, Seat, Space, Step};
+use crate::store::{Arg, Body, Flags, Mailbox, Readiness, Run, Seat, Space, Step, TaskKind};
 use crate::sync::Ordering;
 
 /// Why a task cannot begin.
@@ -15,6 +15,17 @@ pub(crate) enum Unfit {
     Carry(ObjectId),
     /// The task cannot be run; the message says why.
     Refused(String),
+}
+
+/// What a worker does when a task has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It looks for the next task.
+    GoOn,
+    /// It ends: it has run the function as often as it may, or was too late to keep from being killed.
+    Exit,
+    /// It is the process of the actor that it has made, with this mailbox.
+    Actor(u32),
 }
 
 impl Client {
@@ -107,9 +118,8 @@ impl Client {
         }
     }
 
-    /// Ends a task that has returned or could not be called: seals its result, or reports its failure. Gives whether this worker is to end:
-    /// it has run the function as often as it may, or was too late to keep from being killed.
-    pub(crate) fn end_task(&self, claimed: &Claimed, called: Result<(), Unfit>) -> bool {
+    /// Ends a task that has returned or could not be called: seals its result, or reports its failure.
+    pub(crate) fn end_task(&self, claimed: &Claimed, called: Result<(), Unfit>) -> Next {
         let desk = self.segment.desk(self.seat);
         if desk.wrote.load(Ordering::Acquire) != 0 {
             // The task's output is delivered before its result is visible. A head that is gone delivers nothing.
@@ -120,16 +130,30 @@ impl Client {
         let refusal = match called {
             Ok(()) => None,
             Err(Unfit::Refused(message)) => Some(Cause::Refused { message }),
+            Err(Unfit::Carry(_)) if claimed.is_again => {
+                Some(Cause::Refused { message: "an argument of its constructor is lost".into() })
+            }
             Err(Unfit::Carry(object)) => {
                 self.tell(&ToHead::Carry { task: claimed.task, object });
-                return self.done(claimed);
+                return self.done(claimed, None);
             }
         };
+        let mut made = None;
+        let mailbox = match claimed.spec.kind {
+            TaskKind::Creation { mailbox } => Some(mailbox),
+            _ => None,
+        };
         match (refusal.or(failure), result) {
+            (None, Some((draft, contains))) if claimed.is_again => {
+                let said = self.state().discard_result(draft, &contains);
+                said.iter().for_each(|message| self.tell(message));
+                made = mailbox;
+            }
             (None, Some((draft, contains))) => {
                 if !self.succeed(claimed, draft, contains) {
-                    return true;
+                    return Next::Exit;
                 }
+                made = mailbox;
             }
             (cause, result) => {
                 if let Some((draft, contains)) = result {
@@ -142,16 +166,22 @@ impl Client {
                 let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
             }
         }
-        self.done(claimed)
+        self.done(claimed, made)
     }
 
-    fn done(&self, claimed: &Claimed) -> bool {
+    /// `made` is the mailbox of the actor that the task has made.
+    fn done(&self, claimed: &Claimed, made: Option<u32>) -> Next {
         self.end_loans();
         self.segment.desk(self.seat).current.store(0, Ordering::Release);
+        if let Some(mailbox) = made {
+            self.tell(&ToHead::Settled);
+            return Next::Actor(mailbox);
+        }
         if claimed.spec.is_shaped() {
             self.tell(&ToHead::Ended);
         }
-        claimed.spec.options != 0 && self.has_run_enough(claimed)
+        let is_enough = claimed.spec.options != 0 && self.has_run_enough(claimed);
+        if is_enough { Next::Exit } else { Next::GoOn }
     }
 
     fn has_run_enough(&self, claimed: &Claimed) -> bool {
@@ -246,6 +276,14 @@ impl State {
             segment.set_contained(index, contains, list.map(|(_, space)| space));
             flags |= Flags::CONTAINS;
         }
+        let is_creation = matches!(claimed.spec.kind, TaskKind::Creation { .. });
+        if is_creation {
+            // The actor may have to be made again: what its constructor was given is kept as long as it is.
+            debug_assert!(contains.is_empty(), "what stands for an actor has no references of its own");
+            let given: Vec<ObjectId> = claimed.spec.objects().collect();
+            segment.set_contained(index, &given, None);
+            flags |= if given.is_empty() { Flags::ACTOR } else { Flags::ACTOR | Flags::CONTAINS };
+        }
         let is_wanted = segment.finish(seat, task, flags, len);
         let sealed = is_wanted.is_some();
         // Right behind the sealing, so that no process waits for what follows.
@@ -263,7 +301,7 @@ impl State {
             }
             self.give_list_away(list);
             self.go_on(waiting, seat);
-            loose.extend(claimed.spec.objects().filter(|id| segment.unhold(*id)));
+            loose.extend(claimed.spec.objects().filter(|id| !is_creation && segment.unhold(*id)));
         } else {
             // The task was cancelled, and did not end within its time.
             loose.extend(contains.iter().copied().filter(|id| segment.unhold(*id)));
@@ -294,13 +332,25 @@ impl State {
         while let Some(task) = tasks.get(index).copied() {
             index += 1;
             let spec = segment.read_spec(task.slot());
-            if segment.slot(task.slot()).word().generation() == task.generation()
-                && segment.ready_or_listed(task, &spec, seat, &mut tasks) == Readiness::Ready
-                && (spec.is_shaped() || !segment.push(&self.leases, task))
+            if segment.slot(task.slot()).word().generation() != task.generation()
+                || segment.ready_or_listed(task, &spec, seat, &mut tasks) != Readiness::Ready
             {
+                continue;
+            }
+            let is_stranded = match spec.kind {
+                TaskKind::Call { mailbox, .. } => !self.wake_call(mailbox),
+                _ => spec.is_shaped() || !segment.push(&self.leases, task),
+            };
+            if is_stranded {
                 self.stranded.push(task);
             }
         }
+    }
+
+    /// Tells the actor of a call that the call is ready. False if the actor is dead.
+    fn wake_call(&self, mailbox: u32) -> bool {
+        self.segment().call_woke(mailbox);
+        self.segment().mailbox(mailbox).state.load(Ordering::Acquire) != Mailbox::DEAD
     }
 
     /// Throws away a result, and the references to what it contains.

@@ -251,6 +251,8 @@ impl Books {
             ToClient::Arena { req, .. }
             | ToClient::Interned { req, .. }
             | ToClient::Numbered { req, .. }
+            | ToClient::Mailbox { req, .. }
+            | ToClient::Existing { req, .. }
             | ToClient::Calls { req, .. }
             | ToClient::Function { req, .. }
             | ToClient::Blame { req, .. }

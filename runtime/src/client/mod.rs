@@ -7,6 +7,7 @@
 //!
 //!   connect  connecting, cells, taking over        objects  put, open, references
 //!   wait     get and wait      watch  futures        tasks    submitting        execute  a worker's tasks
+//!   actors   calls of actors
 //! ```
 //!
 //! A process has one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
@@ -15,6 +16,7 @@
 //! # Invariants
 //! - The state's lock is never held while anything blocks; a fork waits for it, so that a twin finds it free.
 
+mod actors;
 mod buffers;
 mod claim;
 mod connect;
@@ -41,7 +43,7 @@ pub use tasks::Input;
 
 pub(crate) use claim::Claimed;
 pub(crate) use current::install;
-pub(crate) use execute::Unfit;
+pub(crate) use execute::{Next, Unfit};
 pub(crate) use loaded_code::{library_base, program_base};
 
 use crate::abi::held::{Held, none_here};

@@ -36,6 +36,8 @@ pub(super) struct State {
     pub known: HashMap<u32, Function>,
     /// The task that runs here, and what it has returned so far.
     pub running: Option<Running>,
+    /// Whether this process is an actor's.
+    pub is_actor: bool,
     pub request_next: u64,
     /// The cell that runs here, or that started the task that runs here.
     pub cell: u64,
@@ -100,6 +102,7 @@ impl State {
             calls: HashMap::new(),
             known: HashMap::new(),
             running: None,
+            is_actor: false,
             request_next: 0,
             cell: 0,
             is_interruptible: false,

@@ -5,7 +5,7 @@ use super::state::State;
 use super::{Client, Fallible, ended, no_draft, nonsense, refused};
 use crate::abi::Fault;
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, SHAPED, Space, Spec};
+use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, SHAPED, Space, Spec, TaskKind};
 use crate::sync::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,14 @@ const NAMED_MAX: usize = 10_000;
 
 /// How often a process whose ring is full checks it.
 const RING_LOOK: Duration = Duration::from_micros(100);
+
+/// A task's function, its options, and what an actor has to do with it.
+#[derive(Clone, Copy)]
+struct What {
+    function: u32,
+    options: u16,
+    kind: TaskKind,
+}
 
 /// The result of an attempt to submit.
 struct Try {
@@ -81,8 +89,9 @@ impl Client {
     ///
     /// # Errors
     /// No such draft, no room, or this process is not connected any more.
-    pub fn submit(&self, function: u32, options: u16, args: &[Input]) -> Fallible<ObjectId> {
-        let submitted = self.heed_interrupt().and_then(|()| self.try_submit(function, options, args));
+    pub fn submit(&self, function: u32, options: u16, kind: TaskKind, args: &[Input]) -> Fallible<ObjectId> {
+        let what = What { function, options, kind };
+        let submitted = self.heed_interrupt().and_then(|()| self.try_submit(what, args));
         if submitted.is_err() {
             for arg in args {
                 if let Input::Draft(draft, _) = arg {
@@ -93,13 +102,13 @@ impl Client {
         submitted
     }
 
-    fn try_submit(&self, function: u32, options: u16, args: &[Input]) -> Fallible<ObjectId> {
+    fn try_submit(&self, what: What, args: &[Input]) -> Fallible<ObjectId> {
         if args.len() > ARGS_MAX {
             return Err(refused(format!("a task takes at most {ARGS_MAX} arguments, and this one has {}", args.len())));
         }
         // Long lists of contained objects need room of their own, which may have to be waited for.
         let mut lists: [Option<(u32, Space)>; ARGS_MAX] = [None; ARGS_MAX];
-        let submitted = self.submit_with(function, options, args, &mut lists);
+        let submitted = self.submit_with(what, args, &mut lists);
         // Lists that no object has taken over.
         lists.into_iter().flatten().for_each(|list| self.discard_list(list));
         submitted
@@ -107,11 +116,11 @@ impl Client {
 
     fn submit_with(
         &self,
-        function: u32,
-        options: u16,
+        what: What,
         args: &[Input],
         lists: &mut [Option<(u32, Space)>; ARGS_MAX],
     ) -> Fallible<ObjectId> {
+        let What { function, options, kind } = what;
         for (list, arg) in lists.iter_mut().zip(args) {
             if let Input::Draft(_, refs) = arg
                 && refs.len() > CONTAINED_INLINE
@@ -122,19 +131,19 @@ impl Client {
         let header = self.segment.header();
         let mut state = self.state();
         // Checked again under the lock, because another thread may have been faster.
-        while !self.segment.has_room(&state.leases) {
+        while kind == TaskKind::Normal && !self.segment.has_room(&state.leases) {
             drop(state);
             self.wait_for_ring()?;
             state = self.state();
         }
         self.be_active();
-        let tried = state.try_submit(function, options, args, lists)?;
+        let tried = state.try_submit(what, args, lists)?;
         let Try { submitted, anonymous, written } = tried;
         let mut said = Vec::new();
         for id in anonymous {
             said.extend(state.release(id));
         }
-        let stranded = options & SHAPED == 0 && !state.stranded.is_empty();
+        let stranded = kind == TaskKind::Normal && options & SHAPED == 0 && !state.stranded.is_empty();
         said.extend(state.stranded.drain(..).map(|task| ToHead::Strand { task }));
         let arena = (!written.is_empty()).then(|| state.arena.1.clone());
         drop(state);
@@ -146,6 +155,14 @@ impl Client {
         }
         said.iter().for_each(|message| self.tell(message));
         let Some((task, _)) = submitted else { return Err(self.no_slots()) };
+        match kind {
+            TaskKind::Normal => {}
+            TaskKind::Creation { mailbox } => self.tell(&ToHead::Spawned { mailbox, task }),
+            TaskKind::Call { mailbox, .. } => {
+                self.send_call(mailbox, task)?;
+                return Ok(task);
+            }
+        }
         if header.unserved.load(Ordering::Relaxed) != 0 {
             self.tell(&ToHead::Unserved { function });
         }
@@ -175,13 +192,17 @@ impl Client {
 impl State {
     fn try_submit(
         &mut self,
-        function: u32,
-        options: u16,
+        what: What,
         args: &[Input],
         lists: &mut [Option<(u32, Space)>; ARGS_MAX],
     ) -> Fallible<Try> {
-        let mut spec = Spec::new(function, self.cell);
-        spec.options = options;
+        let mut spec = Spec::new(what.function, self.cell);
+        (spec.options, spec.kind) = (what.options, what.kind);
+        if let TaskKind::Call { caller, .. } = &mut spec.kind {
+            // A worker's calls are ordered by the task that makes them, those of any other process by the process.
+            let is_process = self.is_actor || self.running.is_none();
+            *caller = is_process.then_some(self.leases.seat);
+        }
         spec.parent = self.running.as_ref().map(|running| running.task);
         let (mut anonymous, mut written) = (Vec::new(), Vec::new());
         let is_missing =
@@ -232,6 +253,7 @@ impl State {
         }
         let submitted = segment.submit(&self.leases, slot, &spec, &mut late);
         let is_ready = match submitted {
+            Some(_) if spec.kind.is_call() => false,
             Some((task, Readiness::Ready)) if spec.is_shaped() => {
                 self.stranded.push(task);
                 false

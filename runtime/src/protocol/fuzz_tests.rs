@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::abi::{
-    Address, Answer, Attempt, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place, Question,
-    TaskOptions,
+    ActorState, Address, Answer, Attempt, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place,
+    Question, TaskOptions,
 };
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
@@ -117,6 +117,8 @@ fn question() -> impl Strategy<Value = Question> {
         Just(Question::AvailableResources),
         Just(Question::Shutdown),
         any::<u64>().prop_map(|id| Question::State { id }),
+        text().prop_map(|name| Question::Actor { name }),
+        any::<u64>().prop_map(|id| Question::Kill { id }),
     ]
 }
 
@@ -133,6 +135,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         resources().prop_map(Answer::Resources),
         any::<u64>().prop_map(|bytes| Answer::State(ObjectState::Ready { bytes })),
         Just(Answer::State(ObjectState::Failed)),
+        any::<u32>().prop_map(|pid| Answer::ActorState(Some(ActorState::Alive { pid }))),
     ]
 }
 
@@ -159,6 +162,8 @@ fn to_head() -> impl Strategy<Value = ToHead> {
         (req(), function()).prop_map(|(req, function)| ToHead::Intern { req, function }),
         (req(), any::<u32>()).prop_map(|(req, function)| ToHead::Resolve { req, function }),
         (req(), task_options()).prop_map(|(req, options)| ToHead::Number { req, options }),
+        (req(), task_options()).prop_map(|(req, options)| ToHead::Spawn { req, options }),
+        (any::<u32>(), id()).prop_map(|(mailbox, task)| ToHead::Spawned { mailbox, task }),
         (req(), any::<u16>()).prop_map(|(req, options)| ToHead::CallsMax { req, options }),
         (req(), any::<u32>(), any::<u64>()).prop_map(|(req, units, bytes)| ToHead::Room { req, units, bytes }),
         req().prop_map(|req| ToHead::RoomNoLonger { req }),
@@ -172,7 +177,15 @@ fn to_head() -> impl Strategy<Value = ToHead> {
         req().prop_map(|req| ToHead::Wrote { req }),
         (req(), id(), cause()).prop_map(|(req, task, cause)| ToHead::Failed { req, task, cause }),
         (id(), id()).prop_map(|(task, object)| ToHead::Carry { task, object }),
-        prop::sample::select(vec![ToHead::Ready, ToHead::Blocked, ToHead::Unblocked, ToHead::Poke, ToHead::Ended,]),
+        prop::sample::select(vec![
+            ToHead::Ready,
+            ToHead::Blocked,
+            ToHead::Unblocked,
+            ToHead::Poke,
+            ToHead::Ended,
+            ToHead::Settled,
+        ]),
+        id().prop_map(|call| ToHead::Unsent { call }),
         id().prop_map(|task| ToHead::Strand { task }),
         any::<u32>().prop_map(|lease| ToHead::Parked { lease }),
         any::<u32>().prop_map(|function| ToHead::Unserved { function }),
@@ -189,6 +202,8 @@ fn to_client() -> impl Strategy<Value = ToClient> {
         (req(), arena()).prop_map(|(req, arena)| ToClient::Arena { req, arena }),
         (req(), any::<u32>()).prop_map(|(req, function)| ToClient::Interned { req, function }),
         (req(), any::<u16>()).prop_map(|(req, options)| ToClient::Numbered { req, options }),
+        (req(), any::<(u32, u16)>()).prop_map(|(req, (mailbox, options))| ToClient::Mailbox { req, mailbox, options }),
+        (req(), id()).prop_map(|(req, id)| ToClient::Existing { req, id }),
         (req(), any::<Option<u32>>()).prop_map(|(req, max)| ToClient::Calls { req, max }),
         (req(), prop::option::of(function())).prop_map(|(req, function)| ToClient::Function { req, function }),
         (req(), prop::option::of(failure().prop_map(Box::new)))
@@ -226,6 +241,10 @@ fn kind_to_head(message: &ToHead) -> usize {
         ToHead::Number { .. } => 20,
         ToHead::CallsMax { .. } => 21,
         ToHead::Ended => 22,
+        ToHead::Spawn { .. } => 23,
+        ToHead::Spawned { .. } => 24,
+        ToHead::Settled => 25,
+        ToHead::Unsent { .. } => 26,
     }
 }
 
@@ -243,6 +262,8 @@ fn kind_to_client(message: &ToClient) -> usize {
         ToClient::Interrupt { .. } => 8,
         ToClient::Numbered { .. } => 9,
         ToClient::Calls { .. } => 10,
+        ToClient::Mailbox { .. } => 11,
+        ToClient::Existing { .. } => 12,
     }
 }
 
@@ -260,8 +281,8 @@ fn kinds<T: Debug>(messages: impl Strategy<Value = T>, kind: impl Fn(&T) -> usiz
 
 #[test]
 fn no_message_is_left_out_here() {
-    assert_eq!(kinds(to_head(), kind_to_head), (0..23).collect());
-    assert_eq!(kinds(to_client(), kind_to_client), (0..11).collect());
+    assert_eq!(kinds(to_head(), kind_to_head), (0..27).collect());
+    assert_eq!(kinds(to_client(), kind_to_client), (0..13).collect());
 }
 
 /// Bytes in pieces, cut at these places.

@@ -84,6 +84,20 @@ pub enum ToHead {
         /// The options, without a name.
         options: TaskOptions,
     },
+    /// Asks for the mailbox of a new actor. Answered by `Mailbox`, by `Existing` or by `Refused`.
+    Spawn {
+        /// The question.
+        req: Request,
+        /// The actor's options, with its name.
+        options: TaskOptions,
+    },
+    /// The task that makes the actor with this mailbox has been submitted.
+    Spawned {
+        /// The mailbox's index.
+        mailbox: u32,
+        /// The task.
+        task: ObjectId,
+    },
     /// Asks after how many runs of a task with these options the worker ends. Answered by `Calls`.
     CallsMax {
         /// The question.
@@ -172,10 +186,17 @@ pub enum ToHead {
     },
     /// The worker has ended the task that the head gave it.
     Ended,
+    /// The worker has made the actor that the head gave it, and is its process from now on.
+    Settled,
     /// A task is ready to run and lies in no ring: the ring of the process that woke it is full, or the task is not plain.
     Strand {
         /// The task.
         task: ObjectId,
+    },
+    /// A call is in no mailbox that is read: the actor is dead, or its mailbox is full and the caller does not wait any more.
+    Unsent {
+        /// The call.
+        call: ObjectId,
     },
     /// An object for which the head waits is sealed.
     Poke,
@@ -227,6 +248,22 @@ pub enum ToClient {
         req: Request,
         /// The options' number.
         options: u16,
+    },
+    /// An answer to `Spawn`.
+    Mailbox {
+        /// The question.
+        req: Request,
+        /// The mailbox's index.
+        mailbox: u32,
+        /// The options' number.
+        options: u16,
+    },
+    /// An answer to `Spawn`: there is such an actor.
+    Existing {
+        /// The question.
+        req: Request,
+        /// The object that stands for it.
+        id: ObjectId,
     },
     /// The answer to `CallsMax`.
     Calls {

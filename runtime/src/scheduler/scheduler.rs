@@ -9,7 +9,7 @@
 //!
 //! Plain tasks (one CPU, nothing else) are not seen here: workers that have a lease take them from shared memory by themselves. A lease is
 //! the right to use one CPU for that. Every other task has a *shape*, waits in its shape's queue here, and is given to a parked worker when
-//! its resources are free.
+//! its resources are free. The worker that has run an actor's constructor stays as it is: it runs that task until the actor ends.
 //!
 //! A task that waits for others lends its CPUs, so that tasks that wait for tasks cannot use up all CPUs and stand still. When it goes on it
 //! has its CPUs again at once, even if that is more than there is, and a lease that was given in its place is recalled.
@@ -84,6 +84,8 @@ pub enum Event {
     Withdrawn(ObjectId),
     /// A worker has ended the task that it was given.
     Ended(WorkerId),
+    /// A worker has made an actor, and is its process until it ends. From what the constructor took, it keeps this.
+    Settled(WorkerId, ShapeId),
     /// Plain tasks wait for a worker, or do not any more.
     PlainWaits(bool),
     /// A process has submitted a task although no worker could be started the last times.
@@ -122,7 +124,7 @@ enum State {
     },
     /// It may not take another plain task; whether it has one is not known here.
     Recalled,
-    /// A task of a shape, with its share of the GPUs.
+    /// A task of a shape, or an actor, with its share of the GPUs.
     Running {
         task: ObjectId,
         shape: ShapeId,
@@ -224,6 +226,7 @@ impl Scheduler {
                 self.queues.retain(|_, queue| !queue.is_empty());
             }
             Event::Ended(worker) => self.end(worker, now),
+            Event::Settled(worker, keeps) => self.settle(worker, keeps),
             Event::PlainWaits(waits) => self.plain_waits = waits,
             Event::Demanded => {
                 self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1);
@@ -370,6 +373,18 @@ impl Scheduler {
         self.set(worker, State::Parked { since: now });
         self.linger_until = Some(now + LINGER);
         self.plain_turn = self.plain_waits && self.count(is_lease) == 0;
+    }
+
+    /// A worker keeps what an actor keeps of what its constructor took. Its GPUs are among that.
+    fn settle(&mut self, worker: WorkerId, keeps: ShapeId) {
+        self.unblock(worker);
+        let Some(State::Running { task, shape, share }) = self.workers.get(&worker).map(|worker| worker.state.clone())
+        else {
+            return;
+        };
+        self.free.give(self.shapes.needs(shape));
+        self.free.take(self.shapes.needs(keeps));
+        self.set(worker, State::Running { task, shape: keeps, share });
     }
 
     fn forget(&mut self, worker: WorkerId) {

@@ -1,7 +1,8 @@
 //! The layout of the control segment.
 //!
 //! ```text
-//!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Slot × slots         all sparse: untouched pages cost nothing
+//!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Mailbox × actors │ calls × actors │ Slot × slots
+//!                                                                                   all sparse: untouched pages cost nothing
 //! ```
 //!
 //! The segment has its final size from the start, because untouched pages cost nothing. A table grows by moving one number, and no process
@@ -21,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 3;
+pub const LAYOUT_VERSION: u32 = 4;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -31,6 +32,18 @@ pub const SPEC_WORDS: usize = if cfg!(loom) { 5 } else { 16 };
 
 /// An object that refers to at most this many others names them in its slot.
 pub const CONTAINED_INLINE: usize = if cfg!(loom) { 1 } else { 8 };
+
+/// Actors that there can be at once, dead ones with handles counted.
+pub const MAILBOXES: u32 = if cfg!(any(test, loom)) { 2 } else { 4096 };
+
+/// Calls of one actor that have not ended; a caller waits until there is room. A power of two.
+pub const CALLS_MAX: u64 = if cfg!(loom) {
+    2
+} else if cfg!(test) {
+    4
+} else {
+    1 << 14
+};
 
 /// The state of the runtime as a whole.
 #[derive(Debug, Default)]
@@ -157,6 +170,35 @@ pub struct Unit {
     _pad: AtomicU32,
 }
 
+/// What callers of an actor and its process share; see `mailbox.rs`.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Mailbox {
+    /// Behind the last call.
+    pub tail: AtomicU64,
+    /// `head`, as a caller last saw it: the actor's process writes that all the time.
+    pub head_seen: AtomicU64,
+    /// Whether the actor's process sleeps, or is about to.
+    pub idle: AtomicU32,
+    /// One more than the seat of the actor's process; 0 while it has none.
+    pub seat: AtomicU32,
+    /// [`Mailbox::OPEN`], [`Mailbox::LEFT`] or [`Mailbox::DEAD`].
+    pub state: AtomicU32,
+    /// The first call that has not ended.
+    pub head: Line<AtomicU64>,
+    /// How often a call in it came to be ready.
+    pub woken: Line<AtomicU32>,
+}
+
+impl Mailbox {
+    /// There are handles.
+    pub const OPEN: u32 = 0;
+    /// The last handle is gone.
+    pub const LEFT: u32 = 1;
+    /// The actor answers no calls any more.
+    pub const DEAD: u32 = 2;
+}
+
 /// One slot.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -190,7 +232,9 @@ pub struct Slot {
     pub list: AtomicU64,
     /// The task that submitted this task; 0 for a cell or a program.
     pub parent: AtomicU64,
-    _pad: [u64; 2],
+    /// What an actor has to do with this task; see `task_spec.rs`.
+    pub kind: AtomicU64,
+    _pad: u64,
     /// The objects that it contains, if they fit here.
     pub contains: [AtomicU64; CONTAINED_INLINE],
     /// Its bytes, if they fit here.
@@ -218,7 +262,8 @@ impl Default for Slot {
             waiters: Seats::default(),
             list: word(),
             parent: word(),
-            _pad: [0; 2],
+            kind: word(),
+            _pad: 0,
             contains: std::array::from_fn(|_| word()),
             inline: std::array::from_fn(|_| word()),
             spec: std::array::from_fn(|_| word()),
@@ -245,6 +290,7 @@ const _: () = {
     assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
     assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
     assert!(size_of::<Desk>() == 256 && size_of::<Header>() == 6 * 64 && size_of::<Unit>() == 24);
+    assert!(size_of::<Mailbox>() == 192 && CALLS_MAX.is_power_of_two());
 };
 
 /// The sizes of a segment's tables.
@@ -272,6 +318,8 @@ pub struct Places {
     pub hints: usize,
     pub units: usize,
     pub rings: usize,
+    pub mailboxes: usize,
+    pub calls: usize,
     pub slots: usize,
     pub len: usize,
 }
@@ -285,12 +333,16 @@ impl Limits {
         let hints = desks + page(SEATS * size_of::<Desk>());
         let units_at = hints + page(slots / 64 * 8);
         let rings = units_at + page(units * size_of::<Unit>());
-        let slots_at = rings + page(SEATS * ring * 8);
+        let mailboxes = rings + page(SEATS * ring * 8);
+        let calls = mailboxes + page(MAILBOXES as usize * size_of::<Mailbox>());
+        let slots_at = calls + page(MAILBOXES as usize * CALLS_MAX as usize * 8);
         Places {
             desks,
             hints,
             units: units_at,
             rings,
+            mailboxes,
+            calls,
             slots: slots_at,
             len: slots_at + page(slots * size_of::<Slot>()),
         }

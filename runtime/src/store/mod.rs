@@ -6,7 +6,8 @@
 //!   │ slots   word.rs     the state of each       │      │ units.rs   leases of huge pages   │
 //!   │         objects.rs  references and freeing  │─────▶│ the bytes of objects              │
 //!   │         task_spec   the task that makes it  │      └──────────────────────────────────┘
-//!   │ rings   tasks.rs    tasks to run            │      ┌ spill.rs ────────────────────────┐
+//!   │ rings   tasks.rs    tasks to run            │
+//!   │ mailboxes  mailbox.rs  calls of actors      │      ┌ spill.rs ────────────────────────┐
 //!   │ desks   bells.rs    waits and wake-ups      │─────▶│ bytes that there is no room for   │
 //!   └─────────────────────────────────────────────┘      └──────────────────────────────────┘
 //!     leases.rs    slots and arena space leased by one process
@@ -29,6 +30,7 @@ mod fuzz_tests;
 mod id;
 mod layout;
 mod leases;
+mod mailbox;
 mod mapped;
 #[cfg(all(test, loom))]
 mod models;
@@ -51,15 +53,16 @@ pub use arena::{Arena, Run};
 pub use bells::{now_us, rung_for};
 pub use eviction_order::{Candidate, Eviction};
 pub use id::ObjectId;
-pub use layout::{CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, Slot};
+pub use layout::{CALLS_MAX, CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, MAILBOXES, Mailbox, Slot};
 pub use leases::{Leases, NoRoom, Space};
+pub use mailbox::Reader;
 pub use objects::{Body, Kind, Leftovers};
 pub use recovery::{Estate, Keep};
 pub use region::{Region, RegionError, default_bytes, memory_of_machine};
 pub use seat::{SEATS, Seat, Seats};
 pub use segment::Segment;
 pub use spill::Spill;
-pub use task_spec::{ARGS_MAX, Arg, SHAPED, Spec};
+pub use task_spec::{ARGS_MAX, Arg, SHAPED, Spec, TaskKind};
 pub use tasks::Readiness;
 pub use units::UnitState;
 pub use word::{Flags, State, Step, Word};

@@ -334,6 +334,10 @@ impl Segment {
         let has_list = flags.contains(Flags::CONTAINS) && contained.len() > CONTAINED_INLINE;
         let (home, list_home) = (slot.home.load(Ordering::Relaxed), slot.list_home.load(Ordering::Relaxed));
         let place = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
+        if flags.contains(Flags::ACTOR) {
+            // Before it is stripped: if this process dies in between, the head frees the object and says it again.
+            self.leave_mailbox(id.slot());
+        }
         let Some(stripped) = word.after(Step::Strip { by: seat }) else { return };
         leases.moves();
         // First the object stops being a holder, then its holds are removed: see the invariants.

@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use super::arena::Arena;
-use super::layout::{Desk, Header, LAYOUT_VERSION, Limits, MAGIC, Places, Slot, Unit};
+use super::layout::{CALLS_MAX, Desk, Header, LAYOUT_VERSION, Limits, MAGIC, MAILBOXES, Mailbox, Places, Slot, Unit};
 #[cfg(any(test, loom))]
 use super::seat::SEATS;
 use super::seat::Seat;
@@ -27,9 +27,9 @@ enum Memory {
     Heap { _tables: Box<Heap> },
 }
 
-/// Header, desks, hints, units, rings and slots.
+/// Header, desks, hints, units, rings, mailboxes, calls and slots.
 #[cfg(any(test, loom))]
-type Heap = (Header, Vec<Desk>, Vec<AtomicU64>, Vec<Unit>, Vec<AtomicU64>, Vec<Slot>);
+type Heap = (Header, Vec<Desk>, Vec<AtomicU64>, Vec<Unit>, Vec<AtomicU64>, Vec<Mailbox>, Vec<AtomicU64>, Vec<Slot>);
 
 /// The shared tables of one runtime.
 pub struct Segment {
@@ -38,6 +38,8 @@ pub struct Segment {
     hints: *const AtomicU64,
     units: *const Unit,
     rings: *const AtomicU64,
+    mailboxes: *const Mailbox,
+    calls: *const AtomicU64,
     slots: *const Slot,
     limits: Limits,
     /// The arena, where this process has mapped it.
@@ -89,7 +91,7 @@ impl Segment {
     }
 
     fn map(file: OwnedFd, limits: Limits) -> std::io::Result<Segment> {
-        let Places { desks, hints, units, rings, slots, len } = limits.places();
+        let Places { desks, hints, units, rings, mailboxes, calls, slots, len } = limits.places();
         if rustix::fs::fstat(&file)?.st_size as u64 != len as u64 || !limits.ring.is_power_of_two() {
             return Err(std::io::Error::other("the control segment has the wrong size"));
         }
@@ -101,6 +103,8 @@ impl Segment {
             hints: base.wrapping_add(hints).cast(),
             units: base.wrapping_add(units).cast(),
             rings: base.wrapping_add(rings).cast(),
+            mailboxes: base.wrapping_add(mailboxes).cast(),
+            calls: base.wrapping_add(calls).cast(),
             slots: base.wrapping_add(slots).cast(),
             limits,
             mapped: Mutex::default(),
@@ -121,6 +125,8 @@ impl Segment {
             many(slots.div_ceil(64)),
             many(units),
             many(SEATS * ring),
+            many(MAILBOXES as usize),
+            many(MAILBOXES as usize * CALLS_MAX as usize),
             many(slots),
         ));
         tables.0.slots_fresh.store(1, Ordering::Relaxed);
@@ -130,7 +136,9 @@ impl Segment {
             hints: tables.2.as_ptr(),
             units: tables.3.as_ptr(),
             rings: tables.4.as_ptr(),
-            slots: tables.5.as_ptr(),
+            mailboxes: tables.5.as_ptr(),
+            calls: tables.6.as_ptr(),
+            slots: tables.7.as_ptr(),
             limits,
             mapped: Mutex::default(),
             memory: Memory::Heap { _tables: tables },
@@ -202,6 +210,19 @@ impl Segment {
         // SAFETY: as in `header`; in bounds, because there are `SEATS` rings of `ring` entries, and `ring` is a power
         // of two.
         unsafe { &*self.rings.add(index) }
+    }
+
+    /// An actor's mailbox. An index from shared memory may be invalid, so one that is too large gives the last.
+    pub fn mailbox(&self, index: u32) -> &Mailbox {
+        // SAFETY: as in `header`; in bounds by the minimum.
+        unsafe { &*self.mailboxes.add(index.min(MAILBOXES - 1) as usize) }
+    }
+
+    /// A place in an actor's mailbox.
+    pub fn place(&self, mailbox: u32, position: u64) -> &AtomicU64 {
+        let index = u64::from(mailbox.min(MAILBOXES - 1)) * CALLS_MAX + position % CALLS_MAX;
+        // SAFETY: as in `header`; in bounds, because there are `MAILBOXES` times `CALLS_MAX` places.
+        unsafe { &*self.calls.add(index as usize) }
     }
 
     /// A slot. An index from shared memory may be invalid, so one that is too large gives slot 0, which is never used.

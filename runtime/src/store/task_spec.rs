@@ -5,7 +5,7 @@
 //!   word 1   cell
 //!   word 2   for each argument a byte: 0xff an object, else how many bytes
 //!   word 3…  the arguments: an object's id, or bytes, rounded up to whole words
-//!   besides  the task that submitted it
+//!   besides  the task that submitted it, and what an actor has to do with it ([`TaskKind`])
 //! ```
 //!
 //! A value that does not fit becomes an object of its own, whose id always fits. The result is written elsewhere in the slot, so a worker
@@ -13,6 +13,7 @@
 
 use super::Id;
 use super::layout::SPEC_WORDS;
+use super::seat::Seat;
 use super::segment::Segment;
 use crate::sync::Ordering;
 
@@ -24,6 +25,58 @@ pub const SHAPED: u16 = 1 << 15;
 
 const FIRST: usize = 3;
 const IS_OBJECT: u8 = 0xff;
+
+/// What an actor has to do with a task, in the terms of Ray: a normal task, an actor creation task, an actor task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// Nothing.
+    Normal,
+    /// It makes the actor with this mailbox. Its result stands for the actor.
+    Creation {
+        /// The mailbox's index.
+        mailbox: u32,
+    },
+    /// It is a call of the actor with this mailbox.
+    Call {
+        /// The mailbox's index.
+        mailbox: u32,
+        /// Whose calls run in the order in which they were made: a process, or, if that runs one task after the other, a task (`None`: the
+        /// slot's `parent`).
+        caller: Option<Seat>,
+    },
+}
+
+const CREATION: u64 = 1 << 32;
+const CALL: u64 = 2 << 32;
+const OF_TASK: u64 = u16::MAX as u64;
+
+impl TaskKind {
+    fn to_word(self) -> u64 {
+        match self {
+            TaskKind::Normal => 0,
+            TaskKind::Creation { mailbox } => CREATION | u64::from(mailbox),
+            TaskKind::Call { mailbox, caller } => {
+                CALL | u64::from(mailbox as u16) << 16 | caller.map_or(OF_TASK, |seat| seat.0.into())
+            }
+        }
+    }
+
+    fn of_word(word: u64) -> TaskKind {
+        match word & !u64::from(u32::MAX) {
+            CREATION => TaskKind::Creation { mailbox: word as u32 },
+            CALL => TaskKind::Call {
+                mailbox: u32::from((word >> 16) as u16),
+                caller: Some(word as u16).filter(|seat| u64::from(*seat) != OF_TASK).map(Seat),
+            },
+            _ => TaskKind::Normal,
+        }
+    }
+
+    /// Whether it is a call.
+    pub fn is_call(self) -> bool {
+        matches!(self, TaskKind::Call { .. })
+    }
+}
 
 /// One argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +100,8 @@ pub struct Spec {
     pub attempt: u8,
     /// The task that submits it, if one does.
     pub parent: Option<Id>,
+    /// What an actor has to do with it.
+    pub kind: TaskKind,
     words: [u64; SPEC_WORDS],
     used: usize,
     count: usize,
@@ -55,7 +110,8 @@ pub struct Spec {
 impl Spec {
     /// A task without arguments.
     pub fn new(function: u32, cell: u64) -> Spec {
-        Spec { function, cell, options: 0, attempt: 0, parent: None, words: [0; SPEC_WORDS], used: FIRST, count: 0 }
+        let (parent, kind, words) = (None, TaskKind::Normal, [0; SPEC_WORDS]);
+        Spec { function, cell, options: 0, attempt: 0, parent, kind, words, used: FIRST, count: 0 }
     }
 
     /// Whether it asks for anything but one CPU: then it never lies in a ring, and the head gives it to a worker.
@@ -135,9 +191,15 @@ impl Segment {
         places[0].store(spec.first_word(), Ordering::Relaxed);
         places[1].store(spec.cell, Ordering::Relaxed);
         self.slot(index).parent.store(spec.parent.map_or(0, |parent| parent.0), Ordering::Relaxed);
+        self.slot(index).kind.store(spec.kind.to_word(), Ordering::Relaxed);
         for (place, word) in places.iter().zip(&spec.words).take(spec.used).skip(2) {
             place.store(*word, Ordering::Relaxed);
         }
+    }
+
+    /// What an actor has to do with a task.
+    pub fn task_kind(&self, index: u32) -> TaskKind {
+        TaskKind::of_word(self.slot(index).kind.load(Ordering::Relaxed))
     }
 
     /// Reads a description. If another process has written over it, this gives another task, and does no harm.
@@ -149,6 +211,7 @@ impl Segment {
         spec.count = count;
         (spec.options, spec.attempt) = ((first >> 40) as u16, (first >> 56) as u8);
         spec.parent = Some(Id(self.slot(index).parent.load(Ordering::Relaxed))).filter(|parent| parent.0 != 0);
+        spec.kind = self.task_kind(index);
         spec.words[2] = places[2].load(Ordering::Relaxed);
         for index in 0..count {
             spec.used += match (spec.words[2] >> (8 * index)) as u8 {
@@ -174,16 +237,25 @@ mod tests {
         let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
         let mut spec = Spec::new(7, 3);
         (spec.options, spec.attempt, spec.parent) = (SHAPED | 5, 2, Some(Id(9)));
+        spec.kind = TaskKind::Creation { mailbox: 1 };
         assert!(spec.push(Arg::Bytes(b"nine chars"), 2));
         assert!(spec.push(Arg::Object(Id(1 << 40 | 9)), 1));
         assert!(spec.push(Arg::Bytes(b""), 0));
         segment.write_spec(5, &spec);
         let read = segment.read_spec(5);
         assert_eq!((read.function, read.cell, read.options, read.attempt), (7, 3, SHAPED | 5, 2));
-        assert_eq!(read.parent, Some(Id(9)));
+        assert_eq!((read.parent, read.kind), (Some(Id(9)), TaskKind::Creation { mailbox: 1 }));
         assert!(read.is_shaped() && segment.count_attempt(5) == 3 && segment.read_spec(5).attempt == 3);
         let args: Vec<Arg<'_>> = read.args().collect();
         assert_eq!(args, [Arg::Bytes(b"nine chars"), Arg::Object(Id(1 << 40 | 9)), Arg::Bytes(b"")]);
+    }
+
+    #[test]
+    fn a_kind_of_task_is_one_word() {
+        let calls = [None, Some(Seat(7))].map(|caller| TaskKind::Call { mailbox: 4095, caller });
+        for kind in [TaskKind::Normal, TaskKind::Creation { mailbox: 4095 }, calls[0], calls[1]] {
+            assert_eq!(TaskKind::of_word(kind.to_word()), kind);
+        }
     }
 
     #[test]

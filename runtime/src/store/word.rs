@@ -54,6 +54,8 @@ bitflags::bitflags! {
         const CONTAINS = 16;
         /// No process refers to the task's result any more, so its sealer tries to free it at once.
         const ABANDONED = 32;
+        /// The object stands for an actor.
+        const ACTOR = 64;
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::abi::engine::{attach, attach_address};
-use crate::abi::{ATTACH_SYMBOL, Attach, Call, Hooks, Tenant, Trampoline};
+use crate::abi::{ATTACH_SYMBOL, Attach, Call, Hooks, Instance, Tenant, Trampoline};
 use crate::client::engine::table;
 use crate::client::{library_base, program_base};
 use std::collections::HashMap;
@@ -142,6 +142,24 @@ impl Libraries {
         }
         let hooks = library.hooks.ok_or("the library is not attached")?;
         Ok(Entry { trampoline, hooks })
+    }
+}
+
+impl Libraries {
+    /// Flushes the standard output of all libraries and of the C library.
+    pub fn flush(&self) {
+        self.list.iter().filter_map(|library| library.hooks.as_ref()).for_each(flush_library);
+        flush_stdout();
+    }
+}
+
+/// Drops an actor's state.
+pub(super) fn drop_instance(instance: &mut Instance) {
+    let Instance { state, drop, .. } = std::mem::replace(instance, Instance::EMPTY);
+    if let Some(drop) = drop {
+        // SAFETY: the library that made the state, which is never closed, gave its `drop` with it, and the state is dropped once: it has just
+        // been taken out. No call of the actor runs, because this is the thread that runs them.
+        unsafe { drop(state) };
     }
 }
 

@@ -5,14 +5,17 @@
 //! ```
 //!
 //! The zygote forks a worker with its connected socket, and the worker ends when that connection ends. Tasks run on its
-//! main thread, which has the machine's usual stack. A worker keeps no state that a kill would lose.
+//! main thread, which has the machine's usual stack. A worker keeps no state that a kill would lose, until it becomes the
+//! process of an actor (`actor.rs`).
 
+mod actor;
 mod library;
 mod output;
 
-use crate::abi::{Call, View};
-use crate::client::{self, Claimed, Client, Unfit};
+use crate::abi::{Call, Instance, View};
+use crate::client::{self, Claimed, Client, Next, Unfit};
 use crate::protocol::Role;
+use crate::store::TaskKind;
 use library::Libraries;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -29,15 +32,25 @@ pub(crate) fn run(socket: OwnedFd) -> ! {
     let mut views = Vec::new();
     loop {
         let claimed = client.next_task();
-        views.clear();
-        let called = call(client, &mut libraries, &claimed, &mut views);
-        if client.end_task(&claimed, called) {
-            exit_now(0);
+        let mut instance = Instance::EMPTY;
+        let called = call(client, &mut libraries, &claimed, &mut views, &mut instance);
+        match client.end_task(&claimed, called) {
+            Next::GoOn => {}
+            Next::Exit => exit_now(0),
+            Next::Actor(mailbox) => actor::run(client, &mut libraries, mailbox, instance),
         }
     }
 }
 
-fn call(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &mut Vec<View>) -> Result<(), Unfit> {
+/// Calls a task's function. A constructor's puts its actor's state into `instance`, and a method's uses it.
+fn call(
+    client: &Client,
+    libraries: &mut Libraries,
+    claimed: &Claimed,
+    views: &mut Vec<View>,
+    instance: &mut Instance,
+) -> Result<(), Unfit> {
+    views.clear();
     let begun = client.begin_task(claimed, views).and_then(|()| {
         let number = claimed.spec.function;
         let refused = |message| Unfit::Refused(message);
@@ -56,8 +69,15 @@ fn call(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &m
             return Err(unfit);
         }
     };
-    let call =
-        Call { call: claimed.task.0, args: views.as_ptr(), args_len: views.len() as u64, returns: 1, reserved: 0 };
+    let is_normal = claimed.spec.kind == TaskKind::Normal;
+    let call = Call {
+        call: claimed.task.0,
+        args: views.as_ptr(),
+        args_len: views.len() as u64,
+        returns: 1,
+        reserved: 0,
+        instance: if is_normal { std::ptr::null_mut() } else { instance },
+    };
     entry.call(&call);
     entry.flush();
     Ok(())

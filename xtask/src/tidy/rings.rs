@@ -15,7 +15,13 @@ use std::path::{Path, PathBuf};
 
 /// The layers of a package: each module may import those to its left. One that is not named is under the rule of rings alone.
 const LAYERS: [(&str, &[&str]); 4] = [
-    ("src", &["calls", "error", "codec", "array", "object", "remote", "display", "api", "cell", "prelude"]),
+    (
+        "src",
+        &[
+            "future", "calls", "error", "codec", "array", "object", "remote", "actor", "display", "api", "cell",
+            "prelude",
+        ],
+    ),
     ("runtime/src", &["store", "protocol", "scheduler", "client", "worker", "local"]),
     (
         "session/src",

@@ -28,6 +28,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("runtime/src/local/head/output_signal.rs", "asks the kernel to signal a worker that writes"),
     ("runtime/src/local/zygote/mod.rs", "forks workers"),
     ("src/program.rs", "attaches the program to the runtime that is linked into it"),
+    ("src/actor/call.rs", "makes a method from its type, and takes over the loader's call"),
+    ("src/actor/spawn.rs", "makes a constructor from its type, and takes over the loader's call"),
     ("src/remote.rs", "makes a function from its type, and takes over the loader's call"),
     ("runtime/src/store/arena.rs", "maps the arena, and changes what may be written"),
     ("runtime/src/store/segment.rs", "references into memory that processes share"),

@@ -4,6 +4,7 @@
 //!   waits, or is in a queue   sealed as cancelled: no worker can begin it
 //!   runs                      its blocking calls end ──GRACE──▶ sealed as cancelled, and its worker is killed
 //!   has ended                 nothing
+//!   is a call that runs       its blocking calls end; its actor is not killed
 //! ```
 //!
 //! A running task's children are cancelled with it: those that it has submitted by then, and again when it ends. The failure of a cancelled
@@ -69,7 +70,7 @@ impl Head {
         while let Some(task) = tasks.pop() {
             let Some(word) = self.word(task) else { continue };
             let is_unbegun = matches!(word.state(), State::Waiting | State::Pending);
-            if is_unbegun && !self.withdraw(task, word.state()) {
+            if is_unbegun && !self.withdraw(task, word.state(), self.cancelled(task, 0)) {
                 // A worker has begun it in this moment.
                 tasks.push(task);
                 continue;
@@ -95,14 +96,13 @@ impl Head {
         self.slots_with(Word::is_task).into_iter().filter(|id| parent(id) == task.0).collect()
     }
 
-    /// Seals a task that nobody has begun. False if somebody has.
-    fn withdraw(&mut self, task: ObjectId, state: State) -> bool {
+    /// Fails a task that nobody has begun. False if somebody has.
+    pub(super) fn withdraw(&mut self, task: ObjectId, state: State, blame: Blame) -> bool {
         let spec = self.segment.read_spec(task.slot());
         let is_listed = state == State::Waiting;
         if is_listed {
             self.segment.add(task, Kind::Ref, Seat::HEAD);
         }
-        let blame = self.cancelled(task, 0);
         let is_cancelled = self.fail_by(task, blame, Step::Cancel);
         if is_listed && is_cancelled {
             self.cancels.listed.push(task);
@@ -132,6 +132,11 @@ impl Head {
         for task in overdue {
             let word = self.word(task).filter(|word| word.state() == State::Running);
             let Some(seat) = word.and_then(Word::owner) else { continue };
+            if self.segment.task_kind(task.slot()).is_call() {
+                // Its worker is an actor, which is not to die with one call: the call ends when it notices, as in Ray.
+                self.cancels.running.insert(task, now + GRACE);
+                continue;
+            }
             let worker = self.clients.iter().find(|(_, client)| client.seat == Some(seat));
             let Some(worker) = worker.and_then(|(id, _)| id.worker()) else { continue };
             // Sealed before the kill: a worker whose task ends in this moment sees that, and begins no other. Until it is gone it may write

@@ -1,5 +1,6 @@
 //! The handle by which a process owns a runtime.
 
+use super::actors::Actors;
 use super::cancel::Cancels;
 use super::functions::Functions;
 use super::pool::Pool;
@@ -86,6 +87,7 @@ impl Local {
             options: KnownOptions::default(),
             blames: Blames::default(),
             cancels: Cancels::default(),
+            actors: Actors::default(),
             warned: HashSet::new(),
             retries_told: HashMap::new(),
             watched: Vec::new(),

@@ -22,6 +22,7 @@
 //! - The head never trusts a client: a client that sends an invalid message is treated as dead.
 //! - A message that a client did not finish before it died is ignored.
 
+mod actors;
 mod cancel;
 mod connection;
 mod deadline;
@@ -49,6 +50,7 @@ use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler};
 use crate::store::{Arena, Desk, Eviction, Keep, Leases, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
+use actors::Actors;
 use cancel::Cancels;
 use connection::{Connection, Health};
 use deadline::Alarm;
@@ -152,6 +154,7 @@ struct Head {
     options: KnownOptions,
     blames: Blames,
     cancels: Cancels,
+    actors: Actors,
     warned: HashSet<u32>,
     /// How many attempts of each function were told.
     retries_told: HashMap<u32, u32>,
@@ -221,7 +224,8 @@ impl Head {
         let (mut retry, mut look) = (Alarm::default(), Alarm::default());
         while !self.ending {
             let now = Instant::now();
-            let is_left = self.unaudited || self.retry || !self.stranded.is_empty();
+            let is_left =
+                self.unaudited || self.retry || !self.stranded.is_empty() || !self.actors.undelivered.is_empty();
             let retry_at = retry.set(now, is_left.then_some(RETRY));
             let look_at = look.set(now, self.rooms_wait().then_some(LOOK));
             let deadlines =
@@ -262,6 +266,7 @@ impl Head {
         self.end_overdue();
         self.serve_rooms();
         self.push_stranded();
+        self.deliver_undelivered();
         if self.retry {
             self.look_at_watched();
         }
@@ -440,7 +445,9 @@ impl Head {
     /// Forgets a client's connection and its questions, but not its references. Returns its seat.
     fn remove_connection(&mut self, id: ClientId) -> Option<Seat> {
         self.forget_room(id, None);
-        self.clients.remove(&id)?.seat
+        let seat = self.clients.remove(&id)?.seat;
+        self.forget_spawns_of(id);
+        seat
     }
 
     /// A free seat. What shared memory says of it is not enough, because a client could have written there.

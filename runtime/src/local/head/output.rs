@@ -7,7 +7,7 @@
 use super::Head;
 use super::lines::Label;
 use super::pool::{Pool, READ_BYTES, STREAMS};
-use crate::local::RuntimeEvent;
+use crate::local::{RuntimeEvent, Stream};
 use crate::protocol::{ClientId, ObjectId, Request, WorkerId};
 use crate::sync::Ordering;
 use rustix::event::epoll;
@@ -20,7 +20,9 @@ impl Head {
         let Some(desk) = self.desk(worker.client()) else { return Label::nobody() };
         let task = ObjectId(desk.current.load(Ordering::Acquire));
         if task.0 == 0 {
-            return Label { pid: self.pool.pid(worker), ..Label::nobody() };
+            let pid = self.pool.pid(worker);
+            let of_actor = self.actor_label(worker).map(|(title, cell)| Label { task: title.into(), cell, pid });
+            return of_actor.unwrap_or(Label { pid, ..Label::nobody() });
         }
         let spec = self.segment.read_spec(task.slot());
         Label { task: self.functions.name(spec.function).into(), cell: spec.cell, pid: self.pool.pid(worker) }
@@ -121,6 +123,11 @@ impl Head {
 
     fn deliver(&mut self, token: u64, text: Option<String>) {
         let (Some(text), Some(pipe)) = (text, self.pool.pipes.get(&token)) else { return };
+        let stream = pipe.stream;
+        if let Some(worker) = Pool::client_of(token).worker().filter(|_| stream == Stream::Stderr) {
+            self.note_line(worker, &text);
+        }
+        let Some(pipe) = self.pool.pipes.get(&token) else { return };
         let label = pipe.lines.label();
         if let Some(redirect) = &mut self.redirect
             && let Err(error) = redirect.write(label.pid, pipe.stream, &text)

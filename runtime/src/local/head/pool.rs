@@ -356,8 +356,10 @@ impl Head {
         let Some(entry) = self.pool.workers.remove(&worker) else { return };
         // A task that it was given and has not begun is in no queue.
         let unbegun = self.scheduler.task_of(worker).filter(|task| self.is_untouched(*task));
+        let fate = self.actor_lost(worker, &cause, entry.pid);
         self.tell(Event::WorkerExited(worker));
         self.remove_client(worker.client(), entry.pid, Some(cause));
+        self.meet_fate(fate);
         self.killed_is_gone(worker);
         if let Some(redirect) = &mut self.redirect {
             redirect.close(entry.pid);

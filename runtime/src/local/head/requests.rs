@@ -43,6 +43,8 @@ impl Head {
                     Err(message) => self.send(from, &ToClient::Refused { req, fault: Fault::Refused { message } }),
                 }
             }
+            ToHead::Spawn { req, options } => self.spawn(from, req, options),
+            ToHead::Spawned { mailbox, task } => self.spawned(from, mailbox, task),
             ToHead::CallsMax { req, options } => {
                 let max = self.options.get(options).and_then(|known| known.options.max_calls);
                 self.send(from, &ToClient::Calls { req, max });
@@ -77,12 +79,15 @@ impl Head {
             }
             ToHead::Failed { req, task, cause } => {
                 let worker = worker?;
-                if !self.runs(from, task) {
+                let makes_again = self.makes_again(worker, task);
+                if !makes_again && !self.runs(from, task) {
                     return Err("the client ended a task that it does not run");
                 }
                 self.end_output(worker);
                 let pid = self.pool.pid(worker);
-                if !self.ends_cancelled(task, pid) && !self.retries(task, &cause) {
+                if makes_again {
+                    self.restart_failed(task, cause, pid);
+                } else if !self.ends_cancelled(task, pid) && !self.retries(task, &cause) {
                     self.fail_at_origin(task, cause, pid);
                 }
                 self.done_when_taken(from, req);
@@ -103,7 +108,13 @@ impl Head {
                     self.tell(Event::Parked(worker));
                 }
             }
-            ToHead::Ended => self.tell(Event::Ended(worker?)),
+            ToHead::Ended => {
+                let worker = worker?;
+                self.forget_maker(worker);
+                self.tell(Event::Ended(worker));
+            }
+            ToHead::Settled => self.settled(worker?),
+            ToHead::Unsent { call } => self.unsent(call),
             ToHead::Strand { task } => self.adopt(task),
             ToHead::Poke => self.look_at_watched(),
             ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_needs_a_cpu(function),

@@ -63,6 +63,9 @@ impl Head {
             }
             Question::Cancel { id } => Ok(Answer::Flag(self.cancel(ObjectId(id)))),
             Question::Shutdown => Ok(Answer::Done),
+            Question::Actor { name } => Ok(Answer::Actor(self.named_actor(&name))),
+            Question::Kill { id } => self.kill_actor(ObjectId(id)).map(Answer::Flag),
+            Question::ActorState { id } => Ok(Answer::ActorState(self.actor_state(ObjectId(id)))),
             // A client sees these in shared memory by itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
             Question::IsCancelled => Ok(Answer::Flag(false)),
@@ -102,6 +105,7 @@ impl Head {
         self.tell(Event::ShutDown);
         // A process that submits a task from here on tells the head.
         self.segment.header().unserved.store(1, Ordering::Release);
+        self.end_actors("the runtime was shut down");
         self.fail_unfinished("the runtime was shut down");
         self.bid_farewell();
     }

@@ -15,6 +15,8 @@ pub struct Known {
     pub options: TaskOptions,
     /// What a task with these options asks for.
     pub shape: ShapeId,
+    /// What an actor with these options keeps of that once it is made.
+    pub keeps: ShapeId,
 }
 
 /// All options that tasks of this runtime have.
@@ -33,7 +35,7 @@ impl KnownOptions {
     pub fn number(
         &mut self,
         options: TaskOptions,
-        shape: impl FnOnce(Shape) -> Option<ShapeId>,
+        mut shape: impl FnMut(Shape) -> Option<ShapeId>,
     ) -> Result<u16, String> {
         let bytes = postcard::to_stdvec(&options).map_err(|error| error.to_string())?;
         if let Some(number) = self.numbers.get(&bytes) {
@@ -46,11 +48,18 @@ impl KnownOptions {
                 "`env`: {length} bytes are more than the {ENV_BYTES_MAX} that a task's variables may have"
             ));
         }
-        let needs = needs(&options).map_err(|error| error.to_string())?;
-        let shape = shape(Shape { needs, env: options.env.clone() }).ok_or_else(full)?;
+        let needs = needs_of(&options).map_err(|error| error.to_string())?;
+        let env = || options.env.clone();
+        // As in Ray, an actor takes a CPU while it is made, and keeps none unless it asks for some.
+        let cpus = if options.is_actor() { options.num_cpus.unwrap_or(0.0) } else { options.num_cpus.unwrap_or(1.0) };
+        let kept = TaskOptions { num_cpus: Some(cpus), ..options.clone() };
+        let kept = needs_of(&kept).map_err(|error| error.to_string())?;
+        let (of_task, keeps) = (shape(Shape { needs, env: env() }), shape(Shape { needs: kept, env: env() }));
+        let (shape, keeps) = (of_task.ok_or_else(full)?, keeps.ok_or_else(full)?);
         let index = u16::try_from(self.list.len() + 1).ok().filter(|index| *index < SHAPED).ok_or_else(full)?;
-        let number = if shape == ShapeId::PLAIN { index } else { index | SHAPED };
-        self.list.push(Known { options, shape });
+        let is_plain = shape == ShapeId::PLAIN && !options.is_actor();
+        let number = if is_plain { index } else { index | SHAPED };
+        self.list.push(Known { options, shape, keeps });
         self.numbers.insert(bytes, number);
         Ok(number)
     }
@@ -62,7 +71,7 @@ impl KnownOptions {
 }
 
 /// What a task with these options takes.
-fn needs(options: &TaskOptions) -> Result<Resources, ResourcesError> {
+fn needs_of(options: &TaskOptions) -> Result<Resources, ResourcesError> {
     let cpus = [(CPU, options.num_cpus.unwrap_or(1.0))];
     let gpus = options.num_gpus.map(|gpus| (GPU, gpus));
     let custom = options.resources.iter().map(|(name, amount)| (name.as_str(), *amount));

@@ -9,7 +9,7 @@ use crate::abi::{Attempt, Cause, Failure, Place, TaskOptions};
 use crate::local::RuntimeEvent;
 use crate::protocol::{ObjectId, WorkerId};
 use crate::scheduler::Event;
-use crate::store::{Estate, Flags, Spec, State, Step, Word};
+use crate::store::{Estate, Flags, Spec, State, Step, TaskKind, Word};
 use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -102,25 +102,43 @@ impl Head {
             return;
         }
         let spec = self.segment.read_spec(task.slot());
-        let function = self.functions.get(spec.function);
-        if let Cause::Panic { place: Some(place), .. } = &mut cause
-            && place.cell.is_none()
+        self.locate(spec.function, &mut cause);
+        if let TaskKind::Call { mailbox, .. } = spec.kind
+            && matches!(cause, Cause::Signal { .. } | Cause::Exit { .. })
         {
-            // The worker's panic hook knows the line, not the library.
-            place.library = function.map(|function| function.library.clone()).unwrap_or_default();
-            place.cell = self.observer.locate(place);
-            self.locate_callers(place);
+            cause = self.cause_for_call(mailbox, cause);
         }
         let name = self.functions.name(spec.function).to_owned();
         let attempt = self.attempt(&spec, self.retries_after(&spec, &cause));
         let failure = Failure { task: name, pid, cell: spec.cell, cause, carried_by: Vec::new(), attempt };
         tracing::debug!(%task, ?failure, "task failed");
+        // What was asked for is no news.
+        let was_killed = matches!(&failure.cause, Cause::ActorDied { death, .. } if **death == Cause::Cancelled);
+        if failure.cause != Cause::Cancelled && !was_killed {
+            self.announce(failure.clone());
+        }
+        self.fail(task, Blame::at_origin(failure));
+    }
+
+    /// Records a failure and tells the person.
+    pub(super) fn announce(&mut self, failure: Failure) {
         self.failures.push_back(failure.clone());
         if self.failures.len() > FAILURES_MAX {
             self.failures.pop_front();
         }
-        self.observer.event(RuntimeEvent::TaskFailed(failure.clone()));
-        self.fail(task, Blame::at_origin(failure));
+        self.observer.event(RuntimeEvent::TaskFailed(failure));
+    }
+
+    /// Finds the place of a panic in the cells: the worker's panic hook knows the line, not the library.
+    pub(super) fn locate(&self, function: u32, cause: &mut Cause) {
+        if let Cause::Panic { place: Some(place), .. } = cause
+            && place.cell.is_none()
+        {
+            let function = self.functions.get(function);
+            place.library = function.map(|function| function.library.clone()).unwrap_or_default();
+            place.cell = self.observer.locate(place);
+            self.locate_callers(place);
+        }
     }
 
     /// Seals the task's result as failed, and those of the tasks that wait for it. A loop: a chain of tasks can be long.
@@ -149,7 +167,7 @@ impl Head {
         let word = self.word(task).filter(|word| word.is_task())?;
         let spec = segment.read_spec(task.slot());
         // Stored before the failure can be seen.
-        self.blames.insert(task, blame, |id| segment.exists(id));
+        self.blames.insert(task, blame.clone(), |id| segment.exists(id));
         self.leases.moves();
         let mut loose = Vec::new();
         let mut waiting = None;
@@ -164,6 +182,13 @@ impl Head {
             loose.push(task);
         }
         self.leases.moved();
+        if waiting.is_some() && matches!(spec.kind, TaskKind::Creation { .. }) {
+            self.creation_failed(task, &blame.origin, !blame.carried_by.is_empty());
+        }
+        if let TaskKind::Call { mailbox, .. } = spec.kind {
+            // What it held up can run.
+            self.segment.call_woke(mailbox);
+        }
         self.collect(loose);
         waiting
     }
@@ -224,6 +249,7 @@ impl Head {
     /// Gives a task to a worker that has nothing to do.
     pub(super) fn assign(&mut self, worker: WorkerId, task: ObjectId) {
         let Some(seat) = self.seat(worker.client()) else { return };
+        self.note_maker(worker, task);
         self.segment.desk(seat).assigned.store(task.0, Ordering::Release);
         self.segment.ring(seat);
     }
@@ -231,12 +257,18 @@ impl Head {
     /// How often a task may be run again after this; `u32::MAX` for no bound.
     fn retries_after(&self, spec: &Spec, cause: &Cause) -> u32 {
         let options = self.options.get(spec.options).map(|known| &known.options);
+        let is_death = matches!(cause, Cause::Signal { .. } | Cause::Exit { .. });
+        match spec.kind {
+            TaskKind::Call { mailbox, .. } => return if is_death { self.call_retries(mailbox) } else { 0 },
+            TaskKind::Creation { .. } => return if is_death { options.map_or(0, TaskOptions::restarts) } else { 0 },
+            TaskKind::Normal => {}
+        }
         match cause {
             Cause::Panic { .. } | Cause::Error { .. } => options.map_or(0, TaskOptions::panic_retries),
             Cause::Signal { .. } | Cause::Exit { .. } => {
                 options.map_or_else(|| TaskOptions::default().retries(), TaskOptions::retries)
             }
-            Cause::Refused { .. } | Cause::Cancelled => 0,
+            Cause::Refused { .. } | Cause::Cancelled | Cause::ActorDied { .. } => 0,
         }
     }
 
@@ -270,7 +302,10 @@ impl Head {
             RETRIES_TOLD_MAX => self.notice(format!("{said} (more attempts of `{name}` are not told)")),
             _ => {}
         }
-        self.push(task);
+        // A call still has its place in the mailbox.
+        if !spec.kind.is_call() {
+            self.push(task);
+        }
         true
     }
 
@@ -346,6 +381,9 @@ impl Head {
     /// Puts a task that is pending into the head's ring, from which all workers take.
     pub(super) fn push(&mut self, task: ObjectId) {
         let spec = self.segment.read_spec(task.slot());
+        if let TaskKind::Call { mailbox, .. } = spec.kind {
+            return self.deliver_call(task, mailbox);
+        }
         match self.options.get(spec.options).filter(|_| spec.is_shaped()).map(|known| known.shape) {
             Some(shape) => self.tell(Event::Queued { task, shape }),
             None => {
@@ -413,7 +451,7 @@ impl Head {
 }
 
 /// How a run of a task ended, for a notice.
-fn cause_in_a_word(cause: &Cause) -> String {
+pub(super) fn cause_in_a_word(cause: &Cause) -> String {
     match cause {
         Cause::Panic { message, .. } => format!("panicked: {message}"),
         Cause::Error { message } => format!("returned Err: {message}"),
@@ -421,5 +459,6 @@ fn cause_in_a_word(cause: &Cause) -> String {
         Cause::Exit { code } => format!("lost its worker (exit code {code})"),
         Cause::Refused { message } => format!("was refused: {message}"),
         Cause::Cancelled => "was cancelled".into(),
+        Cause::ActorDied { actor, .. } => format!("lost its actor `{actor}`"),
     }
 }

@@ -20,6 +20,7 @@ mod claim;
 mod deps;
 mod idle;
 mod leases;
+mod mailbox;
 mod objects;
 mod slots;
 mod wait;

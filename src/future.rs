@@ -1,4 +1,4 @@
-//! An executor for cells with `.await`, in sessions without an async runtime.
+//! An executor for cells with `.await`, in sessions without an async runtime, and for the `async` methods of actors.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,0 +1,524 @@
+//! Actors: their mailboxes, names, deaths and restarts.
+//!
+//! ```text
+//!   Spawn ─▶ mailbox ─▶ creation task ─▶ Settled: its worker is the actor's process ─▶ the last handle is gone: it ends by itself
+//!                           ▲                                   │ dies
+//!                           └───── restarts left ───────────────┴───── none left, `kill` ─▶ dead: its calls fail
+//! ```
+//!
+//! An actor is known by the object that its creation task makes, which stands for it: handles are references to that object, so the actor
+//! ends when they do. Calls go from process to process (`store/mailbox.rs`); nothing here is on their way.
+//!
+//! # Invariants
+//! - A dead actor's mailbox is marked before its calls are failed, so that a caller who sends one more sees the mark, or the head the call.
+//! - A mailbox is used again only when the object that stood for its actor is gone: nobody can have a handle.
+
+use super::Head;
+use super::tasks::Blame;
+use crate::abi::{ActorState, Attempt, Cause, Failure, Fault, NamedActor, TaskOptions};
+use crate::client::Fallible;
+use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
+use crate::scheduler::Event;
+use crate::store::{Flags, Kind, MAILBOXES, Mailbox, Seat, State, TaskKind, Word};
+use crate::sync::{Ordering, fence};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// How many of an actor's last lines are shown when it has died.
+const LINES_KEPT: usize = 5;
+
+/// An actor, or one that is about to be made.
+#[derive(Debug)]
+struct Actor {
+    /// The object that stands for it, once the task that makes it has been submitted.
+    object: Option<ObjectId>,
+    /// The client that submits that task.
+    by: ClientId,
+    name: Option<String>,
+    type_id: u64,
+    type_name: String,
+    /// The cell that made it.
+    cell: u64,
+    /// The number of its options.
+    options: u16,
+    /// Whether the head itself refers to the object while the actor lives.
+    is_kept: bool,
+    /// Whether it does while the actor is made again, so that what makes it is not freed.
+    is_restarting: bool,
+    restarts: u32,
+    death: Option<Death>,
+    /// The last lines that it wrote to standard error.
+    lines: VecDeque<String>,
+    /// Who wants an actor of this name, and would take this one.
+    wanted_by: Vec<(ClientId, Request, TaskOptions)>,
+}
+
+impl Actor {
+    /// What a person calls it.
+    fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.type_name)
+    }
+}
+
+/// How an actor ended.
+#[derive(Clone, Debug)]
+struct Death {
+    cause: Cause,
+    pid: u32,
+}
+
+/// All actors of a runtime.
+#[derive(Debug, Default)]
+pub(super) struct Actors {
+    by_mailbox: BTreeMap<u32, Actor>,
+    /// Living actors with a name.
+    names: HashMap<String, u32>,
+    /// Workers that make an actor or are its process.
+    by_worker: HashMap<WorkerId, u32>,
+    /// Calls for whose mailboxes there was no room.
+    pub undelivered: VecDeque<ObjectId>,
+}
+
+/// What becomes of an actor whose process is gone.
+pub(super) enum Fate {
+    /// It is made again.
+    Restarts(u32),
+    /// Nobody can have a handle of it, and its calls have ended.
+    Left(u32),
+    /// Nothing more is to be done.
+    Over,
+}
+
+impl Head {
+    /// Gives a client a mailbox for the actor that it is about to make, or the actor that there is.
+    pub(super) fn spawn(&mut self, from: ClientId, req: Request, mut options: TaskOptions) {
+        let name = options.name.clone();
+        if let Some(mailbox) = name.as_ref().and_then(|name| self.actors.names.get(name)).copied()
+            && let Some(known) = self.actors.by_mailbox.get_mut(&mailbox)
+        {
+            let is_same = known.type_id == options.actor.type_id;
+            let answer = match known.object {
+                Some(id) if options.actor.gets_existing && is_same => ToClient::Existing { req, id },
+                None if options.actor.gets_existing && is_same => return known.wanted_by.push((from, req, options)),
+                _ => {
+                    let (name, kind) = (name.unwrap_or_default(), &known.type_name);
+                    let instead = match is_same {
+                        true => "take it with `get_if_exists`, or end it with `kill`",
+                        false => "give the new one another name, or end the old one with `kill`",
+                    };
+                    let message = format!("there is an actor named `{name}` already, a `{kind}`: {instead}");
+                    ToClient::Refused { req, fault: Fault::Refused { message } }
+                }
+            };
+            return self.send(from, &answer);
+        }
+        options.name = None;
+        let (type_id, type_name) = (options.actor.type_id, options.actor.type_name.clone());
+        let is_kept = name.is_some() || options.actor.is_detached;
+        let scheduler = &mut self.scheduler;
+        let numbered = self.options.number(options, |shape| scheduler.shapes().number(shape));
+        let free = self.free_mailbox().ok_or_else(|| format!("there are {MAILBOXES} actors, and no room for more"));
+        let (options, mailbox) = match numbered.and_then(|options| Ok((options, free?))) {
+            Ok(both) => both,
+            Err(message) => return self.send(from, &ToClient::Refused { req, fault: Fault::Refused { message } }),
+        };
+        self.segment.reset_mailbox(mailbox);
+        if let Some(name) = &name {
+            self.actors.names.insert(name.clone(), mailbox);
+        }
+        let actor = Actor {
+            object: None,
+            by: from,
+            name,
+            type_id,
+            type_name,
+            cell: 0,
+            options,
+            is_kept,
+            is_restarting: false,
+            restarts: 0,
+            death: None,
+            lines: VecDeque::new(),
+            wanted_by: Vec::new(),
+        };
+        self.actors.by_mailbox.insert(mailbox, actor);
+        self.send(from, &ToClient::Mailbox { req, mailbox, options });
+    }
+
+    /// A mailbox that no actor has.
+    fn free_mailbox(&mut self) -> Option<u32> {
+        let is_free = |head: &Head, mailbox: &u32| !head.actors.by_mailbox.contains_key(mailbox);
+        if let Some(free) = (0..MAILBOXES).find(|mailbox| is_free(self, mailbox)) {
+            return Some(free);
+        }
+        let segment = self.segment.clone();
+        let is_over = |actor: &Actor| actor.death.is_some() && actor.object.is_some_and(|id| !segment.exists(id));
+        self.actors.by_mailbox.retain(|_, actor| !is_over(actor));
+        (0..MAILBOXES).find(|mailbox| is_free(self, mailbox))
+    }
+
+    /// The task that makes an actor has been submitted.
+    pub(super) fn spawned(&mut self, from: ClientId, mailbox: u32, task: ObjectId) {
+        let is_it = self.segment.task_kind(task.slot()) == TaskKind::Creation { mailbox };
+        if is_it && self.actors.by_mailbox.get(&mailbox).is_some_and(|actor| actor.by == from) {
+            self.know_object(mailbox, task);
+        }
+    }
+
+    /// Notes which object stands for an actor.
+    fn know_object(&mut self, mailbox: u32, task: ObjectId) {
+        let Some(actor) = self.actors.by_mailbox.get_mut(&mailbox).filter(|actor| actor.object.is_none()) else {
+            return;
+        };
+        actor.object = Some(task);
+        actor.cell = self.segment.read_spec(task.slot()).cell;
+        if actor.is_kept && actor.death.is_none() {
+            self.segment.add(task, Kind::Ref, Seat::HEAD);
+        }
+        for (client, req, _) in std::mem::take(&mut actor.wanted_by) {
+            self.send(client, &ToClient::Existing { req, id: task });
+        }
+    }
+
+    /// Forgets the actors that a client was about to make and will not.
+    pub(super) fn forget_spawns_of(&mut self, client: ClientId) {
+        let of_client = |(_, actor): &(&u32, &Actor)| actor.by == client && actor.object.is_none();
+        let begun: Vec<u32> = self.actors.by_mailbox.iter().filter(of_client).map(|(mailbox, _)| *mailbox).collect();
+        for mailbox in begun {
+            // It may have submitted the task, and not have said so.
+            let kind = TaskKind::Creation { mailbox };
+            let submitted = self.slots_with(|word| word.is_task() || word.flags().contains(Flags::ACTOR));
+            if let Some(task) = submitted.into_iter().find(|id| self.segment.task_kind(id.slot()) == kind) {
+                self.spawned(client, mailbox, task);
+            } else {
+                self.forget_actor(mailbox);
+            }
+        }
+        self.actors.by_mailbox.values_mut().for_each(|actor| actor.wanted_by.retain(|(by, ..)| *by != client));
+    }
+
+    /// Forgets an actor that nobody can have a handle of.
+    fn forget_actor(&mut self, mailbox: u32) {
+        let Some(actor) = self.actors.by_mailbox.remove(&mailbox) else { return };
+        self.forget_name(actor.name.as_deref(), mailbox);
+        for (client, req, options) in actor.wanted_by {
+            self.spawn(client, req, options);
+        }
+    }
+
+    fn forget_name(&mut self, name: Option<&str>, mailbox: u32) {
+        if let Some(name) = name.filter(|name| self.actors.names.get(*name) == Some(&mailbox)) {
+            self.actors.names.remove(name);
+        }
+    }
+
+    /// The mailbox of the actor that an object stands for, if it is known here.
+    fn actor_of(&self, id: ObjectId) -> Option<u32> {
+        let mailbox = self.word(id).and_then(|_| self.segment.mailbox_of_actor(id))?;
+        self.actors.by_mailbox.get(&mailbox).filter(|actor| actor.object == Some(id)).map(|_| mailbox)
+    }
+
+    /// A worker is given this task: it may be to make an actor.
+    pub(super) fn note_maker(&mut self, worker: WorkerId, task: ObjectId) {
+        if let TaskKind::Creation { mailbox } = self.segment.task_kind(task.slot()) {
+            self.know_object(mailbox, task);
+            self.actors.by_worker.insert(worker, mailbox);
+        }
+    }
+
+    /// A worker has ended its task, and is no actor's process.
+    pub(super) fn forget_maker(&mut self, worker: WorkerId) {
+        self.actors.by_worker.remove(&worker);
+    }
+
+    /// The actor that a worker makes or is the process of.
+    fn of_worker(&self, worker: WorkerId) -> Option<(u32, &Actor)> {
+        let mailbox = *self.actors.by_worker.get(&worker)?;
+        Some((mailbox, self.actors.by_mailbox.get(&mailbox)?))
+    }
+
+    /// A worker is an actor's process from now on.
+    pub(super) fn settled(&mut self, worker: WorkerId) {
+        let Some((mailbox, actor)) = self.of_worker(worker) else { return };
+        let keeps = self.options.get(actor.options).map(|known| known.keeps);
+        if let Some(keeps) = keeps {
+            self.tell(Event::Settled(worker, keeps));
+        }
+        self.let_go(mailbox, false);
+        // It may have been killed while it was made.
+        if self.is_dead(mailbox) {
+            self.end_worker(worker);
+        }
+    }
+
+    fn is_dead(&self, mailbox: u32) -> bool {
+        self.actors.by_mailbox.get(&mailbox).is_none_or(|actor| actor.death.is_some())
+    }
+
+    /// The process of an actor is gone. Called before what it left is settled, which asks whether the actor lives.
+    pub(super) fn actor_lost(&mut self, worker: WorkerId, cause: &Cause, pid: u32) -> Option<Fate> {
+        let mailbox = self.actors.by_worker.remove(&worker)?;
+        let actor = self.actors.by_mailbox.get(&mailbox)?;
+        let max = self.options.get(actor.options).map_or(0, |known| known.options.restarts());
+        let (object, title) = (actor.object, actor.title().to_owned());
+        if object.and_then(|object| self.word(object)).is_some_and(Word::is_task) {
+            // It was not made yet: then it is a task like any other.
+            return None;
+        }
+        let shared = self.segment.mailbox(mailbox);
+        shared.seat.store(0, Ordering::Release);
+        // From here on its object stays, if it is still there.
+        if !object.is_some_and(|object| self.segment.add(object, Kind::Ref, Seat::HEAD)) {
+            // It has ended by itself; or it was killed over the calls that it had left, which fail.
+            self.actor_dies(mailbox, cause.clone(), pid);
+            return Some(Fate::Left(mailbox));
+        }
+        let actor = self.actors.by_mailbox.get_mut(&mailbox)?;
+        actor.is_restarting = true;
+        if actor.death.is_some() {
+            self.let_go(mailbox, true);
+            return Some(Fate::Over);
+        }
+        if actor.restarts >= max {
+            self.actor_dies(mailbox, cause.clone(), pid);
+            // Else the call that is lost with it announces it.
+            let current = self.desk(worker.client()).map_or(0, |desk| desk.current.load(Ordering::Acquire));
+            if self.word(ObjectId(current)).is_none_or(|word| word.state() != State::Running) {
+                self.tell_death(mailbox);
+            }
+            return Some(Fate::Over);
+        }
+        actor.restarts += 1;
+        let of = if max == u32::MAX { String::new() } else { format!(" of {max}") };
+        let why = super::tasks::cause_in_a_word(cause);
+        let said = format!("actor `{title}` {why}; restart {}{of}", actor.restarts);
+        self.notice(said);
+        Some(Fate::Restarts(mailbox))
+    }
+
+    /// Makes an actor again whose process is gone, or forgets it. Called when what the process left is settled.
+    pub(super) fn meet_fate(&mut self, fate: Option<Fate>) {
+        match fate {
+            Some(Fate::Restarts(mailbox)) => {
+                let Some(actor) = self.actors.by_mailbox.get(&mailbox) else { return };
+                let shape = self.options.get(actor.options).map(|known| known.shape);
+                if let (Some(task), Some(shape)) = (actor.object, shape) {
+                    self.tell(Event::Queued { task, shape });
+                }
+            }
+            Some(Fate::Left(mailbox)) => self.forget_actor(mailbox),
+            Some(Fate::Over) | None => {}
+        }
+    }
+
+    /// The task that was to make an actor has failed.
+    pub(super) fn creation_failed(&mut self, task: ObjectId, failure: &Failure, is_carried: bool) {
+        let TaskKind::Creation { mailbox } = self.segment.task_kind(task.slot()) else { return };
+        self.know_object(mailbox, task);
+        if self.actor_of(task) == Some(mailbox) {
+            let cause = match is_carried {
+                true => {
+                    Cause::Refused { message: format!("task `{}` failed, whose result it was to take", failure.task) }
+                }
+                false => failure.cause.clone(),
+            };
+            self.actor_dies(mailbox, cause, failure.pid);
+        }
+    }
+
+    /// Whether the worker makes an actor for the second time, or a later one.
+    pub(super) fn makes_again(&self, worker: WorkerId, object: ObjectId) -> bool {
+        let is_its = self.of_worker(worker).is_some_and(|(_, actor)| actor.object == Some(object));
+        is_its && self.segment.stands_for_an_actor(object)
+    }
+
+    /// The constructor of an actor has failed, which had not failed before.
+    pub(super) fn restart_failed(&mut self, object: ObjectId, mut cause: Cause, pid: u32) {
+        self.locate(self.segment.read_spec(object.slot()).function, &mut cause);
+        if let Some(mailbox) = self.actor_of(object).filter(|mailbox| !self.is_dead(*mailbox)) {
+            self.actor_dies(mailbox, cause, pid);
+            self.tell_death(mailbox);
+        }
+    }
+
+    /// An actor answers no calls any more; those that it has not begun fail.
+    fn actor_dies(&mut self, mailbox: u32, cause: Cause, pid: u32) {
+        let Some(actor) = self.actors.by_mailbox.get_mut(&mailbox).filter(|actor| actor.death.is_none()) else {
+            return;
+        };
+        tracing::debug!(mailbox, ?cause, "actor died");
+        actor.death = Some(Death { cause, pid });
+        let name = actor.name.clone();
+        self.forget_name(name.as_deref(), mailbox);
+        self.segment.mailbox(mailbox).state.store(Mailbox::DEAD, Ordering::Release);
+        // Pairs with the fence in `send`.
+        fence(Ordering::SeqCst);
+        for call in self.unbegun_calls(mailbox) {
+            self.fail_call(call, mailbox);
+        }
+        self.let_go(mailbox, true);
+    }
+
+    /// Gives the head's reference to an actor's object up: for good, or because it was only made again.
+    fn let_go(&mut self, mailbox: u32, for_good: bool) {
+        let Some(actor) = self.actors.by_mailbox.get_mut(&mailbox) else { return };
+        let had = actor.is_kept || actor.is_restarting;
+        actor.is_restarting = false;
+        actor.is_kept &= !for_good;
+        if let Some(object) = actor.object.filter(|_| had && !actor.is_kept) {
+            self.segment.remove(object, Kind::Ref, Seat::HEAD);
+            self.collect(vec![object]);
+        }
+    }
+
+    fn unbegun_calls(&self, of: u32) -> Vec<ObjectId> {
+        let unbegun = self.slots_with(|word| matches!(word.state(), State::Waiting | State::Pending));
+        let is_its = |id: &ObjectId| matches!(self.segment.task_kind(id.slot()), TaskKind::Call { mailbox, .. } if mailbox == of);
+        unbegun.into_iter().filter(is_its).collect()
+    }
+
+    /// Fails a call of a dead actor that has not begun. It is not announced: the actor's death was.
+    fn fail_call(&mut self, call: ObjectId, mailbox: u32) {
+        let Some(word) = self.word(call) else { return };
+        let spec = self.segment.read_spec(call.slot());
+        let (cause, pid) =
+            self.death_of(mailbox).unwrap_or((Cause::Refused { message: "its actor is gone".into() }, 0));
+        let task = self.functions.name(spec.function).to_owned();
+        let (carried_by, attempt) = (Vec::new(), Attempt::ONLY);
+        let blame = Blame::at_origin(Failure { task, pid, cell: spec.cell, cause, carried_by, attempt });
+        self.withdraw(call, word.state(), blame);
+    }
+
+    /// How an actor has died, for its calls.
+    fn death_of(&self, mailbox: u32) -> Option<(Cause, u32)> {
+        let actor = self.actors.by_mailbox.get(&mailbox)?;
+        let death = actor.death.as_ref()?;
+        Some((died(actor, &death.cause), death.pid))
+    }
+
+    /// Why a call fails whose actor's process was lost over it.
+    pub(super) fn cause_for_call(&self, mailbox: u32, cause: Cause) -> Cause {
+        if let Some((cause, _)) = self.death_of(mailbox) {
+            return cause;
+        }
+        self.actors.by_mailbox.get(&mailbox).map_or(cause.clone(), |actor| died(actor, &cause))
+    }
+
+    /// How often a call may be run again after its actor's process was lost.
+    pub(super) fn call_retries(&self, mailbox: u32) -> u32 {
+        let living = self.actors.by_mailbox.get(&mailbox).filter(|actor| actor.death.is_none());
+        let options = living.and_then(|actor| self.options.get(actor.options));
+        options.map_or(0, |known| known.options.call_retries())
+    }
+
+    /// Announces the death of an actor that nobody else announces.
+    fn tell_death(&mut self, mailbox: u32) {
+        let Some(actor) = self.actors.by_mailbox.get(&mailbox) else { return };
+        let (Some(object), Some(death)) = (actor.object, &actor.death) else { return };
+        let spec = self.segment.read_spec(object.slot());
+        let (task, cause) = (self.functions.name(spec.function).to_owned(), died(actor, &death.cause));
+        let (pid, cell, attempt) = (death.pid, actor.cell, Attempt::ONLY);
+        self.announce(Failure { task, pid, cell, cause, carried_by: Vec::new(), attempt });
+    }
+
+    /// Puts a call that is ready into its actor's mailbox, or fails it if the actor is dead.
+    pub(super) fn deliver_call(&mut self, call: ObjectId, mailbox: u32) {
+        if self.is_dead(mailbox) {
+            self.fail_call(call, mailbox);
+        } else if self.segment.send(mailbox, call) {
+            self.segment.call_woke(mailbox);
+        } else {
+            self.actors.undelivered.push_back(call);
+        }
+    }
+
+    /// Tries again to put calls into mailboxes that were full.
+    pub(super) fn deliver_undelivered(&mut self) {
+        for call in std::mem::take(&mut self.actors.undelivered) {
+            if self.word(call).is_some_and(|word| word.state() == State::Pending) {
+                self.push(call);
+            }
+        }
+    }
+
+    /// A caller could not put a call into a mailbox.
+    pub(super) fn unsent(&mut self, call: ObjectId) {
+        let is_unbegun = self.word(call).is_some_and(|word| matches!(word.state(), State::Waiting | State::Pending));
+        match self.segment.task_kind(call.slot()) {
+            TaskKind::Call { mailbox, .. } if is_unbegun && self.is_dead(mailbox) => self.fail_call(call, mailbox),
+            TaskKind::Call { .. } if is_unbegun => drop(self.cancel(call)),
+            _ => {}
+        }
+    }
+
+    /// The living actor of this name.
+    pub(super) fn named_actor(&self, name: &str) -> Option<NamedActor> {
+        let actor = self.actors.by_mailbox.get(self.actors.names.get(name)?)?;
+        Some(NamedActor { id: actor.object?.0, type_id: actor.type_id, type_name: actor.type_name.clone() })
+    }
+
+    /// How an actor is.
+    pub(super) fn actor_state(&self, id: ObjectId) -> Option<ActorState> {
+        let mailbox = self.actor_of(id)?;
+        if self.is_dead(mailbox) {
+            return Some(ActorState::Dead);
+        }
+        let seat = self.segment.mailbox(mailbox).seat.load(Ordering::Acquire).checked_sub(1);
+        let client = self.clients.values().find(|client| client.seat.is_some_and(|it| Some(it.0.into()) == seat));
+        Some(client.map_or(ActorState::Starting, |client| ActorState::Alive { pid: client.pid }))
+    }
+
+    /// Ends an actor for good. False if it was dead already.
+    pub(super) fn kill_actor(&mut self, id: ObjectId) -> Fallible<bool> {
+        let Some(mailbox) = self.actor_of(id) else {
+            return super::refuse("this handle is not that of an actor of this runtime".into());
+        };
+        if self.is_dead(mailbox) {
+            return Ok(false);
+        }
+        if self.word(id).is_some_and(Word::is_task) {
+            // Its constructor runs or waits, and is cancelled twice: no time is given.
+            self.cancel(id);
+            self.cancel(id);
+            return Ok(true);
+        }
+        let worker = self.actors.by_worker.iter().find(|(_, of)| **of == mailbox).map(|(worker, _)| *worker);
+        let pid = worker.map_or(0, |worker| self.pool.pid(worker));
+        self.tell(Event::Withdrawn(id));
+        self.actor_dies(mailbox, Cause::Cancelled, pid);
+        if let Some(worker) = worker {
+            self.end_worker(worker);
+        }
+        Ok(true)
+    }
+
+    /// All actors end with the runtime's workers.
+    pub(super) fn end_actors(&mut self, why: &str) {
+        let all: Vec<u32> = self.actors.by_mailbox.keys().copied().collect();
+        for mailbox in all {
+            self.actor_dies(mailbox, Cause::Refused { message: why.into() }, 0);
+        }
+    }
+
+    /// Keeps what an actor writes, for when it dies.
+    pub(super) fn note_line(&mut self, worker: WorkerId, text: &str) {
+        let mailbox = self.actors.by_worker.get(&worker);
+        let Some(actor) = mailbox.and_then(|mailbox| self.actors.by_mailbox.get_mut(mailbox)) else { return };
+        for line in text.lines() {
+            actor.lines.push_back(line.to_owned());
+            if actor.lines.len() > LINES_KEPT {
+                actor.lines.pop_front();
+            }
+        }
+    }
+
+    /// Whose output it is that an actor's process writes between two calls.
+    pub(super) fn actor_label(&self, worker: WorkerId) -> Option<(String, u64)> {
+        let (_, actor) = self.of_worker(worker)?;
+        Some((actor.title().to_owned(), actor.cell))
+    }
+}
+
+fn died(actor: &Actor, cause: &Cause) -> Cause {
+    let output = actor.lines.iter().cloned().collect();
+    Cause::ActorDied { actor: actor.title().to_owned(), death: Box::new(cause.clone()), output }
+}
