@@ -55,7 +55,7 @@ pub struct Actor<T> {
 }
 
 impl<T> Actor<T> {
-    fn new(handle: Handle) -> Actor<T> {
+    pub(crate) fn new(handle: Handle) -> Actor<T> {
         Actor { object: ObjectRef::new(handle) }
     }
 

@@ -129,6 +129,12 @@ pub(crate) fn encode_part<T: Serialize>(value: &T) -> Result<Encoded, Box<Cause>
     encode(value).map_err(not_sent)
 }
 
+/// An object without bytes, which decodes to nothing.
+pub(crate) fn nothing() -> Result<Encoded, Box<Cause>> {
+    let draft = Draft::create(0).map_err(EncodeError::NoRoom).map_err(not_sent)?;
+    Ok(Encoded { draft, refs: Vec::new() })
+}
+
 fn not_sent(error: EncodeError) -> Box<Cause> {
     let message = match error {
         EncodeError::Refused(reason) => format!("its result cannot be sent: {reason}"),

@@ -44,6 +44,7 @@ pub mod inline;
 pub mod object;
 pub mod prelude;
 pub mod remote;
+pub mod stream;
 
 #[cfg(feature = "runtime")]
 mod program;
@@ -84,6 +85,7 @@ pub use error::{ActorError, CancelError, GetError, InitError, PutError, TaskErro
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
 pub use remote::Options;
+pub use stream::TaskStream;
 
 // Re-exported for cells, in the versions that this crate's traits are implemented for.
 pub use ndarray;

@@ -30,7 +30,7 @@ pub use options::Options;
 use crate::abi::{Call, Cause, Submission, TaskOptions, Trampoline, shorten, task_name};
 use crate::calls::panic_hook::{Unwound, guard};
 use crate::calls::{ARGS_MAX, Arg, Handle, Hold, ObjectId, Running, submit};
-use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result};
+use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result, nothing};
 use crate::error::sentence;
 use crate::object::ObjectRef;
 use serde::Serialize;
@@ -439,8 +439,13 @@ impl Args<'_, '_> {
     }
 
     /// Sets a part of a task's result, in which an `Err` is a value like any other.
-    fn give_part<R: Serialize>(&mut self, part: &R) {
+    pub(crate) fn give_part<R: Serialize>(&mut self, part: &R) {
         self.outcome = Some(encode_part(part));
+    }
+
+    /// Sets an object without bytes as its result, which is no value.
+    pub(crate) fn give_nothing(&mut self) {
+        self.outcome = Some(nothing());
     }
 
     /// Sets the cause of its failure.

@@ -20,20 +20,22 @@ use std::marker::PhantomData;
 #[must_use = "options do nothing until `.remote(…)` starts a task"]
 pub struct Options<F, S> {
     pub(crate) options: TaskOptions,
+    /// Of a stream.
+    pub(crate) buffer: Option<usize>,
     /// The function's type alone says what to run.
     of: PhantomData<fn() -> (F, S)>,
 }
 
 impl<F, S> Clone for Options<F, S> {
     fn clone(&self) -> Options<F, S> {
-        Options { options: self.options.clone(), of: PhantomData }
+        Options { options: self.options.clone(), buffer: self.buffer, of: PhantomData }
     }
 }
 
 impl<F, S> Options<F, S> {
     /// No options yet, of a function.
     pub(super) fn of(_: F) -> Options<F, S> {
-        Options { options: TaskOptions::default(), of: PhantomData }
+        Options { options: TaskOptions::default(), buffer: None, of: PhantomData }
     }
 
     /// CPUs that the task takes while it runs; 1 if this is not said. With 0, as many run at once as are submitted, up to the runtime's
@@ -106,6 +108,12 @@ impl<F, S> Options<F, S> {
     /// Lets an actor live until [`kill`](crate::kill) or the end of the session, also without a handle. One with a name does so anyway.
     pub fn detached(mut self) -> Options<F, S> {
         self.options.actor.is_detached = true;
+        self
+    }
+
+    /// How many items a stream's task may be ahead of its reader, at least 1; 64 if this is not said. It counts for `.stream(…)` alone.
+    pub fn buffer(mut self, items: usize) -> Options<F, S> {
+        self.buffer = Some(items);
         self
     }
 

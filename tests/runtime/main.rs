@@ -21,6 +21,7 @@ mod objects;
 mod options;
 mod program;
 mod scenario;
+mod streams;
 mod tasks;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     cancel::ALL,
     futures::ALL,
     actors::ALL,
+    streams::ALL,
     deaths::ALL,
     program::ALL,
     numbers::ALL,

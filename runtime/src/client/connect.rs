@@ -8,8 +8,8 @@ use super::spin::Spin;
 use super::state::State;
 use super::watch::Watch;
 use super::{Client, send_all};
-use crate::protocol::{ArenaInfo, Held, PROTOCOL_VERSION, Role, ToClient, ToHead, encode};
-use crate::store::{Arena, Leases, Seat, Segment};
+use crate::protocol::{ArenaInfo, PROTOCOL_VERSION, Role, Takeover, ToClient, ToHead, encode};
+use crate::store::{Arena, Leases, Segment};
 use crate::sync::AtomicU32;
 use crate::sync::Ordering;
 use rustix::io::Errno;
@@ -112,7 +112,8 @@ pub fn take_over() -> Result<(), ConnectError> {
     let Ok(mut old) = dead.state.try_lock() else { return Err(refused("the process was not forked with fork(3)")) };
     let held = old.handles.taken_over();
     let memory = (Arc::clone(&dead.segment), old.arena.clone());
-    let client = Client::connect(&dead.path, Role::Driver, Some(((dead.seat, held), memory)))?;
+    let takeover = Takeover { seat: dead.seat, cell: old.cell, held };
+    let client = Client::connect(&dead.path, Role::Driver, Some((takeover, memory)))?;
     if client.seat != dead.seat {
         return Err(refused("the process was given another seat"));
     }
@@ -134,7 +135,7 @@ pub fn take_over() -> Result<(), ConnectError> {
 }
 
 impl Client {
-    fn connect(path: &Path, role: Role, twin: Option<((Seat, Vec<Held>), Memory)>) -> Result<Client, ConnectError> {
+    fn connect(path: &Path, role: Role, twin: Option<(Takeover, Memory)>) -> Result<Client, ConnectError> {
         let unreachable = |errno: Errno| ConnectError::Unreachable { socket: path.into(), source: errno.into() };
         let address = SocketAddrUnix::new(path).map_err(unreachable)?;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
@@ -149,7 +150,7 @@ impl Client {
         socket: OwnedFd,
         path: &Path,
         role: Role,
-        takeover: Option<(Seat, Vec<Held>)>,
+        takeover: Option<Takeover>,
         memory: Option<Memory>,
     ) -> Result<Client, ConnectError> {
         let refused = |reason: String| ConnectError::Refused { reason };

@@ -119,7 +119,7 @@ impl Decoder {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::protocol::{Held, ObjectId, Role, ToHead};
+    use crate::protocol::{Held, ObjectId, Role, Takeover, ToHead};
     use crate::store::Seat;
 
     fn feed(decoder: &mut Decoder, bytes: &[u8]) {
@@ -129,7 +129,12 @@ mod tests {
 
     fn hello(ids: &[u64]) -> ToHead {
         let held = ids.iter().map(|id| Held { id: ObjectId(*id), pinned: false }).collect();
-        ToHead::Hello { version: 1, role: Role::Driver, pid: 7, takeover: Some((Seat(3), held)) }
+        ToHead::Hello {
+            version: 1,
+            role: Role::Driver,
+            pid: 7,
+            takeover: Some(Takeover { seat: Seat(3), cell: 2, held }),
+        }
     }
 
     #[test]

@@ -156,8 +156,9 @@ fn task_options() -> impl Strategy<Value = TaskOptions> {
 fn to_head() -> impl Strategy<Value = ToHead> {
     let role = prop::sample::select(vec![Role::Driver, Role::Program, Role::Worker]);
     let held = prop::collection::vec((id(), any::<bool>()).prop_map(|(id, pinned)| Held { id, pinned }), 0..4);
+    let takeover = (seat(), any::<u64>(), held).prop_map(|(seat, cell, held)| Takeover { seat, cell, held });
     let rare = prop_oneof![
-        (any::<(u32, u32)>(), role, prop::option::of((seat(), held)))
+        (any::<(u32, u32)>(), role, prop::option::of(takeover))
             .prop_map(|((version, pid), role, takeover)| ToHead::Hello { version, role, pid, takeover }),
         (req(), function()).prop_map(|(req, function)| ToHead::Intern { req, function }),
         (req(), any::<u32>()).prop_map(|(req, function)| ToHead::Resolve { req, function }),

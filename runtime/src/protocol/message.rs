@@ -49,6 +49,17 @@ pub struct Held {
     pub pinned: bool,
 }
 
+/// What a twin brings with it that takes a dead driver's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// That driver's seat.
+    pub seat: Seat,
+    /// The last cell whose state the twin has. What later ones did is undone.
+    pub cell: u64,
+    /// The objects that the twin holds.
+    pub held: Vec<Held>,
+}
+
 /// A message from a client to the head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToHead {
@@ -60,8 +71,8 @@ pub enum ToHead {
         role: Role,
         /// Its process id.
         pid: u32,
-        /// Set by a twin that takes a dead driver's place: that driver's seat, and the objects that the twin holds.
-        takeover: Option<(Seat, Vec<Held>)>,
+        /// Set by a twin that takes a dead driver's place.
+        takeover: Option<Takeover>,
     },
     /// Asks for a function's number. Answered by `Interned`.
     Intern {

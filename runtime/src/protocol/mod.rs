@@ -22,7 +22,7 @@ mod message;
 pub use crate::store::ObjectId;
 pub use frame::{Decoder, FRAME_BYTES_MAX, FrameError, encode};
 pub use id::{ClientId, Request, WorkerId};
-pub use message::{ArenaInfo, Function, Held, Role, ToClient, ToHead};
+pub use message::{ArenaInfo, Function, Held, Role, Takeover, ToClient, ToHead};
 
 /// The version of every message here. A client that names another version in its `Hello` is refused.
 pub const PROTOCOL_VERSION: u32 = 4;

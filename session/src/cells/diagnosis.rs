@@ -279,9 +279,52 @@ pub fn explain_semicolon(finding: &mut Finding) {
     }
 }
 
+/// A method that an actor cannot run is no function that `.call(…)` is defined for: then the compiler finds the one of `Fn`, which is unstable,
+/// and complains about that and about its arguments.
+pub fn explain_calls(findings: &mut Vec<Finding>) {
+    let is_of_fn = |finding: &Finding| {
+        finding.code.as_deref() == Some("E0658") && finding.message.contains("`fn_traits`") && !finding.marks.is_empty()
+    };
+    let places: Vec<Mark> =
+        findings.iter().filter(|finding| is_of_fn(finding)).map(|finding| finding.marks[0].clone()).collect();
+    let is_at = |mark: &Mark| places.iter().any(|place| (place.cell, &place.range) == (mark.cell, &mark.range));
+    findings
+        .retain(|finding| finding.code.as_deref() != Some("E0308") || !finding.marks.iter().any(|mark| is_at(mark)));
+    for finding in findings.iter_mut().filter(|finding| is_of_fn(finding)) {
+        finding.message = "an actor cannot run this method".into();
+        finding.marks[0].label =
+            "it takes neither `&self` nor `&mut self`, or returns something borrowed from it".into();
+        finding.notes.clear();
+        finding.helps =
+            vec!["the result goes to another process: return an owned value, such as a `String` for a `&str`".into()];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_method_that_returns_a_borrow_is_refused_in_our_words() {
+        let at = |label: &str| Mark { cell: CellId(2), range: 4..8, label: label.into() };
+        let unstable = Finding {
+            code: Some("E0658".into()),
+            message: "use of unstable library feature `fn_traits`".into(),
+            marks: vec![at("")],
+            helps: vec!["add `#![feature(fn_traits)]` to the crate attributes to enable".into()],
+            ..Finding::default()
+        };
+        let mismatched = |range: Range<usize>| Finding {
+            code: Some("E0308".into()),
+            marks: vec![Mark { range: 9..11, ..at("expected `(&Counter,)`") }, Mark { range, ..at("") }],
+            ..Finding::default()
+        };
+        let mut findings = vec![unstable, mismatched(4..8), mismatched(20..22)];
+        explain_calls(&mut findings);
+        assert_eq!(findings.len(), 2);
+        assert_eq!(findings[0].message, "an actor cannot run this method");
+        assert!(findings[0].helps[0].contains("return an owned value") && findings[1].marks[1].range == (20..22));
+    }
 
     fn texts() -> Texts {
         let mut text = Edited::new(CellId(2), "let x = 1;");

@@ -724,6 +724,7 @@ impl Direct {
         if findings.iter().any(|finding| !finding.marks.is_empty()) {
             findings.retain(|finding| !finding.marks.is_empty() || finding.message.contains("the above error"));
         }
+        diagnosis::explain_calls(&mut findings);
         for finding in &mut findings {
             set_aside::explain(finding, program);
             variables(finding);

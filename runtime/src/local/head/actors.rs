@@ -491,6 +491,16 @@ impl Head {
         Ok(true)
     }
 
+    /// Actors that a cell has made which was undone by a crash end, also those that live without a handle.
+    pub(super) fn undo_actors_after(&mut self, cell: u64) {
+        let made = self.actors.by_mailbox.values().filter(|actor| actor.cell > cell && actor.death.is_none());
+        let undone: Vec<ObjectId> = made.filter_map(|actor| actor.object).collect();
+        for object in undone {
+            // They were asked for by nobody that there is.
+            let _ = self.kill_actor(object);
+        }
+    }
+
     /// All actors end with the runtime's workers.
     pub(super) fn end_actors(&mut self, why: &str) {
         let all: Vec<u32> = self.actors.by_mailbox.keys().copied().collect();

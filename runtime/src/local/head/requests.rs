@@ -2,7 +2,9 @@
 
 use super::Head;
 use crate::abi::{Fault, Question};
-use crate::protocol::{ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, ToClient, ToHead};
+use crate::protocol::{
+    ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, Takeover, ToClient, ToHead,
+};
 use crate::scheduler::Event;
 use crate::store::{Keep, Kind, Seat, State};
 use crate::sync::Ordering;
@@ -141,7 +143,7 @@ impl Head {
         version: u32,
         role: Role,
         pid: u32,
-        takeover: Option<(Seat, Vec<Held>)>,
+        takeover: Option<Takeover>,
     ) -> Result<(), Nonsense> {
         if version != PROTOCOL_VERSION {
             return Err("wrong protocol version");
@@ -154,7 +156,7 @@ impl Head {
             return Err("second `Hello`");
         }
         let seat = match takeover {
-            Some((seat, held)) => self.take_over(seat, held)?,
+            Some(takeover) => self.take_over(takeover)?,
             None => match self.free_seat() {
                 Some(seat) => seat,
                 None => {
@@ -183,7 +185,8 @@ impl Head {
     }
 
     /// Makes a twin the driver in the dead driver's seat. Exactly the references that the twin names are kept.
-    fn take_over(&mut self, seat: Seat, held: Vec<Held>) -> Result<Seat, Nonsense> {
+    fn take_over(&mut self, takeover: Takeover) -> Result<Seat, Nonsense> {
+        let Takeover { seat, cell, held } = takeover;
         let orphans = self.orphans.iter().map(|(id, orphan)| (*id, orphan.seat, orphan.pid));
         let live = self.drivers().into_iter().filter_map(|id| Some((id, self.seat(id)?, self.clients[&id].pid)));
         let dead: Vec<(ClientId, Seat, u32)> = orphans.chain(live).collect();
@@ -202,6 +205,7 @@ impl Head {
             let estate = self.segment.bury(seat, Keep::These(&kept));
             self.settle(estate, pid, None);
         }
+        self.undo_actors_after(cell);
         Ok(seat)
     }
 
