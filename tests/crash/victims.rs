@@ -404,6 +404,50 @@ pub const ALL: &[Operation] = &[
         },
     },
     Operation {
+        name: "spawn",
+        effect: Effect::Makes,
+        each: false,
+        given: nothing,
+        act: |_| {
+            settle();
+            interned();
+            drop(got(&cell::spawn("echo", echo, &[]).unwrap()));
+            Box::new(|| keep(cell::spawn("echo", echo, &[Arg::Value(&[1; 40])]).unwrap()))
+        },
+    },
+    Operation {
+        name: "call of an actor",
+        effect: Effect::Makes,
+        each: true,
+        given: || Given { kept: vec![(cell::spawn("echo", echo, &[]).unwrap(), vec![])], ..Given::default() },
+        act: |given| {
+            settle();
+            interned();
+            Box::new(move || {
+                keep(cell::call("echo", echo, &[Arg::Of(&given[0]), Arg::Value(&[1; 40])]).unwrap());
+                keep(given);
+            })
+        },
+    },
+    Operation {
+        name: "call with an argument that is not ready",
+        effect: Effect::Makes,
+        each: false,
+        given: || {
+            let gate = Gate::closed();
+            let actor = cell::spawn("echo", echo, &[]).unwrap();
+            let kept = vec![(gate.task(), vec![9; 40]), (actor, vec![])];
+            Given { kept, gate: Some(gate), ..Given::default() }
+        },
+        act: |given| {
+            settle();
+            Box::new(move || {
+                keep(cell::call("echo", echo, &[Arg::Of(&given[1]), Arg::Of(&given[0])]).unwrap());
+                keep(given);
+            })
+        },
+    },
+    Operation {
         name: "submit with an argument that is not ready",
         effect: Effect::Makes,
         each: false,

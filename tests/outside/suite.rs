@@ -23,6 +23,7 @@ const FILES: &[&str] = &[
     "shows",
     "last",
     "tasks",
+    "actors",
     "deaths",
     "commands",
     "statements",
@@ -33,6 +34,7 @@ const FILES: &[&str] = &[
 const OURS: &[&str] = &[
     "redefine",
     "store",
+    "actors",
     "deaths",
     "commands",
     "last",

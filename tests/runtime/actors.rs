@@ -46,6 +46,7 @@ scenarios! {
     a_call_that_has_not_begun_can_be_cancelled_and_one_that_runs_notices
     more_calls_than_the_mailbox_holds_wait_and_all_run
     what_only_actors_have_is_refused_for_tasks_and_the_other_way_round
+    actors_whose_processes_are_killed_at_random_answer_every_call
     whatever_happens_to_actors_nothing_is_left
 }
 
@@ -578,6 +579,46 @@ fn what_only_actors_have_is_refused_for_tasks_and_the_other_way_round() {
     assert!(text.contains("`max_retries` is an option of tasks; an actor has `max_restarts`"), "{text}");
     let text = message(|| drop(Counter::new.options().get_if_exists().spawn(1)));
     assert!(text.contains("`get_if_exists`: only an actor with a `name`"), "{text}");
+}
+
+fn actors_whose_processes_are_killed_at_random_answer_every_call() {
+    let runtime = start(2.0);
+    let client = mobula::client::current().unwrap();
+    let lives = Counter::new.options().max_restarts(-1).max_task_retries(-1);
+    let counters: Vec<_> = (0..6).map(|n| lives.spawn(n * 1000)).collect();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let killed = std::thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let mut killed = 0;
+            for turn in (0..).take_while(|_| !is_over.load(std::sync::atomic::Ordering::Relaxed)) {
+                let shown = format!("{:?}", counters[turn % counters.len()]);
+                if let Some(pid) = shown.split("pid ").nth(1).map(|rest| rest.trim_end_matches(')')) {
+                    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+                    killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            killed
+        });
+        let late = |n: i64| n;
+        for round in 0..150_i64 {
+            let calls = counters.iter().map(|counter| match round % 3 {
+                0 => Counter::add.call(counter, &late.remote(1)),
+                _ => Counter::add.call(counter, 1),
+            });
+            let calls: Vec<_> = calls.collect();
+            for (n, call) in (0..).zip(&calls) {
+                let sum = get(call).unwrap();
+                assert!((n * 1000 + 1..=n * 1000 + 200).contains(&sum), "{sum} of actor {n}");
+            }
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        killer.join().unwrap()
+    });
+    assert!(killed > 0);
+    drop(counters);
+    until(|| client.segment().leaks().is_empty());
+    drop(runtime);
 }
 
 fn whatever_happens_to_actors_nothing_is_left() {

@@ -5,8 +5,8 @@
 #![allow(unsafe_code)]
 
 use mobula::abi::{
-    Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Question, Status, Submission, Table, TaskOptions,
-    Tenant, Trampoline, View,
+    ActorOptions, Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Question, Status, Submission, Table,
+    TaskOptions, Tenant, Trampoline, View,
 };
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -124,6 +124,24 @@ pub fn put_with(bytes: &[u8], refs: &[u64]) -> Result<Ref, Fault> {
 }
 
 pub fn submit(name: &str, task: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fault> {
+    // What these scenarios say of a death is said of the first one.
+    submit_as(Submission::TASK, TaskOptions { max_retries: Some(0), ..TaskOptions::default() }, name, task, args)
+}
+
+/// Makes an actor; the ref is its handle.
+#[allow(dead_code)] // For those who die over it.
+pub fn spawn(name: &str, constructor: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fault> {
+    let actor = ActorOptions { type_id: 1, type_name: name.into(), ..ActorOptions::default() };
+    submit_as(Submission::SPAWN, TaskOptions { actor, ..TaskOptions::default() }, name, constructor, args)
+}
+
+/// Calls a method of the actor that the first argument stands for.
+#[allow(dead_code)] // As above.
+pub fn call(name: &str, method: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fault> {
+    submit_as(Submission::CALL, TaskOptions::default(), name, method, args)
+}
+
+fn submit_as(kind: u32, options: TaskOptions, name: &str, task: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fault> {
     let mut arguments = Vec::new();
     for arg in args {
         let (kind, value) = match arg {
@@ -132,16 +150,14 @@ pub fn submit(name: &str, task: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fau
         };
         arguments.push(Argument { kind, reserved: 0, value, refs: std::ptr::null(), refs_len: 0 });
     }
-    // What these scenarios say of a death is said of the first one.
-    let options = TaskOptions { max_retries: Some(0), ..TaskOptions::default() };
-    let options = postcard::to_stdvec(&options).unwrap();
+    let options = if kind == Submission::CALL { Vec::new() } else { postcard::to_stdvec(&options).unwrap() };
     let submission = Submission {
         trampoline: task as *const c_void,
         name: Bytes { ptr: name.as_ptr(), len: name.len() as u64 },
         args: arguments.as_ptr(),
         args_len: arguments.len() as u64,
         returns: 1,
-        kind: Submission::TASK,
+        kind,
         options: Bytes { ptr: options.as_ptr(), len: options.len() as u64 },
     };
     let (mut id, mut fault) = (0, Blob::EMPTY);

@@ -288,8 +288,7 @@ pub fn explain_calls(findings: &mut Vec<Finding>) {
     let places: Vec<Mark> =
         findings.iter().filter(|finding| is_of_fn(finding)).map(|finding| finding.marks[0].clone()).collect();
     let is_at = |mark: &Mark| places.iter().any(|place| (place.cell, &place.range) == (mark.cell, &mark.range));
-    findings
-        .retain(|finding| finding.code.as_deref() != Some("E0308") || !finding.marks.iter().any(|mark| is_at(mark)));
+    findings.retain(|finding| finding.code.as_deref() != Some("E0308") || !finding.marks.iter().any(is_at));
     for finding in findings.iter_mut().filter(|finding| is_of_fn(finding)) {
         finding.message = "an actor cannot run this method".into();
         finding.marks[0].label =

@@ -23,6 +23,9 @@ use crate::store::{Flags, Kind, MAILBOXES, Mailbox, Seat, State, TaskKind, Word}
 use crate::sync::{Ordering, fence};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+/// How many restarts of an actor are told.
+const RESTARTS_TOLD_MAX: u32 = 20;
+
 /// How many of an actor's last lines are shown when it has died.
 const LINES_KEPT: usize = 5;
 
@@ -291,7 +294,9 @@ impl Head {
         let of = if max == u32::MAX { String::new() } else { format!(" of {max}") };
         let why = super::tasks::cause_in_a_word(cause);
         let said = format!("actor `{title}` {why}; restart {}{of}", actor.restarts);
-        self.notice(said);
+        if actor.restarts <= RESTARTS_TOLD_MAX {
+            self.notice(said);
+        }
         Some(Fate::Restarts(mailbox))
     }
 
