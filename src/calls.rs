@@ -26,7 +26,7 @@ pub use handle::ObjectId;
 
 use crate::abi::{
     ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Instance, Notify,
-    Question, Status, Submission, Table, Tenant, Trampoline, View, Work,
+    Pending, Question, Status, Submission, Table, Tenant, Trampoline, View, Work,
 };
 use copy_into_object::copy;
 use std::ffi::c_void;
@@ -385,6 +385,20 @@ pub(crate) struct Running<'call> {
     args: slice::Iter<'call, View>,
     /// The place of the actor's state; null in a task.
     instance: *mut Instance,
+    /// The place for what is left of an async call; null where there is none.
+    pending: *mut Pending,
+}
+
+/// See [`Running::pending_place`].
+pub(crate) struct PendingPlace<'call>(Option<&'call mut Pending>);
+
+impl PendingPlace<'_> {
+    /// Gives the call back to the loader, which polls what is left of it.
+    pub(crate) fn set(self, pending: Pending) {
+        if let Some(place) = self.0 {
+            *place = pending;
+        }
+    }
 }
 
 impl<'call> Running<'call> {
@@ -401,7 +415,8 @@ impl<'call> Running<'call> {
             // SAFETY: by the same contract, the list has `len` views, which the loader keeps while the trampoline runs.
             len => unsafe { slice::from_raw_parts(call.args, len as usize) },
         };
-        Running { call: call.call, returns: call.returns, args: views.iter(), instance: call.instance }
+        let Call { call, returns, instance, pending, .. } = *call;
+        Running { call, returns, args: views.iter(), instance, pending }
     }
 
     /// The number of results wanted.
@@ -437,6 +452,39 @@ impl<'call> Running<'call> {
         // - Valid: `set_state` made it from a `Box<T>`, and this is the same `T`, because its `type_id` says so.
         // - Exclusive: while the call runs nothing else uses it, and the result borrows this value, of which the call has one.
         Some(unsafe { &mut *state.as_ptr() })
+    }
+
+    /// The actor's state, for a call that only reads it. `None` if it is not a `T`, as this library knows one.
+    ///
+    /// # Safety
+    /// The call is a [`Submission::READ`] or a [`Submission::ASYNC`], and the state is not used after it has ended.
+    pub(crate) unsafe fn shared_state<T: 'static>(&self) -> Option<&'static T> {
+        // SAFETY: by the contract of `Call`, the place is null or valid and aligned, and nobody writes to it while such a call runs.
+        let place = unsafe { self.instance.as_ref() }?;
+        let state = NonNull::new(place.state.cast::<T>()).filter(|_| place.type_id == type_id::<T>())?;
+        // SAFETY: valid as in `state`; while such a call runs, by this function's contract, everybody only reads.
+        Some(unsafe { state.as_ref() })
+    }
+
+    /// The place for what is left of the call when its trampoline returns.
+    pub(crate) fn pending_place(&mut self) -> PendingPlace<'call> {
+        let pending = std::mem::replace(&mut self.pending, null_mut());
+        // SAFETY: by the contract of `Call`, the place is null or valid and aligned, and no other code uses it until `'call` ends; it was
+        // taken out, so this is the only way to it.
+        PendingPlace(unsafe { pending.as_mut() })
+    }
+
+    /// Whether the loader would poll what is left of it.
+    pub(crate) fn may_pend(&self) -> bool {
+        !self.pending.is_null()
+    }
+
+    /// The call, to deliver its outcome when its trampoline has returned.
+    pub(crate) fn detached(self) -> Running<'static> {
+        let (call, returns) = (self.call, self.returns);
+        // What was not taken of its arguments is closed here.
+        drop(self);
+        Running { call, returns, args: [].iter(), instance: null_mut(), pending: null_mut() }
     }
 
     /// Delivers the result.
@@ -510,8 +558,8 @@ mod tests {
             let hold = std::mem::ManuallyDrop::new(Hold::open(object.id()).unwrap().expect("it is ready"));
             View { ptr: hold.ptr.as_ptr(), len: hold.len as u64, hold: hold.hold }
         });
-        let (args, instance) = (views.as_ptr(), null_mut());
-        let call = Call { call: u64::MAX, args, args_len: 3, returns: 1, reserved: 0, instance };
+        let (args, instance, pending) = (views.as_ptr(), null_mut(), null_mut());
+        let call = Call { call: u64::MAX, args, args_len: 3, returns: 1, reserved: 0, instance, pending };
         // SAFETY: `call` and the views that it points to live to the end of this function, and nothing else closes
         // them.
         let mut running = unsafe { Running::take(&call) };

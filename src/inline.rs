@@ -475,7 +475,7 @@ impl Submitted<'_> {
 
     /// The arguments of the function: all but the actor of a call.
     fn arguments(&self) -> &[u64] {
-        &self.objects[usize::from(self.task.kind == Submission::CALL)..]
+        &self.objects[usize::from(Submission::is_call(self.task.kind))..]
     }
 
     fn run(&self) -> Result<Made, Box<Failure>> {
@@ -491,7 +491,7 @@ impl Submitted<'_> {
         };
         let thread = match self.task.kind {
             Submission::SPAWN => Some(Actor::start()),
-            Submission::CALL => {
+            kind if Submission::is_call(kind) => {
                 let store = store();
                 let actor = self.objects.first().and_then(|id| store.actors.get(id));
                 let Some(actor) = actor else {
@@ -584,7 +584,8 @@ fn run(trampoline: Trampoline, args: &[View], instance: *mut Instance) -> Option
     store().calls.insert(call, Running::default());
     none_here("user code runs");
     let args_len = args.len() as u64;
-    let what = Call { call, args: args.as_ptr(), args_len, returns: 1, reserved: 0, instance };
+    let what =
+        Call { call, args: args.as_ptr(), args_len, returns: 1, reserved: 0, instance, pending: std::ptr::null_mut() };
     // SAFETY: the call is new and is run once, and the trampoline takes over its arguments, which are open views. The instance is null, or of
     // this thread, which runs one call at a time.
     unsafe { trampoline(&what) };

@@ -20,6 +20,7 @@
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
 mod defaults;
+mod later;
 mod options;
 mod split;
 
@@ -32,10 +33,12 @@ use crate::calls::panic_hook::{Unwound, guard};
 use crate::calls::{ARGS_MAX, Arg, Handle, Hold, ObjectId, Running, submit};
 use crate::codec::{DecodeError, EncodeError, Encoded, decode, encode, encode_part, encode_result, nothing};
 use crate::error::sentence;
+use crate::future::block_on;
 use crate::object::ObjectRef;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::hint::black_box;
+use std::pin::Pin;
 use std::ptr::NonNull;
 
 /// A value that can be passed where a task takes an `A`: an `A`, or a reference to an object that is or will be an `A`.
@@ -325,10 +328,10 @@ impl Outgoing {
         args
     }
 
-    /// Those of a call of the actor that an object stands for. The caller keeps that object until the call has been submitted.
-    pub(crate) fn of_call(actor: ObjectId) -> Outgoing {
+    /// Those of a call, of this kind, of the actor that an object stands for. The caller keeps that object until the call has been submitted.
+    pub(crate) fn of_call(kind: u32, actor: ObjectId) -> Outgoing {
         let mut args = Outgoing::none();
-        args.kind = Submission::CALL;
+        args.kind = kind;
         args.push(Arg::Lent(actor.0));
         args
     }
@@ -378,7 +381,7 @@ pub(crate) fn start(name: &'static str, trampoline: Trampoline, mut args: Outgoi
 fn submitted(kind: u32, name: &str) -> String {
     let word = match kind {
         Submission::SPAWN => "actor",
-        Submission::CALL => "call",
+        kind if Submission::is_call(kind) => "call",
         _ => "task",
     };
     format!("{word} `{}`", task_name(name))
@@ -389,7 +392,7 @@ fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) ->
         None => {}
         Some((number, EncodeError::Refused(reason))) => {
             // The actor of a call is no argument that a person counts.
-            let number = number - usize::from(args.kind == Submission::CALL);
+            let number = number - usize::from(Submission::is_call(args.kind));
             return Err(format!("argument {number} cannot be sent: {reason}"));
         }
         Some((_, EncodeError::NoRoom(fault))) => return Err(sentence(fault.clone())),
@@ -465,12 +468,30 @@ impl Args<'_, '_> {
     /// The actor's state. Returns `None` if it is not a `T`; the outcome then says so.
     pub(crate) fn state<T: 'static>(&mut self) -> Option<&mut T> {
         if self.running.state::<T>().is_none() {
-            let name = shorten(std::any::type_name::<T>());
-            self.refuse(format!(
-                "the actor is of another type than this `{name}`: define its type and its methods together"
-            ));
+            self.of_another_type::<T>();
         }
         self.running.state()
+    }
+
+    /// The actor's state, as [`Args::state`], for a call that only reads it.
+    ///
+    /// # Safety
+    /// As for [`Running::shared_state`].
+    pub(crate) unsafe fn shared_state<T: 'static>(&mut self) -> Option<&'static T> {
+        // SAFETY: the contract of `Running::shared_state` is this function's.
+        let state = unsafe { self.running.shared_state::<T>() };
+        if state.is_none() {
+            self.of_another_type::<T>();
+        }
+        state
+    }
+
+    #[cold]
+    fn of_another_type<T>(&mut self) {
+        let name = shorten(std::any::type_name::<T>());
+        self.refuse(format!(
+            "the actor is of another type than this `{name}`: define its type and its methods together"
+        ));
     }
 
     #[cold]
@@ -500,6 +521,25 @@ pub(crate) fn made_for<T: Value>() {
     black_box(<&ObjectRef<T> as IntoArg<T>>::into_arg as fn(_) -> _);
 }
 
+/// The rest of an async call, which gives its outcome.
+pub(crate) type Rest = Pin<Box<dyn Future<Output = Result<Encoded, Box<Cause>>>>>;
+
+/// Begins an async call, whose body gives the rest of it, and leaves that to the loader; where the loader takes none, the call is run to its
+/// end. Never unwinds.
+pub(crate) fn run_async(mut running: Running<'_>, body: fn(&mut Args<'_, '_>) -> Option<Rest>) {
+    let begun = guard(|| {
+        let mut args = Args { running: &mut running, taken: 0, outcome: None };
+        let rest = body(&mut args);
+        (args.outcome, rest)
+    });
+    match begun {
+        Ok((_, Some(rest))) if running.may_pend() => later::leave(running, rest),
+        Ok((_, Some(rest))) => deliver(running, guard(|| Some(block_on(rest)))),
+        Ok((outcome, None)) => deliver(running, Ok(outcome)),
+        Err(unwound) => deliver(running, Err(unwound)),
+    }
+}
+
 /// Runs a task's body and delivers its outcome. Never unwinds, because the caller is a C function.
 pub(crate) fn run(mut running: Running<'_>, body: fn(&mut Args<'_, '_>)) {
     let returns = running.returns();
@@ -512,6 +552,11 @@ pub(crate) fn run(mut running: Running<'_>, body: fn(&mut Args<'_, '_>)) {
         body(&mut args);
         args.outcome
     });
+    deliver(running, ended);
+}
+
+/// Delivers how a task has ended.
+fn deliver(running: Running<'_>, ended: Result<Option<Result<Encoded, Box<Cause>>>, Unwound>) {
     match ended {
         Ok(Some(Ok(Encoded { draft, refs }))) => running.succeed(draft, &refs),
         Ok(Some(Err(cause))) => running.fail(&cause),

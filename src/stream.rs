@@ -9,7 +9,7 @@
 //! died is the error of the stream's last item.
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
-use crate::abi::{Call, TaskOptions, Trampoline, task_name};
+use crate::abi::{Call, Submission, TaskOptions, Trampoline, task_name};
 use crate::actor::Actor;
 use crate::calls::{self, Hold, Running, type_id, wake_when_finished};
 use crate::codec::Value;
@@ -83,7 +83,7 @@ impl<T> TaskStream<T> {
     fn ask(&mut self) {
         let Some(Source { actor, next, name, buffer }) = &self.source else { return };
         while self.asked.len() < *buffer {
-            let item = start(name, *next, Outgoing::of_call(actor.id()));
+            let item = start(name, *next, Outgoing::of_call(Submission::CALL, actor.id()));
             self.asked.push_back(ObjectRef::new(item));
         }
     }

@@ -31,7 +31,7 @@ pub use name::{shorten, task_name};
 pub use task_options::{ActorOptions, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -151,7 +151,7 @@ pub struct Submission {
     pub args_len: u64,
     /// Number of objects that the task returns, at least 1.
     pub returns: u32,
-    /// [`Submission::TASK`], [`Submission::SPAWN`] or [`Submission::CALL`].
+    /// [`Submission::TASK`], [`Submission::SPAWN`], [`Submission::CALL`], [`Submission::READ`] or [`Submission::ASYNC`].
     pub kind: u32,
     /// The task's options as postcard; empty for the defaults.
     pub options: Bytes,
@@ -164,8 +164,17 @@ impl Submission {
     /// any more.
     pub const SPAWN: u32 = 1;
     /// A call of an actor's method. The first argument is the [`Argument::REF`] of the object that stands for the actor, and does not reach
-    /// the trampoline.
+    /// the trampoline. No other call of the actor runs at the same time.
     pub const CALL: u32 = 2;
+    /// A call that only reads the actor's state: others that do may run at the same time, in other threads.
+    pub const READ: u32 = 3;
+    /// A call that only reads the actor's state, and gives its thread up while it awaits something: see [`Pending`].
+    pub const ASYNC: u32 = 4;
+
+    /// Whether this is a kind of calls.
+    pub fn is_call(kind: u32) -> bool {
+        matches!(kind, Submission::CALL | Submission::READ | Submission::ASYNC)
+    }
 }
 
 /// A running task, as its [`Trampoline`] receives it.
@@ -183,9 +192,31 @@ pub struct Call {
     /// Padding; zero.
     pub reserved: u32,
     /// The actor's state, which a constructor's trampoline puts there and a method's uses; null in a task. It outlives the call, and no other
-    /// code uses it meanwhile.
+    /// code writes to it meanwhile; while a call runs that is not [`Submission::CALL`], other such calls may read it.
     pub instance: *mut Instance,
+    /// The place for what is left of a [`Submission::ASYNC`] when its trampoline returns. Null where there is no such place: then the
+    /// trampoline ends the call.
+    pub pending: *mut Pending,
 }
+
+/// What is left of a call whose trampoline has returned before the call had ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    /// The library's, for `poll`; only the thread that ran the trampoline uses it.
+    pub data: *mut c_void,
+    /// Goes on with the call; `None` when it has ended already. True when the call has delivered its outcome; then `data` is gone. Else
+    /// `wake` is called with `token`, from any thread, when it can go on again.
+    pub poll: Option<unsafe extern "C" fn(data: *mut c_void, token: u64, wake: Awake) -> bool>,
+}
+
+impl Pending {
+    /// The call has ended.
+    pub const NONE: Pending = Pending { data: std::ptr::null_mut(), poll: None };
+}
+
+/// The loader's function that has a pending call polled again.
+pub type Awake = extern "C" fn(token: u64);
 
 /// The state of an actor. Its library made it, and only code of that library's type looks into it.
 #[repr(C)]

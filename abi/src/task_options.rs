@@ -34,6 +34,8 @@ pub struct ActorOptions {
     pub max_restarts: Option<i32>,
     /// How often a call is run again after the actor's process has died; 0 by default, -1 for no bound.
     pub max_task_retries: Option<i32>,
+    /// How many calls that only read run at once, in threads of their own; 1 by default.
+    pub max_concurrency: Option<u32>,
     /// Whether the actor lives on without a handle, as one with a name does.
     pub is_detached: bool,
     /// Whether an actor of the same name is taken instead of a new one.
@@ -43,6 +45,9 @@ pub struct ActorOptions {
     /// The type's name, for messages.
     pub type_name: String,
 }
+
+/// Each call that runs at once has a thread.
+const MAX_CONCURRENCY: u32 = 1000;
 
 /// Runs beyond the first, where nothing is said.
 const MAX_RETRIES: u32 = 3;
@@ -112,6 +117,9 @@ impl TaskOptions {
             if let Some((name, _, instead)) = foreign.into_iter().find(|(_, is_set, _)| *is_set) {
                 return Err(format!("`{name}` is an option of tasks; an actor has {instead}"));
             }
+            if of_actor.max_concurrency.is_some_and(|calls| !(1..=MAX_CONCURRENCY).contains(&calls)) {
+                return Err(format!("`max_concurrency`: a number from 1 to {MAX_CONCURRENCY}"));
+            }
             if of_actor.gets_existing && self.name.is_none() {
                 return Err("`get_if_exists`: only an actor with a `name` can be found".into());
             }
@@ -120,6 +128,7 @@ impl TaskOptions {
         let own = [
             ("max_restarts", of_actor.max_restarts.is_some()),
             ("max_task_retries", of_actor.max_task_retries.is_some()),
+            ("max_concurrency", of_actor.max_concurrency.is_some()),
             ("detached", of_actor.is_detached),
             ("get_if_exists", of_actor.gets_existing),
         ];

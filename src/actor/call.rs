@@ -2,12 +2,12 @@
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
 use super::Actor;
-use crate::abi::Call;
+use crate::abi::{Call, Submission, Trampoline};
 use crate::calls::Running;
-use crate::codec::Value;
+use crate::codec::{Value, encode_result};
 use crate::future::block_on;
 use crate::object::ObjectRef;
-use crate::remote::{IntoArg, Outgoing, Standalone, from_type, run, start};
+use crate::remote::{IntoArg, Outgoing, Standalone, from_type, run, run_async, start};
 
 /// How a method takes its actor. The compiler chooses the one that fits.
 pub mod receiver {
@@ -25,9 +25,9 @@ pub mod receiver {
     pub struct AsyncRef;
 }
 
-/// Defines the trait of one arity, its implementations for methods, and its trampoline.
+/// Defines the trait of one arity, its implementations for methods, and their trampolines.
 macro_rules! call {
-    ($trait:ident $method:ident $number:literal; $($arg:ident $type:ident),*) => {
+    ($trait:ident $number:literal; $($arg:ident $type:ident),*) => {
         #[doc = concat!("`.call(&actor, …)` on methods of ", $number, " besides `self`. `K` is one of [`receiver`].")]
         pub trait $trait<K, T, $($type,)* R>: Sized {
             /// Calls the method in the actor's process, and returns a reference to its result at once. Each argument is a value, an
@@ -53,83 +53,93 @@ macro_rules! call {
             #[allow(clippy::too_many_arguments, reason = "as many as the user's method has")]
             fn call(self, actor: &Actor<T>, $($arg: impl IntoArg<$type>),*) -> ObjectRef<R>
             where
-                Self: Standalone,
+                Self: Standalone + 'static,
                 T: 'static,
                 $($type: Value,)*
                 R: Value,
             {
                 let () = Self::HOLDS_NO_DATA;
+                let (kind, trampoline) = Self::how();
                 let name = std::any::type_name::<Self>();
                 #[allow(unused_mut, reason = "a method of no arguments has none to add")]
-                let mut args = Outgoing::of_call(actor.id());
+                let mut args = Outgoing::of_call(kind, actor.id());
                 $(args.add::<$type>($arg.into_arg());)*
-                ObjectRef::new(start(name, $method::<Self, K, T, $($type,)* R>, args))
+                ObjectRef::new(start(name, trampoline, args))
             }
 
-            /// Runs the method.
+            /// The kind of call, as in [`Submission`], and its trampoline.
             #[doc(hidden)]
-            #[allow(clippy::too_many_arguments, reason = "as many as the user's method has")]
-            fn run(&self, state: &mut T, $($arg: $type),*) -> R;
+            fn how() -> (u32, Trampoline)
+            where
+                Self: Standalone + 'static,
+                T: 'static,
+                $($type: Value,)*
+                R: Value;
         }
 
+        call!(impl $trait, receiver::Mut, Fn(&mut T) -> R, CALL; $($arg $type),*; run, args, method, {
+            let Some(state) = args.state::<T>() else { return };
+            let result = method(state, $($arg),*);
+            args.give::<R>(&result);
+        });
+        call!(impl $trait, receiver::AsyncMut, AsyncFn(&mut T) -> R, CALL; $($arg $type),*; run, args, method, {
+            let Some(state) = args.state::<T>() else { return };
+            let result = block_on(method(state, $($arg),*));
+            args.give::<R>(&result);
+        });
+        call!(impl $trait, receiver::Ref, Fn(&T) -> R, READ; $($arg $type),*; run, args, method, {
+            // SAFETY: this is the trampoline of a `READ`, and the state is not used after this block.
+            let Some(state) = (unsafe { args.shared_state::<T>() }) else { return };
+            let result = method(state, $($arg),*);
+            args.give::<R>(&result);
+        });
+        call!(impl $trait, receiver::AsyncRef, AsyncFn(&T) -> R, ASYNC; $($arg $type),*; run_async, args, method, {
+            // SAFETY: this is the trampoline of an `ASYNC`, whose rest is dropped before its outcome is delivered.
+            let state = unsafe { args.shared_state::<T>() }?;
+            Some(Box::pin(async move { encode_result(&method(state, $($arg),*).await) }))
+        });
+    };
+    (impl $trait:ident, $receiver:ty, $fn:ident($self:ty) -> R, $kind:ident; $($arg:ident $type:ident),*;
+        $run:ident, $args:ident, $method:ident, $body:block) => {
         #[diagnostic::do_not_recommend]
-        impl<F: Fn(&mut T, $($type),*) -> R, T, $($type,)* R> $trait<receiver::Mut, T, $($type,)* R> for F {
-            fn run(&self, state: &mut T, $($arg: $type),*) -> R {
-                self(state, $($arg),*)
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<F: Fn(&T, $($type),*) -> R, T, $($type,)* R> $trait<receiver::Ref, T, $($type,)* R> for F {
-            fn run(&self, state: &mut T, $($arg: $type),*) -> R {
-                self(state, $($arg),*)
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<F: AsyncFn(&mut T, $($type),*) -> R, T, $($type,)* R> $trait<receiver::AsyncMut, T, $($type,)* R> for F {
-            fn run(&self, state: &mut T, $($arg: $type),*) -> R {
-                block_on(self(state, $($arg),*))
-            }
-        }
-
-        #[diagnostic::do_not_recommend]
-        impl<F: AsyncFn(&T, $($type),*) -> R, T, $($type,)* R> $trait<receiver::AsyncRef, T, $($type,)* R> for F {
-            fn run(&self, state: &mut T, $($arg: $type),*) -> R {
-                block_on(self(state, $($arg),*))
-            }
-        }
-
-        /// The trampoline of this arity.
-        unsafe extern "C" fn $method<F, K, T, $($type,)* R>(call: *const Call)
-        where
-            F: $trait<K, T, $($type,)* R> + Standalone,
-            T: 'static,
-            $($type: Value,)*
-            R: Value,
-        {
-            // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
-            let running = unsafe { Running::take(call) };
-            run(running, |args| {
-                // SAFETY: a value of `F` has existed. Only `call` takes this trampoline's address, after it was given one.
-                let method = unsafe { from_type::<F>() };
-                $(let Some($arg) = args.next::<$type>() else { return };)*
-                if !args.end() {
-                    return;
+        impl<F: $fn($self, $($type),*) -> R, T, $($type,)* R> $trait<$receiver, T, $($type,)* R> for F {
+            fn how() -> (u32, Trampoline)
+            where
+                F: Standalone + 'static,
+                T: 'static,
+                $($type: Value,)*
+                R: Value,
+            {
+                unsafe extern "C" fn trampoline<F, T, $($type,)* R>(call: *const Call)
+                where
+                    F: $fn($self, $($type),*) -> R + Standalone + 'static,
+                    T: 'static,
+                    $($type: Value,)*
+                    R: Value,
+                {
+                    // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
+                    let running = unsafe { Running::take(call) };
+                    $run(running, |$args| {
+                        // SAFETY: a value of `F` has existed. Only `call` takes this trampoline's address, after it was given one.
+                        let $method = unsafe { from_type::<F>() };
+                        $(let Some($arg) = $args.next::<$type>() else { return Default::default() };)*
+                        if !$args.end() {
+                            return Default::default();
+                        }
+                        $body
+                    });
                 }
-                let Some(state) = args.state::<T>() else { return };
-                let result = method.run(state, $($arg),*);
-                args.give::<R>(&result);
-            });
+                (Submission::$kind, trampoline::<F, T, $($type,)* R>)
+            }
         }
     };
 }
 
-call!(Call0 method_0 "no arguments";);
-call!(Call1 method_1 "one argument"; a A);
-call!(Call2 method_2 "two arguments"; a A, b B);
-call!(Call3 method_3 "three arguments"; a A, b B, c C);
-call!(Call4 method_4 "four arguments"; a A, b B, c C, d D);
-call!(Call5 method_5 "five arguments"; a A, b B, c C, d D, e E);
-call!(Call6 method_6 "six arguments"; a A, b B, c C, d D, e E, g G);
-call!(Call7 method_7 "seven arguments"; a A, b B, c C, d D, e E, g G, h H);
+call!(Call0 "no arguments";);
+call!(Call1 "one argument"; a A);
+call!(Call2 "two arguments"; a A, b B);
+call!(Call3 "three arguments"; a A, b B, c C);
+call!(Call4 "four arguments"; a A, b B, c C, d D);
+call!(Call5 "five arguments"; a A, b B, c C, d D, e E);
+call!(Call6 "six arguments"; a A, b B, c C, d D, e E, g G);
+call!(Call7 "seven arguments"; a A, b B, c C, d D, e E, g G, h H);

@@ -156,6 +156,15 @@ macro_rules! spawn {
             }
         }
 
+        impl<F, $($type,)* R: Sync> Options<F, fn($($type),*) -> R> {
+            /// How many of an actor's `&self` methods run at once, each in a thread of its own; 1 if this is not said. A method with
+            /// `&mut self` runs alone. (`async` methods with `&self` take turns whatever this says, up to 1000 at once.)
+            pub fn max_concurrency(mut self, calls: u32) -> Self {
+                self.options.actor.max_concurrency = Some(calls);
+                self
+            }
+        }
+
         impl<F, $($type,)* R> Options<F, fn($($type),*) -> R>
         where
             F: Fn($($type),*) -> R,

@@ -11,6 +11,8 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 
 macro_rules! scenarios {
     ($($name:ident)*) => {
@@ -45,6 +47,10 @@ scenarios! {
     an_actor_that_waits_inside_lends_its_cpu
     a_call_that_has_not_begun_can_be_cancelled_and_one_that_runs_notices
     more_calls_than_the_mailbox_holds_wait_and_all_run
+    async_methods_take_turns_and_methods_that_change_the_state_wait_for_them
+    a_thousand_async_calls_wait_at_once
+    max_concurrency_runs_methods_that_only_read_at_once
+    calls_that_run_at_once_end_and_fail_each_for_itself
     what_only_actors_have_is_refused_for_tasks_and_the_other_way_round
     actors_whose_processes_are_killed_at_random_answer_every_call
     whatever_happens_to_actors_nothing_is_left
@@ -570,6 +576,120 @@ fn more_calls_than_the_mailbox_holds_wait_and_all_run() {
     assert_eq!(get(Counter::value.call(&counter)).unwrap(), count);
 }
 
+/// A place where calls meet: opened by one, awaited by others.
+struct Gate {
+    opened: AtomicUsize,
+}
+
+impl Gate {
+    fn new() -> Gate {
+        Gate { opened: AtomicUsize::new(0) }
+    }
+
+    /// Says that it has come, and waits until so many have.
+    async fn meet(&self, count: usize) -> usize {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        std::future::poll_fn(|context| {
+            let opened = self.opened.load(Ordering::SeqCst);
+            context.waker().wake_by_ref();
+            if opened >= count { Poll::Ready(opened) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// The same, in a thread.
+    fn meet_here(&self, count: usize) -> usize {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        until(|| self.opened.load(Ordering::SeqCst) >= count);
+        self.opened.load(Ordering::SeqCst)
+    }
+
+    async fn sum(&self, parts: Vec<ObjectRef<i64>>) -> Result<i64, GetError> {
+        let mut sum = 0;
+        for part in parts {
+            sum += part.await?;
+        }
+        Ok(sum)
+    }
+
+    async fn panics(&self) {
+        std::future::ready(()).await;
+        panic!("in turns");
+    }
+
+    fn fails_here(&self, count: usize) -> Result<usize, String> {
+        self.meet_here(count);
+        if count > 0 { Err("on purpose".into()) } else { Ok(0) }
+    }
+
+    fn change(&mut self) -> usize {
+        std::mem::take(self.opened.get_mut())
+    }
+}
+
+fn async_methods_take_turns_and_methods_that_change_the_state_wait_for_them() {
+    let _runtime = start(2.0);
+    let gate = Gate::new.spawn();
+    let meet: Vec<_> = (0..5).map(|_| Gate::meet.call(&gate, 5)).collect();
+    let changed = Gate::change.call(&gate);
+    assert_eq!(get(&meet).unwrap(), [5; 5]);
+    assert_eq!(get(&changed).unwrap(), 5, "it has waited for all that came before it");
+    // What they await may come from this actor's own callers, later.
+    let folder = folder();
+    let late = (|end: String| {
+        until_there_is(&end);
+        30_i64
+    })
+    .remote(format!("{}/end", shown(&folder)));
+    let waits = Gate::sum.call(&gate, vec![late, put(&12).unwrap()]);
+    assert_eq!(get(Gate::meet.call(&gate, 1)).unwrap(), 1);
+    fs::write(format!("{}/end", shown(&folder)), "").unwrap();
+    assert_eq!(get(&waits).unwrap().unwrap(), 42);
+    let error = get(Gate::panics.call(&gate)).unwrap_err();
+    assert!(error.to_string().contains("panicked: in turns"), "{error}");
+    assert_eq!(get(Gate::change.call(&gate)).unwrap(), 1);
+}
+
+fn a_thousand_async_calls_wait_at_once() {
+    let _runtime = start(2.0);
+    let gate = Gate::new.spawn();
+    let meet: Vec<_> = (0..1000).map(|_| Gate::meet.call(&gate, 1000)).collect();
+    assert_eq!(get(&meet).unwrap(), [1000; 1000]);
+}
+
+fn max_concurrency_runs_methods_that_only_read_at_once() {
+    let _runtime = start(2.0);
+    let gate = Gate::new.options().max_concurrency(4).spawn();
+    let meet: Vec<_> = (0..4).map(|_| Gate::meet_here.call(&gate, 4)).collect();
+    let changed = Gate::change.call(&gate);
+    assert_eq!(get(&meet).unwrap(), [4; 4]);
+    assert_eq!(get(&changed).unwrap(), 4);
+    // Beside async ones.
+    let both = [Gate::meet.call(&gate, 3), Gate::meet_here.call(&gate, 3), Gate::meet_here.call(&gate, 3)];
+    assert_eq!(get(&both).unwrap(), [3; 3]);
+}
+
+fn calls_that_run_at_once_end_and_fail_each_for_itself() {
+    let _runtime = start(2.0);
+    let gate = Gate::new.options().max_concurrency(8).spawn();
+    for round in 1..=20 {
+        let fails = [(); 4].map(|()| Gate::fails_here.call(&gate, round * 8));
+        let meets = [(); 4].map(|()| Gate::meet_here.call(&gate, round * 8));
+        for (fails, meets) in fails.iter().zip(&meets) {
+            let error = get(fails).unwrap_err();
+            assert!(error.to_string().contains("returned Err: on purpose"), "{error}");
+            assert_eq!(get(meets).unwrap(), round * 8);
+        }
+    }
+    // Tasks that such calls start are theirs, and they wait for them.
+    let asks = |gate: &Gate, n: i64| {
+        gate.opened.fetch_add(1, Ordering::SeqCst);
+        get((|n: i64| n * 2).remote(n)).unwrap()
+    };
+    let calls: Vec<_> = (0..40).map(|n| asks.call(&gate, n)).collect();
+    assert_eq!(get(&calls).unwrap(), (0..40).map(|n| n * 2).collect::<Vec<_>>());
+}
+
 fn what_only_actors_have_is_refused_for_tasks_and_the_other_way_round() {
     let _runtime = start(1.0);
     let message = |submits: fn()| *std::panic::catch_unwind(submits).unwrap_err().downcast::<String>().unwrap();
@@ -586,11 +706,11 @@ fn actors_whose_processes_are_killed_at_random_answer_every_call() {
     let client = mobula::client::current().unwrap();
     let lives = Counter::new.options().max_restarts(-1).max_task_retries(-1);
     let counters: Vec<_> = (0..6).map(|n| lives.spawn(n * 1000)).collect();
-    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let is_over = AtomicBool::new(false);
     let killed = std::thread::scope(|scope| {
         let killer = scope.spawn(|| {
             let mut killed = 0;
-            for turn in (0..).take_while(|_| !is_over.load(std::sync::atomic::Ordering::Relaxed)) {
+            for turn in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
                 let shown = format!("{:?}", counters[turn % counters.len()]);
                 if let Some(pid) = shown.split("pid ").nth(1).map(|rest| rest.trim_end_matches(')')) {
                     let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
@@ -603,7 +723,7 @@ fn actors_whose_processes_are_killed_at_random_answer_every_call() {
         let late = |n: i64| n;
         for round in 0..150_i64 {
             let calls = counters.iter().map(|counter| match round % 3 {
-                0 => Counter::add.call(counter, &late.remote(1)),
+                0 => Counter::add.call(counter, late.remote(1)),
                 _ => Counter::add.call(counter, 1),
             });
             let calls: Vec<_> = calls.collect();
@@ -612,7 +732,7 @@ fn actors_whose_processes_are_killed_at_random_answer_every_call() {
                 assert!((n * 1000 + 1..=n * 1000 + 200).contains(&sum), "{sum} of actor {n}");
             }
         }
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        is_over.store(true, Ordering::Relaxed);
         killer.join().unwrap()
     });
     assert!(killed > 0);

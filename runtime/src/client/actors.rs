@@ -71,38 +71,67 @@ impl Client {
         self.segment.open_mailbox(mailbox, self.seat)
     }
 
-    /// Blocks until there is a call to run. `None` when the last handle is gone.
-    pub(crate) fn next_call(&self, reader: &mut Reader) -> Option<Claimed> {
+    /// Blocks until there is a call to run, if it may be `received`, or `is_awake`.
+    pub(crate) fn next_call(&self, reader: &mut Reader, receives: bool, is_awake: impl Fn() -> bool) -> Came {
         let (segment, seat) = (&self.segment, self.seat);
         let desk = segment.desk(seat);
+        let look = |reader: &mut Reader| {
+            // First, because a call may wake itself all the time.
+            if let Some(call) = receives.then(|| segment.receive(reader, seat)).flatten() {
+                return Some(Came::Call(self.begin(call)));
+            }
+            let left = || (receives && segment.is_left(reader)).then_some(Came::Left);
+            is_awake().then_some(Came::Awake).or_else(left)
+        };
         loop {
             let seen = desk.bell.load(Ordering::Acquire);
-            let mut call = segment.receive(reader, seat);
-            if call.is_none() {
-                call = self.spin.look(segment, seat, || match segment.receive(reader, seat) {
-                    Some(call) => Look::Found(call),
-                    None if segment.is_left(reader) => Look::GiveUp,
-                    None => Look::Nothing,
-                });
+            if let Some(came) = look(reader) {
+                return came;
             }
-            if call.is_none() && segment.is_left(reader) {
-                return None;
+            let found = self.spin.look(segment, seat, || look(reader).map_or(Look::Nothing, Look::Found));
+            if let Some(came) = found {
+                return came;
             }
-            if call.is_none() {
-                segment.header().active.remove(seat);
-                segment.begin_idle(reader);
-                call = segment.receive(reader, seat);
-                if call.is_none() && !segment.is_left(reader) {
-                    desk.sleep(seen, None);
-                    if desk.bell.load(Ordering::Acquire) != seen {
-                        self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
-                    }
+            segment.header().active.remove(seat);
+            segment.begin_idle(reader);
+            let came = look(reader);
+            if came.is_none() {
+                desk.sleep(seen, None);
+                if desk.bell.load(Ordering::Acquire) != seen {
+                    self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
                 }
-                segment.end_idle(reader);
             }
-            if let Some(call) = call {
-                return Some(self.begin(call));
+            segment.end_idle(reader);
+            if let Some(came) = came {
+                return came;
             }
         }
     }
+
+    /// Notes that a call has ended.
+    pub(crate) fn call_ended(&self, reader: &mut Reader, call: ObjectId) {
+        self.segment.ended(reader, call);
+    }
+
+    /// Wakes this process.
+    pub(crate) fn ring_self(&self) {
+        self.segment.ring(self.seat);
+    }
+
+    /// How many threads the calls of this actor may have.
+    pub(crate) fn threads_of(&self, mailbox: u32) -> usize {
+        self.segment.mailbox(mailbox).threads.load(Ordering::Relaxed) as usize
+    }
+}
+
+/// What has woken an actor.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are calls, and a box for each would cost more")]
+pub(crate) enum Came {
+    /// A call to run.
+    Call(Claimed),
+    /// Something in this process.
+    Awake,
+    /// The last handle is gone, and the last call has ended.
+    Left,
 }

@@ -122,7 +122,7 @@ pub fn take_over() -> Result<(), ConnectError> {
     old.drafts.retain(|draft| matches!(draft, Draft::Private(_)));
     old.unlocked.clear();
     old.leases.begin_anew();
-    old.running = None;
+    old.running.clear();
     old.waiting = 0;
     old.watch = Watch::default();
     old.is_interruptible = false;

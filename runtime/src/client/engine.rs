@@ -6,7 +6,7 @@ use super::{Client, Input, nonsense, refused};
 use crate::abi::engine::{self, Engine, Fallible, Opened, Task};
 use crate::abi::{Answer, Cause, Draft, Notify, Question, Submission, Table, TaskOptions};
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::{ARGS_MAX, TaskKind};
+use crate::store::{ARGS_MAX, Access, TaskKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Engine for Client {
 
     fn submit(&self, task: Task<'_>) -> Fallible<u64> {
         // The first argument of a call says which actor, and that is in its description.
-        let inputs = task.inputs().skip((task.kind == Submission::CALL).into());
+        let inputs = task.inputs().skip(Submission::is_call(task.kind).into());
         let mut few: [Input; ARGS_MAX] = [const { Input::Ref(ObjectId(0)) }; ARGS_MAX];
         let mut many = Vec::new();
         let args: &[Input] = if inputs.len() <= ARGS_MAX {
@@ -129,7 +129,14 @@ impl Client {
             };
         }
         let kind = match task.kind {
-            Submission::CALL => TaskKind::Call { mailbox: self.mailbox_for(task)?, caller: None },
+            kind if Submission::is_call(kind) => {
+                let access = match kind {
+                    Submission::READ => Access::Shared,
+                    Submission::ASYNC => Access::Async,
+                    _ => Access::Exclusive,
+                };
+                TaskKind::Call { mailbox: self.mailbox_for(task)?, caller: None, access }
+            }
             _ => TaskKind::Normal,
         };
         if task.options.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::buffers::Draft;
 use super::claim::Claimed;
+use super::current::call_here;
 use super::state::{Running, State};
 use super::{Client, Fallible, nonsense};
 use crate::abi::{Cause, View};
@@ -52,7 +53,7 @@ impl Client {
         self.follow_arena().map_err(unmapped)?;
         let mut state = self.state();
         state.cell = claimed.spec.cell;
-        state.running = Some(Running { task: claimed.task, result: None, failure: None });
+        state.running.push(Running { task: claimed.task, result: None, failure: None });
         for arg in claimed.spec.args() {
             let id = match arg {
                 Arg::Bytes(bytes) => {
@@ -97,8 +98,8 @@ impl Client {
         for id in &contains {
             state.retain(*id);
         }
-        let unused = match &mut state.running {
-            Some(running) if running.task.0 == call => running.result.replace((draft, contains)),
+        let unused = match state.running.iter_mut().find(|running| running.task.0 == call) {
+            Some(running) => running.result.replace((draft, contains)),
             // A second result, or one for a task that does not run here: no process will ever have these bytes.
             _ => Some((draft, contains)),
         };
@@ -111,9 +112,7 @@ impl Client {
 
     /// Takes a running task's failure.
     pub fn fail(&self, call: u64, cause: Cause) {
-        if let Some(running) = &mut self.state().running
-            && running.task.0 == call
-        {
+        if let Some(running) = self.state().running.iter_mut().find(|running| running.task.0 == call) {
             running.failure = Some(bounded(cause));
         }
     }
@@ -125,7 +124,7 @@ impl Client {
             // The task's output is delivered before its result is visible. A head that is gone delivers nothing.
             let _ = self.ask(|req| ToHead::Wrote { req });
         }
-        let running = self.state().running.take();
+        let (running, other) = self.state().end_running(claimed.task);
         let (result, failure) = running.map_or((None, None), |running| (running.result, running.failure));
         let refusal = match called {
             Ok(()) => None,
@@ -135,7 +134,7 @@ impl Client {
             }
             Err(Unfit::Carry(object)) => {
                 self.tell(&ToHead::Carry { task: claimed.task, object });
-                return self.done(claimed, None);
+                return self.done(claimed, other, None);
             }
         };
         let mut made = None;
@@ -166,13 +165,13 @@ impl Client {
                 let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
             }
         }
-        self.done(claimed, made)
+        self.done(claimed, other, made)
     }
 
-    /// `made` is the mailbox of the actor that the task has made.
-    fn done(&self, claimed: &Claimed, made: Option<u32>) -> Next {
+    /// `other` is another task that runs here, and `made` the mailbox of the actor that the task has made.
+    fn done(&self, claimed: &Claimed, other: u64, made: Option<u32>) -> Next {
         self.end_loans();
-        self.segment.desk(self.seat).current.store(0, Ordering::Release);
+        self.segment.desk(self.seat).current.store(other, Ordering::Release);
         if let Some(mailbox) = made {
             self.tell(&ToHead::Settled);
             return Next::Actor(mailbox);
@@ -323,6 +322,21 @@ impl State {
             said.extend(self.collect(loose));
         }
         Succeeded { said, written, tells_head, is_sealed: sealed }
+    }
+
+    /// Takes a task that ran here, and another one that still does; 0 for none.
+    fn end_running(&mut self, task: ObjectId) -> (Option<Running>, u64) {
+        let index = self.running.iter().position(|running| running.task == task);
+        let ended = index.map(|index| self.running.swap_remove(index));
+        (ended, self.running.last().map_or(0, |running| running.task.0))
+    }
+
+    /// The task that this thread works for, as far as is known.
+    pub(super) fn task_here(&self) -> Option<ObjectId> {
+        call_here().or(match self.running.as_slice() {
+            [running] => Some(running.task),
+            _ => None,
+        })
     }
 
     /// Goes on with tasks whose awaited object is ready: each can run now, or waits for its next argument.

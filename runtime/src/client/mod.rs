@@ -41,8 +41,9 @@ pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end
 pub use current::current;
 pub use tasks::Input;
 
+pub(crate) use actors::Came;
 pub(crate) use claim::Claimed;
-pub(crate) use current::install;
+pub(crate) use current::{for_call, install};
 pub(crate) use execute::{Next, Unfit};
 pub(crate) use loaded_code::{library_base, program_base};
 

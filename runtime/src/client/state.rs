@@ -34,8 +34,8 @@ pub(super) struct State {
     pub calls: HashMap<u32, u32>,
     /// The functions behind the numbers, in a worker.
     pub known: HashMap<u32, Function>,
-    /// The task that runs here, and what it has returned so far.
-    pub running: Option<Running>,
+    /// The tasks that run here, and what they have returned so far: one, but of an actor that runs several calls at once.
+    pub running: Vec<Running>,
     /// Whether this process is an actor's.
     pub is_actor: bool,
     pub request_next: u64,
@@ -101,7 +101,7 @@ impl State {
             calls_max: HashMap::new(),
             calls: HashMap::new(),
             known: HashMap::new(),
-            running: None,
+            running: Vec::new(),
             is_actor: false,
             request_next: 0,
             cell: 0,

@@ -200,10 +200,10 @@ impl State {
         (spec.options, spec.kind) = (what.options, what.kind);
         if let TaskKind::Call { caller, .. } = &mut spec.kind {
             // A worker's calls are ordered by the task that makes them, those of any other process by the process.
-            let is_process = self.is_actor || self.running.is_none();
+            let is_process = self.is_actor || self.running.is_empty();
             *caller = is_process.then_some(self.leases.seat);
         }
-        spec.parent = self.running.as_ref().map(|running| running.task);
+        spec.parent = self.task_here();
         let (mut anonymous, mut written) = (Vec::new(), Vec::new());
         let is_missing =
             |state: &State, arg: &Input| matches!(arg, Input::Draft(draft, _) if !state.drafts.has(*draft));

@@ -4,6 +4,7 @@
 //!   look ─▶ enough? ─▶ spin, if a processor is free for it ─▶ bits on all that are missing, a countdown ─▶ one sleep ─▶ look again
 //! ```
 
+use super::current::call_here;
 use super::spin::Look;
 use super::{Client, Fallible, ended, refused};
 use crate::abi::Fault;
@@ -107,7 +108,8 @@ impl Client {
         }
         if self.is_worker() {
             // A task that was cancelled.
-            return number == Desk::interrupt_of(ObjectId(desk.current.load(Ordering::Acquire)));
+            let here = call_here().unwrap_or_else(|| ObjectId(desk.current.load(Ordering::Acquire)));
+            return number == Desk::interrupt_of(here);
         }
         let state = self.state();
         state.is_interruptible && state.cell + 1 == number

@@ -184,6 +184,8 @@ pub struct Mailbox {
     pub seat: AtomicU32,
     /// [`Mailbox::OPEN`], [`Mailbox::LEFT`] or [`Mailbox::DEAD`].
     pub state: AtomicU32,
+    /// How many calls that only read may run at once, each in a thread; set when the mailbox is given to an actor.
+    pub threads: AtomicU32,
     /// The first call that has not ended.
     pub head: Line<AtomicU64>,
     /// How often a call in it came to be ready.

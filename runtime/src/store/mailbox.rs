@@ -45,8 +45,15 @@ pub struct Reader {
     woken: u32,
     /// Callers with a call before that position that waits.
     held_up: HashSet<u64>,
-    /// Where the call is that runs.
-    claimed: Option<u64>,
+    /// The calls that run, and where they are.
+    running: Vec<(Id, u64)>,
+}
+
+impl Reader {
+    /// Whether the call was received and has not ended.
+    pub fn runs(&self, call: Id) -> bool {
+        self.running.iter().any(|(running, _)| *running == call)
+    }
 }
 
 impl Segment {
@@ -138,21 +145,25 @@ impl Segment {
         let woken = shared.woken.load(Ordering::Acquire);
         self.sweep(mailbox, u64::MAX);
         let next = shared.head.load(Ordering::Relaxed);
-        Reader { mailbox, next, woken, held_up: HashSet::new(), claimed: None }
+        Reader { mailbox, next, woken, held_up: HashSet::new(), running: Vec::new() }
     }
 
-    /// Takes the next call that can run out of the mailbox, for `by` to run. The call that was taken before has ended.
+    /// Empties the place of a call that was received and has ended.
+    pub fn ended(&self, reader: &mut Reader, call: Id) {
+        let Some(index) = reader.running.iter().position(|(running, _)| *running == call) else { return };
+        let (_, position) = reader.running.swap_remove(index);
+        if position == self.mailbox(reader.mailbox).head.load(Ordering::Relaxed) {
+            self.end_place(reader.mailbox, position);
+            if reader.next != position.wrapping_add(1) {
+                self.sweep(reader.mailbox, reader.next);
+            }
+        }
+    }
+
+    /// Takes the next call that can run out of the mailbox, for `by` to run.
     pub fn receive(&self, reader: &mut Reader, by: Seat) -> Option<Id> {
         let mailbox = reader.mailbox;
         let shared = self.mailbox(mailbox);
-        if let Some(claimed) = reader.claimed.take()
-            && claimed == shared.head.load(Ordering::Relaxed)
-        {
-            self.end_place(mailbox, claimed);
-            if reader.next != claimed.wrapping_add(1) {
-                self.sweep(mailbox, reader.next);
-            }
-        }
         let woken = shared.woken.load(Ordering::Acquire);
         if woken != reader.woken {
             (reader.woken, reader.next) = (woken, shared.head.load(Ordering::Relaxed));
@@ -182,7 +193,7 @@ impl Segment {
                 && (reader.held_up.is_empty() || !reader.held_up.contains(&self.caller(call)))
                 && self.take_step(call, Step::Claim { by })
             {
-                reader.claimed = Some(position);
+                reader.running.push((call, position));
                 return Some(call);
             }
             if word.state() != State::Running {
@@ -214,8 +225,9 @@ impl Segment {
     }
 
     /// Empties the mailbox of an actor that nobody can call any more, for another actor.
-    pub fn reset_mailbox(&self, mailbox: u32) {
+    pub fn reset_mailbox(&self, mailbox: u32, threads: u32) {
         let shared = self.mailbox(mailbox);
+        shared.threads.store(threads, Ordering::Relaxed);
         shared.seat.store(0, Ordering::Relaxed);
         shared.idle.store(0, Ordering::Relaxed);
         let mut position = shared.head.load(Ordering::Acquire);
@@ -268,7 +280,7 @@ impl Mailbox {
 mod tests {
     use super::*;
     use crate::store::layout::Limits;
-    use crate::store::task_spec::Spec;
+    use crate::store::task_spec::{Access, Spec};
     use std::sync::Arc;
 
     const ACTOR: Seat = Seat(9);
@@ -289,7 +301,7 @@ mod tests {
         fn made(&mut self, caller: Seat, waits: bool) -> Id {
             self.used += 1;
             let mut spec = Spec::new(0, 0);
-            spec.kind = TaskKind::Call { mailbox: 0, caller: Some(caller) };
+            spec.kind = TaskKind::Call { mailbox: 0, caller: Some(caller), access: Access::Exclusive };
             let slot = self.segment.slot(self.used);
             self.segment.write_spec(self.used, &spec);
             for step in [Step::Lease { by: caller }, Step::Submit { by: caller, flags: Flags::empty(), waits }] {
@@ -305,9 +317,10 @@ mod tests {
             call
         }
 
-        fn end(&self, call: Id) {
+        fn end(&self, reader: &mut Reader, call: Id) {
             let segment = &self.segment;
             assert!(segment.take_step(call, Step::Finish { by: ACTOR, flags: Flags::empty(), len: 0 }));
+            segment.ended(reader, call);
         }
     }
 
@@ -320,7 +333,7 @@ mod tests {
             let sent = [(); 3].map(|()| calls.sent(ALICE, false));
             for call in sent {
                 assert_eq!(segment.receive(&mut reader, ACTOR), Some(call));
-                calls.end(call);
+                calls.end(&mut reader, call);
             }
             assert_eq!(segment.receive(&mut reader, ACTOR), None);
         }
@@ -336,7 +349,7 @@ mod tests {
         let mut reader = segment.open_mailbox(0, ACTOR);
         assert_eq!(segment.receive(&mut reader, ACTOR), Some(sent[0]));
         assert!(!segment.send(0, more), "a call that runs has its place");
-        calls.end(sent[0]);
+        calls.end(&mut reader, sent[0]);
         assert_eq!(segment.receive(&mut reader, ACTOR), Some(sent[1]));
         assert!(segment.send(0, more));
     }
@@ -349,13 +362,13 @@ mod tests {
         let other = calls.sent(BOB, false);
         let mut reader = segment.open_mailbox(0, ACTOR);
         assert_eq!(segment.receive(&mut reader, ACTOR), Some(other));
-        calls.end(other);
+        calls.end(&mut reader, other);
         assert_eq!(segment.receive(&mut reader, ACTOR), None);
         assert!(segment.take_step(waits, Step::Wake { by: BOB }));
         segment.call_woke(0);
         for call in [waits, behind] {
             assert_eq!(segment.receive(&mut reader, ACTOR), Some(call));
-            calls.end(call);
+            calls.end(&mut reader, call);
         }
         assert_eq!(segment.receive(&mut reader, ACTOR), None);
         assert_eq!(segment.mailbox(0).head.load(Ordering::Relaxed), 3, "all places are empty again");
@@ -368,7 +381,7 @@ mod tests {
         let sent = [(); 3].map(|()| calls.sent(ALICE, false));
         let mut reader = segment.open_mailbox(0, ACTOR);
         assert_eq!(segment.receive(&mut reader, ACTOR), Some(sent[0]));
-        calls.end(sent[0]);
+        calls.end(&mut reader, sent[0]);
         assert_eq!(segment.receive(&mut reader, ACTOR), Some(sent[1]));
         assert!(segment.take_step(sent[1], Step::Retry { by: Seat::HEAD }));
         let mut next = segment.open_mailbox(0, BOB);
@@ -385,7 +398,7 @@ mod tests {
         assert!(segment.take_step(cancelled, Step::Cancel));
         let mut reader = segment.open_mailbox(0, ACTOR);
         assert_eq!(segment.receive(&mut reader, ACTOR), Some(twice));
-        calls.end(twice);
+        calls.end(&mut reader, twice);
         assert_eq!(segment.receive(&mut reader, ACTOR), None);
         let last = calls.sent(BOB, false);
         assert_eq!(segment.receive(&mut reader, ACTOR), Some(last));
@@ -399,7 +412,7 @@ mod tests {
         // A caller that died before it moved the tail.
         segment.place(0, 1).store(calls.made(BOB, false).0, Ordering::Relaxed);
         segment.mailbox(0).state.store(Mailbox::DEAD, Ordering::Relaxed);
-        segment.reset_mailbox(0);
+        segment.reset_mailbox(0, 1);
         let mut reader = segment.open_mailbox(0, ACTOR);
         assert_eq!(segment.receive(&mut reader, ACTOR), None);
         let call = calls.sent(ALICE, false);
@@ -419,7 +432,7 @@ mod tests {
             let mut received = Vec::new();
             while received.len() < 180 {
                 if let Some(call) = segment.receive(&mut reader, ACTOR) {
-                    calls.end(call);
+                    calls.end(&mut reader, call);
                     received.push(call);
                 }
             }

@@ -62,7 +62,7 @@ pub use region::{Region, RegionError, default_bytes, memory_of_machine};
 pub use seat::{SEATS, Seat, Seats};
 pub use segment::Segment;
 pub use spill::Spill;
-pub use task_spec::{ARGS_MAX, Arg, SHAPED, Spec, TaskKind};
+pub use task_spec::{ARGS_MAX, Access, Arg, SHAPED, Spec, TaskKind};
 pub use tasks::Readiness;
 pub use units::UnitState;
 pub use word::{Flags, State, Step, Word};

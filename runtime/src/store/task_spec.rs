@@ -43,11 +43,26 @@ pub enum TaskKind {
         /// Whose calls run in the order in which they were made: a process, or, if that runs one task after the other, a task (`None`: the
         /// slot's `parent`).
         caller: Option<Seat>,
+        /// What it may run beside.
+        access: Access,
     },
+}
+
+/// What a call may do to its actor, and so what it may run beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Change it: it runs alone.
+    Exclusive,
+    /// Read it: it may run beside others that do, in another thread.
+    Shared,
+    /// Read it, in turns with others in the actor's own thread.
+    Async,
 }
 
 const CREATION: u64 = 1 << 32;
 const CALL: u64 = 2 << 32;
+const SHARED: u64 = 1 << 30;
+const ASYNC: u64 = 1 << 31;
 const OF_TASK: u64 = u16::MAX as u64;
 
 impl TaskKind {
@@ -55,8 +70,13 @@ impl TaskKind {
         match self {
             TaskKind::Normal => 0,
             TaskKind::Creation { mailbox } => CREATION | u64::from(mailbox),
-            TaskKind::Call { mailbox, caller } => {
-                CALL | u64::from(mailbox as u16) << 16 | caller.map_or(OF_TASK, |seat| seat.0.into())
+            TaskKind::Call { mailbox, caller, access } => {
+                let access = match access {
+                    Access::Exclusive => 0,
+                    Access::Shared => SHARED,
+                    Access::Async => ASYNC,
+                };
+                CALL | access | u64::from(mailbox & 0x3fff) << 16 | caller.map_or(OF_TASK, |seat| seat.0.into())
             }
         }
     }
@@ -65,8 +85,13 @@ impl TaskKind {
         match word & !u64::from(u32::MAX) {
             CREATION => TaskKind::Creation { mailbox: word as u32 },
             CALL => TaskKind::Call {
-                mailbox: u32::from((word >> 16) as u16),
+                mailbox: (word >> 16) as u32 & 0x3fff,
                 caller: Some(word as u16).filter(|seat| u64::from(*seat) != OF_TASK).map(Seat),
+                access: match word & (SHARED | ASYNC) {
+                    SHARED => Access::Shared,
+                    ASYNC => Access::Async,
+                    _ => Access::Exclusive,
+                },
             },
             _ => TaskKind::Normal,
         }
@@ -252,8 +277,11 @@ mod tests {
 
     #[test]
     fn a_kind_of_task_is_one_word() {
-        let calls = [None, Some(Seat(7))].map(|caller| TaskKind::Call { mailbox: 4095, caller });
-        for kind in [TaskKind::Normal, TaskKind::Creation { mailbox: 4095 }, calls[0], calls[1]] {
+        let accesses = [Access::Exclusive, Access::Shared, Access::Async];
+        let calls = [None, Some(Seat(7))]
+            .into_iter()
+            .flat_map(|caller| accesses.map(|access| TaskKind::Call { mailbox: 4095, caller, access }));
+        for kind in calls.chain([TaskKind::Normal, TaskKind::Creation { mailbox: 4095 }]) {
             assert_eq!(TaskKind::of_word(kind.to_word()), kind);
         }
     }

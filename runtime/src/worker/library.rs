@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::abi::engine::{attach, attach_address};
-use crate::abi::{ATTACH_SYMBOL, Attach, Call, Hooks, Instance, Tenant, Trampoline};
+use crate::abi::{ATTACH_SYMBOL, Attach, Awake, Call, Hooks, Instance, Pending, Tenant, Trampoline, View};
 use crate::client::engine::table;
 use crate::client::{library_base, program_base};
 use std::collections::HashMap;
@@ -153,8 +153,33 @@ impl Libraries {
     }
 }
 
+/// Goes on with an async call. True when it has ended.
+pub(super) fn poll(pending: &Pending, token: u64, wake: Awake) -> bool {
+    let Some(poll) = pending.poll else { return true };
+    // SAFETY: the library that gave `data` with `poll` is never closed. The call has not ended, so `data` is there; and this is the thread
+    // that ran the trampoline, which is that of the actor.
+    unsafe { poll(pending.data, token, wake) }
+}
+
+/// The place of an actor's state, also for threads whose calls only read it.
+#[derive(Clone, Copy)]
+pub(super) struct Shared(pub *mut Instance);
+
+// SAFETY: the state is read from several threads only by calls that are `Submission::READ`, which an actor has in other threads only if its
+// type is `Sync`: `max_concurrency` asks for that.
+unsafe impl Send for Shared {}
+
+/// The arguments of a call.
+pub(super) struct Views(pub Vec<View>);
+
+// SAFETY: views are plain addresses of memory that is only read, and every function of the table may be called from any thread, that which
+// closes them included.
+unsafe impl Send for Views {}
+
 /// Drops an actor's state.
-pub(super) fn drop_instance(instance: &mut Instance) {
+pub(super) fn drop_instance(instance: Shared) {
+    // SAFETY: `run` leaked it and no call runs any more, so nothing else uses it.
+    let instance = unsafe { &mut *instance.0 };
     let Instance { state, drop, .. } = std::mem::replace(instance, Instance::EMPTY);
     if let Some(drop) = drop {
         // SAFETY: the library that made the state, which is never closed, gave its `drop` with it, and the state is dropped once: it has just

@@ -12,11 +12,11 @@ mod actor;
 mod library;
 mod output;
 
-use crate::abi::{Call, Instance, View};
+use crate::abi::{Call, Instance, Pending, View};
 use crate::client::{self, Claimed, Client, Next, Unfit};
 use crate::protocol::Role;
 use crate::store::TaskKind;
-use library::Libraries;
+use library::{Entry, Libraries};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -33,23 +33,19 @@ pub(crate) fn run(socket: OwnedFd) -> ! {
     loop {
         let claimed = client.next_task();
         let mut instance = Instance::EMPTY;
-        let called = call(client, &mut libraries, &claimed, &mut views, &mut instance);
+        let mut pending = Pending::NONE;
+        let called = begin(client, &mut libraries, &claimed, &mut views)
+            .map(|entry| run_call(&entry, &claimed, &views, &mut instance, &mut pending));
         match client.end_task(&claimed, called) {
             Next::GoOn => {}
             Next::Exit => exit_now(0),
-            Next::Actor(mailbox) => actor::run(client, &mut libraries, mailbox, instance),
+            Next::Actor(mailbox) => actor::run(client, libraries, mailbox, instance),
         }
     }
 }
 
-/// Calls a task's function. A constructor's puts its actor's state into `instance`, and a method's uses it.
-fn call(
-    client: &Client,
-    libraries: &mut Libraries,
-    claimed: &Claimed,
-    views: &mut Vec<View>,
-    instance: &mut Instance,
-) -> Result<(), Unfit> {
+/// Opens a task's arguments as `views`, and finds its function.
+fn begin(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &mut Vec<View>) -> Result<Entry, Unfit> {
     views.clear();
     let begun = client.begin_task(claimed, views).and_then(|()| {
         let number = claimed.spec.function;
@@ -62,13 +58,15 @@ fn call(
         }
         libraries.entry(number, claimed.spec.cell).map_err(refused)
     });
-    let entry = match begun {
-        Ok(entry) => entry,
-        Err(unfit) => {
-            views.iter().for_each(|view| client.close(view.hold));
-            return Err(unfit);
-        }
-    };
+    if begun.is_err() {
+        views.iter().for_each(|view| client.close(view.hold));
+    }
+    begun
+}
+
+/// Calls a task's function, with views that it takes over. A constructor puts its actor's state into `instance`, a method uses it; a method
+/// that has not ended puts what is left of it into `pending`.
+fn run_call(entry: &Entry, claimed: &Claimed, views: &[View], instance: *mut Instance, pending: &mut Pending) {
     let is_normal = claimed.spec.kind == TaskKind::Normal;
     let call = Call {
         call: claimed.task.0,
@@ -77,8 +75,8 @@ fn call(
         returns: 1,
         reserved: 0,
         instance: if is_normal { std::ptr::null_mut() } else { instance },
+        pending: if is_normal { std::ptr::null_mut() } else { pending },
     };
     entry.call(&call);
     entry.flush();
-    Ok(())
 }

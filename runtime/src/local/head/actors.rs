@@ -117,6 +117,7 @@ impl Head {
         options.name = None;
         let (type_id, type_name) = (options.actor.type_id, options.actor.type_name.clone());
         let is_kept = name.is_some() || options.actor.is_detached;
+        let threads = options.actor.max_concurrency.unwrap_or(1);
         let scheduler = &mut self.scheduler;
         let numbered = self.options.number(options, |shape| scheduler.shapes().number(shape));
         let free = self.free_mailbox().ok_or_else(|| format!("there are {MAILBOXES} actors, and no room for more"));
@@ -124,7 +125,7 @@ impl Head {
             Ok(both) => both,
             Err(message) => return self.send(from, &ToClient::Refused { req, fault: Fault::Refused { message } }),
         };
-        self.segment.reset_mailbox(mailbox);
+        self.segment.reset_mailbox(mailbox, threads);
         if let Some(name) = &name {
             self.actors.names.insert(name.clone(), mailbox);
         }

@@ -34,7 +34,7 @@ fn send_looking_first(segment: &Segment, call: Id) -> bool {
 fn call_of(leases: &mut Leases) -> Id {
     let (index, segment) = (leases.slot().unwrap(), Arc::clone(&leases.segment));
     let mut spec = Spec::new(0, 0);
-    spec.kind = TaskKind::Call { mailbox: 0, caller: Some(leases.seat) };
+    spec.kind = TaskKind::Call { mailbox: 0, caller: Some(leases.seat), access: Access::Exclusive };
     segment.write_spec(index, &spec);
     segment.submit(leases, index, &spec, &mut Vec::new()).unwrap().0
 }
@@ -57,6 +57,7 @@ fn actor(segment: &Segment, calls: usize) -> Vec<Id> {
         }
         if let Some(call) = call {
             assert!(segment.finish(CAROL, call, Flags::empty(), 0).is_some(), "a call runs once");
+            segment.ended(&mut reader, call);
             ran.push(call);
         }
     }
@@ -84,6 +85,7 @@ fn meet(seen: &Seen) {
     let mut reader = segment.open_mailbox(0, CAROL);
     while let Some(call) = segment.receive(&mut reader, CAROL) {
         assert!(segment.finish(CAROL, call, Flags::empty(), 0).is_some());
+        segment.ended(&mut reader, call);
         ran.push(call);
     }
     assert!(ran.contains(&hers) && (lived.is_none() || ran.contains(&his)), "a call is lost");
@@ -129,6 +131,7 @@ fn full(seen: &Seen, send: Send) {
         let mut ran = Vec::new();
         while let Some(call) = segment.receive(&mut reader, CAROL) {
             assert!(segment.finish(CAROL, call, Flags::empty(), 0).is_some());
+            segment.ended(&mut reader, call);
             ran.push(call);
         }
         ran
