@@ -27,12 +27,16 @@ enum Has {
         recalled: bool,
     },
     Task(ObjectId, usize),
+    /// It is the process of the actor that such a task has made, which keeps all but the CPUs.
+    Actor(ObjectId, usize),
 }
 
 /// Workers that do what they are told, and what they have.
 struct Machine {
     scheduler: Scheduler,
     shapes: Vec<ShapeId>,
+    /// What an actor keeps, by the shape of the task that makes it.
+    kept: Vec<ShapeId>,
     now: Instant,
     starting: Vec<WorkerId>,
     workers: BTreeMap<WorkerId, (Has, bool)>,
@@ -54,9 +58,12 @@ impl Machine {
             scheduler.shapes().number(Shape { needs, env }).unwrap()
         };
         let shapes = SHAPES.iter().enumerate().map(|shape| number(&mut scheduler, shape)).collect();
+        let without_cpus = SHAPES.map(|needs| Resources::new(needs.iter().copied()).unwrap().without("CPU"));
+        let kept = without_cpus.map(|needs| scheduler.shapes().number(Shape { needs, env: Vec::new() }).unwrap());
         let mut machine = Machine {
             scheduler,
             shapes,
+            kept: kept.to_vec(),
             now: Instant::now(),
             starting: Vec::new(),
             workers: BTreeMap::new(),
@@ -120,6 +127,9 @@ impl Machine {
                     let needs = Resources::new(SHAPES[*shape].iter().copied()).unwrap();
                     used.give(&if *blocked { needs.without("CPU") } else { needs });
                 }
+                Has::Actor(_, shape) => {
+                    used.give(&Resources::new(SHAPES[*shape].iter().copied()).unwrap().without("CPU"));
+                }
             }
         }
         let left = if self.came_back { self.total.without("CPU") } else { self.total.clone() };
@@ -171,9 +181,21 @@ impl Machine {
         }
     }
 
+    /// The worker has made an actor.
+    fn settle(&mut self, worker: WorkerId) {
+        if let (Has::Task(task, shape), false) = self.workers[&worker].clone() {
+            self.workers.insert(worker, (Has::Actor(task, shape), false));
+            self.tell(Event::Settled(worker, self.kept[shape]));
+        }
+    }
+
+    /// An actor ends with its process, and the task of any other worker is queued again.
     fn die(&mut self, worker: WorkerId) {
         let (has, _) = self.workers.remove(&worker).unwrap();
         self.tell(Event::WorkerExited(worker));
+        if let Has::Actor(task, _) = has {
+            assert!(self.ended.insert(task));
+        }
         if let Has::Task(task, shape) = has {
             self.queued.insert(task, shape);
             self.tell(Event::Queued { task, shape: self.shapes[shape] });
@@ -186,15 +208,19 @@ impl Machine {
             self.start_all();
             let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
             for worker in workers {
-                if self.workers.contains_key(&worker) {
-                    self.block(worker, false);
-                    self.end(worker);
+                match self.workers.get(&worker) {
+                    Some((Has::Actor(..), _)) => self.die(worker),
+                    Some(_) => {
+                        self.block(worker, false);
+                        self.end(worker);
+                    }
+                    None => {}
                 }
             }
             self.now += Duration::from_millis(1);
             self.tell(Event::Tick);
             if self.queued.values().all(|shape| !self.is_feasible(*shape))
-                && self.workers.values().all(|(has, _)| !matches!(has, Has::Task(..)))
+                && self.workers.values().all(|(has, _)| !matches!(has, Has::Task(..) | Has::Actor(..)))
             {
                 return;
             }
@@ -297,6 +323,29 @@ fn a_large_task_is_not_passed_over_for_ever() {
     panic!("the large task never ran");
 }
 
+#[test]
+fn an_actor_gives_its_cpu_back_once_it_is_made_and_keeps_the_rest() {
+    let mut machine = Machine::new(1.0);
+    for _ in 0..2 {
+        machine.queue(3);
+        for _ in 0..3 {
+            machine.start_all();
+            // Whoever has a recalled lease gives it back.
+            let leased = machine.workers.iter().filter(|(_, (has, _))| matches!(has, Has::Lease { .. }));
+            leased.map(|(id, _)| *id).collect::<Vec<_>>().into_iter().for_each(|worker| machine.end(worker));
+        }
+        let maker = machine.workers.iter().find(|(_, (has, _))| matches!(has, Has::Task(..))).map(|(id, _)| *id);
+        machine.settle(maker.expect("it is made although there is one CPU and an actor"));
+    }
+    machine.queue(3);
+    machine.start_all();
+    assert_eq!(machine.queued.len(), 1, "there is no third GPU");
+    let actor = machine.workers.iter().find(|(_, (has, _))| matches!(has, Has::Actor(..))).map(|(id, _)| *id).unwrap();
+    machine.die(actor);
+    machine.drain();
+    assert!(machine.queued.is_empty());
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Do {
     Queue(usize),
@@ -304,6 +353,7 @@ enum Do {
     Block(usize),
     Unblock(usize),
     Die(usize),
+    Settle(usize),
     StartAll,
     Withdraw(usize),
     PlainWaits(bool),
@@ -318,6 +368,7 @@ fn anything() -> impl Strategy<Value = Do> {
         1 => any::<usize>().prop_map(Do::Block),
         1 => any::<usize>().prop_map(Do::Unblock),
         1 => any::<usize>().prop_map(Do::Die),
+        2 => any::<usize>().prop_map(Do::Settle),
         3 => Just(Do::StartAll),
         1 => any::<usize>().prop_map(Do::Withdraw),
         1 => any::<bool>().prop_map(Do::PlainWaits),
@@ -341,6 +392,7 @@ proptest! {
                 Do::Block(n) => machine.nth(n).into_iter().for_each(|worker| machine.block(worker, true)),
                 Do::Unblock(n) => machine.nth(n).into_iter().for_each(|worker| machine.block(worker, false)),
                 Do::Die(n) => machine.nth(n).into_iter().for_each(|worker| machine.die(worker)),
+                Do::Settle(n) => machine.nth(n).into_iter().for_each(|worker| machine.settle(worker)),
                 Do::StartAll => machine.start_all(),
                 Do::Withdraw(n) => {
                     let task = machine.queued.keys().nth(n % machine.queued.len().max(1)).copied();
