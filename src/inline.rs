@@ -89,6 +89,7 @@ struct Actor {
     name: Option<String>,
     /// Whether the runtime refers to the object while the actor lives.
     is_kept: bool,
+    is_stream: bool,
     type_id: u64,
     type_name: String,
     /// Why its calls fail, if it is dead.
@@ -128,6 +129,9 @@ impl Actor {
     }
 
     fn died(&self) -> Cause {
+        if self.is_stream {
+            return self.death.clone();
+        }
         let actor = self.name.clone().unwrap_or_else(|| self.type_name.clone());
         Cause::ActorDied { actor, death: Box::new(self.death.clone()), output: Vec::new() }
     }
@@ -360,7 +364,9 @@ impl Engine for Inline {
                 store_now.retain(id);
             }
             let (name, type_id, type_name) = (name.clone(), actor.type_id, actor.type_name.clone());
-            store_now.actors.insert(id, Actor { thread, name, is_kept, type_id, type_name, death });
+            store_now
+                .actors
+                .insert(id, Actor { thread, name, is_kept, is_stream: actor.is_stream, type_id, type_name, death });
         }
         for id in refs.iter().chain(&work.objects) {
             store_now.release(*id);

@@ -373,13 +373,14 @@ impl Drop for Outgoing {
 pub(crate) fn start(name: &'static str, trampoline: Trampoline, mut args: Outgoing) -> Handle {
     match try_start(name, trampoline, &mut args) {
         Ok(id) => Handle::adopt(id),
-        Err(reason) => panic!("{} was not submitted: {reason}", submitted(args.kind, name)),
+        Err(reason) => panic!("{} was not submitted: {reason}", submitted(&args, name)),
     }
 }
 
 /// What was to be submitted, for a message.
-fn submitted(kind: u32, name: &str) -> String {
-    let word = match kind {
+fn submitted(args: &Outgoing, name: &str) -> String {
+    let word = match args.kind {
+        Submission::SPAWN if args.options.as_ref().is_some_and(|options| options.actor.is_stream) => "stream",
         Submission::SPAWN => "actor",
         kind if Submission::is_call(kind) => "call",
         _ => "task",
@@ -397,7 +398,7 @@ fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) ->
         }
         Some((_, EncodeError::NoRoom(fault))) => return Err(sentence(fault.clone())),
     }
-    let options = defaults::merged(name, args.options.take());
+    let options = defaults::merged(name, args.options.clone());
     submit(args.kind, name, trampoline, args.args.iter_mut().flatten(), &options).map_err(sentence)
 }
 

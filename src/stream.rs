@@ -181,7 +181,7 @@ where
 fn arguments_of<I: 'static>(options: &TaskOptions, name: &'static str) -> Outgoing {
     let mut options = options.clone();
     options.actor.type_id = type_id::<Items<I>>();
-    options.actor.type_name = task_name(name);
+    (options.actor.type_name, options.actor.is_stream) = (task_name(name), true);
     Outgoing::of_spawn(options)
 }
 

@@ -208,11 +208,13 @@ pub struct Pending {
     /// Goes on with the call; `None` when it has ended already. True when the call has delivered its outcome; then `data` is gone. Else
     /// `wake` is called with `token`, from any thread, when it can go on again.
     pub poll: Option<unsafe extern "C" fn(data: *mut c_void, token: u64, wake: Awake) -> bool>,
+    /// Ends the call as cancelled; `data` is gone then.
+    pub cancel: Option<unsafe extern "C" fn(data: *mut c_void)>,
 }
 
 impl Pending {
     /// The call has ended.
-    pub const NONE: Pending = Pending { data: std::ptr::null_mut(), poll: None };
+    pub const NONE: Pending = Pending { data: std::ptr::null_mut(), poll: None, cancel: None };
 }
 
 /// The loader's function that has a pending call polled again.

@@ -40,6 +40,8 @@ pub struct ActorOptions {
     pub is_detached: bool,
     /// Whether an actor of the same name is taken instead of a new one.
     pub gets_existing: bool,
+    /// Whether it is no actor of a person's but the task of a stream.
+    pub is_stream: bool,
     /// The actor's type; see [`Instance::type_id`](crate::Instance::type_id). Set by the crate, not by a person; 0 for a task.
     pub type_id: u64,
     /// The type's name, for messages.
@@ -115,6 +117,9 @@ impl TaskOptions {
                 ("max_calls", self.max_calls.is_some(), "`kill`"),
             ];
             if let Some((name, _, instead)) = foreign.into_iter().find(|(_, is_set, _)| *is_set) {
+                if of_actor.is_stream {
+                    return Err(format!("`{name}` is no option of a stream, which is run once"));
+                }
                 return Err(format!("`{name}` is an option of tasks; an actor has {instead}"));
             }
             if of_actor.max_concurrency.is_some_and(|calls| !(1..=MAX_CONCURRENCY).contains(&calls)) {

@@ -32,7 +32,17 @@ pub(super) fn leave(mut running: Running<'_>, rest: Rest) {
     // The place is of the call that is given away next, so it is set first.
     let place = running.pending_place();
     let later = Box::new(Later { running: running.detached(), rest });
-    place.set(Pending { data: Box::into_raw(later).cast(), poll: Some(poll) });
+    place.set(Pending { data: Box::into_raw(later).cast(), poll: Some(poll), cancel: Some(cancel) });
+}
+
+/// # Safety
+/// As for [`poll`].
+unsafe extern "C" fn cancel(data: *mut c_void) {
+    // SAFETY: by this function's contract, `data` is from a box, which nothing else uses any more.
+    let Later { running, rest } = *unsafe { Box::from_raw(data.cast::<Later>()) };
+    // A panic in what it drops changes nothing: it was not to have a result.
+    let _ = guard(|| drop(rest));
+    deliver(running, Err(Unwound::Interrupted));
 }
 
 /// # Safety

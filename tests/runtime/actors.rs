@@ -645,9 +645,21 @@ fn async_methods_take_turns_and_methods_that_change_the_state_wait_for_them() {
     assert_eq!(get(Gate::meet.call(&gate, 1)).unwrap(), 1);
     fs::write(format!("{}/end", shown(&folder)), "").unwrap();
     assert_eq!(get(&waits).unwrap().unwrap(), 42);
+    // Cancelled where it awaits.
+    let never = (|| -> i64 {
+        loop {
+            std::thread::park()
+        }
+    })
+    .remote();
+    let waits = Gate::sum.call(&gate, vec![never.clone()]);
+    assert_eq!(get(Gate::meet.call(&gate, 2)).unwrap(), 2);
+    cancel(&waits).unwrap();
+    assert!(matches!(get(&waits), Err(GetError::Cancelled { .. })));
+    cancel(&never).unwrap();
     let error = get(Gate::panics.call(&gate)).unwrap_err();
     assert!(error.to_string().contains("panicked: in turns"), "{error}");
-    assert_eq!(get(Gate::change.call(&gate)).unwrap(), 1);
+    assert_eq!(get(Gate::change.call(&gate)).unwrap(), 2);
 }
 
 fn a_thousand_async_calls_wait_at_once() {

@@ -110,7 +110,7 @@ fn a_process_that_dies_gives_the_error_as_the_streams_last_item() {
     assert_eq!(items.len(), 3);
     assert_eq!(get(&items[1]).unwrap(), 1);
     let error = get(&items[2]).unwrap_err();
-    assert!(matches!(error, GetError::ActorDied { .. }) && error.to_string().contains("SIGABRT"), "{error}");
+    assert!(matches!(error, GetError::WorkerDied { .. }) && error.to_string().contains("SIGABRT"), "{error}");
 }
 
 fn a_function_that_panics_gives_the_error_as_the_only_item() {
@@ -119,7 +119,13 @@ fn a_function_that_panics_gives_the_error_as_the_only_item() {
     let items: Vec<_> = never.stream().collect();
     assert_eq!(items.len(), 1);
     let error = get(&items[0]).unwrap_err();
-    assert!(error.to_string().contains("its constructor panicked: no items"), "{error}");
+    assert!(
+        matches!(error, GetError::TaskFailed { .. }) && error.to_string().contains("panicked: no items"),
+        "{error}"
+    );
+    let refused = std::panic::catch_unwind(|| numbers.options().max_retries(1).stream(1)).unwrap_err();
+    let text = refused.downcast::<String>().unwrap();
+    assert!(text.ends_with("`max_retries` is no option of a stream, which is run once"), "{text}");
 }
 
 fn items_feed_tasks_on_one_cpu() {

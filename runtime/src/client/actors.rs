@@ -23,7 +23,9 @@ impl Client {
             _ => None,
         };
         let mailbox = actor.filter(|id| self.segment.exists(*id)).and_then(|id| self.segment.mailbox_of_actor(id));
-        mailbox.ok_or_else(|| refused("this object stands for no actor".into()))
+        mailbox.ok_or_else(|| {
+            refused("the actor of this handle is gone, with the runtime that was shut down: spawn it anew".into())
+        })
     }
 
     /// Puts a call into its actor's mailbox, and waits until there is room. A task that waits so lends its CPU.
@@ -111,6 +113,12 @@ impl Client {
     /// Notes that a call has ended.
     pub(crate) fn call_ended(&self, reader: &mut Reader, call: ObjectId) {
         self.segment.ended(reader, call);
+    }
+
+    /// The call of this actor that was cancelled last, while it ran.
+    pub(crate) fn cancelled_call(&self) -> Option<u64> {
+        let number = self.segment.desk(self.seat).interrupted.load(Ordering::Acquire);
+        (number != 0).then_some(!number)
     }
 
     /// Wakes this process.

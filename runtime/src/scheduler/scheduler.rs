@@ -111,6 +111,8 @@ pub enum Action {
     Infeasible(ObjectId, ShapeId),
     /// No task can run because workers do not start.
     Refuse,
+    /// Tasks wait because there are as many processes as there may be.
+    Full,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +172,8 @@ pub struct Scheduler {
     worker_next: u32,
     failed_starts: u32,
     is_shut_down: bool,
+    /// Whether it was said that there are as many workers as there may be.
+    is_full_told: bool,
     shapes: Shapes,
     queues: BTreeMap<ShapeId, VecDeque<Waiting>>,
     plain_waits: bool,
@@ -569,7 +573,13 @@ impl Scheduler {
                 .workers
                 .iter()
                 .find(|(_, worker)| matches!(worker.state, State::Parked { .. }) && worker.environment != environment);
-            let Some(idle) = parked.map(|(id, _)| *id).filter(|_| self.workers.len() >= WORKERS_MAX) else { return };
+            let is_full = self.workers.len() >= WORKERS_MAX;
+            let Some(idle) = parked.map(|(id, _)| *id).filter(|_| is_full) else {
+                if is_full && !std::mem::replace(&mut self.is_full_told, true) {
+                    actions.push(Action::Full);
+                }
+                return;
+            };
             self.workers.remove(&idle);
             actions.push(Action::StopWorker(idle));
         }

@@ -51,6 +51,7 @@ impl Runtime {
                     assert_eq!(self.workers.insert(worker, false), Some(true), "what was not given is not recalled");
                 }
                 Action::Refuse => self.refused = true,
+                Action::Full => {}
                 Action::Run(..) | Action::Infeasible(..) => unreachable!("there are no shapes"),
             }
         }

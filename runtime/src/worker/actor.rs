@@ -86,6 +86,10 @@ impl Actor {
             for call in (0..AWAKE.len()).filter_map(|_| AWAKE.pop()) {
                 self.go_on(call);
             }
+            if let Some((claimed, pending)) = self.client.cancelled_call().and_then(|call| self.pending.remove(&call)) {
+                for_call(claimed.task, || library::cancel(&pending));
+                self.end(&claimed);
+            }
             if let Some(claimed) = self.in_hand.take() {
                 if self.may_begin(&claimed) {
                     self.begin(claimed);
@@ -94,7 +98,9 @@ impl Actor {
                 self.in_hand = Some(claimed);
             }
             let receives = self.in_hand.is_none();
-            match self.client.next_call(&mut self.reader, receives, || !AWAKE.is_empty()) {
+            let (client, pending) = (self.client, &self.pending);
+            let is_cancelled = || client.cancelled_call().is_some_and(|call| pending.contains_key(&call));
+            match client.next_call(&mut self.reader, receives, || !AWAKE.is_empty() || is_cancelled()) {
                 Came::Call(claimed) => self.in_hand = Some(claimed),
                 Came::Awake => {}
                 Came::Left => return,

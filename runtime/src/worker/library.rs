@@ -161,6 +161,14 @@ pub(super) fn poll(pending: &Pending, token: u64, wake: Awake) -> bool {
     unsafe { poll(pending.data, token, wake) }
 }
 
+/// Ends an async call as cancelled.
+pub(super) fn cancel(pending: &Pending) {
+    if let Some(cancel) = pending.cancel {
+        // SAFETY: as in `poll`. The caller has taken the call out of those that are polled.
+        unsafe { cancel(pending.data) };
+    }
+}
+
 /// The place of an actor's state, also for threads whose calls only read it.
 #[derive(Clone, Copy)]
 pub(super) struct Shared(pub *mut Instance);

@@ -39,6 +39,7 @@ struct Actor {
     name: Option<String>,
     type_id: u64,
     type_name: String,
+    is_stream: bool,
     /// The cell that made it.
     cell: u64,
     /// The number of its options.
@@ -117,6 +118,7 @@ impl Head {
         options.name = None;
         let (type_id, type_name) = (options.actor.type_id, options.actor.type_name.clone());
         let is_kept = name.is_some() || options.actor.is_detached;
+        let is_stream = options.actor.is_stream;
         let threads = options.actor.max_concurrency.unwrap_or(1);
         let scheduler = &mut self.scheduler;
         let numbered = self.options.number(options, |shape| scheduler.shapes().number(shape));
@@ -135,6 +137,7 @@ impl Head {
             name,
             type_id,
             type_name,
+            is_stream,
             cell: 0,
             options,
             is_kept,
@@ -273,7 +276,14 @@ impl Head {
         // From here on its object stays, if it is still there.
         if !object.is_some_and(|object| self.segment.add(object, Kind::Ref, Seat::HEAD)) {
             // It has ended by itself; or it was killed over the calls that it had left, which fail.
-            self.actor_dies(mailbox, cause.clone(), pid);
+            let why = super::tasks::cause_in_a_word(cause);
+            let cause = match max {
+                0 => cause.clone(),
+                _ => Cause::Refused {
+                    message: format!("it {why}, and was not started again, because no handle of it was left"),
+                },
+            };
+            self.actor_dies(mailbox, cause, pid);
             return Some(Fate::Left(mailbox));
         }
         let actor = self.actors.by_mailbox.get_mut(&mailbox)?;
@@ -535,6 +545,9 @@ impl Head {
 }
 
 fn died(actor: &Actor, cause: &Cause) -> Cause {
+    if actor.is_stream {
+        return cause.clone();
+    }
     let output = actor.lines.iter().cloned().collect();
     Cause::ActorDied { actor: actor.title().to_owned(), death: Box::new(cause.clone()), output }
 }

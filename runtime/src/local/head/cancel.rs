@@ -17,7 +17,7 @@ use crate::protocol::{ObjectId, WorkerId};
 use crate::scheduler::Event;
 use crate::store::{Desk, Kind, Seat, State, Step, Word};
 use crate::sync::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// How long a running task has to end by itself.
@@ -28,6 +28,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Cancels {
     /// Those that run, and until when they may.
     running: HashMap<ObjectId, Instant>,
+    /// Calls that were cancelled and go on, of which the person knows.
+    told: HashSet<ObjectId>,
     /// Those that waited for an argument. They may be in that argument's list, so their slots are kept until it is taken.
     listed: Vec<ObjectId>,
     /// Those whose worker is being killed. It may still write into their slots.
@@ -131,10 +133,19 @@ impl Head {
             self.cancels.running.extract_if(|_, until| *until <= now).map(|(task, _)| task).collect();
         for task in overdue {
             let word = self.word(task).filter(|word| word.state() == State::Running);
-            let Some(seat) = word.and_then(Word::owner) else { continue };
+            let Some(seat) = word.and_then(Word::owner) else {
+                self.cancels.told.remove(&task);
+                continue;
+            };
             if self.segment.task_kind(task.slot()).is_call() {
                 // Its worker is an actor, which is not to die with one call: the call ends when it notices, as in Ray.
                 self.cancels.running.insert(task, now + GRACE);
+                if self.cancels.told.insert(task) {
+                    let name = self.functions.name(self.segment.read_spec(task.slot()).function).to_owned();
+                    self.notice(format!(
+                        "call `{name}` was cancelled and goes on until it asks `is_cancelled()` or waits; `kill` ends its actor"
+                    ));
+                }
                 continue;
             }
             let worker = self.clients.iter().find(|(_, client)| client.seat == Some(seat));
@@ -170,6 +181,7 @@ impl Head {
 
     /// Whether the task was cancelled and has failed since, or has lost its worker; then it is over.
     pub(super) fn ends_cancelled(&mut self, task: ObjectId, pid: u32) -> bool {
+        self.cancels.told.remove(&task);
         if self.cancels.running.remove(&task).is_none() {
             return false;
         }

@@ -47,7 +47,7 @@ use super::{Observer, RuntimeEvent, signals};
 use crate::abi::{Cause, Failure, Fault};
 use crate::client::Fallible;
 use crate::protocol::{ClientId, ObjectId, Role, ToClient};
-use crate::scheduler::{Action, Event, Scheduler};
+use crate::scheduler::{Action, Event, Scheduler, WORKERS_MAX};
 use crate::store::{Arena, Desk, Eviction, Keep, Leases, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
 use actors::Actors;
@@ -307,6 +307,9 @@ impl Head {
             Action::Run(worker, task) => self.assign(worker, task),
             Action::Infeasible(task, _) => self.warn_infeasible(task),
             Action::Refuse => self.refuse_tasks(),
+            Action::Full => self.notice(format!(
+                "there are {WORKERS_MAX} processes for tasks and actors, which is all that a runtime has: what comes now waits until some end"
+            )),
         }
     }
 

@@ -110,7 +110,7 @@ impl Machine {
                     self.check_account();
                 }
                 Action::Infeasible(..) => {}
-                Action::Refuse => {}
+                Action::Refuse | Action::Full => {}
             }
         }
         self.scheduler.check();
