@@ -10,6 +10,10 @@ pub const ALL: &[Scenario] = &[
         "redirected_output_is_in_files_before_the_result_is_there",
         redirected_output_is_in_files_before_the_result_is_there,
     ),
+    (
+        "a_process_that_a_task_has_left_behind_ends_with_the_runtime",
+        a_process_that_a_task_has_left_behind_ends_with_the_runtime,
+    ),
     ("every_option_alone_and_in_pairs_keeps_the_contract", every_option_alone_and_in_pairs_keeps_the_contract),
 ];
 
@@ -87,6 +91,31 @@ const OPTIONS: &[(&str, Told)] = &[
 ];
 
 /// The contract is looked at in a process for each, because a runtime is one a process.
+fn a_process_that_a_task_has_left_behind_ends_with_the_runtime() {
+    /// Starts two processes, of which one is the other's child, and ends its worker.
+    fn leaves(folder: String) -> u32 {
+        let started =
+            format!("sleep 1000 & echo $! > {folder}/second.new; mv {folder}/second.new {folder}/second; wait");
+        let first = std::process::Command::new("sh").args(["-c", &started]).spawn().unwrap();
+        first.id()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let shown = folder.path().to_str().unwrap().to_owned();
+    let runtime = Program::start(Config { num_cpus: Some(1.0), ..Config::default() }).unwrap();
+    let first = get(leaves.options().max_calls(1).remote(shown.clone())).unwrap();
+    let second = loop {
+        if let Ok(pid) = std::fs::read_to_string(format!("{shown}/second")) {
+            break pid.trim().parse::<u32>().unwrap();
+        }
+        std::thread::yield_now();
+    };
+    let is_there = |pid: u32| std::path::Path::new(&format!("/proc/{pid}")).exists();
+    get(half.remote(2)).unwrap();
+    assert!(is_there(first) && is_there(second), "they go on when their worker has ended");
+    drop(runtime);
+    assert!(!is_there(first) && !is_there(second), "they end with the runtime");
+}
+
 fn every_option_alone_and_in_pairs_keeps_the_contract() {
     let program = std::env::current_exe().unwrap();
     for (at, (first, _)) in OPTIONS.iter().enumerate() {

@@ -1,6 +1,9 @@
 //! The zygote's loop: it forks workers when asked, reports their ends, and cleans up when the front process is gone.
 //!
 //! One thread, one poll over its socket and one pidfd for each child; no signal handler.
+//!
+//! A process that a task has started and left behind becomes the zygote's child when its worker ends. It may go on, but it ends with the
+//! runtime, which leaves no process behind.
 
 use super::{Forked, FromZygote, ToZygote, fork_process, set_environment};
 use crate::local::folder;
@@ -16,6 +19,9 @@ use std::path::PathBuf;
 
 const MESSAGE_BYTES_MAX: usize = 8 << 10;
 
+/// How long a chain of processes that start each other is followed.
+const GENERATIONS_MAX: u32 = 1000;
+
 struct Child {
     worker: WorkerId,
     pid: Pid,
@@ -30,18 +36,40 @@ struct WorkerSpawner {
 
 /// Runs until the front process closes its end, which it also does by dying.
 pub(super) fn run(link: OwnedFd) -> ! {
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let mut spawner = WorkerSpawner { link, children: Vec::new(), folder: None };
     while let Ok(true) = spawner.turn() {}
-    for child in &spawner.children {
-        let _ = rustix::process::kill_process(child.pid, Signal::KILL);
-    }
-    for child in &spawner.children {
-        let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(child.pid), WaitOptions::empty()));
+    let workers: Vec<Pid> = spawner.children.iter().map(|child| child.pid).collect();
+    end(&workers);
+    // What each leaves behind when it ends is this process's then.
+    for _ in 0..GENERATIONS_MAX {
+        let adopted = children();
+        if adopted.is_empty() {
+            break;
+        }
+        end(&adopted);
     }
     if let Some(path) = &spawner.folder {
         folder::remove(path);
     }
     exit_now(0)
+}
+
+/// Kills child processes, and returns when they are gone.
+fn end(children: &[Pid]) {
+    for child in children {
+        let _ = rustix::process::kill_process(*child, Signal::KILL);
+    }
+    for child in children {
+        let _ = rustix::io::retry_on_intr(|| rustix::process::waitpid(Some(*child), WaitOptions::empty()));
+    }
+}
+
+/// This process's children, as far as the kernel tells them.
+fn children() -> Vec<Pid> {
+    let pid = rustix::process::getpid().as_raw_nonzero();
+    let told = std::fs::read_to_string(format!("/proc/self/task/{pid}/children")).unwrap_or_default();
+    told.split_whitespace().filter_map(|child| child.parse().ok().and_then(Pid::from_raw)).collect()
 }
 
 impl WorkerSpawner {
@@ -65,7 +93,16 @@ impl WorkerSpawner {
         let pid = self.children[index].pid;
         let Some((_, status)) = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)? else { return Ok(()) };
         let worker = self.children.swap_remove(index).worker;
+        self.reap_adopted();
         self.say(&FromZygote::Exited { worker, signal: status.terminating_signal(), code: status.exit_status() })
+    }
+
+    /// Takes note of the ends of processes that workers have left behind.
+    fn reap_adopted(&self) {
+        let adopted = children().into_iter().filter(|pid| self.children.iter().all(|child| child.pid != *pid));
+        for pid in adopted {
+            let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+        }
     }
 
     fn listen(&mut self) -> std::io::Result<bool> {
