@@ -40,6 +40,7 @@ use serde::de::DeserializeOwned;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// A value that can be passed where a task takes an `A`: an `A`, or a reference to an object that is or will be an `A`.
 #[diagnostic::on_unimplemented(
@@ -398,7 +399,11 @@ fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) ->
         }
         Some((_, EncodeError::NoRoom(fault))) => return Err(sentence(fault.clone())),
     }
-    let options = defaults::merged(name, args.options.clone());
+    // A call takes nothing but its actor.
+    let options = match Submission::is_call(args.kind) {
+        true => Arc::default(),
+        false => defaults::merged(name, args.options.clone()),
+    };
     submit(args.kind, name, trampoline, args.args.iter_mut().flatten(), &options).map_err(sentence)
 }
 

@@ -9,7 +9,7 @@
 //! died is the error of the stream's last item.
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
-use crate::abi::{Call, Submission, TaskOptions, Trampoline, task_name};
+use crate::abi::{Call, Fault, Submission, TaskOptions, Trampoline, task_name};
 use crate::actor::Actor;
 use crate::calls::{self, Hold, Running, type_id, wake_when_finished};
 use crate::codec::Value;
@@ -117,9 +117,10 @@ impl<T> TaskStream<T> {
 fn first(id: u64) -> First {
     match Hold::open(id) {
         Ok(Some(hold)) if hold.bytes().is_empty() => First::End,
-        Ok(_) => First::Item,
         // `get` of the item says why.
-        Err(_) => First::Failed,
+        Err(fault) if matches!(*fault, Fault::Task(_)) => First::Failed,
+        // Also one that cannot be read now.
+        Ok(_) | Err(_) => First::Item,
     }
 }
 

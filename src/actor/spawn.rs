@@ -13,12 +13,18 @@ use std::fmt::Display;
     message = "`try_spawn` is for a constructor that returns `Result<T, E>`, where `E` can be displayed; this one returns `{Self}`",
     note = "a constructor that cannot fail is started with `spawn`"
 )]
-pub trait TryState {
+pub trait TryState: sealed::Result {
     /// The actor's type.
     type State: 'static;
     /// The state, or the error's text.
     #[doc(hidden)]
     fn made(self) -> Result<Self::State, String>;
+}
+
+mod sealed {
+    /// What `max_concurrency` knows of a constructor's result is true of a `Result` alone.
+    pub trait Result {}
+    impl<T, E> Result for std::result::Result<T, E> {}
 }
 
 impl<T: 'static, E: Display> TryState for Result<T, E> {

@@ -51,6 +51,9 @@ scenarios! {
     a_thousand_async_calls_wait_at_once
     max_concurrency_runs_methods_that_only_read_at_once
     calls_that_run_at_once_end_and_fail_each_for_itself
+    calls_that_are_cancelled_together_all_end
+    options_of_a_function_say_nothing_of_its_calls
+    an_actor_that_is_killed_before_it_is_made_takes_no_other_task_along
     what_only_actors_have_is_refused_for_tasks_and_the_other_way_round
     actors_whose_processes_are_killed_at_random_answer_every_call
     whatever_happens_to_actors_nothing_is_left
@@ -700,6 +703,68 @@ fn calls_that_run_at_once_end_and_fail_each_for_itself() {
     };
     let calls: Vec<_> = (0..40).map(|n| asks.call(&gate, n)).collect();
     assert_eq!(get(&calls).unwrap(), (0..40).map(|n| n * 2).collect::<Vec<_>>());
+}
+
+fn calls_that_are_cancelled_together_all_end() {
+    let _runtime = start(2.0);
+    let gate = Gate::new.spawn();
+    let never = (|| -> i64 {
+        loop {
+            std::thread::park()
+        }
+    })
+    .remote();
+    for _ in 0..20 {
+        let calls = [(); 4].map(|()| Gate::sum.call(&gate, vec![never.clone()]));
+        get(Gate::meet.call(&gate, 1)).unwrap();
+        calls.iter().for_each(|call| cancel(call).unwrap());
+        calls.iter().for_each(|call| assert!(matches!(get(call), Err(GetError::Cancelled { .. }))));
+    }
+    cancel(&never).unwrap();
+}
+
+#[remote(num_cpus = 0.5)]
+fn step(counter: &mut Counter) -> i64 {
+    counter.add(1)
+}
+
+#[remote(num_cpus = 0.5)]
+fn steps(count: i64) -> std::ops::Range<i64> {
+    0..count
+}
+
+fn options_of_a_function_say_nothing_of_its_calls() {
+    let _runtime = start(2.0);
+    let counter = Counter::new.spawn(0);
+    for n in 1..=20 {
+        assert_eq!(get(step.call(&counter)).unwrap(), n);
+        // A task that may be given to whoever has nothing to do.
+        assert_eq!(get((|n: i64| n).options().num_cpus(0.5).remote(n)).unwrap(), n);
+    }
+    assert_eq!(get(&steps.stream(20).collect::<Vec<_>>()).unwrap(), (0..20).collect::<Vec<_>>());
+    assert_eq!(get(step.call(&counter)).unwrap(), 21);
+}
+
+fn an_actor_that_is_killed_before_it_is_made_takes_no_other_task_along() {
+    let _runtime = start(2.0);
+    let folder = folder();
+    let file = |name: &str| format!("{}/{name}", shown(&folder));
+    let opens = |end: String| {
+        until_there_is(&end);
+        5_i64
+    };
+    let (slow, slower) = (opens.remote(file("slow")), opens.remote(file("slower")));
+    let double = |n: i64| n * 2;
+    let waits = double.remote(&slow);
+    let counter = Counter::new.options().name("never").spawn(&slow);
+    kill(&counter).unwrap();
+    drop(counter);
+    // What is submitted now takes the places that have become free.
+    let behind: Vec<_> = (0..20).map(|_| double.remote(&slower)).collect();
+    fs::write(file("slow"), "").unwrap();
+    assert_eq!(get(&waits).unwrap(), 10);
+    fs::write(file("slower"), "").unwrap();
+    assert_eq!(get(&behind).unwrap(), [10; 20]);
 }
 
 fn what_only_actors_have_is_refused_for_tasks_and_the_other_way_round() {

@@ -93,6 +93,7 @@ const OPTIONS: &[(&str, Told)] = &[
 /// The contract is looked at in a process for each, because a runtime is one a process.
 fn a_process_that_a_task_has_left_behind_ends_with_the_runtime() {
     /// Starts two processes, of which one is the other's child, and ends its worker.
+    #[allow(clippy::zombie_processes, reason = "they are to be left behind")]
     fn leaves(folder: String) -> u32 {
         let started =
             format!("sleep 1000 & echo $! > {folder}/second.new; mv {folder}/second.new {folder}/second; wait");

@@ -115,10 +115,14 @@ impl Client {
         self.segment.ended(reader, call);
     }
 
-    /// The call of this actor that was cancelled last, while it ran.
-    pub(crate) fn cancelled_call(&self) -> Option<u64> {
-        let number = self.segment.desk(self.seat).interrupted.load(Ordering::Acquire);
-        (number != 0).then_some(!number)
+    /// Another number after each cancel of a call that runs here.
+    pub(crate) fn cancels(&self) -> u64 {
+        self.segment.desk(self.seat).interrupted.load(Ordering::Acquire)
+    }
+
+    /// Whether a call that runs here was cancelled.
+    pub(crate) fn is_cancelled_call(&self, call: ObjectId) -> bool {
+        self.segment.slot(call.slot()).cancelled.load(Ordering::Acquire) == call.0
     }
 
     /// Wakes this process.

@@ -54,7 +54,11 @@ impl Engine for Client {
         let described = self.described(&task);
         let existing = match described {
             Ok(Described::New { function, options, kind }) => {
-                return self.submit(function, options, kind, args).map(|id| id.0);
+                let submitted = self.submit(function, options, kind, args).map(|id| id.0);
+                if let (Err(_), TaskKind::Creation { mailbox }) = (&submitted, kind) {
+                    self.tell(&ToHead::Unspawned { mailbox });
+                }
+                return submitted;
             }
             Ok(Described::Existing(id)) => Ok(id.0),
             Err(fault) => Err(fault),
@@ -121,9 +125,10 @@ impl Client {
         let address = task.trampoline as usize;
         let function = || self.function(address, &Arc::default(), || locate(task.trampoline, task.name));
         if task.kind == Submission::SPAWN {
+            let function = function()?;
             return match self.new_mailbox(task.options)? {
                 Ok((mailbox, options)) => {
-                    Ok(Described::New { function: function()?, options, kind: TaskKind::Creation { mailbox } })
+                    Ok(Described::New { function, options, kind: TaskKind::Creation { mailbox } })
                 }
                 Err(existing) => Ok(Described::Existing(existing)),
             };
@@ -139,7 +144,7 @@ impl Client {
             }
             _ => TaskKind::Normal,
         };
-        if task.options.is_empty() {
+        if task.options.is_empty() || kind.is_call() {
             return Ok(Described::New { function: function()?, options: 0, kind });
         }
         let (name, options) = self.options(task.options)?;

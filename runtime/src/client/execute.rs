@@ -53,7 +53,7 @@ impl Client {
         self.follow_arena().map_err(unmapped)?;
         let mut state = self.state();
         state.cell = claimed.spec.cell;
-        state.running.push(Running { task: claimed.task, result: None, failure: None });
+        state.running.push(Running { task: claimed.task, cell: claimed.spec.cell, result: None, failure: None });
         for arg in claimed.spec.args() {
             let id = match arg {
                 Arg::Bytes(bytes) => {
@@ -170,13 +170,16 @@ impl Client {
 
     /// `other` is another task that runs here, and `made` the mailbox of the actor that the task has made.
     fn done(&self, claimed: &Claimed, other: u64, made: Option<u32>) -> Next {
-        self.end_loans();
+        if other == 0 {
+            // Loans are a process's, and may be those of its other calls.
+            self.end_loans();
+        }
         self.segment.desk(self.seat).current.store(other, Ordering::Release);
         if let Some(mailbox) = made {
             self.tell(&ToHead::Settled);
             return Next::Actor(mailbox);
         }
-        if claimed.spec.is_shaped() {
+        if claimed.spec.is_shaped() && !claimed.spec.kind.is_call() {
             self.tell(&ToHead::Ended);
         }
         let is_enough = claimed.spec.options != 0 && self.has_run_enough(claimed);
@@ -329,6 +332,12 @@ impl State {
         let index = self.running.iter().position(|running| running.task == task);
         let ended = index.map(|index| self.running.swap_remove(index));
         (ended, self.running.last().map_or(0, |running| running.task.0))
+    }
+
+    /// The cell of the task that this thread works for.
+    pub(super) fn cell_here(&self) -> u64 {
+        let task = self.task_here();
+        self.running.iter().find(|running| Some(running.task) == task).map_or(self.cell, |running| running.cell)
     }
 
     /// The task that this thread works for, as far as is known.

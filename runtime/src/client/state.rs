@@ -62,6 +62,8 @@ pub(super) struct Unlocked {
 #[derive(Debug)]
 pub(super) struct Running {
     pub task: ObjectId,
+    /// The cell that started it.
+    pub cell: u64,
     pub result: Option<(Draft, Vec<ObjectId>)>,
     pub failure: Option<Cause>,
 }

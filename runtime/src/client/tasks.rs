@@ -196,7 +196,7 @@ impl State {
         args: &[Input],
         lists: &mut [Option<(u32, Space)>; ARGS_MAX],
     ) -> Fallible<Try> {
-        let mut spec = Spec::new(what.function, self.cell);
+        let mut spec = Spec::new(what.function, self.cell_here());
         (spec.options, spec.kind) = (what.options, what.kind);
         if let TaskKind::Call { caller, .. } = &mut spec.kind {
             // A worker's calls are ordered by the task that makes them, those of any other process by the process.

@@ -108,8 +108,10 @@ impl Client {
         }
         if self.is_worker() {
             // A task that was cancelled.
-            let here = call_here().unwrap_or_else(|| ObjectId(desk.current.load(Ordering::Acquire)));
-            return number == Desk::interrupt_of(here);
+            return match call_here() {
+                Some(call) => self.is_cancelled_call(call),
+                None => number == Desk::interrupt_of(ObjectId(desk.current.load(Ordering::Acquire))),
+            };
         }
         let state = self.state();
         state.is_interruptible && state.cell + 1 == number

@@ -165,6 +165,7 @@ fn to_head() -> impl Strategy<Value = ToHead> {
         (req(), task_options()).prop_map(|(req, options)| ToHead::Number { req, options }),
         (req(), task_options()).prop_map(|(req, options)| ToHead::Spawn { req, options }),
         (any::<u32>(), id()).prop_map(|(mailbox, task)| ToHead::Spawned { mailbox, task }),
+        any::<u32>().prop_map(|mailbox| ToHead::Unspawned { mailbox }),
         (req(), any::<u16>()).prop_map(|(req, options)| ToHead::CallsMax { req, options }),
         (req(), any::<u32>(), any::<u64>()).prop_map(|(req, units, bytes)| ToHead::Room { req, units, bytes }),
         req().prop_map(|req| ToHead::RoomNoLonger { req }),
@@ -246,6 +247,7 @@ fn kind_to_head(message: &ToHead) -> usize {
         ToHead::Spawned { .. } => 24,
         ToHead::Settled => 25,
         ToHead::Unsent { .. } => 26,
+        ToHead::Unspawned { .. } => 27,
     }
 }
 
@@ -282,7 +284,7 @@ fn kinds<T: Debug>(messages: impl Strategy<Value = T>, kind: impl Fn(&T) -> usiz
 
 #[test]
 fn no_message_is_left_out_here() {
-    assert_eq!(kinds(to_head(), kind_to_head), (0..27).collect());
+    assert_eq!(kinds(to_head(), kind_to_head), (0..28).collect());
     assert_eq!(kinds(to_client(), kind_to_client), (0..13).collect());
 }
 

@@ -109,6 +109,11 @@ pub enum ToHead {
         /// The task.
         task: ObjectId,
     },
+    /// No task will make the actor with this mailbox.
+    Unspawned {
+        /// The mailbox's index.
+        mailbox: u32,
+    },
     /// Asks after how many runs of a task with these options the worker ends. Answered by `Calls`.
     CallsMax {
         /// The question.

@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -236,7 +236,8 @@ pub struct Slot {
     pub parent: AtomicU64,
     /// What an actor has to do with this task; see `task_spec.rs`.
     pub kind: AtomicU64,
-    _pad: u64,
+    /// The id of the call in this slot, if it runs and was cancelled.
+    pub cancelled: AtomicU64,
     /// The objects that it contains, if they fit here.
     pub contains: [AtomicU64; CONTAINED_INLINE],
     /// Its bytes, if they fit here.
@@ -265,7 +266,7 @@ impl Default for Slot {
             list: word(),
             parent: word(),
             kind: word(),
-            _pad: 0,
+            cancelled: word(),
             contains: std::array::from_fn(|_| word()),
             inline: std::array::from_fn(|_| word()),
             spec: std::array::from_fn(|_| word()),

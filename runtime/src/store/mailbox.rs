@@ -202,6 +202,13 @@ impl Segment {
         }
     }
 
+    /// The calls that lie in a mailbox.
+    pub fn placed_calls(&self, mailbox: u32) -> Vec<Id> {
+        let head = self.mailbox(mailbox).head.load(Ordering::Acquire);
+        let found = (0..CALLS_MAX).map(|ahead| self.place(mailbox, head.wrapping_add(ahead)).load(Ordering::Acquire));
+        found.take_while(|found| !is_empty(*found)).map(Id).collect()
+    }
+
     /// Says that the actor's process is about to sleep. The caller looks for calls once more before it does.
     pub fn begin_idle(&self, reader: &Reader) {
         self.mailbox(reader.mailbox).idle.store(1, Ordering::Relaxed);

@@ -134,6 +134,11 @@ impl Segment {
         exists
     }
 
+    /// Whether nothing keeps an object: no hold, reference or pin.
+    pub fn is_unused(&self, id: Id) -> bool {
+        self.slot(id.slot()).is_unused()
+    }
+
     /// Pins the object's bytes, which must be in the arena, and returns their offset and length.
     ///
     /// # Errors

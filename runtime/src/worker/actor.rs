@@ -44,6 +44,7 @@ pub(super) fn run(client: &'static Client, libraries: Libraries, mailbox: u32, i
         threads_max,
         work,
         jobs,
+        cancels: 0,
         in_hand: None,
     };
     actor.run();
@@ -75,6 +76,8 @@ struct Actor {
     threads_max: usize,
     work: Sender<Job>,
     jobs: Receiver<Job>,
+    /// The client's number of cancels when they were last looked at.
+    cancels: u64,
     /// A call that waits for those that run.
     in_hand: Option<Claimed>,
 }
@@ -86,9 +89,9 @@ impl Actor {
             for call in (0..AWAKE.len()).filter_map(|_| AWAKE.pop()) {
                 self.go_on(call);
             }
-            if let Some((claimed, pending)) = self.client.cancelled_call().and_then(|call| self.pending.remove(&call)) {
-                for_call(claimed.task, || library::cancel(&pending));
-                self.end(&claimed);
+            let cancels = self.client.cancels();
+            if std::mem::replace(&mut self.cancels, cancels) != cancels {
+                self.end_cancelled();
             }
             if let Some(claimed) = self.in_hand.take() {
                 if self.may_begin(&claimed) {
@@ -98,9 +101,8 @@ impl Actor {
                 self.in_hand = Some(claimed);
             }
             let receives = self.in_hand.is_none();
-            let (client, pending) = (self.client, &self.pending);
-            let is_cancelled = || client.cancelled_call().is_some_and(|call| pending.contains_key(&call));
-            match client.next_call(&mut self.reader, receives, || !AWAKE.is_empty() || is_cancelled()) {
+            let client = self.client;
+            match client.next_call(&mut self.reader, receives, || !AWAKE.is_empty() || client.cancels() != cancels) {
                 Came::Call(claimed) => self.in_hand = Some(claimed),
                 Came::Awake => {}
                 Came::Left => return,
@@ -154,10 +156,25 @@ impl Actor {
             }
             return;
         };
+        if self.client.is_cancelled_call(claimed.task) {
+            // It was cancelled before it was among those that wait.
+            return self.end_cancelled();
+        }
         if for_call(claimed.task, || library::poll(pending, call, awake))
             && let Some((claimed, _)) = self.pending.remove(&call)
         {
             self.libraries.flush();
+            self.end(&claimed);
+        }
+    }
+
+    /// Ends the async calls that were cancelled.
+    fn end_cancelled(&mut self) {
+        let client = self.client;
+        let cancelled: Vec<_> =
+            self.pending.extract_if(|_, (claimed, _)| client.is_cancelled_call(claimed.task)).collect();
+        for (_, (claimed, pending)) in cancelled {
+            for_call(claimed.task, || library::cancel(&pending));
             self.end(&claimed);
         }
     }

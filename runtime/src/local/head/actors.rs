@@ -19,9 +19,9 @@ use crate::abi::{ActorState, Attempt, Cause, Failure, Fault, NamedActor, TaskOpt
 use crate::client::Fallible;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
 use crate::scheduler::Event;
-use crate::store::{Flags, Kind, MAILBOXES, Mailbox, Seat, State, TaskKind, Word};
+use crate::store::{Flags, MAILBOXES, Mailbox, State, TaskKind, Word};
 use crate::sync::{Ordering, fence};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// How many restarts of an actor are told.
 const RESTARTS_TOLD_MAX: u32 = 20;
@@ -158,8 +158,9 @@ impl Head {
             return Some(free);
         }
         let segment = self.segment.clone();
+        let busy: HashSet<u32> = self.actors.by_worker.values().copied().collect();
         let is_over = |actor: &Actor| actor.death.is_some() && actor.object.is_some_and(|id| !segment.exists(id));
-        self.actors.by_mailbox.retain(|_, actor| !is_over(actor));
+        self.actors.by_mailbox.retain(|mailbox, actor| busy.contains(mailbox) || !is_over(actor));
         (0..MAILBOXES).find(|mailbox| is_free(self, mailbox))
     }
 
@@ -178,11 +179,38 @@ impl Head {
         };
         actor.object = Some(task);
         actor.cell = self.segment.read_spec(task.slot()).cell;
-        if actor.is_kept && actor.death.is_none() {
-            self.segment.add(task, Kind::Ref, Seat::HEAD);
+        let (is_kept, wanted_by) = (actor.is_kept && actor.death.is_none(), std::mem::take(&mut actor.wanted_by));
+        if is_kept {
+            let is_there = self.refer(task);
+            if let Some(actor) = self.actors.by_mailbox.get_mut(&mailbox) {
+                actor.is_kept = is_there;
+            }
         }
-        for (client, req, _) in std::mem::take(&mut actor.wanted_by) {
+        for (client, req, _) in wanted_by {
             self.send(client, &ToClient::Existing { req, id: task });
+        }
+    }
+
+    /// A client will not make the actor that it has a mailbox for.
+    pub(super) fn unspawned(&mut self, from: ClientId, mailbox: u32) {
+        let actor = self.actors.by_mailbox.get(&mailbox);
+        if actor.is_some_and(|actor| actor.by == from && actor.object.is_none()) {
+            self.forget_actor(mailbox);
+        }
+    }
+
+    /// Puts calls into their mailboxes that lie in none: their callers have died in between.
+    pub(super) fn redeliver_calls(&mut self) {
+        if self.actors.by_mailbox.is_empty() {
+            return;
+        }
+        let mailboxes = self.actors.by_mailbox.keys();
+        let placed: HashSet<ObjectId> = mailboxes.flat_map(|mailbox| self.segment.placed_calls(*mailbox)).collect();
+        let unbegun = self.slots_with(|word| matches!(word.state(), State::Waiting | State::Pending));
+        for call in unbegun.into_iter().filter(|call| !placed.contains(call)) {
+            if let TaskKind::Call { mailbox, .. } = self.segment.task_kind(call.slot()) {
+                self.deliver_call(call, mailbox);
+            }
         }
     }
 
@@ -274,7 +302,10 @@ impl Head {
         let shared = self.segment.mailbox(mailbox);
         shared.seat.store(0, Ordering::Release);
         // From here on its object stays, if it is still there.
-        if !object.is_some_and(|object| self.segment.add(object, Kind::Ref, Seat::HEAD)) {
+        let is_leaving = shared.state.load(Ordering::Acquire) == Mailbox::LEFT
+            // Not waited for: it is this thread that finishes for whoever has died over it.
+            || object.and_then(|object| self.word(object)).is_none_or(|word| word.state() == State::Dying);
+        if is_leaving || !object.is_some_and(|object| self.refer(object)) {
             // It has ended by itself; or it was killed over the calls that it had left, which fail.
             let why = super::tasks::cause_in_a_word(cause);
             let cause = match max {
@@ -321,7 +352,13 @@ impl Head {
                     self.tell(Event::Queued { task, shape });
                 }
             }
-            Some(Fate::Left(mailbox)) => self.forget_actor(mailbox),
+            Some(Fate::Left(mailbox)) => {
+                // Else somebody has got hold of it after all, and its calls fail.
+                let object = self.actors.by_mailbox.get(&mailbox).and_then(|actor| actor.object);
+                if object.is_none_or(|object| !self.segment.exists(object)) {
+                    self.forget_actor(mailbox);
+                }
+            }
             Some(Fate::Over) | None => {}
         }
     }
@@ -377,12 +414,11 @@ impl Head {
     /// Gives the head's reference to an actor's object up: for good, or because it was only made again.
     fn let_go(&mut self, mailbox: u32, for_good: bool) {
         let Some(actor) = self.actors.by_mailbox.get_mut(&mailbox) else { return };
-        let had = actor.is_kept || actor.is_restarting;
-        actor.is_restarting = false;
+        let (was_kept, was_restarting) = (actor.is_kept, std::mem::take(&mut actor.is_restarting));
         actor.is_kept &= !for_good;
-        if let Some(object) = actor.object.filter(|_| had && !actor.is_kept) {
-            self.segment.remove(object, Kind::Ref, Seat::HEAD);
-            self.collect(vec![object]);
+        let reasons = usize::from(was_restarting) + usize::from(was_kept && !actor.is_kept);
+        if let Some(object) = actor.object {
+            self.give_up(vec![object; reasons]);
         }
     }
 
@@ -440,10 +476,12 @@ impl Head {
     pub(super) fn deliver_call(&mut self, call: ObjectId, mailbox: u32) {
         if self.is_dead(mailbox) {
             self.fail_call(call, mailbox);
-        } else if self.segment.send(mailbox, call) {
-            self.segment.call_woke(mailbox);
         } else {
-            self.actors.undelivered.push_back(call);
+            if !self.segment.send(mailbox, call) {
+                self.actors.undelivered.push_back(call);
+            }
+            // Also then: it may have its place already, and be ready now.
+            self.segment.call_woke(mailbox);
         }
     }
 
@@ -495,7 +533,10 @@ impl Head {
             // Its constructor runs or waits, and is cancelled twice: no time is given.
             self.cancel(id);
             self.cancel(id);
-            return Ok(true);
+            if self.is_dead(mailbox) || self.word(id).is_some_and(Word::is_task) {
+                return Ok(true);
+            }
+            // It has come into being in this moment.
         }
         let worker = self.actors.by_worker.iter().find(|(_, of)| **of == mailbox).map(|(worker, _)| *worker);
         let pid = worker.map_or(0, |worker| self.pool.pid(worker));

@@ -103,7 +103,7 @@ impl Head {
         let spec = self.segment.read_spec(task.slot());
         let is_listed = state == State::Waiting;
         if is_listed {
-            self.segment.add(task, Kind::Ref, Seat::HEAD);
+            self.refer(task);
         }
         let is_cancelled = self.fail_by(task, blame, Step::Cancel);
         if is_listed && is_cancelled {
@@ -122,6 +122,7 @@ impl Head {
     /// Ends the blocking calls of a task that runs. One that was cancelled before keeps the time that it has.
     fn end_softly(&mut self, task: ObjectId, seat: Seat) {
         self.cancels.running.entry(task).or_insert_with(|| Instant::now() + GRACE);
+        self.segment.slot(task.slot()).cancelled.store(task.0, Ordering::Release);
         self.segment.desk(seat).interrupted.store(Desk::interrupt_of(task), Ordering::Release);
         self.segment.ring_for_all(seat);
     }
@@ -152,7 +153,7 @@ impl Head {
             let Some(worker) = worker.and_then(|(id, _)| id.worker()) else { continue };
             // Sealed before the kill: a worker whose task ends in this moment sees that, and begins no other. Until it is gone it may write
             // its result, which nobody will read, so nobody else may have the slot.
-            self.segment.add(task, Kind::Ref, Seat::HEAD);
+            self.refer(task);
             self.end_output(worker);
             let blame = self.cancelled(task, self.pool.pid(worker));
             if !self.fail_by(task, blame, Step::Fail) {
@@ -174,9 +175,31 @@ impl Head {
     }
 
     /// Gives the head's references to tasks up.
-    fn give_up(&mut self, tasks: Vec<ObjectId>) {
-        tasks.iter().for_each(|task| self.segment.remove(*task, Kind::Ref, Seat::HEAD));
-        self.collect(tasks);
+    pub(super) fn give_up(&mut self, tasks: Vec<ObjectId>) {
+        let mut loose = Vec::new();
+        for task in tasks {
+            let Some(reasons) = self.referred.get_mut(&task) else { continue };
+            *reasons -= 1;
+            if *reasons == 0 {
+                self.referred.remove(&task);
+                self.segment.remove(task, Kind::Ref, Seat::HEAD);
+                loose.push(task);
+            }
+        }
+        self.collect(loose);
+    }
+
+    /// Refers to an object, for one more reason if it does already; [`Head::give_up`] gives one up. False if there is no such object.
+    pub(super) fn refer(&mut self, id: ObjectId) -> bool {
+        if let Some(reasons) = self.referred.get_mut(&id) {
+            *reasons += 1;
+            return true;
+        }
+        let exists = self.segment.add(id, Kind::Ref, Seat::HEAD);
+        if exists {
+            self.referred.insert(id, 1);
+        }
+        exists
     }
 
     /// Whether the task was cancelled and has failed since, or has lost its worker; then it is over.

@@ -87,6 +87,7 @@ impl Local {
             options: KnownOptions::default(),
             blames: Blames::default(),
             cancels: Cancels::default(),
+            referred: HashMap::new(),
             actors: Actors::default(),
             warned: HashSet::new(),
             retries_told: HashMap::new(),

@@ -154,6 +154,8 @@ struct Head {
     options: KnownOptions,
     blames: Blames,
     cancels: Cancels,
+    /// Objects that the head refers to, and for how many reasons.
+    referred: HashMap<ObjectId, u32>,
     actors: Actors,
     warned: HashSet<u32>,
     /// How many attempts of each function were told.

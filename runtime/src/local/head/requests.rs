@@ -47,6 +47,7 @@ impl Head {
             }
             ToHead::Spawn { req, options } => self.spawn(from, req, options),
             ToHead::Spawned { mailbox, task } => self.spawned(from, mailbox, task),
+            ToHead::Unspawned { mailbox } => self.unspawned(from, mailbox),
             ToHead::CallsMax { req, options } => {
                 let max = self.options.get(options).and_then(|known| known.options.max_calls);
                 self.send(from, &ToClient::Calls { req, max });
@@ -193,6 +194,8 @@ impl Head {
         if !dead.iter().any(|(_, other, _)| *other == seat) {
             return Err("the seat is not that of a dead driver");
         }
+        // While those that only it had a handle of are still known by it.
+        self.undo_actors_after(cell);
         for (id, other, pid) in dead {
             if other != seat {
                 self.remove_client(id, pid, None);
@@ -205,7 +208,6 @@ impl Head {
             let estate = self.segment.bury(seat, Keep::These(&kept));
             self.settle(estate, pid, None);
         }
-        self.undo_actors_after(cell);
         Ok(seat)
     }
 

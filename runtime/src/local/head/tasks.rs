@@ -197,7 +197,11 @@ impl Head {
     pub(super) fn refuse_tasks(&mut self) {
         self.segment.header().unserved.store(1, Ordering::Release);
         let message = format!("no worker process can be started: {}", self.pool.last_trouble());
-        for task in self.slots_with(|word| word.state() == State::Pending) {
+        let pending = self.slots_with(|word| word.state() == State::Pending);
+        // A call has a process already, or fails with its actor.
+        for task in
+            pending.into_iter().filter(|task| !self.segment.task_kind(task.slot()).is_call()).collect::<Vec<_>>()
+        {
             self.fail_at_origin(task, Cause::Refused { message: message.clone() }, 0);
         }
     }
@@ -283,7 +287,10 @@ impl Head {
     pub(super) fn retries(&mut self, task: ObjectId, cause: &Cause) -> bool {
         let mut spec = self.segment.read_spec(task.slot());
         let retries = self.retries_after(&spec, cause);
-        let is_wanted = self.word(task).is_some_and(|word| !word.flags().contains(Flags::ABANDONED));
+        // Somebody, such as the head, may have got hold of it since it was abandoned.
+        let is_wanted = self
+            .word(task)
+            .is_some_and(|word| !word.flags().contains(Flags::ABANDONED) || !self.segment.is_unused(task));
         let is_over = retries != u32::MAX && u32::from(spec.attempt) >= retries.min(u32::from(u8::MAX));
         if !is_wanted || is_over {
             return false;
@@ -320,6 +327,7 @@ impl Head {
         for task in estate.pending {
             self.push(task);
         }
+        self.redeliver_calls();
         self.collect(estate.loose);
         self.spill.keep_what_is_had(&self.segment);
         self.revive();
