@@ -11,7 +11,7 @@
 mod call;
 mod spawn;
 
-pub use call::{Call0, Call1, Call2, Call3, Call4, Call5, Call6, Call7};
+pub use call::{Call0, Call1, Call2, Call3, Call4, Call5, Call6, Call7, receiver};
 pub use spawn::{Spawn0, Spawn1, Spawn2, Spawn3, Spawn4, Spawn5, Spawn6, Spawn7, Spawn8, TryState};
 
 use crate::abi::{ActorState, Answer, Question, shorten};
@@ -28,7 +28,7 @@ use std::hash::{Hash, Hasher};
 /// `Type::new.spawn(…)` makes one, on any function ([`Spawn1::spawn`]), and `Type::method.call(&actor, …)` calls a method
 /// ([`Call1::call`]). Handles can be cloned, compared, passed to tasks and other actors, and stored in objects. When the last one is gone,
 /// and the last call has ended, the actor's value is dropped and its process ends; one with a name, or `.detached()`, lives until
-/// [`kill`](crate::kill) or the end of the session.
+/// [`kill`] or the end of the session.
 ///
 /// ```
 /// # mobula::inline::attach();
