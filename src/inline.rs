@@ -257,14 +257,11 @@ impl Store {
             }
             // Tasks end before their ids are known.
             Question::Cancel { .. } | Question::IsCancelled => Answer::Flag(false),
-            Question::Actor { name } => {
-                let found = self.actors.iter().find(|(_, actor)| actor.name.as_ref() == Some(&name));
-                Answer::Actor(found.filter(|(_, actor)| actor.thread.is_some()).map(|(id, actor)| NamedActor {
-                    id: *id,
-                    type_id: actor.type_id,
-                    type_name: actor.type_name.clone(),
-                }))
-            }
+            Question::Actor { name } => Answer::Actor(self.named(&name).map(|(id, actor)| NamedActor {
+                id,
+                type_id: actor.type_id,
+                type_name: actor.type_name.clone(),
+            })),
             Question::Kill { id } => Answer::Flag(self.kill(id)),
             Question::ActorState { id } => Answer::ActorState(self.actors.get(&id).map(|actor| match actor.thread {
                 Some(_) => ActorState::Alive { pid: std::process::id() },
@@ -538,11 +535,16 @@ impl Submitted<'_> {
 }
 
 impl Store {
+    /// The living actor of this name.
+    fn named(&self, name: &str) -> Option<(u64, &Actor)> {
+        let mut living = self.actors.iter().filter(|(_, actor)| actor.thread.is_some());
+        living.find(|(_, actor)| actor.name.as_deref() == Some(name)).map(|(id, actor)| (*id, actor))
+    }
+
     /// The actor that a spawn is to take, or the refusal of its name.
     fn existing(&mut self, options: &TaskOptions) -> Option<Fallible<u64>> {
         let name = options.name.as_ref().filter(|_| options.is_actor())?;
-        let known = self.actors.iter().find(|(_, actor)| actor.name.as_ref() == Some(name) && actor.thread.is_some());
-        let (id, actor) = known.map(|(id, actor)| (*id, actor))?;
+        let (id, actor) = self.named(name)?;
         if options.actor.gets_existing && actor.type_id == options.actor.type_id {
             self.retain(id);
             return Some(Ok(id));

@@ -402,7 +402,7 @@ fn try_start(name: &'static str, trampoline: Trampoline, args: &mut Outgoing) ->
     // A call takes nothing but its actor.
     let options = match Submission::is_call(args.kind) {
         true => Arc::default(),
-        false => defaults::merged(name, args.options.clone()),
+        false => defaults::merged(name, args.options.as_deref()),
     };
     submit(args.kind, name, trampoline, args.args.iter_mut().flatten(), &options).map_err(sentence)
 }

@@ -244,12 +244,9 @@ macro_rules! stream {
                 $($type: Value,)*
                 R: IntoIterator<Item: Value, IntoIter: 'static>,
             {
+                // Also here, so that the compiler reports the line that called it.
                 let () = F::HOLDS_NO_DATA;
-                let name = std::any::type_name::<F>();
-                #[allow(unused_mut, reason = "a function of no arguments has none to add")]
-                let mut args = arguments_of::<R::IntoIter>(&TaskOptions::default(), name);
-                $(args.add::<$type>($arg.into_arg());)*
-                begin::<R::IntoIter, _>(name, $create::<F, $($type,)* R>, args, None)
+                Options::of(self).stream($($arg),*)
             }
         }
 

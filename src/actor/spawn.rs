@@ -138,12 +138,9 @@ macro_rules! spawn {
                 $($type: Value,)*
                 R: 'static,
             {
+                // Also here, so that the compiler reports the line that called it.
                 let () = F::HOLDS_NO_DATA;
-                let name = std::any::type_name::<F>();
-                #[allow(unused_mut, reason = "a function of no arguments has none to add")]
-                let mut args = arguments_of::<R>(&TaskOptions::default());
-                $(args.add::<$type>($arg.into_arg());)*
-                begin(name, $create::<AsState, F, $($type,)* R>, args)
+                Options::of(self).spawn($($arg),*)
             }
 
             #[track_caller]
@@ -153,12 +150,9 @@ macro_rules! spawn {
                 $($type: Value,)*
                 R: TryState,
             {
+                // Also here, so that the compiler reports the line that called it.
                 let () = F::HOLDS_NO_DATA;
-                let name = std::any::type_name::<F>();
-                #[allow(unused_mut, reason = "a function of no arguments has none to add")]
-                let mut args = arguments_of::<R::State>(&TaskOptions::default());
-                $(args.add::<$type>($arg.into_arg());)*
-                begin(name, $create::<AsResult, F, $($type,)* R>, args)
+                Options::of(self).try_spawn($($arg),*)
             }
         }
 

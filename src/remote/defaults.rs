@@ -18,16 +18,15 @@ inventory::collect!(Defaults);
 /// Postcard of a task's options: those of its function, overridden by those of this call; empty when neither says anything.
 ///
 /// `name` is the function's, by address: it is the same for each task of a function, and another one in another library.
-pub(super) fn merged(name: &'static str, call: Option<Box<TaskOptions>>) -> Arc<[u8]> {
+pub(super) fn merged(name: &'static str, call: Option<&TaskOptions>) -> Arc<[u8]> {
     let is_registered = inventory::iter::<Defaults>.into_iter().next().is_some();
     let function = if is_registered { of_function(name) } else { None };
-    let options = match (function, call) {
-        (None, None) => return Arc::default(),
-        (Some(function), None) => return function.1,
-        (None, Some(call)) => *call,
-        (Some(function), Some(call)) => function.0.overridden_by(&call),
-    };
-    encoded(&options)
+    match (function, call) {
+        (None, None) => Arc::default(),
+        (Some(function), None) => function.1,
+        (None, Some(call)) => encoded(call),
+        (Some(function), Some(call)) => encoded(&function.0.overridden_by(call)),
+    }
 }
 
 fn encoded(options: &TaskOptions) -> Arc<[u8]> {

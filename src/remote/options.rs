@@ -34,7 +34,7 @@ impl<F, S> Clone for Options<F, S> {
 
 impl<F, S> Options<F, S> {
     /// No options yet, of a function.
-    pub(super) fn of(_: F) -> Options<F, S> {
+    pub(crate) fn of(_: F) -> Options<F, S> {
         Options { options: TaskOptions::default(), buffer: None, of: PhantomData }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Actors tell what they do by files, so that nothing here depends on how fast the machine is.
 
-use crate::Scenario;
 use crate::options::{folder, shown};
+use crate::{Scenario, start, until_there_is};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use mobula::{ActorError, TaskError};
@@ -13,12 +13,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
-
-macro_rules! scenarios {
-    ($($name:ident)*) => {
-        pub const ALL: &[Scenario] = &[$((stringify!($name), $name)),*];
-    };
-}
 
 scenarios! {
     an_actor_keeps_its_state_between_calls
@@ -57,17 +51,6 @@ scenarios! {
     what_only_actors_have_is_refused_for_tasks_and_the_other_way_round
     actors_whose_processes_are_killed_at_random_answer_every_call
     whatever_happens_to_actors_nothing_is_left
-}
-
-fn start(cpus: f64) -> Program {
-    Program::start(Config { num_cpus: Some(cpus), ..Config::default() }).unwrap()
-}
-
-/// Waits until there is such a file. Ends by the scenario's own patience.
-fn until_there_is(file: &str) {
-    while !Path::new(file).exists() {
-        std::thread::yield_now();
-    }
 }
 
 fn until(mut is_so: impl FnMut() -> bool) {

@@ -2,9 +2,8 @@
 //!
 //! Tasks tell what they do by files, so that nothing here depends on how fast the machine is.
 
-use crate::Scenario;
 use crate::options::{folder, shown};
-use mobula::local::{Config, Program};
+use crate::{Scenario, start, until_there_is};
 use mobula::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -30,19 +29,8 @@ pub const ALL: &[Scenario] = &[
     ),
 ];
 
-fn start(cpus: f64) -> Program {
-    Program::start(Config { num_cpus: Some(cpus), ..Config::default() }).unwrap()
-}
-
 fn is_cancelled_error<T: std::fmt::Debug>(got: &Result<T, GetError>) -> bool {
     matches!(got, Err(GetError::Cancelled { .. }))
-}
-
-/// Waits until there is such a file. Ends by the scenario's own patience.
-fn until_there_is(file: &str) {
-    while !Path::new(file).exists() {
-        std::thread::yield_now();
-    }
 }
 
 /// Says that it has begun, and waits for its end.

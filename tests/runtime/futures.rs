@@ -1,8 +1,7 @@
 //! References as futures, and in the order in which they finish.
 
-use crate::Scenario;
 use crate::options::{folder, shown};
-use mobula::local::{Config, Program};
+use crate::{Scenario, start};
 use mobula::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -22,10 +21,6 @@ pub const ALL: &[Scenario] = &[
     ("a_future_that_nobody_wants_any_more_does_no_harm", a_future_that_nobody_wants_any_more_does_no_harm),
     ("refs_come_in_the_order_in_which_they_finish", refs_come_in_the_order_in_which_they_finish),
 ];
-
-fn start(cpus: f64) -> Program {
-    Program::start(Config { num_cpus: Some(cpus), ..Config::default() }).unwrap()
-}
 
 /// Runs a future on an executor that somebody else wrote.
 fn run<F: Future>(future: F) -> F::Output {

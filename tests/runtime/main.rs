@@ -10,6 +10,13 @@
 // The waist's own type, as it comes.
 #![allow(clippy::result_large_err)]
 
+/// A file's scenarios, by their names.
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        pub const ALL: &[Scenario] = &[$((stringify!($name), $name)),*];
+    };
+}
+
 mod actors;
 mod cancel;
 mod cell;
@@ -24,6 +31,8 @@ mod scenario;
 mod streams;
 mod tasks;
 
+use mobula::local::{Config, Program};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -42,6 +51,18 @@ const SCENARIOS: &[&[Scenario]] = &[
     program::ALL,
     numbers::ALL,
 ];
+
+/// A runtime with so many CPUs.
+fn start(cpus: f64) -> Program {
+    Program::start(Config { num_cpus: Some(cpus), ..Config::default() }).unwrap()
+}
+
+/// Waits until there is such a file. Ends by the scenario's own patience.
+fn until_there_is(file: &str) {
+    while !Path::new(file).exists() {
+        std::thread::yield_now();
+    }
+}
 
 /// A scenario that takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(900);

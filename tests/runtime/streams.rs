@@ -1,17 +1,10 @@
 //! Streams: tasks that make many values, one after the other, as Ray's generators.
 
-use crate::Scenario;
 use crate::options::{folder, shown};
-use mobula::local::{Config, Program};
+use crate::{Scenario, start, until_there_is};
 use mobula::prelude::*;
 use std::fs;
 use std::path::Path;
-
-macro_rules! scenarios {
-    ($($name:ident)*) => {
-        pub const ALL: &[Scenario] = &[$((stringify!($name), $name)),*];
-    };
-}
 
 scenarios! {
     items_come_in_their_order_each_as_soon_as_it_is_made
@@ -24,17 +17,6 @@ scenarios! {
     a_stream_is_a_futures_stream
     items_can_be_large_and_outlive_their_stream
     a_long_stream_leaves_nothing_behind
-}
-
-fn start(cpus: f64) -> Program {
-    Program::start(Config { num_cpus: Some(cpus), ..Config::default() }).unwrap()
-}
-
-/// Waits until there is such a file. Ends by the scenario's own patience.
-fn until_there_is(file: &str) {
-    while !Path::new(file).exists() {
-        std::thread::yield_now();
-    }
 }
 
 fn numbers(n: u64) -> impl Iterator<Item = u64> {

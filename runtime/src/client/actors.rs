@@ -5,7 +5,7 @@ use super::{Claimed, Client, Fallible, ended, refused};
 use crate::abi::Fault;
 use crate::abi::engine::{Input, Task};
 use crate::protocol::{ObjectId, ToHead};
-use crate::store::{Mailbox, Reader, now_us};
+use crate::store::{Mailbox, Reader};
 use crate::sync::Ordering;
 use std::time::Duration;
 
@@ -98,10 +98,7 @@ impl Client {
             segment.begin_idle(reader);
             let came = look(reader);
             if came.is_none() {
-                desk.sleep(seen, None);
-                if desk.bell.load(Ordering::Acquire) != seen {
-                    self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
-                }
+                self.sleep(seen, None);
             }
             segment.end_idle(reader);
             if let Some(came) = came {

@@ -3,7 +3,7 @@
 use super::Client;
 use super::spin::Look;
 use crate::protocol::{ObjectId, ToHead};
-use crate::store::{Desk, Spec, Step, now_us};
+use crate::store::{Desk, Spec, Step};
 use crate::sync::Ordering;
 
 /// A worker's task.
@@ -51,10 +51,7 @@ impl Client {
             header.seeking.remove(seat);
             // A process that pushes from here on sees that this worker is idle; this worker sees an earlier push.
             if segment.quiet() && desk.has_lease() {
-                desk.sleep(seen, None);
-                if desk.bell.load(Ordering::Acquire) != seen {
-                    self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
-                }
+                self.sleep(seen, None);
             }
             header.idle.remove(seat);
         }

@@ -76,6 +76,17 @@ impl Client {
         }
     }
 
+    /// Sleeps while the bell's number is `seen`, and learns how long a wake-up takes. True if the process was rung.
+    pub(super) fn sleep(&self, seen: u32, timeout: Option<Duration>) -> bool {
+        let desk = self.segment.desk(self.seat);
+        desk.sleep(seen, timeout);
+        let was_rung = desk.bell.load(Ordering::Acquire) != seen;
+        if was_rung {
+            self.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
+        }
+        was_rung
+    }
+
     pub(super) fn is_finished(&self, id: ObjectId) -> bool {
         let word = self.segment.slot(id.slot()).word();
         !(word.generation() == id.generation() && word.is_task())
@@ -274,9 +285,7 @@ impl Waiter<'_> {
                     }
                 }
                 none_here("a thread sleeps");
-                desk.sleep(seen, left);
-                if desk.bell.load(Ordering::Acquire) != seen {
-                    client.spin.woken_after(now_us().wrapping_sub(desk.rung.load(Ordering::Relaxed)));
+                if client.sleep(seen, left) {
                     break;
                 }
             }

@@ -163,6 +163,11 @@ impl Word {
         matches!(self.state(), State::Waiting | State::Pending | State::Running)
     }
 
+    /// Whether it is a task that no process has begun.
+    pub fn is_unbegun(self) -> bool {
+        matches!(self.state(), State::Waiting | State::Pending)
+    }
+
     fn to(self, owner: Seat, state: State, flags: Flags) -> Word {
         let word = Word::new(self.generation(), Some(owner), state, flags);
         Word(word.0 | u64::from(self.version()) << VERSION)
@@ -200,9 +205,7 @@ impl Word {
             Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.bits()) << FLAGS),
             Step::Finish { by, flags, len } if is(State::Running, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Fail if self.is_task() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
-            Step::Cancel if matches!(state, State::Waiting | State::Pending) => {
-                self.to(Seat::HEAD, State::Sealed, Flags::ERROR)
-            }
+            Step::Cancel if self.is_unbegun() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
             Step::Condemn { by } if state == State::Sealed => self.to(by, State::Dying, flags),
             Step::Spare { by } if is(State::Dying, by) => self.to(by, State::Sealed, flags),
             Step::Strip { by } if is(State::Dying, by) => self.to(by, State::Dying, Flags::empty()),

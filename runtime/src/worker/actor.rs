@@ -13,7 +13,7 @@
 use super::library::{self, Entry, Libraries, Shared, Views, exit_now};
 use super::{begin, run_call};
 use crate::abi::{Instance, Pending};
-use crate::client::{Came, Claimed, Client, current, for_call};
+use crate::client::{Came, Claimed, Client, Unfit, current, for_call};
 use crate::protocol::ObjectId;
 use crate::store::{Access, Reader, TaskKind};
 use crossbeam::channel::{Receiver, Sender, unbounded};
@@ -124,10 +124,7 @@ impl Actor {
         let mut views = Vec::new();
         let entry = match begin(self.client, &mut self.libraries, &claimed, &mut views) {
             Ok(entry) => entry,
-            Err(unfit) => {
-                self.client.end_task(&claimed, Err(unfit));
-                return self.client.call_ended(&mut self.reader, claimed.task);
-            }
+            Err(unfit) => return self.end(&claimed, Err(unfit)),
         };
         if access_of(&claimed) == Access::Shared && self.threads_max > 1 {
             return self.hand_over(Job { claimed, entry, views: Views(views), instance: self.instance });
@@ -138,12 +135,12 @@ impl Actor {
             AWAKE.push(claimed.task.0);
             self.pending.insert(claimed.task.0, (claimed, pending));
         } else {
-            self.end(&claimed);
+            self.end(&claimed, Ok(()));
         }
     }
 
-    fn end(&mut self, claimed: &Claimed) {
-        self.client.end_task(claimed, Ok(()));
+    fn end(&mut self, claimed: &Claimed, called: Result<(), Unfit>) {
+        self.client.end_task(claimed, called);
         self.client.call_ended(&mut self.reader, claimed.task);
     }
 
@@ -164,7 +161,7 @@ impl Actor {
             && let Some((claimed, _)) = self.pending.remove(&call)
         {
             self.libraries.flush();
-            self.end(&claimed);
+            self.end(&claimed, Ok(()));
         }
     }
 
@@ -175,7 +172,7 @@ impl Actor {
             self.pending.extract_if(|_, (claimed, _)| client.is_cancelled_call(claimed.task)).collect();
         for (_, (claimed, pending)) in cancelled {
             for_call(claimed.task, || library::cancel(&pending));
-            self.end(&claimed);
+            self.end(&claimed, Ok(()));
         }
     }
 

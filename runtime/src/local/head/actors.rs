@@ -15,7 +15,7 @@
 
 use super::Head;
 use super::tasks::Blame;
-use crate::abi::{ActorState, Attempt, Cause, Failure, Fault, NamedActor, TaskOptions};
+use crate::abi::{ActorState, Cause, Failure, Fault, NamedActor, TaskOptions};
 use crate::client::Fallible;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
 use crate::scheduler::Event;
@@ -206,7 +206,7 @@ impl Head {
         }
         let mailboxes = self.actors.by_mailbox.keys();
         let placed: HashSet<ObjectId> = mailboxes.flat_map(|mailbox| self.segment.placed_calls(*mailbox)).collect();
-        let unbegun = self.slots_with(|word| matches!(word.state(), State::Waiting | State::Pending));
+        let unbegun = self.slots_with(Word::is_unbegun);
         for call in unbegun.into_iter().filter(|call| !placed.contains(call)) {
             if let TaskKind::Call { mailbox, .. } = self.segment.task_kind(call.slot()) {
                 self.deliver_call(call, mailbox);
@@ -423,7 +423,7 @@ impl Head {
     }
 
     fn unbegun_calls(&self, of: u32) -> Vec<ObjectId> {
-        let unbegun = self.slots_with(|word| matches!(word.state(), State::Waiting | State::Pending));
+        let unbegun = self.slots_with(Word::is_unbegun);
         let is_its = |id: &ObjectId| matches!(self.segment.task_kind(id.slot()), TaskKind::Call { mailbox, .. } if mailbox == of);
         unbegun.into_iter().filter(is_its).collect()
     }
@@ -434,9 +434,7 @@ impl Head {
         let spec = self.segment.read_spec(call.slot());
         let (cause, pid) =
             self.death_of(mailbox).unwrap_or((Cause::Refused { message: "its actor is gone".into() }, 0));
-        let task = self.functions.name(spec.function).to_owned();
-        let (carried_by, attempt) = (Vec::new(), Attempt::ONLY);
-        let blame = Blame::at_origin(Failure { task, pid, cell: spec.cell, cause, carried_by, attempt });
+        let blame = Blame::at_origin(self.failure_of(&spec, cause, pid));
         self.withdraw(call, word.state(), blame);
     }
 
@@ -464,12 +462,10 @@ impl Head {
 
     /// Announces the death of an actor that nobody else announces.
     fn tell_death(&mut self, mailbox: u32) {
-        let Some(actor) = self.actors.by_mailbox.get(&mailbox) else { return };
-        let (Some(object), Some(death)) = (actor.object, &actor.death) else { return };
-        let spec = self.segment.read_spec(object.slot());
-        let (task, cause) = (self.functions.name(spec.function).to_owned(), died(actor, &death.cause));
-        let (pid, cell, attempt) = (death.pid, actor.cell, Attempt::ONLY);
-        self.announce(Failure { task, pid, cell, cause, carried_by: Vec::new(), attempt });
+        let object = self.actors.by_mailbox.get(&mailbox).and_then(|actor| actor.object);
+        let (Some(object), Some((cause, pid))) = (object, self.death_of(mailbox)) else { return };
+        let failure = self.failure_of(&self.segment.read_spec(object.slot()), cause, pid);
+        self.announce(failure);
     }
 
     /// Puts a call that is ready into its actor's mailbox, or fails it if the actor is dead.
@@ -496,7 +492,7 @@ impl Head {
 
     /// A caller could not put a call into a mailbox.
     pub(super) fn unsent(&mut self, call: ObjectId) {
-        let is_unbegun = self.word(call).is_some_and(|word| matches!(word.state(), State::Waiting | State::Pending));
+        let is_unbegun = self.word(call).is_some_and(Word::is_unbegun);
         match self.segment.task_kind(call.slot()) {
             TaskKind::Call { mailbox, .. } if is_unbegun && self.is_dead(mailbox) => self.fail_call(call, mailbox),
             TaskKind::Call { .. } if is_unbegun => drop(self.cancel(call)),

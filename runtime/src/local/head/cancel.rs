@@ -12,7 +12,7 @@
 
 use super::Head;
 use super::tasks::Blame;
-use crate::abi::{Attempt, Cause, Failure};
+use crate::abi::Cause;
 use crate::protocol::{ObjectId, WorkerId};
 use crate::scheduler::Event;
 use crate::store::{Desk, Kind, Seat, State, Step, Word};
@@ -71,7 +71,7 @@ impl Head {
     fn cancel_all(&mut self, mut tasks: Vec<ObjectId>) {
         while let Some(task) = tasks.pop() {
             let Some(word) = self.word(task) else { continue };
-            let is_unbegun = matches!(word.state(), State::Waiting | State::Pending);
+            let is_unbegun = word.is_unbegun();
             if is_unbegun && !self.withdraw(task, word.state(), self.cancelled(task, 0)) {
                 // A worker has begun it in this moment.
                 tasks.push(task);
@@ -235,8 +235,6 @@ impl Head {
 
     fn cancelled(&self, task: ObjectId, pid: u32) -> Blame {
         let spec = self.segment.read_spec(task.slot());
-        let name = self.functions.name(spec.function).to_owned();
-        let (cell, cause, carried_by) = (spec.cell, Cause::Cancelled, Vec::new());
-        Blame::at_origin(Failure { task: name, pid, cell, cause, carried_by, attempt: Attempt::ONLY })
+        Blame::at_origin(self.failure_of(&spec, Cause::Cancelled, pid))
     }
 }

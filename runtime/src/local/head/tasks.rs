@@ -108,9 +108,8 @@ impl Head {
         {
             cause = self.cause_for_call(mailbox, cause);
         }
-        let name = self.functions.name(spec.function).to_owned();
         let attempt = self.attempt(&spec, self.retries_after(&spec, &cause));
-        let failure = Failure { task: name, pid, cell: spec.cell, cause, carried_by: Vec::new(), attempt };
+        let failure = Failure { attempt, ..self.failure_of(&spec, cause, pid) };
         tracing::debug!(%task, ?failure, "task failed");
         // What was asked for is no news.
         let was_killed = matches!(&failure.cause, Cause::ActorDied { death, .. } if **death == Cause::Cancelled);
@@ -118,6 +117,12 @@ impl Head {
             self.announce(failure.clone());
         }
         self.fail(task, Blame::at_origin(failure));
+    }
+
+    /// The failure of a task that is run once.
+    pub(super) fn failure_of(&self, spec: &Spec, cause: Cause, pid: u32) -> Failure {
+        let task = self.functions.name(spec.function).to_owned();
+        Failure { task, pid, cell: spec.cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY }
     }
 
     /// Records a failure and tells the person.
@@ -197,11 +202,11 @@ impl Head {
     pub(super) fn refuse_tasks(&mut self) {
         self.segment.header().unserved.store(1, Ordering::Release);
         let message = format!("no worker process can be started: {}", self.pool.last_trouble());
-        let pending = self.slots_with(|word| word.state() == State::Pending);
-        // A call has a process already, or fails with its actor.
-        for task in
-            pending.into_iter().filter(|task| !self.segment.task_kind(task.slot()).is_call()).collect::<Vec<_>>()
-        {
+        for task in self.slots_with(|word| word.state() == State::Pending) {
+            // A call has a process already, or fails with its actor.
+            if self.segment.task_kind(task.slot()).is_call() {
+                continue;
+            }
             self.fail_at_origin(task, Cause::Refused { message: message.clone() }, 0);
         }
     }
@@ -214,10 +219,7 @@ impl Head {
                 continue;
             }
             let spec = self.segment.read_spec(id.slot());
-            let task = self.functions.name(spec.function).to_owned();
-            let cause = Cause::Refused { message: why.into() };
-            let attempt = Attempt::ONLY;
-            let failure = Failure { task, pid: 0, cell: spec.cell, cause, carried_by: Vec::new(), attempt };
+            let failure = self.failure_of(&spec, Cause::Refused { message: why.into() }, 0);
             self.fail(id, Blame::at_origin(failure));
         }
     }
