@@ -49,6 +49,23 @@ fn a_crate_is_found_beside_the_notebook_and_built_anew_once_it_was_edited() {
 }
 
 #[test]
+fn a_session_whose_program_is_replaced_by_an_update_goes_on() {
+    let place = Place::new();
+    write_crate(&place, "mine", "", "pub fn version() -> u8 { 1 }\n");
+    let program = place.write("mobula", "");
+    std::fs::copy(env!("CARGO_BIN_EXE_mobula"), &program).expect("a copy of the program");
+    let script = place.write(
+        "all.rs",
+        "std::fs::remove_file(\"mobula\")?; std::fs::write(\"mobula\", \"another\")?;\n\
+         // %%\n:dep ./mine\nprintln!(\"version {}\", mine::version());\n\
+         // %%\n:reset\n// %%\nfn f(x: i64) -> i64 { x + 1 }\nprintln!(\"task {}\", get(&f.remote(1))?);\n",
+    );
+    let finished = finish(place.command(&program).arg("run").arg(script)).exits(0);
+    assert_eq!(finished.stdout, "version 1\ntask 2\n", "{finished}");
+    place.leaves_nothing();
+}
+
+#[test]
 fn a_library_beside_a_crate_is_found_and_one_that_is_missing_is_met_at_the_dep() {
     let place = Place::new();
     let answer = |number: u8| format!("#[unsafe(no_mangle)] pub extern \"C\" fn answer() -> u8 {{ {number} }}\n");

@@ -4,6 +4,7 @@
 use crate::analyst::outline;
 use crate::analyst::std_names::StdNames;
 use crate::analyst::{ANALYST_ENV, Answer, Ask, Snapshot};
+use crate::base::own_program;
 use crate::event::{Bundle, Completions};
 use crate::host::Host;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -177,7 +178,7 @@ struct Process {
 
 impl Process {
     fn start(folder: &PathBuf) -> std::io::Result<Process> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(own_program());
         command.env(ANALYST_ENV, folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let (asks, answers) = (child.stdin.take(), child.stdout.take());

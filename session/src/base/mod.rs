@@ -11,6 +11,7 @@ pub mod compiler_process;
 mod dep_cache;
 mod link_tree;
 mod linker;
+mod own_program;
 mod project;
 pub mod rustc_wrapper;
 mod template;
@@ -20,6 +21,7 @@ pub use base_source::{Tokio, tokio};
 pub use cache::cache_dir;
 pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;
+pub use own_program::own_program;
 pub use project::Project;
 pub use template::{CELL_DEPS, Damage, Template};
 

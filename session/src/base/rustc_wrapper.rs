@@ -8,6 +8,7 @@
 //! standard error, where it cannot be told from what the cell printed itself. The changed line calls a function that reports the error as
 //! such. Line numbers stay what they are. All other compilations are passed on untouched.
 
+use super::own_program::own_program;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,9 +20,7 @@ const SHARE: &str = "share";
 
 /// Has Cargo call this executable as rustc, so that generic functions are shared.
 pub fn share_generics(cargo: &mut Command) {
-    if let Ok(program) = std::env::current_exe() {
-        cargo.env("RUSTC_WRAPPER", program).env(WRAPPER_ENV, SHARE);
-    }
+    cargo.env("RUSTC_WRAPPER", own_program()).env(WRAPPER_ENV, SHARE);
 }
 
 /// The lines that evcxr generates, and their replacement. Neither is code that a person would type.

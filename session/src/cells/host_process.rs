@@ -1,5 +1,6 @@
 //! The cell host's process, as this process's child: commands go into its standard input, and a line comes back when a library has run.
 
+use crate::base::own_program;
 use crate::cellhost::CHILD_ENV;
 use crate::host::Host;
 use crate::link::wire::SOCKET_ENV;
@@ -26,8 +27,7 @@ impl Child {
     /// A sentence: this program cannot be started again.
     pub fn start(host: &dyn Host, socket: &Path, arguments: &[OsString]) -> Result<Child, String> {
         let explain = |error: std::io::Error| format!("the process that runs the cells cannot be started: {error}");
-        let program = std::env::current_exe().map_err(explain)?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(own_program());
         if let Some((name, rest)) = arguments.split_first() {
             command.arg0(name).args(rest);
         }

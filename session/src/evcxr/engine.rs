@@ -4,7 +4,7 @@ use crate::analyst::Snapshot;
 use crate::analyst::analysis::Known;
 use crate::base::rustc_wrapper::WRAPPER_ENV;
 use crate::base::toolchain::Toolchain;
-use crate::base::{OPT_LEVEL, Template};
+use crate::base::{OPT_LEVEL, Template, own_program};
 use crate::evcxr::context::{self, describe};
 use crate::event::{Bundle, CellError, CellId, Event, InputReader, InputRequest, Outcome, Phase, Stream};
 use crate::link::Link;
@@ -55,8 +55,7 @@ impl Evcxr {
 
         let base = host.session_dir().join("cells");
         std::fs::create_dir_all(&base).map_err(|error| format!("the session's folder cannot be written: {error}"))?;
-        let program =
-            std::env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
+        let program = own_program();
         let mut command = Command::new(&program);
         command.envs(host.cell_host_env()).env(SOCKET_ENV, link.socket());
         let (context, dir) = context::open(command, &base, &template)?;
