@@ -7,6 +7,7 @@ mod fetch;
 mod future;
 mod gpus;
 mod refs;
+mod state;
 mod wait;
 mod wait_stream;
 
@@ -15,6 +16,10 @@ pub use config::{AddressInfo, Config, Resources, gib, init, init_with, shutdown}
 pub use errors::{ErrorInfo, Errors, errors};
 pub use gpus::gpu_ids;
 pub use refs::Refs;
+pub use state::{
+    ActorInfo, Actors, Demand, ObjectInfo, Objects, ResourceStatus, Status, Summary, TaskInfo, TaskSummary, Tasks,
+    actors, objects, status, summary, tasks, timeline,
+};
 pub use wait::{ReadyAndRest, Wait, wait};
 pub use wait_stream::{WaitStream, wait_stream};
 

@@ -162,7 +162,13 @@ macro_rules! shown_as_a_table {
                 /// Shows the table as the result of the cell.
                 #[doc(hidden)]
                 pub fn evcxr_display(&self) {
-                    $crate::display::show_table(self.table().ok().as_ref(), self.to_string());
+                    $crate::display::show_table("result", self.table().ok().as_ref(), self.to_string());
+                }
+
+                /// Shows the table beside the result of the cell.
+                #[doc(hidden)]
+                pub fn display(&self) {
+                    $crate::display::show_table("display", self.table().ok().as_ref(), self.to_string());
                 }
             }
         )*
@@ -171,11 +177,11 @@ macro_rules! shown_as_a_table {
 
 pub(crate) use shown_as_a_table;
 
-/// Shows a table as text and HTML, or only `plain`, as the result of a cell.
-pub(crate) fn show_table<const N: usize>(table: Option<&Table<N>>, plain: String) {
+/// Shows a table as text and HTML, or only `plain`: the result of a cell, or what is shown beside it.
+pub(crate) fn show_table<const N: usize>(kind: &str, table: Option<&Table<N>>, plain: String) {
     let html = table.map(|table| ("text/html".to_owned(), table.html()));
     let data = [("text/plain".to_owned(), plain)].into_iter().chain(html).collect();
-    show("result", &Forms { data }, None);
+    show(kind, &Forms { data }, None);
 }
 
 // The generic functions of this file call one of these, so that a cell compiles little of them.

@@ -20,13 +20,17 @@
 //! - An object's bytes are written only while it is a draft, and shared only after.
 #![allow(unsafe_code)] // Calls a trampoline by its address.
 
+mod runs;
+
 use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{
-    ABI_VERSION, ActorState, Address, Answer, Attempt, Call, Cause, Draft, Failure, Fault, Instance, NamedActor,
-    Notify, ObjectState, Question, Submission, Table, TaskOptions, Tenant, Trampoline, View, task_name,
+    ABI_VERSION, ActorEntry, ActorState, Address, Answer, Attempt, Call, Cause, Draft, Failed, Failure, Fault,
+    Instance, NamedActor, Notify, ObjectEntry, ObjectPlace, ObjectState, Question, ResourceStatus, RuntimeStatus,
+    Submission, Table, TaskOptions, Tenant, Trampoline, View, task_name,
 };
 use crate::calls::mobula_attach;
+use runs::Runs;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::mpsc::{Sender, channel};
@@ -69,6 +73,16 @@ enum State {
     Pending,
     Ready(Arc<Memory>),
     Failed(Box<Failure>),
+}
+
+impl State {
+    fn of_object(&self) -> ObjectState {
+        match self {
+            State::Pending => ObjectState::Pending,
+            State::Ready(memory) => ObjectState::Ready { bytes: memory.len },
+            State::Failed(_) => ObjectState::Failed,
+        }
+    }
 }
 
 /// A running task, until it delivers its outcome.
@@ -128,6 +142,13 @@ impl Actor {
         outcome.recv().ok()?
     }
 
+    fn state(&self) -> ActorState {
+        match self.thread {
+            Some(_) => ActorState::Alive { pid: std::process::id() },
+            None => ActorState::Dead,
+        }
+    }
+
     fn died(&self) -> Cause {
         if self.is_stream {
             return self.death.clone();
@@ -151,7 +172,8 @@ struct Store {
     drafts: HashMap<u64, Memory>,
     holds: HashMap<u64, Arc<Memory>>,
     calls: HashMap<u64, Running>,
-    failures: Vec<Failure>,
+    failures: Vec<Failed>,
+    runs: Runs,
     /// Actors, by the objects that stand for them.
     actors: HashMap<u64, Actor>,
     /// Objects that futures await.
@@ -182,12 +204,16 @@ impl Store {
     }
 
     fn add(&mut self, state: State, refs: Vec<u64>) -> u64 {
+        let id = self.number();
+        self.add_as(id, state, refs);
+        id
+    }
+
+    fn add_as(&mut self, id: u64, state: State, refs: Vec<u64>) {
         for id in &refs {
             self.retain(*id);
         }
-        let id = self.number();
         self.objects.insert(id, Object { state, count: 1, refs });
-        id
     }
 
     fn retain(&mut self, id: u64) {
@@ -263,10 +289,14 @@ impl Store {
                 type_name: actor.type_name.clone(),
             })),
             Question::Kill { id } => Answer::Flag(self.kill(id)),
-            Question::ActorState { id } => Answer::ActorState(self.actors.get(&id).map(|actor| match actor.thread {
-                Some(_) => ActorState::Alive { pid: std::process::id() },
-                None => ActorState::Dead,
-            })),
+            Question::ActorState { id } => Answer::ActorState(self.actors.get(&id).map(Actor::state)),
+            Question::Actors => Answer::Actors(self.actor_entries()),
+            Question::Status => {
+                let cpu = ResourceStatus { name: "CPU".into(), in_use: 0.0, total: cpus };
+                Answer::Status(RuntimeStatus { resources: vec![cpu], ..RuntimeStatus::default() })
+            }
+            Question::Tasks => Answer::Tasks(self.runs.table()),
+            Question::Objects => Answer::Objects(self.object_entries()),
             Question::Shutdown => {
                 self.started = false;
                 self.objects.clear();
@@ -275,11 +305,9 @@ impl Store {
             }
             Question::Errors => Answer::Errors(self.failures.clone()),
             Question::ClusterResources | Question::AvailableResources => Answer::Resources(vec![("CPU".into(), cpus)]),
-            Question::State { id } => Answer::State(match &self.objects.get(&id).ok_or(Fault::Unknown { id })?.state {
-                State::Pending => ObjectState::Pending,
-                State::Ready(memory) => ObjectState::Ready { bytes: memory.len },
-                State::Failed(_) => ObjectState::Failed,
-            }),
+            Question::State { id } => {
+                Answer::State(self.objects.get(&id).ok_or(Fault::Unknown { id })?.state.of_object())
+            }
         })
     }
 }
@@ -328,9 +356,13 @@ impl Engine for Inline {
         }
         // Every argument becomes an object that the task refers to.
         let objects: Vec<u64> = task.inputs().map(|input| store_now.adopt(input)).collect();
-        let work = Submitted { task, options, objects };
+        let id = store_now.number();
+        let work = Submitted { id, task, options, objects };
         let made = match store_now.failed_argument(&work) {
-            Some(failure) => Err(Box::new(failure)),
+            Some(failure) => {
+                store_now.runs.never(id, work.name(), task.kind);
+                Err(Box::new(failure))
+            }
             None => {
                 drop(store_now);
                 let made = work.run();
@@ -353,7 +385,7 @@ impl Engine for Inline {
             }
         };
         // The result's refs were retained when it was delivered; `add` retains them for the object.
-        let id = store_now.add(state, refs.clone());
+        store_now.add_as(id, state, refs.clone());
         if let Some((thread, death)) = actor {
             let Submitted { options: TaskOptions { name, actor, .. }, .. } = &work;
             let is_kept = thread.is_some() && (name.is_some() || actor.is_detached);
@@ -406,7 +438,11 @@ impl Engine for Inline {
         let mut store = store();
         let memory = match store.objects.get(&id).map(|object| &object.state) {
             Some(State::Ready(memory)) => memory.clone(),
-            Some(State::Failed(failure)) => return Err(Fault::Task((**failure).clone()).into()),
+            Some(State::Failed(failure)) => {
+                let failure = (**failure).clone();
+                store.fetched(id);
+                return Err(Fault::Task(failure).into());
+            }
             Some(State::Pending) => return Ok(Opened::NotReady),
             None => return Err(Fault::Unknown { id }.into()),
         };
@@ -451,6 +487,8 @@ impl Engine for Inline {
 
 /// A task with its arguments, which it refers to.
 struct Submitted<'a> {
+    /// The object that it makes.
+    id: u64,
     task: Task<'a>,
     options: TaskOptions,
     objects: Vec<u64>,
@@ -465,7 +503,7 @@ struct Made {
 }
 
 impl Submitted<'_> {
-    /// The task's name. Only failures show it.
+    /// The task's name.
     fn name(&self) -> String {
         let name = self.options.name.clone().filter(|_| self.task.kind == Submission::TASK);
         name.unwrap_or_else(|| task_name(&String::from_utf8_lossy(self.task.name)))
@@ -509,10 +547,16 @@ impl Submitted<'_> {
         let retries = self.options.panic_retries();
         let mut attempt = Attempt { number: 1, of: retries.checked_add(1) };
         let ended = loop {
+            let run_now = store().runs.begin(self.id, self.name(), self.task.kind, attempt.number);
             let ended = match &thread {
                 Some(thread) => Actor::work(thread, trampoline, arguments.clone()),
                 None => run(trampoline, &views(arguments.clone()), std::ptr::null_mut()),
             };
+            let failed = match &ended {
+                Some(Outcome::Failed(cause)) => Some(cause),
+                _ => None,
+            };
+            store().runs.end(run_now, failed);
             match ended {
                 Some(Outcome::Failed(Cause::Panic { .. } | Cause::Error { .. }))
                     if attempt.of.is_none_or(|of| attempt.number < of) =>
@@ -529,7 +573,7 @@ impl Submitted<'_> {
             None => Cause::Refused { message: "it delivered no result".into() },
         };
         let failure = Failure { pid: std::process::id(), attempt, ..self.failure(cause) };
-        store().failures.push(failure.clone());
+        store().failures.push(Failed { failure: failure.clone(), is_fetched: false });
         Err(failure.into())
     }
 }
@@ -551,6 +595,52 @@ impl Store {
         }
         let message = format!("there is an actor named `{name}` already, a `{}`", actor.type_name);
         Some(Err(Fault::Refused { message }.into()))
+    }
+
+    /// The living actors and the dead ones.
+    fn actor_entries(&self) -> Vec<ActorEntry> {
+        let shown = self.actors.iter().filter(|(_, actor)| !actor.is_stream);
+        let mut entries: Vec<ActorEntry> = shown
+            .map(|(id, actor)| ActorEntry {
+                id: *id,
+                type_name: actor.type_name.clone(),
+                name: actor.name.clone(),
+                state: actor.state(),
+                cell: 0,
+                restarts: 0,
+                calls: 0,
+                death: actor.thread.is_none().then(|| crate::error::cause(&actor.death)),
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.id);
+        entries
+    }
+
+    fn object_entries(&self) -> Vec<ObjectEntry> {
+        let shown = self.objects.iter().filter(|(id, _)| !self.actors.contains_key(id));
+        shown
+            .map(|(id, object)| ObjectEntry {
+                id: *id,
+                state: object.state.of_object(),
+                place: match object.state {
+                    State::Ready(_) => ObjectPlace::Memory,
+                    _ => ObjectPlace::Nowhere,
+                },
+                references: 1,
+                holders: 0,
+                readers: 0,
+            })
+            .collect()
+    }
+
+    /// Somebody has met the failure of an object, or of what it failed with.
+    fn fetched(&mut self, id: u64) {
+        let Some(State::Failed(met)) = self.objects.get(&id).map(|object| &object.state) else { return };
+        let origin = Failure { carried_by: Vec::new(), ..(**met).clone() };
+        let is_it = |known: &Failed| known.failure == origin;
+        if let Some(known) = self.failures.iter_mut().rev().find(|known| is_it(known)) {
+            known.is_fetched = true;
+        }
     }
 
     fn drop_input(&mut self, input: Input<'_>) -> Option<Memory> {

@@ -69,11 +69,13 @@ pub mod local {
     pub use mobula_runtime::local::*;
 }
 
+pub use abi::{ActorState, ObjectPlace, ObjectState, TaskState, TaskType};
 pub use actor::{Actor, actor, kill};
 pub use api::{
-    AddressInfo, Config, ErrorInfo, Errors, Refs, Resources, Wait, WaitStream, available_resources, cancel,
-    cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with, is_cancelled, put, shutdown, wait,
-    wait_stream,
+    ActorInfo, Actors, AddressInfo, Config, Demand, ErrorInfo, Errors, ObjectInfo, Objects, Refs, ResourceStatus,
+    Resources, Status, Summary, TaskInfo, TaskSummary, Tasks, Wait, WaitStream, actors, available_resources, cancel,
+    cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with, is_cancelled, objects, put, shutdown,
+    status, summary, tasks, timeline, wait, wait_stream,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;

@@ -5,8 +5,8 @@ pub use crate::actor::{
     Spawn6, Spawn7, Spawn8, actor, kill,
 };
 pub use crate::api::{
-    Config, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with,
-    is_cancelled, put, shutdown, wait, wait_stream,
+    Config, actors, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init,
+    init_with, is_cancelled, objects, put, shutdown, summary, tasks, timeline, wait, wait_stream,
 };
 pub use crate::array::{Array, Buffer};
 pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};

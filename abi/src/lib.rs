@@ -31,7 +31,7 @@ pub use name::{shorten, task_name};
 pub use task_options::{ActorOptions, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 8;
+pub const ABI_VERSION: u32 = 9;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -542,6 +542,14 @@ pub enum Question {
         /// The id of the object that stands for it.
         id: u64,
     },
+    /// Resources in use, and what waits for them.
+    Status,
+    /// The tasks that have not ended, and the ends that are remembered.
+    Tasks,
+    /// The actors that there are.
+    Actors,
+    /// The objects that there are.
+    Objects,
     /// Ends the workers, fails unfinished tasks and drops the caller's references; answered when the workers are gone.
     Shutdown,
 }
@@ -552,7 +560,7 @@ pub enum Answer {
     /// To `Init`.
     Address(Address),
     /// To `Errors`.
-    Errors(Vec<Failure>),
+    Errors(Vec<Failed>),
     /// To either question about resources: name and amount, sorted by name.
     Resources(Vec<(String, f64)>),
     /// To `State`.
@@ -565,6 +573,23 @@ pub enum Answer {
     Actor(Option<NamedActor>),
     /// To `ActorState`; `None` when there is no such actor.
     ActorState(Option<ActorState>),
+    /// To `Status`.
+    Status(RuntimeStatus),
+    /// To `Tasks`.
+    Tasks(TaskTable),
+    /// To `Actors`, oldest first.
+    Actors(Vec<ActorEntry>),
+    /// To `Objects`.
+    Objects(Vec<ObjectEntry>),
+}
+
+/// A failure, as `errors()` lists it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The failure.
+    pub failure: Failure,
+    /// Whether somebody has asked for the task's result, or for one that failed with it, and so knows.
+    pub is_fetched: bool,
 }
 
 /// An actor, as it is found by its name.
@@ -579,7 +604,7 @@ pub struct NamedActor {
 }
 
 /// How an actor is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActorState {
     /// Its constructor has not ended, for the first time or again.
     Starting,
@@ -590,6 +615,229 @@ pub enum ActorState {
     },
     /// It answers no calls any more.
     Dead,
+}
+
+/// Resources and what waits for them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeStatus {
+    /// The resources, sorted by name.
+    pub resources: Vec<ResourceStatus>,
+    /// How many processes there are for tasks and actors.
+    pub workers: u32,
+    /// What waits.
+    pub demands: Vec<Demand>,
+}
+
+/// A resource. Amounts of memory are in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResourceStatus {
+    /// Its name, such as `CPU`.
+    pub name: String,
+    /// How much of it tasks and actors have.
+    pub in_use: f64,
+    /// How much there is.
+    pub total: f64,
+}
+
+/// Tasks that wait for the same resources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// What each of them needs, such as `2 CPU, 1 GPU`.
+    pub needs: String,
+    /// How many they are.
+    pub tasks: u64,
+    /// Whether the runtime has so much in all.
+    pub is_possible: bool,
+}
+
+/// Runs of tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TaskTable {
+    /// The names of functions, of which entries give the index.
+    pub names: Vec<String>,
+    /// The runs, by the time of their submission.
+    pub tasks: Vec<TaskEntry>,
+    /// How many runs have ended and are not remembered any more.
+    pub forgotten: u64,
+    /// Now, in nanoseconds since the runtime began.
+    pub now: u64,
+}
+
+/// A run of a task. Times are in nanoseconds since the runtime began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskEntry {
+    /// The id of the object that it makes.
+    pub id: u64,
+    /// The id of the task that submitted it; 0 for a cell or a program.
+    pub parent: u64,
+    /// The index of its function's name.
+    pub name: u32,
+    /// What it is.
+    pub of: TaskType,
+    /// How it is.
+    pub state: TaskState,
+    /// The cell that started it; 0 outside a session.
+    pub cell: u64,
+    /// Its number among the runs of the task, from 1.
+    pub attempt: u32,
+    /// The process that runs it, or ran it; 0 for none.
+    pub pid: u32,
+    /// When it was submitted, or came to be run again.
+    pub submitted: u64,
+    /// When it began.
+    pub began: Option<u64>,
+    /// When it ended.
+    pub ended: Option<u64>,
+}
+
+/// What a task is: the types that Ray's `list_tasks` tells apart.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TaskType {
+    /// A call of a function.
+    Task,
+    /// The constructor of an actor.
+    ActorCreation,
+    /// A call of an actor's method.
+    ActorCall,
+}
+
+impl TaskType {
+    /// All types, in the order of their numbers.
+    pub const ALL: [TaskType; 3] = [TaskType::Task, TaskType::ActorCreation, TaskType::ActorCall];
+}
+
+impl std::fmt::Display for TaskType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            TaskType::Task => "task",
+            TaskType::ActorCreation => "actor creation",
+            TaskType::ActorCall => "actor call",
+        })
+    }
+}
+
+/// How a run of a task is, or how it ended.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TaskState {
+    /// It waits for an argument.
+    Waiting,
+    /// It waits for a worker and for resources.
+    Queued,
+    /// It runs.
+    Running,
+    /// It has given its result.
+    Finished,
+    /// It panicked, returned `Err`, or could not be run.
+    Failed,
+    /// The process that ran it died.
+    WorkerDied,
+    /// It never ran, because an argument of it had failed.
+    ArgumentFailed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl TaskState {
+    /// All states, in the order of their numbers.
+    pub const ALL: [TaskState; 8] = [
+        TaskState::Waiting,
+        TaskState::Queued,
+        TaskState::Running,
+        TaskState::Finished,
+        TaskState::Failed,
+        TaskState::WorkerDied,
+        TaskState::ArgumentFailed,
+        TaskState::Cancelled,
+    ];
+}
+
+impl std::fmt::Display for TaskState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            TaskState::Waiting => "waiting",
+            TaskState::Queued => "queued",
+            TaskState::Running => "running",
+            TaskState::Finished => "finished",
+            TaskState::Failed => "failed",
+            TaskState::WorkerDied => "worker died",
+            TaskState::ArgumentFailed => "argument failed",
+            TaskState::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// An actor, as `actors()` lists it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActorEntry {
+    /// The id of the object that stands for it.
+    pub id: u64,
+    /// Its type.
+    pub type_name: String,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// How it is.
+    pub state: ActorState,
+    /// The cell that made it; 0 outside a session.
+    pub cell: u64,
+    /// How often it was made again.
+    pub restarts: u32,
+    /// How many of its calls have not ended.
+    pub calls: u64,
+    /// How it ended, if it is dead.
+    pub death: Option<String>,
+}
+
+/// An object, as `objects()` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectEntry {
+    /// Its id.
+    pub id: u64,
+    /// How it is.
+    pub state: ObjectState,
+    /// Where its bytes are.
+    pub place: ObjectPlace,
+    /// How many processes have a reference to it.
+    pub references: u32,
+    /// How many tasks and objects keep it.
+    pub holders: u64,
+    /// How many processes read its bytes.
+    pub readers: u32,
+}
+
+/// Where an object's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ObjectPlace {
+    /// Nowhere: it is not ready, or its task failed.
+    Nowhere,
+    /// In the table of objects, because they are few.
+    Table,
+    /// In the memory of the store.
+    Memory,
+    /// On disk.
+    Disk,
+}
+
+impl std::fmt::Display for ObjectPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            ObjectPlace::Nowhere => "",
+            ObjectPlace::Table => "table",
+            ObjectPlace::Memory => "memory",
+            ObjectPlace::Disk => "disk",
+        })
+    }
+}
+
+impl std::fmt::Display for ActorState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            ActorState::Starting => "starting",
+            ActorState::Alive { .. } => "alive",
+            ActorState::Dead => "dead",
+        })
+    }
 }
 
 /// The state of an object.

@@ -1,7 +1,7 @@
 //! `errors()`: the tasks of a session that failed.
 
 use super::answer;
-use crate::abi::{Answer, Attempt, Cause, Failure, Place, Question};
+use crate::abi::{Answer, Attempt, Cause, Failed, Place, Question};
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::{cause, place};
 
@@ -15,7 +15,8 @@ use crate::error::{cause, place};
 /// # use mobula::prelude::*;
 /// let refused = (|n: u32| n.checked_sub(1).ok_or("already zero".to_string())).remote(0);
 /// get(&refused).unwrap_err();
-/// assert_eq!(errors().last().unwrap().message, "returned Err: already zero");
+/// let last = errors().last().unwrap().clone();
+/// assert_eq!((last.message.as_str(), last.is_fetched), ("returned Err: already zero", true));
 /// ```
 #[track_caller]
 pub fn errors() -> Errors {
@@ -43,6 +44,8 @@ pub struct ErrorInfo {
     pub carried_by: Vec<String>,
     /// Which run of the task failed, of those that it may have.
     pub attempt: Attempt,
+    /// Whether somebody has met the failure in [`get`](crate::get), of this task's object or of one that depends on it.
+    pub is_fetched: bool,
 }
 
 /// The failed tasks of a session, newest last. Derefs to a slice of [`ErrorInfo`]; displays as a table.
@@ -50,13 +53,13 @@ pub struct ErrorInfo {
 pub struct Errors(Vec<ErrorInfo>);
 
 impl Errors {
-    fn new(failures: Vec<Failure>) -> Errors {
+    fn new(failures: Vec<Failed>) -> Errors {
         Errors(failures.into_iter().map(ErrorInfo::from).collect())
     }
 }
 
-impl From<Failure> for ErrorInfo {
-    fn from(failure: Failure) -> ErrorInfo {
+impl From<Failed> for ErrorInfo {
+    fn from(Failed { failure, is_fetched }: Failed) -> ErrorInfo {
         let message = cause(&failure.cause);
         let place = match failure.cause {
             Cause::Panic { place, .. } => place,
@@ -70,6 +73,7 @@ impl From<Failure> for ErrorInfo {
             place,
             carried_by: failure.carried_by,
             attempt: failure.attempt,
+            is_fetched,
         }
     }
 }
@@ -91,18 +95,19 @@ impl IntoIterator for Errors {
     }
 }
 
-impl Tabular<6> for Errors {
-    fn table(&self) -> Result<Table<6>, &'static str> {
+impl Tabular<7> for Errors {
+    fn table(&self) -> Result<Table<7>, &'static str> {
         if self.is_empty() {
             return Err("no task has failed");
         }
-        let mut table = Table::new(["cell", "task", "pid", "attempt", "what happened", "where"]);
+        let mut table = Table::new(["cell", "task", "pid", "attempt", "fetched", "what happened", "where"]);
         for error in &self.0 {
             table.row([
                 error.cell.map(|cell| cell.to_string()).unwrap_or_default(),
                 error.task.clone(),
                 if error.pid == 0 { String::new() } else { error.pid.to_string() },
                 error.attempt.number.to_string(),
+                if error.is_fetched { "yes" } else { "no" }.into(),
                 error.message.lines().next().unwrap_or_default().into(),
                 error.place.as_ref().map(place).unwrap_or_default(),
             ]);

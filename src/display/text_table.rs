@@ -8,17 +8,23 @@ use std::fmt;
 pub(crate) struct Table<const N: usize> {
     head: [&'static str; N],
     rows: Vec<[String; N]>,
+    notes: Vec<String>,
 }
 
 impl<const N: usize> Table<N> {
     /// A table with these column titles.
     pub(crate) fn new(head: [&'static str; N]) -> Table<N> {
-        Table { head, rows: Vec::new() }
+        Table { head, rows: Vec::new(), notes: Vec::new() }
     }
 
     /// Adds a row. Line breaks in it become spaces.
     pub(crate) fn row(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|cell| cell.replace('\n', " ")));
+    }
+
+    /// Adds a line below the table.
+    pub(crate) fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 }
 
@@ -26,8 +32,8 @@ impl<const N: usize> Table<N> {
     /// The table in HTML.
     pub(super) fn html(&self) -> String {
         let rows = self.rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
-        Grid { head: self.head.iter().map(|head| (*head).into()).collect(), rows, kind: Kind::Drawn, below: None }
-            .html()
+        let below = Some(self.notes.join("; ")).filter(|notes| !notes.is_empty());
+        Grid { head: self.head.iter().map(|head| (*head).into()).collect(), rows, kind: Kind::Drawn, below }.html()
     }
 }
 
@@ -41,7 +47,8 @@ impl<const N: usize> fmt::Display for Table<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cells: Vec<[&str; N]> = self.rows.iter().map(|row| row.each_ref().map(String::as_str)).collect();
         let rows: Vec<&[&str]> = cells.iter().map(|row| row.as_slice()).collect();
-        f.write_str(&aligned(&self.head, &rows))
+        f.write_str(&aligned(&self.head, &rows))?;
+        self.notes.iter().try_for_each(|note| write!(f, "\n{note}"))
     }
 }
 
@@ -60,5 +67,8 @@ task           pid
 half           1
 a longer name  22";
         assert_eq!(table.to_string(), expected);
+        table.note("2 tasks".into());
+        assert_eq!(table.to_string(), format!("{expected}\n2 tasks"));
+        assert!(table.html().ends_with("<p>2 tasks</p>"));
     }
 }

@@ -28,6 +28,7 @@ mod objects;
 mod options;
 mod program;
 mod scenario;
+mod state;
 mod streams;
 mod tasks;
 
@@ -50,6 +51,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     deaths::ALL,
     program::ALL,
     numbers::ALL,
+    state::ALL,
 ];
 
 /// A runtime with so many CPUs.

@@ -80,7 +80,7 @@ impl Client {
         let look = |reader: &mut Reader| {
             // First, because a call may wake itself all the time.
             if let Some(call) = receives.then(|| segment.receive(reader, seat)).flatten() {
-                return Some(Came::Call(self.begin(call)));
+                return Some(Came::Call(self.begin(call, false)));
             }
             let left = || (receives && segment.is_left(reader)).then_some(Came::Left);
             is_awake().then_some(Came::Awake).or_else(left)

@@ -3,7 +3,7 @@
 use super::Client;
 use super::spin::Look;
 use crate::protocol::{ObjectId, ToHead};
-use crate::store::{Desk, Spec, Step};
+use crate::store::{Desk, Spec, Step, ticks};
 use crate::sync::Ordering;
 
 /// A worker's task.
@@ -15,6 +15,8 @@ pub(crate) struct Claimed {
     pub spec: Spec,
     /// Whether it makes an actor that was made before: its result is there already.
     pub is_again: bool,
+    /// When it began (`store/clock.rs`).
+    pub began: u64,
 }
 
 impl Client {
@@ -24,11 +26,11 @@ impl Client {
         let (header, desk) = (segment.header(), segment.desk(seat));
         loop {
             if let Some((task, is_again)) = self.assigned_task() {
-                return Claimed { is_again, ..self.begin(task) };
+                return self.begin(task, is_again);
             }
             let task = if desk.has_lease() { self.find_task() } else { None };
             if let Some(task) = task {
-                return self.begin(task);
+                return self.begin(task, false);
             }
             header.active.remove(seat);
             let seen = desk.bell.load(Ordering::Acquire);
@@ -97,14 +99,18 @@ impl Client {
         task
     }
 
-    pub(super) fn begin(&self, task: ObjectId) -> Claimed {
+    pub(super) fn begin(&self, task: ObjectId, is_again: bool) -> Claimed {
+        let began = ticks();
+        if !is_again {
+            self.segment.slot(task.slot()).len.store(began, Ordering::Relaxed);
+        }
         let desk = self.segment.desk(self.seat);
         desk.current.store(task.0, Ordering::Release);
         self.be_active();
         if desk.wrote.load(Ordering::Relaxed) == 1 {
             desk.wrote.store(0, Ordering::Relaxed);
         }
-        Claimed { task, spec: self.segment.read_spec(task.slot()), is_again: false }
+        Claimed { task, spec: self.segment.read_spec(task.slot()), is_again, began }
     }
 
     /// The flag that the signal handler sets when this process has written output.

@@ -5,9 +5,9 @@ use super::claim::Claimed;
 use super::current::call_here;
 use super::state::{Running, State};
 use super::{Client, Fallible, nonsense};
-use crate::abi::{Cause, View};
+use crate::abi::{Cause, TaskState, View};
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::{Arg, Body, Flags, Mailbox, Readiness, Run, Seat, Space, Step, TaskKind};
+use crate::store::{Arg, Body, Flags, Mailbox, Readiness, Run, Seat, Space, Step, TaskEvent, TaskKind, ticks};
 use crate::sync::Ordering;
 
 /// Why a task cannot begin.
@@ -286,6 +286,8 @@ impl State {
             segment.set_contained(index, &given, None);
             flags |= if given.is_empty() { Flags::ACTOR } else { Flags::ACTOR | Flags::CONTAINS };
         }
+        // Before whoever waits for the result can ask what became of the task.
+        segment.record(seat, &self.finished(claimed));
         let is_wanted = segment.finish(seat, task, flags, len);
         let sealed = is_wanted.is_some();
         // Right behind the sealing, so that no process waits for what follows.
@@ -325,6 +327,13 @@ impl State {
             said.extend(self.collect(loose));
         }
         Succeeded { said, written, tells_head, is_sealed: sealed }
+    }
+
+    /// The end of a run that gives a result now.
+    fn finished(&self, claimed: &Claimed) -> TaskEvent {
+        let pid = self.segment().desk(self.leases.seat).pid.load(Ordering::Relaxed);
+        let event = TaskEvent::of(claimed.task, &claimed.spec, TaskState::Finished);
+        TaskEvent { pid, began: claimed.began, ended: ticks(), ..event }
     }
 
     /// Takes a task that ran here, and another one that still does; 0 for none.

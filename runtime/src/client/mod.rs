@@ -32,6 +32,7 @@ mod references;
 mod spin;
 mod state;
 mod store_full;
+mod tables;
 mod tasks;
 mod wait;
 mod watch;
@@ -96,6 +97,11 @@ impl Client {
         }
         if question == Question::IsCancelled {
             return Ok(Answer::Flag(self.is_interrupted()));
+        }
+        match question {
+            Question::Tasks => return self.task_table().map(Answer::Tasks),
+            Question::Objects => return Ok(Answer::Objects(self.object_entries())),
+            _ => {}
         }
         match self.ask(|req| ToHead::Ask { req, question })? {
             ToClient::Answer { answer, .. } => {

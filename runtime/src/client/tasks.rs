@@ -5,7 +5,7 @@ use super::state::State;
 use super::{Client, Fallible, ended, no_draft, nonsense, refused};
 use crate::abi::Fault;
 use crate::protocol::{Function, ObjectId, ToClient, ToHead};
-use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, SHAPED, Space, Spec, TaskKind};
+use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, SHAPED, Space, Spec, TaskKind, ticks};
 use crate::sync::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,7 +203,7 @@ impl State {
             let is_process = self.is_actor || self.running.is_empty();
             *caller = is_process.then_some(self.leases.seat);
         }
-        spec.parent = self.task_here();
+        (spec.parent, spec.submitted) = (self.task_here(), ticks());
         let (mut anonymous, mut written) = (Vec::new(), Vec::new());
         let is_missing =
             |state: &State, arg: &Input| matches!(arg, Input::Draft(draft, _) if !state.drafts.has(*draft));

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::abi::{
-    ActorState, Address, Answer, Attempt, Caller, Cause, CellPlace, Failure, Fault, InitOptions, ObjectState, Place,
-    Question, TaskOptions,
+    ActorState, Address, Answer, Attempt, Caller, Cause, CellPlace, Failed, Failure, Fault, InitOptions, ObjectState,
+    Place, Question, TaskOptions,
 };
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
@@ -115,6 +115,7 @@ fn question() -> impl Strategy<Value = Question> {
         Just(Question::Errors),
         Just(Question::ClusterResources),
         Just(Question::AvailableResources),
+        Just(Question::Actors),
         Just(Question::Shutdown),
         any::<u64>().prop_map(|id| Question::State { id }),
         text().prop_map(|name| Question::Actor { name }),
@@ -131,7 +132,9 @@ fn answer() -> impl Strategy<Value = Answer> {
     );
     prop_oneof![
         address.prop_map(Answer::Address),
-        prop::collection::vec(failure(), 0..3).prop_map(Answer::Errors),
+        prop::collection::vec((failure(), any::<bool>()), 0..3).prop_map(|all| {
+            Answer::Errors(all.into_iter().map(|(failure, is_fetched)| Failed { failure, is_fetched }).collect())
+        }),
         resources().prop_map(Answer::Resources),
         any::<u64>().prop_map(|bytes| Answer::State(ObjectState::Ready { bytes })),
         Just(Answer::State(ObjectState::Failed)),
@@ -271,7 +274,7 @@ fn kind_to_client(message: &ToClient) -> usize {
 }
 
 fn kinds<T: Debug>(messages: impl Strategy<Value = T>, kind: impl Fn(&T) -> usize) -> BTreeSet<usize> {
-    let config = Config { cases: 500, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 2000, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let kinds = std::cell::RefCell::new(BTreeSet::new());
     let seen = runner.run(&messages, |message| {

@@ -310,7 +310,6 @@ impl Scheduler {
     }
 
     /// Tasks that wait in queues, by shape.
-    #[cfg(test)]
     pub fn queued(&self) -> impl Iterator<Item = (ShapeId, usize)> {
         self.queues.iter().map(|(shape, queue)| (*shape, queue.len()))
     }

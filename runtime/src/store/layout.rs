@@ -1,7 +1,7 @@
 //! The layout of the control segment.
 //!
 //! ```text
-//!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Mailbox × actors │ calls × actors │ Slot × slots
+//!   Header │ Desk × seats │ hints │ Unit × units │ ring × seats │ Mailbox × actors │ calls × actors │ events × seats │ Slot × slots
 //!                                                                                   all sparse: untouched pages cost nothing
 //! ```
 //!
@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 5;
+pub const LAYOUT_VERSION: u32 = 6;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -39,6 +39,15 @@ pub const MAILBOXES: u32 = if cfg!(any(test, loom)) { 2 } else { 4096 };
 /// Calls of one actor that have not ended; a caller waits until there is room. A power of two.
 pub const CALLS_MAX: u64 = if cfg!(loom) {
     2
+} else if cfg!(test) {
+    4
+} else {
+    1 << 14
+};
+
+/// Ends of tasks that each process remembers (see `events.rs`). A power of two.
+pub const EVENTS_KEPT: u64 = if cfg!(loom) {
+    1
 } else if cfg!(test) {
     4
 } else {
@@ -77,6 +86,8 @@ pub struct Header {
     /// How many processes wait for room in the arena.
     pub rooms: AtomicU32,
     _pad: AtomicU32,
+    /// When the runtime began.
+    pub made: Line<Made>,
     /// Workers that sleep because there is nothing to do.
     pub idle: Line<Seats>,
     /// Workers that look for a task and do not sleep yet.
@@ -87,6 +98,14 @@ pub struct Header {
     pub rings: Line<Seats>,
     /// Seats that belong to a process.
     pub taken: Line<Seats>,
+}
+
+/// A moment by two clocks; see `clock.rs`.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Made {
+    pub ticks: AtomicU64,
+    pub nanoseconds: AtomicU64,
 }
 
 /// A value with a cache line of its own, so that a write to it does not slow down the readers of its neighbours.
@@ -136,6 +155,8 @@ pub struct Desk {
     pub tail: Line<AtomicU64>,
     /// The next entry of its ring that a worker takes.
     pub head: Line<AtomicU64>,
+    /// How many ends of tasks the processes in this seat have recorded.
+    pub recorded: Line<AtomicU64>,
 }
 
 impl Desk {
@@ -201,14 +222,31 @@ impl Mailbox {
     pub const DEAD: u32 = 2;
 }
 
+/// How a run of a task ended; see `events.rs`.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct EventRecord {
+    /// One more than the record's number in its process; 0 while it is written.
+    pub number: AtomicU64,
+    pub task: AtomicU64,
+    pub parent: AtomicU64,
+    pub submitted: AtomicU64,
+    pub began: AtomicU64,
+    pub ended: AtomicU64,
+    /// The function, and the cell in the upper half.
+    pub what: AtomicU64,
+    /// The process, the outcome, the kind and the attempt.
+    pub how: AtomicU64,
+}
+
 /// One slot.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Slot {
     word: AtomicU64,
-    /// Where its bytes begin: in the arena, or in the spill file.
+    /// Where its bytes begin: in the arena, or in the spill file. Of a task: when it was submitted.
     pub offset: AtomicU64,
-    /// The number of bytes, if they are not in the slot.
+    /// The number of bytes, if they are not in the slot. Of a task that runs: when it began.
     pub len: AtomicU64,
     /// The number of tasks and objects that keep it: `objects.rs`.
     pub holds: AtomicU64,
@@ -292,8 +330,9 @@ impl Slot {
 const _: () = {
     assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
     assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
-    assert!(size_of::<Desk>() == 256 && size_of::<Header>() == 6 * 64 && size_of::<Unit>() == 24);
+    assert!(size_of::<Desk>() == 320 && size_of::<Header>() == 7 * 64 && size_of::<Unit>() == 24);
     assert!(size_of::<Mailbox>() == 192 && CALLS_MAX.is_power_of_two());
+    assert!(size_of::<EventRecord>() == 64 && EVENTS_KEPT.is_power_of_two());
 };
 
 /// The sizes of a segment's tables.
@@ -323,6 +362,7 @@ pub struct Places {
     pub rings: usize,
     pub mailboxes: usize,
     pub calls: usize,
+    pub events: usize,
     pub slots: usize,
     pub len: usize,
 }
@@ -338,7 +378,8 @@ impl Limits {
         let rings = units_at + page(units * size_of::<Unit>());
         let mailboxes = rings + page(SEATS * ring * 8);
         let calls = mailboxes + page(MAILBOXES as usize * size_of::<Mailbox>());
-        let slots_at = calls + page(MAILBOXES as usize * CALLS_MAX as usize * 8);
+        let events = calls + page(MAILBOXES as usize * CALLS_MAX as usize * 8);
+        let slots_at = events + page(SEATS * EVENTS_KEPT as usize * size_of::<EventRecord>());
         Places {
             desks,
             hints,
@@ -346,6 +387,7 @@ impl Limits {
             rings,
             mailboxes,
             calls,
+            events,
             slots: slots_at,
             len: slots_at + page(slots * size_of::<Slot>()),
         }

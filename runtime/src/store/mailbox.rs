@@ -202,6 +202,13 @@ impl Segment {
         }
     }
 
+    /// Roughly how many calls of an actor have not ended.
+    pub fn calls_in(&self, mailbox: u32) -> u64 {
+        let shared = self.mailbox(mailbox);
+        let head = shared.head.load(Ordering::Acquire);
+        shared.tail.load(Ordering::Acquire).saturating_sub(head).min(CALLS_MAX)
+    }
+
     /// The calls that lie in a mailbox.
     pub fn placed_calls(&self, mailbox: u32) -> Vec<Id> {
         let head = self.mailbox(mailbox).head.load(Ordering::Acquire);

@@ -24,6 +24,8 @@
 
 mod arena;
 mod bells;
+mod clock;
+mod events;
 mod eviction_order;
 #[cfg(all(test, not(loom)))]
 mod fuzz_tests;
@@ -51,6 +53,8 @@ use id::ObjectId as Id;
 
 pub use arena::{Arena, Run};
 pub use bells::{now_us, rung_for};
+pub use clock::{Clock, ticks};
+pub use events::{Events, TaskEvent};
 pub use eviction_order::{Candidate, Eviction};
 pub use id::ObjectId;
 pub use layout::{CALLS_MAX, CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, MAILBOXES, Mailbox, Slot};

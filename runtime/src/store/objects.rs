@@ -201,6 +201,11 @@ impl Segment {
         true
     }
 
+    /// How many tasks and objects keep it.
+    pub fn holds_of(&self, id: Id) -> u64 {
+        self.slot(id.slot()).holds.load(Ordering::Relaxed) & HOLDS
+    }
+
     /// Where the bytes of a sealed object are. Waits while the object is dying.
     pub fn body(&self, id: Id) -> Option<Body> {
         let slot = self.slot(id.slot());

@@ -8,7 +8,10 @@
 #![allow(unsafe_code)]
 
 use super::arena::Arena;
-use super::layout::{CALLS_MAX, Desk, Header, LAYOUT_VERSION, Limits, MAGIC, MAILBOXES, Mailbox, Places, Slot, Unit};
+use super::layout::{
+    CALLS_MAX, Desk, EVENTS_KEPT, EventRecord, Header, LAYOUT_VERSION, Limits, MAGIC, MAILBOXES, Mailbox, Places, Slot,
+    Unit,
+};
 #[cfg(any(test, loom))]
 use super::seat::SEATS;
 use super::seat::Seat;
@@ -27,9 +30,19 @@ enum Memory {
     Heap { _tables: Box<Heap> },
 }
 
-/// Header, desks, hints, units, rings, mailboxes, calls and slots.
+/// Header, desks, hints, units, rings, mailboxes, calls, events and slots.
 #[cfg(any(test, loom))]
-type Heap = (Header, Vec<Desk>, Vec<AtomicU64>, Vec<Unit>, Vec<AtomicU64>, Vec<Mailbox>, Vec<AtomicU64>, Vec<Slot>);
+type Heap = (
+    Header,
+    Vec<Desk>,
+    Vec<AtomicU64>,
+    Vec<Unit>,
+    Vec<AtomicU64>,
+    Vec<Mailbox>,
+    Vec<AtomicU64>,
+    Vec<EventRecord>,
+    Vec<Slot>,
+);
 
 /// The shared tables of one runtime.
 pub struct Segment {
@@ -40,6 +53,7 @@ pub struct Segment {
     rings: *const AtomicU64,
     mailboxes: *const Mailbox,
     calls: *const AtomicU64,
+    events: *const EventRecord,
     slots: *const Slot,
     limits: Limits,
     /// The arena, where this process has mapped it.
@@ -91,7 +105,7 @@ impl Segment {
     }
 
     fn map(file: OwnedFd, limits: Limits) -> std::io::Result<Segment> {
-        let Places { desks, hints, units, rings, mailboxes, calls, slots, len } = limits.places();
+        let Places { desks, hints, units, rings, mailboxes, calls, events, slots, len } = limits.places();
         if rustix::fs::fstat(&file)?.st_size as u64 != len as u64 || !limits.ring.is_power_of_two() {
             return Err(std::io::Error::other("the control segment has the wrong size"));
         }
@@ -105,6 +119,7 @@ impl Segment {
             rings: base.wrapping_add(rings).cast(),
             mailboxes: base.wrapping_add(mailboxes).cast(),
             calls: base.wrapping_add(calls).cast(),
+            events: base.wrapping_add(events).cast(),
             slots: base.wrapping_add(slots).cast(),
             limits,
             mapped: Mutex::default(),
@@ -127,6 +142,7 @@ impl Segment {
             many(SEATS * ring),
             many(MAILBOXES as usize),
             many(MAILBOXES as usize * CALLS_MAX as usize),
+            many(SEATS * EVENTS_KEPT as usize),
             many(slots),
         ));
         tables.0.slots_fresh.store(1, Ordering::Relaxed);
@@ -138,7 +154,8 @@ impl Segment {
             rings: tables.4.as_ptr(),
             mailboxes: tables.5.as_ptr(),
             calls: tables.6.as_ptr(),
-            slots: tables.7.as_ptr(),
+            events: tables.7.as_ptr(),
+            slots: tables.8.as_ptr(),
             limits,
             mapped: Mutex::default(),
             memory: Memory::Heap { _tables: tables },
@@ -223,6 +240,13 @@ impl Segment {
         let index = u64::from(mailbox.min(MAILBOXES - 1)) * CALLS_MAX + position % CALLS_MAX;
         // SAFETY: as in `header`; in bounds, because there are `MAILBOXES` times `CALLS_MAX` places.
         unsafe { &*self.calls.add(index as usize) }
+    }
+
+    /// The place of a process's record of this number.
+    pub fn event(&self, seat: Seat, number: u64) -> &EventRecord {
+        let index = seat.index() * EVENTS_KEPT as usize + (number % EVENTS_KEPT) as usize;
+        // SAFETY: as in `header`; in bounds, because there are `SEATS` times `EVENTS_KEPT` records.
+        unsafe { &*self.events.add(index) }
     }
 
     /// A slot. An index from shared memory may be invalid, so one that is too large gives slot 0, which is never used.

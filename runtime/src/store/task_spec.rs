@@ -5,13 +5,14 @@
 //!   word 1   cell
 //!   word 2   for each argument a byte: 0xff an object, else how many bytes
 //!   word 3…  the arguments: an object's id, or bytes, rounded up to whole words
-//!   besides  the task that submitted it, and what an actor has to do with it ([`TaskKind`])
+//!   besides  the task that submitted it, when that was, and what an actor has to do with it ([`TaskKind`])
 //! ```
 //!
 //! A value that does not fit becomes an object of its own, whose id always fits. The result is written elsewhere in the slot, so a worker
 //! that dies while it writes the result has not damaged the description.
 
 use super::Id;
+use super::clock::ticks;
 use super::layout::SPEC_WORDS;
 use super::seat::Seat;
 use super::segment::Segment;
@@ -127,6 +128,8 @@ pub struct Spec {
     pub parent: Option<Id>,
     /// What an actor has to do with it.
     pub kind: TaskKind,
+    /// When it was submitted, or came to be run again (`clock.rs`); no such time once it has a result.
+    pub submitted: u64,
     words: [u64; SPEC_WORDS],
     used: usize,
     count: usize,
@@ -136,7 +139,7 @@ impl Spec {
     /// A task without arguments.
     pub fn new(function: u32, cell: u64) -> Spec {
         let (parent, kind, words) = (None, TaskKind::Normal, [0; SPEC_WORDS]);
-        Spec { function, cell, options: 0, attempt: 0, parent, kind, words, used: FIRST, count: 0 }
+        Spec { function, cell, options: 0, attempt: 0, parent, kind, submitted: 0, words, used: FIRST, count: 0 }
     }
 
     /// Whether it asks for anything but one CPU: then it never lies in a ring, and the head gives it to a worker.
@@ -207,6 +210,7 @@ impl Segment {
         let mut spec = self.read_spec(index);
         spec.attempt = spec.attempt.saturating_add(1);
         self.slot(index).spec[0].store(spec.first_word(), Ordering::Relaxed);
+        self.slot(index).offset.store(ticks(), Ordering::Relaxed);
         spec.attempt
     }
 
@@ -217,6 +221,7 @@ impl Segment {
         places[1].store(spec.cell, Ordering::Relaxed);
         self.slot(index).parent.store(spec.parent.map_or(0, |parent| parent.0), Ordering::Relaxed);
         self.slot(index).kind.store(spec.kind.to_word(), Ordering::Relaxed);
+        self.slot(index).offset.store(spec.submitted, Ordering::Relaxed);
         for (place, word) in places.iter().zip(&spec.words).take(spec.used).skip(2) {
             place.store(*word, Ordering::Relaxed);
         }
@@ -237,6 +242,7 @@ impl Segment {
         (spec.options, spec.attempt) = ((first >> 40) as u16, (first >> 56) as u8);
         spec.parent = Some(Id(self.slot(index).parent.load(Ordering::Relaxed))).filter(|parent| parent.0 != 0);
         spec.kind = self.task_kind(index);
+        spec.submitted = self.slot(index).offset.load(Ordering::Relaxed);
         spec.words[2] = places[2].load(Ordering::Relaxed);
         for index in 0..count {
             spec.used += match (spec.words[2] >> (8 * index)) as u8 {
@@ -261,7 +267,7 @@ mod tests {
     fn what_is_written_is_read() {
         let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
         let mut spec = Spec::new(7, 3);
-        (spec.options, spec.attempt, spec.parent) = (SHAPED | 5, 2, Some(Id(9)));
+        (spec.options, spec.attempt, spec.parent, spec.submitted) = (SHAPED | 5, 2, Some(Id(9)), 77);
         spec.kind = TaskKind::Creation { mailbox: 1 };
         assert!(spec.push(Arg::Bytes(b"nine chars"), 2));
         assert!(spec.push(Arg::Object(Id(1 << 40 | 9)), 1));
@@ -270,6 +276,7 @@ mod tests {
         let read = segment.read_spec(5);
         assert_eq!((read.function, read.cell, read.options, read.attempt), (7, 3, SHAPED | 5, 2));
         assert_eq!((read.parent, read.kind), (Some(Id(9)), TaskKind::Creation { mailbox: 1 }));
+        assert_eq!(read.submitted, 77);
         assert!(read.is_shaped() && segment.count_attempt(5) == 3 && segment.read_spec(5).attempt == 3);
         let args: Vec<Arg<'_>> = read.args().collect();
         assert_eq!(args, [Arg::Bytes(b"nine chars"), Arg::Object(Id(1 << 40 | 9)), Arg::Bytes(b"")]);

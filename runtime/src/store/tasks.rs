@@ -72,6 +72,16 @@ impl Segment {
         self.first_entry(of).is_some()
     }
 
+    /// Roughly how many tasks are in all rings.
+    pub fn entries(&self) -> u64 {
+        let of = |seat| {
+            let desk = self.desk(seat);
+            let head = desk.head.load(Ordering::Acquire);
+            desk.tail.load(Ordering::Acquire).saturating_sub(head).min(self.limits().ring.into())
+        };
+        self.header().rings.iter().map(of).sum()
+    }
+
     /// The first entry of the ring, if there is one. Also `None` when the two ends are invalid, because some process has written over them.
     fn first_entry(&self, of: Seat) -> Option<u64> {
         let desk = self.desk(of);

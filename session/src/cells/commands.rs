@@ -217,6 +217,15 @@ impl Direct {
                 self.say(cell, &self.checkpoints());
                 Ok(())
             }
+            (":status", "") => self.as_code(cell, "::mobula::status().display();", input),
+            (":summary", "") => self.as_code(cell, "::mobula::summary().display();", input),
+            (":tasks", "") => self.as_code(cell, "::mobula::tasks().display();", input),
+            (":actors", "") => self.as_code(cell, "::mobula::actors().display();", input),
+            (":errors", "") => self.as_code(cell, "::mobula::errors().display();", input),
+            (":memory-summary", "") => self.as_code(cell, "::mobula::objects().display();", input),
+            (":timeline", file) if !file.is_empty() => {
+                self.as_code(cell, &format!("::mobula::timeline({:?})?;", file.trim_matches('"')), input)
+            }
             (":reset" | ":clear", "") => self.forget_everything(),
             (":help", topic) => {
                 let topic = format!(":{}", topic.trim_start_matches(':'));
@@ -306,11 +315,12 @@ impl Direct {
             return Err(mistake("write `:env NAME=VALUE`"));
         }
         let value = value.trim_matches('"');
-        let result = self.evaluate(
-            cell,
-            &format!("unsafe {{ ::std::env::set_var({name:?}, {value:?}) }};"),
-            &mut Clock::default(),
-        );
+        self.as_code(cell, &format!("unsafe {{ ::std::env::set_var({name:?}, {value:?}) }};"), input)
+    }
+
+    /// Carries out a command that is code.
+    fn as_code(&mut self, cell: CellId, code: &str, input: Option<&InputReader>) -> Result<(), CellError> {
+        let result = self.evaluate(cell, code, &mut Clock::default());
         // The rest of the cell is a run of its own.
         self.link.begin(cell, input.cloned());
         result

@@ -34,6 +34,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/remote/later.rs", "gives the rest of an async call away, and takes it back"),
     ("src/stream.rs", "makes a function from its type, and takes over the loader's call"),
     ("runtime/src/store/arena.rs", "maps the arena, and changes what may be written"),
+    ("runtime/src/store/clock.rs", "reads the processor's counter"),
     ("runtime/src/store/segment.rs", "references into memory that processes share"),
     ("runtime/src/worker/library.rs", "opens a task's library and calls into it"),
     ("runtime/src/worker/output.rs", "a signal handler"),

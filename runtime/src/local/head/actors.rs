@@ -14,8 +14,8 @@
 //! - A mailbox is used again only when the object that stood for its actor is gone: nobody can have a handle.
 
 use super::Head;
-use super::tasks::Blame;
-use crate::abi::{ActorState, Cause, Failure, Fault, NamedActor, TaskOptions};
+use super::tasks::{Blame, cause_in_a_word};
+use crate::abi::{ActorEntry, ActorState, Cause, Failure, Fault, NamedActor, TaskOptions};
 use crate::client::Fallible;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
 use crate::scheduler::Event;
@@ -307,7 +307,7 @@ impl Head {
             || object.and_then(|object| self.word(object)).is_none_or(|word| word.state() == State::Dying);
         if is_leaving || !object.is_some_and(|object| self.refer(object)) {
             // It has ended by itself; or it was killed over the calls that it had left, which fail.
-            let why = super::tasks::cause_in_a_word(cause);
+            let why = cause_in_a_word(cause);
             let cause = match max {
                 0 => cause.clone(),
                 _ => Cause::Refused {
@@ -334,7 +334,7 @@ impl Head {
         }
         actor.restarts += 1;
         let of = if max == u32::MAX { String::new() } else { format!(" of {max}") };
-        let why = super::tasks::cause_in_a_word(cause);
+        let why = cause_in_a_word(cause);
         let said = format!("actor `{title}` {why}; restart {}{of}", actor.restarts);
         if actor.restarts <= RESTARTS_TOLD_MAX {
             self.notice(said);
@@ -515,6 +515,29 @@ impl Head {
         let seat = self.segment.mailbox(mailbox).seat.load(Ordering::Acquire).checked_sub(1);
         let client = self.clients.values().find(|client| client.seat.is_some_and(|it| Some(it.0.into()) == seat));
         Some(client.map_or(ActorState::Starting, |client| ActorState::Alive { pid: client.pid }))
+    }
+
+    /// The actors that there are, and the dead ones with handles.
+    pub(super) fn actor_entries(&self) -> Vec<ActorEntry> {
+        let is_there = |actor: &Actor| actor.object.filter(|object| self.segment.exists(*object));
+        let shown = self.actors.by_mailbox.iter().filter(|(_, actor)| !actor.is_stream);
+        let mut entries: Vec<ActorEntry> = shown
+            .filter_map(|(mailbox, actor)| {
+                let id = is_there(actor)?;
+                Some(ActorEntry {
+                    id: id.0,
+                    type_name: actor.type_name.clone(),
+                    name: actor.name.clone(),
+                    state: self.actor_state(id).unwrap_or(ActorState::Dead),
+                    cell: actor.cell,
+                    restarts: actor.restarts,
+                    calls: if actor.death.is_some() { 0 } else { self.segment.calls_in(*mailbox) },
+                    death: actor.death.as_ref().map(|death| cause_in_a_word(&death.cause)),
+                })
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.cell);
+        entries
     }
 
     /// Ends an actor for good. False if it was dead already.

@@ -46,6 +46,7 @@ impl Local {
             Region::create(config.object_store_memory, config.store_directory.as_deref(), config.huge_pages)?;
         let limits = Limits { slots: config.objects_max(), ..Limits::default() };
         let segment = Segment::create(limits).map_err(StartError::system("make its tables"))?;
+        segment.start_clock();
         let arena = map(&region, &config).map_err(StartError::system("map its memory"))?;
         lay_out(&segment, &region);
         segment.set_arena(Arc::clone(&arena));

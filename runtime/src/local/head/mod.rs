@@ -44,7 +44,7 @@ pub use handle::Local;
 
 use super::folder::Folder;
 use super::{Observer, RuntimeEvent, signals};
-use crate::abi::{Cause, Failure, Fault};
+use crate::abi::{Cause, Fault};
 use crate::client::Fallible;
 use crate::protocol::{ClientId, ObjectId, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler, WORKERS_MAX};
@@ -68,7 +68,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use task_options::KnownOptions;
-use tasks::Blames;
+use tasks::{Blames, Origin};
 
 const LISTENER: u64 = u64::MAX;
 const WAKE: u64 = u64::MAX - 1;
@@ -178,7 +178,7 @@ struct Head {
     dirty: Vec<ClientId>,
     events: VecDeque<Event>,
     deciding: bool,
-    failures: VecDeque<Failure>,
+    failures: VecDeque<Arc<Origin>>,
     ending: bool,
     /// Last, so that it is dropped after everything that uses it.
     folder: Folder,

@@ -57,7 +57,7 @@ impl Head {
             ToHead::Restore { req, id } => self.restore(from, req, id),
             ToHead::Forget { position, len } => self.spill.forget(position, len),
             ToHead::Blame { req, id } => {
-                let failure = self.blames.get(id, &self.functions).map(Box::new);
+                let failure = self.blames.fetch(id, &self.functions).map(Box::new);
                 self.send(from, &ToClient::Blame { req, failure });
             }
             ToHead::Arena { req } => {

@@ -7,11 +7,11 @@ use super::Head;
 use super::redirect::Redirect;
 use super::refuse;
 use super::spill_folder::spill_folder;
-use crate::abi::{Address, Answer, Fault, InitOptions, Question};
+use crate::abi::{Address, Answer, Demand, Fault, InitOptions, Question, ResourceStatus, RuntimeStatus};
 use crate::client::Fallible;
 use crate::local::Config;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
-use crate::scheduler::{Event, Resources};
+use crate::scheduler::{Event, Resources, ShapeId};
 use crate::store::{Arena, Flags, Region, Segment, State};
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -54,22 +54,53 @@ impl Head {
     pub(super) fn answer(&mut self, question: Question) -> Fallible<Answer> {
         match question {
             Question::Init(options) => self.init(&options).map(Answer::Address),
-            Question::Errors => Ok(Answer::Errors(self.failures.iter().cloned().collect())),
+            Question::Errors => Ok(Answer::Errors(self.failures.iter().map(|origin| origin.listed()).collect())),
             Question::ClusterResources => Ok(Answer::Resources(self.scheduler.total().list())),
-            Question::AvailableResources => {
-                let mut free = self.scheduler.free_of_shapes();
-                (0..self.running()).for_each(|_| free.take(&Resources::one_cpu()));
-                Ok(Answer::Resources(free.list()))
-            }
+            Question::AvailableResources => Ok(Answer::Resources(self.free_resources().list())),
+            Question::Status => Ok(Answer::Status(self.status())),
             Question::Cancel { id } => Ok(Answer::Flag(self.cancel(ObjectId(id)))),
             Question::Shutdown => Ok(Answer::Done),
             Question::Actor { name } => Ok(Answer::Actor(self.named_actor(&name))),
             Question::Kill { id } => self.kill_actor(ObjectId(id)).map(Answer::Flag),
             Question::ActorState { id } => Ok(Answer::ActorState(self.actor_state(ObjectId(id)))),
+            Question::Actors => Ok(Answer::Actors(self.actor_entries())),
             // A client sees these in shared memory by itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
             Question::IsCancelled => Ok(Answer::Flag(false)),
+            Question::Tasks | Question::Objects => refuse("bug: a process reads this by itself".into()),
         }
+    }
+
+    /// What no task and no actor has.
+    fn free_resources(&self) -> Resources {
+        let mut free = self.scheduler.free_of_shapes();
+        (0..self.running()).for_each(|_| free.take(&Resources::one_cpu()));
+        free
+    }
+
+    fn status(&mut self) -> RuntimeStatus {
+        let (total, free) = (self.scheduler.total().clone(), self.free_resources());
+        let in_use = |name: &str, total: f64| total - free.amount(name);
+        let resources = total.list().into_iter();
+        let resources =
+            resources.map(|(name, total)| ResourceStatus { in_use: in_use(&name, total), name, total }).collect();
+        let mut demands: Vec<Demand> = Vec::new();
+        let plain = self.segment.entries();
+        if plain > 0 {
+            let needs = Resources::one_cpu();
+            demands.push(Demand { is_possible: total.fit(&needs), needs: needs.to_string(), tasks: plain });
+        }
+        let queued: Vec<(ShapeId, usize)> = self.scheduler.queued().collect();
+        for (shape, tasks) in queued {
+            let needs = self.scheduler.shapes().needs(shape);
+            let (needs, is_possible) = (needs.to_string(), total.fit(needs));
+            // Shapes may differ in their environment alone.
+            match demands.iter_mut().find(|demand| demand.needs == needs) {
+                Some(demand) => demand.tasks += tasks as u64,
+                None => demands.push(Demand { needs, tasks: tasks as u64, is_possible }),
+            }
+        }
+        RuntimeStatus { resources, workers: self.pool.pids().len() as u32, demands }
     }
 
     fn init(&mut self, options: &InitOptions) -> Fallible<Address> {

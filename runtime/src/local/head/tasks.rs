@@ -5,14 +5,15 @@
 
 use super::functions::Functions;
 use super::{FAILURES_MAX, Head};
-use crate::abi::{Attempt, Cause, Failure, Place, TaskOptions};
+use crate::abi::{Attempt, Cause, Failed, Failure, Place, TaskOptions, TaskState};
 use crate::local::RuntimeEvent;
 use crate::protocol::{ObjectId, WorkerId};
 use crate::scheduler::Event;
-use crate::store::{Estate, Flags, Spec, State, Step, TaskKind, Word};
+use crate::store::{Estate, Flags, Seat, Spec, State, Step, TaskEvent, TaskKind, Word, ticks};
 use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// How many tasks are named that failed only because an argument of theirs had; the rest is counted. A chain of tasks can be long, and each
 /// of its objects has a failure of its own.
@@ -21,11 +22,29 @@ const CARRIERS_MAX: usize = 32;
 /// How many attempts of a function are told, so that many tasks that lose their workers do not bury a cell's own output.
 const RETRIES_TOLD_MAX: u32 = 20;
 
+/// A failure, and whether a client has asked why an object failed with it.
+#[derive(Debug)]
+pub(super) struct Origin {
+    failure: Failure,
+    is_fetched: AtomicBool,
+}
+
+impl Origin {
+    fn new(failure: Failure) -> Arc<Origin> {
+        Arc::new(Origin { failure, is_fetched: AtomicBool::new(false) })
+    }
+
+    /// As `errors()` lists it.
+    pub fn listed(&self) -> Failed {
+        Failed { failure: self.failure.clone(), is_fetched: self.is_fetched.load(Ordering::Relaxed) }
+    }
+}
+
 /// Why an object failed.
 #[derive(Clone, Debug)]
 pub(super) struct Blame {
     /// The failure where it began, shared by all that fail with it.
-    origin: Arc<Failure>,
+    origin: Arc<Origin>,
     /// The functions of the tasks that carried it, nearest first.
     carried_by: Vec<u32>,
     /// How many more tasks carried it.
@@ -34,7 +53,11 @@ pub(super) struct Blame {
 
 impl Blame {
     pub fn at_origin(failure: Failure) -> Blame {
-        Blame { origin: Arc::new(failure), carried_by: Vec::new(), more: 0 }
+        Blame::of(Origin::new(failure))
+    }
+
+    fn of(origin: Arc<Origin>) -> Blame {
+        Blame { origin, carried_by: Vec::new(), more: 0 }
     }
 
     /// The same failure, for a task of this function that was to use the failed object.
@@ -51,7 +74,7 @@ impl Blame {
     fn told(&self, functions: &Functions) -> Failure {
         let names = self.carried_by.iter().map(|function| functions.name(*function).to_owned());
         let more = (self.more > 0).then(|| format!("… and {} more", self.more));
-        Failure { carried_by: names.chain(more).collect(), ..(*self.origin).clone() }
+        Failure { carried_by: names.chain(more).collect(), ..self.origin.failure.clone() }
     }
 }
 
@@ -64,8 +87,11 @@ pub(super) struct Blames {
 }
 
 impl Blames {
-    pub fn get(&self, id: ObjectId, functions: &Functions) -> Option<Failure> {
-        self.by_object.get(&id).map(|blame| blame.told(functions))
+    /// Why an object failed, for somebody who asks.
+    pub fn fetch(&self, id: ObjectId, functions: &Functions) -> Option<Failure> {
+        let blame = self.by_object.get(&id)?;
+        blame.origin.is_fetched.store(true, Ordering::Relaxed);
+        Some(blame.told(functions))
     }
 
     fn insert(&mut self, id: ObjectId, blame: Blame, exists: impl Fn(ObjectId) -> bool) {
@@ -113,10 +139,12 @@ impl Head {
         tracing::debug!(%task, ?failure, "task failed");
         // What was asked for is no news.
         let was_killed = matches!(&failure.cause, Cause::ActorDied { death, .. } if **death == Cause::Cancelled);
-        if failure.cause != Cause::Cancelled && !was_killed {
-            self.announce(failure.clone());
+        let is_news = failure.cause != Cause::Cancelled && !was_killed;
+        let origin = Origin::new(failure);
+        if is_news {
+            self.announce_origin(&origin);
         }
-        self.fail(task, Blame::at_origin(failure));
+        self.fail(task, Blame::of(origin));
     }
 
     /// The failure of a task that is run once.
@@ -127,11 +155,15 @@ impl Head {
 
     /// Records a failure and tells the person.
     pub(super) fn announce(&mut self, failure: Failure) {
-        self.failures.push_back(failure.clone());
+        self.announce_origin(&Origin::new(failure));
+    }
+
+    fn announce_origin(&mut self, origin: &Arc<Origin>) {
+        self.failures.push_back(Arc::clone(origin));
         if self.failures.len() > FAILURES_MAX {
             self.failures.pop_front();
         }
-        self.observer.event(RuntimeEvent::TaskFailed(failure));
+        self.observer.event(RuntimeEvent::TaskFailed(origin.failure.clone()));
     }
 
     /// Finds the place of a panic in the cells: the worker's panic hook knows the line, not the library.
@@ -179,6 +211,12 @@ impl Head {
         if segment.take_step(task, step) {
             // If the head itself waits for the task, it checks soon, and not here in the middle of other failures.
             self.retry |= segment.tell_waiters(task.slot());
+            let state = if blame.carried_by.is_empty() {
+                state_after(&blame.origin.failure.cause)
+            } else {
+                TaskState::ArgumentFailed
+            };
+            self.record(task, word, &spec, state);
             waiting = Some(segment.take_list(task.slot()));
             if word.flags().contains(Flags::ARGS) {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
@@ -188,7 +226,7 @@ impl Head {
         }
         self.leases.moved();
         if waiting.is_some() && matches!(spec.kind, TaskKind::Creation { .. }) {
-            self.creation_failed(task, &blame.origin, !blame.carried_by.is_empty());
+            self.creation_failed(task, &blame.origin.failure, !blame.carried_by.is_empty());
         }
         if let TaskKind::Call { mailbox, .. } = spec.kind {
             // What it held up can run.
@@ -298,9 +336,13 @@ impl Head {
             return false;
         }
         // Before any process can read it as one that may be run.
+        let run = (self.word(task), spec);
         spec.attempt = self.segment.count_attempt(task.slot());
         if !self.segment.take_step(task, Step::Retry { by: self.leases.seat }) {
             return false;
+        }
+        if let (Some(word), spec) = run {
+            self.record(task, word, &spec, state_after(cause));
         }
         let (name, why) = (self.functions.name(spec.function).to_owned(), cause_in_a_word(cause));
         let said = format!("task `{name}` {why}; {}", self.attempt(&spec, retries));
@@ -316,6 +358,16 @@ impl Head {
             self.push(task);
         }
         true
+    }
+
+    /// Records the end of a run that has given no result; `word` and `spec` are those of the run.
+    fn record(&self, task: ObjectId, word: Word, spec: &Spec, state: TaskState) {
+        let mut event = TaskEvent { ended: ticks(), ..TaskEvent::of(task, spec, state) };
+        if let Some(seat) = word.owner().filter(|_| word.state() == State::Running) {
+            event.began = self.segment.slot(task.slot()).len.load(Ordering::Relaxed);
+            event.pid = self.segment.desk(seat).pid.load(Ordering::Relaxed);
+        }
+        self.segment.record(Seat::HEAD, &event);
     }
 
     /// Handles what a dead process has left.
@@ -457,6 +509,15 @@ impl Head {
                     && self.scheduler.task_of(*worker).is_none()
             })
             .count()
+    }
+}
+
+/// How a run is that ended so.
+fn state_after(cause: &Cause) -> TaskState {
+    match cause {
+        Cause::Panic { .. } | Cause::Error { .. } | Cause::Refused { .. } => TaskState::Failed,
+        Cause::Signal { .. } | Cause::Exit { .. } | Cause::ActorDied { .. } => TaskState::WorkerDied,
+        Cause::Cancelled => TaskState::Cancelled,
     }
 }
 

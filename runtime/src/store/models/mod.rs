@@ -18,6 +18,7 @@
 
 mod claim;
 mod deps;
+mod events;
 mod idle;
 mod leases;
 mod mailbox;

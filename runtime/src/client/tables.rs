@@ -1,0 +1,104 @@
+//! The tables of tasks and objects, read from shared memory by the process that asks for them: nobody else is disturbed.
+
+use super::{Client, Fallible};
+use crate::abi::{ObjectEntry, ObjectPlace, ObjectState, TaskEntry, TaskState, TaskTable};
+use crate::protocol::ObjectId;
+use crate::store::{Body, Events, Flags, State, TaskEvent, Word};
+use crate::sync::Ordering;
+use std::collections::HashMap;
+
+impl Client {
+    /// The runs of tasks that have not ended, and the ends that are remembered.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub(super) fn task_table(&self) -> Fallible<TaskTable> {
+        // In this order: a task that ends in between is in both, and not in neither.
+        let living = self.living_tasks();
+        let Events { list: ended, lost: forgotten } = self.segment.events();
+        let clock = self.segment.clock();
+        let mut runs: HashMap<(ObjectId, u8), TaskEvent> = HashMap::with_capacity(living.len() + ended.len());
+        for event in living.into_iter().chain(ended) {
+            let run = runs.entry((event.task, event.attempt)).or_insert(event);
+            // A worker that records a result may be killed before it is one. The state that the head records is the later one.
+            if run.ended <= event.ended {
+                *run = event;
+            }
+        }
+        let mut table = TaskTable { forgotten, now: clock.now(), ..TaskTable::default() };
+        let mut names: HashMap<u32, u32> = HashMap::new();
+        for run in runs.into_values() {
+            let name = match names.get(&run.function) {
+                Some(name) => *name,
+                None => {
+                    let name = self.known_function(run.function)?.map_or("unknown".into(), |function| function.name);
+                    table.names.push(name);
+                    let index = table.names.len() as u32 - 1;
+                    names.insert(run.function, index);
+                    index
+                }
+            };
+            let (began, ended) = (clock.time_of(run.began), clock.time_of(run.ended));
+            table.tasks.push(TaskEntry {
+                id: run.task.0,
+                parent: run.parent.map_or(0, |parent| parent.0),
+                name,
+                of: run.of,
+                state: run.state,
+                cell: run.cell,
+                attempt: u32::from(run.attempt) + 1,
+                pid: run.pid,
+                submitted: clock.time_of(run.submitted).or(began).or(ended).unwrap_or(clock.now()),
+                began,
+                ended,
+            });
+        }
+        table.tasks.sort_unstable_by_key(|task| (task.submitted, task.id, task.attempt));
+        Ok(table)
+    }
+
+    /// The tasks that have not ended.
+    fn living_tasks(&self) -> Vec<TaskEvent> {
+        let words = (1..self.segment.slots_used()).map(|index| (index, self.segment.slot(index).word()));
+        words.filter(|(_, word)| word.is_task()).filter_map(|(index, word)| self.living_task(index, word)).collect()
+    }
+
+    fn living_task(&self, index: u32, word: Word) -> Option<TaskEvent> {
+        let state = match word.state() {
+            State::Waiting => TaskState::Waiting,
+            State::Pending => TaskState::Queued,
+            _ => TaskState::Running,
+        };
+        let task = ObjectId::new(index, word.generation());
+        let mut event = TaskEvent::of(task, &self.segment.read_spec(index), state);
+        if let Some(seat) = word.owner().filter(|_| state == TaskState::Running) {
+            event.began = self.segment.slot(index).len.load(Ordering::Relaxed);
+            event.pid = self.segment.desk(seat).pid.load(Ordering::Relaxed);
+        }
+        // What was read is that of the task only if it is the same all the time.
+        (self.segment.slot(index).word().generation() == word.generation()).then_some(event)
+    }
+
+    /// The objects that there are, but for those that stand for actors.
+    pub(super) fn object_entries(&self) -> Vec<ObjectEntry> {
+        let words = (1..self.segment.slots_used()).map(|index| (index, self.segment.slot(index).word()));
+        words.filter_map(|(index, word)| self.object_entry(index, word)).collect()
+    }
+
+    fn object_entry(&self, index: u32, word: Word) -> Option<ObjectEntry> {
+        let (id, slot) = (ObjectId::new(index, word.generation()), self.segment.slot(index));
+        let (state, place) = match word.state() {
+            _ if word.flags().contains(Flags::ACTOR) => return None,
+            State::Sealed => match self.segment.body_now(id)? {
+                Body::Failed => (ObjectState::Failed, ObjectPlace::Nowhere),
+                Body::Inline { len } => (ObjectState::Ready { bytes: len }, ObjectPlace::Table),
+                Body::Arena { len, .. } => (ObjectState::Ready { bytes: len }, ObjectPlace::Memory),
+                Body::Spilled { len, .. } => (ObjectState::Ready { bytes: len }, ObjectPlace::Disk),
+            },
+            State::Waiting | State::Pending | State::Running => (ObjectState::Pending, ObjectPlace::Nowhere),
+            State::Free | State::Dying => return None,
+        };
+        let holders = self.segment.holds_of(id);
+        Some(ObjectEntry { id: id.0, state, place, references: slot.refs.count(), holders, readers: slot.pins.count() })
+    }
+}
