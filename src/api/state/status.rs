@@ -17,7 +17,7 @@ pub use crate::abi::{Demand, ResourceStatus};
 /// ```
 /// # mobula::inline::attach();
 /// # use mobula::prelude::*;
-/// let cpu = status().resources.into_iter().find(|resource| resource.name == "CPU").unwrap();
+/// let cpu = mobula::status().resources.into_iter().find(|resource| resource.name == "CPU").unwrap();
 /// assert!(cpu.in_use <= cpu.total);
 /// ```
 #[track_caller]

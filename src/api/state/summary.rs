@@ -20,7 +20,7 @@ use std::time::Duration;
 /// }
 /// get((0..3).map(|n| twice.remote(n)).collect::<Vec<_>>())?;
 /// let all = summary();
-/// let row = all.tasks.iter().find(|row| row.name == "twice").unwrap();
+/// let row = all.tasks.iter().find(|row| row.name.ends_with("twice")).unwrap();
 /// assert_eq!((row.finished, row.failed, row.running), (3, 0, 0));
 /// # Ok::<(), mobula::GetError>(())
 /// ```
