@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Sources that a cell does not need: the runtime and the command line.
-const LEFT_OUT: [&str; 4] = ["main.rs", "cli", "inline.rs", "program.rs"];
+const LEFT_OUT: [&str; 3] = ["main.rs", "cli", "program.rs"];
 
 fn main() {
     println!("cargo::rerun-if-changed=src");

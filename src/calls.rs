@@ -38,6 +38,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// The table of this library; null until it is attached.
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
+/// The loader's table, if [`TABLE`] is an engine of this process instead; else null.
+static OUTSIDE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
 /// The role that this library is attached for: one of [`Tenant`]'s.
 static ROLE: AtomicU32 = AtomicU32::new(Tenant::PROGRAM);
 
@@ -68,9 +70,32 @@ pub unsafe extern "C" fn mobula_attach(table: *const Table, tenant: *const Tenan
     }
     ROLE.store(role, Ordering::Relaxed);
     // Release: pairs with the Acquire in `table`. A thread that sees the pointer sees the table's content.
-    TABLE.store(table.cast_mut(), Ordering::Release);
+    let place = if is_in_process() { &OUTSIDE } else { &TABLE };
+    place.store(table.cast_mut(), Ordering::Release);
     panic_hook::install();
     &raw const HOOKS
+}
+
+/// Whether this library uses an engine of this process, whatever the loader attaches.
+pub(crate) fn is_in_process() -> bool {
+    !OUTSIDE.load(Ordering::Acquire).is_null()
+}
+
+/// Uses an engine of this process from now on.
+#[cfg(any(test, feature = "inline"))]
+pub(crate) fn go_in_process(engine: &'static Table) {
+    if !is_in_process() {
+        OUTSIDE.store(TABLE.load(Ordering::Acquire), Ordering::Release);
+        TABLE.store((&raw const *engine).cast_mut(), Ordering::Release);
+    }
+}
+
+/// Uses the loader's runtime again.
+pub(crate) fn leave_process() {
+    let outside = OUTSIDE.swap(null_mut(), Ordering::AcqRel);
+    if !outside.is_null() {
+        TABLE.store(outside, Ordering::Release);
+    }
 }
 
 /// # Safety

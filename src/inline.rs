@@ -45,7 +45,8 @@ pub fn attach() {
     assert!(!hooks.is_null(), "bug: the inline runtime and the api are of one build");
 }
 
-static TABLE: Table = engine::table::<Inline>();
+/// Its table.
+pub(crate) static TABLE: Table = engine::table::<Inline>();
 
 /// The engine. Its whole state is [`STORE`].
 struct Inline;
@@ -104,6 +105,8 @@ struct Actor {
     /// Whether the runtime refers to the object while the actor lives.
     is_kept: bool,
     is_stream: bool,
+    /// The process whose thread it is: a cell host that takes a dead one's place has none of its threads.
+    pid: u32,
     type_id: u64,
     type_name: String,
     /// Why its calls fail, if it is dead.
@@ -142,19 +145,28 @@ impl Actor {
         outcome.recv().ok()?
     }
 
+    /// The way to its thread; `None` when it is dead.
+    fn living(&self) -> Option<&Sender<Work>> {
+        self.thread.as_ref().filter(|_| self.pid == std::process::id())
+    }
+
     fn state(&self) -> ActorState {
-        match self.thread {
-            Some(_) => ActorState::Alive { pid: std::process::id() },
+        match self.living() {
+            Some(_) => ActorState::Alive { pid: self.pid },
             None => ActorState::Dead,
         }
     }
 
     fn died(&self) -> Cause {
+        let death = match self.thread {
+            Some(_) => Cause::Refused { message: "it was a thread of a process that has crashed since".into() },
+            None => self.death.clone(),
+        };
         if self.is_stream {
-            return self.death.clone();
+            return death;
         }
         let actor = self.name.clone().unwrap_or_else(|| self.type_name.clone());
-        Cause::ActorDied { actor, death: Box::new(self.death.clone()), output: Vec::new() }
+        Cause::ActorDied { actor, death: Box::new(death), output: Vec::new() }
     }
 }
 
@@ -393,9 +405,19 @@ impl Engine for Inline {
                 store_now.retain(id);
             }
             let (name, type_id, type_name) = (name.clone(), actor.type_id, actor.type_name.clone());
-            store_now
-                .actors
-                .insert(id, Actor { thread, name, is_kept, is_stream: actor.is_stream, type_id, type_name, death });
+            store_now.actors.insert(
+                id,
+                Actor {
+                    thread,
+                    name,
+                    is_kept,
+                    is_stream: actor.is_stream,
+                    pid: std::process::id(),
+                    type_id,
+                    type_name,
+                    death,
+                },
+            );
         }
         for id in refs.iter().chain(&work.objects) {
             store_now.release(*id);
@@ -539,7 +561,7 @@ impl Submitted<'_> {
                     let message = "this object stands for no actor".into();
                     return Err(self.failure(Cause::Refused { message }).into());
                 };
-                let Some(thread) = actor.thread.clone() else { return Err(self.failure(actor.died()).into()) };
+                let Some(thread) = actor.living().cloned() else { return Err(self.failure(actor.died()).into()) };
                 Some(thread)
             }
             _ => None,
@@ -581,7 +603,7 @@ impl Submitted<'_> {
 impl Store {
     /// The living actor of this name.
     fn named(&self, name: &str) -> Option<(u64, &Actor)> {
-        let mut living = self.actors.iter().filter(|(_, actor)| actor.thread.is_some());
+        let mut living = self.actors.iter().filter(|(_, actor)| actor.living().is_some());
         living.find(|(_, actor)| actor.name.as_deref() == Some(name)).map(|(id, actor)| (*id, actor))
     }
 
@@ -609,7 +631,7 @@ impl Store {
                 cell: 0,
                 restarts: 0,
                 calls: 0,
-                death: actor.thread.is_none().then(|| crate::error::cause(&actor.death)),
+                death: actor.living().is_none().then(|| crate::error::cause(&actor.death)),
             })
             .collect();
         entries.sort_by_key(|entry| entry.id);
@@ -693,7 +715,7 @@ fn run(trampoline: Trampoline, args: &[View], instance: *mut Instance) -> Option
 /// Objects that are not ready, for tests. This runtime has none by itself.
 #[cfg(test)]
 pub(crate) mod unready {
-    use super::*;
+    use super::{CHANGED, State, store};
 
     /// An object that no task makes. The caller holds one reference.
     pub(crate) fn pending() -> u64 {

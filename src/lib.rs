@@ -69,7 +69,7 @@ pub mod local {
     pub use mobula_runtime::local::*;
 }
 
-pub use abi::{ActorState, ObjectPlace, ObjectState, TaskState, TaskType};
+pub use abi::{ActorState, DriverMode, ObjectPlace, ObjectState, TaskState, TaskType};
 pub use actor::{Actor, actor, kill};
 pub use api::{
     ActorInfo, Actors, AddressInfo, Config, Demand, ErrorInfo, Errors, ObjectInfo, Objects, Refs, ResourceStatus,

@@ -877,12 +877,29 @@ pub struct InitOptions {
     pub huge_pages: Option<bool>,
     /// Whether the output of tasks goes to files in the session's folder.
     pub redirect_output: bool,
+    /// Whether equal lines of several workers are shown once and counted.
+    pub fold_output: Option<bool>,
+    /// Where tasks run, and what is shown of them.
+    pub driver_mode: DriverMode,
     /// How long a `put` waits for room, in milliseconds.
     pub store_wait_ms: Option<u64>,
     /// The address of a running runtime to join, instead of starting one.
     pub address: Option<String>,
     /// Do not refuse a second `init`.
     pub ignore_reinit: bool,
+}
+
+/// Where tasks run, and what is shown of them: the modes of Ray's first `init` (`SCRIPT_MODE`, `PYTHON_MODE`, `SILENT_MODE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DriverMode {
+    /// In worker processes. What they print, and how tasks fail, is shown.
+    #[default]
+    Processes,
+    /// In the process that submits them, one after the other, before `.remote` returns: for a debugger. Values, errors and
+    /// actors are the same; nothing survives a crash of that process, and there is no cancelling.
+    InProcess,
+    /// In worker processes, and nothing is shown of them: `get` and `errors()` tell.
+    Silent,
 }
 
 /// A runtime's address and resources: the answer to `init`.

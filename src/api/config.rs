@@ -1,6 +1,6 @@
 //! Configuration: starts or joins a runtime, and reports its address and resources.
 
-use crate::abi::{Address, Answer, InitOptions, Question};
+use crate::abi::{Address, Answer, DriverMode, InitOptions, Question, Tenant};
 use crate::calls;
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::{InitError, Size};
@@ -34,12 +34,53 @@ pub fn init() -> Result<AddressInfo, InitError> {
 /// ```
 pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
     let options = config.check()?;
-    match calls::ask(&Question::Init(options)).map_err(InitError::from_fault)? {
+    if options.driver_mode != DriverMode::InProcess || calls::is_in_process() {
+        return ask_init(&options);
+    }
+    may_go_in_process()?;
+    // The runtime is told, too: a second `init` is one, wherever tasks run.
+    ask_init(&options)?;
+    go_in_process(&options)
+}
+
+fn ask_init(options: &InitOptions) -> Result<AddressInfo, InitError> {
+    match calls::ask(&Question::Init(options.clone())).map_err(InitError::from_fault)? {
         Answer::Address(address) => Ok(address.into()),
         other => Err(InitError::Disconnected { reason: format!("it answered `init` with {other:?}") }),
     }
 }
 
+/// Whether tasks may run in this process from now on.
+fn may_go_in_process() -> Result<(), InitError> {
+    let bad = |message: String| Err(InitError::BadOption { option: "driver_mode".into(), message });
+    if !cfg!(any(test, feature = "inline")) {
+        return bad("this build has no engine for it: build the crate with the feature `inline`".into());
+    }
+    if calls::role() == Tenant::WORKER {
+        return bad("a task cannot choose where tasks run".into());
+    }
+    match calls::ask(&Question::Objects).map_err(InitError::from_fault)? {
+        Answer::Objects(objects) if !objects.is_empty() => {
+            let there = objects.len();
+            bad(format!(
+                "there are objects already ({there}): choose where tasks run before anything is put or submitted"
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Has tasks run in this process from now on.
+#[cfg(any(test, feature = "inline"))]
+fn go_in_process(options: &InitOptions) -> Result<AddressInfo, InitError> {
+    calls::go_in_process(&crate::inline::TABLE);
+    ask_init(options)
+}
+
+#[cfg(not(any(test, feature = "inline")))]
+fn go_in_process(options: &InitOptions) -> Result<AddressInfo, InitError> {
+    ask_init(options)
+}
 /// Shuts the runtime down, as `ray.shutdown` does in Ray. Its workers end, and tasks that have not finished never will.
 /// Its objects are gone, so [`get`](crate::get) of one returns an error. Arrays that a variable holds stay readable.
 /// The next [`init`], task or [`put`](crate::put) starts a new runtime.
@@ -57,6 +98,11 @@ pub fn init_with(config: Config) -> Result<AddressInfo, InitError> {
 /// # Ok::<(), mobula::InitError>(())
 /// ```
 pub fn shutdown() -> Result<(), InitError> {
+    let ended = calls::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault);
+    if !calls::is_in_process() {
+        return ended;
+    }
+    calls::leave_process();
     calls::ask(&Question::Shutdown).map(drop).map_err(InitError::from_fault)
 }
 
@@ -158,6 +204,19 @@ impl Config {
     /// cells. A file of 16 MiB is put aside, and the one before it removed. Failures of tasks are still shown.
     pub fn redirect_output(mut self) -> Config {
         self.options.redirect_output = true;
+        self
+    }
+
+    /// Sets where tasks run, and what is shown of them; see [`DriverMode`].
+    pub fn driver_mode(mut self, mode: DriverMode) -> Config {
+        self.options.driver_mode = mode;
+        self
+    }
+
+    /// Sets whether a line that several workers write within a second is shown once, and then counted:
+    /// `[repeated 7x across 4 workers]`. Default: it is. What one worker repeats is shown each time.
+    pub fn fold_output(mut self, folds: bool) -> Config {
+        self.options.fold_output = Some(folds);
         self
     }
 

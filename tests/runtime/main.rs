@@ -23,6 +23,7 @@ mod cell;
 mod deaths;
 mod front;
 mod futures;
+mod modes;
 mod numbers;
 mod objects;
 mod options;
@@ -52,6 +53,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     program::ALL,
     numbers::ALL,
     state::ALL,
+    modes::ALL,
 ];
 
 /// A runtime with so many CPUs.

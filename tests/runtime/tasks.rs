@@ -4,7 +4,7 @@ use crate::Scenario;
 use crate::cell::{Arg, Ref, Seen, ask, get, open, put, submit, wait};
 use crate::front::{Front, is_alive, kill, sigkill, until};
 use crate::task;
-use mobula::abi::{Answer, Call, Cause, Fault, InitOptions, ObjectState, Place, Question};
+use mobula::abi::{Answer, Call, Cause, DriverMode, Fault, InitOptions, ObjectState, Place, Question};
 use mobula::client;
 use mobula::local::{Config, RuntimeEvent, Stream};
 use std::path::Path;
@@ -30,6 +30,14 @@ pub const ALL: &[Scenario] = &[
     ("a_task_that_exits_says_with_what_code", a_task_that_exits_says_with_what_code),
     ("a_task_that_returns_nothing_is_refused", a_task_that_returns_nothing_is_refused),
     ("what_a_task_wrote_is_there_before_its_result", what_a_task_wrote_is_there_before_its_result),
+    (
+        "what_several_workers_write_alike_is_counted_before_the_last_result",
+        what_several_workers_write_alike_is_counted_before_the_last_result,
+    ),
+    (
+        "lines_are_not_folded_when_init_says_so_and_a_silent_runtime_shows_nothing",
+        lines_are_not_folded_when_init_says_so_and_a_silent_runtime_shows_nothing,
+    ),
     ("much_output_does_not_stop_a_task", much_output_does_not_stop_a_task),
     ("wait_says_what_is_ready_and_gives_up_in_time", wait_says_what_is_ready_and_gives_up_in_time),
     (
@@ -307,6 +315,46 @@ fn what_a_task_wrote_is_there_before_its_result() {
     }
     let is_stdout = |event: &RuntimeEvent| matches!(event, RuntimeEvent::TaskOutput { stream: Stream::Stdout, .. });
     front.told.wait_for(is_stdout);
+}
+
+fn what_several_workers_write_alike_is_counted_before_the_last_result() {
+    let front = Front::with_cpus(2);
+    let folder = tempfile::tempdir().unwrap();
+    let [mine, yours] = ["mine", "yours"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    // Two workers, for sure.
+    let first = submit("meet", meet, &[Arg::Value(mine.as_bytes()), Arg::Value(yours.as_bytes())]).unwrap();
+    let second = submit("meet", meet, &[Arg::Value(yours.as_bytes()), Arg::Value(mine.as_bytes())]).unwrap();
+    let tasks: Vec<Ref> = (0..200).map(|_| submit("talk", talk, &[Arg::Value(&words(1))]).unwrap()).collect();
+    for task in [first, second].iter().chain(&tasks) {
+        get(task).unwrap();
+    }
+    let text = front.told.text();
+    let counted = |line: &str| match line.split_once(" [repeated ") {
+        Some((_, count)) => count.split('x').next().unwrap().parse::<usize>().unwrap(),
+        None => 1,
+    };
+    let written: usize = text.lines().filter(|line| line.contains("line 0")).map(counted).sum();
+    assert_eq!(written, 200, "{text}");
+    assert!(text.lines().all(|line| line.starts_with("(talk pid=")), "{text}");
+}
+
+fn lines_are_not_folded_when_init_says_so_and_a_silent_runtime_shows_nothing() {
+    let front = Front::with_cpus(2);
+    let told = InitOptions { fold_output: Some(false), ..InitOptions::default() };
+    ask(&Question::Init(told)).unwrap();
+    let talks = || {
+        let tasks: Vec<Ref> = (0..50).map(|_| submit("talk", talk, &[Arg::Value(&words(1))]).unwrap()).collect();
+        tasks.iter().for_each(|task| drop(get(task).unwrap()));
+    };
+    talks();
+    assert_eq!(front.told.text().matches("line 0").count(), 50);
+    ask(&Question::Shutdown).unwrap();
+    ask(&Question::Init(InitOptions { driver_mode: DriverMode::Silent, ..InitOptions::default() })).unwrap();
+    talks();
+    get(&submit("broken", broken, &[]).unwrap()).map(|_| ()).unwrap_err();
+    assert_eq!((front.told.text().matches("line 0").count(), front.told.failures().len()), (50, 0));
+    let Answer::Errors(errors) = ask(&Question::Errors).unwrap() else { panic!("not what was asked") };
+    assert_eq!(errors.len(), 1, "it is recorded all the same");
 }
 
 fn much_output_does_not_stop_a_task() {

@@ -1,7 +1,7 @@
 //! The runtime's start options.
 
 use super::gpus;
-use crate::abi::InitOptions;
+use crate::abi::{DriverMode, InitOptions};
 use crate::scheduler::{CPU, GPU, MEMORY, Resources, ResourcesError};
 use crate::store::{Limits, default_bytes, memory_of_machine};
 use std::path::PathBuf;
@@ -34,6 +34,10 @@ pub struct Config {
     pub huge_pages: Option<bool>,
     /// Whether the output of tasks goes to files in the session's folder, and not to the cells.
     pub redirect_output: bool,
+    /// Whether a line that several workers write is shown once, and then counted. Default: it is.
+    pub fold_output: Option<bool>,
+    /// Whether nothing is shown of what tasks print and of how they fail.
+    pub is_silent: bool,
     /// How long a `put` waits for room, when nothing more can go to disk. Default: 3 seconds.
     pub store_wait: Option<Duration>,
     /// Objects and unfinished tasks that there can be at once. Default: 16,777,216.
@@ -52,6 +56,8 @@ impl Config {
         self.spill_directory = other.spill_directory.or(self.spill_directory);
         self.huge_pages = other.huge_pages.or(self.huge_pages);
         self.redirect_output |= other.redirect_output;
+        self.fold_output = other.fold_output.or(self.fold_output);
+        self.is_silent |= other.is_silent;
         self.store_wait = other.store_wait.or(self.store_wait);
         self.objects_max = other.objects_max.or(self.objects_max);
         if !other.resources.is_empty() {
@@ -68,6 +74,11 @@ impl Config {
     /// The workers that stand ready, from 1 to 4096.
     pub fn workers(&self) -> u32 {
         self.num_workers.unwrap_or_else(|| self.cpus().ceil() as u32).clamp(1, 4096)
+    }
+
+    /// Whether equal lines of several workers are folded.
+    pub fn folds_output(&self) -> bool {
+        self.fold_output.unwrap_or(true)
     }
 
     /// How long a `put` waits for room.
@@ -116,6 +127,8 @@ impl From<&InitOptions> for Config {
             spill_directory: options.spill_directory.as_ref().map(PathBuf::from),
             huge_pages: options.huge_pages,
             redirect_output: options.redirect_output,
+            fold_output: options.fold_output,
+            is_silent: options.driver_mode == DriverMode::Silent,
             store_wait: options.store_wait_ms.map(Duration::from_millis),
             objects_max: None,
         }

@@ -151,7 +151,8 @@ impl Template {
     /// The same with the crates that a person has added. With Arrow's among them, `mobula` knows Arrow's tables.
     pub fn deps_with(&self, added: &[(String, String)]) -> Vec<(String, String)> {
         let has_arrow = added.iter().any(|(name, _)| name == "arrow" || name.starts_with("arrow-"));
-        let mut deps = vec![("mobula".to_owned(), self.mobula_dep(if has_arrow { &["arrow"] } else { &[] }))];
+        let mut deps =
+            vec![("mobula".to_owned(), self.mobula_dep(if has_arrow { &["arrow", "inline"] } else { &["inline"] }))];
         deps.extend(CELL_DEPS.map(|(name, requirement)| (name.to_owned(), requirement.to_owned())));
         deps.retain(|(known, _)| !added.iter().any(|(name, _)| name == known));
         deps.extend(added.to_owned());

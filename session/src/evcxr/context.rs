@@ -27,7 +27,7 @@ pub fn open(child: Command, base: &Path, template: &Template) -> Result<(Command
 /// # Errors
 /// evcxr's error.
 pub fn set_up(context: &mut CommandContext, mut setup: String, dir: &Path, template: &Template) -> Result<(), String> {
-    setup.push_str(&format!(":dep mobula = {}\n", template.mobula_dep(&[])));
+    setup.push_str(&format!(":dep mobula = {}\n", template.mobula_dep(&["inline"])));
     for (name, requirement) in CELL_DEPS {
         setup.push_str(&format!(":dep {name} = {requirement}\n"));
     }

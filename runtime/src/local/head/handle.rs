@@ -105,6 +105,7 @@ impl Local {
             events: VecDeque::new(),
             deciding: false,
             failures: VecDeque::new(),
+            folds: Default::default(),
             ending: false,
             folder,
         };

@@ -1,7 +1,7 @@
 //! A worker's output, split into lines with the name of their task.
 //!
 //! ```text
-//!   bytes of a pipe ──▶ │whole lines│ ──▶ "(f pid=1234) line\n" …
+//!   bytes of a pipe ──▶ │whole lines│ ──▶ "line\n" …, and whose they are
 //!                       │ the rest  │ kept until its end comes, the task ends, or it is too long
 //! ```
 
@@ -25,6 +25,22 @@ impl Label {
     /// The label of a worker between two tasks.
     pub fn nobody() -> Label {
         Label { task: "worker".into(), cell: 0, pid: 0 }
+    }
+
+    /// What stands before each of its lines.
+    pub fn prefix(&self) -> String {
+        format!("({} pid={}) ", self.task, self.pid)
+    }
+
+    /// Whole lines, each with its prefix.
+    pub fn shown(&self, text: &str) -> String {
+        let prefix = self.prefix();
+        let mut shown = String::with_capacity(text.len() + prefix.len() * 4);
+        for line in text.split_inclusive('\n') {
+            shown.push_str(&prefix);
+            shown.push_str(line);
+        }
+        shown
     }
 }
 
@@ -51,7 +67,7 @@ impl Lines {
         self.label = label;
     }
 
-    /// Takes bytes; gives the lines that they complete, ready to be shown.
+    /// Takes bytes; gives the lines that they complete.
     pub fn take(&mut self, bytes: &[u8]) -> Option<String> {
         let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') else {
             self.rest.extend_from_slice(bytes);
@@ -59,7 +75,7 @@ impl Lines {
         };
         let (whole, rest) = bytes.split_at(last + 1);
         self.rest.extend_from_slice(whole);
-        let text = self.shown(&self.rest);
+        let text = String::from_utf8_lossy(&self.rest).into_owned();
         self.rest.clear();
         self.rest.extend_from_slice(rest);
         Some(text)
@@ -70,20 +86,9 @@ impl Lines {
         if self.rest.is_empty() {
             return None;
         }
-        let text = self.shown(&self.rest) + "\n";
+        let text = String::from_utf8_lossy(&self.rest).into_owned() + "\n";
         self.rest.clear();
         Some(text)
-    }
-
-    fn shown(&self, bytes: &[u8]) -> String {
-        let prefix = format!("({} pid={}) ", self.label.task, self.label.pid);
-        let text = String::from_utf8_lossy(bytes);
-        let mut shown = String::with_capacity(text.len() + prefix.len() * 4);
-        for line in text.split_inclusive('\n') {
-            shown.push_str(&prefix);
-            shown.push_str(line);
-        }
-        shown
     }
 }
 
@@ -97,15 +102,15 @@ mod tests {
 
     #[test]
     fn every_line_says_whose_it_is() {
-        assert_eq!(lines().take(b"one\ntwo\n").unwrap(), "(f pid=7) one\n(f pid=7) two\n");
+        assert_eq!(lines().label().shown("one\ntwo\n"), "(f pid=7) one\n(f pid=7) two\n");
     }
 
     #[test]
     fn a_line_is_shown_when_it_is_whole() {
         let mut lines = lines();
         assert_eq!(lines.take(b"on"), None);
-        assert_eq!(lines.take(b"e\ntw").unwrap(), "(f pid=7) one\n");
-        assert_eq!(lines.end().unwrap(), "(f pid=7) tw\n");
+        assert_eq!(lines.take(b"e\ntw").unwrap(), "one\n");
+        assert_eq!(lines.end().unwrap(), "tw\n");
         assert_eq!(lines.end(), None);
     }
 
@@ -121,6 +126,6 @@ mod tests {
         let mut lines = lines();
         let (first, second) = "ö\n".as_bytes().split_at(1);
         assert_eq!(lines.take(first), None);
-        assert_eq!(lines.take(second).unwrap(), "(f pid=7) ö\n");
+        assert_eq!(lines.take(second).unwrap(), "ö\n");
     }
 }

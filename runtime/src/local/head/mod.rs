@@ -9,7 +9,7 @@
 //!   cancel.rs    tasks that are not wanted any more
 //!   make_room.rs when memory runs short
 //!   pool.rs      workers, and the zygote
-//!   output.rs    what workers write
+//!   output.rs    what workers write; folds.rs, what several of them write alike
 //!   redirect.rs  the same in files
 //!   settings.rs  init, and questions about the whole
 //! ```
@@ -26,6 +26,7 @@ mod actors;
 mod cancel;
 mod connection;
 mod deadline;
+mod folds;
 mod functions;
 mod handle;
 mod lines;
@@ -54,6 +55,7 @@ use actors::Actors;
 use cancel::Cancels;
 use connection::{Connection, Health};
 use deadline::Alarm;
+use folds::Folds;
 use functions::Functions;
 use make_room::{LOOK, Room};
 use mobula_fds as fds;
@@ -169,6 +171,8 @@ struct Head {
     /// Whether waiting tasks are to be checked again.
     retry: bool,
     pool: Pool,
+    /// Lines that several workers write.
+    folds: Folds,
     /// Files for the output of workers, if it does not go to the cells.
     redirect: Option<Redirect>,
     clients: HashMap<ClientId, Client>,
@@ -230,8 +234,14 @@ impl Head {
                 self.unaudited || self.retry || !self.stranded.is_empty() || !self.actors.undelivered.is_empty();
             let retry_at = retry.set(now, is_left.then_some(RETRY));
             let look_at = look.set(now, self.rooms_wait().then_some(LOOK));
-            let deadlines =
-                [self.scheduler.deadline(), look_at, retry_at, self.pool.deaf_at(), self.cancels.deadline()];
+            let deadlines = [
+                self.scheduler.deadline(),
+                look_at,
+                retry_at,
+                self.pool.deaf_at(),
+                self.cancels.deadline(),
+                self.folds.deadline(),
+            ];
             let deadline = deadlines.into_iter().flatten().min();
             let left = deadline.map(|deadline| fds::timespec(deadline.saturating_duration_since(Instant::now())));
             ready.clear();
@@ -266,6 +276,7 @@ impl Head {
         self.tell(Event::Tick);
         self.give_deaf_zygote_up();
         self.end_overdue();
+        self.end_overdue_folds();
         self.serve_rooms();
         self.push_stranded();
         self.deliver_undelivered();
@@ -494,7 +505,10 @@ impl Head {
                 Command::CellHost { pid, takeover: false } => self.keep_only_driver(pid),
                 // The twin's own `Hello` names its references; until then those of the dead driver stand.
                 Command::CellHost { takeover: true, .. } => {}
-                Command::Shutdown => self.ending = true,
+                Command::Shutdown => {
+                    self.end_all_folds();
+                    self.ending = true;
+                }
             }
         }
     }

@@ -2,9 +2,11 @@
 //!
 //! # Invariants
 //! - A pipe is read whenever it has bytes and the front end takes output. Else this pipe waits, and nothing else does.
-//! - A task's output is delivered before its result exists, because its worker is answered only then.
+//! - A task's output is delivered before its result exists, because its worker is answered only then. What is folded (`folds.rs`) comes
+//!   at the latest before the result of the last task of its cell.
 
 use super::Head;
+use super::folds::Folded;
 use super::lines::Label;
 use super::pool::{Pool, READ_BYTES, STREAMS};
 use crate::local::{RuntimeEvent, Stream};
@@ -13,6 +15,7 @@ use crate::sync::Ordering;
 use rustix::event::epoll;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 impl Head {
     /// The label of what the worker writes at the moment.
@@ -123,14 +126,12 @@ impl Head {
 
     fn deliver(&mut self, token: u64, text: Option<String>) {
         let (Some(text), Some(pipe)) = (text, self.pool.pipes.get(&token)) else { return };
-        let stream = pipe.stream;
+        let (stream, label) = (pipe.stream, pipe.lines.label().clone());
         if let Some(worker) = Pool::client_of(token).worker().filter(|_| stream == Stream::Stderr) {
-            self.note_line(worker, &text);
+            self.note_line(worker, &label.shown(&text));
         }
-        let Some(pipe) = self.pool.pipes.get(&token) else { return };
-        let label = pipe.lines.label();
         if let Some(redirect) = &mut self.redirect
-            && let Err(error) = redirect.write(label.pid, pipe.stream, &text)
+            && let Err(error) = redirect.write(label.pid, stream, &label.shown(&text))
         {
             self.redirect = None;
             self.settings.config.redirect_output = false;
@@ -139,14 +140,52 @@ impl Head {
         if self.redirect.is_some() {
             return;
         }
-        let Some(pipe) = self.pool.pipes.get(&token) else { return };
-        let label = pipe.lines.label();
-        self.observer.event(RuntimeEvent::TaskOutput {
-            cell: label.cell,
-            task: label.task.to_string(),
-            pid: label.pid,
-            stream: pipe.stream,
-            text,
-        });
+        let shown = match self.settings.config.folds_output() {
+            true => self.folds.take(Instant::now(), &label, stream, &text),
+            false => label.shown(&text),
+        };
+        self.show(Folded { label, stream, text: shown });
+    }
+
+    fn show(&self, Folded { label, stream, text }: Folded) {
+        if !text.is_empty() && !self.settings.config.is_silent {
+            let (cell, task, pid) = (label.cell, label.task.to_string(), label.pid);
+            self.observer.event(RuntimeEvent::TaskOutput { cell, task, pid, stream, text });
+        }
+    }
+
+    /// Shows the folded lines of the cell whose task this worker ends, unless another task may add to them.
+    pub(super) fn end_folds_of(&mut self, worker: WorkerId) {
+        let (task, cell) = (self.task_of(worker), self.label(worker).cell);
+        self.folds.has_written(worker, task);
+        if !self.folds.has(cell) || self.has_other_tasks(worker, cell) {
+            return;
+        }
+        self.folds.end_cell(cell).into_iter().for_each(|folded| self.show(folded));
+    }
+
+    /// The task that a worker runs; 0 for none.
+    fn task_of(&self, worker: WorkerId) -> ObjectId {
+        ObjectId(self.desk(worker.client()).map_or(0, |desk| desk.current.load(Ordering::Acquire)))
+    }
+
+    /// Whether a task of the cell runs elsewhere, or may wait for a worker.
+    fn has_other_tasks(&self, worker: WorkerId, cell: u64) -> bool {
+        let others = self.clients.keys().filter_map(|id| id.worker()).filter(|other| *other != worker);
+        let mut running = others.map(|other| (other, self.task_of(other)));
+        running
+            .any(|(other, task)| self.folds.may_write(other, task) && self.segment.read_spec(task.slot()).cell == cell)
+            || self.segment.entries() > 0
+            || self.scheduler.has_queues()
+    }
+
+    /// Shows the folded lines that have had their time.
+    pub(super) fn end_overdue_folds(&mut self) {
+        self.folds.end_overdue(Instant::now()).into_iter().for_each(|folded| self.show(folded));
+    }
+
+    /// Shows all folded lines.
+    pub(super) fn end_all_folds(&mut self) {
+        self.folds.end_all().into_iter().for_each(|folded| self.show(folded));
     }
 }

@@ -77,7 +77,9 @@ impl Head {
                 self.send(from, &ToClient::Answer { req, answer });
             }
             ToHead::Wrote { req } => {
-                self.end_output(worker?);
+                let worker = worker?;
+                self.end_output(worker);
+                self.end_folds_of(worker);
                 self.done_when_taken(from, req);
             }
             ToHead::Failed { req, task, cause } => {
@@ -87,6 +89,7 @@ impl Head {
                     return Err("the client ended a task that it does not run");
                 }
                 self.end_output(worker);
+                self.end_folds_of(worker);
                 let pid = self.pool.pid(worker);
                 if makes_again {
                     self.restart_failed(task, cause, pid);

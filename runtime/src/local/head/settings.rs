@@ -132,6 +132,7 @@ impl Head {
         (self.settings.config, self.settings.is_explicit) = (self.settings.start.clone(), false);
         self.spill.set_folder(spill_folder(&self.settings.config, &self.folder));
         self.configure();
+        self.end_all_folds();
         self.farewells.push(Farewell { from, req, workers: self.pool.all() });
         self.tell(Event::ShutDown);
         // A process that submits a task from here on tells the head.

@@ -163,7 +163,9 @@ impl Head {
         if self.failures.len() > FAILURES_MAX {
             self.failures.pop_front();
         }
-        self.observer.event(RuntimeEvent::TaskFailed(origin.failure.clone()));
+        if !self.settings.config.is_silent {
+            self.observer.event(RuntimeEvent::TaskFailed(origin.failure.clone()));
+        }
     }
 
     /// Finds the place of a panic in the cells: the worker's panic hook knows the line, not the library.
