@@ -4,7 +4,6 @@ use super::{Client, Fallible};
 use crate::abi::{ObjectEntry, ObjectPlace, ObjectState, TaskEntry, TaskState, TaskTable};
 use crate::protocol::ObjectId;
 use crate::store::{Body, Events, Flags, State, TaskEvent, Word};
-use crate::sync::Ordering;
 use std::collections::HashMap;
 
 impl Client {
@@ -70,11 +69,7 @@ impl Client {
             _ => TaskState::Running,
         };
         let task = ObjectId::new(index, word.generation());
-        let mut event = TaskEvent::of(task, &self.segment.read_spec(index), state);
-        if let Some(seat) = word.owner().filter(|_| state == TaskState::Running) {
-            event.began = self.segment.slot(index).len.load(Ordering::Relaxed);
-            event.pid = self.segment.desk(seat).pid.load(Ordering::Relaxed);
-        }
+        let event = self.segment.run_of(task, word, &self.segment.read_spec(index), state);
         // What was read is that of the task only if it is the same all the time.
         (self.segment.slot(index).word().generation() == word.generation()).then_some(event)
     }

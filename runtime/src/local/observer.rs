@@ -14,7 +14,8 @@ pub enum Stream {
 /// Something a person should see.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuntimeEvent {
-    /// A task wrote something. All of it comes before any process can get the task's result.
+    /// A task wrote something. All of it comes before any process can get the task's result, but for lines that other workers write, too:
+    /// see `head/folds.rs`.
     TaskOutput {
         /// The cell that started the task; 0 outside a session.
         cell: u64,

@@ -12,6 +12,7 @@ use super::layout::EVENTS_KEPT;
 use super::seat::{SEATS, Seat};
 use super::segment::Segment;
 use super::task_spec::{Spec, TaskKind};
+use super::word::{State, Word};
 use crate::abi::{TaskState, TaskType};
 use crate::sync::{Ordering, fence};
 
@@ -79,6 +80,16 @@ pub struct Events {
 }
 
 impl Segment {
+    /// A run of a task, as its slot and its word say: who runs it, and since when.
+    pub fn run_of(&self, task: Id, word: Word, spec: &Spec, state: TaskState) -> TaskEvent {
+        let mut event = TaskEvent::of(task, spec, state);
+        if let Some(seat) = word.owner().filter(|_| word.state() == State::Running) {
+            event.began = self.slot(task.slot()).len.load(Ordering::Relaxed);
+            event.pid = self.desk(seat).pid.load(Ordering::Relaxed);
+        }
+        event
+    }
+
     /// Records how a run ended, as the process in this seat.
     pub fn record(&self, seat: Seat, event: &TaskEvent) {
         // Several threads of an actor may do so at once. Two of them would have the same place only if one slept for the whole ring.

@@ -14,6 +14,7 @@
 //! - A mailbox is used again only when the object that stood for its actor is gone: nobody can have a handle.
 
 use super::Head;
+use super::lines::Label;
 use super::tasks::{Blame, cause_in_a_word};
 use crate::abi::{ActorEntry, ActorState, Cause, Failure, Fault, NamedActor, TaskOptions};
 use crate::client::Fallible;
@@ -586,11 +587,11 @@ impl Head {
     }
 
     /// Keeps what an actor writes, for when it dies.
-    pub(super) fn note_line(&mut self, worker: WorkerId, text: &str) {
+    pub(super) fn note_line(&mut self, worker: WorkerId, label: &Label, text: &str) {
         let mailbox = self.actors.by_worker.get(&worker);
         let Some(actor) = mailbox.and_then(|mailbox| self.actors.by_mailbox.get_mut(mailbox)) else { return };
         for line in text.lines() {
-            actor.lines.push_back(line.to_owned());
+            actor.lines.push_back(format!("{}{line}", label.prefix()));
             if actor.lines.len() > LINES_KEPT {
                 actor.lines.pop_front();
             }

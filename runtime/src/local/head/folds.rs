@@ -124,9 +124,14 @@ impl Folds {
         task.0 != 0 && self.written.get(&worker) != Some(&task)
     }
 
+    /// Whether no line is held.
+    pub fn holds_nothing(&self) -> bool {
+        self.held == 0
+    }
+
     /// Whether lines of this cell are held.
     pub fn has(&self, cell: u64) -> bool {
-        self.held > 0 && self.by_line.values().any(|fold| fold.cell == cell && fold.held > 0)
+        self.by_line.values().any(|fold| fold.cell == cell && fold.held > 0)
     }
 
     /// When the next line has had its time.

@@ -128,7 +128,7 @@ impl Head {
         let (Some(text), Some(pipe)) = (text, self.pool.pipes.get(&token)) else { return };
         let (stream, label) = (pipe.stream, pipe.lines.label().clone());
         if let Some(worker) = Pool::client_of(token).worker().filter(|_| stream == Stream::Stderr) {
-            self.note_line(worker, &label.shown(&text));
+            self.note_line(worker, &label, &text);
         }
         if let Some(redirect) = &mut self.redirect
             && let Err(error) = redirect.write(label.pid, stream, &label.shown(&text))
@@ -156,8 +156,12 @@ impl Head {
 
     /// Shows the folded lines of the cell whose task this worker ends, unless another task may add to them.
     pub(super) fn end_folds_of(&mut self, worker: WorkerId) {
-        let (task, cell) = (self.task_of(worker), self.label(worker).cell);
+        let task = self.task_of(worker);
         self.folds.has_written(worker, task);
+        if self.folds.holds_nothing() {
+            return;
+        }
+        let cell = self.label(worker).cell;
         if !self.folds.has(cell) || self.has_other_tasks(worker, cell) {
             return;
         }

@@ -364,11 +364,7 @@ impl Head {
 
     /// Records the end of a run that has given no result; `word` and `spec` are those of the run.
     fn record(&self, task: ObjectId, word: Word, spec: &Spec, state: TaskState) {
-        let mut event = TaskEvent { ended: ticks(), ..TaskEvent::of(task, spec, state) };
-        if let Some(seat) = word.owner().filter(|_| word.state() == State::Running) {
-            event.began = self.segment.slot(task.slot()).len.load(Ordering::Relaxed);
-            event.pid = self.segment.desk(seat).pid.load(Ordering::Relaxed);
-        }
+        let event = TaskEvent { ended: ticks(), ..self.segment.run_of(task, word, spec, state) };
         self.segment.record(Seat::HEAD, &event);
     }
 
