@@ -685,7 +685,7 @@ mod tests {
         let names = |code: &str| {
             complete(code, code.len()).map(|found| found.items.into_iter().map(|item| item.code).collect::<Vec<_>>())
         };
-        assert_eq!(names("let x = 1;\n:t").unwrap(), [":type", ":timing"]);
+        assert_eq!(names("let x = 1;\n:ti").unwrap(), [":timing", ":timeline"]);
         assert_eq!(names("x::t"), None);
         assert_eq!(names(":type x"), None);
     }
