@@ -403,6 +403,15 @@ pub(crate) fn ask(question: &Question) -> Fallible<Answer> {
     postcard::from_bytes(&take_blob(table()?, blob)).map_err(|_| Box::new(unreadable()))
 }
 
+/// Whether the one argument of a constructor's call is a checkpoint of the actor, and not what the constructor takes.
+///
+/// # Safety
+/// `call` must be what a loader gives to a [`Trampoline`] that has not returned.
+pub(crate) unsafe fn is_restore(call: *const Call) -> bool {
+    // SAFETY: by this function's contract, `call` points to a valid `Call`.
+    unsafe { (*call).is_restore != 0 }
+}
+
 /// A running task, as its trampoline sees it. Dropping it closes the arguments that were not taken.
 pub(crate) struct Running<'call> {
     call: u64,
@@ -455,9 +464,9 @@ impl<'call> Running<'call> {
     }
 
     /// Makes `state` the actor's, in its constructor. False where there is no actor.
-    pub(crate) fn set_state<T: 'static>(&mut self, state: T) -> bool {
+    pub(crate) fn set_state<T: 'static>(&mut self, state: T, save: Option<Trampoline>) -> bool {
         let state = Box::into_raw(Box::new(state)).cast();
-        let made = Instance { type_id: type_id::<T>(), state, drop: Some(drop_state::<T>) };
+        let made = Instance { type_id: type_id::<T>(), state, drop: Some(drop_state::<T>), save };
         // SAFETY: by the contract of `Call`, the place is null or valid and aligned, and no other code uses it while the call runs.
         let Some(place) = (unsafe { self.instance.as_mut() }) else {
             // SAFETY: `state` is the value that was boxed above, and is dropped once.
@@ -584,7 +593,7 @@ mod tests {
             View { ptr: hold.ptr.as_ptr(), len: hold.len as u64, hold: hold.hold }
         });
         let (args, instance, pending) = (views.as_ptr(), null_mut(), null_mut());
-        let call = Call { call: u64::MAX, args, args_len: 3, returns: 1, reserved: 0, instance, pending };
+        let call = Call { call: u64::MAX, args, args_len: 3, returns: 1, is_restore: 0, instance, pending };
         // SAFETY: `call` and the views that it points to live to the end of this function, and nothing else closes
         // them.
         let mut running = unsafe { Running::take(&call) };

@@ -704,8 +704,15 @@ fn run(trampoline: Trampoline, args: &[View], instance: *mut Instance) -> Option
     store().calls.insert(call, Running::default());
     none_here("user code runs");
     let args_len = args.len() as u64;
-    let what =
-        Call { call, args: args.as_ptr(), args_len, returns: 1, reserved: 0, instance, pending: std::ptr::null_mut() };
+    let what = Call {
+        call,
+        args: args.as_ptr(),
+        args_len,
+        returns: 1,
+        is_restore: 0,
+        instance,
+        pending: std::ptr::null_mut(),
+    };
     // SAFETY: the call is new and is run once, and the trampoline takes over its arguments, which are open views. The instance is null, or of
     // this thread, which runs one call at a time.
     unsafe { trampoline(&what) };

@@ -19,12 +19,14 @@
 //! - A task's function holds no data ([`Standalone`], and a check of its size): its type alone says what to run.
 #![allow(unsafe_code)] // Making a function from its type, and taking over the loader's call.
 
+mod checkpoint;
 mod defaults;
 mod later;
 mod options;
 mod split;
 
 pub use crate::codec::Value;
+pub use checkpoint::{NotSaved, Saved, Saving};
 pub use defaults::Defaults;
 pub use options::Options;
 
@@ -424,6 +426,17 @@ impl Args<'_, '_> {
         }
     }
 
+    /// The state in the checkpoint that is the argument. Returns `None` if it cannot be had; the outcome then says why.
+    pub(crate) fn next_checkpoint<T: DeserializeOwned>(&mut self) -> Option<T> {
+        match decode(self.next_hold()?) {
+            Ok(state) => Some(state),
+            Err(error) => {
+                self.refuse(format!("its checkpoint cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
     fn next_hold(&mut self) -> Option<Hold> {
         self.taken += 1;
         let hold = self.running.next_arg();
@@ -452,6 +465,11 @@ impl Args<'_, '_> {
         self.outcome = Some(encode_part(part));
     }
 
+    /// Sets an actor's state as its result, for a checkpoint.
+    pub(crate) fn give_checkpoint<T: Serialize>(&mut self, state: &T) {
+        self.outcome = Some(encode(state).map_err(|error| Box::new(Cause::Refused { message: error.to_string() })));
+    }
+
     /// Sets an object without bytes as its result, which is no value.
     pub(crate) fn give_nothing(&mut self) {
         self.outcome = Some(nothing());
@@ -463,8 +481,8 @@ impl Args<'_, '_> {
     }
 
     /// Makes `state` the actor's, as its constructor's outcome.
-    pub(crate) fn give_state<T: 'static>(&mut self, state: T) {
-        if self.running.set_state(state) {
+    pub(crate) fn give_state<T: 'static>(&mut self, state: T, save: Option<Trampoline>) {
+        if self.running.set_state(state, save) {
             self.give(&());
         } else {
             self.refuse("it is a constructor, and there is no actor to construct".into());

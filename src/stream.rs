@@ -290,7 +290,7 @@ macro_rules! stream {
                 $(let Some($arg) = args.next::<$type>() else { return };)*
                 if args.end() {
                     let items = function($($arg),*).into_iter();
-                    args.give_state(Items(Some(items)));
+                    args.give_state(Items(Some(items)), None);
                 }
             });
         }

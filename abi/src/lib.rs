@@ -31,7 +31,7 @@ pub use name::{shorten, task_name};
 pub use task_options::{ActorOptions, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 9;
+pub const ABI_VERSION: u32 = 10;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -189,8 +189,8 @@ pub struct Call {
     pub args_len: u64,
     /// How many results are wanted.
     pub returns: u32,
-    /// Padding; zero.
-    pub reserved: u32,
+    /// 1 in a constructor whose one argument is a checkpoint of its actor: then it makes the state from that. Else 0.
+    pub is_restore: u32,
     /// The actor's state, which a constructor's trampoline puts there and a method's uses; null in a task. It outlives the call, and no other
     /// code writes to it meanwhile; while a call runs that is not [`Submission::CALL`], other such calls may read it.
     pub instance: *mut Instance,
@@ -230,11 +230,13 @@ pub struct Instance {
     pub state: *mut c_void,
     /// Drops the value.
     pub drop: Option<unsafe extern "C" fn(state: *mut c_void)>,
+    /// A call that only reads the value, and whose result is a checkpoint of it; `None` for an actor without them.
+    pub save: Option<Trampoline>,
 }
 
 impl Instance {
     /// No state yet.
-    pub const EMPTY: Instance = Instance { type_id: 0, state: std::ptr::null_mut(), drop: None };
+    pub const EMPTY: Instance = Instance { type_id: 0, state: std::ptr::null_mut(), drop: None, save: None };
 }
 
 /// The process and the cell for which a library is attached.

@@ -36,6 +36,8 @@ pub struct ActorOptions {
     pub max_task_retries: Option<i32>,
     /// How many calls that only read run at once, in threads of their own; 1 by default.
     pub max_concurrency: Option<u32>,
+    /// After how many calls that may change its state the actor saves it; never by default.
+    pub checkpoint_interval: Option<u32>,
     /// Whether the actor lives on without a handle, as one with a name does.
     pub is_detached: bool,
     /// Whether an actor of the same name is taken instead of a new one.
@@ -125,6 +127,14 @@ impl TaskOptions {
             if of_actor.max_concurrency.is_some_and(|calls| !(1..=MAX_CONCURRENCY).contains(&calls)) {
                 return Err(format!("`max_concurrency`: a number from 1 to {MAX_CONCURRENCY}"));
             }
+            if of_actor.checkpoint_interval == Some(0) {
+                return Err("`checkpoint_interval`: a number of calls from 1 up".into());
+            }
+            if of_actor.checkpoint_interval.is_some() && self.restarts() == 0 {
+                return Err(
+                    "`checkpoint_interval` is for an actor that is started again: give it `max_restarts`, too".into()
+                );
+            }
             if of_actor.gets_existing && self.name.is_none() {
                 return Err("`get_if_exists`: only an actor with a `name` can be found".into());
             }
@@ -134,6 +144,7 @@ impl TaskOptions {
             ("max_restarts", of_actor.max_restarts.is_some()),
             ("max_task_retries", of_actor.max_task_retries.is_some()),
             ("max_concurrency", of_actor.max_concurrency.is_some()),
+            ("checkpoint_interval", of_actor.checkpoint_interval.is_some()),
             ("detached", of_actor.is_detached),
             ("get_if_exists", of_actor.gets_existing),
         ];

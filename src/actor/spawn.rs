@@ -3,9 +3,9 @@
 
 use super::Actor;
 use crate::abi::{Call, Cause, TaskOptions, Trampoline, shorten};
-use crate::calls::{Running, type_id};
+use crate::calls::{Running, is_restore, type_id};
 use crate::codec::Value;
-use crate::remote::{Args, IntoArg, Options, Outgoing, Standalone, from_type, run, start};
+use crate::remote::{Args, IntoArg, Options, Outgoing, Saving, Standalone, from_type, run, start};
 use std::fmt::Display;
 
 /// What a constructor returns that can fail: a `Result` whose error can be displayed.
@@ -77,9 +77,9 @@ fn begin<T>(name: &'static str, trampoline: Trampoline, args: Outgoing) -> Actor
 }
 
 /// Sets the outcome of a constructor.
-fn give<M: Taken<R>, R>(args: &mut Args<'_, '_>, result: R) {
+fn give<M: Taken<R>, P: Saving<M::State>, R>(args: &mut Args<'_, '_>, result: R) {
     match M::made(result) {
-        Ok(state) => args.give_state(state),
+        Ok(state) => args.give_state(state, P::SAVE),
         Err(message) => args.fail(Cause::Error { message }),
     }
 }
@@ -156,7 +156,7 @@ macro_rules! spawn {
             }
         }
 
-        impl<F, $($type,)* R: Sync> Options<F, fn($($type),*) -> R> {
+        impl<F, $($type,)* R: Sync, P> Options<F, fn($($type),*) -> R, P> {
             /// How many of an actor's `&self` methods run at once, each in a thread of its own; 1 if this is not said. A method with
             /// `&mut self` runs alone. (`async` methods with `&self` take turns whatever this says, up to 1000 at once.)
             pub fn max_concurrency(mut self, calls: u32) -> Self {
@@ -165,7 +165,7 @@ macro_rules! spawn {
             }
         }
 
-        impl<F, $($type,)* R> Options<F, fn($($type),*) -> R>
+        impl<F, $($type,)* R, P> Options<F, fn($($type),*) -> R, P>
         where
             F: Fn($($type),*) -> R,
         {
@@ -180,13 +180,14 @@ macro_rules! spawn {
                 F: Standalone,
                 $($type: Value,)*
                 R: 'static,
+                P: Saving<R>,
             {
                 let () = F::HOLDS_NO_DATA;
                 let name = std::any::type_name::<F>();
                 #[allow(unused_mut, reason = "a function of no arguments has none to add")]
                 let mut args = arguments_of::<R>(&self.options);
                 $(args.add::<$type>($arg.into_arg());)*
-                begin(name, $create::<AsState, F, $($type,)* R>, args)
+                begin(name, $create::<AsState, P, F, $($type,)* R>, args)
             }
 
             /// Starts an actor with these options; see [`Spawn1::try_spawn`].
@@ -200,24 +201,31 @@ macro_rules! spawn {
                 F: Standalone,
                 $($type: Value,)*
                 R: TryState,
+                P: Saving<R::State>,
             {
                 let () = F::HOLDS_NO_DATA;
                 let name = std::any::type_name::<F>();
                 #[allow(unused_mut, reason = "a function of no arguments has none to add")]
                 let mut args = arguments_of::<R::State>(&self.options);
                 $(args.add::<$type>($arg.into_arg());)*
-                begin(name, $create::<AsResult, F, $($type,)* R>, args)
+                begin(name, $create::<AsResult, P, F, $($type,)* R>, args)
             }
         }
 
         /// The trampoline of this arity.
-        unsafe extern "C" fn $create<M, F, $($type,)* R>(call: *const Call)
+        unsafe extern "C" fn $create<M, P, F, $($type,)* R>(call: *const Call)
         where
             M: Taken<R>,
+            P: Saving<M::State>,
             F: Fn($($type),*) -> R + Standalone,
             $($type: Value,)*
         {
-            // SAFETY: the loader calls a trampoline with a call that is to be run now and once, and `run` returns before this does.
+            // SAFETY: the loader calls a trampoline with a call that is to be run now and once, which is what `restore` asks for, too.
+            if let (Some(restore), true) = (P::RESTORE, unsafe { is_restore(call) }) {
+                // SAFETY: as above; this trampoline leaves the call to that one.
+                return unsafe { restore(call) };
+            }
+            // SAFETY: as above, and `run` returns before this does.
             let running = unsafe { Running::take(call) };
             run(running, |args| {
                 // SAFETY: a value of `F` has existed. Only `spawn` and `try_spawn` take this trampoline's address, after they were given one.
@@ -225,7 +233,7 @@ macro_rules! spawn {
                 $(let Some($arg) = args.next::<$type>() else { return };)*
                 if args.end() {
                     let made = function($($arg),*);
-                    give::<M, R>(args, made);
+                    give::<M, P, R>(args, made);
                 }
             });
         }

@@ -24,6 +24,7 @@ mod scenario;
 
 mod clients;
 mod lies;
+mod saved;
 mod series;
 mod storm;
 mod trace;
@@ -80,7 +81,8 @@ fn all() -> Vec<Scenario> {
         ("storm in a small store", Box::new(storm::kill_at_random_in_a_small_store)),
         ("each wrong expectation is found", Box::new(lies::each_wrong_expectation_is_found)),
     ];
-    clients.chain(workers).chain(others).collect()
+    let saved = saved::ALL.iter().map(|(name, body)| -> Scenario { (name, Box::new(body)) });
+    clients.chain(workers).chain(saved).chain(others).collect()
 }
 
 fn run(words: &[&str]) -> ExitCode {

@@ -238,6 +238,10 @@ pub fn fingerprint(of: Client) -> u64 {
         note(unit.state().0);
         [&unit.len, &unit.home, &unit.backed].into_iter().for_each(|word| note(word.load(Ordering::Acquire).into()));
     }
+    for mailbox in (0..header.mailboxes.load(Ordering::Acquire)).map(|index| segment.mailbox(index)) {
+        [&mailbox.log, &mailbox.head.0].into_iter().for_each(|word| note(word.load(Ordering::Acquire)));
+        [&mailbox.seat, &mailbox.idle].into_iter().for_each(|word| note(word.load(Ordering::Acquire).into()));
+    }
     for slot in (1..segment.slots_used()).map(|index| segment.slot(index)) {
         note(slot.word().0);
         for word in [&slot.offset, &slot.len, &slot.holds, &slot.deps, &slot.next, &slot.list] {

@@ -144,7 +144,7 @@ fn one(task: (Ref, Vec<u8>)) -> Submitted {
 }
 
 /// A worker that somebody steps.
-struct Stepped {
+pub struct Stepped {
     tracee: Tracee,
     client: Client,
     done: usize,
@@ -155,11 +155,25 @@ struct Stepped {
 impl Stepped {
     /// Takes the worker while it sleeps, and lets it sleep on.
     fn asleep() -> Stepped {
-        let client = worker();
+        Stepped::of(worker())
+    }
+
+    /// The same of a process that sleeps.
+    pub fn of(client: Client) -> Stepped {
         let mut tracee = Tracee::seize(client.pid);
         tracee.interrupt();
         tracee.step();
         Stepped { tracee, client, done: 0, was_awake: false }
+    }
+
+    /// Waits until somebody has ended its sleep, and counts from there.
+    pub fn begin(&mut self) {
+        self.wait();
+        self.done = 0;
+    }
+
+    pub fn kill(self) {
+        self.tracee.kill();
     }
 
     /// Waits until it has done the instruction at which it is.
@@ -171,7 +185,7 @@ impl Stepped {
     }
 
     /// Lets it go on until it has done so many instructions, or `is_far_enough`, or is about to sleep.
-    fn go_on(&mut self, steps: usize, mut is_far_enough: impl FnMut(Client) -> bool) {
+    pub fn go_on(&mut self, steps: usize, mut is_far_enough: impl FnMut(Client) -> bool) {
         while self.done < steps && !is_far_enough(self.client) && !(self.was_awake && is_asleep(self.client)) {
             self.tracee.step();
             self.wait();
@@ -234,8 +248,7 @@ fn kill_after(witness: &Witness, load: &Load, steps: usize, is_far_enough: impl 
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| all_come(&ids));
         within_patience("somebody waits", || ids.is_empty() || is_asleep(me()));
-        stepped.wait();
-        stepped.done = 0;
+        stepped.begin();
         stepped.go_on(steps, is_far_enough);
         stepped.tracee.kill();
         if let Err(panic) = waiting.join() {

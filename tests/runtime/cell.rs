@@ -5,11 +5,11 @@
 #![allow(unsafe_code)]
 
 use mobula::abi::{
-    ActorOptions, Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Question, Status, Submission, Table,
-    TaskOptions, Tenant, Trampoline, View,
+    ActorOptions, Answer, Argument, Blob, Bytes, Call, Cause, Draft, Fault, Hooks, Instance, Question, Status,
+    Submission, Table, TaskOptions, Tenant, Trampoline, View,
 };
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(std::ptr::null_mut());
@@ -135,6 +135,55 @@ pub fn spawn(name: &str, constructor: Trampoline, args: &[Arg<'_>]) -> Result<Re
     submit_as(Submission::SPAWN, TaskOptions { actor, ..TaskOptions::default() }, name, constructor, args)
 }
 
+/// Makes an actor whose state is a number, 0 at first, and which is saved after so many calls. It is started again as often as it takes.
+#[allow(dead_code)] // As above.
+pub fn spawn_saved(name: &str, checkpoint_interval: u32) -> Result<Ref, Fault> {
+    let actor = ActorOptions {
+        type_id: 1,
+        type_name: name.into(),
+        max_restarts: Some(-1),
+        max_task_retries: Some(-1),
+        checkpoint_interval: Some(checkpoint_interval),
+        ..ActorOptions::default()
+    };
+    submit_as(Submission::SPAWN, TaskOptions { actor, ..TaskOptions::default() }, name, number, &[])
+}
+
+/// The number of the actor whose call this thread runs.
+static STATE: AtomicU64 = AtomicU64::new(0);
+
+/// That number, in a method.
+#[allow(dead_code)] // As above.
+pub fn state() -> u64 {
+    STATE.load(Ordering::Relaxed)
+}
+
+/// Makes it another one.
+#[allow(dead_code)] // As above.
+pub fn set_state(state: u64) {
+    STATE.store(state, Ordering::Relaxed);
+}
+
+/// The constructor of an actor whose state is a number.
+extern "C" fn number(called: *const Call) {
+    // SAFETY: whoever calls a trampoline gives it a valid call.
+    let (is_restore, instance) = unsafe { ((*called).is_restore != 0, (*called).instance) };
+    run(called, |args| {
+        let saved = args.first().map_or(0, |bytes| u64::from_le_bytes(bytes[..].try_into().expect("a number")));
+        assert_eq!(args.len(), usize::from(is_restore));
+        set_state(saved);
+        let made = Instance { type_id: 1, state: std::ptr::null_mut(), drop: None, save: Some(saved_number) };
+        // SAFETY: a constructor's call has a place for the state, and nobody else uses it meanwhile.
+        unsafe { instance.write(made) };
+        Ok((vec![], vec![]))
+    });
+}
+
+/// A checkpoint of such an actor.
+extern "C" fn saved_number(called: *const Call) {
+    run(called, |_| Ok((state().to_le_bytes().to_vec(), vec![])));
+}
+
 /// Calls a method of the actor that the first argument stands for.
 #[allow(dead_code)] // As above.
 pub fn call(name: &str, method: Trampoline, args: &[Arg<'_>]) -> Result<Ref, Fault> {
@@ -226,8 +275,11 @@ macro_rules! task {
 pub fn run(call: *const Call, body: impl FnOnce(&[Seen]) -> Outcome) {
     // SAFETY: only trampolines call this, and whoever calls one gives it a valid call.
     let call = unsafe { &*call };
-    // SAFETY: a call has as many arguments as it says.
-    let views = unsafe { std::slice::from_raw_parts(call.args, call.args_len as usize) };
+    let views = match call.args_len {
+        0 => &[][..],
+        // SAFETY: a call has as many arguments as it says.
+        len => unsafe { std::slice::from_raw_parts(call.args, len as usize) },
+    };
     let args: Vec<Seen> = views.iter().copied().map(Seen).collect();
     match body(&args) {
         Ok((bytes, refs)) => {

@@ -20,6 +20,7 @@ macro_rules! scenarios {
 mod actors;
 mod cancel;
 mod cell;
+mod checkpoints;
 mod deaths;
 mod front;
 mod futures;
@@ -48,6 +49,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     cancel::ALL,
     futures::ALL,
     actors::ALL,
+    checkpoints::ALL,
     streams::ALL,
     deaths::ALL,
     program::ALL,

@@ -67,9 +67,12 @@ impl Client {
         said.iter().for_each(|message| self.tell(message));
     }
 
-    /// Makes this worker the process of the actor that it has made.
-    pub(crate) fn become_actor(&self, mailbox: u32) -> Reader {
-        self.state().is_actor = true;
+    /// Makes this worker the process of the actor that it has made, for which this object stands.
+    pub(crate) fn become_actor(&self, actor: ObjectId, mailbox: u32) -> Reader {
+        let checkpoints = self.checkpoints_of(actor, mailbox);
+        let mut state = self.state();
+        (state.is_actor, state.checkpoints) = (true, checkpoints);
+        drop(state);
         self.segment.open_mailbox(mailbox, self.seat)
     }
 

@@ -7,7 +7,7 @@ use crate::store::{Desk, Spec, Step, ticks};
 use crate::sync::Ordering;
 
 /// A worker's task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Claimed {
     /// The task.
     pub task: ObjectId,

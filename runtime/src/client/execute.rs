@@ -142,6 +142,7 @@ impl Client {
             TaskKind::Creation { mailbox } => Some(mailbox),
             _ => None,
         };
+        let has_run = refusal.is_none() && !matches!(failure, Some(Cause::Cancelled));
         match (refusal.or(failure), result) {
             (None, Some((draft, contains))) if claimed.is_again => {
                 let said = self.state().discard_result(draft, &contains);
@@ -158,6 +159,12 @@ impl Client {
                 if let Some((draft, contains)) = result {
                     let said = self.state().discard_result(draft, &contains);
                     said.iter().for_each(|message| self.tell(message));
+                }
+                match has_run {
+                    true => self.log_call(claimed),
+                    // It may have changed the state as no run of it will again.
+                    false if matches!(cause, Some(Cause::Cancelled)) => self.checkpoint_soon(claimed),
+                    false => {}
                 }
                 let silent = || Cause::Refused { message: "the task returned without a result".into() };
                 let cause = cause.unwrap_or_else(silent);
@@ -210,6 +217,7 @@ impl Client {
             Err(fault) => {
                 let said = self.state().discard_result(draft, &contains);
                 said.iter().for_each(|message| self.tell(message));
+                self.log_call(claimed);
                 let cause = Cause::Refused { message: format!("its result cannot be stored: {fault:?}") };
                 let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
                 return true;
@@ -286,6 +294,11 @@ impl State {
             segment.set_contained(index, &given, None);
             flags |= if given.is_empty() { Flags::ACTOR } else { Flags::ACTOR | Flags::CONTAINS };
         }
+        let log = self.log_for(claimed);
+        if let Some(mailbox) = log {
+            segment.log_call(mailbox, task);
+            flags |= Flags::ARGS;
+        }
         // Before whoever waits for the result can ask what became of the task.
         segment.record(seat, &self.finished(claimed));
         let is_wanted = segment.finish(seat, task, flags, len);
@@ -305,7 +318,8 @@ impl State {
             }
             self.give_list_away(list);
             self.go_on(waiting, seat);
-            loose.extend(claimed.spec.objects().filter(|id| !is_creation && segment.unhold(*id)));
+            let keeps_given = is_creation || log.is_some();
+            loose.extend(claimed.spec.objects().filter(|id| !keeps_given && segment.unhold(*id)));
         } else {
             // The task was cancelled, and did not end within its time.
             loose.extend(contains.iter().copied().filter(|id| segment.unhold(*id)));
@@ -337,7 +351,7 @@ impl State {
     }
 
     /// Takes a task that ran here, and another one that still does; 0 for none.
-    fn end_running(&mut self, task: ObjectId) -> (Option<Running>, u64) {
+    pub(super) fn end_running(&mut self, task: ObjectId) -> (Option<Running>, u64) {
         let index = self.running.iter().position(|running| running.task == task);
         let ended = index.map(|index| self.running.swap_remove(index));
         (ended, self.running.last().map_or(0, |running| running.task.0))
@@ -387,7 +401,7 @@ impl State {
 
     /// Throws away a result, and the references to what it contains.
     #[must_use]
-    fn discard_result(&mut self, draft: Draft, contains: &[ObjectId]) -> Vec<ToHead> {
+    pub(super) fn discard_result(&mut self, draft: Draft, contains: &[ObjectId]) -> Vec<ToHead> {
         if let Some(run) = self.discard(draft) {
             self.arena.1.lock(run);
         }

@@ -7,7 +7,7 @@
 //!
 //!   connect  connecting, cells, taking over        objects  put, open, references
 //!   wait     get and wait      watch  futures        tasks    submitting        execute  a worker's tasks
-//!   actors   calls of actors
+//!   actors   calls of actors                        checkpoints  what is saved of the actor that this process is
 //! ```
 //!
 //! A process has one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
@@ -18,6 +18,7 @@
 
 mod actors;
 mod buffers;
+mod checkpoints;
 mod claim;
 mod connect;
 mod current;

@@ -4,7 +4,7 @@ use super::buffers::Draft;
 use super::references::News;
 use super::state::{State, Unlocked};
 use super::{Client, Fallible, Opened, no_draft, nonsense};
-use crate::abi::{Fault, ObjectState, View};
+use crate::abi::{Fault, ObjectState, View, held};
 use crate::protocol::{ObjectId, ToClient, ToHead};
 use crate::store::{Body, CONTAINED_INLINE, Flags, INLINE_BYTES, Kind, NoRoom, Run, Space, State as SlotState, Step};
 use crate::sync::Ordering;
@@ -88,7 +88,29 @@ impl Client {
             list.into_iter().for_each(|list| self.discard_list(list));
             return Err(no_draft());
         };
-        let sealed = state.seal(draft, &contains, list);
+        self.seal_under(state, draft, &contains, list)
+    }
+
+    /// The same of a draft that was given as a result. It ends also when this fails.
+    pub(super) fn seal_result(&self, draft: Draft, contains: &[ObjectId]) -> Fallible<ObjectId> {
+        let list = match self.list_space(contains) {
+            Ok(list) => list,
+            Err(fault) => {
+                self.discard_draft(draft);
+                return Err(fault);
+            }
+        };
+        self.seal_under(self.state(), draft, contains, list)
+    }
+
+    fn seal_under(
+        &self,
+        mut state: held::Held<'_, State>,
+        draft: Draft,
+        contains: &[ObjectId],
+        list: Option<(u32, Space)>,
+    ) -> Fallible<ObjectId> {
+        let sealed = state.seal(draft, contains, list);
         let arena = state.arena.1.clone();
         drop(state);
         match sealed {
@@ -126,13 +148,16 @@ impl Client {
 
     /// Throws a draft away.
     pub fn discard(&self, draft: u64) {
+        let draft = self.state().drafts.remove(draft);
+        draft.into_iter().for_each(|draft| self.discard_draft(draft));
+    }
+
+    fn discard_draft(&self, draft: Draft) {
         let mut state = self.state();
-        if let Some(draft) = state.drafts.remove(draft) {
-            let written = state.discard(draft);
-            let arena = state.arena.1.clone();
-            drop(state);
-            written.into_iter().for_each(|run| arena.lock(run));
-        }
+        let written = state.discard(draft);
+        let arena = state.arena.1.clone();
+        drop(state);
+        written.into_iter().for_each(|run| arena.lock(run));
     }
 
     /// Opens a finished object's bytes.

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub running: Vec<Running>,
     /// Whether this process is an actor's.
     pub is_actor: bool,
+    /// What is saved of that actor, if anything is.
+    pub checkpoints: Option<Checkpoints>,
     pub request_next: u64,
     /// The cell that runs here, or that started the task that runs here.
     pub cell: u64,
@@ -66,6 +68,18 @@ pub(super) struct Running {
     pub cell: u64,
     pub result: Option<(Draft, Vec<ObjectId>)>,
     pub failure: Option<Cause>,
+}
+
+/// An actor whose state is saved.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    pub actor: ObjectId,
+    pub mailbox: u32,
+    /// After how many calls.
+    pub interval: u32,
+    /// How many calls are in the log.
+    pub logged: u32,
+    pub is_due: bool,
 }
 
 /// A hasher for addresses, which are spread already; it only mixes their low bits, which are often the same.
@@ -105,6 +119,7 @@ impl State {
             known: HashMap::new(),
             running: Vec::new(),
             is_actor: false,
+            checkpoints: None,
             request_next: 0,
             cell: 0,
             is_interruptible: false,

@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 6;
+pub const LAYOUT_VERSION: u32 = 7;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -85,7 +85,8 @@ pub struct Header {
     pub unserved: AtomicU32,
     /// How many processes wait for room in the arena.
     pub rooms: AtomicU32,
-    _pad: AtomicU32,
+    /// Behind the last mailbox that was ever used.
+    pub mailboxes: AtomicU32,
     /// When the runtime began.
     pub made: Line<Made>,
     /// Workers that sleep because there is nothing to do.
@@ -207,6 +208,10 @@ pub struct Mailbox {
     pub state: AtomicU32,
     /// How many calls that only read may run at once, each in a thread; set when the mailbox is given to an actor.
     pub threads: AtomicU32,
+    /// The actor's log; see `call_log.rs`.
+    pub log: AtomicU64,
+    /// After how many calls the actor saves its state; 0 for never. Set as `threads` is.
+    pub checkpoint_interval: AtomicU32,
     /// The first call that has not ended.
     pub head: Line<AtomicU64>,
     /// How often a call in it came to be ready.
@@ -252,7 +257,7 @@ pub struct Slot {
     pub holds: AtomicU64,
     /// The first task in the list of those that wait for it: `tasks.rs`.
     pub deps: AtomicU64,
-    /// The next task in the list that this task is in.
+    /// The next task in the list that this task is in. In an actor's log: what was added before it.
     pub next: AtomicU64,
     /// The lease that its bytes are in.
     pub home: AtomicU32,

@@ -239,9 +239,12 @@ impl Segment {
     }
 
     /// Empties the mailbox of an actor that nobody can call any more, for another actor.
-    pub fn reset_mailbox(&self, mailbox: u32, threads: u32) {
+    pub fn reset_mailbox(&self, mailbox: u32, threads: u32, checkpoint_interval: u32) {
         let shared = self.mailbox(mailbox);
+        debug_assert_eq!(shared.log.load(Ordering::Relaxed), 0, "the log of the actor before is released");
+        self.header().mailboxes.fetch_max(mailbox + 1, Ordering::Relaxed);
         shared.threads.store(threads, Ordering::Relaxed);
+        shared.checkpoint_interval.store(checkpoint_interval, Ordering::Relaxed);
         shared.seat.store(0, Ordering::Relaxed);
         shared.idle.store(0, Ordering::Relaxed);
         let mut position = shared.head.load(Ordering::Acquire);
@@ -426,7 +429,7 @@ mod tests {
         // A caller that died before it moved the tail.
         segment.place(0, 1).store(calls.made(BOB, false).0, Ordering::Relaxed);
         segment.mailbox(0).state.store(Mailbox::DEAD, Ordering::Relaxed);
-        segment.reset_mailbox(0, 1);
+        segment.reset_mailbox(0, 1, 0);
         let mut reader = segment.open_mailbox(0, ACTOR);
         assert_eq!(segment.receive(&mut reader, ACTOR), None);
         let call = calls.sent(ALICE, false);

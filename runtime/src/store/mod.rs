@@ -24,6 +24,7 @@
 
 mod arena;
 mod bells;
+mod call_log;
 mod clock;
 mod events;
 mod eviction_order;
@@ -53,6 +54,7 @@ use id::ObjectId as Id;
 
 pub use arena::{Arena, Run};
 pub use bells::{now_us, rung_for};
+pub use call_log::Log;
 pub use clock::{Clock, ticks};
 pub use events::{Events, TaskEvent};
 pub use eviction_order::{Candidate, Eviction};

@@ -22,6 +22,7 @@ use super::layout::{CONTAINED_INLINE, Slot};
 use super::leases::Leases;
 use super::seat::{Seat, Seats};
 use super::segment::Segment;
+use super::task_spec::Spec;
 use super::word::{Flags, State, Step, Word};
 use super::{Id, Space};
 use crate::sync::{Ordering, fence, fence_after_rmw, pause};
@@ -342,6 +343,7 @@ impl Segment {
         }
         let contained = if flags.contains(Flags::CONTAINS) { self.contained(slot) } else { Vec::new() };
         let has_list = flags.contains(Flags::CONTAINS) && contained.len() > CONTAINED_INLINE;
+        let logged = flags.contains(Flags::ARGS).then(|| self.read_spec(id.slot()));
         let (home, list_home) = (slot.home.load(Ordering::Relaxed), slot.list_home.load(Ordering::Relaxed));
         let place = (slot.offset.load(Ordering::Relaxed), slot.len.load(Ordering::Relaxed));
         if flags.contains(Flags::ACTOR) {
@@ -358,11 +360,8 @@ impl Segment {
             if has_list {
                 self.leave(seat, list_home);
             }
-            for inner in contained {
-                if self.unhold(inner) {
-                    loose.push(inner);
-                }
-            }
+            let given = logged.iter().flat_map(Spec::objects);
+            loose.extend(contained.into_iter().chain(given).filter(|inner| self.unhold(*inner)));
             if flags.contains(Flags::SPILLED) {
                 leftovers.spilled.push(place);
             }

@@ -202,6 +202,11 @@ impl Segment {
         for index in 1..used {
             self.count_in_slot(index, &mut held, &mut live);
         }
+        for logged in self.all_logged() {
+            if let Some(count) = held.get_mut(logged.slot() as usize) {
+                *count += 1;
+            }
+        }
         if !self.let_finish() {
             return false;
         }
@@ -245,7 +250,7 @@ impl Segment {
                 *count += 1;
             }
         };
-        if word.is_task() && flags.contains(Flags::ARGS) {
+        if flags.contains(Flags::ARGS) {
             self.read_spec(index).objects().for_each(&mut hold);
         }
         if flags.contains(Flags::ARENA) {

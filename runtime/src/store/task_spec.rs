@@ -227,6 +227,11 @@ impl Segment {
         }
     }
 
+    /// Makes what was a task's slot before that of a plain object of this process.
+    pub(super) fn clear_kind(&self, index: u32) {
+        self.slot(index).kind.store(TaskKind::Normal.to_word(), Ordering::Relaxed);
+    }
+
     /// What an actor has to do with a task.
     pub fn task_kind(&self, index: u32) -> TaskKind {
         TaskKind::of_word(self.slot(index).kind.load(Ordering::Relaxed))

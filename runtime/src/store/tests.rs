@@ -39,6 +39,7 @@ enum Act {
     Submit { args: Vec<Option<u8>>, anonymous: Option<Size> },
     Work { size: Size, contains: usize, fails: bool },
     Wait { ids: Vec<u8>, wanted: u8 },
+    Checkpoint { size: Size },
     Quiet,
     WantRoom(u32),
     LeaseAndDie { units: u32, parts: u32 },
@@ -213,6 +214,7 @@ impl Runtime {
                 let wanted = usize::from(wanted) % (ids.len() + 1);
                 Box::pin(me.wait(ids, wanted))
             }
+            Act::Checkpoint { size } => Box::pin(me.checkpoint(size)),
             Act::Quiet => Box::pin(me.quiet()),
             Act::WantRoom(units) => Box::pin(me.want_room(units)),
             Act::LeaseAndDie { units, parts } => Box::pin(me.lease_and_die(units, parts)),
@@ -348,9 +350,22 @@ impl Runtime {
                 self.rest()?;
             }
         }
+        self.forget_actor();
         self.world.tell(Message::Audit);
         self.rest()?;
         self.nothing_is_left()
+    }
+
+    /// The actor is not made again.
+    fn forget_actor(&mut self) {
+        let segment = &self.world.segment;
+        let loose = segment.release_logged(segment.clear_log(0));
+        {
+            let mut model = self.world.model.borrow_mut();
+            (model.log, model.given) = (Log::default(), BTreeSet::new());
+        }
+        let head = self.head.me.clone();
+        self.head_work = Some(Box::pin(async move { head.collect(loose).await }));
     }
 
     fn nothing_is_left(&mut self) -> Verdict {
@@ -427,6 +442,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (size(), prop_oneof![4 => 0..3_usize, 1 => 9..11_usize], prop::bool::weighted(0.2))
             .prop_map(|(size, contains, fails)| Act::Work { size, contains, fails }),
         1 => (prop::collection::vec(any::<u8>(), 1..4), any::<u8>()).prop_map(|(ids, wanted)| Act::Wait { ids, wanted }),
+        2 => size().prop_map(|size| Act::Checkpoint { size }),
         1 => Just(Act::Quiet),
         1 => (1..9_u32).prop_map(Act::WantRoom),
     ]
@@ -440,6 +456,7 @@ fn act_of_tasks() -> impl Strategy<Value = Act> {
         1 => any::<u8>().prop_map(Act::Add),
         3 => any::<u8>().prop_map(Act::Release),
         4 => prop::bool::weighted(0.4).prop_map(|fails| Act::Work { size: Size::Inline, contains: 0, fails }),
+        1 => Just(Act::Checkpoint { size: Size::Inline }),
         1 => Just(Act::Quiet),
     ]
 }
@@ -502,8 +519,18 @@ fn finds(wrong: Wrong, history: impl Strategy<Value = Vec<Happens>>) -> bool {
 #[test]
 fn every_wrong_step_is_found() {
     use Wrong::*;
-    let objects =
-        [NeverHolds, UnholdsFirst, FreesUnseen, ShowsDraftLate, ReleasesFirst, TellsNobody, NeverAudits, MovesPinned];
+    let objects = [
+        NeverHolds,
+        UnholdsFirst,
+        FreesUnseen,
+        ShowsDraftLate,
+        ReleasesFirst,
+        TellsNobody,
+        NeverAudits,
+        MovesPinned,
+        LogsLate,
+        UnlogsFirst,
+    ];
     for wrong in objects {
         assert!(finds(wrong, history(act())), "{wrong:?}");
     }
@@ -525,6 +552,8 @@ fn everything_rare_happens() {
         played.unwrap();
     }
     let wanted = [
+        "a call in a log fails",
+        "a checkpoint takes a log's place",
         "a list is too long for a slot",
         "a ring is lost",
         "a sealer's ring is full",
@@ -608,6 +637,7 @@ fn whoever_dies_at_any_step_of_anything_leaves_nothing_and_takes_nothing_along()
         Act::Work { size: large, contains: 0, fails: false },
         Act::Work { size: inline, contains: 0, fails: true },
         Act::Wait { ids: vec![8, 9], wanted: 2 },
+        Act::Checkpoint { size: small },
     ];
     for number in 0..10 {
         acts.extend([Act::Add(number), Act::Release(number), Act::Suspect(number)]);

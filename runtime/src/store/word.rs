@@ -15,7 +15,7 @@
 //! # Invariants
 //! - The generation goes up exactly when a slot becomes free, so an id (slot, generation) never means two objects.
 //! - Only the process named in its word changes a slot, with these exceptions. Any process leases a slot without an owner, abandons, wakes,
-//!   adopts and claims a task, and condemns a sealed object. The head acts for dead processes.
+//!   adopts and claims a task, and condemns a sealed object. An actor's process settles its calls. The head acts for dead processes.
 
 use super::seat::Seat;
 use std::fmt;
@@ -48,7 +48,7 @@ bitflags::bitflags! {
         const SPILLED = 2;
         /// The task failed; the head knows why.
         const ERROR = 4;
-        /// The task holds its arguments.
+        /// The task holds its arguments; also a call that has ended, and may have to be run again (`call_log.rs`).
         const ARGS = 8;
         /// The bytes refer to other objects, which the object holds.
         const CONTAINS = 16;
@@ -88,6 +88,10 @@ pub enum Step {
     Finish { by: Seat, flags: Flags, len: u8 },
     /// The head says that there will be no result.
     Fail,
+    /// The same of a call that is to be run again when its actor is.
+    FailLogged,
+    /// A call that has ended need not be run again: it does not hold its arguments any more.
+    Unlog,
     /// The head says that a task that no process has begun is not to be run.
     Cancel,
     /// A process believes that the object is unused, or the head wants to move it.
@@ -205,6 +209,12 @@ impl Word {
             Step::Abandon if self.is_task() => Word(self.0 | u64::from(Flags::ABANDONED.bits()) << FLAGS),
             Step::Finish { by, flags, len } if is(State::Running, by) => self.to(by, State::Sealed, flags).with(len),
             Step::Fail if self.is_task() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
+            Step::FailLogged if state == State::Running => {
+                self.to(Seat::HEAD, State::Sealed, Flags::ERROR | Flags::ARGS)
+            }
+            Step::Unlog if state == State::Sealed && flags.contains(Flags::ARGS) => {
+                Word(self.0 & !(u64::from(Flags::ARGS.bits()) << FLAGS))
+            }
             Step::Cancel if self.is_unbegun() => self.to(Seat::HEAD, State::Sealed, Flags::ERROR),
             Step::Condemn { by } if state == State::Sealed => self.to(by, State::Dying, flags),
             Step::Spare { by } if is(State::Dying, by) => self.to(by, State::Sealed, flags),
@@ -232,8 +242,8 @@ impl Word {
             | Step::Claim { by }
             | Step::Retry { by }
             | Step::Condemn { by } => (None, Some(by)),
-            Step::Abandon => (None, self.owner()),
-            Step::Fail | Step::Cancel => (None, Some(Seat::HEAD)),
+            Step::Abandon | Step::Unlog => (None, self.owner()),
+            Step::Fail | Step::FailLogged | Step::Cancel => (None, Some(Seat::HEAD)),
             Step::Return { by } => (Some(by), None),
             Step::Draft { by }
             | Step::Discard { by }

@@ -27,8 +27,14 @@ const ASYNC_MAX: usize = 1000;
 static AWAKE: SegQueue<u64> = SegQueue::new();
 
 /// Runs calls until the last handle is gone.
-pub(super) fn run(client: &'static Client, libraries: Libraries, mailbox: u32, instance: Instance) -> ! {
-    let reader = client.become_actor(mailbox);
+pub(super) fn run(
+    client: &'static Client,
+    libraries: Libraries,
+    object: ObjectId,
+    mailbox: u32,
+    instance: Instance,
+) -> ! {
+    let reader = client.become_actor(object, mailbox);
     let (work, jobs) = unbounded();
     let threads_max = client.threads_of(mailbox);
     // It lives until the process ends, because threads use it.
@@ -142,6 +148,19 @@ impl Actor {
     fn end(&mut self, claimed: &Claimed, called: Result<(), Unfit>) {
         self.client.end_task(claimed, called);
         self.client.call_ended(&mut self.reader, claimed.task);
+        if self.client.is_checkpoint_due() {
+            self.save();
+        }
+    }
+
+    /// Saves the state. No call that could change it runs: one has just ended.
+    fn save(&mut self) {
+        let instance = self.instance;
+        if let Err(reason) = self.client.save_checkpoint(|call| library::save(instance, call)) {
+            // The calls since the last one are kept, so nothing is lost by it.
+            eprintln!("no checkpoint of this actor was saved: {reason}");
+        }
+        self.libraries.flush();
     }
 
     /// Goes on with an async call, or notes that a thread has ended one.

@@ -184,6 +184,18 @@ pub(super) struct Views(pub Vec<View>);
 // closes them included.
 unsafe impl Send for Views {}
 
+/// Has an actor's state saved, as the result of a call of this name. No call that changes the state runs.
+pub(super) fn save(instance: Shared, call: u64) {
+    // SAFETY: `run` leaked it, and while this thread, which is that of the actor, is here, nobody writes to it.
+    if let Some(save) = unsafe { (*instance.0).save } {
+        let (args, pending) = (std::ptr::null(), std::ptr::null_mut());
+        let call = Call { call, args, args_len: 0, returns: 1, is_restore: 0, instance: instance.0, pending };
+        // SAFETY: the library that made the state, which is never closed, gave this trampoline with it. `call` is valid and outlives the
+        // call, which only reads the state, and nobody writes to that meanwhile. A trampoline does not unwind.
+        unsafe { save(&raw const call) };
+    }
+}
+
 /// Drops an actor's state.
 pub(super) fn drop_instance(instance: Shared) {
     // SAFETY: `run` leaked it and no call runs any more, so nothing else uses it.

@@ -6,11 +6,12 @@
 //!
 //! The zygote forks a worker with its connected socket, and the worker ends when that connection ends. Tasks run on its
 //! main thread, which has the machine's usual stack. A worker keeps no state that a kill would lose, until it becomes the
-//! process of an actor (`actor.rs`).
+//! process of an actor (`actor.rs`), which may be one that was made before (`restart.rs`).
 
 mod actor;
 mod library;
 mod output;
+mod restart;
 
 use crate::abi::{Call, Instance, Pending, View};
 use crate::client::{self, Claimed, Client, Next, Unfit};
@@ -34,12 +35,16 @@ pub(crate) fn run(socket: OwnedFd) -> ! {
         let claimed = client.next_task();
         let mut instance = Instance::EMPTY;
         let mut pending = Pending::NONE;
-        let called = begin(client, &mut libraries, &claimed, &mut views)
-            .map(|entry| run_call(&entry, &claimed, &views, &mut instance, &mut pending));
+        let called = if claimed.is_again {
+            restart::make_again(client, &mut libraries, &claimed, &mut views, &mut instance)
+        } else {
+            begin(client, &mut libraries, &claimed, &mut views)
+                .map(|entry| run_call(&entry, &claimed, &views, &mut instance, &mut pending))
+        };
         match client.end_task(&claimed, called) {
             Next::GoOn => {}
             Next::Exit => exit_now(0),
-            Next::Actor(mailbox) => actor::run(client, libraries, mailbox, instance),
+            Next::Actor(mailbox) => actor::run(client, libraries, claimed.task, mailbox, instance),
         }
     }
 }
@@ -67,16 +72,19 @@ fn begin(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &
 /// Calls a task's function, with views that it takes over. A constructor puts its actor's state into `instance`, a method uses it; a method
 /// that has not ended puts what is left of it into `pending`.
 fn run_call(entry: &Entry, claimed: &Claimed, views: &[View], instance: *mut Instance, pending: &mut Pending) {
+    entry.call(&call_of(claimed, views, instance, pending));
+    entry.flush();
+}
+
+fn call_of(claimed: &Claimed, views: &[View], instance: *mut Instance, pending: &mut Pending) -> Call {
     let is_normal = claimed.spec.kind == TaskKind::Normal;
-    let call = Call {
+    Call {
         call: claimed.task.0,
         args: views.as_ptr(),
         args_len: views.len() as u64,
         returns: 1,
-        reserved: 0,
+        is_restore: 0,
         instance: if is_normal { std::ptr::null_mut() } else { instance },
         pending: if is_normal { std::ptr::null_mut() } else { pending },
-    };
-    entry.call(&call);
-    entry.flush();
+    }
 }

@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/actor/call.rs", "makes a method from its type, and takes over the loader's call"),
     ("src/actor/spawn.rs", "makes a constructor from its type, and takes over the loader's call"),
     ("src/remote.rs", "makes a function from its type, and takes over the loader's call"),
+    ("src/remote/checkpoint.rs", "takes over the calls that save an actor and make it again"),
     ("src/remote/later.rs", "gives the rest of an async call away, and takes it back"),
     ("src/stream.rs", "makes a function from its type, and takes over the loader's call"),
     ("runtime/src/store/arena.rs", "maps the arena, and changes what may be written"),

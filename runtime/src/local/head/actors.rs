@@ -121,6 +121,7 @@ impl Head {
         let is_kept = name.is_some() || options.actor.is_detached;
         let is_stream = options.actor.is_stream;
         let threads = options.actor.max_concurrency.unwrap_or(1);
+        let checkpoint_interval = options.actor.checkpoint_interval.unwrap_or(0);
         let scheduler = &mut self.scheduler;
         let numbered = self.options.number(options, |shape| scheduler.shapes().number(shape));
         let free = self.free_mailbox().ok_or_else(|| format!("there are {MAILBOXES} actors, and no room for more"));
@@ -128,7 +129,8 @@ impl Head {
             Ok(both) => both,
             Err(message) => return self.send(from, &ToClient::Refused { req, fault: Fault::Refused { message } }),
         };
-        self.segment.reset_mailbox(mailbox, threads);
+        self.release_log(mailbox);
+        self.segment.reset_mailbox(mailbox, threads, checkpoint_interval);
         if let Some(name) = &name {
             self.actors.names.insert(name.clone(), mailbox);
         }
@@ -263,7 +265,11 @@ impl Head {
 
     /// A worker has ended its task, and is no actor's process.
     pub(super) fn forget_maker(&mut self, worker: WorkerId) {
-        self.actors.by_worker.remove(&worker);
+        if let Some(mailbox) = self.actors.by_worker.remove(&worker)
+            && self.is_dead(mailbox)
+        {
+            self.release_log(mailbox);
+        }
     }
 
     /// The actor that a worker makes or is the process of.
@@ -300,6 +306,8 @@ impl Head {
             // It was not made yet: then it is a task like any other.
             return None;
         }
+        let unended = self.segment.unlog_unended(mailbox);
+        self.release_logged(unended);
         let shared = self.segment.mailbox(mailbox);
         shared.seat.store(0, Ordering::Release);
         // From here on its object stays, if it is still there.
@@ -321,6 +329,7 @@ impl Head {
         let actor = self.actors.by_mailbox.get_mut(&mailbox)?;
         actor.is_restarting = true;
         if actor.death.is_some() {
+            self.release_log(mailbox);
             self.let_go(mailbox, true);
             return Some(Fate::Over);
         }
@@ -390,6 +399,7 @@ impl Head {
         self.locate(self.segment.read_spec(object.slot()).function, &mut cause);
         if let Some(mailbox) = self.actor_of(object).filter(|mailbox| !self.is_dead(*mailbox)) {
             self.actor_dies(mailbox, cause, pid);
+            self.release_log(mailbox);
             self.tell_death(mailbox);
         }
     }
@@ -409,7 +419,26 @@ impl Head {
         for call in self.unbegun_calls(mailbox) {
             self.fail_call(call, mailbox);
         }
+        // Else its process may still write there.
+        if !self.actors.by_worker.values().any(|of| *of == mailbox) {
+            self.release_log(mailbox);
+        }
         self.let_go(mailbox, true);
+    }
+
+    /// Lets go of what an actor would be made from again. It has no process.
+    fn release_log(&mut self, mailbox: u32) {
+        let kept = self.segment.clear_log(mailbox);
+        self.release_logged(kept);
+    }
+
+    fn release_logged(&mut self, logged: Vec<ObjectId>) {
+        if !logged.is_empty() {
+            self.leases.moves();
+            let loose = self.segment.release_logged(logged);
+            self.leases.moved();
+            self.collect(loose);
+        }
     }
 
     /// Gives the head's reference to an actor's object up: for good, or because it was only made again.

@@ -205,6 +205,9 @@ impl Head {
         let segment = self.segment.clone();
         let word = self.word(task).filter(|word| word.is_task())?;
         let spec = segment.read_spec(task.slot());
+        // Its actor's process has run it, and has its arguments kept for a restart.
+        let is_logged = step == Step::Fail && segment.is_newest_logged(task);
+        let step = if is_logged { Step::FailLogged } else { step };
         // Stored before the failure can be seen.
         self.blames.insert(task, blame.clone(), |id| segment.exists(id));
         self.leases.moves();
@@ -220,7 +223,7 @@ impl Head {
             };
             self.record(task, word, &spec, state);
             waiting = Some(segment.take_list(task.slot()));
-            if word.flags().contains(Flags::ARGS) {
+            if word.flags().contains(Flags::ARGS) && !is_logged {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
             // Perhaps no process refers to the result any more.
@@ -329,10 +332,10 @@ impl Head {
     pub(super) fn retries(&mut self, task: ObjectId, cause: &Cause) -> bool {
         let mut spec = self.segment.read_spec(task.slot());
         let retries = self.retries_after(&spec, cause);
-        // Somebody, such as the head, may have got hold of it since it was abandoned.
-        let is_wanted = self
-            .word(task)
-            .is_some_and(|word| !word.flags().contains(Flags::ABANDONED) || !self.segment.is_unused(task));
+        // A call for what it does to its actor. And somebody, such as the head, may have got hold of it since it was abandoned.
+        let is_wanted = self.word(task).is_some_and(|word| {
+            !word.flags().contains(Flags::ABANDONED) || !self.segment.is_unused(task) || spec.kind.is_call()
+        });
         let is_over = retries != u32::MAX && u32::from(spec.attempt) >= retries.min(u32::from(u8::MAX));
         if !is_wanted || is_over {
             return false;

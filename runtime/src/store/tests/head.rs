@@ -1,7 +1,7 @@
 //! The head's steps, as `local/head/tasks.rs`, `local/head/make_room.rs` and `local/head/mod.rs` take them. It never dies.
 
 use super::process::{Me, here};
-use super::world::{Message, Object, Place, World, Wrong};
+use super::world::{ACTOR, Message, Object, Place, World, Wrong};
 use crate::store::{Body, Candidate, Estate, Flags, Id, Keep, Kind, Leftovers, Seat, State, Step, Word};
 use crate::sync::Ordering;
 use std::cell::{Cell, RefCell};
@@ -93,6 +93,13 @@ impl Head {
     }
 
     async fn bury(&self, seat: Seat, is_driver: bool) {
+        if seat == ACTOR {
+            let segment = &self.world().segment;
+            self.me.moves();
+            let loose = segment.release_logged(segment.unlog_unended(0));
+            self.me.moved();
+            self.me.collect(loose).await;
+        }
         let estate = self.world().segment.bury(seat, if is_driver { Keep::Had } else { Keep::Nothing });
         self.buried(seat);
         if !is_driver {
@@ -165,7 +172,14 @@ impl Head {
         here().await;
         self.me.moves();
         let (mut loose, mut waiting) = (Vec::new(), Vec::new());
-        if segment.take_step(task, Step::Fail) {
+        let is_logged = segment.is_newest_logged(task);
+        if segment.take_step(task, if is_logged { Step::FailLogged } else { Step::Fail }) {
+            if is_logged {
+                self.world().reach("a call in a log fails");
+                let mut model = self.world().model.borrow_mut();
+                model.log.calls.push(task);
+                model.given.extend(spec.objects());
+            }
             if let Some(object) = self.world().model.borrow_mut().objects.get_mut(&task) {
                 object.place = Place::Failed;
             }
@@ -174,7 +188,7 @@ impl Head {
             here().await;
             waiting = segment.take_list(task.slot());
             here().await;
-            if word.flags().contains(Flags::ARGS) {
+            if word.flags().contains(Flags::ARGS) && !is_logged {
                 loose.extend(spec.objects().filter(|id| segment.unhold(*id)));
             }
             loose.push(task);

@@ -1,9 +1,10 @@
 //! A client's actions in single steps, between which it can die, in the order of the folder `client`.
 
-use super::world::{Argument, Has, LIMITS, Message, Object, Place, Sleep, World, Wrong, arguments};
+use super::world::{ACTOR, Argument, Has, LIMITS, Message, Object, Place, Sleep, World, Wrong, arguments};
 use crate::store::objects::HOLDS;
 use crate::store::{
-    Arg, Body, CONTAINED_INLINE, Flags, Id, Kind, Leases, Leftovers, Readiness, Seat, Space, Spec, State, Step, Word,
+    Access, Arg, Body, CONTAINED_INLINE, Flags, Id, Kind, Leases, Leftovers, Log, Readiness, Seat, Space, Spec, State,
+    Step, TaskKind, Word,
 };
 use crate::sync::Ordering;
 use std::cell::RefCell;
@@ -454,6 +455,10 @@ impl Me {
         let contained = if flags.contains(Flags::CONTAINS) { segment.contained(slot) } else { Vec::new() };
         let has_list = contained.len() > CONTAINED_INLINE;
         let (home, list_home) = (slot.home.load(Ordering::Relaxed), slot.list_home.load(Ordering::Relaxed));
+        let given: Vec<Id> = match flags.contains(Flags::ARGS) {
+            true => segment.read_spec(id.slot()).objects().collect(),
+            false => Vec::new(),
+        };
         let position = slot.offset.load(Ordering::Relaxed);
         self.moves();
         here().await;
@@ -478,7 +483,7 @@ impl Me {
                 segment.leave(seat, list_home);
                 here().await;
             }
-            for inner in contained {
+            for inner in contained.into_iter().chain(given) {
                 if !self.world.does(Wrong::UnholdsFirst) && segment.unhold(inner) {
                     loose.push(inner);
                 }
@@ -506,6 +511,7 @@ impl Me {
             return;
         }
         let mut spec = Spec::new(7, 3);
+        spec.kind = TaskKind::Call { mailbox: 0, caller: Some(self.seat), access: Access::Exclusive };
         let mut args = args;
         let mut made = None;
         if let Some(size) = anonymous {
@@ -690,7 +696,61 @@ impl Me {
         self.succeed(task, &spec, draft, &inner).await;
     }
 
+    /// Adds a call to the actor's log: `Segment::log_call` in single steps.
+    async fn log_call(&self, call: Id) {
+        let segment = &self.world.segment;
+        let log = &segment.mailbox(0).log;
+        segment.slot(call.slot()).next.store(log.load(Ordering::Relaxed), Ordering::Relaxed);
+        here().await;
+        self.hold(call).await;
+        log.store(call.0, Ordering::Release);
+        here().await;
+    }
+
+    /// The result of a call that is in the log can be seen from now on.
+    fn logged(&self, call: Id, spec: &Spec) {
+        self.model(|model| {
+            model.log.calls.push(call);
+            model.given.extend(spec.objects());
+        });
+    }
+
+    /// Saves the actor: puts a checkpoint in the place of its log.
+    pub async fn checkpoint(self, size: Size) {
+        if self.seat != ACTOR {
+            return;
+        }
+        let Some(checkpoint) = self.put_one(size, &[]).await else { return };
+        let segment = &self.world.segment;
+        self.moves();
+        here().await;
+        if self.world.does(Wrong::UnlogsFirst) {
+            segment.release_logged(segment.log_of(0).calls);
+            here().await;
+        }
+        let before = segment.log_checkpoint(0, checkpoint);
+        self.model(|model| {
+            model.log = Log { checkpoint: Some(checkpoint), calls: Vec::new() };
+            model.given.clear();
+        });
+        here().await;
+        let mut loose = Vec::new();
+        for logged in before {
+            loose.extend(segment.release_logged(vec![logged]));
+            here().await;
+        }
+        self.moved();
+        self.world.reach("a checkpoint takes a log's place");
+        self.collect(loose).await;
+        self.let_go(checkpoint).await;
+    }
+
     async fn say_failed(&self, task: Id) {
+        if self.seat == ACTOR {
+            self.moves();
+            self.log_call(task).await;
+            self.moved();
+        }
         self.world.tell(Message::Failed { task });
         let is_mine = || {
             let word = self.world.segment.slot(task.slot()).word();
@@ -739,9 +799,19 @@ impl Me {
             flags |= Flags::CONTAINS;
             here().await;
         }
+        let is_logged = self.seat == ACTOR;
+        if is_logged {
+            if !self.world.does(Wrong::LogsLate) {
+                self.log_call(task).await;
+            }
+            flags |= Flags::ARGS;
+        }
         let Some(is_wanted) = segment.finish(self.seat, task, flags, inline_len(&place)) else {
             return self.complain(format!("task {task} was {:?}'s and could not be finished", self.seat));
         };
+        if is_logged {
+            self.logged(task, spec);
+        }
         self.model(|model| {
             model.objects.insert(task, Object { place, tag, contains: contains.to_vec() });
             model.given_away.extend(from.iter().chain(&list).map(|(slot, _)| (*slot, self.seat)));
@@ -757,8 +827,11 @@ impl Me {
         self.give_away(list).await;
         let mut stranded = Vec::new();
         self.go_on(waiting, &mut stranded).await;
+        if is_logged && self.world.does(Wrong::LogsLate) {
+            self.log_call(task).await;
+        }
         let mut loose = Vec::new();
-        for id in spec.objects() {
+        for id in spec.objects().filter(|_| !is_logged) {
             if segment.unhold(id) {
                 loose.push(id);
             }

@@ -1,7 +1,7 @@
 //! The shared tables under test, and the plain model of what must be in them.
 
 use crate::store::layout::Slot;
-use crate::store::{Arena, Body, Flags, Id, Limits, Region, SEATS, Seat, Segment, Spec, State};
+use crate::store::{Arena, Body, Flags, Id, Limits, Log, Region, SEATS, Seat, Segment, Spec, State};
 use crate::sync::Ordering;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 /// Few of everything, so that everything runs out.
 pub const LIMITS: Limits = Limits { slots: 64, units: 16, ring: 2 };
+
+/// The process of an actor that is saved, whose mailbox is 0. All tasks are calls of it; what other processes run of them is not logged.
+pub const ACTOR: Seat = Seat(2);
 
 /// Bytes of the arena: as many units of the smallest kind.
 const ARENA_BYTES: u64 = 1 << 20;
@@ -41,6 +44,10 @@ pub enum Wrong {
     FailsListed,
     /// The head wakes tasks that another process is about to take out of a list.
     WakesListed,
+    /// An actor's process adds a call to the log when its result can be seen.
+    LogsLate,
+    /// An actor's process releases what its log keeps before the checkpoint is in its place.
+    UnlogsFirst,
 }
 
 /// A client's message to the head, or an event that the head notices.
@@ -139,6 +146,9 @@ pub struct Model {
     pub asleep: BTreeMap<Seat, Sleep>,
     /// Processes that died and are not buried.
     pub unburied: BTreeSet<Seat>,
+    /// What the actor is to be made from, and what its calls were given.
+    pub log: Log,
+    pub given: BTreeSet<Id>,
     /// How many processes have died.
     pub deaths: u32,
     tags: u64,
@@ -169,7 +179,8 @@ impl Model {
     pub fn reachable(&self) -> BTreeSet<Id> {
         let had = self.has.values().flat_map(|has| has.refs.iter().chain(&has.pins)).copied();
         let tasks = self.objects.iter().filter(|(_, object)| matches!(object.place, Place::Task { .. }));
-        self.reachable_from(had.chain(tasks.map(|(id, _)| *id)).collect())
+        let logged = self.log.checkpoint.iter().chain(&self.log.calls).chain(&self.given).copied();
+        self.reachable_from(had.chain(tasks.map(|(id, _)| *id)).chain(logged).collect())
     }
 
     /// These, and what they keep.
@@ -238,6 +249,7 @@ impl World {
         segment.header().units.store(LIMITS.units, Ordering::Relaxed);
         segment.header().unit_bytes.store(unit_bytes as u32, Ordering::Relaxed);
         segment.set_arena(Arc::clone(&arena));
+        segment.reset_mailbox(0, 1, 1);
         // Only seats far from each other are left, in different words of a set.
         segment.header().taken.add(Seat::HEAD);
         assert!((3..64).all(|seat| segment.header().taken.add(Seat(seat))));
@@ -286,6 +298,7 @@ impl World {
             return Err(trouble.clone());
         }
         self.check_objects()?;
+        self.check_log()?;
         self.check_holds()?;
         self.check_lists()?;
         self.check_rooms()
@@ -371,6 +384,12 @@ impl World {
         }
     }
 
+    /// Checks that a restart of the actor would find what it needs: the checkpoint, and all calls whose results can be seen.
+    fn check_log(&self) -> Result<(), String> {
+        let (log, model) = (self.segment.log_of(0), self.model.borrow());
+        if log == model.log { Ok(()) } else { Err(format!("the log is {log:?} and not {:?}", model.log)) }
+    }
+
     /// Checks that no object has fewer holds than visible holders.
     fn check_holds(&self) -> Result<(), String> {
         let segment = &self.segment;
@@ -378,13 +397,14 @@ impl World {
         for index in 1..segment.slots_used() {
             let slot = segment.slot(index);
             let word = slot.word();
-            if word.is_task() && word.flags().contains(Flags::ARGS) {
+            if word.flags().contains(Flags::ARGS) {
                 segment.read_spec(index).objects().for_each(|id| *seen.entry(id).or_default() += 1);
             }
             if word.flags().contains(Flags::CONTAINS) {
                 segment.contained(slot).into_iter().for_each(|id| *seen.entry(id).or_default() += 1);
             }
         }
+        segment.all_logged().for_each(|id| *seen.entry(id).or_default() += 1);
         for (id, seen) in seen {
             let slot = segment.slot(id.slot());
             let holds = slot.holds.load(Ordering::Relaxed) & u64::from(u32::MAX);
