@@ -145,6 +145,32 @@ fn calls_one_by_one(count: i64) -> Outcome<()> {
     Ok(())
 }
 
+/// A state of 1 MiB, and how often it was changed.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Model {
+    weights: Array<f64>,
+    steps: i64,
+}
+
+impl Model {
+    fn new() -> Model {
+        Model { weights: Array::from(vec![1.0; (1 << 20) / 8]), steps: 0 }
+    }
+
+    fn step(&mut self) -> i64 {
+        self.steps += 1;
+        self.steps
+    }
+}
+
+/// Each call waits for the checkpoint after the one before it, if there is one.
+fn steps_one_by_one(model: &Actor<Model>, count: usize) -> Outcome<()> {
+    for _ in 0..count {
+        get(Model::step.call(model))?;
+    }
+    Ok(())
+}
+
 fn calls_at_once(counter: &Actor<Counter>, count: usize) -> Outcome<()> {
     let calls: Vec<_> = (0..count).map(|_| Counter::add.call(counter, 1)).collect();
     Ok(drop(get(&calls)?))
@@ -179,6 +205,10 @@ fn measure() -> Outcome<()> {
     let counter = Counter::new.spawn(0);
     row("actor_calls_10k", "ms", MS, 1, samples, || calls_at_once(&counter, 10_000))?;
     drop(counter);
+    for (name, interval) in [("actor_round_trip_logged", 100_000), ("actor_checkpoint_1MiB", 1)] {
+        let model = Model::new.options().max_restarts(1).checkpoint_interval(interval).spawn();
+        row(name, "us", US, 1000, samples, || steps_one_by_one(&model, 1000))?;
+    }
     row("actor_first_call", "ms", MS, 1, samples, || new_actors(1))?;
     row("actors_100", "ms", MS, 1, samples, || new_actors(100))?;
     row("chain_100", "us/task", US, 100, samples, || chain(100))?;

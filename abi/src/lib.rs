@@ -881,6 +881,8 @@ pub struct InitOptions {
     pub redirect_output: bool,
     /// Whether equal lines of several workers are shown once and counted.
     pub fold_output: Option<bool>,
+    /// Whether it is bounded how much of the output of tasks is shown.
+    pub limit_output: Option<bool>,
     /// Where tasks run, and what is shown of them.
     pub driver_mode: DriverMode,
     /// How long a `put` waits for room, in milliseconds.

@@ -220,6 +220,13 @@ impl Config {
         self
     }
 
+    /// Sets whether it is bounded how much of what a cell's tasks print is shown: 16 MiB at once, and 1 MiB a second beside that. Default: it
+    /// is. A line says how much was held back; [`Config::redirect_output`] writes all of it to files.
+    pub fn limit_output(mut self, limits: bool) -> Config {
+        self.options.limit_output = Some(limits);
+        self
+    }
+
     /// Refused, with a sentence: an object's id is its place in shared memory, and two runs of a program that starts
     /// tasks do not take places in the same order. It is here because Ray's `init` has it.
     pub fn object_id_seed(mut self, seed: u64) -> Config {

@@ -79,6 +79,8 @@ const OPTIONS: &[(&str, Told)] = &[
     ("num_gpus", |config| config.num_gpus(1.0)),
     ("memory", |config| config.memory(mobula::gib(1))),
     ("redirect_output", |config| config.redirect_output()),
+    ("fold_output", |config| config.fold_output(false)),
+    ("limit_output", |config| config.limit_output(false)),
     ("resource", |config| config.resource("tpu", 2.0)),
     ("num_workers", |config| config.num_workers(3)),
     ("object_store_memory", |config| config.object_store_memory(96 << 20)),

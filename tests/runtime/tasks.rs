@@ -39,6 +39,10 @@ pub const ALL: &[Scenario] = &[
         lines_are_not_folded_when_init_says_so_and_a_silent_runtime_shows_nothing,
     ),
     ("much_output_does_not_stop_a_task", much_output_does_not_stop_a_task),
+    (
+        "output_without_end_is_held_back_and_counted_unless_init_says_otherwise",
+        output_without_end_is_held_back_and_counted_unless_init_says_otherwise,
+    ),
     ("wait_says_what_is_ready_and_gives_up_in_time", wait_says_what_is_ready_and_gives_up_in_time),
     (
         "a_task_can_submit_more_tasks_than_its_ring_holds_with_one_cpu",
@@ -362,6 +366,25 @@ fn much_output_does_not_stop_a_task() {
     let front = Front::with_cpus(1);
     get(&submit("talk", talk, &[Arg::Value(&words(LINES))]).unwrap()).unwrap();
     assert_eq!(front.told.text().lines().count() as u64, LINES + 1);
+}
+
+fn output_without_end_is_held_back_and_counted_unless_init_says_otherwise() {
+    const LINES: u64 = 400_000;
+    let front = Front::with_cpus(1);
+    let talks = || drop(get(&submit("talk", talk, &[Arg::Value(&words(LINES))]).unwrap()).unwrap());
+    talks();
+    let text = front.told.text();
+    let held_back = |line: &str| {
+        let (count, _) = line.split_once(" lines of output held back, ")?;
+        count.rsplit_once('[')?.1.parse::<u64>().ok()
+    };
+    let counted: u64 = text.lines().filter_map(held_back).sum();
+    let shown = text.lines().filter(|line| held_back(line).is_none()).count() as u64;
+    assert!(counted > 0 && text.len() > 16 << 20, "{counted} of {} bytes", text.len());
+    assert_eq!(shown + counted, LINES + 1, "a line is shown, or counted before the result is there");
+    ask(&Question::Init(InitOptions { limit_output: Some(false), ..InitOptions::default() })).unwrap();
+    talks();
+    assert_eq!(front.told.text().lines().count(), text.lines().count() + LINES as usize + 1);
 }
 
 fn wait_says_what_is_ready_and_gives_up_in_time() {

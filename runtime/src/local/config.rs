@@ -36,6 +36,8 @@ pub struct Config {
     pub redirect_output: bool,
     /// Whether a line that several workers write is shown once, and then counted. Default: it is.
     pub fold_output: Option<bool>,
+    /// Whether no more than 1 MiB a second of what a cell's tasks print is shown, beyond a burst of 16 MiB. Default: it is.
+    pub limit_output: Option<bool>,
     /// Whether nothing is shown of what tasks print and of how they fail.
     pub is_silent: bool,
     /// How long a `put` waits for room, when nothing more can go to disk. Default: 3 seconds.
@@ -57,6 +59,7 @@ impl Config {
         self.huge_pages = other.huge_pages.or(self.huge_pages);
         self.redirect_output |= other.redirect_output;
         self.fold_output = other.fold_output.or(self.fold_output);
+        self.limit_output = other.limit_output.or(self.limit_output);
         self.is_silent |= other.is_silent;
         self.store_wait = other.store_wait.or(self.store_wait);
         self.objects_max = other.objects_max.or(self.objects_max);
@@ -79,6 +82,11 @@ impl Config {
     /// Whether equal lines of several workers are folded.
     pub fn folds_output(&self) -> bool {
         self.fold_output.unwrap_or(true)
+    }
+
+    /// Whether it is bounded how much of the output is shown.
+    pub fn limits_output(&self) -> bool {
+        self.limit_output.unwrap_or(true)
     }
 
     /// How long a `put` waits for room.
@@ -128,6 +136,7 @@ impl From<&InitOptions> for Config {
             huge_pages: options.huge_pages,
             redirect_output: options.redirect_output,
             fold_output: options.fold_output,
+            limit_output: options.limit_output,
             is_silent: options.driver_mode == DriverMode::Silent,
             store_wait: options.store_wait_ms.map(Duration::from_millis),
             objects_max: None,

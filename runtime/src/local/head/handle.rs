@@ -106,6 +106,7 @@ impl Local {
             deciding: false,
             failures: VecDeque::new(),
             folds: Default::default(),
+            output_limit: Default::default(),
             ending: false,
             folder,
         };

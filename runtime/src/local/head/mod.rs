@@ -32,6 +32,7 @@ mod handle;
 mod lines;
 mod make_room;
 mod output;
+mod output_limit;
 mod output_signal;
 mod pool;
 mod redirect;
@@ -59,6 +60,7 @@ use folds::Folds;
 use functions::Functions;
 use make_room::{LOOK, Room};
 use mobula_fds as fds;
+use output_limit::OutputLimit;
 use pool::Pool;
 use redirect::Redirect;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -173,6 +175,7 @@ struct Head {
     pool: Pool,
     /// Lines that several workers write.
     folds: Folds,
+    output_limit: OutputLimit,
     /// Files for the output of workers, if it does not go to the cells.
     redirect: Option<Redirect>,
     clients: HashMap<ClientId, Client>,
@@ -241,6 +244,7 @@ impl Head {
                 self.pool.deaf_at(),
                 self.cancels.deadline(),
                 self.folds.deadline(),
+                self.output_limit.deadline(),
             ];
             let deadline = deadlines.into_iter().flatten().min();
             let left = deadline.map(|deadline| fds::timespec(deadline.saturating_duration_since(Instant::now())));

@@ -8,6 +8,7 @@
 use super::Head;
 use super::folds::Folded;
 use super::lines::Label;
+use super::output_limit::HeldBack;
 use super::pool::{Pool, READ_BYTES, STREAMS};
 use crate::local::{RuntimeEvent, Stream};
 use crate::protocol::{ClientId, ObjectId, Request, WorkerId};
@@ -144,7 +145,19 @@ impl Head {
             true => self.folds.take(Instant::now(), &label, stream, &text),
             false => label.shown(&text),
         };
-        self.show(Folded { label, stream, text: shown });
+        let text = match self.settings.config.limits_output() {
+            true => self.output_limit.take(Instant::now(), &label, stream, &shown).to_owned(),
+            false => shown,
+        };
+        self.show(Folded { label, stream, text });
+    }
+
+    /// Says how much was held back, in its place.
+    fn tell_of(&self, held_back: Vec<HeldBack>) {
+        for held_back in held_back {
+            let text = held_back.told();
+            self.show(Folded { label: held_back.label, stream: held_back.stream, text });
+        }
     }
 
     fn show(&self, Folded { label, stream, text }: Folded) {
@@ -154,18 +167,21 @@ impl Head {
         }
     }
 
-    /// Shows the folded lines of the cell whose task this worker ends, unless another task may add to them.
+    /// Shows the folded lines of the cell whose task this worker ends, and says what was held back, unless another task may add to them.
     pub(super) fn end_folds_of(&mut self, worker: WorkerId) {
         let task = self.task_of(worker);
         self.folds.has_written(worker, task);
-        if self.folds.holds_nothing() {
+        if self.folds.holds_nothing() && self.output_limit.deadline().is_none() {
             return;
         }
         let cell = self.label(worker).cell;
-        if !self.folds.has(cell) || self.has_other_tasks(worker, cell) {
+        let has_any = self.folds.has(cell) || self.output_limit.has(cell);
+        if !has_any || self.has_other_tasks(worker, cell) {
             return;
         }
         self.folds.end_cell(cell).into_iter().for_each(|folded| self.show(folded));
+        let held_back = self.output_limit.end_cell(cell);
+        self.tell_of(held_back);
     }
 
     /// The task that a worker runs; 0 for none.
@@ -186,10 +202,14 @@ impl Head {
     /// Shows the folded lines that have had their time.
     pub(super) fn end_overdue_folds(&mut self) {
         self.folds.end_overdue(Instant::now()).into_iter().for_each(|folded| self.show(folded));
+        let held_back = self.output_limit.end_overdue(Instant::now());
+        self.tell_of(held_back);
     }
 
     /// Shows all folded lines.
     pub(super) fn end_all_folds(&mut self) {
         self.folds.end_all().into_iter().for_each(|folded| self.show(folded));
+        let held_back = self.output_limit.end_all();
+        self.tell_of(held_back);
     }
 }
