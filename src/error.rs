@@ -67,6 +67,14 @@ pub enum GetError {
         /// How the actor ended.
         source: TaskError,
     },
+    /// The object was there, and its only copy, on disk, is lost. If a task made it whose arguments are there still, the task is run again,
+    /// as often as its `max_retries` say; this is the error otherwise. As Ray's `ObjectLostError`.
+    ObjectLost {
+        /// The function whose result it is, or `put`.
+        task: String,
+        /// How it was lost, and why it is not made again.
+        source: TaskError,
+    },
     /// The object does not exist any more, or never did.
     Lost {
         /// The object.
@@ -268,6 +276,7 @@ impl TaskError {
             Cause::Exit { .. } => "exited",
             Cause::Cancelled => "cancelled",
             Cause::ActorDied { .. } => "actor died",
+            Cause::ObjectLost { reason } => reason,
         }
     }
 
@@ -323,6 +332,9 @@ impl GetError {
             Cause::Signal { signal, name } => WorkerStatus::Signal { signal: *signal, name: name.clone() },
             Cause::Exit { code } => WorkerStatus::Exit { code: *code },
             Cause::Cancelled => return GetError::Cancelled { task: failure.task, carried_by: failure.carried_by },
+            Cause::ObjectLost { .. } => {
+                return GetError::ObjectLost { task: failure.task.clone(), source: TaskError(Box::new(failure)) };
+            }
             Cause::ActorDied { actor, .. } => {
                 let (actor, task) = (actor.clone(), failure.task.clone());
                 return GetError::ActorDied { actor, task, source: TaskError(Box::new(failure)) };

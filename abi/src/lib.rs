@@ -448,6 +448,11 @@ pub enum Cause {
     },
     /// The task was cancelled.
     Cancelled,
+    /// The object was there, and its only copy is lost. The failure's task is the one that made it, or `put`.
+    ObjectLost {
+        /// How it was lost, and why it is not made again.
+        reason: String,
+    },
     /// The actor whose method was called is dead.
     ActorDied {
         /// The actor's name, or its type's.

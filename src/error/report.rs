@@ -88,6 +88,7 @@ fn headline(failure: &Failure) -> String {
         }
         Cause::Exit { code } => died(failure.pid, &failure.task, &WorkerStatus::Exit { code: *code }, failure.attempt),
         Cause::Cancelled => cancelled(&failure.task),
+        Cause::ObjectLost { .. } => format!("the result of `{}` is lost", failure.task),
         _ => format!("task `{}` failed", failure.task),
     }
 }
@@ -114,6 +115,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::Exit { code } => WorkerStatus::Exit { code: *code }.to_string(),
         Cause::Refused { message } => format!("could not be run: {message}"),
         Cause::Cancelled => "was cancelled".into(),
+        Cause::ObjectLost { reason } => reason.clone(),
         Cause::ActorDied { actor, death, .. } => format!("actor `{actor}` died: {}", death_of(death)),
     }
 }
@@ -206,10 +208,11 @@ impl Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             GetError::NotReady { id, waited } => write!(f, "object {id} was not ready after {waited:?}"),
-            GetError::TaskFailed { source, .. } | GetError::ActorDied { source, .. } if f.alternate() => {
-                f.write_str(&report(&source.0))
+            GetError::TaskFailed { source, .. }
+            | GetError::ActorDied { source, .. }
+            | GetError::ObjectLost { source, .. } => {
+                f.write_str(&if f.alternate() { report(&source.0) } else { line(&source.0) })
             }
-            GetError::TaskFailed { source, .. } | GetError::ActorDied { source, .. } => f.write_str(&line(&source.0)),
             GetError::WorkerDied { task, pid, status, carried_by, attempt } => {
                 f.write_str(&died(*pid, task, status, *attempt))?;
                 if f.alternate() { f.write_str(&carriers(carried_by)) } else { Ok(()) }

@@ -18,7 +18,8 @@ impl GetError {
         let fault = match self.clone() {
             GetError::NotReady { id, waited } => return (Fault::NotReady { id: id.0 }, waited),
             GetError::TaskFailed { source: TaskError(failure), .. }
-            | GetError::ActorDied { source: TaskError(failure), .. } => Fault::Task(*failure),
+            | GetError::ActorDied { source: TaskError(failure), .. }
+            | GetError::ObjectLost { source: TaskError(failure), .. } => Fault::Task(*failure),
             GetError::WorkerDied { task, pid, status, carried_by, attempt } => {
                 let cause = match status {
                     WorkerStatus::Signal { signal, name } => Cause::Signal { signal, name },

@@ -24,6 +24,7 @@ mod checkpoints;
 mod deaths;
 mod front;
 mod futures;
+mod lost;
 mod modes;
 mod numbers;
 mod objects;
@@ -50,6 +51,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     futures::ALL,
     actors::ALL,
     checkpoints::ALL,
+    lost::ALL,
     streams::ALL,
     deaths::ALL,
     program::ALL,

@@ -67,7 +67,15 @@ impl Client {
                     "its argument, object {id}, is gone: keep an ObjectRef to it until the task is submitted"
                 ))
             };
-            match self.segment.body(id) {
+            let mut body = self.segment.body(id);
+            if body.is_none() {
+                // It is gone, or made again because it was lost.
+                drop(state);
+                let waited = self.until_made(id);
+                waited.map_err(|fault| Unfit::Refused(format!("its argument is lost: {fault:?}")))?;
+                (state, body) = (self.state(), self.segment.body(id));
+            }
+            match body {
                 None => return Err(gone()),
                 Some(Body::Failed) => return Err(Unfit::Carry(id)),
                 Some(Body::Inline { len }) => {
@@ -81,6 +89,7 @@ impl Client {
                     match self.open(id) {
                         Ok(super::Opened::View(view)) => views.push(view),
                         Ok(super::Opened::NotReady) => return Err(gone()),
+                        Err(fault) if matches!(*fault, crate::abi::Fault::Task(_)) => return Err(Unfit::Carry(id)),
                         Err(fault) => return Err(Unfit::Refused(format!("its argument cannot be read: {fault:?}"))),
                     }
                     state = self.state();

@@ -171,7 +171,10 @@ impl Client {
             match looked {
                 Look::Opened(opened) => return Ok(opened),
                 Look::OnDisk => match self.ask(|req| ToHead::Restore { req, id })? {
-                    ToClient::Done { .. } => self.follow_arena()?,
+                    ToClient::Done { .. } => {
+                        self.follow_arena()?;
+                        self.until_made(id)?;
+                    }
                     ToClient::Refused { fault, .. } => return Err(fault.into()),
                     _ => return Err(nonsense()),
                 },
@@ -183,6 +186,15 @@ impl Client {
                 },
             }
         }
+    }
+
+    /// Waits for an object that is made again, because it was lost.
+    pub(super) fn until_made(&self, id: ObjectId) -> Fallible<()> {
+        let word = self.segment.slot(id.slot()).word();
+        if word.generation() == id.generation() && word.is_task() {
+            self.wait(&[id.0], 1, None, &mut [0])?;
+        }
+        Ok(())
     }
 
     /// Gives a view back.

@@ -154,6 +154,24 @@ impl Arena {
         })
     }
 
+    /// A checksum of the bytes of a sealed object. If it is freed meanwhile, they may be another object's bytes.
+    pub(crate) fn checksum(&self, offset: u64, len: u64) -> Option<u32> {
+        // Spaces end at multiples of 64 bytes, so the last word is in the object's.
+        let ptr = self.reading(offset, len.next_multiple_of(8)).filter(|_| offset.is_multiple_of(8))?.cast::<u64>();
+        let mut hasher = crc32fast::Hasher::new();
+        let mut copy = [0_u64; 1024];
+        for first in (0..len.div_ceil(8) as usize).step_by(copy.len()) {
+            let bytes = (len as usize - first * 8).min(size_of_val(&copy));
+            for (index, word) in copy.iter_mut().enumerate().take(bytes.div_ceil(8)) {
+                // SAFETY: in bounds, by `reading`; aligned, because the mapping is and `offset` is a multiple of 8; any bytes are a number.
+                // Volatile, because another process may write there by now.
+                *word = unsafe { ptr.add(first + index).read_volatile() };
+            }
+            hasher.update(&bytemuck::cast_slice(&copy)[..bytes]);
+        }
+        Some(hasher.finalize())
+    }
+
     fn inside(&self, offset: u64, len: u64) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len as u64)
     }

@@ -33,6 +33,7 @@ mod fuzz_tests;
 mod id;
 mod layout;
 mod leases;
+mod lineage;
 mod mailbox;
 mod mapped;
 #[cfg(all(test, loom))]

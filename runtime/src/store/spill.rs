@@ -42,8 +42,8 @@ pub struct Spill {
     is_moved: bool,
     /// By the position of their first byte among all bytes that were ever spilled.
     pieces: BTreeMap<u64, Piece>,
-    /// How many bytes are wanted at each position.
-    wanted: BTreeMap<u64, u64>,
+    /// How many bytes are wanted at each position, and their checksum.
+    wanted: BTreeMap<u64, (u64, u32)>,
     end: u64,
 }
 
@@ -71,11 +71,16 @@ impl Spill {
         self.pieces.values().map(|piece| piece.wanted).sum()
     }
 
-    /// Has `len` bytes written: `save` writes them into a file, from the given offset on. Returns their position.
+    /// Has `len` bytes of this checksum written: `save` writes them into a file, from the given offset on. Returns their position.
     ///
     /// # Errors
     /// What the system said; `ENOSPC` among others.
-    pub fn write(&mut self, len: u64, save: impl FnOnce(&File, u64) -> std::io::Result<()>) -> std::io::Result<u64> {
+    pub fn write(
+        &mut self,
+        len: u64,
+        checksum: u32,
+        save: impl FnOnce(&File, u64) -> std::io::Result<()>,
+    ) -> std::io::Result<u64> {
         let fits = self.pieces.last_key_value().is_some_and(|(_, piece)| piece.used + len <= FILE_BYTES);
         if !fits || self.is_moved {
             std::fs::create_dir_all(&self.folder)?;
@@ -98,7 +103,7 @@ impl Spill {
         }
         piece.used += len;
         piece.wanted += len;
-        self.wanted.insert(start + at, len);
+        self.wanted.insert(start + at, (len, checksum));
         self.end = self.end.max(start + piece.used);
         #[cfg(debug_assertions)]
         self.check(start + at);
@@ -114,9 +119,14 @@ impl Spill {
         load(&piece.file, position - start)
     }
 
+    /// The checksum of the bytes at this position.
+    pub fn checksum(&self, position: u64) -> Option<u32> {
+        self.wanted.get(&position).map(|(_, checksum)| *checksum)
+    }
+
     /// Drops bytes that are no longer wanted. A second call for the same bytes does nothing.
     pub fn forget(&mut self, position: u64, len: u64) {
-        if self.wanted.get(&position) != Some(&len) {
+        if self.wanted.get(&position).is_none_or(|(wanted, _)| *wanted != len) {
             return;
         }
         self.wanted.remove(&position);
@@ -135,7 +145,7 @@ impl Spill {
     /// Panics when an invariant of this file does not hold around the bytes at `position`, which have just been written.
     #[cfg(debug_assertions)]
     fn check(&self, position: u64) {
-        let ends = |(at, len): (&u64, &u64)| at + len;
+        let ends = |(at, (len, _)): (&u64, &(u64, u32))| at + len;
         let last = self.wanted.last_key_value().map(|(at, _)| *at);
         assert_eq!(last, Some(position), "positions only go up");
         let before = self.wanted.range(..position).next_back().map_or(0, ends);
@@ -155,7 +165,7 @@ impl Spill {
         }
         let had = segment.spilled();
         let lost: Vec<(u64, u64)> =
-            self.wanted.iter().map(|(at, len)| (*at, *len)).filter(|(at, _)| !had.contains(at)).collect();
+            self.wanted.iter().map(|(at, (len, _))| (*at, *len)).filter(|(at, _)| !had.contains(at)).collect();
         lost.into_iter().for_each(|(position, len)| self.forget(position, len));
     }
 }
@@ -212,7 +222,7 @@ mod tests {
     use std::os::unix::fs::{FileExt, MetadataExt};
 
     fn write(spill: &mut Spill, bytes: &[u8]) -> u64 {
-        spill.write(bytes.len() as u64, |file, at| file.write_all_at(bytes, at)).unwrap()
+        spill.write(bytes.len() as u64, 0, |file, at| file.write_all_at(bytes, at)).unwrap()
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub enum Access {
     Async,
 }
 
+const NORMAL: u64 = 3 << 32;
 const CREATION: u64 = 1 << 32;
 const CALL: u64 = 2 << 32;
 const SHARED: u64 = 1 << 30;
@@ -69,7 +70,7 @@ const OF_TASK: u64 = u16::MAX as u64;
 impl TaskKind {
     fn to_word(self) -> u64 {
         match self {
-            TaskKind::Normal => 0,
+            TaskKind::Normal => NORMAL,
             TaskKind::Creation { mailbox } => CREATION | u64::from(mailbox),
             TaskKind::Call { mailbox, caller, access } => {
                 let access = match access {
@@ -220,16 +221,23 @@ impl Segment {
         places[0].store(spec.first_word(), Ordering::Relaxed);
         places[1].store(spec.cell, Ordering::Relaxed);
         self.slot(index).parent.store(spec.parent.map_or(0, |parent| parent.0), Ordering::Relaxed);
-        self.slot(index).kind.store(spec.kind.to_word(), Ordering::Relaxed);
+        // Of a plain task also the slot's generation: see `lineage.rs`.
+        let of = if spec.kind == TaskKind::Normal { self.slot(index).word().generation() } else { 0 };
+        self.slot(index).kind.store(spec.kind.to_word() | u64::from(of), Ordering::Relaxed);
         self.slot(index).offset.store(spec.submitted, Ordering::Relaxed);
         for (place, word) in places.iter().zip(&spec.words).take(spec.used).skip(2) {
             place.store(*word, Ordering::Relaxed);
         }
     }
 
+    /// Whether a plain task made an object, or is to make it.
+    pub(super) fn is_of_normal_task(&self, id: Id) -> bool {
+        self.slot(id.slot()).kind.load(Ordering::Relaxed) == NORMAL | u64::from(id.generation())
+    }
+
     /// Makes what was a task's slot before that of a plain object of this process.
     pub(super) fn clear_kind(&self, index: u32) {
-        self.slot(index).kind.store(TaskKind::Normal.to_word(), Ordering::Relaxed);
+        self.slot(index).kind.store(0, Ordering::Relaxed);
     }
 
     /// What an actor has to do with a task.

@@ -90,6 +90,10 @@ pub enum Step {
     Fail,
     /// The same of a call that is to be run again when its actor is.
     FailLogged,
+    /// The head: an object on disk is lost, and there will be none.
+    Lose,
+    /// The head: an object on disk is lost, and its task makes it again when its arguments are ready.
+    Remake { by: Seat, flags: Flags },
     /// A call that has ended need not be run again: it does not hold its arguments any more.
     Unlog,
     /// The head says that a task that no process has begun is not to be run.
@@ -212,6 +216,12 @@ impl Word {
             Step::FailLogged if state == State::Running => {
                 self.to(Seat::HEAD, State::Sealed, Flags::ERROR | Flags::ARGS)
             }
+            Step::Lose if state == State::Sealed && flags.contains(Flags::SPILLED) => {
+                self.to(Seat::HEAD, State::Sealed, Flags::ERROR)
+            }
+            Step::Remake { by, flags: held } if state == State::Sealed && flags.contains(Flags::SPILLED) => {
+                self.to(by, State::Waiting, held)
+            }
             Step::Unlog if state == State::Sealed && flags.contains(Flags::ARGS) => {
                 Word(self.0 & !(u64::from(Flags::ARGS.bits()) << FLAGS))
             }
@@ -241,9 +251,10 @@ impl Word {
             | Step::Adopt { by }
             | Step::Claim { by }
             | Step::Retry { by }
+            | Step::Remake { by, .. }
             | Step::Condemn { by } => (None, Some(by)),
             Step::Abandon | Step::Unlog => (None, self.owner()),
-            Step::Fail | Step::FailLogged | Step::Cancel => (None, Some(Seat::HEAD)),
+            Step::Fail | Step::FailLogged | Step::Lose | Step::Cancel => (None, Some(Seat::HEAD)),
             Step::Return { by } => (Some(by), None),
             Step::Draft { by }
             | Step::Discard { by }

@@ -23,7 +23,10 @@ pub(super) fn make_again(
     let TaskKind::Creation { mailbox } = creation.spec.kind else { return Ok(()) };
     let log = client.log_of(mailbox);
     let first = log.checkpoint.map_or_else(|| creation.clone(), |checkpoint| creation.restoring(checkpoint));
-    let entry = begin(client, libraries, &first, views)?;
+    let entry = begin(client, libraries, &first, views).map_err(|unfit| match unfit {
+        Unfit::Carry(_) if log.checkpoint.is_some() => Unfit::Refused("its checkpoint is lost".into()),
+        unfit => unfit,
+    })?;
     let mut pending = Pending::NONE;
     let mut call = call_of(&first, views, instance, &mut pending);
     call.is_restore = u32::from(log.checkpoint.is_some());

@@ -120,7 +120,8 @@ impl Head {
 
     fn spill_one(&mut self, candidate: Candidate) -> std::io::Result<()> {
         let Candidate { id, offset, len } = candidate;
-        let position = self.spill.write(len, |file, at| self.arena.save(offset, len, file, at))?;
+        let checksum = self.arena.checksum(offset, len).ok_or(std::io::ErrorKind::InvalidInput)?;
+        let position = self.spill.write(len, checksum, |file, at| self.arena.save(offset, len, file, at))?;
         self.tell_spill_folder();
         self.disk_trouble = None;
         if !self.segment.move_bytes(id, Body::Spilled { offset: position, len }, None) {
@@ -182,17 +183,22 @@ impl Head {
         } else {
             self.segment.leave(self.leases.seat, space.home);
         }
-        copied.map_err(|error| {
-            let message = format!("object {id} cannot be read back from {}: {error}", self.spill.folder().display());
-            NotBack::Fault(Fault::Refused { message }.into())
-        })
+        if let Err(error) = copied {
+            // The client looks again, and finds a task or a failure.
+            self.lose(id, (position, len), &error);
+        }
+        Ok(())
     }
 
     fn copy_back(&mut self, position: u64, len: u64, space: Space) -> std::io::Result<()> {
         if let Some(run) = space.fresh {
             self.unlock(run)?;
         }
-        self.spill.read(position, |file, at| self.arena.load(space.offset, len, file, at))
+        self.spill.read(position, |file, at| self.arena.load(space.offset, len, file, at))?;
+        if self.arena.checksum(space.offset, len) != self.spill.checksum(position) {
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "they are not those that were written"));
+        }
+        Ok(())
     }
 
     fn unlock(&self, run: Run) -> std::io::Result<()> {

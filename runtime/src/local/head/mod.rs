@@ -30,6 +30,7 @@ mod folds;
 mod functions;
 mod handle;
 mod lines;
+mod lost;
 mod make_room;
 mod output;
 mod output_limit;

@@ -1,4 +1,4 @@
-//! How much of what tasks write is shown: a notebook that keeps gigabytes of it helps nobody.
+//! The bound on what is shown of what tasks write: a notebook that keeps gigabytes of it helps nobody.
 //!
 //! ```text
 //!   a cell's tasks write ─▶ 16 MiB at once, and then 1 MiB a second ─▶ shown

@@ -94,7 +94,7 @@ impl Blames {
         Some(blame.told(functions))
     }
 
-    fn insert(&mut self, id: ObjectId, blame: Blame, exists: impl Fn(ObjectId) -> bool) {
+    pub fn insert(&mut self, id: ObjectId, blame: Blame, exists: impl Fn(ObjectId) -> bool) {
         self.by_object.insert(id, blame);
         if self.by_object.len() > self.tidy_at.max(1024) {
             self.by_object.retain(|id, _| exists(*id));
@@ -304,7 +304,7 @@ impl Head {
     }
 
     /// How often a task may be run again after this; `u32::MAX` for no bound.
-    fn retries_after(&self, spec: &Spec, cause: &Cause) -> u32 {
+    pub(super) fn retries_after(&self, spec: &Spec, cause: &Cause) -> u32 {
         let options = self.options.get(spec.options).map(|known| &known.options);
         let is_death = matches!(cause, Cause::Signal { .. } | Cause::Exit { .. });
         match spec.kind {
@@ -314,7 +314,7 @@ impl Head {
         }
         match cause {
             Cause::Panic { .. } | Cause::Error { .. } => options.map_or(0, TaskOptions::panic_retries),
-            Cause::Signal { .. } | Cause::Exit { .. } => {
+            Cause::Signal { .. } | Cause::Exit { .. } | Cause::ObjectLost { .. } => {
                 options.map_or_else(|| TaskOptions::default().retries(), TaskOptions::retries)
             }
             Cause::Refused { .. } | Cause::Cancelled | Cause::ActorDied { .. } => 0,
@@ -322,7 +322,7 @@ impl Head {
     }
 
     /// The run that a task is in, of those that it may have.
-    fn attempt(&self, spec: &Spec, retries: u32) -> Attempt {
+    pub(super) fn attempt(&self, spec: &Spec, retries: u32) -> Attempt {
         let number = u32::from(spec.attempt) + 1;
         // A panic after other attempts may be one that is not retried.
         Attempt { number, of: (retries != u32::MAX).then(|| number.max(retries.saturating_add(1))) }
@@ -518,6 +518,8 @@ fn state_after(cause: &Cause) -> TaskState {
     match cause {
         Cause::Panic { .. } | Cause::Error { .. } | Cause::Refused { .. } => TaskState::Failed,
         Cause::Signal { .. } | Cause::Exit { .. } | Cause::ActorDied { .. } => TaskState::WorkerDied,
+        // Its result was there.
+        Cause::ObjectLost { .. } => TaskState::Failed,
         Cause::Cancelled => TaskState::Cancelled,
     }
 }
@@ -532,5 +534,6 @@ pub(super) fn cause_in_a_word(cause: &Cause) -> String {
         Cause::Refused { message } => format!("was refused: {message}"),
         Cause::Cancelled => "was cancelled".into(),
         Cause::ActorDied { actor, .. } => format!("lost its actor `{actor}`"),
+        Cause::ObjectLost { reason } => format!("lost its result: {reason}"),
     }
 }
