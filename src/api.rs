@@ -6,6 +6,7 @@ mod errors;
 mod fetch;
 mod future;
 mod gpus;
+mod placement;
 mod refs;
 mod state;
 mod wait;
@@ -15,6 +16,7 @@ pub use cancel::{cancel, is_cancelled};
 pub use config::{AddressInfo, Config, Resources, gib, init, init_with, shutdown};
 pub use errors::{ErrorInfo, Errors, errors};
 pub use gpus::gpu_ids;
+pub use placement::{Bundle, PlacementGroup, placement_group, remove_placement_group};
 pub use refs::Refs;
 pub use state::{
     ActorInfo, Actors, Demand, ObjectInfo, Objects, ResourceStatus, Status, Summary, TaskInfo, TaskSummary, Tasks,

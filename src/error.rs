@@ -177,6 +177,22 @@ pub enum CancelError {
     },
 }
 
+/// Why there is no placement group, or why it was not removed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlacementGroupError {
+    /// The runtime is gone.
+    Disconnected {
+        /// The known cause.
+        reason: String,
+    },
+    /// The runtime refuses the request; the message says what to do instead.
+    Refused {
+        /// The message.
+        message: String,
+    },
+}
+
 /// Why there is no handle of an actor, or why it was not ended.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -367,6 +383,15 @@ impl WaitError {
             Fault::Unknown { id } => WaitError::Lost { id: ObjectId(id) },
             Fault::Disconnected { reason } => WaitError::Disconnected { reason },
             other => WaitError::Refused { message: sentence(other) },
+        }
+    }
+}
+
+impl PlacementGroupError {
+    pub(crate) fn from_fault(fault: impl Into<Box<Fault>>) -> PlacementGroupError {
+        match *fault.into() {
+            Fault::Disconnected { reason } => PlacementGroupError::Disconnected { reason },
+            other => PlacementGroupError::Refused { message: sentence(other) },
         }
     }
 }

@@ -303,6 +303,9 @@ impl Store {
             Question::Kill { id } => Answer::Flag(self.kill(id)),
             Question::ActorState { id } => Answer::ActorState(self.actors.get(&id).map(Actor::state)),
             Question::Actors => Answer::Actors(self.actor_entries()),
+            // Everything is free between two tasks.
+            Question::PlacementGroup { .. } => Answer::PlacementGroup(1),
+            Question::RemovePlacementGroup { .. } => Answer::Flag(true),
             Question::Status => {
                 let cpu = ResourceStatus { name: "CPU".into(), in_use: 0.0, total: cpus };
                 Answer::Status(RuntimeStatus { resources: vec![cpu], ..RuntimeStatus::default() })

@@ -69,13 +69,14 @@ pub mod local {
     pub use mobula_runtime::local::*;
 }
 
-pub use abi::{ActorState, DriverMode, ObjectPlace, ObjectState, TaskState, TaskType};
+pub use abi::{ActorState, DriverMode, ObjectPlace, ObjectState, Placement, PlacementStrategy, TaskState, TaskType};
 pub use actor::{Actor, actor, kill};
 pub use api::{
-    ActorInfo, Actors, AddressInfo, Config, Demand, ErrorInfo, Errors, ObjectInfo, Objects, Refs, ResourceStatus,
-    Resources, Status, Summary, TaskInfo, TaskSummary, Tasks, Wait, WaitStream, actors, available_resources, cancel,
-    cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with, is_cancelled, objects, put, shutdown,
-    status, summary, tasks, timeline, wait, wait_stream,
+    ActorInfo, Actors, AddressInfo, Bundle, Config, Demand, ErrorInfo, Errors, ObjectInfo, Objects, PlacementGroup,
+    Refs, ResourceStatus, Resources, Status, Summary, TaskInfo, TaskSummary, Tasks, Wait, WaitStream, actors,
+    available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with,
+    is_cancelled, objects, placement_group, put, remove_placement_group, shutdown, status, summary, tasks, timeline,
+    wait, wait_stream,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;
@@ -83,7 +84,9 @@ pub use array::{Array, Buffer};
 pub use calls::mobula_attach;
 pub use codec::Value;
 pub use display::{DisplayHandle, clear_output, display, display_as};
-pub use error::{ActorError, CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+pub use error::{
+    ActorError, CancelError, GetError, InitError, PlacementGroupError, PutError, TaskError, WaitError, WorkerStatus,
+};
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
 pub use remote::Options;

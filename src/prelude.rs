@@ -1,13 +1,14 @@
 //! The prelude: names that a cell has in scope without an import.
 
-pub use crate::abi::DriverMode;
+pub use crate::abi::{DriverMode, PlacementStrategy};
 pub use crate::actor::{
     Actor, Call0, Call1, Call2, Call3, Call4, Call5, Call6, Call7, Spawn0, Spawn1, Spawn2, Spawn3, Spawn4, Spawn5,
     Spawn6, Spawn7, Spawn8, actor, kill,
 };
 pub use crate::api::{
-    Config, actors, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init,
-    init_with, is_cancelled, objects, put, shutdown, summary, tasks, timeline, wait, wait_stream,
+    Bundle, Config, PlacementGroup, actors, available_resources, cancel, cluster_resources, errors, get, get_timeout,
+    gib, gpu_ids, init, init_with, is_cancelled, objects, placement_group, put, remove_placement_group, shutdown,
+    summary, tasks, timeline, wait, wait_stream,
 };
 pub use crate::array::{Array, Buffer};
 pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};

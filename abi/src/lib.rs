@@ -28,7 +28,7 @@ mod name;
 mod task_options;
 
 pub use name::{shorten, task_name};
-pub use task_options::{ActorOptions, TaskOptions};
+pub use task_options::{ActorOptions, Placement, PlacementStrategy, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
 pub const ABI_VERSION: u32 = 10;
@@ -549,6 +549,20 @@ pub enum Question {
         /// The id of the object that stands for it.
         id: u64,
     },
+    /// Makes a placement group.
+    PlacementGroup {
+        /// What each bundle asks for.
+        bundles: Vec<TaskOptions>,
+        /// Where they are to be.
+        strategy: PlacementStrategy,
+        /// The cell that makes it; the client's to say.
+        cell: u64,
+    },
+    /// Removes a placement group.
+    RemovePlacementGroup {
+        /// Its number.
+        group: u64,
+    },
     /// Resources in use, and what waits for them.
     Status,
     /// The tasks that have not ended, and the ends that are remembered.
@@ -574,12 +588,15 @@ pub enum Answer {
     State(ObjectState),
     /// To `Shutdown`.
     Done,
-    /// To `Cancel`: whether the task was unfinished. To `IsCancelled`. To `Kill`: whether the actor was alive.
+    /// To `Cancel`: whether the task was unfinished. To `IsCancelled`. To `Kill`: whether the actor was alive. To
+    /// `RemovePlacementGroup`: whether there was one.
     Flag(bool),
     /// To `Actor`; `None` when no living actor has the name.
     Actor(Option<NamedActor>),
     /// To `ActorState`; `None` when there is no such actor.
     ActorState(Option<ActorState>),
+    /// To `PlacementGroup`: its number.
+    PlacementGroup(u64),
     /// To `Status`.
     Status(RuntimeStatus),
     /// To `Tasks`.

@@ -23,8 +23,33 @@ pub struct TaskOptions {
     pub name: Option<String>,
     /// Variables of the environment of the worker.
     pub env: Vec<(String, String)>,
+    /// The placement group whose resources it takes, instead of the machine's.
+    pub placement: Option<Placement>,
     /// What only an actor has.
     pub actor: ActorOptions,
+}
+
+/// A place in a placement group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The group's number.
+    pub group: u64,
+    /// One of its bundles; any of them without one.
+    pub bundle: Option<u32>,
+}
+
+/// Where the bundles of a placement group are to be, in Ray's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlacementStrategy {
+    /// On as few machines as can be.
+    #[default]
+    Pack,
+    /// On as many machines as can be.
+    Spread,
+    /// On one machine.
+    StrictPack,
+    /// Each on a machine of its own.
+    StrictSpread,
 }
 
 /// Options of an actor besides those of the task that its constructor is. `None` and `false` mean the default.
@@ -199,6 +224,7 @@ impl TaskOptions {
             max_calls: over.max_calls.or(self.max_calls),
             name: over.name.clone().or_else(|| self.name.clone()),
             env: named(&self.env, &over.env),
+            placement: over.placement.or(self.placement),
             actor: over.actor.clone(),
         }
     }

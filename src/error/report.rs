@@ -10,7 +10,9 @@
 //!   carried by: `g`, `h`
 //! ```
 
-use super::{ActorError, CancelError, GetError, InitError, PutError, Room, WaitError, WorkerStatus};
+use super::{
+    ActorError, CancelError, GetError, InitError, PlacementGroupError, PutError, Room, WaitError, WorkerStatus,
+};
 use crate::abi::{Attempt, Caller, Cause, CellPlace, Failure, Place};
 use std::fmt::{self, Display, Write};
 
@@ -269,6 +271,15 @@ impl Display for CancelError {
         match self {
             CancelError::Disconnected { reason } => gone(f, reason),
             CancelError::Refused { message } => f.write_str(message),
+        }
+    }
+}
+
+impl Display for PlacementGroupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlacementGroupError::Disconnected { reason } => gone(f, reason),
+            PlacementGroupError::Refused { message } => f.write_str(message),
         }
     }
 }

@@ -3,7 +3,9 @@
 //! An error travels as its report and, for a [`GetError`], the fault that it came from. The report comes first, so that
 //! it can be read from a task's `Err` without knowing the error's type (`codec::outcome`).
 
-use super::{ActorError, CancelError, GetError, InitError, PutError, TaskError, WaitError, WorkerStatus};
+use super::{
+    ActorError, CancelError, GetError, InitError, PlacementGroupError, PutError, TaskError, WaitError, WorkerStatus,
+};
 use crate::abi::{Attempt, Cause, Failure, Fault};
 use serde::ser::SerializeTupleStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -85,7 +87,7 @@ macro_rules! as_report {
     };
 }
 
-as_report!(PutError, WaitError, CancelError, ActorError, InitError);
+as_report!(PutError, WaitError, CancelError, ActorError, PlacementGroupError, InitError);
 
 #[cfg(test)]
 mod tests {

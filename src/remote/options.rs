@@ -1,7 +1,7 @@
 //! `.options()`: the resources that a task takes, its retries, its name.
 
 use super::checkpoint::{NotSaved, Saved};
-use crate::abi::TaskOptions;
+use crate::abi::{Placement, TaskOptions};
 use std::marker::PhantomData;
 
 /// A function with options for its tasks; `.remote(…)` starts one. `S` is the function's signature, as a function pointer, and `P` says
@@ -141,6 +141,13 @@ impl<F, S, P> Options<F, S, P> {
     /// Takes the actor that has the name already, if there is one of this type, instead of a new one.
     pub fn get_if_exists(mut self) -> Self {
         self.options.actor.gets_existing = true;
+        self
+    }
+
+    /// The placement group whose resources the task or the actor takes, or one bundle of it
+    /// ([`PlacementGroup::bundle`](crate::PlacementGroup::bundle)). It waits until the group has them.
+    pub fn placement_group(mut self, place: impl Into<Placement>) -> Self {
+        self.options.placement = Some(place.into());
         self
     }
 

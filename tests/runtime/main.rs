@@ -29,6 +29,7 @@ mod modes;
 mod numbers;
 mod objects;
 mod options;
+mod placement;
 mod program;
 mod scenario;
 mod state;
@@ -52,6 +53,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     actors::ALL,
     checkpoints::ALL,
     lost::ALL,
+    placement::ALL,
     streams::ALL,
     deaths::ALL,
     program::ALL,

@@ -92,12 +92,15 @@ impl Client {
     ///
     /// # Errors
     /// The head's refusal.
-    pub fn question(&self, question: Question) -> Fallible<Answer> {
+    pub fn question(&self, mut question: Question) -> Fallible<Answer> {
         if let Question::State { id } = question {
             return self.object_state(id).map(Answer::State);
         }
         if question == Question::IsCancelled {
             return Ok(Answer::Flag(self.is_interrupted()));
+        }
+        if let Question::PlacementGroup { cell, .. } = &mut question {
+            *cell = self.state().cell_here();
         }
         match question {
             Question::Tasks => return self.task_table().map(Answer::Tasks),

@@ -26,6 +26,18 @@ impl Gpus {
         Gpus { free: (0..whole).map(|_| UNIT).chain((part > 0).then_some(part)).collect() }
     }
 
+    /// Those of these shares, and no others.
+    pub fn of_shares(shares: &[Share]) -> Gpus {
+        let mut gpus = Gpus::default();
+        for share in shares {
+            for index in share.indices.iter().map(|index| *index as usize) {
+                gpus.free.resize(gpus.free.len().max(index + 1), 0);
+                gpus.free[index] += share.amount;
+            }
+        }
+        gpus
+    }
+
     /// Takes `amount` ten-thousandths: so many whole ones, or a part of one. Of parts, the GPU with the least that is enough. `None` when
     /// there are not as many.
     pub fn take(&mut self, amount: i64) -> Option<Share> {

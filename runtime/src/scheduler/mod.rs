@@ -4,6 +4,8 @@
 //! randomness, so a history of events can be replayed, and the tests try thousands of them.
 
 mod gpus;
+mod groups;
+mod names;
 mod resources;
 #[allow(clippy::module_inception)]
 mod scheduler;
@@ -11,6 +13,8 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
-pub use resources::{CPU, GPU, MEMORY, Resources, ResourcesError};
+pub use groups::needs_in;
+pub use names::{CPU, GPU, MEMORY};
+pub use resources::{Resources, ResourcesError};
 pub use scheduler::{Action, Environment, Event, Scheduler, WORKERS_MAX};
 pub use shapes::{EnvironmentId, Shape, ShapeId};

@@ -3,19 +3,11 @@
 //! Amounts are whole ten-thousandths, as in Ray. Three tasks of a third of a GPU each must leave no rounding error,
 //! which sums of floating-point numbers do not promise.
 
+use super::names::{BUNDLE, CPU, MEMORY, is_cpu, of_name};
 use std::collections::BTreeMap;
 
 /// One of a resource, in the ten-thousandths in which amounts are counted.
 pub const UNIT: i64 = 10_000;
-
-/// The resource of which a task takes 1, unless it says otherwise.
-pub const CPU: &str = "CPU";
-
-/// The resource whose units have indices.
-pub const GPU: &str = "GPU";
-
-/// Memory, in bytes.
-pub const MEMORY: &str = "memory";
 
 /// The most of a resource, and of memory: amounts are counted in an `i64`.
 const MOST: f64 = 1e9;
@@ -56,6 +48,22 @@ impl Resources {
         Ok(Resources(all))
     }
 
+    /// So much of one resource.
+    pub(super) fn of(name: &str, amount: f64) -> Resources {
+        Resources(BTreeMap::from([(name.to_owned(), (amount * UNIT as f64).round() as i64)]))
+    }
+
+    /// The same amounts under other names.
+    pub(super) fn renamed(&self, name: impl Fn(&str) -> String) -> Resources {
+        Resources(self.0.iter().map(|(known, amount)| (name(known), *amount)).collect())
+    }
+
+    /// The amounts of CPUs, and of all else.
+    pub(super) fn cpus_and_others(&self) -> (Resources, Resources) {
+        let (cpus, others) = self.0.clone().into_iter().partition(|(name, _)| is_cpu(name));
+        (Resources(cpus), Resources(others))
+    }
+
     /// Whether `self` has at least `needs`.
     pub fn fit(&self, needs: &Resources) -> bool {
         needs.0.iter().all(|(name, need)| *need <= self.0.get(name).copied().unwrap_or(0))
@@ -71,9 +79,10 @@ impl Resources {
         self.change(needs, 1);
     }
 
-    /// Name and amount, sorted by name.
+    /// Name and amount, sorted by name; what placement groups have is left out.
     pub fn list(&self) -> Vec<(String, f64)> {
-        self.0.iter().map(|(name, amount)| (name.clone(), *amount as f64 / UNIT as f64)).collect()
+        let all = self.0.iter().filter(|(name, _)| of_name(name).is_none());
+        all.map(|(name, amount)| (name.clone(), *amount as f64 / UNIT as f64)).collect()
     }
 
     /// The amount of one resource.
@@ -84,11 +93,6 @@ impl Resources {
     /// The amount of one resource, in ten-thousandths.
     pub fn units(&self, name: &str) -> i64 {
         self.0.get(name).copied().unwrap_or(0)
-    }
-
-    /// The amount of this resource alone.
-    pub fn only(&self, name: &str) -> Resources {
-        Resources(self.0.get_key_value(name).map(|(name, amount)| (name.clone(), *amount)).into_iter().collect())
     }
 
     /// The amounts of all other resources.
@@ -116,12 +120,20 @@ impl Resources {
 
 impl std::fmt::Display for Resources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, (name, amount)) in self.list().into_iter().enumerate() {
-            let comma = if index > 0 { ", " } else { "" };
-            match name.as_str() {
-                MEMORY => write!(f, "{comma}{:.1} MiB {name}", amount / f64::from(1 << 20))?,
-                _ => write!(f, "{comma}{amount} {name}")?,
+        let mut comma = "";
+        for (name, amount) in self.0.iter().map(|(name, amount)| (name, *amount as f64 / UNIT as f64)) {
+            match of_name(name) {
+                // The same is there for the whole group; and whoever needs anything of a group needs a place there.
+                Some((_, None)) => continue,
+                Some((BUNDLE, Some(group))) if self.0.len() <= 2 => {
+                    write!(f, "{comma}a place in placement group {group}")?;
+                }
+                Some((BUNDLE, _)) => continue,
+                Some((resource, Some(group))) => write!(f, "{comma}{amount} {resource} of placement group {group}")?,
+                None if name == MEMORY => write!(f, "{comma}{:.1} MiB {name}", amount / f64::from(1 << 20))?,
+                None => write!(f, "{comma}{amount} {name}")?,
             }
+            comma = ", ";
         }
         Ok(())
     }

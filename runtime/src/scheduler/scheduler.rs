@@ -25,10 +25,12 @@
 
 use super::Resources;
 use super::gpus::{Gpus, Share};
-use super::resources::{CPU, GPU, UNIT};
+use super::groups::Group;
+use super::names::{CPU, GPU};
+use super::resources::UNIT;
 use super::shapes::{EnvironmentId, ShapeId, Shapes};
 use crate::protocol::{ObjectId, WorkerId};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How long a worker beyond the pool's size stays parked before it is ended.
@@ -86,6 +88,15 @@ pub enum Event {
     Ended(WorkerId),
     /// A worker has made an actor, and is its process until it ends. From what the constructor took, it keeps this.
     Settled(WorkerId, ShapeId),
+    /// A placement group of this number is wanted: what its bundles have, together.
+    GroupQueued {
+        /// Its number.
+        group: u64,
+        /// What each bundle has.
+        bundles: Vec<Resources>,
+    },
+    /// A placement group is not wanted any more. Its tasks that run are ended by the caller.
+    GroupRemoved(u64),
     /// Plain tasks wait for a worker, or do not any more.
     PlainWaits(bool),
     /// A process has submitted a task although no worker could be started the last times.
@@ -109,6 +120,10 @@ pub enum Action {
     Run(WorkerId, ObjectId),
     /// A task of this shape asks for more than there is. It waits.
     Infeasible(ObjectId, ShapeId),
+    /// A placement group asks for more than there is. It waits.
+    InfeasibleGroup(u64),
+    /// There is no such placement group as this task names: it is in no queue.
+    Groupless(ObjectId),
     /// No task can run because workers do not start.
     Refuse,
     /// Tasks wait because there are as many processes as there may be.
@@ -163,7 +178,11 @@ pub struct Environment {
 /// All that is decided about the workers of one runtime.
 #[derive(Debug, Default)]
 pub struct Scheduler {
+    /// What was configured.
+    machine: Resources,
+    /// That, and what placement groups have, under its own names.
     total: Resources,
+    groups: BTreeMap<u64, Group>,
     /// What neither a lease nor a task of a shape has. Negative while tasks that came back from waiting have more than there is.
     free: Resources,
     gpus: Gpus,
@@ -201,6 +220,7 @@ impl Scheduler {
                 self.is_shut_down = true;
                 actions.extend(std::mem::take(&mut self.workers).into_keys().map(Action::StopWorker));
                 self.queues.clear();
+                self.groups.clear();
                 self.recount();
             }
             Event::WorkerReady(worker) => {
@@ -220,8 +240,16 @@ impl Scheduler {
             }
             Event::Queued { task, shape } => {
                 self.is_shut_down = false;
-                if !self.total.fit(self.shapes.needs(shape)) {
-                    actions.push(Action::Infeasible(task, shape));
+                let group = self.shapes.group(shape).map(|group| self.groups.get(&group));
+                match group {
+                    Some(None | Some(Group { is_removed: true, .. })) => actions.push(Action::Groupless(task)),
+                    // It waits for its group.
+                    Some(Some(Group { shares: None, .. })) => {}
+                    _ if self.total.fit(self.shapes.needs(shape)) => {}
+                    _ => actions.push(Action::Infeasible(task, shape)),
+                }
+                if actions == [Action::Groupless(task)] {
+                    return actions;
                 }
                 self.queues.entry(shape).or_default().push_back(Waiting { task, since: now });
             }
@@ -231,6 +259,14 @@ impl Scheduler {
             }
             Event::Ended(worker) => self.end(worker, now),
             Event::Settled(worker, keeps) => self.settle(worker, keeps),
+            Event::GroupQueued { group, bundles } => {
+                let group_of = Group::new(bundles, now);
+                if !self.machine.fit(&group_of.reserved()) {
+                    actions.push(Action::InfeasibleGroup(group));
+                }
+                self.groups.insert(group, group_of);
+            }
+            Event::GroupRemoved(group) => self.remove_group(group, &mut actions),
             Event::PlainWaits(waits) => self.plain_waits = waits,
             Event::Demanded => {
                 self.failed_starts = self.failed_starts.min(self.failed_starts_max() - 1);
@@ -238,7 +274,9 @@ impl Scheduler {
             }
             Event::Tick => {}
         }
+        self.retire_groups();
         if !self.is_shut_down {
+            self.grant_groups();
             self.run_shapes(now, &mut actions);
             self.size_pool(&mut actions);
             self.balance(now, &mut actions);
@@ -265,6 +303,26 @@ impl Scheduler {
         let mut free = self.free.clone();
         self.workers.values().filter(|worker| is_lease(&worker.state)).for_each(|_| free.give(&Resources::one_cpu()));
         free
+    }
+
+    /// What there is besides what placement groups have, or would be if they had nothing.
+    pub fn machine(&self) -> &Resources {
+        &self.machine
+    }
+
+    /// What a placement group takes; `None` if there is no such group.
+    pub fn group_needs(&self, group: u64) -> Option<Resources> {
+        self.groups.get(&group).map(Group::reserved)
+    }
+
+    /// Placement groups that wait, and what each of them asks for.
+    pub fn queued_groups(&self) -> impl Iterator<Item = Resources> {
+        self.groups.values().filter(|group| group.shares.is_none() && !group.is_removed).map(Group::reserved)
+    }
+
+    /// What runs in a placement group.
+    pub fn tasks_in(&self, group: u64) -> Vec<ObjectId> {
+        self.in_groups().filter(|(.., of)| *of == group).map(|(_, task, _)| task).collect()
     }
 
     /// CPUs that plain tasks can have at once, while there are no others.
@@ -318,26 +376,36 @@ impl Scheduler {
 /// What each event changes.
 impl Scheduler {
     fn configure(&mut self, total: Resources, pool: u32) {
-        (self.total, self.pool, self.failed_starts) = (total, pool.max(1), 0);
+        (self.machine, self.pool, self.failed_starts) = (total, pool.max(1), 0);
         self.is_shut_down = false;
         self.recount();
     }
 
     /// Counts anew what is free.
     fn recount(&mut self) {
+        self.total = self.machine.clone();
+        self.gpus = Gpus::new(self.machine.units(GPU));
+        let mut reserved = Resources::default();
+        for (id, group) in &mut self.groups {
+            let Some(shares) = &group.shares else { continue };
+            self.total.give(&group.resources(*id));
+            reserved.give(&group.reserved());
+            shares.iter().for_each(|share| self.gpus.take_share(share));
+            group.gpus = Gpus::of_shares(shares);
+        }
         self.free = self.total.clone();
-        self.gpus = Gpus::new(self.total.units(GPU));
-        for worker in self.workers.values() {
-            match &worker.state {
+        self.free.take(&reserved);
+        for state in self.workers.values().map(|worker| worker.state.clone()).collect::<Vec<_>>() {
+            match &state {
                 state if is_lease(state) => self.free.take(&Resources::one_cpu()),
                 State::Running { shape, share, .. } => {
                     self.free.take(self.shapes.needs(*shape));
-                    self.gpus.take_share(share);
+                    self.gpus_for(*shape).take_share(share);
                 }
                 State::Blocked { before } => {
                     if let State::Running { shape, share, .. } = &**before {
-                        self.free.take(&self.shapes.needs(*shape).without(CPU));
-                        self.gpus.take_share(share);
+                        self.free.take(&self.shapes.needs(*shape).cpus_and_others().1);
+                        self.gpus_for(*shape).take_share(share);
                     }
                 }
                 _ => {}
@@ -345,11 +413,53 @@ impl Scheduler {
         }
     }
 
+    /// The GPUs from which tasks of a shape have theirs: the machine's, or those of its placement group.
+    fn gpus_for(&mut self, shape: ShapeId) -> &mut Gpus {
+        match self.shapes.group(shape).and_then(|group| self.groups.get_mut(&group)) {
+            Some(group) => &mut group.gpus,
+            None => &mut self.gpus,
+        }
+    }
+
+    /// A group is not wanted any more: its tasks that wait will not be run.
+    fn remove_group(&mut self, id: u64, actions: &mut Vec<Action>) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        group.is_removed = true;
+        let shapes = &self.shapes;
+        for (_, queue) in self.queues.extract_if(.., |shape, _| shapes.group(*shape) == Some(id)) {
+            actions.extend(queue.into_iter().map(|waiting| Action::Groupless(waiting.task)));
+        }
+    }
+
+    /// Takes back what removed groups have of which no task runs.
+    fn retire_groups(&mut self) {
+        if !self.groups.values().any(|group| group.is_removed) {
+            return;
+        }
+        let used: BTreeSet<u64> = self.in_groups().map(|(_, _, group)| group).collect();
+        let retired: Vec<u64> =
+            self.groups.extract_if(.., |id, group| group.is_removed && !used.contains(id)).map(|(id, _)| id).collect();
+        if !retired.is_empty() {
+            self.recount();
+        }
+    }
+
+    /// Workers that run something in a placement group: which, and in which group.
+    fn in_groups(&self) -> impl Iterator<Item = (WorkerId, ObjectId, u64)> {
+        self.workers.iter().filter_map(|(id, worker)| {
+            let state = if let State::Blocked { before } = &worker.state { before } else { &worker.state };
+            match state {
+                State::Running { task, shape, .. } => Some((*id, *task, self.shapes.group(*shape)?)),
+                _ => None,
+            }
+        })
+    }
+
     fn block(&mut self, worker: WorkerId) {
         let Some(state) = self.workers.get(&worker).map(|worker| worker.state.clone()) else { return };
         match &state {
             State::Leased { .. } | State::Recalled => self.free.give(&Resources::one_cpu()),
-            State::Running { shape, .. } => self.free.give(&self.shapes.needs(*shape).only(CPU)),
+            State::Running { shape, .. } => self.free.give(&self.shapes.needs(*shape).cpus_and_others().0),
             _ => return,
         }
         self.set(worker, State::Blocked { before: Box::new(state) });
@@ -360,7 +470,7 @@ impl Scheduler {
             return;
         };
         match &*before {
-            State::Running { shape, .. } => self.free.take(&self.shapes.needs(*shape).only(CPU)),
+            State::Running { shape, .. } => self.free.take(&self.shapes.needs(*shape).cpus_and_others().0),
             _ => self.free.take(&Resources::one_cpu()),
         }
         self.set(worker, *before);
@@ -404,7 +514,7 @@ impl Scheduler {
             Some(state) if is_lease(&state) => self.free.give(&Resources::one_cpu()),
             Some(State::Running { shape, share, .. }) => {
                 self.free.give(self.shapes.needs(shape));
-                self.gpus.give(&share);
+                self.gpus_for(shape).give(&share);
             }
             _ => {}
         }
@@ -413,6 +523,33 @@ impl Scheduler {
 
 /// Decisions, in the order in which they are made.
 impl Scheduler {
+    /// Gives placement groups what they ask for, when all of it is free, in the order in which they came.
+    fn grant_groups(&mut self) {
+        let waiting: Vec<u64> =
+            self.groups.iter().filter(|(_, group)| group.shares.is_none()).map(|(id, _)| *id).collect();
+        for id in waiting {
+            let Some(group) = self.groups.get_mut(&id) else { continue };
+            let reserved = group.reserved();
+            if self.free.fit(&reserved)
+                && let Some(shares) = group.take_gpus(&mut self.gpus)
+            {
+                group.gpus = Gpus::of_shares(&shares);
+                group.shares = Some(shares);
+                let resources = group.resources(id);
+                self.total.give(&resources);
+                self.free.give(&resources);
+                self.free.take(&reserved);
+            }
+        }
+    }
+
+    /// Placement groups that wait for what there is.
+    fn waiting_groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups
+            .values()
+            .filter(|group| group.shares.is_none() && !group.is_removed && self.machine.fit(&group.reserved()))
+    }
+
     /// Gives tasks of shapes to workers, and starts workers for those that could run if there were one.
     fn run_shapes(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.queues.is_empty() {
@@ -420,7 +557,10 @@ impl Scheduler {
         }
         let mut starting: Vec<Environment> = self.with(|state| *state == State::Starting);
         // What is left when the workers that start have what they were started for.
-        let (mut free, mut gpus) = (self.free.clone(), self.gpus.clone());
+        let mut free = self.free.clone();
+        let mut gpus: BTreeMap<Option<u64>, Gpus> =
+            self.groups.iter().map(|(id, group)| (Some(*id), group.gpus.clone())).collect();
+        gpus.insert(None, self.gpus.clone());
         if self.plain_turn && self.count(is_lease) == 0 {
             free.take(&Resources::one_cpu());
         }
@@ -428,7 +568,8 @@ impl Scheduler {
         let mut provided: BTreeMap<ShapeId, usize> = BTreeMap::new();
         while let Some((shape, task)) = self.next_that_fits(now, &free, &gpus, &provided) {
             let needs = self.shapes.needs(shape).clone();
-            let (variables, amount) = (self.shapes.environment_of(shape), needs.units(GPU));
+            let (variables, amount) = (self.shapes.environment_of(shape), self.shapes.gpus(shape));
+            let Some(gpus) = gpus.get_mut(&self.shapes.group(shape)) else { break };
             free.take(&needs);
             let suits = |environment: &Environment, gpus: &Gpus| {
                 environment.variables == variables && gpus.has(&environment.gpus, amount)
@@ -436,11 +577,11 @@ impl Scheduler {
             let parked = self
                 .workers
                 .iter()
-                .find(|(_, worker)| matches!(worker.state, State::Parked { .. }) && suits(&worker.environment, &gpus));
+                .find(|(_, worker)| matches!(worker.state, State::Parked { .. }) && suits(&worker.environment, gpus));
             if let Some((id, worker)) = parked.map(|(id, worker)| (*id, worker.clone())) {
                 let share = Gpus::share_of(&worker.environment.gpus, amount);
                 gpus.take_share(&share);
-                self.gpus.take_share(&share);
+                self.gpus_for(shape).take_share(&share);
                 self.free.take(&needs);
                 self.dequeue(shape);
                 self.set(id, State::Running { task, shape, share });
@@ -448,7 +589,7 @@ impl Scheduler {
                 continue;
             }
             *provided.entry(shape).or_default() += 1;
-            if let Some(place) = starting.iter().position(|environment| suits(environment, &gpus)) {
+            if let Some(place) = starting.iter().position(|environment| suits(environment, gpus)) {
                 let environment = starting.swap_remove(place);
                 gpus.take_share(&Gpus::share_of(&environment.gpus, amount));
             } else if let Some(share) = gpus.take(amount) {
@@ -457,12 +598,12 @@ impl Scheduler {
         }
     }
 
-    /// The task that has waited longest of those that fit; none behind one that has been passed over for too long.
+    /// The task that has waited longest of those that fit; none behind one, of the same resources, that has been passed over for too long.
     fn next_that_fits(
         &self,
         now: Instant,
         free: &Resources,
-        gpus: &Gpus,
+        gpus: &BTreeMap<Option<u64>, Gpus>,
         provided: &BTreeMap<ShapeId, usize>,
     ) -> Option<(ShapeId, ObjectId)> {
         let fronts = self
@@ -472,13 +613,23 @@ impl Scheduler {
         let mut fronts: Vec<(ShapeId, Waiting)> =
             fronts.filter(|(shape, _)| self.total.fit(self.shapes.needs(*shape))).collect();
         fronts.sort_by_key(|(_, waiting)| waiting.since);
+        let is_overdue = |since: Instant| now.saturating_duration_since(since) >= PASSED_OVER_MAX;
+        // What is given back is kept for a group that has waited for too long; its own tasks take nothing of that.
+        let kept = self.waiting_groups().any(|group| is_overdue(group.since));
+        fronts.retain(|(shape, _)| !kept || self.shapes.group(*shape).is_some());
+        // A group's tasks are not behind those that take from the machine, nor behind another group's.
+        let mut held_up = BTreeSet::new();
         for (shape, waiting) in fronts {
-            let needs = self.shapes.needs(shape);
-            if free.fit(needs) && gpus.could_give(needs.units(GPU)) {
+            let (needs, group) = (self.shapes.needs(shape), self.shapes.group(shape));
+            if held_up.contains(&group) {
+                continue;
+            }
+            let could_give = |gpus: &Gpus| gpus.could_give(self.shapes.gpus(shape));
+            if free.fit(needs) && gpus.get(&group).is_some_and(could_give) {
                 return Some((shape, waiting.task));
             }
-            if now.saturating_duration_since(waiting.since) >= PASSED_OVER_MAX {
-                return None;
+            if is_overdue(waiting.since) {
+                held_up.insert(group);
             }
         }
         None
@@ -494,7 +645,8 @@ impl Scheduler {
             let fits = self.free.without(CPU).times(&needs.without(CPU)).min(queue.len());
             needs.units(CPU).saturating_mul(i64::try_from(fits).unwrap_or(i64::MAX))
         });
-        wanted.fold(0, i64::saturating_add)
+        let of_groups = self.waiting_groups().map(|group| group.reserved().units(CPU));
+        wanted.chain(of_groups).fold(0, i64::saturating_add)
     }
 
     /// Gives and recalls leases until there are as many as there are CPUs for plain tasks.
@@ -665,12 +817,18 @@ fn is_lease(state: &State) -> bool {
 impl Scheduler {
     /// Panics when an invariant of this file does not hold.
     pub(super) fn check(&self) {
-        let mut other = Scheduler { total: self.total.clone(), ..Scheduler::default() };
+        let mut other =
+            Scheduler { machine: self.machine.clone(), groups: self.groups.clone(), ..Scheduler::default() };
         other.workers = self.workers.clone();
         other.shapes = self.shapes.clone();
         other.recount();
-        assert_eq!((&other.free, &other.gpus), (&self.free, &self.gpus), "what is free is not what is taken");
-        if self.is_shut_down || self.failed_starts >= self.failed_starts_max() || !self.queues.is_empty() {
+        let gpus = |scheduler: &Scheduler| {
+            let of_groups: Vec<Gpus> = scheduler.groups.values().map(|group| group.gpus.clone()).collect();
+            (scheduler.gpus.clone(), of_groups)
+        };
+        assert_eq!((&other.free, gpus(&other)), (&self.free, gpus(self)), "what is free is not what is taken");
+        let waits = !self.queues.is_empty() || self.waiting_groups().next().is_some();
+        if self.is_shut_down || self.failed_starts >= self.failed_starts_max() || waits {
             return;
         }
         let lingers = self.linger_until.is_some()

@@ -1,6 +1,7 @@
 //! Shapes: what tasks ask for besides one CPU, each numbered once.
 
 use super::Resources;
+use super::names::{GPU, name_in};
 use std::collections::HashMap;
 
 /// A shape by number. 0 is the plain one: one CPU, in any worker.
@@ -23,6 +24,8 @@ pub struct Shape {
     pub needs: Resources,
     /// Variables of its worker's environment, sorted by name.
     pub env: Vec<(String, String)>,
+    /// The placement group that it takes it from.
+    pub group: Option<u64>,
 }
 
 /// All shapes of a runtime.
@@ -35,7 +38,7 @@ pub struct Shapes {
 
 impl Default for Shapes {
     fn default() -> Shapes {
-        let plain = Shape { needs: Resources::one_cpu(), env: Vec::new() };
+        let plain = Shape { needs: Resources::one_cpu(), env: Vec::new(), group: None };
         Shapes {
             numbers: HashMap::from([(plain.clone(), ShapeId::PLAIN)]),
             all: vec![(plain, EnvironmentId::default())],
@@ -64,6 +67,19 @@ impl Shapes {
     /// What a shape takes.
     pub fn needs(&self, shape: ShapeId) -> &Resources {
         &self.all[usize::from(shape.0) % self.all.len()].0.needs
+    }
+
+    /// The placement group that it takes that from.
+    pub fn group(&self, shape: ShapeId) -> Option<u64> {
+        self.all[usize::from(shape.0) % self.all.len()].0.group
+    }
+
+    /// The GPUs among that, in ten-thousandths.
+    pub fn gpus(&self, shape: ShapeId) -> i64 {
+        match self.group(shape) {
+            None => self.needs(shape).units(GPU),
+            Some(group) => self.needs(shape).units(&name_in(GPU, group, None)),
+        }
     }
 
     /// The environment that it runs in.

@@ -52,7 +52,9 @@ impl Runtime {
                 }
                 Action::Refuse => self.refused = true,
                 Action::Full => {}
-                Action::Run(..) | Action::Infeasible(..) => unreachable!("there are no shapes"),
+                Action::Run(..) | Action::Infeasible(..) | Action::InfeasibleGroup(_) | Action::Groupless(_) => {
+                    unreachable!("there are no shapes and no groups")
+                }
             }
         }
         self.scheduler.check();

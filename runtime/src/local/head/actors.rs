@@ -587,14 +587,20 @@ impl Head {
             }
             // It has come into being in this moment.
         }
+        self.end_actor(id, Cause::Cancelled);
+        Ok(true)
+    }
+
+    /// Ends an actor that was made, for this reason.
+    pub(super) fn end_actor(&mut self, id: ObjectId, cause: Cause) {
+        let Some(mailbox) = self.actor_of(id) else { return };
         let worker = self.actors.by_worker.iter().find(|(_, of)| **of == mailbox).map(|(worker, _)| *worker);
         let pid = worker.map_or(0, |worker| self.pool.pid(worker));
         self.tell(Event::Withdrawn(id));
-        self.actor_dies(mailbox, Cause::Cancelled, pid);
+        self.actor_dies(mailbox, cause, pid);
         if let Some(worker) = worker {
             self.end_worker(worker);
         }
-        Ok(true)
     }
 
     /// Actors that a cell has made which was undone by a crash end, also those that live without a handle.

@@ -107,6 +107,7 @@ impl Local {
             failures: VecDeque::new(),
             folds: Default::default(),
             output_limit: Default::default(),
+            groups: Default::default(),
             ending: false,
             folder,
         };

@@ -28,6 +28,7 @@ mod connection;
 mod deadline;
 mod folds;
 mod functions;
+mod groups;
 mod handle;
 mod lines;
 mod lost;
@@ -59,6 +60,7 @@ use connection::{Connection, Health};
 use deadline::Alarm;
 use folds::Folds;
 use functions::Functions;
+use groups::Groups;
 use make_room::{LOOK, Room};
 use mobula_fds as fds;
 use output_limit::OutputLimit;
@@ -177,6 +179,7 @@ struct Head {
     /// Lines that several workers write.
     folds: Folds,
     output_limit: OutputLimit,
+    groups: Groups,
     /// Files for the output of workers, if it does not go to the cells.
     redirect: Option<Redirect>,
     clients: HashMap<ClientId, Client>,
@@ -324,6 +327,8 @@ impl Head {
             Action::Recall(worker) => self.lease(worker, false),
             Action::Run(worker, task) => self.assign(worker, task),
             Action::Infeasible(task, _) => self.warn_infeasible(task),
+            Action::InfeasibleGroup(group) => self.warn_infeasible_group(group),
+            Action::Groupless(task) => self.fail_groupless(task),
             Action::Refuse => self.refuse_tasks(),
             Action::Full => self.notice(format!(
                 "there are {WORKERS_MAX} processes for tasks and actors, which is all that a runtime has: what comes now waits until some end"

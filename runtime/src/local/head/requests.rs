@@ -199,6 +199,7 @@ impl Head {
         }
         // While those that only it had a handle of are still known by it.
         self.undo_actors_after(cell);
+        self.undo_groups_after(cell);
         for (id, other, pid) in dead {
             if other != seat {
                 self.remove_client(id, pid, None);

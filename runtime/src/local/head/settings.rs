@@ -57,6 +57,10 @@ impl Head {
             Question::Errors => Ok(Answer::Errors(self.failures.iter().map(|origin| origin.listed()).collect())),
             Question::ClusterResources => Ok(Answer::Resources(self.scheduler.total().list())),
             Question::AvailableResources => Ok(Answer::Resources(self.free_resources().list())),
+            Question::PlacementGroup { bundles, strategy, cell } => {
+                self.make_group(&bundles, strategy, cell).map(Answer::PlacementGroup)
+            }
+            Question::RemovePlacementGroup { group } => Ok(Answer::Flag(self.remove_group(group))),
             Question::Status => Ok(Answer::Status(self.status())),
             Question::Cancel { id } => Ok(Answer::Flag(self.cancel(ObjectId(id)))),
             Question::Shutdown => Ok(Answer::Done),
@@ -99,6 +103,10 @@ impl Head {
                 Some(demand) => demand.tasks += tasks as u64,
                 None => demands.push(Demand { needs, tasks: tasks as u64, is_possible }),
             }
+        }
+        for needs in self.scheduler.queued_groups() {
+            let is_possible = self.scheduler.machine().fit(&needs);
+            demands.push(Demand { needs: format!("placement group of {needs}"), tasks: 1, is_possible });
         }
         RuntimeStatus { resources, workers: self.pool.pids().len() as u32, demands }
     }

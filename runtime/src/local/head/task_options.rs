@@ -1,7 +1,7 @@
 //! The options of tasks, numbered: a task names its options by a number, so that its description is short.
 
-use crate::abi::TaskOptions;
-use crate::scheduler::{CPU, GPU, MEMORY, Resources, ResourcesError, Shape, ShapeId};
+use crate::abi::{Placement, TaskOptions};
+use crate::scheduler::{CPU, GPU, MEMORY, Resources, ResourcesError, Shape, ShapeId, needs_in};
 use crate::store::SHAPED;
 use std::collections::HashMap;
 
@@ -49,12 +49,19 @@ impl KnownOptions {
             ));
         }
         let needs = needs_of(&options).map_err(|error| error.to_string())?;
-        let env = || options.env.clone();
         // As in Ray, an actor takes a CPU while it is made, and keeps none unless it asks for some.
         let cpus = if options.is_actor() { options.num_cpus.unwrap_or(0.0) } else { options.num_cpus.unwrap_or(1.0) };
         let kept = TaskOptions { num_cpus: Some(cpus), ..options.clone() };
         let kept = needs_of(&kept).map_err(|error| error.to_string())?;
-        let (of_task, keeps) = (shape(Shape { needs, env: env() }), shape(Shape { needs: kept, env: env() }));
+        let placed = |needs: Resources| match options.placement {
+            Some(Placement { group, bundle }) => (needs_in(&needs, group, bundle), Some(group)),
+            None => (needs, None),
+        };
+        let mut number = |needs: Resources| {
+            let (needs, group) = placed(needs);
+            shape(Shape { needs, env: options.env.clone(), group })
+        };
+        let (of_task, keeps) = (number(needs), number(kept));
         let (shape, keeps) = (of_task.ok_or_else(full)?, keeps.ok_or_else(full)?);
         let index = u16::try_from(self.list.len() + 1).ok().filter(|index| *index < SHAPED).ok_or_else(full)?;
         let is_plain = shape == ShapeId::PLAIN && !options.is_actor();
@@ -71,7 +78,7 @@ impl KnownOptions {
 }
 
 /// What a task with these options takes.
-fn needs_of(options: &TaskOptions) -> Result<Resources, ResourcesError> {
+pub(super) fn needs_of(options: &TaskOptions) -> Result<Resources, ResourcesError> {
     let cpus = [(CPU, options.num_cpus.unwrap_or(1.0))];
     let gpus = options.num_gpus.map(|gpus| (GPU, gpus));
     let custom = options.resources.iter().map(|(name, amount)| (name.as_str(), *amount));

@@ -1,7 +1,7 @@
 //! Tasks of shapes, held against a plain account of what everybody has.
 
 use crate::protocol::{ObjectId, WorkerId};
-use crate::scheduler::{Action, Event, Resources, Scheduler, Shape, ShapeId, WORKERS_MAX};
+use crate::scheduler::{Action, Event, Resources, Scheduler, Shape, ShapeId, WORKERS_MAX, needs_in};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,6 +14,30 @@ const SHAPES: [&[(&str, f64)]; 6] = [
     &[("GPU", 0.5)],
     &[("CPU", 1.0), ("tpu", 0.3333)],
 ];
+
+type Needs = &'static [(&'static str, f64)];
+
+/// What tasks of two more shapes take from the placement group, when there is one; the first from any bundle.
+const GROUP_SHAPES: [(Needs, Option<u32>); 2] = [(&[("CPU", 0.5)], None), (&[("CPU", 1.0), ("GPU", 1.0)], Some(1))];
+
+/// The group's number; there is one at most.
+const GROUP: u64 = 1;
+
+/// What it reserves.
+fn bundles() -> Vec<Resources> {
+    vec![Resources::one_cpu(), Resources::new([("CPU", 1.0), ("GPU", 1.0)]).unwrap()]
+}
+
+/// What a task of this shape takes from the machine.
+fn needs(shape: usize) -> Resources {
+    SHAPES.get(shape).map_or_else(Resources::default, |needs| Resources::new(needs.iter().copied()).unwrap())
+}
+
+fn gpus(shape: usize) -> f64 {
+    let of_group = || GROUP_SHAPES[shape - SHAPES.len()].0;
+    let needs = SHAPES.get(shape).copied().unwrap_or_else(of_group);
+    Resources::new(needs.iter().copied()).unwrap().amount("GPU")
+}
 
 fn total(cpus: f64) -> Resources {
     Resources::new([("CPU", cpus), ("GPU", 2.0), ("tpu", 1.0)]).unwrap()
@@ -47,6 +71,9 @@ struct Machine {
     /// Tasks that came back from waiting may have taken more than there is.
     came_back: bool,
     total: Resources,
+    has_group: bool,
+    /// Tasks whose group was gone.
+    groupless: usize,
 }
 
 impl Machine {
@@ -55,15 +82,25 @@ impl Machine {
         let number = |scheduler: &mut Scheduler, (index, needs): (usize, &&[(&str, f64)])| {
             let needs = Resources::new(needs.iter().copied()).unwrap();
             let env = if index == 4 { vec![("KEY".into(), "v".into())] } else { Vec::new() };
-            scheduler.shapes().number(Shape { needs, env }).unwrap()
+            scheduler.shapes().number(Shape { needs, env, group: None }).unwrap()
         };
-        let shapes = SHAPES.iter().enumerate().map(|shape| number(&mut scheduler, shape)).collect();
+        let mut shapes: Vec<ShapeId> = SHAPES.iter().enumerate().map(|shape| number(&mut scheduler, shape)).collect();
+        for (of_machine, bundle) in GROUP_SHAPES {
+            let needs = needs_in(&Resources::new(of_machine.iter().copied()).unwrap(), GROUP, bundle);
+            let shape = Shape { needs, env: Vec::new(), group: Some(GROUP) };
+            shapes.push(scheduler.shapes().number(shape).unwrap());
+        }
         let without_cpus = SHAPES.map(|needs| Resources::new(needs.iter().copied()).unwrap().without("CPU"));
-        let kept = without_cpus.map(|needs| scheduler.shapes().number(Shape { needs, env: Vec::new() }).unwrap());
+        let without_cpus = without_cpus.into_iter();
+        let mut kept: Vec<ShapeId> = without_cpus
+            .map(|needs| scheduler.shapes().number(Shape { needs, env: Vec::new(), group: None }).unwrap())
+            .collect();
+        // What is made in the group keeps all of it.
+        kept.extend(&shapes[SHAPES.len()..]);
         let mut machine = Machine {
             scheduler,
             shapes,
-            kept: kept.to_vec(),
+            kept,
             now: Instant::now(),
             starting: Vec::new(),
             workers: BTreeMap::new(),
@@ -72,6 +109,8 @@ impl Machine {
             next: 1,
             leases_given: 0,
             came_back: false,
+            has_group: false,
+            groupless: 0,
             total: total(cpus),
         };
         machine.tell(Event::Configured { total: total(cpus), pool: 2 });
@@ -104,12 +143,19 @@ impl Machine {
                     let before = self.workers.insert(worker, (Has::Task(task, shape), false));
                     assert_eq!(before, Some((Has::Nothing, false)), "a task is given to a parked worker");
                     let environment = self.scheduler.environment(worker);
-                    let gpus = Resources::new(SHAPES[shape].iter().copied()).unwrap().amount("GPU");
-                    assert_eq!(environment.gpus.len(), gpus.ceil() as usize, "a worker sees the GPUs of its task");
+                    assert_eq!(
+                        environment.gpus.len(),
+                        gpus(shape).ceil() as usize,
+                        "a worker sees the GPUs of its task"
+                    );
                     assert_eq!(environment.variables.0, u16::from(shape == 4));
                     self.check_account();
                 }
-                Action::Infeasible(..) => {}
+                Action::Groupless(task) => {
+                    assert!(self.queued.remove(&task).is_some_and(|shape| shape >= SHAPES.len()));
+                    self.groupless += 1;
+                }
+                Action::Infeasible(..) | Action::InfeasibleGroup(_) => {}
                 Action::Refuse | Action::Full => {}
             }
         }
@@ -124,11 +170,11 @@ impl Machine {
                 Has::Lease { .. } if *blocked => {}
                 Has::Lease { .. } => used.give(&Resources::one_cpu()),
                 Has::Task(_, shape) => {
-                    let needs = Resources::new(SHAPES[*shape].iter().copied()).unwrap();
+                    let needs = needs(*shape);
                     used.give(&if *blocked { needs.without("CPU") } else { needs });
                 }
                 Has::Actor(_, shape) => {
-                    used.give(&Resources::new(SHAPES[*shape].iter().copied()).unwrap().without("CPU"));
+                    used.give(&needs(*shape).without("CPU"));
                 }
             }
         }
@@ -202,8 +248,28 @@ impl Machine {
         }
     }
 
+    /// There is a placement group from now on, or none any more; what runs there ends.
+    fn group(&mut self, is_wanted: bool) {
+        if is_wanted == self.has_group || is_wanted && !self.scheduler.tasks_in(GROUP).is_empty() {
+            return;
+        }
+        self.has_group = is_wanted;
+        if is_wanted {
+            return self.tell(Event::GroupQueued { group: GROUP, bundles: bundles() });
+        }
+        let running = self.scheduler.tasks_in(GROUP);
+        self.tell(Event::GroupRemoved(GROUP));
+        let of_group =
+            |(has, _): &(Has, bool)| matches!(has, Has::Task(task, _) | Has::Actor(task, _) if running.contains(task));
+        let workers = self.workers.iter().filter(|(_, state)| of_group(state)).map(|(worker, _)| *worker);
+        for worker in workers.collect::<Vec<_>>() {
+            self.die(worker);
+        }
+    }
+
     /// Everybody goes on until nothing is left to do.
     fn drain(&mut self) {
+        self.group(false);
         for _ in 0..10_000 {
             self.start_all();
             let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
@@ -229,7 +295,7 @@ impl Machine {
     }
 
     fn is_feasible(&self, shape: usize) -> bool {
-        self.total.fit(&Resources::new(SHAPES[shape].iter().copied()).unwrap())
+        self.total.fit(&needs(shape))
     }
 }
 
@@ -359,11 +425,13 @@ enum Do {
     PlainWaits(bool),
     Wait(u64),
     Configure(u8),
+    Group(bool),
 }
 
 fn anything() -> impl Strategy<Value = Do> {
     prop_oneof![
-        4 => (0..SHAPES.len()).prop_map(Do::Queue),
+        4 => (0..SHAPES.len() + GROUP_SHAPES.len()).prop_map(Do::Queue),
+        2 => any::<bool>().prop_map(Do::Group),
         4 => any::<usize>().prop_map(Do::End),
         1 => any::<usize>().prop_map(Do::Block),
         1 => any::<usize>().prop_map(Do::Unblock),
@@ -402,6 +470,7 @@ proptest! {
                         machine.tell(Event::Withdrawn(task));
                     }
                 }
+                Do::Group(is_wanted) => machine.group(is_wanted),
                 Do::PlainWaits(waits) => machine.tell(Event::PlainWaits(waits)),
                 Do::Wait(ms) => {
                     machine.now += Duration::from_millis(ms);
@@ -417,6 +486,6 @@ proptest! {
         machine.drain();
         let left = machine.queued.values().filter(|shape| machine.is_feasible(**shape)).count();
         prop_assert_eq!(left, 0);
-        prop_assert_eq!(machine.ended.len() + machine.queued.len() + withdrawn, machine.next as usize - 1);
+        prop_assert_eq!(machine.ended.len() + machine.queued.len() + withdrawn + machine.groupless, machine.next as usize - 1);
     }
 }
