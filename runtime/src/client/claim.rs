@@ -5,6 +5,10 @@ use super::spin::Look;
 use crate::protocol::{ObjectId, ToHead};
 use crate::store::{Desk, Spec, Step, ticks};
 use crate::sync::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a worker takes tasks that the head has hinted at.
+const SHIFT: Duration = Duration::from_millis(2);
 
 /// A worker's task.
 #[derive(Clone, Debug)]
@@ -25,7 +29,12 @@ impl Client {
         let (segment, seat) = (&self.segment, self.seat);
         let (header, desk) = (segment.header(), segment.desk(seat));
         loop {
+            let hinted = self.state().shift.next.take();
+            if let Some(task) = hinted {
+                return self.begin(task, false);
+            }
             if let Some((task, is_again)) = self.assigned_task() {
+                self.state().shift.begun = Some(Instant::now());
                 return self.begin(task, is_again);
             }
             let task = if desk.has_lease() { self.find_task() } else { None };
@@ -73,8 +82,36 @@ impl Client {
             return Some((task, true));
         }
         // It was cancelled since, or the actor's last handle is gone.
-        self.tell(&ToHead::Ended);
+        self.tell(&ToHead::Ended { also: Vec::new() });
         None
+    }
+
+    /// Ends a task that the head has given this worker, and the tasks after it that it has hinted at: takes the next of those, or tells the
+    /// head. No more are taken when that has gone on for [`SHIFT`], so that the head can decide anew.
+    pub(super) fn end_assigned(&self) {
+        let mut state = self.state();
+        let hints = &self.segment.desk(self.seat).hints;
+        let is_long = state.shift.begun.is_none_or(|begun| begun.elapsed() > SHIFT);
+        let hinted = hints.iter().map(|hint| ObjectId(hint.swap(0, Ordering::AcqRel))).filter(|task| task.0 != 0);
+        let waiting: Vec<ObjectId> = state.shift.hints.drain(..).chain(hinted).collect();
+        let mut waiting = waiting.into_iter();
+        let next = if is_long {
+            None
+        } else {
+            waiting.find(|task| self.segment.take_step(*task, Step::Claim { by: self.seat }))
+        };
+        match next {
+            Some(task) => {
+                state.shift.hints.extend(waiting);
+                state.shift.next = Some(task);
+                state.shift.also.push(task);
+            }
+            None => {
+                let also = std::mem::take(&mut state.shift.also);
+                drop(state);
+                self.tell(&ToHead::Ended { also });
+            }
+        }
     }
 
     /// Takes a task from a ring, and spins for one if there is none.

@@ -195,10 +195,10 @@ impl Client {
             self.tell(&ToHead::Settled);
             return Next::Actor(mailbox);
         }
-        if claimed.spec.is_shaped() && !claimed.spec.kind.is_call() {
-            self.tell(&ToHead::Ended);
-        }
         let is_enough = claimed.spec.options != 0 && self.has_run_enough(claimed);
+        if claimed.spec.is_shaped() && !claimed.spec.kind.is_call() && !is_enough {
+            self.end_assigned();
+        }
         if is_enough { Next::Exit } else { Next::GoOn }
     }
 

@@ -9,6 +9,7 @@ use crate::store::{Arena, Kind, Leases, Leftovers, Run, Segment, Step};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a client knows about itself.
 pub(super) struct State {
@@ -38,6 +39,8 @@ pub(super) struct State {
     pub running: Vec<Running>,
     /// Whether this process is an actor's.
     pub is_actor: bool,
+    /// The task that the head has given this worker, and those after it.
+    pub shift: Shift,
     /// What is saved of that actor, if anything is.
     pub checkpoints: Option<Checkpoints>,
     pub request_next: u64,
@@ -58,6 +61,18 @@ pub(super) struct State {
 pub(super) struct Unlocked {
     pub run: Run,
     pub drafts: u32,
+}
+
+/// A worker's turn with a task that the head has given it, and with tasks that the head has hinted at.
+#[derive(Debug, Default)]
+pub(super) struct Shift {
+    pub begun: Option<Instant>,
+    /// Hints that were read and not used yet.
+    pub hints: Vec<ObjectId>,
+    /// One that this worker has claimed, and runs next.
+    pub next: Option<ObjectId>,
+    /// All that it has claimed so.
+    pub also: Vec<ObjectId>,
 }
 
 /// A task that runs here.
@@ -119,6 +134,7 @@ impl State {
             known: HashMap::new(),
             running: Vec::new(),
             is_actor: false,
+            shift: Shift::default(),
             checkpoints: None,
             request_next: 0,
             cell: 0,

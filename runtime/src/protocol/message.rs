@@ -201,7 +201,10 @@ pub enum ToHead {
         lease: u32,
     },
     /// The worker has ended the task that the head gave it.
-    Ended,
+    Ended {
+        /// The tasks that it has taken besides, as the head had hinted.
+        also: Vec<ObjectId>,
+    },
     /// The worker has made the actor that the head gave it, and is its process from now on.
     Settled,
     /// A task is ready to run and lies in no ring: the ring of the process that woke it is full, or the task is not plain.

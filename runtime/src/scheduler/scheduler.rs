@@ -30,6 +30,7 @@ use super::names::{CPU, GPU};
 use super::resources::UNIT;
 use super::shapes::{EnvironmentId, ShapeId, Shapes};
 use crate::protocol::{ObjectId, WorkerId};
+use crate::store::HINTS;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -84,8 +85,13 @@ pub enum Event {
     },
     /// A task that is in a queue is not to be run.
     Withdrawn(ObjectId),
-    /// A worker has ended the task that it was given.
-    Ended(WorkerId),
+    /// A worker has ended the task that it was given, and has taken these of those that it was hinted at.
+    Ended {
+        /// Which.
+        worker: WorkerId,
+        /// The tasks besides.
+        also: Vec<ObjectId>,
+    },
     /// A worker has made an actor, and is its process until it ends. From what the constructor took, it keeps this.
     Settled(WorkerId, ShapeId),
     /// A placement group of this number is wanted: what its bundles have, together.
@@ -118,6 +124,9 @@ pub enum Action {
     Recall(WorkerId),
     /// The worker runs this task now.
     Run(WorkerId, ObjectId),
+    /// The worker, which is about to be given a task, may take these when it has ended that: they are of the same shape. They are in the queue all
+    /// the same, and given to others if it does not come to them.
+    Hint(WorkerId, Vec<ObjectId>),
     /// A task of this shape asks for more than there is. It waits.
     Infeasible(ObjectId, ShapeId),
     /// A placement group asks for more than there is. It waits.
@@ -194,7 +203,7 @@ pub struct Scheduler {
     /// Whether it was said that there are as many workers as there may be.
     is_full_told: bool,
     shapes: Shapes,
-    queues: BTreeMap<ShapeId, VecDeque<Waiting>>,
+    queues: BTreeMap<ShapeId, Queue>,
     plain_waits: bool,
     /// It is a lease's turn, although shapes wait.
     plain_turn: bool,
@@ -202,6 +211,45 @@ pub struct Scheduler {
     linger_until: Option<Instant>,
     /// When the lease that is to be recalled has had its time.
     quantum_until: Option<Instant>,
+}
+
+/// The tasks of one shape that wait.
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    next: VecDeque<Waiting>,
+    /// Tasks that a worker was hinted at, and may have taken by now. They come last.
+    hinted: Vec<(WorkerId, Waiting)>,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.next.len() + self.hinted.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.next.is_empty() && self.hinted.is_empty()
+    }
+
+    /// The task at this place.
+    fn get(&self, place: usize) -> Option<Waiting> {
+        let hinted = || self.hinted.get(place - self.next.len()).map(|(_, waiting)| *waiting);
+        self.next.get(place).copied().or_else(hinted)
+    }
+
+    fn pop(&mut self) {
+        if self.next.pop_front().is_none() && !self.hinted.is_empty() {
+            self.hinted.remove(0);
+        }
+    }
+
+    fn remove(&mut self, task: ObjectId) {
+        self.next.retain(|waiting| waiting.task != task);
+        self.hinted.retain(|(_, waiting)| waiting.task != task);
+    }
+
+    fn tasks(self) -> impl Iterator<Item = ObjectId> {
+        self.next.into_iter().chain(self.hinted.into_iter().map(|(_, waiting)| waiting)).map(|waiting| waiting.task)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -251,13 +299,21 @@ impl Scheduler {
                 if actions == [Action::Groupless(task)] {
                     return actions;
                 }
-                self.queues.entry(shape).or_default().push_back(Waiting { task, since: now });
+                let queue = self.queues.entry(shape).or_default();
+                queue.next.push_back(Waiting { task, since: now });
+                if queue.next.len() > 1 && actions.is_empty() && !self.free.fit(self.shapes.needs(shape)) {
+                    // Those before it wait for what others have, and nothing has changed for them.
+                    return actions;
+                }
             }
             Event::Withdrawn(task) => {
-                self.queues.values_mut().for_each(|queue| queue.retain(|waiting| waiting.task != task));
+                self.queues.values_mut().for_each(|queue| queue.remove(task));
                 self.queues.retain(|_, queue| !queue.is_empty());
             }
-            Event::Ended(worker) => self.end(worker, now),
+            Event::Ended { worker, also } => {
+                self.take_hints_back(worker, &also);
+                self.end(worker, now);
+            }
             Event::Settled(worker, keeps) => self.settle(worker, keeps),
             Event::GroupQueued { group, bundles } => {
                 let group_of = Group::new(bundles, now);
@@ -427,7 +483,7 @@ impl Scheduler {
         group.is_removed = true;
         let shapes = &self.shapes;
         for (_, queue) in self.queues.extract_if(.., |shape, _| shapes.group(*shape) == Some(id)) {
-            actions.extend(queue.into_iter().map(|waiting| Action::Groupless(waiting.task)));
+            actions.extend(queue.tasks().map(Action::Groupless));
         }
     }
 
@@ -488,6 +544,17 @@ impl Scheduler {
         self.plain_turn = self.plain_waits && self.count(is_lease) == 0;
     }
 
+    /// What a worker was hinted at and has not taken is next again.
+    fn take_hints_back(&mut self, worker: WorkerId, taken: &[ObjectId]) {
+        for queue in self.queues.values_mut().filter(|queue| !queue.hinted.is_empty()) {
+            let hinted = queue.hinted.extract_if(.., |(of, _)| *of == worker);
+            let left: Vec<Waiting> =
+                hinted.map(|(_, waiting)| waiting).filter(|waiting| !taken.contains(&waiting.task)).collect();
+            left.into_iter().rev().for_each(|waiting| queue.next.push_front(waiting));
+        }
+        self.queues.retain(|_, queue| !queue.is_empty());
+    }
+
     /// A worker keeps what an actor keeps of what its constructor took. Its GPUs are among that.
     fn settle(&mut self, worker: WorkerId, keeps: ShapeId) {
         self.unblock(worker);
@@ -501,6 +568,7 @@ impl Scheduler {
     }
 
     fn forget(&mut self, worker: WorkerId) {
+        self.take_hints_back(worker, &[]);
         self.unblock(worker);
         self.give_back(worker);
         if let Some(Worker { state: State::Starting, .. }) = self.workers.remove(&worker) {
@@ -585,6 +653,7 @@ impl Scheduler {
                 self.free.take(&needs);
                 self.dequeue(shape);
                 self.set(id, State::Running { task, shape, share });
+                self.hint(id, shape, actions);
                 actions.push(Action::Run(id, task));
                 continue;
             }
@@ -595,6 +664,23 @@ impl Scheduler {
             } else if let Some(share) = gpus.take(amount) {
                 self.start(Environment { variables, gpus: share.indices }, actions);
             }
+        }
+    }
+
+    /// Hints a worker that is about to be given a task at the next ones, if nobody else waits for what they take: so that many short tasks
+    /// of a shape cost one decision for several.
+    fn hint(&mut self, worker: WorkerId, shape: ShapeId, actions: &mut Vec<Action>) {
+        if self.plain_waits || self.queues.len() > 1 || self.waiting_groups().next().is_some() {
+            return;
+        }
+        let alike = self.count(|state| matches!(state, State::Running { shape: of, .. } if *of == shape));
+        let Some(queue) = self.queues.get_mut(&shape) else { return };
+        // Few enough that the others have as many left.
+        let count = HINTS.min(queue.next.len() / (2 * alike.max(1)));
+        let hinted: Vec<Waiting> = queue.next.drain(..count).collect();
+        if !hinted.is_empty() {
+            actions.push(Action::Hint(worker, hinted.iter().map(|waiting| waiting.task).collect()));
+            queue.hinted.extend(hinted.into_iter().map(|waiting| (worker, waiting)));
         }
     }
 
@@ -609,7 +695,7 @@ impl Scheduler {
         let fronts = self
             .queues
             .iter()
-            .filter_map(|(shape, queue)| Some((*shape, *queue.get(provided.get(shape).copied().unwrap_or(0))?)));
+            .filter_map(|(shape, queue)| Some((*shape, queue.get(provided.get(shape).copied().unwrap_or(0))?)));
         let mut fronts: Vec<(ShapeId, Waiting)> =
             fronts.filter(|(shape, _)| self.total.fit(self.shapes.needs(*shape))).collect();
         fronts.sort_by_key(|(_, waiting)| waiting.since);
@@ -776,7 +862,7 @@ impl Scheduler {
 
     fn dequeue(&mut self, shape: ShapeId) {
         if let Some(queue) = self.queues.get_mut(&shape) {
-            queue.pop_front();
+            queue.pop();
             if queue.is_empty() {
                 self.queues.remove(&shape);
             }

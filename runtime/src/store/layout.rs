@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 7;
+pub const LAYOUT_VERSION: u32 = 8;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -53,6 +53,9 @@ pub const EVENTS_KEPT: u64 = if cfg!(loom) {
 } else {
     1 << 14
 };
+
+/// Tasks that a worker may take on its own after one that the head has given it.
+pub const HINTS: usize = 8;
 
 /// The state of the runtime as a whole.
 #[derive(Debug, Default)]
@@ -152,6 +155,9 @@ pub struct Desk {
     pub busy: AtomicU64,
     /// The task that the head has given it; 0 for none. The worker takes it out.
     pub assigned: Line<AtomicU64>,
+    /// Tasks of the same shape that it may take when it has ended that one, without being given them; 0 for none. They are in the head's
+    /// queue all the same.
+    pub hints: Line<[AtomicU64; HINTS]>,
     /// The next entry of its ring that it writes.
     pub tail: Line<AtomicU64>,
     /// The next entry of its ring that a worker takes.
@@ -335,7 +341,7 @@ impl Slot {
 const _: () = {
     assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
     assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
-    assert!(size_of::<Desk>() == 320 && size_of::<Header>() == 7 * 64 && size_of::<Unit>() == 24);
+    assert!(size_of::<Desk>() == 384 && size_of::<Header>() == 7 * 64 && size_of::<Unit>() == 24);
     assert!(size_of::<Mailbox>() == 192 && CALLS_MAX.is_power_of_two());
     assert!(size_of::<EventRecord>() == 64 && EVENTS_KEPT.is_power_of_two());
 };

@@ -60,7 +60,7 @@ pub use clock::{Clock, ticks};
 pub use events::{Events, TaskEvent};
 pub use eviction_order::{Candidate, Eviction};
 pub use id::ObjectId;
-pub use layout::{CALLS_MAX, CONTAINED_INLINE, Desk, Header, INLINE_BYTES, Limits, MAILBOXES, Mailbox, Slot};
+pub use layout::{CALLS_MAX, CONTAINED_INLINE, Desk, HINTS, Header, INLINE_BYTES, Limits, MAILBOXES, Mailbox, Slot};
 pub use leases::{Leases, NoRoom, Space};
 pub use mailbox::Reader;
 pub use objects::{Body, Kind, Leftovers};

@@ -85,6 +85,7 @@ impl Segment {
         }
         desk.current.store(0, Ordering::Release);
         desk.assigned.store(0, Ordering::Release);
+        desk.hints.iter().for_each(|hint| hint.store(0, Ordering::Release));
         desk.interrupted.store(0, Ordering::Release);
         if desk.busy.load(Ordering::Acquire) % 2 == 1 {
             desk.busy.fetch_add(1, Ordering::AcqRel);

@@ -326,6 +326,7 @@ impl Head {
             Action::Lease(worker) => self.lease(worker, true),
             Action::Recall(worker) => self.lease(worker, false),
             Action::Run(worker, task) => self.assign(worker, task),
+            Action::Hint(worker, tasks) => self.hint(worker, &tasks),
             Action::Infeasible(task, _) => self.warn_infeasible(task),
             Action::InfeasibleGroup(group) => self.warn_infeasible_group(group),
             Action::Groupless(task) => self.fail_groupless(task),

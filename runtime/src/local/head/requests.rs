@@ -114,10 +114,10 @@ impl Head {
                     self.tell(Event::Parked(worker));
                 }
             }
-            ToHead::Ended => {
+            ToHead::Ended { also } => {
                 let worker = worker?;
                 self.forget_maker(worker);
-                self.tell(Event::Ended(worker));
+                self.tell(Event::Ended { worker, also });
             }
             ToHead::Settled => self.settled(worker?),
             ToHead::Unsent { call } => self.unsent(call),

@@ -74,6 +74,10 @@ struct Machine {
     has_group: bool,
     /// Tasks whose group was gone.
     groupless: usize,
+    /// Tasks that each worker may take.
+    hints: BTreeMap<WorkerId, Vec<ObjectId>>,
+    /// Those that it has taken since it was given one.
+    also: BTreeMap<WorkerId, Vec<ObjectId>>,
 }
 
 impl Machine {
@@ -111,6 +115,8 @@ impl Machine {
             came_back: false,
             has_group: false,
             groupless: 0,
+            hints: BTreeMap::new(),
+            also: BTreeMap::new(),
             total: total(cpus),
         };
         machine.tell(Event::Configured { total: total(cpus), pool: 2 });
@@ -118,6 +124,7 @@ impl Machine {
     }
 
     fn tell(&mut self, event: Event) {
+        let mut over = Vec::new();
         for action in self.scheduler.handle(self.now, event) {
             match action {
                 Action::StartWorker(worker) => self.starting.push(worker),
@@ -138,8 +145,20 @@ impl Machine {
                     assert_eq!(*has, Has::Lease { recalled: false });
                     *has = Has::Lease { recalled: true };
                 }
+                Action::Hint(worker, tasks) => {
+                    self.also.remove(&worker);
+                    self.hints.insert(worker, tasks);
+                }
                 Action::Run(worker, task) => {
-                    let shape = self.queued.remove(&task).expect("a task is given to a worker once");
+                    let Some(shape) = self.queued.remove(&task) else {
+                        // Another worker has taken it, by a hint: as the head, say so at once.
+                        assert!(
+                            self.also.values().flatten().any(|taken| *taken == task),
+                            "a task is given to a worker once"
+                        );
+                        over.push(worker);
+                        continue;
+                    };
                     let before = self.workers.insert(worker, (Has::Task(task, shape), false));
                     assert_eq!(before, Some((Has::Nothing, false)), "a task is given to a parked worker");
                     let environment = self.scheduler.environment(worker);
@@ -160,6 +179,22 @@ impl Machine {
             }
         }
         self.scheduler.check();
+        for worker in over {
+            self.tell(Event::Ended { worker, also: Vec::new() });
+        }
+    }
+
+    /// A worker takes the next of those that it was hinted at, if nobody else has.
+    fn takes_hint(&mut self, worker: WorkerId, shape: usize) -> bool {
+        while let Some(task) = self.hints.get_mut(&worker).and_then(Vec::pop) {
+            if let Some(of) = self.queued.remove(&task) {
+                assert_eq!(of, shape, "a worker is hinted at tasks of its shape");
+                self.also.entry(worker).or_default().push(task);
+                self.workers.insert(worker, (Has::Task(task, shape), false));
+                return true;
+            }
+        }
+        false
     }
 
     fn check_account(&self) {
@@ -205,10 +240,14 @@ impl Machine {
     /// The worker's task ends, or its recalled lease.
     fn end(&mut self, worker: WorkerId) {
         match self.workers[&worker].clone() {
-            (Has::Task(task, _), false) => {
-                self.workers.insert(worker, (Has::Nothing, false));
+            (Has::Task(task, shape), false) => {
                 assert!(self.ended.insert(task));
-                self.tell(Event::Ended(worker));
+                if self.takes_hint(worker, shape) {
+                    return self.check_account();
+                }
+                self.workers.insert(worker, (Has::Nothing, false));
+                let also = self.also.remove(&worker).unwrap_or_default();
+                self.tell(Event::Ended { worker, also });
             }
             (Has::Lease { recalled: true }, false) => {
                 self.workers.insert(worker, (Has::Nothing, false));
