@@ -95,8 +95,11 @@ impl PlacementGroup {
     ///
     /// # Panics
     /// As [`remote`](crate::prelude::Remote0::remote).
+    // Inlined, so that the task is a function of the caller's library: that is one that workers can open by itself.
+    #[inline]
     #[track_caller]
     pub fn ready(&self) -> ObjectRef<()> {
+        #[inline]
         fn ready() {}
         ready.options().num_cpus(0.0).name("PlacementGroup::ready").placement_group(self).remote()
     }

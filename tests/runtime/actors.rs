@@ -35,6 +35,7 @@ scenarios! {
     an_actor_with_restarts_comes_back_and_runs_what_it_had_not_begun
     a_call_is_retried_only_if_its_actor_says_so
     an_actor_that_dies_in_its_constructor_is_started_again_too
+    an_actor_that_dies_while_it_is_made_again_ends_with_its_handle_like_any_other
     an_actor_whose_restarts_are_used_up_is_dead
     fifty_actors_live_on_two_cpus
     an_actor_keeps_the_resources_that_it_asks_for_and_no_others
@@ -478,6 +479,28 @@ fn an_actor_that_dies_in_its_constructor_is_started_again_too() {
     let never = (|| -> Counter { std::process::abort() }).spawn();
     let error = get(Counter::value.call(&never)).unwrap_err();
     assert!(error.to_string().ends_with("actor `Counter` died: killed by signal 6 (SIGABRT)"), "{error}");
+}
+
+fn an_actor_that_dies_while_it_is_made_again_ends_with_its_handle_like_any_other() {
+    let runtime = start(2.0);
+    let client = mobula::client::current().unwrap();
+    let folder = folder();
+    let dies_in_some_runs = |folder: String| {
+        let run = fs::read_dir(&folder).unwrap().count();
+        fs::write(format!("{folder}/{run}"), "").unwrap();
+        if (1..4).contains(&run) {
+            std::process::abort();
+        }
+        Counter { n: run as i64 }
+    };
+    let counter = dies_in_some_runs.options().max_restarts(-1).spawn(shown(&folder));
+    assert_eq!(get(Counter::value.call(&counter)).unwrap(), 0);
+    assert!(get(Counter::dies.call(&counter)).is_err());
+    assert_eq!(get(Counter::value.call(&counter)).unwrap(), 4);
+    let pid = get(Counter::pid.call(&counter)).unwrap();
+    drop(counter);
+    until(|| !is_running(pid) && client.segment().leaks().is_empty());
+    drop(runtime);
 }
 
 fn an_actor_whose_restarts_are_used_up_is_dead() {

@@ -41,6 +41,8 @@ pub const ALL: &[Scenario] = &[
     ("a_name_of_its_own_is_in_the_tasks_failure", a_name_of_its_own_is_in_the_tasks_failure),
     ("the_attribute_gives_options_and_a_call_overrides_them", the_attribute_gives_options_and_a_call_overrides_them),
     ("every_result_is_right_while_workers_die", every_result_is_right_while_workers_die),
+    ("tasks_of_a_shape_behind_a_long_one_run_elsewhere", tasks_of_a_shape_behind_a_long_one_run_elsewhere),
+    ("each_task_of_a_shape_runs_once_while_workers_die", each_task_of_a_shape_runs_once_while_workers_die),
 ];
 
 fn start(cpus: f64) -> Program {
@@ -276,6 +278,51 @@ fn the_attribute_gives_options_and_a_call_overrides_them() {
     let never = wide.remote(file.clone());
     assert!(matches!(get_timeout(&never, Duration::from_millis(10)), Err(GetError::NotReady { .. })));
     assert_eq!(get(wide.options().num_cpus(2.0).remote(file)).unwrap(), 2);
+}
+
+fn tasks_of_a_shape_behind_a_long_one_run_elsewhere() {
+    let _runtime = start(1.0);
+    let folder = folder();
+    // Each of the first two, wherever they run, is long: they end when all others have. Others were to come after them on their workers.
+    let long = |folder: String, others: usize| until_there_are(others, Path::new(&folder));
+    let short = |folder: String, number: usize| fs::write(format!("{folder}/{number}"), "").unwrap();
+    let before = short.options().num_cpus(0.25).remote(shown(&crate::options::folder()), 0);
+    let mut tasks = vec![before];
+    tasks.extend((0..2).map(|_| long.options().num_cpus(0.25).remote(shown(&folder), 60)));
+    tasks.extend((0..60).map(|number| short.options().num_cpus(0.25).remote(shown(&folder), number)));
+    get(&tasks[1..]).unwrap();
+}
+
+fn each_task_of_a_shape_runs_once_while_workers_die() {
+    let runtime = start(2.0);
+    let folder = folder();
+    let client = mobula::client::current().unwrap();
+    let quick = |folder: String, number: usize| {
+        // It is there already if it was run before.
+        let is_first = fs::OpenOptions::new().create_new(true).write(true).open(format!("{folder}/{number}")).is_ok();
+        (number, is_first, std::process::id())
+    };
+    let half = quick.options().num_cpus(0.5).max_retries(-1);
+    let tasks: Vec<_> = (0..3000).map(|number| half.remote(shown(&folder), number)).collect();
+    let mut killed = std::collections::HashSet::new();
+    for task in tasks.iter().step_by(100) {
+        let (.., pid) = get(task).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+        if rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok() {
+            killed.insert(pid);
+        }
+    }
+    let mut again = 0;
+    for (number, (given, is_first, _)) in get(&tasks).unwrap().into_iter().enumerate() {
+        assert_eq!(given, number);
+        again += usize::from(!is_first);
+    }
+    assert!(!killed.is_empty() && again <= killed.len(), "{again} ran twice, and {} workers died", killed.len());
+    drop(tasks);
+    while !client.segment().leaks().is_empty() {
+        std::thread::yield_now();
+    }
+    drop(runtime);
 }
 
 fn every_result_is_right_while_workers_die() {

@@ -29,9 +29,8 @@ impl Client {
         let (segment, seat) = (&self.segment, self.seat);
         let (header, desk) = (segment.header(), segment.desk(seat));
         loop {
-            let hinted = self.state().shift.next.take();
-            if let Some(task) = hinted {
-                return self.begin(task, false);
+            if self.hinted.load(Ordering::Relaxed) != 0 {
+                return self.begin(ObjectId(self.hinted.swap(0, Ordering::Relaxed)), false);
             }
             if let Some((task, is_again)) = self.assigned_task() {
                 self.state().shift.begun = Some(Instant::now());
@@ -103,7 +102,7 @@ impl Client {
         match next {
             Some(task) => {
                 state.shift.hints.extend(waiting);
-                state.shift.next = Some(task);
+                self.hinted.store(task.0, Ordering::Relaxed);
                 state.shift.also.push(task);
             }
             None => {

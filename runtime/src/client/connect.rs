@@ -10,8 +10,8 @@ use super::watch::Watch;
 use super::{Client, send_all};
 use crate::protocol::{ArenaInfo, PROTOCOL_VERSION, Role, Takeover, ToClient, ToHead, encode};
 use crate::store::{Arena, Leases, Segment};
-use crate::sync::AtomicU32;
 use crate::sync::Ordering;
+use crate::sync::{AtomicU32, AtomicU64};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::OwnedFd;
@@ -199,6 +199,7 @@ impl Client {
             writer,
             spin,
             parked: AtomicU32::new(u32::MAX),
+            hinted: AtomicU64::new(0),
             loans: Mutex::default(),
         })
     }

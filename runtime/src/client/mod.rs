@@ -53,7 +53,7 @@ use crate::abi::held::{Held, none_here};
 use crate::abi::{Answer, Fault, Question};
 use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU32, AtomicU64};
 use inbox::{Inbox, Stop};
 use lend::Loans;
 use mobula_fds as fds;
@@ -80,6 +80,8 @@ pub struct Client {
     loans: Mutex<Loans>,
     /// Of a worker: the number that its desk had in the place of a lease when it last told the head that it has no task.
     parked: AtomicU32,
+    /// Of a worker: a task that it has claimed by a hint, and runs next; 0 for none.
+    hinted: AtomicU64,
 }
 
 /// While this is held no thread changes the state, so that a fork may copy it.

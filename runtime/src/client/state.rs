@@ -69,9 +69,7 @@ pub(super) struct Shift {
     pub begun: Option<Instant>,
     /// Hints that were read and not used yet.
     pub hints: Vec<ObjectId>,
-    /// One that this worker has claimed, and runs next.
-    pub next: Option<ObjectId>,
-    /// All that it has claimed so.
+    /// Those that it has claimed.
     pub also: Vec<ObjectId>,
 }
 

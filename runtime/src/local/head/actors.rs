@@ -327,7 +327,11 @@ impl Head {
             return Some(Fate::Left(mailbox));
         }
         let actor = self.actors.by_mailbox.get_mut(&mailbox)?;
-        actor.is_restarting = true;
+        if std::mem::replace(&mut actor.is_restarting, true) {
+            // It was being made again already: the reason is the same.
+            self.give_up(object.into_iter().collect());
+        }
+        let actor = self.actors.by_mailbox.get_mut(&mailbox)?;
         if actor.death.is_some() {
             self.release_log(mailbox);
             self.let_go(mailbox, true);
