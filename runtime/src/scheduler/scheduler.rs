@@ -30,7 +30,6 @@ use super::names::{CPU, GPU};
 use super::resources::UNIT;
 use super::shapes::{EnvironmentId, ShapeId, Shapes};
 use crate::protocol::{ObjectId, WorkerId};
-use crate::store::HINTS;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -46,6 +45,9 @@ const LINGER: Duration = Duration::from_millis(5);
 
 /// How long a task that does not fit is passed over by others.
 const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
+
+/// How many tasks a worker is hinted at.
+pub const HINTS_MAX: usize = 8;
 
 /// How often in a row all workers of the pool may die before they are ready, until tasks are refused instead of waiting
 /// for ever.
@@ -676,7 +678,7 @@ impl Scheduler {
         let alike = self.count(|state| matches!(state, State::Running { shape: of, .. } if *of == shape));
         let Some(queue) = self.queues.get_mut(&shape) else { return };
         // Few enough that the others have as many left.
-        let count = HINTS.min(queue.next.len() / (2 * alike.max(1)));
+        let count = HINTS_MAX.min(queue.next.len() / (2 * alike.max(1)));
         let hinted: Vec<Waiting> = queue.next.drain(..count).collect();
         if !hinted.is_empty() {
             actions.push(Action::Hint(worker, hinted.iter().map(|waiting| waiting.task).collect()));

@@ -8,8 +8,8 @@ use super::{FAILURES_MAX, Head};
 use crate::abi::{Attempt, Cause, Failed, Failure, Place, TaskOptions, TaskState};
 use crate::local::RuntimeEvent;
 use crate::protocol::{ObjectId, WorkerId};
-use crate::scheduler::Event;
-use crate::store::{Estate, Flags, Seat, Spec, State, Step, TaskEvent, TaskKind, Word, ticks};
+use crate::scheduler::{Event, HINTS_MAX};
+use crate::store::{Estate, Flags, HINTS, Seat, Spec, State, Step, TaskEvent, TaskKind, Word, ticks};
 use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -314,6 +314,7 @@ impl Head {
         let segment = &self.segment;
         let is_normal = |task: &ObjectId| segment.task_kind(task.slot()) == TaskKind::Normal;
         let tasks = tasks.iter().filter(|task| is_normal(task)).map(|task| task.0).chain(std::iter::repeat(0));
+        const { assert!(HINTS_MAX <= HINTS, "there is a place for each") };
         segment.desk(seat).hints.iter().zip(tasks).for_each(|(hint, task)| hint.store(task, Ordering::Release));
     }
 
