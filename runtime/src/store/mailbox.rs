@@ -242,7 +242,9 @@ impl Segment {
     pub fn reset_mailbox(&self, mailbox: u32, threads: u32, checkpoint_interval: u32) {
         let shared = self.mailbox(mailbox);
         debug_assert_eq!(shared.log.load(Ordering::Relaxed), 0, "the log of the actor before is released");
-        self.header().mailboxes.fetch_max(mailbox + 1, Ordering::Relaxed);
+        // Only the head gives mailboxes to actors.
+        let used = &self.header().mailboxes;
+        used.store(used.load(Ordering::Relaxed).max(mailbox + 1), Ordering::Relaxed);
         shared.threads.store(threads, Ordering::Relaxed);
         shared.checkpoint_interval.store(checkpoint_interval, Ordering::Relaxed);
         shared.seat.store(0, Ordering::Relaxed);
