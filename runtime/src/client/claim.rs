@@ -89,19 +89,12 @@ impl Client {
     /// head. No more are taken when that has gone on for [`SHIFT`], so that the head can decide anew.
     pub(super) fn end_assigned(&self) {
         let mut state = self.state();
-        let hints = &self.segment.desk(self.seat).hints;
         let is_long = state.shift.begun.is_none_or(|begun| begun.elapsed() > SHIFT);
-        let hinted = hints.iter().map(|hint| ObjectId(hint.swap(0, Ordering::AcqRel))).filter(|task| task.0 != 0);
-        let waiting: Vec<ObjectId> = state.shift.hints.drain(..).chain(hinted).collect();
-        let mut waiting = waiting.into_iter();
-        let next = if is_long {
-            None
-        } else {
-            waiting.find(|task| self.segment.take_step(*task, Step::Claim { by: self.seat }))
-        };
+        let hints = self.segment.desk(self.seat).hints.iter();
+        let mut hinted = hints.map(|hint| ObjectId(hint.swap(0, Ordering::AcqRel))).filter(|task| task.0 != 0);
+        let next = hinted.find(|task| !is_long && self.segment.take_step(*task, Step::Claim { by: self.seat }));
         match next {
             Some(task) => {
-                state.shift.hints.extend(waiting);
                 self.hinted.store(task.0, Ordering::Relaxed);
                 state.shift.also.push(task);
             }

@@ -67,9 +67,7 @@ pub(super) struct Unlocked {
 #[derive(Debug, Default)]
 pub(super) struct Shift {
     pub begun: Option<Instant>,
-    /// Hints that were read and not used yet.
-    pub hints: Vec<ObjectId>,
-    /// Those that it has claimed.
+    /// Those after it that it has claimed.
     pub also: Vec<ObjectId>,
 }
 

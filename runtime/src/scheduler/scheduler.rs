@@ -125,10 +125,15 @@ pub enum Action {
     /// It may not take another one.
     Recall(WorkerId),
     /// The worker runs this task now.
-    Run(WorkerId, ObjectId),
-    /// The worker, which is about to be given a task, may take these when it has ended that: they are of the same shape. They are in the queue all
-    /// the same, and given to others if it does not come to them.
-    Hint(WorkerId, Vec<ObjectId>),
+    Run {
+        /// Which.
+        worker: WorkerId,
+        /// The task.
+        task: ObjectId,
+        /// Tasks of the same shape that it may take when it has ended that one. They are in the queue all the same, and given to others if
+        /// it does not come to them.
+        hints: Vec<ObjectId>,
+    },
     /// A task of this shape asks for more than there is. It waits.
     Infeasible(ObjectId, ShapeId),
     /// A placement group asks for more than there is. It waits.
@@ -290,16 +295,12 @@ impl Scheduler {
             }
             Event::Queued { task, shape } => {
                 self.is_shut_down = false;
-                let group = self.shapes.group(shape).map(|group| self.groups.get(&group));
-                match group {
-                    Some(None | Some(Group { is_removed: true, .. })) => actions.push(Action::Groupless(task)),
+                match self.shapes.group(shape).map(|group| self.groups.get(&group)) {
+                    Some(None | Some(Group { is_removed: true, .. })) => return vec![Action::Groupless(task)],
                     // It waits for its group.
                     Some(Some(Group { shares: None, .. })) => {}
                     _ if self.total.fit(self.shapes.needs(shape)) => {}
                     _ => actions.push(Action::Infeasible(task, shape)),
-                }
-                if actions == [Action::Groupless(task)] {
-                    return actions;
                 }
                 let queue = self.queues.entry(shape).or_default();
                 queue.next.push_back(Waiting { task, since: now });
@@ -655,8 +656,8 @@ impl Scheduler {
                 self.free.take(&needs);
                 self.dequeue(shape);
                 self.set(id, State::Running { task, shape, share });
-                self.hint(id, shape, actions);
-                actions.push(Action::Run(id, task));
+                let hints = self.hints(id, shape);
+                actions.push(Action::Run { worker: id, task, hints });
                 continue;
             }
             *provided.entry(shape).or_default() += 1;
@@ -671,19 +672,17 @@ impl Scheduler {
 
     /// Hints a worker that is about to be given a task at the next ones, if nobody else waits for what they take: so that many short tasks
     /// of a shape cost one decision for several.
-    fn hint(&mut self, worker: WorkerId, shape: ShapeId, actions: &mut Vec<Action>) {
+    fn hints(&mut self, worker: WorkerId, shape: ShapeId) -> Vec<ObjectId> {
         if self.plain_waits || self.queues.len() > 1 || self.waiting_groups().next().is_some() {
-            return;
+            return Vec::new();
         }
         let alike = self.count(|state| matches!(state, State::Running { shape: of, .. } if *of == shape));
-        let Some(queue) = self.queues.get_mut(&shape) else { return };
+        let Some(queue) = self.queues.get_mut(&shape) else { return Vec::new() };
         // Few enough that the others have as many left.
         let count = HINTS_MAX.min(queue.next.len() / (2 * alike.max(1)));
         let hinted: Vec<Waiting> = queue.next.drain(..count).collect();
-        if !hinted.is_empty() {
-            actions.push(Action::Hint(worker, hinted.iter().map(|waiting| waiting.task).collect()));
-            queue.hinted.extend(hinted.into_iter().map(|waiting| (worker, waiting)));
-        }
+        queue.hinted.extend(hinted.iter().map(|waiting| (worker, *waiting)));
+        hinted.into_iter().map(|waiting| waiting.task).collect()
     }
 
     /// The task that has waited longest of those that fit; none behind one, of the same resources, that has been passed over for too long.

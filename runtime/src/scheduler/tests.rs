@@ -52,11 +52,7 @@ impl Runtime {
                 }
                 Action::Refuse => self.refused = true,
                 Action::Full => {}
-                Action::Run(..)
-                | Action::Hint(..)
-                | Action::Infeasible(..)
-                | Action::InfeasibleGroup(_)
-                | Action::Groupless(_) => {
+                Action::Run { .. } | Action::Infeasible(..) | Action::InfeasibleGroup(_) | Action::Groupless(_) => {
                     unreachable!("there are no shapes and no groups")
                 }
             }

@@ -295,8 +295,8 @@ impl Head {
         }
     }
 
-    /// Gives a task to a worker that has nothing to do.
-    pub(super) fn assign(&mut self, worker: WorkerId, task: ObjectId) {
+    /// Gives a task to a worker that has nothing to do, and hints it at those that it may take after that.
+    pub(super) fn assign(&mut self, worker: WorkerId, task: ObjectId, hints: &[ObjectId]) {
         let Some(seat) = self.seat(worker.client()) else { return };
         let is_over = self.word(task).is_none_or(|word| word.state() != State::Pending);
         if is_over && !self.segment.stands_for_an_actor(task) {
@@ -304,18 +304,15 @@ impl Head {
             return self.tell(Event::Ended { worker, also: Vec::new() });
         }
         self.note_maker(worker, task);
-        self.segment.desk(seat).assigned.store(task.0, Ordering::Release);
-        self.segment.ring(seat);
-    }
-
-    /// Names tasks to a worker that it may take when it has ended the one that it is about to be given.
-    pub(super) fn hint(&mut self, worker: WorkerId, tasks: &[ObjectId]) {
-        let Some(seat) = self.seat(worker.client()) else { return };
-        let segment = &self.segment;
-        let is_normal = |task: &ObjectId| segment.task_kind(task.slot()) == TaskKind::Normal;
-        let tasks = tasks.iter().filter(|task| is_normal(task)).map(|task| task.0).chain(std::iter::repeat(0));
         const { assert!(HINTS_MAX <= HINTS, "there is a place for each") };
-        segment.desk(seat).hints.iter().zip(tasks).for_each(|(hint, task)| hint.store(task, Ordering::Release));
+        let (segment, desk) = (&self.segment, self.segment.desk(seat));
+        let is_normal = |task: &&ObjectId| segment.task_kind(task.slot()) == TaskKind::Normal;
+        // All places, so that none is left of a task of another shape.
+        let hints = hints.iter().filter(is_normal).map(|task| task.0).chain(std::iter::repeat(0));
+        desk.hints.iter().zip(hints).for_each(|(place, task)| place.store(task, Ordering::Relaxed));
+        // Release pairs with the load of who takes the task: the hints are there.
+        desk.assigned.store(task.0, Ordering::Release);
+        self.segment.ring(seat);
     }
 
     /// How often a task may be run again after this; `u32::MAX` for no bound.

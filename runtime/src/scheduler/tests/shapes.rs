@@ -145,11 +145,7 @@ impl Machine {
                     assert_eq!(*has, Has::Lease { recalled: false });
                     *has = Has::Lease { recalled: true };
                 }
-                Action::Hint(worker, tasks) => {
-                    self.also.remove(&worker);
-                    self.hints.insert(worker, tasks);
-                }
-                Action::Run(worker, task) => {
+                Action::Run { worker, task, hints } => {
                     let Some(shape) = self.queued.remove(&task) else {
                         // Another worker has taken it, by a hint: as the head, say so at once.
                         assert!(
@@ -159,6 +155,8 @@ impl Machine {
                         over.push(worker);
                         continue;
                     };
+                    self.also.remove(&worker);
+                    self.hints.insert(worker, hints);
                     let before = self.workers.insert(worker, (Has::Task(task, shape), false));
                     assert_eq!(before, Some((Has::Nothing, false)), "a task is given to a parked worker");
                     let environment = self.scheduler.environment(worker);
