@@ -31,11 +31,16 @@ pub struct Group {
 
 /// What a task takes from a group in the place of `needs`.
 pub fn needs_in(needs: &Resources, group: u64, bundle: Option<u32>) -> Resources {
-    let mut all = Resources::default();
-    let small = Resources::of(BUNDLE, 0.001);
-    for name in [None, bundle].into_iter().take(1 + usize::from(bundle.is_some())) {
-        all.give(&needs.renamed(|resource| name_in(resource, group, name)));
-        all.give(&small.renamed(|resource| name_in(resource, group, name)));
+    placed(needs, 0.001, group, bundle)
+}
+
+/// These resources and so much of [`BUNDLE`], by their names in a group and, if one is named, in a bundle of it.
+fn placed(resources: &Resources, places: f64, group: u64, bundle: Option<u32>) -> Resources {
+    let mut these = resources.clone();
+    these.give(&Resources::of(BUNDLE, places));
+    let mut all = these.renamed(|resource| name_in(resource, group, None));
+    if bundle.is_some() {
+        all.give(&these.renamed(|resource| name_in(resource, group, bundle)));
     }
     all
 }
@@ -56,12 +61,8 @@ impl Group {
     /// What its tasks take from.
     pub fn resources(&self, group: u64) -> Resources {
         let mut all = Resources::default();
-        let marked = Resources::of(BUNDLE, BUNDLE_AMOUNT);
         for (index, bundle) in (0..).zip(&self.bundles) {
-            for part in [bundle, &marked] {
-                all.give(&part.renamed(|resource| name_in(resource, group, None)));
-                all.give(&part.renamed(|resource| name_in(resource, group, Some(index))));
-            }
+            all.give(&placed(bundle, BUNDLE_AMOUNT, group, Some(index)));
         }
         all
     }

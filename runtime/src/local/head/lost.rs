@@ -9,7 +9,7 @@
 //! nothing until it is needed. Unlike in Ray, arguments are not kept for it: a task can be run again while somebody else has them.
 
 use super::Head;
-use super::tasks::Blame;
+use super::tasks::{Blame, was_last_run};
 use crate::abi::{Attempt, Cause, Failure};
 use crate::protocol::ObjectId;
 use crate::store::{Flags, Spec};
@@ -49,7 +49,7 @@ impl Head {
         let name = self.functions.name(spec.function).to_owned();
         let cause = Cause::ObjectLost { reason: reason.to_owned() };
         let retries = self.retries_after(spec, &cause);
-        if retries != u32::MAX && u32::from(spec.attempt) >= retries.min(u32::from(u8::MAX)) {
+        if was_last_run(spec, retries) {
             return Err(format!("task `{name}` made it, which may not be run more often"));
         }
         let is_there = |arg: &ObjectId| self.word(*arg).is_some_and(|word| !word.flags().contains(Flags::ERROR));

@@ -141,14 +141,13 @@ impl Head {
         if self.redirect.is_some() {
             return;
         }
-        let shown = match self.settings.config.folds_output() {
+        let mut text = match self.settings.config.folds_output() {
             true => self.folds.take(Instant::now(), &label, stream, &text),
             false => label.shown(&text),
         };
-        let text = match self.settings.config.limits_output() {
-            true => self.output_limit.take(Instant::now(), &label, stream, &shown).to_owned(),
-            false => shown,
-        };
+        if self.settings.config.limits_output() {
+            text.truncate(self.output_limit.take(Instant::now(), &label, stream, &text).len());
+        }
         self.show(Folded { label, stream, text });
     }
 

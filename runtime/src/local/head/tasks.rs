@@ -348,8 +348,7 @@ impl Head {
         let is_wanted = self.word(task).is_some_and(|word| {
             !word.flags().contains(Flags::ABANDONED) || !self.segment.is_unused(task) || spec.kind.is_call()
         });
-        let is_over = retries != u32::MAX && u32::from(spec.attempt) >= retries.min(u32::from(u8::MAX));
-        if !is_wanted || is_over {
+        if !is_wanted || was_last_run(&spec, retries) {
             return false;
         }
         // Before any process can read it as one that may be run.
@@ -523,6 +522,11 @@ impl Head {
             })
             .count()
     }
+}
+
+/// Whether a task that may be run again so often has had its last run.
+pub(super) fn was_last_run(spec: &Spec, retries: u32) -> bool {
+    retries != u32::MAX && u32::from(spec.attempt) >= retries.min(u32::from(u8::MAX))
 }
 
 /// How a run is that ended so.
