@@ -25,8 +25,10 @@ fn main() {
     collect(&root.join("macros/src"), "macros/src", &mut files);
     files.sort();
     let mut list = String::from("&[\n");
-    for (name, path) in &files {
-        let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: include_str!({path:?}) }},");
+    for name in &files {
+        // By the folder of the crate that is compiled: Cargo does not run this again for a checkout that was moved.
+        let content = format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{name}\"))");
+        let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: {content} }},");
     }
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("this package has a manifest");
     let member = |name: &str| fs::read_to_string(root.join(name).join("Cargo.toml")).expect("it has a manifest");
@@ -44,7 +46,7 @@ fn main() {
     fs::write(out.join("embedded.rs"), list).expect("the output folder can be written");
 }
 
-fn collect(dir: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
+fn collect(dir: &Path, name: &str, files: &mut Vec<String>) {
     for entry in fs::read_dir(dir).expect("the sources can be read").flatten() {
         let file = entry.file_name().to_string_lossy().into_owned();
         let name = format!("{name}/{file}");
@@ -54,7 +56,7 @@ fn collect(dir: &Path, name: &str, files: &mut Vec<(String, PathBuf)>) {
         if entry.path().is_dir() {
             collect(&entry.path(), &name, files);
         } else if file.ends_with(".rs") {
-            files.push((name, entry.path()));
+            files.push(name);
         }
     }
 }

@@ -49,6 +49,29 @@ fn a_crate_is_found_beside_the_notebook_and_built_anew_once_it_was_edited() {
 }
 
 #[test]
+fn evcxr_keeps_the_versions_of_crates_when_another_is_added() {
+    let place = Place::new();
+    write_crate(&place, "mine", "", "pub struct P(pub u8);\npub fn version() -> u8 { 1 }\n");
+    write_crate(&place, "other", "", "pub fn answer() -> u8 { 42 }\n");
+    let commit = "git init -q; git add -A; git -c user.name=a -c user.email=a@b commit -qm all";
+    let script = place.write("commit.sh", &format!("set -e; cd {}; {commit}\n", place.path("mine")));
+    finish(Command::new("sh").arg(&script)).exits(0);
+    let address = format!("file://{}", place.path("mine"));
+    let cells = format!(
+        ":dep mine = {{ git = {address:?} }}\nlet p: mine::P = mine::P(7);\n\
+         // %%\nstd::fs::write(\"mine/src/lib.rs\", \"pub struct P(pub u8);\\npub fn version() -> u8 {{ 2 }}\\n\")?;\n\
+         assert!(std::process::Command::new(\"sh\").arg(\"commit.sh\").status()?.success());\n\
+         // %%\n:dep other = {{ path = {:?} }}\nprintln!(\"{{}} {{}} {{}}\", other::answer(), mine::version(), p.0);\n\
+         // %%\nasync {{}}.await;\nprintln!(\"{{}} {{}}\", mine::version(), p.0);\n",
+        place.path("other")
+    );
+    let script = place.write("all.rs", &cells);
+    let finished = finish(place.mobula().arg("run").arg(script).env("MOBULA_EVALUATOR", "evcxr")).exits(0);
+    assert_eq!(finished.stdout, "42 1 7\n1 7\n", "{finished}");
+    place.leaves_nothing();
+}
+
+#[test]
 fn a_session_whose_program_is_replaced_by_an_update_goes_on() {
     let place = Place::new();
     write_crate(&place, "mine", "", "pub fn version() -> u8 { 1 }\n");

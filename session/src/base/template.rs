@@ -191,7 +191,7 @@ impl Template {
     /// The folder cannot be written.
     pub fn link_into(&self, dir: &Path) -> io::Result<()> {
         self.link_target(&dir.join("target"))?;
-        self.restore_lock(dir)
+        fs::copy(self.lock(), dir.join("Cargo.lock")).map(drop)
     }
 
     /// The lock file of what was compiled.
@@ -233,14 +233,6 @@ impl Template {
     fn parts(&self) -> Vec<PathBuf> {
         let profiles = [PathBuf::from(&self.target).join("debug"), PathBuf::from("debug")];
         profiles.iter().flat_map(|profile| ["deps", ".fingerprint", "build"].map(|part| profile.join(part))).collect()
-    }
-
-    /// Puts the lock file with the versions that were compiled into a session's folder.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn restore_lock(&self, dir: &Path) -> io::Result<()> {
-        fs::copy(self.lock(), dir.join("Cargo.lock")).map(drop)
     }
 }
 

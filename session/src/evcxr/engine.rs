@@ -96,13 +96,15 @@ impl Evcxr {
             self.outlet.settle();
             input.as_ref().and_then(|input| input(InputRequest { prompt, is_password })).unwrap_or_default()
         };
-        let adds_crates = code
-            .lines()
-            .any(|line| line.trim_start().starts_with(":dep") || line.trim_start().starts_with("extern crate"));
+        // The cell asks again: for what is there in vain, for what cannot be had with an error in its place.
+        let asked = context::asked_crates(code);
+        let is_here = context::add_crates(&mut self.context, &asked, &self.dir).is_ok();
+        let adds_crates = !is_here || code.lines().any(|line| line.trim_start().starts_with("extern crate"));
         if adds_crates {
             let _ = self.context.execute(":offline 0");
             // evcxr writes this file only when it compiles, which is after it has asked cargo for the crate.
             let _ = std::fs::write(self.dir.join(".cargo/config.toml"), "[net]\noffline = false\n");
+            let _ = context::add_crates(&mut self.context, &asked, &self.dir);
         }
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut callbacks = EvalCallbacks { input_reader: &|asked| ask(asked.prompt, asked.is_password) };
