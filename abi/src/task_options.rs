@@ -95,6 +95,12 @@ impl TaskOptions {
         Ok(options)
     }
 
+    /// Says how much of a custom resource is taken, in the place of what was said before.
+    pub fn set_resource(&mut self, name: String, amount: f64) {
+        self.resources.retain(|(known, _)| *known != name);
+        self.resources.push((name, amount));
+    }
+
     fn check(&self) -> Result<(), String> {
         let amounts = [("num_cpus", self.num_cpus), ("num_gpus", self.num_gpus)];
         let amounts = amounts.into_iter().filter_map(|(name, amount)| Some((name, amount?)));

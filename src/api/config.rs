@@ -81,6 +81,7 @@ fn go_in_process(options: &InitOptions) -> Result<AddressInfo, InitError> {
 fn go_in_process(options: &InitOptions) -> Result<AddressInfo, InitError> {
     ask_init(options)
 }
+
 /// Shuts the runtime down, as `ray.shutdown` does in Ray. Its workers end, and tasks that have not finished never will.
 /// Its objects are gone, so [`get`](crate::get) of one returns an error. Arrays that a variable holds stay readable.
 /// The next [`init`], task or [`put`](crate::put) starts a new runtime.

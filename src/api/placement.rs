@@ -50,9 +50,7 @@ impl Bundle {
 
     /// An amount of a custom resource.
     pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Bundle {
-        let name = name.into();
-        self.options.resources.retain(|(known, _)| *known != name);
-        self.options.resources.push((name, amount));
+        self.options.set_resource(name.into(), amount);
         self
     }
 }

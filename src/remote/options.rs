@@ -80,9 +80,7 @@ impl<F, S, P> Options<F, S, P> {
 
     /// An amount of a custom resource; see [`Config::resource`](crate::Config::resource).
     pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
-        let name = name.into();
-        self.options.resources.retain(|(known, _)| *known != name);
-        self.options.resources.push((name, amount));
+        self.options.set_resource(name.into(), amount);
         self
     }
 

@@ -7,10 +7,10 @@
 
 use crate::cell::{Arg, Ref, call, put, spawn_saved, state};
 use crate::front::is_alive;
-use crate::series::{Course, Outcome, Series};
+use crate::series::{Outcome, Series};
 use crate::task;
-use crate::witness::{Client, Witness, busy, fingerprint, got, number, segment, within_patience, worker};
-use crate::workers::Stepped;
+use crate::witness::{Client, Witness, busy, got, number, segment, within_patience, worker};
+use crate::workers::{Stepped, course_of};
 use mobula::protocol::ObjectId;
 use std::sync::atomic::Ordering;
 
@@ -123,16 +123,7 @@ fn kill_in(name: &str, once: impl Fn(&Witness, usize, &mut dyn FnMut(Client) -> 
     let witness = Witness::start(8 << 20, true);
     // The first one finds a store in which nobody has died yet, which the others do not.
     once(&witness, usize::MAX, &mut |_| false);
-    let mut course = Course::default();
-    let mut last = 0;
-    once(&witness, usize::MAX, &mut |process| {
-        let now = fingerprint(process);
-        if std::mem::replace(&mut last, now) != now && course.length > 0 {
-            course.changes.push(course.length);
-        }
-        course.length += 1;
-        false
-    });
+    let course = course_of(|step| once(&witness, usize::MAX, step));
     let mut series = Series::of(name, &course, false);
     for steps in series.points() {
         series.kill(steps, || {

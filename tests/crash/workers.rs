@@ -206,21 +206,27 @@ fn is_idle(worker: Client) -> bool {
     segment().header().idle.has(worker.seat)
 }
 
-/// Kills workers in the middle of a load, again and again.
-pub fn kill_in(load: &Load) {
-    let witness = Witness::start(8 << 20, true);
-    // The first worker finds a store in which nobody has died yet, which the others do not.
-    kill_after(&witness, load, usize::MAX, |_| false);
+/// The course of what `run` does, which calls what it is given before each instruction, and goes on as long as that gives false.
+pub fn course_of(run: impl FnOnce(&mut dyn FnMut(Client) -> bool)) -> Course {
     let mut course = Course::default();
     let mut last = 0;
-    kill_after(&witness, load, usize::MAX, |worker| {
-        let now = fingerprint(worker);
+    run(&mut |process| {
+        let now = fingerprint(process);
         if std::mem::replace(&mut last, now) != now && course.length > 0 {
             course.changes.push(course.length);
         }
         course.length += 1;
         false
     });
+    course
+}
+
+/// Kills workers in the middle of a load, again and again.
+pub fn kill_in(load: &Load) {
+    let witness = Witness::start(8 << 20, true);
+    // The first worker finds a store in which nobody has died yet, which the others do not.
+    kill_after(&witness, load, usize::MAX, |_| false);
+    let course = course_of(|step| drop(kill_after(&witness, load, usize::MAX, step)));
     let mut series = Series::of(load.name, &course, false);
     for steps in series.points() {
         series.kill(steps, || kill_after(&witness, load, steps, |_| false));

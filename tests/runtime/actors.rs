@@ -3,7 +3,7 @@
 //! Actors tell what they do by files, so that nothing here depends on how fast the machine is.
 
 use crate::options::{folder, shown};
-use crate::{Scenario, start, until_there_is};
+use crate::{Scenario, start, until, until_there_is};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use mobula::{ActorError, TaskError};
@@ -52,12 +52,6 @@ scenarios! {
     what_only_actors_have_is_refused_for_tasks_and_the_other_way_round
     actors_whose_processes_are_killed_at_random_answer_every_call
     whatever_happens_to_actors_nothing_is_left
-}
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        std::thread::yield_now();
-    }
 }
 
 fn is_running(pid: u32) -> bool {
@@ -784,25 +778,35 @@ fn what_only_actors_have_is_refused_for_tasks_and_the_other_way_round() {
     assert!(text.contains("`get_if_exists`: only an actor with a `name`"), "{text}");
 }
 
-fn actors_whose_processes_are_killed_at_random_answer_every_call() {
-    let runtime = start(2.0);
-    let client = mobula::client::current().unwrap();
-    let lives = Counter::new.options().max_restarts(-1).max_task_retries(-1);
-    let counters: Vec<_> = (0..6).map(|n| lives.spawn(n * 1000)).collect();
+/// Does the work while a thread kills one actor's process after the other.
+pub fn while_processes_of_are_killed<A>(actors: &[Actor<A>], every: Duration, work: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
     let killed = std::thread::scope(|scope| {
         let killer = scope.spawn(|| {
             let mut killed = 0;
             for turn in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
-                let shown = format!("{:?}", counters[turn % counters.len()]);
+                let shown = format!("{:?}", actors[turn * 7 % actors.len()]);
                 if let Some(pid) = shown.split("pid ").nth(1).map(|rest| rest.trim_end_matches(')')) {
                     let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
                     killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
                 }
-                std::thread::sleep(Duration::from_millis(2));
+                std::thread::sleep(every);
             }
             killed
         });
+        work();
+        is_over.store(true, Ordering::Relaxed);
+        killer.join().unwrap()
+    });
+    assert!(killed > 0, "nothing was killed");
+}
+
+fn actors_whose_processes_are_killed_at_random_answer_every_call() {
+    let runtime = start(2.0);
+    let client = mobula::client::current().unwrap();
+    let lives = Counter::new.options().max_restarts(-1).max_task_retries(-1);
+    let counters: Vec<_> = (0..6).map(|n| lives.spawn(n * 1000)).collect();
+    while_processes_of_are_killed(&counters, Duration::from_millis(2), || {
         let late = |n: i64| n;
         for round in 0..150_i64 {
             let calls = counters.iter().map(|counter| match round % 3 {
@@ -815,10 +819,7 @@ fn actors_whose_processes_are_killed_at_random_answer_every_call() {
                 assert!((n * 1000 + 1..=n * 1000 + 200).contains(&sum), "{sum} of actor {n}");
             }
         }
-        is_over.store(true, Ordering::Relaxed);
-        killer.join().unwrap()
     });
-    assert!(killed > 0);
     drop(counters);
     until(|| client.segment().leaks().is_empty());
     drop(runtime);

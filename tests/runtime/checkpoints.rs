@@ -2,12 +2,12 @@
 //!
 //! An actor's process dies by its own hand, or is killed, and the actor has the state again that it had.
 
+use crate::actors::while_processes_of_are_killed;
 use crate::options::{folder, shown};
-use crate::{Scenario, start, until_there_is};
+use crate::{Scenario, start, until, until_there_is};
 use mobula::prelude::*;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 scenarios! {
     an_actor_that_is_started_again_has_the_state_that_it_had
@@ -26,12 +26,6 @@ scenarios! {
     checkpoints_of_an_actor_that_does_not_come_back_are_refused
     twenty_counters_that_are_killed_at_random_count_right
     whatever_happens_to_saved_actors_nothing_is_left
-}
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        std::thread::yield_now();
-    }
 }
 
 /// What an actor has been told, in order.
@@ -374,20 +368,7 @@ fn twenty_counters_that_are_killed_at_random_count_right() {
     let client = mobula::client::current().unwrap();
     let lives = Counter.options().max_restarts(-1).max_task_retries(-1);
     let counters: Vec<_> = (0..20).map(|n| lives.clone().checkpoint_interval(n % 7 + 1).spawn(0)).collect();
-    let is_over = AtomicBool::new(false);
-    let killed = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| {
-            let mut killed = 0;
-            for turn in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
-                let shown = format!("{:?}", counters[turn * 7 % counters.len()]);
-                if let Some(pid) = shown.split("pid ").nth(1).map(|rest| rest.trim_end_matches(')')) {
-                    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
-                    killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            killed
-        });
+    while_processes_of_are_killed(&counters, Duration::from_millis(5), || {
         let late = |n: i64| n;
         for round in 0..60_i64 {
             let calls = counters.iter().map(|counter| match round % 3 {
@@ -404,10 +385,7 @@ fn twenty_counters_that_are_killed_at_random_count_right() {
                 assert_eq!(sum, round + 1, "a count is lost or counted twice");
             }
         }
-        is_over.store(true, Ordering::Relaxed);
-        killer.join().unwrap()
     });
-    assert!(killed > 0);
     drop(counters);
     until(|| client.segment().leaks().is_empty());
     drop(runtime);

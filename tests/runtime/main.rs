@@ -67,11 +67,16 @@ fn start(cpus: f64) -> Program {
     Program::start(Config { num_cpus: Some(cpus), ..Config::default() }).unwrap()
 }
 
-/// Waits until there is such a file. Ends by the scenario's own patience.
-fn until_there_is(file: &str) {
-    while !Path::new(file).exists() {
+/// Waits until this is so. Ends by the scenario's own patience.
+fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
         std::thread::yield_now();
     }
+}
+
+/// Waits until there is such a file.
+fn until_there_is(file: &str) {
+    until(|| Path::new(file).exists());
 }
 
 /// A scenario that takes longer than this hangs.

@@ -2,7 +2,7 @@
 //!
 //! Tasks meet in folders: each writes a file and waits for those of the others, so that nothing here depends on how fast the machine is.
 
-use crate::Scenario;
+use crate::{Scenario, until};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use std::fs;
@@ -64,11 +64,9 @@ pub fn shown(folder: &tempfile::TempDir) -> String {
     folder.path().display().to_string()
 }
 
-/// Waits until there are so many files. Ends by the scenario's own patience.
+/// Waits until there are so many files.
 fn until_there_are(count: usize, folder: &Path) {
-    while fs::read_dir(folder).unwrap().count() < count {
-        std::thread::yield_now();
-    }
+    until(|| fs::read_dir(folder).unwrap().count() >= count);
 }
 
 /// Comes to the folder and waits for all others.

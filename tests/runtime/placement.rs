@@ -1,7 +1,7 @@
 //! Placement groups, as Ray's documentation has them, on one machine.
 
 use crate::options::{folder, shown};
-use crate::{Scenario, until_there_is};
+use crate::{Scenario, until, until_there_is};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use mobula::{GetError, status};
@@ -28,12 +28,6 @@ fn start(cpus: f64) -> Program {
 
 fn cpus(cpus: f64) -> Bundle {
     Bundle::new().num_cpus(cpus)
-}
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        std::thread::yield_now();
-    }
 }
 
 fn free(name: &str) -> f64 {

@@ -32,11 +32,10 @@ impl Client {
 
     /// Throws away what such a call has given.
     pub(crate) fn end_replayed(&self, logged: &Claimed) {
-        let mut state = self.state();
-        let result = state.end_running(logged.task).0.and_then(|running| running.result);
-        let said = result.map(|(draft, contains)| state.discard_result(draft, &contains));
-        drop(state);
-        said.iter().flatten().for_each(|message| self.tell(message));
+        let ended = self.state().end_running(logged.task).0;
+        if let Some((draft, contains)) = ended.and_then(|running| running.result) {
+            self.discard_result(draft, &contains);
+        }
     }
 
     /// What is to be saved of an actor.
@@ -64,6 +63,11 @@ impl Client {
         {
             checkpoints.is_due = true;
         }
+    }
+
+    /// Whether this actor's state is saved from time to time.
+    pub(crate) fn has_checkpoints(&self) -> bool {
+        self.state().checkpoints.is_some()
     }
 
     /// Whether the state is to be saved now.
@@ -113,8 +117,9 @@ impl Client {
                 sealed
             }
             (result, failure) => {
-                let said = result.map(|(draft, contains)| self.state().discard_result(draft, &contains));
-                said.iter().flatten().for_each(|message| self.tell(message));
+                if let Some((draft, contains)) = result {
+                    self.discard_result(draft, &contains);
+                }
                 Err(match failure {
                     Some(Cause::Panic { message, .. }) => format!("its `Serialize` panicked: {message}"),
                     Some(Cause::Refused { message } | Cause::Error { message }) => message,

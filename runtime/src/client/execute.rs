@@ -113,9 +113,8 @@ impl Client {
             _ => Some((draft, contains)),
         };
         if let Some((draft, contains)) = unused {
-            let said = state.discard_result(draft, &contains);
             drop(state);
-            said.iter().for_each(|message| self.tell(message));
+            self.discard_result(draft, &contains);
         }
     }
 
@@ -151,11 +150,10 @@ impl Client {
             TaskKind::Creation { mailbox } => Some(mailbox),
             _ => None,
         };
-        let has_run = refusal.is_none() && !matches!(failure, Some(Cause::Cancelled));
+        let was_begun = refusal.is_none();
         match (refusal.or(failure), result) {
             (None, Some((draft, contains))) if claimed.is_again => {
-                let said = self.state().discard_result(draft, &contains);
-                said.iter().for_each(|message| self.tell(message));
+                self.discard_result(draft, &contains);
                 made = mailbox;
             }
             (None, Some((draft, contains))) => {
@@ -166,14 +164,13 @@ impl Client {
             }
             (cause, result) => {
                 if let Some((draft, contains)) = result {
-                    let said = self.state().discard_result(draft, &contains);
-                    said.iter().for_each(|message| self.tell(message));
+                    self.discard_result(draft, &contains);
                 }
-                match has_run {
-                    true => self.log_call(claimed),
+                if matches!(cause, Some(Cause::Cancelled)) {
                     // It may have changed the state as no run of it will again.
-                    false if matches!(cause, Some(Cause::Cancelled)) => self.checkpoint_soon(claimed),
-                    false => {}
+                    self.checkpoint_soon(claimed);
+                } else if was_begun {
+                    self.log_call(claimed);
                 }
                 let silent = || Cause::Refused { message: "the task returned without a result".into() };
                 let cause = cause.unwrap_or_else(silent);
@@ -219,13 +216,23 @@ impl Client {
         *calls >= max
     }
 
+    /// Throws away a result, and the references to what it contains.
+    pub(super) fn discard_result(&self, draft: Draft, contains: &[ObjectId]) {
+        let mut state = self.state();
+        if let Some(run) = state.discard(draft) {
+            state.arena.1.lock(run);
+        }
+        let said: Vec<_> = contains.iter().flat_map(|id| state.release(*id)).collect();
+        drop(state);
+        said.iter().for_each(|message| self.tell(message));
+    }
+
     /// False if the task was cancelled, and the head kills this process: it may not begin another task.
     fn succeed(&self, claimed: &Claimed, draft: Draft, contains: Vec<ObjectId>) -> bool {
         let list = match self.list_space(&contains) {
             Ok(list) => list,
             Err(fault) => {
-                let said = self.state().discard_result(draft, &contains);
-                said.iter().for_each(|message| self.tell(message));
+                self.discard_result(draft, &contains);
                 self.log_call(claimed);
                 let cause = Cause::Refused { message: format!("its result cannot be stored: {fault:?}") };
                 let _ = self.ask(|req| ToHead::Failed { req, task: claimed.task, cause });
@@ -408,14 +415,6 @@ impl State {
         self.segment().mailbox(mailbox).state.load(Ordering::Acquire) != Mailbox::DEAD
     }
 
-    /// Throws away a result, and the references to what it contains.
-    #[must_use]
-    pub(super) fn discard_result(&mut self, draft: Draft, contains: &[ObjectId]) -> Vec<ToHead> {
-        if let Some(run) = self.discard(draft) {
-            self.arena.1.lock(run);
-        }
-        contains.iter().flat_map(|id| self.release(*id)).collect()
-    }
 }
 
 /// The longest message of a failure, in bytes.

@@ -10,7 +10,7 @@ use super::Id;
 use super::seat::Seat;
 use super::segment::Segment;
 use super::task_spec::Spec;
-use super::word::{Flags, Step};
+use super::word::{Flags, Step, Word};
 
 impl Segment {
     /// The task that made an object; `None` if none did, or one that cannot be run again by itself: a call.
@@ -18,39 +18,40 @@ impl Segment {
         self.is_of_normal_task(id).then(|| self.read_spec(id.slot()))
     }
 
-    /// Makes a lost object a task that waits for its arguments, which the caller has seen. Returns what only the lost object kept, perhaps;
-    /// `None` if the object was freed. Call it between [`super::Leases::moves`] and [`super::Leases::moved`].
-    pub fn remake(&self, id: Id, spec: &Spec) -> Option<Vec<Id>> {
-        let slot = self.slot(id.slot());
-        let word = slot.word();
-        let kept = if word.flags().contains(Flags::CONTAINS) { self.contained(slot) } else { Vec::new() };
+    /// Makes a lost object a task that waits for its arguments, which the caller has seen. Returns what only the lost object kept. Call it
+    /// between [`super::Leases::moves`] and [`super::Leases::moved`].
+    ///
+    /// # Errors
+    /// The object was freed; with what only this attempt kept.
+    pub fn remake(&self, id: Id, spec: &Spec) -> Result<Vec<Id>, Vec<Id>> {
         let flags = if spec.objects().next().is_some() { Flags::ARGS } else { Flags::empty() };
-        let task =
-            word.after(Step::Remake { by: Seat::HEAD, flags }).filter(|_| word.generation() == id.generation())?;
+        let word = self.slot(id.slot()).word();
+        let task = Self::step_of_lost(id, word, Step::Remake { by: Seat::HEAD, flags }).ok_or_else(Vec::new)?;
         // Before whoever keeps them can be seen.
         spec.objects().for_each(|arg| _ = self.hold(arg));
         self.count_attempt(id.slot());
-        if slot.swap(word, task).is_err() {
-            return Some(spec.objects().filter(|arg| self.unhold(*arg)).collect());
-        }
-        Some(self.let_go_of_contained(id, word.flags(), kept))
+        let let_go = || spec.objects().filter(|arg| self.unhold(*arg)).collect();
+        self.swap_lost(id, word, task).ok_or_else(let_go)
     }
 
-    /// Makes a lost object one that has failed. As [`Segment::remake`].
+    /// Makes a lost object one that has failed; `None` if it was freed. Else as [`Segment::remake`].
     pub fn fail_lost(&self, id: Id) -> Option<Vec<Id>> {
-        let slot = self.slot(id.slot());
-        let word = slot.word();
-        let kept = if word.flags().contains(Flags::CONTAINS) { self.contained(slot) } else { Vec::new() };
-        let failed = word.after(Step::Lose).filter(|_| word.generation() == id.generation())?;
-        slot.swap(word, failed).ok()?;
-        Some(self.let_go_of_contained(id, word.flags(), kept))
+        let word = self.slot(id.slot()).word();
+        self.swap_lost(id, word, Self::step_of_lost(id, word, Step::Lose)?)
     }
 
-    /// Releases what an object contained that has none of that any more.
-    fn let_go_of_contained(&self, id: Id, flags: Flags, contained: Vec<Id>) -> Vec<Id> {
-        if flags.contains(Flags::CONTAINS) && contained.len() > super::layout::CONTAINED_INLINE {
-            self.leave(Seat::HEAD, self.slot(id.slot()).list_home.load(crate::sync::Ordering::Relaxed));
+    fn step_of_lost(id: Id, word: Word, step: Step) -> Option<Word> {
+        word.after(step).filter(|_| word.generation() == id.generation())
+    }
+
+    /// Changes a lost object's word, and releases what the object contained; `None` if it was freed in this moment.
+    fn swap_lost(&self, id: Id, word: Word, to: Word) -> Option<Vec<Id>> {
+        let slot = self.slot(id.slot());
+        let contained = if word.flags().contains(Flags::CONTAINS) { self.contained(slot) } else { Vec::new() };
+        slot.swap(word, to).ok()?;
+        if contained.len() > super::layout::CONTAINED_INLINE {
+            self.leave(Seat::HEAD, slot.list_home.load(crate::sync::Ordering::Relaxed));
         }
-        contained.into_iter().filter(|inner| self.unhold(*inner)).collect()
+        Some(contained.into_iter().filter(|inner| self.unhold(*inner)).collect())
     }
 }

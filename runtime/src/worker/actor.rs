@@ -52,6 +52,7 @@ pub(super) fn run(
         jobs,
         cancels: 0,
         in_hand: None,
+        has_checkpoints: client.has_checkpoints(),
     };
     actor.run();
     let Actor { instance, libraries, .. } = actor;
@@ -86,6 +87,8 @@ struct Actor {
     cancels: u64,
     /// A call that waits for those that run.
     in_hand: Option<Claimed>,
+    /// Whether the state is saved from time to time.
+    has_checkpoints: bool,
 }
 
 impl Actor {
@@ -148,7 +151,7 @@ impl Actor {
     fn end(&mut self, claimed: &Claimed, called: Result<(), Unfit>) {
         self.client.end_task(claimed, called);
         self.client.call_ended(&mut self.reader, claimed.task);
-        if self.client.is_checkpoint_due() {
+        if self.has_checkpoints && self.client.is_checkpoint_due() {
             self.save();
         }
     }

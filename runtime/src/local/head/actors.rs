@@ -499,7 +499,7 @@ impl Head {
         let object = self.actors.by_mailbox.get(&mailbox).and_then(|actor| actor.object);
         let (Some(object), Some((cause, pid))) = (object, self.death_of(mailbox)) else { return };
         let failure = self.failure_of(&self.segment.read_spec(object.slot()), cause, pid);
-        self.announce(failure);
+        self.announce(&Blame::at_origin(failure));
     }
 
     /// Puts a call that is ready into its actor's mailbox, or fails it if the actor is dead.
@@ -583,9 +583,8 @@ impl Head {
             return Ok(false);
         }
         if self.word(id).is_some_and(Word::is_task) {
-            // Its constructor runs or waits, and is cancelled twice: no time is given.
-            self.cancel(id);
-            self.cancel(id);
+            // Its constructor runs or waits.
+            self.cancel_at_once(id);
             if self.is_dead(mailbox) || self.word(id).is_some_and(Word::is_task) {
                 return Ok(true);
             }

@@ -58,6 +58,13 @@ impl Head {
         is_unfinished
     }
 
+    /// Cancels a task and its children, and gives it no time to end by itself.
+    pub(super) fn cancel_at_once(&mut self, task: ObjectId) {
+        self.cancel(task);
+        // Who asks twice does not want to wait.
+        self.cancel(task);
+    }
+
     /// The task whose result a part is to be taken of, if this is such a part (`.split()`); else the task itself. Nobody else has a reference
     /// to the whole.
     fn whole_of(&self, part: ObjectId) -> ObjectId {

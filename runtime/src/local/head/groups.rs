@@ -59,9 +59,7 @@ impl Head {
         self.tell(Event::GroupRemoved(group));
         for task in running {
             if self.word(task).is_some_and(Word::is_task) {
-                // Twice: no time is given.
-                self.cancel(task);
-                self.cancel(task);
+                self.cancel_at_once(task);
             } else {
                 self.end_actor(task, Cause::Refused { message: GONE.into() });
             }

@@ -29,14 +29,15 @@ impl Head {
         let task = maker.as_ref().map_or("put", |spec| self.functions.name(spec.function)).to_owned();
         let cell = maker.map_or(0, |spec| spec.cell);
         let cause = Cause::ObjectLost { reason: format!("{reason}; {why}") };
-        let failure = Failure { task, pid: 0, cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY };
-        self.blames.insert(id, Blame::at_origin(failure.clone()), |id| self.segment.exists(id));
+        let blame =
+            Blame::at_origin(Failure { task, pid: 0, cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY });
+        self.blames.insert(id, blame.clone(), |id| self.segment.exists(id));
         self.leases.moves();
         let kept = self.segment.fail_lost(id);
         self.leases.moved();
         if let Some(loose) = kept {
             self.spill.forget(position, len);
-            self.announce(failure);
+            self.announce(&blame);
             self.collect(loose);
         }
     }
@@ -59,14 +60,18 @@ impl Head {
         self.leases.moves();
         let remade = self.segment.remake(id, spec);
         self.leases.moved();
-        // Else it was freed in this moment.
-        if let Some(loose) = remade {
-            let attempt = self.attempt(&self.segment.read_spec(id.slot()), retries);
-            self.notice(format!("object {id}, which task `{name}` made, is lost: {reason}; {attempt}"));
-            self.collect(loose);
-            self.watched.push(id);
-            self.look_at_watched();
-        }
+        let loose = match remade {
+            Ok(loose) => {
+                let attempt = self.attempt(&self.segment.read_spec(id.slot()), retries);
+                self.notice(format!("object {id}, which task `{name}` made, is lost: {reason}; {attempt}"));
+                self.watched.push(id);
+                loose
+            }
+            // It was freed in this moment.
+            Err(loose) => loose,
+        };
+        self.collect(loose);
+        self.look_at_watched();
         Ok(())
     }
 }

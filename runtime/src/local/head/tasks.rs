@@ -53,11 +53,7 @@ pub(super) struct Blame {
 
 impl Blame {
     pub fn at_origin(failure: Failure) -> Blame {
-        Blame::of(Origin::new(failure))
-    }
-
-    fn of(origin: Arc<Origin>) -> Blame {
-        Blame { origin, carried_by: Vec::new(), more: 0 }
+        Blame { origin: Origin::new(failure), carried_by: Vec::new(), more: 0 }
     }
 
     /// The same failure, for a task of this function that was to use the failed object.
@@ -140,11 +136,11 @@ impl Head {
         // What was asked for is no news.
         let was_killed = matches!(&failure.cause, Cause::ActorDied { death, .. } if **death == Cause::Cancelled);
         let is_news = failure.cause != Cause::Cancelled && !was_killed;
-        let origin = Origin::new(failure);
+        let blame = Blame::at_origin(failure);
         if is_news {
-            self.announce_origin(&origin);
+            self.announce(&blame);
         }
-        self.fail(task, Blame::of(origin));
+        self.fail(task, blame);
     }
 
     /// The failure of a task that is run once.
@@ -153,12 +149,9 @@ impl Head {
         Failure { task, pid, cell: spec.cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY }
     }
 
-    /// Records a failure and tells the person.
-    pub(super) fn announce(&mut self, failure: Failure) {
-        self.announce_origin(&Origin::new(failure));
-    }
-
-    fn announce_origin(&mut self, origin: &Arc<Origin>) {
+    /// Records a failure where it began, and tells the person.
+    pub(super) fn announce(&mut self, blame: &Blame) {
+        let origin = &blame.origin;
         self.failures.push_back(Arc::clone(origin));
         if self.failures.len() > FAILURES_MAX {
             self.failures.pop_front();
