@@ -84,7 +84,7 @@ impl Other {
     }
 }
 
-fn worker_pids() -> Vec<u32> {
+pub fn worker_pids() -> Vec<u32> {
     let keep = InitOptions { ignore_reinit: true, ..InitOptions::default() };
     match ask(&Question::Init(keep)) {
         Ok(Answer::Address(address)) => address.workers,

@@ -2,11 +2,13 @@
 //!
 //! Tasks meet in folders: each writes a file and waits for those of the others, so that nothing here depends on how fast the machine is.
 
+use crate::deaths::worker_pids;
 use crate::{Scenario, until};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub const ALL: &[Scenario] = &[
@@ -40,7 +42,15 @@ pub const ALL: &[Scenario] = &[
     ("an_option_that_makes_no_sense_is_refused_with_its_name", an_option_that_makes_no_sense_is_refused_with_its_name),
     ("a_name_of_its_own_is_in_the_tasks_failure", a_name_of_its_own_is_in_the_tasks_failure),
     ("the_attribute_gives_options_and_a_call_overrides_them", the_attribute_gives_options_and_a_call_overrides_them),
-    ("every_result_is_right_while_workers_die", every_result_is_right_while_workers_die),
+    ("a_row_of_tasks_of_one_shape_lets_another_one_in", a_row_of_tasks_of_one_shape_lets_another_one_in),
+    (
+        "ten_thousand_results_are_right_while_a_worker_dies_every_50_ms",
+        ten_thousand_results_are_right_while_a_worker_dies_every_50_ms,
+    ),
+    (
+        "tasks_of_a_shape_one_by_one_are_right_while_workers_die",
+        tasks_of_a_shape_one_by_one_are_right_while_workers_die,
+    ),
     ("tasks_of_a_shape_behind_a_long_one_run_elsewhere", tasks_of_a_shape_behind_a_long_one_run_elsewhere),
     ("each_task_of_a_shape_runs_once_while_workers_die", each_task_of_a_shape_runs_once_while_workers_die),
 ];
@@ -323,20 +333,80 @@ fn each_task_of_a_shape_runs_once_while_workers_die() {
     drop(runtime);
 }
 
-fn every_result_is_right_while_workers_die() {
+fn a_row_of_tasks_of_one_shape_lets_another_one_in() {
+    let _runtime = start(1.0);
+    let one = || 1;
+    let (half, whole) = (one.options().num_cpus(0.5), one.options().num_cpus(1.0).resource("tpu", 1.0));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                get(&half.remote()).unwrap();
+            }
+        });
+        for _ in 0..50 {
+            assert_eq!(get(&whole.remote()).unwrap() + get(&one.remote()).unwrap(), 2);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Does the work while a thread kills one worker after the other.
+fn while_workers_are_killed(every: Duration, work: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    let killed = std::thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let mut killed = 0;
+            for turn in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                let workers = worker_pids();
+                if let Some(pid) = workers.get(turn % workers.len().max(1)) {
+                    let pid = rustix::process::Pid::from_raw(*pid as i32).unwrap();
+                    killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
+                }
+                std::thread::sleep(every);
+            }
+            killed
+        });
+        work();
+        is_over.store(true, Ordering::Relaxed);
+        killer.join().unwrap()
+    });
+    assert!(killed > 0, "nothing was killed");
+}
+
+fn ten_thousand_results_are_right_while_a_worker_dies_every_50_ms() {
     fn square(n: u64) -> u64 {
+        std::thread::sleep(Duration::from_micros(200));
         n * n
     }
-    fn kills_its_neighbour(pid: u32) {
-        let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
-    }
-    let _runtime = start(2.0);
+    let runtime = start(2.0);
+    let client = mobula::client::current().unwrap();
     let (plain, half) = (square.options().max_retries(-1), square.options().num_cpus(0.5).max_retries(-1));
-    let tasks: Vec<_> = (0..2000).map(|n| if n % 2 == 0 { plain.remote(n) } else { half.remote(n) }).collect();
-    for _ in 0..20 {
-        let pid = get(std::process::id.options().num_cpus(0.0).remote()).unwrap();
-        kills_its_neighbour(pid);
-    }
-    let expected: Vec<u64> = (0..2000).map(|n| n * n).collect();
-    assert_eq!(get(&tasks).unwrap(), expected);
+    while_workers_are_killed(Duration::from_millis(50), || {
+        let tasks: Vec<_> = (0..10_000).map(|n| if n % 2 == 0 { plain.remote(n) } else { half.remote(n) }).collect();
+        let expected: Vec<u64> = (0..10_000).map(|n| n * n).collect();
+        assert_eq!(get(&tasks).unwrap(), expected);
+    });
+    until(|| client.segment().leaks().is_empty());
+    drop(runtime);
+}
+
+fn tasks_of_a_shape_one_by_one_are_right_while_workers_die() {
+    // One after the other: each is handed to the worker of the one before, which may just be killed.
+    let runtime = start(2.0);
+    let client = mobula::client::current().unwrap();
+    let square = |n: u64| n * n;
+    let half = square.options().num_cpus(0.5).max_retries(-1);
+    let twice = square.options().num_cpus(0.25).max_retries(-1);
+    while_workers_are_killed(Duration::from_millis(3), || {
+        for n in 0..5000 {
+            let first = half.remote(n);
+            let (second, third) = (half.remote(&first), twice.remote(n));
+            assert_eq!((get(&first).unwrap(), get(&third).unwrap()), (n * n, n * n));
+            assert_eq!(get(&second).unwrap(), n.pow(4));
+        }
+    });
+    until(|| client.segment().leaks().is_empty());
+    until(|| available_resources() == cluster_resources());
+    drop(runtime);
 }

@@ -32,6 +32,9 @@ impl Client {
             if self.hinted.load(Ordering::Relaxed) != 0 {
                 return self.begin(ObjectId(self.hinted.swap(0, Ordering::Relaxed)), false);
             }
+            if let Some(task) = self.offered_task() {
+                return self.begin(task, false);
+            }
             if let Some((task, is_again)) = self.assigned_task() {
                 self.state().shift.begun = Some(Instant::now());
                 return self.begin(task, is_again);
@@ -85,25 +88,48 @@ impl Client {
         None
     }
 
-    /// Ends a task that the head has given this worker, and the tasks after it that it has hinted at: takes the next of those, or tells the
-    /// head. No more are taken when that has gone on for [`SHIFT`], so that the head can decide anew.
-    pub(super) fn end_assigned(&self) {
+    /// Ends a task with these options that the head has given this worker, or that came after it: takes the next of those that the head has
+    /// hinted at, or will offer to run another one, or tells the head. The head is told when that has gone on for [`SHIFT`], so that it can
+    /// decide anew.
+    pub(super) fn end_assigned(&self, options: u16) {
+        let desk = self.segment.desk(self.seat);
         let mut state = self.state();
         let is_long = state.shift.begun.is_none_or(|begun| begun.elapsed() > SHIFT);
-        let hints = self.segment.desk(self.seat).hints.iter();
+        let hints = desk.hints.iter();
         let mut hinted = hints.map(|hint| ObjectId(hint.swap(0, Ordering::AcqRel))).filter(|task| task.0 != 0);
         let next = hinted.find(|task| !is_long && self.segment.take_step(*task, Step::Claim { by: self.seat }));
-        match next {
-            Some(task) => {
-                self.hinted.store(task.0, Ordering::Relaxed);
-                state.shift.also.push(task);
-            }
-            None => {
-                let also = std::mem::take(&mut state.shift.also);
-                drop(state);
-                self.tell(&ToHead::Ended { also });
-            }
+        if let Some(task) = next {
+            self.hinted.store(task.0, Ordering::Relaxed);
+            state.shift.also.push(task);
+        } else if !is_long && desk.offer.is_allowed.load(Ordering::Relaxed) != 0 {
+            state.shift.offers = Some(options);
+        } else {
+            drop(state);
+            self.end_shift();
         }
+    }
+
+    fn end_shift(&self) {
+        let also = std::mem::take(&mut self.state().shift.also);
+        self.tell(&ToHead::Ended { also });
+    }
+
+    /// Offers to run another task in the place of the one that has ended, for as long as it is worth it.
+    fn offered_task(&self) -> Option<ObjectId> {
+        let options = self.state().shift.offers.take()?;
+        let (segment, seat) = (&self.segment, self.seat);
+        segment.open_offer(seat, options);
+        let queued = &segment.header().queued;
+        let _: Option<()> = self.spin.look(segment, seat, || match segment.is_handed(seat) {
+            true => Look::Found(()),
+            false if queued.load(Ordering::Relaxed) != 0 => Look::GiveUp,
+            false => Look::Nothing,
+        });
+        let task = segment.close_offer(seat, options);
+        if task.is_none() {
+            self.end_shift();
+        }
+        task
     }
 
     /// Takes a task from a ring, and spins for one if there is none.

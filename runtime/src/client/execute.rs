@@ -194,7 +194,7 @@ impl Client {
         }
         let is_enough = claimed.spec.options != 0 && self.has_run_enough(claimed);
         if claimed.spec.is_shaped() && !claimed.spec.kind.is_call() && !is_enough {
-            self.end_assigned();
+            self.end_assigned(claimed.spec.options);
         }
         if is_enough { Next::Exit } else { Next::GoOn }
     }
@@ -346,7 +346,7 @@ impl State {
             shared if !sealed => written = self.discard(shared),
             Draft::Shared { .. } => {}
         }
-        let mut said: Vec<ToHead> = self.stranded.drain(..).map(|task| ToHead::Strand { task }).collect();
+        let mut said = self.tell_stranded();
         for id in contains {
             said.extend(self.release(*id));
         }
@@ -401,6 +401,7 @@ impl State {
             }
             let is_stranded = match spec.kind {
                 TaskKind::Call { mailbox, .. } => !self.wake_call(mailbox),
+                TaskKind::Normal if spec.is_shaped() => !segment.hand_over(spec.options, task),
                 _ => spec.is_shaped() || !segment.push(&self.leases, task),
             };
             if is_stranded {
@@ -414,7 +415,6 @@ impl State {
         self.segment().call_woke(mailbox);
         self.segment().mailbox(mailbox).state.load(Ordering::Acquire) != Mailbox::DEAD
     }
-
 }
 
 /// The longest message of a failure, in bytes.

@@ -144,7 +144,7 @@ impl Client {
             said.extend(state.release(id));
         }
         let stranded = kind == TaskKind::Normal && options & SHAPED == 0 && !state.stranded.is_empty();
-        said.extend(state.stranded.drain(..).map(|task| ToHead::Strand { task }));
+        said.extend(state.tell_stranded());
         let arena = (!written.is_empty()).then(|| state.arena.1.clone());
         drop(state);
         if let Some(arena) = arena {
@@ -255,7 +255,9 @@ impl State {
         let is_ready = match submitted {
             Some(_) if spec.kind.is_call() => false,
             Some((task, Readiness::Ready)) if spec.is_shaped() => {
-                self.stranded.push(task);
+                if spec.kind != TaskKind::Normal || !segment.hand_over(spec.options, task) {
+                    self.stranded.push(task);
+                }
                 false
             }
             Some((task, Readiness::Ready)) => segment.push(&self.leases, task),
@@ -270,6 +272,25 @@ impl State {
         let Some((task, _)) = submitted else { return Err(nonsense()) };
         self.handles.insert(task);
         Ok(Try { submitted: Some((task, is_ready)), anonymous, written })
+    }
+
+    /// Leaves tasks that lie in no ring for the head. Returns the messages that it needs for that.
+    pub(super) fn tell_stranded(&mut self) -> Vec<ToHead> {
+        let (segment, seat) = (self.segment(), self.leases.seat);
+        let mut is_left = false;
+        let mut said = Vec::new();
+        for task in self.stranded.drain(..) {
+            // An actor's must not be there before the message that says more of it.
+            if segment.task_kind(task.slot()) == TaskKind::Normal && segment.strand(seat, task) {
+                is_left = true;
+            } else {
+                said.push(ToHead::Strand { task });
+            }
+        }
+        if is_left && segment.strands_are_news() {
+            said.push(ToHead::Stranded);
+        }
+        said
     }
 
     fn written_private(&mut self, draft: Draft) {

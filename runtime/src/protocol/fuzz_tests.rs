@@ -189,6 +189,7 @@ fn to_head() -> impl Strategy<Value = ToHead> {
             ToHead::Poke,
             ToHead::Ended { also: vec![ObjectId(7)] },
             ToHead::Settled,
+            ToHead::Stranded,
         ]),
         id().prop_map(|call| ToHead::Unsent { call }),
         id().prop_map(|task| ToHead::Strand { task }),
@@ -251,6 +252,7 @@ fn kind_to_head(message: &ToHead) -> usize {
         ToHead::Settled => 25,
         ToHead::Unsent { .. } => 26,
         ToHead::Unspawned { .. } => 27,
+        ToHead::Stranded => 28,
     }
 }
 
@@ -287,7 +289,7 @@ fn kinds<T: Debug>(messages: impl Strategy<Value = T>, kind: impl Fn(&T) -> usiz
 
 #[test]
 fn no_message_is_left_out_here() {
-    assert_eq!(kinds(to_head(), kind_to_head), (0..28).collect());
+    assert_eq!(kinds(to_head(), kind_to_head), (0..29).collect());
     assert_eq!(kinds(to_client(), kind_to_client), (0..13).collect());
 }
 

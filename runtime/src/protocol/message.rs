@@ -212,6 +212,8 @@ pub enum ToHead {
         /// The task.
         task: ObjectId,
     },
+    /// Tasks were left for the head in shared memory (`store/strands.rs`).
+    Stranded,
     /// A call is in no mailbox that is read: the actor is dead, or its mailbox is full and the caller does not wait any more.
     Unsent {
         /// The call.

@@ -47,7 +47,7 @@ const LINGER: Duration = Duration::from_millis(5);
 const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
 
 /// How many tasks a worker is hinted at.
-pub const HINTS_MAX: usize = 8;
+pub const HINTS_MAX: usize = 32;
 
 /// How often in a row all workers of the pool may die before they are ready, until tasks are refused instead of waiting
 /// for ever.
@@ -424,6 +424,16 @@ impl Scheduler {
     /// Whether tasks of shapes wait.
     pub fn has_queues(&self) -> bool {
         !self.queues.is_empty()
+    }
+
+    /// Whether those wait, or placement groups do.
+    pub fn has_waiting(&self) -> bool {
+        self.has_queues() || self.waiting_groups().next().is_some()
+    }
+
+    /// Whether what a worker runs is in a placement group.
+    pub fn is_in_a_group(&self, worker: WorkerId) -> bool {
+        self.in_groups().any(|(of, ..)| of == worker)
     }
 
     /// Tasks that wait in queues, by shape.

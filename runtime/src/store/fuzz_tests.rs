@@ -67,9 +67,13 @@ fn places(segment: &Segment) -> Vec<Place<'_>> {
     }
     for seat in (0..SEATS_USED).map(Seat) {
         let desk = segment.desk(seat);
-        places.extend([&*desk.tail, &*desk.head, &desk.busy, &desk.current, &desk.interrupted].map(Long));
+        places.extend(
+            [&*desk.tail, &*desk.head, &desk.offer.word, &desk.busy, &desk.current, &desk.interrupted].map(Long),
+        );
         places.extend([&desk.bell, &desk.asleep, &desk.leased, &desk.wrote].map(Short));
         places.push(Signed(&desk.countdown));
+        places.extend([&desk.strands.tail, &*desk.strands.head, &desk.offer.is_allowed].map(Short));
+        places.extend(desk.strands.tasks.iter().map(Long));
         places.extend((0..u64::from(LIMITS.ring)).map(|position| Long(segment.entry(seat, position))));
     }
     let header = segment.header();

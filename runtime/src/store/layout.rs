@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 8;
+pub const LAYOUT_VERSION: u32 = 9;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -55,7 +55,10 @@ pub const EVENTS_KEPT: u64 = if cfg!(loom) {
 };
 
 /// Tasks that a worker may take on its own after one that the head has given it.
-pub const HINTS: usize = 8;
+pub const HINTS: usize = 32;
+
+/// Tasks that a process can leave for the head before it has taken any; a power of two.
+pub const STRANDS: usize = if cfg!(loom) { 2 } else { 256 };
 
 /// The state of the runtime as a whole.
 #[derive(Debug, Default)]
@@ -100,6 +103,12 @@ pub struct Header {
     pub active: Line<Seats>,
     /// Rings in which there may be tasks.
     pub rings: Line<Seats>,
+    /// Workers that offer to run one more task of the shape of their last one (`offers.rs`).
+    pub offering: Line<Seats>,
+    /// Set while tasks wait in the head's queues.
+    pub queued: Line<AtomicU32>,
+    /// Set when tasks were left for the head and it was told so, or will be (`strands.rs`).
+    pub told: Line<AtomicU32>,
     /// Seats that belong to a process.
     pub taken: Line<Seats>,
 }
@@ -158,12 +167,44 @@ pub struct Desk {
     /// Tasks of the same shape that it may take when it has ended that one, without being given them; 0 for none. They are in the head's
     /// queue all the same.
     pub hints: Line<[AtomicU64; HINTS]>,
+    /// Whether it runs more tasks like the one that the head has given it.
+    pub offer: Offer,
+    /// Tasks that it leaves for the head.
+    pub strands: Strands,
     /// The next entry of its ring that it writes.
     pub tail: Line<AtomicU64>,
     /// The next entry of its ring that a worker takes.
     pub head: Line<AtomicU64>,
     /// How many ends of tasks the processes in this seat have recorded.
     pub recorded: Line<AtomicU64>,
+}
+
+/// See `offers.rs`.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Offer {
+    /// What is offered, or the task that was handed over; 0 for neither.
+    pub word: AtomicU64,
+    /// Not 0 if the head allows it.
+    pub is_allowed: AtomicU32,
+}
+
+/// The places of one process for tasks that it leaves for the head.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct Strands {
+    /// The next place that the process writes.
+    pub tail: AtomicU32,
+    /// The next place that the head reads.
+    pub head: Line<AtomicU32>,
+    pub tasks: Line<[AtomicU64; STRANDS]>,
+}
+
+impl Default for Strands {
+    fn default() -> Strands {
+        let tasks = Line(std::array::from_fn(|_| AtomicU64::new(0)));
+        Strands { tail: AtomicU32::new(0), head: Line::default(), tasks }
+    }
 }
 
 impl Desk {
@@ -341,7 +382,7 @@ impl Slot {
 const _: () = {
     assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
     assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
-    assert!(size_of::<Desk>() == 384 && size_of::<Header>() == 7 * 64 && size_of::<Unit>() == 24);
+    assert!(size_of::<Desk>() == 2816 && size_of::<Header>() == 10 * 64 && size_of::<Unit>() == 24);
     assert!(size_of::<Mailbox>() == 192 && CALLS_MAX.is_power_of_two());
     assert!(size_of::<EventRecord>() == 64 && EVENTS_KEPT.is_power_of_two());
 };

@@ -10,6 +10,8 @@
 //!   │ mailboxes  mailbox.rs  calls of actors      │      ┌ spill.rs ────────────────────────┐
 //!   │ desks   bells.rs    waits and wake-ups      │─────▶│ bytes that there is no room for   │
 //!   └─────────────────────────────────────────────┘      └──────────────────────────────────┘
+//!     offers.rs    tasks handed to a worker that has just ended one like them
+//!     strands.rs   tasks on their way to the head's queues
 //!     leases.rs    slots and arena space leased by one process
 //!     recovery.rs  recovery by the head after a death
 //!     eviction.rs  the order in which objects go to disk
@@ -39,11 +41,13 @@ mod mapped;
 #[cfg(all(test, loom))]
 mod models;
 mod objects;
+mod offers;
 mod recovery;
 mod region;
 mod seat;
 mod segment;
 mod spill;
+mod strands;
 mod task_spec;
 mod tasks;
 #[cfg(all(test, not(loom)))]

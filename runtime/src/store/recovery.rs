@@ -85,6 +85,9 @@ impl Segment {
         }
         desk.current.store(0, Ordering::Release);
         desk.assigned.store(0, Ordering::Release);
+        desk.offer.is_allowed.store(0, Ordering::Release);
+        estate.pending.extend(self.withdraw_offer(dead));
+        self.forget_strands(dead);
         desk.hints.iter().for_each(|hint| hint.store(0, Ordering::Release));
         desk.interrupted.store(0, Ordering::Release);
         if desk.busy.load(Ordering::Acquire) % 2 == 1 {

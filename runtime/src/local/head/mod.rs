@@ -309,6 +309,7 @@ impl Head {
             }
             self.decide(event);
         }
+        self.segment.header().queued.store(self.scheduler.has_waiting().into(), Ordering::Relaxed);
         self.deciding = false;
     }
 
@@ -418,6 +419,10 @@ impl Head {
             return;
         }
         let health = client.connection.receive();
+        if self.segment.has_strands() {
+            // What was left before the message was sent.
+            self.adopt_strands();
+        }
         // Looked up each time, because handling a message can end its sender.
         while let Some(client) = self.clients.get_mut(&id) {
             let handled = match client.connection.take() {

@@ -122,6 +122,7 @@ impl Head {
             ToHead::Settled => self.settled(worker?),
             ToHead::Unsent { call } => self.unsent(call),
             ToHead::Strand { task } => self.adopt(task),
+            ToHead::Stranded => self.adopt_strands(),
             ToHead::Poke => self.look_at_watched(),
             ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_needs_a_cpu(function),
             // One more try to start a worker; if none starts, the task is refused like those before it.

@@ -303,7 +303,9 @@ impl Head {
         // All places, so that none is left of a task of another shape.
         let hints = hints.iter().filter(is_normal).map(|task| task.0).chain(std::iter::repeat(0));
         desk.hints.iter().zip(hints).for_each(|(place, task)| place.store(task, Ordering::Relaxed));
-        // Release pairs with the load of who takes the task: the hints are there.
+        // A placement group that is removed must not be given another task by somebody who does not know.
+        desk.offer.is_allowed.store(u32::from(!self.scheduler.is_in_a_group(worker)), Ordering::Relaxed);
+        // Release pairs with the load of who takes the task: all that is there.
         desk.assigned.store(task.0, Ordering::Release);
         self.segment.ring(seat);
     }
@@ -387,6 +389,8 @@ impl Head {
             self.push(task);
         }
         self.redeliver_calls();
+        // The dead process may have owed the message.
+        self.adopt_strands();
         self.collect(estate.loose);
         self.spill.keep_what_is_had(&self.segment);
         self.revive();
@@ -443,6 +447,11 @@ impl Head {
         if self.segment.take_step(task, Step::Adopt { by: self.leases.seat }) {
             self.push(task);
         }
+    }
+
+    /// The same for all tasks that were left for the head.
+    pub(super) fn adopt_strands(&mut self) {
+        self.segment.take_strands().into_iter().for_each(|task| self.adopt(task));
     }
 
     /// Puts a task that is pending into the head's ring, from which all workers take.

@@ -23,7 +23,9 @@ mod idle;
 mod leases;
 mod mailbox;
 mod objects;
+mod offers;
 mod slots;
+mod strands;
 mod wait;
 
 use super::*;
