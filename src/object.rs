@@ -41,6 +41,7 @@ pub struct ObjectRef<T> {
 }
 
 impl<T> ObjectRef<T> {
+    #[inline]
     pub(crate) fn new(handle: Handle) -> ObjectRef<T> {
         ObjectRef { handle, of: PhantomData }
     }
@@ -50,6 +51,7 @@ impl<T> ObjectRef<T> {
     }
 
     /// Returns the object's id.
+    #[inline]
     pub fn id(&self) -> ObjectId {
         ObjectId(self.handle.id())
     }
@@ -70,12 +72,14 @@ impl<T> PartialEq for ObjectRef<T> {
 impl<T> Eq for ObjectRef<T> {}
 
 impl<T> PartialOrd for ObjectRef<T> {
+    #[inline]
     fn partial_cmp(&self, other: &ObjectRef<T>) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl<T> Ord for ObjectRef<T> {
+    #[inline]
     fn cmp(&self, other: &ObjectRef<T>) -> Ordering {
         self.id().cmp(&other.id())
     }

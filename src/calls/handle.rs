@@ -22,6 +22,7 @@ pub(crate) struct Handle(u64);
 
 impl Handle {
     /// Takes over a reference that the runtime counted for the caller.
+    #[inline]
     pub(crate) fn adopt(id: u64) -> Handle {
         Handle(id)
     }
@@ -32,6 +33,7 @@ impl Handle {
         Handle(id)
     }
 
+    #[inline]
     pub(crate) fn id(&self) -> u64 {
         self.0
     }
