@@ -71,6 +71,17 @@ fn streamed(tasks: usize) -> Outcome<()> {
     Ok(())
 }
 
+fn counted(items: i64) -> std::ops::Range<i64> {
+    0..items
+}
+
+fn items_of_a_stream(items: i64) -> Outcome<()> {
+    for (place, item) in (0..).zip(counted.stream(items)) {
+        assert_eq!(get(&item)?, place);
+    }
+    Ok(())
+}
+
 /// From `cancel` of a task that does not look until its worker is gone and the result says so.
 fn cancel_of_a_spinning_task(begun: &std::path::Path) -> Outcome<()> {
     fn spins(begun: String) {
@@ -200,6 +211,7 @@ fn measure() -> Outcome<()> {
     row("shape_round_trip", "us", US, 1_000, samples, || round_trips_of_half_a_cpu(1_000))?;
     row("shape_fan_out_10k", "ms", MS, 1, samples, || fan_out_of_half_a_cpu(10_000))?;
     row("wait_stream_10k", "ms", MS, 1, samples, || streamed(10_000))?;
+    row("stream_item", "us", US, 100_000, samples, || items_of_a_stream(100_000))?;
     row("await_round_trip", "us", US, 1_000, samples, || awaited_round_trips(1_000))?;
     row("actor_round_trip", "us", US, 10_000, samples, || calls_one_by_one(10_000))?;
     let counter = Counter::new.spawn(0);

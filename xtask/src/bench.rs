@@ -62,6 +62,7 @@ const FLOORS: &[(&str, &[&str], f64)] = &[
     ("shape_round_trip", &["futex_ping_pong"], 1.0),
     ("shape_fan_out_10k", &["spin_ping_pong"], 10_000.0),
     ("wait_stream_10k", &["spin_ping_pong"], 10_000.0),
+    ("stream_item", &["spin_ping_pong"], 1.0),
     ("await_round_trip", &["futex_ping_pong"], 1.0),
     ("actor_round_trip", &["spin_ping_pong", "futex_ping_pong"], 1.0),
     ("actor_calls_10k", &["spin_ping_pong"], 10_000.0),
