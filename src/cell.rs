@@ -3,4 +3,5 @@
 pub mod common;
 mod dbg;
 pub mod sizes;
+pub mod tests_run;
 pub mod variables;

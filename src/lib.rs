@@ -105,6 +105,7 @@ pub mod __private {
     pub use crate::calls::cell_error;
     pub use crate::cell::common::common;
     pub use crate::cell::sizes;
+    pub use crate::cell::tests_run::{Tests, panics, passes};
     pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};
     pub use crate::display::{known, show_type};
     pub use crate::future::block_on;

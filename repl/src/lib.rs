@@ -20,6 +20,7 @@ mod prompt;
 mod runner;
 pub mod script;
 mod show;
+pub mod testing;
 
 pub use prompt::history::HistoryChoice;
 pub use prompt::lines::ReplError;

@@ -5,9 +5,11 @@ mod doctor;
 mod front;
 pub use front::EMBEDDED_CRATE;
 mod kernel;
+mod test;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use mobula_repl::ColorChoice;
+use mobula_repl::script::Save;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,13 +72,25 @@ impl From<Color> for ColorChoice {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 struct Run {
     /// The file; `-` reads Rust from standard input.
     file: PathBuf,
-    /// Write the notebook back with its outputs.
+    /// Write the notebook with its outputs: back, or to OUT.
+    #[arg(long, value_name = "OUT", num_args = 0..=1, require_equals = true)]
+    save: Option<Option<PathBuf>>,
+    /// Give a variable of the cell tagged `parameters` this value, a Rust expression.
+    #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// Leave out cells with this tag, besides `skip-execution`.
+    #[arg(long, value_name = "TAG")]
+    leave_out: Vec<String>,
+    /// Run the `#[test]` functions after the cells.
     #[arg(long)]
-    save: bool,
+    tests: bool,
+    /// Write what became of each cell, as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Go on after a cell that fails.
     #[arg(long)]
     keep_going: bool,
@@ -92,9 +106,14 @@ enum Command {
     Repl,
     /// Run a .rs script (its cells parted by `// %%`, or its `main`) or an .ipynb notebook, outputs on the terminal.
     #[command(
-        after_help = "Examples:\n  mobula run notebooks/tour.ipynb --save\n  mobula run tool.rs -- --verbose input.csv"
+        after_help = "Examples:\n  mobula run notebooks/tour.ipynb --save\n  mobula run sweep.ipynb -p n=5 -p 'name=\"x\"' --save=sweep-5.ipynb\n  mobula run tool.rs -- --verbose input.csv"
     )]
     Run(Run),
+    /// Run notebooks and compare each output with the stored one.
+    #[command(
+        after_help = "Examples:\n  mobula test notebooks\n  mobula test tour.ipynb --update\n\nTags of a cell: `skip` it is not run, `skip-output` it is not compared, `slow` it is run with --slow,\n`raises-error` it must fail."
+    )]
+    Test(test::Test),
     /// Install Mobula as a Jupyter kernel, or be one.
     #[command(subcommand, after_help = "Example:\n  mobula kernel install --user")]
     Kernel(kernel::Kernel),
@@ -119,16 +138,17 @@ pub fn main() -> ExitCode {
         // With `-c`, the first word is an argument like the others.
         let arguments = cli.file.map(PathBuf::into_os_string).into_iter().chain(arguments).collect();
         let file = PathBuf::from("-c");
-        return run(Run { file, save: false, keep_going, arguments }, Some(code), color);
+        return run(Run { file, keep_going, arguments, ..Run::default() }, Some(code), color);
     }
     let command = match (cli.command, cli.file) {
         (Some(command), _) => command,
-        (None, Some(file)) => Command::Run(Run { file, save: false, keep_going, arguments }),
+        (None, Some(file)) => Command::Run(Run { file, keep_going, arguments, ..Run::default() }),
         (None, None) => Command::Repl,
     };
     match command {
         Command::Repl => repl(keep_going, color),
         Command::Run(asked) => run(asked, None, color),
+        Command::Test(asked) => test::main(asked, color),
         Command::Kernel(command) => kernel::main(command),
         Command::Doctor => doctor::main(),
         Command::Completions { shell } => {
@@ -146,7 +166,10 @@ fn repl(keep_going: bool, color: ColorChoice) -> ExitCode {
 }
 
 fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
-    let Run { file, save, keep_going, arguments } = asked;
+    let Run { file, save, parameters, leave_out: left_out, tests, report, keep_going, arguments } = asked;
+    // Before the folder is changed.
+    let there = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
+    let (save, report) = (save.map(|to| to.map(there)), report.map(there));
     // A notebook is no program: it has no name and no arguments of its own.
     let is_notebook = code.is_none() && file.extension().is_some_and(|end| end == "ipynb");
     let file = if is_notebook { beside(file) } else { file };
@@ -156,9 +179,29 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
         arguments: if is_notebook { Vec::new() } else { words.collect() },
     };
     front::with_session(place, |start| {
-        let options = mobula_repl::script::RunOptions { file, code, save, keep_going, color };
+        let save = match save {
+            None => Save::No,
+            Some(None) => Save::Back,
+            Some(Some(file)) => Save::To(file),
+        };
+        let options = mobula_repl::script::RunOptions {
+            file,
+            code,
+            save,
+            parameters,
+            left_out,
+            tests,
+            report,
+            keep_going,
+            color,
+        };
         mobula_repl::script::run(options, start).map_err(anyhow::Error::from)
     })
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// Changes to a notebook's folder, as Jupyter does. Returns the notebook's path from there.

@@ -24,5 +24,6 @@ mod private;
 mod repl;
 mod suite;
 mod tasks;
+mod testing;
 mod unread;
 mod walk;

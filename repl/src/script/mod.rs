@@ -22,13 +22,15 @@ use crate::{Ending, ask, env_broken};
 use mobula_session::script::{self, Script};
 use mobula_session::{Evaluator, Event, Sink};
 use rustix::fs::{Access, access};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// The tags of a cell that has to fail: ours, and the one that Jupyter's own tools use.
-const MUST_FAIL_TAGS: [&str; 2] = ["raises-error", "raises-exception"];
+pub(crate) const MUST_FAIL_TAGS: [&str; 2] = ["raises-error", "raises-exception"];
 
 /// The exit code of a program whose `main` panics.
 const PANICKED: u8 = 101;
@@ -42,10 +44,41 @@ pub struct RunOptions {
     pub code: Option<String>,
     /// Whether to go on after a cell that fails.
     pub keep_going: bool,
-    /// Whether to write a notebook back with its outputs.
-    pub save: bool,
+    /// Where a notebook is written with its outputs.
+    pub save: Save,
+    /// Values for the variables of a notebook's cell tagged `parameters`: name and expression each.
+    pub parameters: Vec<(String, String)>,
+    /// Tags of cells that are left out, besides `skip-execution`.
+    pub left_out: Vec<String>,
+    /// Whether to run the `#[test]` functions of a notebook or of cells after them.
+    pub tests: bool,
+    /// Where to write what became of each cell of a notebook, as JSON: a list of [`CellReport`].
+    pub report: Option<PathBuf>,
     /// Whether to use colours.
     pub color: ColorChoice,
+}
+
+/// Where a notebook is written with its outputs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Save {
+    /// Nowhere.
+    #[default]
+    No,
+    /// Back into its file.
+    Back,
+    /// Into this file. The notebook's own stays as it is.
+    To(PathBuf),
+}
+
+/// What became of a cell of a notebook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellReport {
+    /// Its index among the code cells. The run of the `#[test]` functions counts as one behind the last.
+    pub index: usize,
+    /// How long it ran.
+    pub seconds: f64,
+    /// Whether it failed.
+    pub has_failed: bool,
 }
 
 /// Why a file was not run, or not written back. A failed cell is not an error: see [`Ending`].
@@ -81,6 +114,14 @@ pub enum ScriptError {
         /// The reason.
         #[source]
         source: NotebookError,
+    },
+    /// A parameter was given that the file does not have, or a value that is none.
+    #[error("`{}`: {message}", file.display())]
+    Parameter {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// The notebook cannot be written back. This is checked before anything runs.
     #[error("`{}` cannot be written", file.display())]
@@ -141,8 +182,8 @@ enum Program {
 ///
 /// ```no_run
 /// # fn session(_: mobula_session::Sink) -> mobula_session::Session { unimplemented!() }
-/// use mobula_repl::script::{run, RunOptions};
-/// let ending = run(RunOptions { file: "tour.ipynb".into(), save: true, ..RunOptions::default() }, session)?;
+/// use mobula_repl::script::{RunOptions, Save, run};
+/// let ending = run(RunOptions { file: "tour.ipynb".into(), save: Save::Back, ..RunOptions::default() }, session)?;
 /// std::process::exit(ending.exit_code().into());
 /// # Ok::<(), mobula_repl::script::ScriptError>(())
 /// ```
@@ -182,20 +223,29 @@ fn load(options: &RunOptions) -> Result<Program, ScriptError> {
     let extension = options.file.extension().and_then(|extension| extension.to_str());
     let is_notebook = match extension {
         Some("ipynb") => true,
-        Some("rs") | None if options.save => return Err(ScriptError::NothingToSaveIn { file: file() }),
+        Some("rs") | None if options.save != Save::No => return Err(ScriptError::NothingToSaveIn { file: file() }),
         Some("rs") => false,
         None if is_stdin(&options.file) => false,
         _ => return Err(ScriptError::UnknownKind { file: file() }),
     };
     let read = if is_stdin(&options.file) { read_stdin() } else { fs::read(&options.file) };
     let bytes = read.map_err(|source| ScriptError::Unreadable { file: file(), source })?;
+    let wrong = |message: String| ScriptError::Parameter { file: file(), message };
+    if !is_notebook && !options.parameters.is_empty() {
+        return Err(wrong("only a notebook has parameters".into()));
+    }
     if !is_notebook {
         let invalid =
             |error| ScriptError::Unreadable { file: file(), source: io::Error::new(io::ErrorKind::InvalidData, error) };
         return String::from_utf8(bytes).map(|text| Program::Script(script::read(&text))).map_err(invalid);
     }
-    let notebook = Notebook::parse(bytes).map_err(|source| ScriptError::Notebook { file: file(), source })?;
-    if options.save {
+    let mut notebook = Notebook::parse(bytes).map_err(|source| ScriptError::Notebook { file: file(), source })?;
+    if !options.parameters.is_empty() {
+        let cell = notebook.code_cells.iter_mut().find(|cell| cell.has_tag("parameters"));
+        let cell = cell.ok_or_else(|| wrong("it has no cell tagged `parameters`".into()))?;
+        cell.source = mobula_session::parameters::with_values(&cell.source, &options.parameters).map_err(wrong)?;
+    }
+    if options.save == Save::Back {
         can_be_replaced(&options.file).map_err(|source| ScriptError::NotWritable { file: file(), source })?;
     }
     Ok(Program::Notebook(notebook))
@@ -227,22 +277,33 @@ fn run_program<E: Evaluator + Clone>(
     options: &RunOptions,
 ) -> Result<Ending, ScriptError> {
     match program {
-        Program::Script(script) => Ok(run_script(runner, script, options.keep_going)),
+        Program::Script(script) => Ok(run_script(runner, script, options)),
         Program::Notebook(notebook) => {
-            let (ending, mut runs) = run_notebook(runner, notebook, recorder, options.keep_going);
-            if options.save {
+            let (ending, mut runs, reports) = run_notebook(runner, notebook, recorder, options);
+            if options.save != Save::No {
                 let recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
                 for run in &mut runs {
                     run.outputs = recorder.outputs(mobula_session::CellId(run.execution_count));
                 }
-                save(&options.file, notebook.text(), &notebook.with_outputs(&runs))?;
+            }
+            let not_saved = |file: &Path| {
+                let file = file.to_owned();
+                |source| ScriptError::NotSaved { file, source }
+            };
+            match &options.save {
+                Save::No => {}
+                Save::Back => save(&options.file, notebook.text(), &notebook.with_outputs(&runs))?,
+                Save::To(file) => fs::write(file, notebook.with_outputs(&runs)).map_err(not_saved(file))?,
+            }
+            if let Some(file) = &options.report {
+                fs::write(file, serde_json::json!(reports).to_string()).map_err(not_saved(file))?;
             }
             Ok(ending)
         }
     }
 }
 
-fn run_script<E: Evaluator + Clone>(runner: &Runner<E>, script: &Script, keep_going: bool) -> Ending {
+fn run_script<E: Evaluator + Clone>(runner: &Runner<E>, script: &Script, options: &RunOptions) -> Ending {
     let mut ending = Ending::Done;
     for (code, line) in &script.cells {
         if runner.run(code).result.is_err() {
@@ -250,10 +311,14 @@ fn run_script<E: Evaluator + Clone>(runner: &Runner<E>, script: &Script, keep_go
                 runner.screen.notice(&format!("the cell begins on line {line} of the file"));
             }
             ending = Ending::CellFailed;
-            if !keep_going {
+            if !options.keep_going {
                 return ending;
             }
         }
+    }
+    let has_tests = options.tests && script.cells.iter().any(|(code, _)| has_tests(code));
+    if has_tests && runner.run(RUN_TESTS).result.is_err() {
+        return Ending::CellFailed;
     }
     let Some(program) = script.program else { return ending };
     let outcome = runner.run_program(program);
@@ -270,18 +335,22 @@ fn run_notebook<E: Evaluator + Clone>(
     runner: &Runner<E>,
     notebook: &Notebook,
     recorder: &Mutex<Recorder>,
-    keep_going: bool,
-) -> (Ending, Vec<CellRun>) {
-    let mut runs = Vec::new();
+    options: &RunOptions,
+) -> (Ending, Vec<CellRun>, Vec<CellReport>) {
+    let (mut runs, mut reports) = (Vec::new(), Vec::new());
     let mut ending = Ending::Done;
+    let is_left_out = |cell: &CodeCell| options.left_out.iter().any(|tag| cell.has_tag(tag));
     let cells: Vec<(usize, &CodeCell)> =
-        notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell)).collect();
+        notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell) && !is_left_out(cell)).collect();
     for (done, (index, cell)) in cells.iter().enumerate() {
         if runner.screen.is_terminal() {
             let first = cell.source.trim().lines().next().unwrap_or_default();
             runner.screen.notice(&format!("[{}] {first}", runner.evaluator.next_cell()));
         }
+        let begun = Instant::now();
         let outcome = runner.run(&cell.source);
+        let seconds = begun.elapsed().as_secs_f64();
+        reports.push(CellReport { index: *index, seconds, has_failed: outcome.result.is_err() });
         runs.push(CellRun { index: *index, execution_count: outcome.cell.0, outputs: serde_json::Value::Null });
         if let Err(error) = &outcome.result {
             recorder.lock().unwrap_or_else(PoisonError::into_inner).error(outcome.cell, error);
@@ -292,7 +361,7 @@ fn run_notebook<E: Evaluator + Clone>(
                 runner.screen.notice(&format!("cell [{}] is tagged `raises-error` and did not fail", outcome.cell));
             }
             ending = Ending::CellFailed;
-            if keep_going {
+            if options.keep_going {
                 continue;
             }
             if let rest @ 1.. = cells.len() - done - 1 {
@@ -303,10 +372,27 @@ fn run_notebook<E: Evaluator + Clone>(
             break;
         }
     }
-    (ending, runs)
+    if options.tests && cells.iter().any(|(_, cell)| has_tests(&cell.source)) {
+        let begun = Instant::now();
+        let has_failed = runner.run(RUN_TESTS).result.is_err();
+        let index = notebook.code_cells.len();
+        reports.push(CellReport { index, seconds: begun.elapsed().as_secs_f64(), has_failed });
+        if has_failed {
+            ending = Ending::CellFailed;
+        }
+    }
+    (ending, runs, reports)
 }
 
-fn is_to_run(cell: &CodeCell) -> bool {
+/// The command that runs the tests of a session.
+const RUN_TESTS: &str = ":test";
+
+/// Whether there may be a test in a cell.
+pub(crate) fn has_tests(code: &str) -> bool {
+    code.contains("#[test]")
+}
+
+pub(crate) fn is_to_run(cell: &CodeCell) -> bool {
     !cell.has_tag("skip-execution") && !cell.source.trim().is_empty()
 }
 
@@ -332,7 +418,7 @@ fn save(file: &Path, old: &str, new: &str) -> Result<(), ScriptError> {
     replace(&target, new).map_err(not_saved)
 }
 
-fn replace(target: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn replace(target: &Path, text: &str) -> io::Result<()> {
     let mut draft = tempfile::Builder::new().prefix(".mobula-").suffix(".ipynb").tempfile_in(folder_of(target))?;
     draft.write_all(text.as_bytes())?;
     draft.as_file().set_permissions(fs::metadata(target)?.permissions())?;

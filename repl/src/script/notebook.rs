@@ -130,6 +130,20 @@ impl Notebook {
         &self.text
     }
 
+    /// The notebook's metadata.
+    pub fn metadata(&self) -> Value {
+        let metadata = member(&self.text, &root(&self.text), "metadata");
+        metadata.and_then(|metadata| serde_json::from_str(&self.text[metadata.value]).ok()).unwrap_or_default()
+    }
+
+    /// The execution count and the outputs that are stored in a code cell.
+    pub fn stored(&self, index: usize) -> (Option<u64>, Value) {
+        let read = |name| member(&self.text, &self.code_cells[index].span, name);
+        let count = read("execution_count").and_then(|count| self.text[count.value].parse().ok());
+        let outputs = read("outputs").and_then(|outputs| serde_json::from_str(&self.text[outputs.value]).ok());
+        (count, outputs.unwrap_or_default())
+    }
+
     /// The text of the file with the outputs of `runs`, each cell at most once.
     pub fn with_outputs(&self, runs: &[CellRun]) -> String {
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();

@@ -36,6 +36,7 @@ fn ran_with(fake: Fake, name: &str, text: &str, save: bool, meanwhile: impl FnOn
     let file = folder.path().join(name);
     fs::write(&file, text).unwrap();
     let (screen, out, err) = on_paper();
+    let save = if save { Save::Back } else { Save::No };
     let options = RunOptions { file: file.clone(), save, ..RunOptions::default() };
     let ending = run_on(&screen, &options, None, |sink| {
         meanwhile(&file);
@@ -148,7 +149,7 @@ fn a_link_to_a_notebook_stays_a_link() {
     let link = folder.path().join("link.ipynb");
     fs::write(folder.path().join("a.ipynb"), notebook(&[("result 1", &[])])).unwrap();
     symlink("a.ipynb", &link).unwrap();
-    let options = RunOptions { file: link.clone(), save: true, ..RunOptions::default() };
+    let options = RunOptions { file: link.clone(), save: Save::Back, ..RunOptions::default() };
     run_on(&on_paper().0, &options, None, |sink| Fake::new().start(sink)).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(fs::read_to_string(folder.path().join("a.ipynb")).unwrap().contains("execute_result"));

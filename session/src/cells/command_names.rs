@@ -1,7 +1,7 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
 /// Name, arguments and meaning of each command.
-pub const COMMANDS: [(&str, &str, &str); 22] = [
+pub const COMMANDS: [(&str, &str, &str); 23] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),
@@ -21,6 +21,7 @@ pub const COMMANDS: [(&str, &str, &str); 22] = [
     (":actors", "", "the actors"),
     (":errors", "", "the tasks that failed"),
     (":memory-summary", "", "the objects, their sizes and who keeps them"),
+    (":test", "[NAME]", "run the `#[test]` functions, or those whose names contain NAME, each in a worker process"),
     (":timeline", "FILE", "write a trace of the tasks for Perfetto"),
     (":reset", "", "forget all variables, items and imports"),
     (":help", "", "this list"),

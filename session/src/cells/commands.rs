@@ -6,6 +6,7 @@ use super::parse::parse_cell;
 use super::plan::Planned;
 use super::program::Program;
 use super::session_state::{Lost, Standing, Variable};
+use super::session_tests::{self, Test};
 use super::{Clock, Direct, cargo_error, foreign_commands, items_command};
 use crate::base::{self, Base, Built, Damage, Project};
 use crate::cells::completeness::next_line_between;
@@ -223,6 +224,7 @@ impl Direct {
             (":actors", "") => self.as_code(cell, "::mobula::actors().display();", input),
             (":errors", "") => self.as_code(cell, "::mobula::errors().display();", input),
             (":memory-summary", "") => self.as_code(cell, "::mobula::objects().display();", input),
+            (":test", name) => self.run_tests(cell, name, input),
             (":timeline", file) if !file.is_empty() => {
                 self.as_code(cell, &format!("::mobula::timeline({:?})?;", file.trim_matches('"')), input)
             }
@@ -324,6 +326,18 @@ impl Direct {
         // The rest of the cell is a run of its own.
         self.link.begin(cell, input.cloned());
         result
+    }
+
+    /// Runs the tests whose names contain `name`.
+    fn run_tests(&mut self, cell: CellId, name: &str, input: Option<&InputReader>) -> Result<(), CellError> {
+        let definitions = self.state.program.definitions();
+        let all = definitions.iter().flat_map(|known| &known.part.tests);
+        let tests: Vec<Test> = all.filter(|test| test.path.contains(name)).cloned().collect();
+        if tests.is_empty() {
+            let of_name = if name.is_empty() { String::new() } else { format!(" whose name contains `{name}`") };
+            return Err(mistake(&format!("there is no `#[test]` function{of_name}")));
+        }
+        self.as_code(cell, &session_tests::code(&tests, name), input)
     }
 
     fn say(&self, cell: CellId, text: &str) {

@@ -13,6 +13,7 @@ use super::edit::Edit;
 use super::macro_visibility::publish_rules;
 use super::mentions::{mentioned, plain};
 use super::rewrite;
+use super::session_tests::{self, Test};
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::HashSet;
@@ -99,6 +100,8 @@ pub struct Part {
     pub is_static: bool,
     /// The static, if the item is one as written.
     pub as_static: Option<Static>,
+    /// The tests in it.
+    pub tests: Vec<Test>,
 }
 
 impl Part {
@@ -205,11 +208,11 @@ fn shape(item: &Item, mentions: &HashSet<String>) -> HashSet<String> {
 }
 
 fn described(item: &Item, part: &mut Part) {
+    part.tests = session_tests::tests_of(item, &mut part.edits);
     let mut public = |vis: &Visibility, at: Span| show(vis, at, &mut part.edits);
     let (space, name) = match item {
         Item::Fn(item) => {
             public(&item.vis, item.sig.span());
-            not_only_a_test(&item.attrs, &mut part.edits);
             (Space::Value, &item.sig.ident)
         }
         Item::Struct(item) => {
@@ -293,15 +296,6 @@ fn described(item: &Item, part: &mut Part) {
         _ => return,
     };
     part.keys.push(Key::Name(space, name.to_string()));
-}
-
-/// Removes the attributes of a test: a `#[test]` function exists only in test builds, but a session can call it.
-fn not_only_a_test(attributes: &[syn::Attribute], edits: &mut Vec<Edit>) {
-    let is = |attribute: &&syn::Attribute, names: &[&str]| names.iter().any(|name| attribute.path().is_ident(name));
-    if attributes.iter().any(|attribute| is(&attribute, &["test"])) {
-        let about_tests = attributes.iter().filter(|attribute| is(attribute, &["test", "should_panic", "ignore"]));
-        edits.extend(about_tests.map(|attribute| Edit { range: bytes(attribute.span()), text: "".into() }));
-    }
 }
 
 fn name_in_trait(item: &syn::TraitItem) -> Option<String> {

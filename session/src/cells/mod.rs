@@ -43,6 +43,7 @@ pub mod line_input;
 mod macro_visibility;
 mod mentions;
 mod missing_twin;
+pub mod parameters;
 mod parse;
 mod plan;
 mod program;
@@ -50,6 +51,7 @@ mod rewrite;
 mod rustc;
 pub mod script;
 mod session_state;
+mod session_tests;
 mod set_aside;
 
 use crate::analyst::Snapshot;

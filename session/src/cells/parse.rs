@@ -10,7 +10,7 @@
 use super::item::{Part, part, statics_of_a_macro};
 use super::item_macro::Call;
 use super::last_value::{Shown, Uses};
-use super::mentions::mentioned;
+use super::mentions::{mentioned, plain};
 use super::rewrite::{self, Return, Rewrite};
 use proc_macro2::Span;
 use quote::ToTokens;
@@ -132,6 +132,23 @@ pub fn parse_cell(code: &str) -> Option<ParsedCell> {
     });
     forget_texts();
     parsed
+}
+
+/// The `let`s of a cell itself that give one variable a value: its name, and the place of the value. `None` if the cell is not Rust.
+pub fn lets_with_values(code: &str) -> Option<Vec<(String, Range<usize>)>> {
+    let found = read(code).ok().map(|(_, (_, statements))| {
+        let variables = statements.iter().filter_map(|statement| match statement {
+            Stmt::Local(syn::Local { pat, init: Some(init), .. }) => {
+                let pat = if let syn::Pat::Type(typed) = pat { &*typed.pat } else { pat };
+                let syn::Pat::Ident(name) = pat else { return None };
+                Some((plain(&name.ident.to_string()).to_owned(), bytes(init.expr.span())))
+            }
+            _ => None,
+        });
+        variables.collect()
+    });
+    forget_texts();
+    found
 }
 
 /// The grammar's verdict on a text.

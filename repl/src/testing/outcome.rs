@@ -1,0 +1,65 @@
+//! Judgement of a notebook that was run: each cell against what is stored in it.
+
+use super::compare::{Outputs, difference};
+use super::process::Ran;
+use super::results::{CellResult, FileResult, Verdict};
+use super::rules::Rules;
+use crate::script::notebook::{CodeCell, Notebook};
+use crate::script::{MUST_FAIL_TAGS, is_to_run};
+use serde_json::Value;
+use std::path::Path;
+
+/// Compares a notebook with its copy, cell by cell.
+pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> FileResult {
+    let mut cells = Vec::new();
+    let mut has_ended = false;
+    for (index, cell) in notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell)) {
+        let mut result = CellResult::of(index, cell.source.clone());
+        match (&ran.copy, ran.reports.iter().find(|report| report.index == index)) {
+            (None, _) if !std::mem::replace(&mut has_ended, true) => {
+                result.verdict = Verdict::Ended { how: ran.end.clone() };
+            }
+            (Some(copy), Some(report)) => {
+                let (_, new) = copy.stored(index);
+                result.seconds = report.seconds;
+                result.verdict = verdict(cell, report.has_failed, &notebook.stored(index), &new, rules);
+                result.new = Some(new);
+            }
+            // It is tagged so, or nothing is known of it.
+            _ => {}
+        }
+        cells.push(result);
+    }
+    let index = notebook.code_cells.len();
+    if let Some(report) = ran.reports.iter().find(|report| report.index == index) {
+        let verdict = match report.has_failed {
+            true => Verdict::Fails { how: format!("tests have failed\n{}", ran.said) },
+            false => Verdict::Ran,
+        };
+        cells.push(CellResult {
+            verdict,
+            seconds: report.seconds,
+            ..CellResult::of(index, "the `#[test]` functions".into())
+        });
+    }
+    FileResult { file: file.to_owned(), cells, took: ran.took }
+}
+
+fn verdict(cell: &CodeCell, has_failed: bool, stored: &(Option<u64>, Value), new: &Value, rules: &Rules) -> Verdict {
+    let must_fail = MUST_FAIL_TAGS.into_iter().any(|tag| cell.has_tag(tag));
+    if must_fail && !has_failed {
+        return Verdict::Fails { how: "it is tagged `raises-error` and did not fail".into() };
+    }
+    let (count, outputs) = stored;
+    let (stored, new) = (Outputs::read(outputs, rules), Outputs::read(new, rules));
+    let is_expected = must_fail || stored.error.is_some();
+    if let (Some(error), false) = (new.error.as_ref().filter(|_| has_failed), is_expected) {
+        return Verdict::Fails { how: format!("it failed, and is not tagged `raises-error`\n{}", error.text()) };
+    }
+    // A cell that was never run has nothing to compare with.
+    let was_run = count.is_some() || outputs.as_array().is_some_and(|outputs| !outputs.is_empty());
+    if cell.has_tag("skip-output") || !was_run {
+        return Verdict::Ran;
+    }
+    difference(&stored, &new).map_or(Verdict::Same, |difference| Verdict::Differs { difference })
+}

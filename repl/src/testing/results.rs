@@ -1,0 +1,89 @@
+//! Results of a test: of each file and of each of its cells.
+
+use serde::Serialize;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A file that was tested.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileResult {
+    pub file: PathBuf,
+    pub cells: Vec<CellResult>,
+    pub took: Duration,
+}
+
+/// A cell that was tested, or the whole of a script.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CellResult {
+    /// Its index among the code cells.
+    #[serde(skip)]
+    pub index: usize,
+    /// The cell's number, from 1.
+    pub cell: usize,
+    /// Its first line.
+    pub line: String,
+    pub seconds: f64,
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Whether the new outputs were stored.
+    pub is_updated: bool,
+    /// Its new outputs.
+    #[serde(skip)]
+    pub new: Option<Value>,
+}
+
+/// Whether a cell is as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// Its outputs are those that are stored.
+    Same,
+    /// It ran, and nothing was compared.
+    Ran,
+    /// It was left out.
+    Skipped,
+    /// Its outputs are others.
+    Differs {
+        /// What differs.
+        difference: String,
+    },
+    /// It has failed, and nothing says that it must; or it must, and has not.
+    Fails {
+        /// How.
+        how: String,
+    },
+    /// The process ended before the cell did.
+    Ended {
+        /// How, and the last of what it said.
+        how: String,
+    },
+}
+
+impl Verdict {
+    /// Whether the cell is not as it must be.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Verdict::Differs { .. } | Verdict::Fails { .. } | Verdict::Ended { .. })
+    }
+}
+
+impl CellResult {
+    /// A cell that was left out, so far.
+    pub fn of(index: usize, source: String) -> CellResult {
+        let line = source.trim().lines().next().unwrap_or_default().to_owned();
+        let verdict = Verdict::Skipped;
+        CellResult { index, cell: index + 1, line, seconds: 0.0, verdict, is_updated: false, new: None }
+    }
+}
+
+impl FileResult {
+    /// Whether a cell is not as it must be.
+    pub fn has_failed(&self) -> bool {
+        self.cells.iter().any(|cell| cell.verdict.is_failure())
+    }
+
+    /// Whether each cell that is not as it must be was updated.
+    pub fn is_mended(&self) -> bool {
+        self.cells.iter().all(|cell| !cell.verdict.is_failure() || cell.is_updated)
+    }
+}
