@@ -1,6 +1,6 @@
 //! Tasks and objects as `api.md` shows them, in cells.
 
-use crate::support::{Notebook, Place};
+use crate::support::{Notebook, Place, finish};
 
 #[test]
 fn the_example_of_the_api_works_as_written() {
@@ -142,5 +142,19 @@ fn a_task_that_panics_names_the_lines_that_called() {
     let (_, value, error) = ran.cell(3).error();
     let line = "task `outer` failed: panicked: too small (cell 1, line 2)";
     assert!(value == line && error.trim() == line, "what stands there already is not said again: {error}");
+    place.leaves_nothing();
+}
+
+#[test]
+fn an_actor_whose_restarts_are_used_up_says_so() {
+    let place = Place::new();
+    let code = "struct A; impl A { fn new() -> A { A } fn die(&self) { std::process::abort() } }\n\
+                let a = A::new.options().max_restarts(1).spawn();\n\
+                let ends = [get(&A::die.call(&a)).is_err(), get(&A::die.call(&a)).is_err()]; ends";
+    let ran = finish(place.mobula().args(["-c", code])).exits(0);
+    assert!(ran.stdout.contains("[true, true]"), "{ran}");
+    for words in ["(SIGABRT); restart 1 of 1\n", "(SIGABRT); restart 1 of 1 was its last\n"] {
+        assert!(ran.stderr.contains(words), "{ran}");
+    }
     place.leaves_nothing();
 }

@@ -338,6 +338,10 @@ impl Head {
             return Some(Fate::Over);
         }
         if actor.restarts >= max {
+            if max > 0 {
+                let why = cause_in_a_word(cause);
+                self.notice(format!("actor `{title}` {why}; restart {max} of {max} was its last"));
+            }
             self.actor_dies(mailbox, cause.clone(), pid);
             // Else the call that is lost with it announces it.
             let current = self.desk(worker.client()).map_or(0, |desk| desk.current.load(Ordering::Acquire));
