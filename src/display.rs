@@ -184,6 +184,12 @@ pub(crate) fn show_table<const N: usize>(kind: &str, table: Option<&Table<N>>, p
     show(kind, &Forms { data }, None);
 }
 
+/// Shows a value in these forms: the result of a cell, or what is shown beside it.
+pub(crate) fn show_drawing<const N: usize>(kind: &str, forms: [(&str, String); N]) {
+    let data = forms.into_iter().map(|(mime, text)| (mime.to_owned(), text)).collect();
+    show(kind, &Forms { data }, None);
+}
+
 // The generic functions of this file call one of these, so that a cell compiles little of them.
 
 #[inline(never)]

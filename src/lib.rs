@@ -44,6 +44,7 @@ pub mod inline;
 pub mod object;
 pub mod prelude;
 pub mod remote;
+pub mod show;
 pub mod stream;
 
 #[cfg(feature = "runtime")]

@@ -126,3 +126,30 @@ fn cells_add_no_mappings_to_their_process_for_a_checkpoint_to_go_through() {
     assert_eq!([ran.cell(23).value(), ran.cell(24).value()], ["true", "18"]);
     place.leaves_nothing();
 }
+
+#[test]
+fn a_plot_is_vega_lite_a_picture_and_words_and_json_is_no_text() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell("use show::Plot;\nshow::plot(&[1, 4, 9]).title(\"squares\")")
+        .cell("Plot::new().bars(\"n\", &[\"a\", \"b\"], &[1.5, 2.5]).histogram(\"h\", &[1, 2, 2], 2).show();")
+        .cell("let table = ndarray::array![[1.0, 2.0], [3.0, 4.0]]; Plot::new().heat_map(&table)")
+        .cell("show::json(r#\"{\"a\": [1, 2]}\"#); show::markdown(\"*a*\"); show::latex(\"$x$\");")
+        .cell("show::image(\"<svg xmlns='http://www.w3.org/2000/svg'/>\")?; show::audio(\"audio/wav\", b\"RIFF\");")
+        .run(&place);
+    assert_eq!(ran.cell(1).value(), "plot “squares”: line, 3 points");
+    assert!(ran.cell(1).value_as("image/svg+xml").starts_with("<svg"));
+    let vega = &ran.cell(1).data()[0]["application/vnd.vegalite.v5+json"];
+    assert_eq!((&vega["title"], &vega["layer"][0]["data"]["values"][2]["y"]), (&"squares".into(), &9.into()));
+    let bars = &ran.cell(2).data()[0]["application/vnd.vegalite.v5+json"]["layer"];
+    assert_eq!((&bars[0]["data"]["values"][1]["x"], &bars[1]["data"]["values"][1]["y"]), (&"b".into(), &2.into()));
+    let heat = &ran.cell(3).data()[0]["application/vnd.vegalite.v5+json"]["layer"][0]["data"]["values"];
+    assert_eq!(heat[3]["v"], 4);
+    let shown = ran.cell(4).data();
+    assert_eq!(shown[0]["application/json"]["a"][1], 2);
+    assert!(shown[1]["text/markdown"].is_array() && shown[2]["text/latex"].is_array());
+    let shown = ran.cell(5).data();
+    assert!(shown[0]["image/svg+xml"].is_array());
+    assert!(shown[1]["text/html"][0].as_str().is_some_and(|html| html.contains("data:audio/wav;base64,UklGRg==")));
+    place.leaves_nothing();
+}

@@ -66,18 +66,23 @@ impl Blocks {
     fn theirs(&mut self, mime: &str, content: String) -> Vec<Shown> {
         let is_new = self.open.as_ref().is_some_and(|open| open.data.contains_key(mime));
         let before = if is_new { self.close() } else { None };
-        let is_json = mime.ends_with("+json") || mime == "application/json";
-        let value = if is_json { serde_json::from_str(&content).ok() } else { None };
         let open = self.open.get_or_insert_default();
-        open.data.insert(mime.to_owned(), value.unwrap_or(Value::String(content)));
+        open.data.insert(mime.to_owned(), value_of(mime, content));
         before.into_iter().collect()
     }
+}
+
+/// What the protocol has for data of this type: JSON is a value, all else a text.
+fn value_of(mime: &str, content: String) -> Value {
+    let is_json = mime.ends_with("+json") || mime == "application/json";
+    let value = if is_json { serde_json::from_str(&content).ok() } else { None };
+    value.unwrap_or(Value::String(content))
 }
 
 #[derive(serde::Deserialize)]
 struct Display {
     kind: String,
-    data: std::collections::BTreeMap<String, Value>,
+    data: std::collections::BTreeMap<String, String>,
     #[serde(default)]
     metadata: serde_json::Map<String, Value>,
     #[serde(default)]
@@ -94,7 +99,8 @@ fn ours(kind: &str, content: &str) -> Option<Shown> {
     Some(match kind {
         "display" => {
             let display: Display = serde_json::from_str(content).ok()?;
-            let bundle = Bundle { data: display.data, metadata: display.metadata, display_id: display.display_id };
+            let data = display.data.into_iter().map(|(mime, text)| (mime.clone(), value_of(&mime, text))).collect();
+            let bundle = Bundle { data, metadata: display.metadata, display_id: display.display_id };
             match display.kind.as_str() {
                 "result" => Shown::Result(bundle),
                 "update" => Shown::Update(bundle),

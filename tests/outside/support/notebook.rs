@@ -130,6 +130,17 @@ impl Cell {
         value.unwrap_or_else(|| panic!("no value in {:#}", self.0))
     }
 
+    /// The forms of each display and result, in order.
+    pub fn data(&self) -> Vec<&Value> {
+        self.0["outputs"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|output| &output["data"])
+            .filter(|data| !data.is_null())
+            .collect()
+    }
+
     /// How it failed: name, one line, and the whole report.
     #[track_caller]
     pub fn error(&self) -> (String, String, String) {

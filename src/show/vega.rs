@@ -1,0 +1,77 @@
+//! A plot as Vega-Lite, version 5 (vega.github.io/vega-lite): JupyterLab and VS Code draw it.
+
+use super::content::{Content, Mark, Series, word};
+use crate::calls::Json;
+
+const SCHEMA: &str = "https://vega.github.io/schema/vega-lite/v5.json";
+
+/// The specification, one line of JSON.
+pub(super) fn spec(plot: &Content) -> String {
+    let title = if plot.title.is_empty() { String::new() } else { format!("\"title\":{},", Json(&plot.title)) };
+    let layers: Vec<String> = plot.series.iter().map(|series| layer(plot, series)).chain(heat(plot)).collect();
+    format!(
+        "{{\"$schema\":\"{SCHEMA}\",{title}\"width\":480,\"height\":300,\"layer\":[{}],\
+         \"resolve\":{{\"scale\":{{\"color\":\"shared\"}}}}}}",
+        layers.join(",")
+    )
+}
+
+fn layer(plot: &Content, series: &Series) -> String {
+    let Series { name, mark, x, y } = series;
+    let points = x.iter().zip(y);
+    let (values, mark, x_encoding, beside): (Vec<String>, &str, String, String) = match mark {
+        Mark::Bars(words) => (
+            points.map(|(place, y)| format!("{{\"x\":{},\"y\":{y}}}", Json(word(words, *place)))).collect(),
+            "\"bar\"",
+            encoding("x", "nominal", &plot.x_label, ",\"sort\":null"),
+            String::new(),
+        ),
+        Mark::Bins(width) => (
+            points.map(|(x, y)| format!("{{\"x\":{x},\"x2\":{},\"y\":{y}}}", x + width)).collect(),
+            "\"bar\"",
+            encoding("x", "quantitative", &plot.x_label, ",\"bin\":\"binned\""),
+            ",\"x2\":{\"field\":\"x2\"}".into(),
+        ),
+        Mark::Line => (
+            points.map(|(x, y)| format!("{{\"x\":{x},\"y\":{y}}}")).collect(),
+            // In the order of the data, not of x.
+            "{\"type\":\"line\",\"tooltip\":true}",
+            encoding("x", "quantitative", &plot.x_label, ",\"scale\":{\"zero\":false}"),
+            ",\"order\":null".into(),
+        ),
+        Mark::Points => (
+            points.map(|(x, y)| format!("{{\"x\":{x},\"y\":{y}}}")).collect(),
+            "{\"type\":\"point\",\"filled\":true,\"tooltip\":true}",
+            encoding("x", "quantitative", &plot.x_label, ",\"scale\":{\"zero\":false}"),
+            String::new(),
+        ),
+    };
+    let colour = if name.is_empty() { String::new() } else { format!(",\"color\":{{\"datum\":{}}}", Json(name)) };
+    let y_encoding = encoding("y", "quantitative", &plot.y_label, "");
+    format!(
+        "{{\"data\":{{\"values\":[{}]}},\"mark\":{mark},\"encoding\":{{{x_encoding},{y_encoding}{beside}{colour}}}}}",
+        values.join(",")
+    )
+}
+
+fn heat(plot: &Content) -> Option<String> {
+    if plot.heat.is_empty() {
+        return None;
+    }
+    let fields = plot.heat.iter().enumerate().flat_map(|(y, row)| row.iter().enumerate().map(move |(x, v)| (x, y, v)));
+    let values: Vec<String> = fields
+        .filter(|(.., value)| value.is_finite())
+        .map(|(x, y, value)| format!("{{\"x\":{x},\"y\":{y},\"v\":{value}}}"))
+        .collect();
+    let (x, y) = (encoding("x", "ordinal", &plot.x_label, ""), encoding("y", "ordinal", &plot.y_label, ""));
+    Some(format!(
+        "{{\"data\":{{\"values\":[{}]}},\"mark\":{{\"type\":\"rect\",\"tooltip\":true}},\
+         \"encoding\":{{{x},{y},\"color\":{{\"field\":\"v\",\"type\":\"quantitative\",\"title\":null}}}}}}",
+        values.join(",")
+    ))
+}
+
+fn encoding(axis: &str, kind: &str, label: &str, more: &str) -> String {
+    let title = if label.is_empty() { "null".into() } else { Json(label).to_string() };
+    format!("\"{axis}\":{{\"field\":\"{axis}\",\"type\":\"{kind}\",\"title\":{title}{more}}}")
+}
