@@ -10,6 +10,7 @@ use std::process::{ExitCode, Termination};
 pub struct Tests {
     started: Vec<Started>,
     ignored: Vec<&'static str>,
+    refused: Vec<(&'static str, &'static str)>,
 }
 
 /// A test that was started.
@@ -51,6 +52,11 @@ impl Tests {
         self.ignored.push(name);
     }
 
+    /// A function that is no test, and why.
+    pub fn refuse(&mut self, name: &'static str, why: &'static str) {
+        self.refused.push((name, why));
+    }
+
     /// Waits for all tests, and prints what became of each, as `cargo test` does.
     ///
     /// # Errors
@@ -67,14 +73,17 @@ impl Tests {
                 // The failure itself was told when it came.
                 // An interrupt, or the runtime is gone: that is no test's fault.
                 (Err(GetError::Refused { message }), _) => return Err(message),
-                (Err(_), _) => Some(String::new()),
+                (Err(error), _) => Some(error.to_string().lines().next().unwrap_or_default().to_owned()),
             };
             match &why {
                 None => println!("test {name} ... ok"),
-                Some(why) if why.is_empty() => println!("test {name} ... FAILED"),
                 Some(why) => println!("test {name} ... FAILED: {why}"),
             }
             *if why.is_none() { &mut passed } else { &mut failed } += 1;
+        }
+        for (name, why) in &self.refused {
+            println!("test {name} ... FAILED: {why}");
+            failed += 1;
         }
         self.ignored.iter().for_each(|name| println!("test {name} ... ignored"));
         let result = if failed == 0 { "ok" } else { "FAILED" };

@@ -88,6 +88,9 @@ struct Run {
     /// Run the `#[test]` functions after the cells.
     #[arg(long)]
     tests: bool,
+    /// End when this process does, which has started it.
+    #[arg(long, value_name = "PID", hide = true)]
+    parent: Option<u32>,
     /// Write what became of each cell, as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -166,12 +169,21 @@ fn repl(keep_going: bool, color: ColorChoice) -> ExitCode {
 }
 
 fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
-    let Run { file, save, parameters, leave_out: left_out, tests, report, keep_going, arguments } = asked;
+    let Run { file, save, parameters, leave_out: left_out, tests, parent, report, keep_going, arguments } = asked;
+    if !parent.is_none_or(ends_with) {
+        return ExitCode::from(FAILED);
+    }
     // Before the folder is changed.
     let there = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
     let (save, report) = (save.map(|to| to.map(there)), report.map(there));
     // A notebook is no program: it has no name and no arguments of its own.
     let is_notebook = code.is_none() && file.extension().is_some_and(|end| end == "ipynb");
+    if is_notebook && !arguments.is_empty() {
+        let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+        let hint =
+            if save.as_ref().is_some_and(Option::is_none) { "; a copy is written with `--save=OUT`" } else { "" };
+        return fail(&anyhow::anyhow!("a notebook takes no arguments such as `{}`{hint}", words.join(" ")), WRONG);
+    }
     let file = if is_notebook { beside(file) } else { file };
     let words = [file.clone().into_os_string()].into_iter().chain(arguments);
     let place = front::Launch {
@@ -197,6 +209,13 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
         };
         mobula_repl::script::run(options, start).map_err(anyhow::Error::from)
     })
+}
+
+/// Has the system end this process when its parent ends. False if it has ended already.
+fn ends_with(parent: u32) -> bool {
+    let is_set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).is_ok();
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    !is_set || now == i32::try_from(parent).ok()
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -1,6 +1,7 @@
 //! `mobula test`: notebooks against what is stored in them, and `:test`.
 
-use crate::support::{Notebook, Place, finish};
+use crate::support::{Notebook, Place, Spawned, eventually, finish};
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -94,12 +95,37 @@ fn tags_and_rules_say_what_is_run_and_compared_and_results_come_as_xml_and_json(
 #[test]
 fn a_notebook_that_hangs_is_ended_and_its_neighbour_is_tested_all_the_same() {
     let place = Place::new();
-    place.write("books/a.ipynb", &notebook(&[("let x = 1;", &[], json!([])), ("loop {}", &[], json!([]))]));
+    place.write(
+        "books/a.ipynb",
+        &notebook(&[("println!(\"a\");", &[], printed("b\n")), ("loop {}", &[], json!([])), ("1", &[], json!([]))]),
+    );
+    place.write("books/c.ipynb", "{");
     place.write("books/b.ipynb", &notebook(&[("1 + 1", &[], json!([]))]));
     let finished = finish(place.mobula().args(["test", "books", "--timeout", "15"])).exits(1);
-    assert!(finished.stdout.contains("took longer than 15 s and was ended"), "{finished}");
-    assert!(finished.stdout.contains("b.ipynb … ok"), "{finished}");
+    let hung = "cell 2: loop {}\n    took longer than 15 s and was ended";
+    // What has run before is compared, and a file that cannot be read takes no other along.
+    for part in [hung, "-b\n    +a", "b.ipynb … ok", "c.ipynb … failed", "cannot be run"] {
+        assert!(finished.stdout.contains(part), "{part}: {finished}");
+    }
     place.leaves_nothing();
+}
+
+#[test]
+fn a_test_that_is_killed_or_interrupted_leaves_nothing() {
+    for signal in [Signal::KILL, Signal::INT] {
+        let place = Place::new();
+        place.write("a.ipynb", &notebook(&[("std::fs::write(\"begun\", \"\")?; loop {}", &[], json!([]))]));
+        let folder = place.folder().to_owned();
+        let running = Spawned::start(place.mobula().args(["test", "a.ipynb"]), &folder);
+        eventually("the cell runs", || fs::metadata(folder.join("begun")).map(drop));
+        rustix::process::kill_process(Pid::from_child(&running.child), signal).expect("it runs");
+        let finished = running.finish();
+        if signal == Signal::INT {
+            assert!(finished.stdout.contains("cell 1") && finished.stdout.contains("was interrupted"), "{finished}");
+            assert!(finished.exits(130).stderr.contains("interrupted; 0 more files were not run"));
+        }
+        place.leaves_nothing();
+    }
 }
 
 #[test]
@@ -168,7 +194,7 @@ fn the_tests_in_a_notebook_are_part_of_its_test() {
         &notebook(&[("fn two() -> i64 { 3 }\n#[test] fn is_two() { assert_eq!(two(), 2); }", &[], json!([]))]),
     );
     let finished = finish(place.mobula().arg("test").arg(&file)).exits(1);
-    for part in ["the `#[test]` functions", "is_two", "left: 3"] {
+    for part in ["  test is_two\n", "left: 3", "the test has failed"] {
         assert!(finished.stdout.contains(part), "{finished}");
     }
     place.leaves_nothing();
@@ -188,7 +214,9 @@ fn a_notebook_runs_with_other_values_for_its_parameters() {
     let ran = run(&["-p", "n=21", "-p", "name=\"b\"", &format!("--save={copy}")]).exits(0);
     assert_eq!(ran.stdout, "b 42\n");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), old);
-    assert!(fs::read_to_string(copy).expect("the copy").contains("b 42"));
+    // The copy says what it was made with, so it is a notebook like any other.
+    assert!(fs::read_to_string(&copy).expect("the copy").contains("let n: u32 = 21; let name = \\\"b\\\";"));
+    finish(place.mobula().arg("test").arg(&copy)).exits(0);
     // The compiler checks the type, and shows the variable.
     let ran = run(&["-p", "n=-1"]).exits(1);
     assert!(ran.stderr.contains("let n: u32 = -1"), "{ran}");
@@ -196,8 +224,21 @@ fn a_notebook_runs_with_other_values_for_its_parameters() {
         ("m=1", "there is no parameter `m`; the cell tagged `parameters` has `n`, `name`"),
         ("name=b c", "the value of `name` is no Rust expression: b c; a text needs its quotes"),
         ("n", "write NAME=VALUE"),
+        ("n=", "the parameter `n` has no value"),
     ] {
         assert!(run(&["-p", word]).exits(2).stderr.contains(says), "{word}");
     }
+    for (words, says) in [
+        (&["-p", "n=1", "-p", "n=2"][..], "the parameter `n` is given twice"),
+        (&["-p", "n=1", "--save"], "outputs with other values belong into a copy: `--save=OUT`"),
+        (
+            &["--save", "out.ipynb"],
+            "a notebook takes no arguments such as `out.ipynb`; a copy is written with `--save=OUT`",
+        ),
+        (&["--save=nowhere/out.ipynb"], "there is no such folder"),
+    ] {
+        assert!(run(words).exits(2).stderr.contains(says), "{words:?}");
+    }
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), old);
     place.leaves_nothing();
 }

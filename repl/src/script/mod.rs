@@ -11,18 +11,20 @@ pub(crate) mod json_span;
 pub(crate) mod notebook;
 pub(crate) mod outputs;
 pub(crate) mod pipe;
+pub(crate) mod report;
 
 use crate::interrupts::{Idle, Interrupts};
 use crate::runner::{Readiness, Runner};
 use crate::script::notebook::{CellRun, CodeCell, Notebook, NotebookError};
 use crate::script::outputs::Recorder;
+use crate::script::report::Keeper;
+pub use crate::script::report::{CellReport, RunReport, TestReport};
 use crate::show::colour::ColorChoice;
 use crate::show::render::Screen;
 use crate::{Ending, ask, env_broken};
 use mobula_session::script::{self, Script};
-use mobula_session::{Evaluator, Event, Sink};
+use mobula_session::{Evaluator, Event, Sink, Stream};
 use rustix::fs::{Access, access};
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -52,7 +54,7 @@ pub struct RunOptions {
     pub left_out: Vec<String>,
     /// Whether to run the `#[test]` functions of a notebook or of cells after them.
     pub tests: bool,
-    /// Where to write what became of each cell of a notebook, as JSON: a list of [`CellReport`].
+    /// Where to write what became of each cell of a notebook, as JSON: a [`RunReport`].
     pub report: Option<PathBuf>,
     /// Whether to use colours.
     pub color: ColorChoice,
@@ -68,17 +70,6 @@ pub enum Save {
     Back,
     /// Into this file. The notebook's own stays as it is.
     To(PathBuf),
-}
-
-/// What became of a cell of a notebook.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CellReport {
-    /// Its index among the code cells. The run of the `#[test]` functions counts as one behind the last.
-    pub index: usize,
-    /// How long it ran.
-    pub seconds: f64,
-    /// Whether it failed.
-    pub has_failed: bool,
 }
 
 /// Why a file was not run, or not written back. A failed cell is not an error: see [`Ending`].
@@ -244,6 +235,16 @@ fn load(options: &RunOptions) -> Result<Program, ScriptError> {
         let cell = notebook.code_cells.iter_mut().find(|cell| cell.has_tag("parameters"));
         let cell = cell.ok_or_else(|| wrong("it has no cell tagged `parameters`".into()))?;
         cell.source = mobula_session::parameters::with_values(&cell.source, &options.parameters).map_err(wrong)?;
+        cell.is_given = true;
+        if options.save == Save::Back {
+            return Err(wrong("outputs with other values belong into a copy: `--save=OUT`".into()));
+        }
+    }
+    if let Save::To(copy) = &options.save
+        && !copy.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir())
+    {
+        let source = io::Error::new(io::ErrorKind::NotFound, "there is no such folder");
+        return Err(ScriptError::NotWritable { file: copy.clone(), source });
     }
     if options.save == Save::Back {
         can_be_replaced(&options.file).map_err(|source| ScriptError::NotWritable { file: file(), source })?;
@@ -279,25 +280,18 @@ fn run_program<E: Evaluator + Clone>(
     match program {
         Program::Script(script) => Ok(run_script(runner, script, options)),
         Program::Notebook(notebook) => {
-            let (ending, mut runs, reports) = run_notebook(runner, notebook, recorder, options);
-            if options.save != Save::No {
-                let recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
-                for run in &mut runs {
-                    run.outputs = recorder.outputs(mobula_session::CellId(run.execution_count));
-                }
-            }
-            let not_saved = |file: &Path| {
-                let file = file.to_owned();
-                |source| ScriptError::NotSaved { file, source }
-            };
+            let report = RunReport::default();
+            let mut keeper = Keeper { notebook, recorder, options, runs: Vec::new(), report };
+            let ending = run_notebook(runner, &mut keeper)?;
             match &options.save {
                 Save::No => {}
-                Save::Back => save(&options.file, notebook.text(), &notebook.with_outputs(&runs))?,
-                Save::To(file) => fs::write(file, notebook.with_outputs(&runs)).map_err(not_saved(file))?,
+                Save::Back => save(&options.file, notebook.text(), &notebook.with_outputs(&keeper.runs()))?,
+                Save::To(file) => {
+                    let not_saved = |source| ScriptError::NotSaved { file: file.clone(), source };
+                    fs::write(file, notebook.with_outputs(&keeper.runs())).map_err(not_saved)?;
+                }
             }
-            if let Some(file) = &options.report {
-                fs::write(file, serde_json::json!(reports).to_string()).map_err(not_saved(file))?;
-            }
+            keeper.write()?;
             Ok(ending)
         }
     }
@@ -330,14 +324,10 @@ fn run_script<E: Evaluator + Clone>(runner: &Runner<E>, script: &Script, options
     }
 }
 
-/// Runs the cells. Returns those that ran, without their outputs, because some may still come.
-fn run_notebook<E: Evaluator + Clone>(
-    runner: &Runner<E>,
-    notebook: &Notebook,
-    recorder: &Mutex<Recorder>,
-    options: &RunOptions,
-) -> (Ending, Vec<CellRun>, Vec<CellReport>) {
-    let (mut runs, mut reports) = (Vec::new(), Vec::new());
+/// Runs the cells.
+fn run_notebook<E: Evaluator + Clone>(runner: &Runner<E>, keeper: &mut Keeper<'_>) -> Result<Ending, ScriptError> {
+    let Keeper { notebook, recorder, options, .. } = *keeper;
+    let recorded = || recorder.lock().unwrap_or_else(PoisonError::into_inner);
     let mut ending = Ending::Done;
     let is_left_out = |cell: &CodeCell| options.left_out.iter().any(|tag| cell.has_tag(tag));
     let cells: Vec<(usize, &CodeCell)> =
@@ -347,16 +337,18 @@ fn run_notebook<E: Evaluator + Clone>(
             let first = cell.source.trim().lines().next().unwrap_or_default();
             runner.screen.notice(&format!("[{}] {first}", runner.evaluator.next_cell()));
         }
+        keeper.report.running = Some(*index);
+        keeper.write()?;
         let begun = Instant::now();
         let outcome = runner.run(&cell.source);
-        let seconds = begun.elapsed().as_secs_f64();
-        reports.push(CellReport { index: *index, seconds, has_failed: outcome.result.is_err() });
-        runs.push(CellRun { index: *index, execution_count: outcome.cell.0, outputs: serde_json::Value::Null });
+        let (seconds, has_failed) = (begun.elapsed().as_secs_f64(), outcome.result.is_err());
+        keeper.report.cells.push(CellReport { index: *index, seconds, has_failed });
+        keeper.runs.push(CellRun { index: *index, execution_count: outcome.cell.0, outputs: serde_json::Value::Null });
         if let Err(error) = &outcome.result {
-            recorder.lock().unwrap_or_else(PoisonError::into_inner).error(outcome.cell, error);
+            recorded().error(outcome.cell, error);
         }
         let must_fail = MUST_FAIL_TAGS.into_iter().any(|tag| cell.has_tag(tag));
-        if outcome.result.is_err() != must_fail {
+        if has_failed != must_fail {
             if must_fail {
                 runner.screen.notice(&format!("cell [{}] is tagged `raises-error` and did not fail", outcome.cell));
             }
@@ -372,16 +364,22 @@ fn run_notebook<E: Evaluator + Clone>(
             break;
         }
     }
+    keeper.report.running = None;
     if options.tests && cells.iter().any(|(_, cell)| has_tests(&cell.source)) {
-        let begun = Instant::now();
-        let has_failed = runner.run(RUN_TESTS).result.is_err();
-        let index = notebook.code_cells.len();
-        reports.push(CellReport { index, seconds: begun.elapsed().as_secs_f64(), has_failed });
+        let outcome = runner.run(RUN_TESTS);
+        let has_failed = outcome.result.is_err();
+        if let Err(error) = &outcome.result {
+            recorded().error(outcome.cell, error);
+        }
+        let said = recorded().text(outcome.cell, Stream::Stderr);
+        let why =
+            if said.is_empty() { outcome.result.err().map(|error| error.plain).unwrap_or_default() } else { said };
+        keeper.report.tests = report::tests(&recorded().text(outcome.cell, Stream::Stdout), &why, has_failed);
         if has_failed {
             ending = Ending::CellFailed;
         }
     }
-    (ending, runs, reports)
+    Ok(ending)
 }
 
 /// The command that runs the tests of a session.

@@ -8,6 +8,7 @@
 //! Old outputs are never parsed, so a notebook is not refused for outputs that it is about to lose.
 
 use crate::script::json_span::{Member, elements, member, members, position, root};
+use crate::script::outputs::lines;
 use nbformat::v4;
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -82,6 +83,8 @@ pub(crate) struct Notebook {
 #[derive(Debug)]
 pub(crate) struct CodeCell {
     pub source: String,
+    /// Whether its source is another one than that of the file, and belongs into a copy.
+    pub is_given: bool,
     tags: Vec<String>,
     /// The cell's byte range in the file.
     span: Range<usize>,
@@ -149,6 +152,10 @@ impl Notebook {
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
         for run in runs {
             let span = &self.code_cells[run.index].span;
+            let cell = &self.code_cells[run.index];
+            if let Some(source) = member(&self.text, span, "source").filter(|_| cell.is_given) {
+                edits.push((source.value.clone(), self.render(&source, &lines(&cell.source))));
+            }
             let outputs = member(&self.text, span, "outputs");
             let count = member(&self.text, span, "execution_count");
             if let Some(outputs) = &outputs {
@@ -232,7 +239,7 @@ fn code_cell(text: &str, index: usize, span: Range<usize>) -> Result<Option<Code
     })?;
     Ok(match cell {
         v4::Cell::Code { source, metadata, .. } => {
-            Some(CodeCell { source: source.concat(), tags: metadata.tags.unwrap_or_default(), span })
+            Some(CodeCell { source: source.concat(), is_given: false, tags: metadata.tags.unwrap_or_default(), span })
         }
         v4::Cell::Markdown { .. } | v4::Cell::Raw { .. } => None,
     })

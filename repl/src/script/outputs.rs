@@ -27,7 +27,7 @@ impl Recorder {
     /// Records an event.
     pub fn event(&mut self, event: &Event) {
         match event {
-            Event::Text { cell, stream, text } => self.text(*cell, *stream, text),
+            Event::Text { cell, stream, text } => self.print(*cell, *stream, text),
             Event::Display { cell, bundle } | Event::Page { cell, bundle } => {
                 self.push(*cell, Output::Display(bundle.clone()))
             }
@@ -49,6 +49,16 @@ impl Recorder {
         self.push(cell, Output::Error { name: error.name.clone(), value: error.value.clone(), traceback });
     }
 
+    /// What the cell has printed on a stream.
+    pub fn text(&self, cell: CellId, of: Stream) -> String {
+        let outputs = self.cells.get(&cell).into_iter().flatten();
+        let text = |output: &Output| match output {
+            Output::Text { stream, text } if *stream == of => Some(text.clone()),
+            _ => None,
+        };
+        outputs.filter_map(text).collect()
+    }
+
     /// The cell's outputs in the notebook format.
     pub fn outputs(&self, cell: CellId) -> Value {
         self.cells.get(&cell).into_iter().flatten().map(|output| output.json(cell)).collect()
@@ -66,7 +76,7 @@ impl Recorder {
         self.of(cell).push(output);
     }
 
-    fn text(&mut self, cell: CellId, stream: Stream, more: &str) {
+    fn print(&mut self, cell: CellId, stream: Stream, more: &str) {
         let outputs = self.of(cell);
         match outputs.last_mut() {
             Some(Output::Text { stream: last, text }) if *last == stream => text.push_str(more),
@@ -124,7 +134,7 @@ fn data(bundle: &Bundle) -> Map<String, Value> {
 
 /// The lines of `text`, each with its end. The ends of lines are Python's, because Jupyter splits with Python, and a
 /// file that two programs write should not change with each.
-fn lines(text: &str) -> Value {
+pub(super) fn lines(text: &str) -> Value {
     let mut lines: Vec<&str> = Vec::new();
     let (mut begin, mut chars) = (0, text.char_indices().peekable());
     while let Some((at, c)) = chars.next() {

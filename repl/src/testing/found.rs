@@ -1,6 +1,7 @@
 //! The files that are tested.
 
 use super::TestError;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -33,7 +34,8 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TestError> {
             }
         }
     }
-    files.dedup();
+    let mut known = HashSet::new();
+    files.retain(|file| known.insert(fs::canonicalize(file).unwrap_or_else(|_| file.clone())));
     if files.is_empty() { Err(TestError::NoneFound { paths: paths.to_owned() }) } else { Ok(files) }
 }
 

@@ -25,9 +25,12 @@ use crate::show::colour::ColorChoice;
 use crate::{Ending, NotebookError};
 use crossbeam::channel::unbounded;
 use results::{CellResult, FileResult, Verdict};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Options of [`run`].
@@ -126,21 +129,40 @@ pub enum TestError {
 /// ```
 pub fn run(options: &Options) -> Result<Ending, TestError> {
     let files = found::files(&options.paths)?;
-    let mut tests = Vec::new();
+    if let Some(path) = &options.junit {
+        // Before anything runs, also so that nobody reads old results.
+        fs::write(path, "").map_err(|source| TestError::NotWritten { path: path.clone(), source })?;
+    }
+    let (mut tests, mut done) = (Vec::new(), Vec::new());
+    let is_one = files.len() == 1;
     for file in files {
-        tests.push(Test::read(file)?);
+        match Test::read(file.clone()) {
+            Ok(test) => tests.push(test),
+            Err(error) if is_one => return Err(error),
+            // The others are tested all the same.
+            Err(error) => done.push(FileResult::unreadable(file, &error)),
+        }
+    }
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let _ = signal_hook::flag::register(signal, Arc::clone(&is_interrupted));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = options.jobs.unwrap_or(processors / 2).clamp(1, tests.len());
+    let jobs = options.jobs.unwrap_or(processors / 2).clamp(1, tests.len().max(1));
     let (give, work) = unbounded();
     tests.iter().for_each(|test| _ = give.send(test));
     drop(give);
     let (say, results) = unbounded();
-    let mut done = Vec::new();
+    if !options.json {
+        done.iter().for_each(|result| report::print(result, options.color));
+    }
     std::thread::scope(|scope| {
         for _ in 0..jobs {
-            let (work, say) = (work.clone(), say.clone());
-            scope.spawn(move || work.iter().try_for_each(|test| say.send(test.run(options))));
+            let (work, say, is_interrupted) = (work.clone(), say.clone(), &*is_interrupted);
+            scope.spawn(move || {
+                let mut tests = work.iter().take_while(|_| !is_interrupted.load(Ordering::Relaxed));
+                tests.try_for_each(|test| say.send(test.run(options, is_interrupted)))
+            });
         }
         drop(say);
         for result in &results {
@@ -162,9 +184,17 @@ pub fn run(options: &Options) -> Result<Ending, TestError> {
         let written = |source| TestError::NotWritten { path: path.clone(), source };
         fs::write(path, report::junit(&done).map_err(io::Error::other).map_err(written)?).map_err(written)?;
     }
-    let has_failed = done.iter().any(|result| result.has_failed() && !(options.update && result.is_mended()));
+    if is_interrupted.load(Ordering::Relaxed) {
+        let left = tests.len().saturating_sub(done.len());
+        eprintln!("interrupted; {left} more {} not run", if left == 1 { "file was" } else { "files were" });
+        return Ok(Ending::Exited(INTERRUPTED));
+    }
+    let has_failed = done.iter().any(|result| result.has_failed() && !result.is_mended());
     Ok(if has_failed { Ending::CellFailed } else { Ending::Done })
 }
+
+/// The exit code of a run that was interrupted, as a shell has it.
+const INTERRUPTED: u8 = 130;
 
 /// A file to test.
 struct Test {
@@ -186,9 +216,9 @@ impl Test {
         Ok(Test { file, notebook: Some(notebook), rules })
     }
 
-    fn run(&self, options: &Options) -> Result<FileResult, TestError> {
-        let Some(notebook) = &self.notebook else { return process::run_script(&self.file, options) };
-        let ran = process::run_notebook(&self.file, options)?;
+    fn run(&self, options: &Options, is_interrupted: &AtomicBool) -> Result<FileResult, TestError> {
+        let Some(notebook) = &self.notebook else { return process::run_script(&self.file, options, is_interrupted) };
+        let ran = process::run_notebook(&self.file, options, is_interrupted)?;
         let mut result = outcome::judge(&self.file, notebook, &ran, &self.rules);
         if options.update {
             self.update(notebook, &mut result)?;

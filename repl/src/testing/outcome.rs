@@ -5,42 +5,40 @@ use super::process::Ran;
 use super::results::{CellResult, FileResult, Verdict};
 use super::rules::Rules;
 use crate::script::notebook::{CodeCell, Notebook};
-use crate::script::{MUST_FAIL_TAGS, is_to_run};
+use crate::script::{MUST_FAIL_TAGS, RunReport, TestReport, is_to_run};
 use serde_json::Value;
 use std::path::Path;
 
 /// Compares a notebook with its copy, cell by cell.
 pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> FileResult {
     let mut cells = Vec::new();
-    let mut has_ended = false;
+    let RunReport { cells: reports, running, tests } = &ran.report;
+    // Of a process that ended before its first cell, the first one is told.
+    let cut_off = ran.end.as_ref().map(|how| (running.or(notebook.code_cells.iter().position(is_to_run)), how));
     for (index, cell) in notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell)) {
         let mut result = CellResult::of(index, cell.source.clone());
-        match (&ran.copy, ran.reports.iter().find(|report| report.index == index)) {
-            (None, _) if !std::mem::replace(&mut has_ended, true) => {
-                result.verdict = Verdict::Ended { how: ran.end.clone() };
-            }
-            (Some(copy), Some(report)) => {
-                let (_, new) = copy.stored(index);
-                result.seconds = report.seconds;
-                result.verdict = verdict(cell, report.has_failed, &notebook.stored(index), &new, rules);
-                result.new = Some(new);
-            }
-            // It is tagged so, or nothing is known of it.
-            _ => {}
+        if let Some(report) = reports.iter().find(|report| report.index == index)
+            && let Some(copy) = &ran.copy
+        {
+            let (_, new) = copy.stored(index);
+            result.seconds = report.seconds;
+            result.verdict = verdict(cell, report.has_failed, &notebook.stored(index), &new, rules);
+            result.new = Some(new);
+        } else if let Some((Some(at), how)) = cut_off
+            && at == index
+        {
+            result.verdict = Verdict::Ended { how: how.clone() };
         }
         cells.push(result);
     }
-    let index = notebook.code_cells.len();
-    if let Some(report) = ran.reports.iter().find(|report| report.index == index) {
-        let verdict = match report.has_failed {
-            true => Verdict::Fails { how: format!("tests have failed\n{}", ran.said) },
-            false => Verdict::Ran,
+    for TestReport { name, has_failed, why } in tests {
+        let verdict = match has_failed {
+            Some(true) => Verdict::Fails { how: format!("the test has failed\n{why}") },
+            Some(false) => Verdict::Ran,
+            None => Verdict::Skipped,
         };
-        cells.push(CellResult {
-            verdict,
-            seconds: report.seconds,
-            ..CellResult::of(index, "the `#[test]` functions".into())
-        });
+        let line = if name.is_empty() { "the `#[test]` functions".into() } else { format!("test {name}") };
+        cells.push(CellResult { verdict, ..CellResult::of(notebook.code_cells.len(), line) });
     }
     FileResult { file: file.to_owned(), cells, took: ran.took }
 }

@@ -8,11 +8,19 @@ use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::time::Duration;
 
+/// How much of a difference is printed: lines, and characters of each.
+const LINES_MAX: usize = 60;
+const CHARS_MAX: usize = 240;
+
 /// Prints what became of a file.
 pub fn print(result: &FileResult, color: ColorChoice) {
     let on = color.is_on(std::io::stdout().is_terminal());
     let cells = result.cells.len();
-    let word = if result.has_failed() { paint(on, RED, "failed") } else { paint(on, GREEN, "ok") };
+    let word = match (result.has_failed(), result.is_mended()) {
+        (false, _) => paint(on, GREEN, "ok"),
+        (true, true) => paint(on, GREEN, "updated"),
+        (true, false) => paint(on, RED, "failed"),
+    };
     let noun = if cells == 1 { "cell" } else { "cells" };
     println!("{} … {word} ({cells} {noun}, {:.1} s)", shown(&result.file), result.took.as_secs_f64());
     for cell in result.cells.iter().filter(|cell| cell.verdict.is_failure()) {
@@ -22,7 +30,14 @@ pub fn print(result: &FileResult, color: ColorChoice) {
         else {
             continue;
         };
-        said.lines().for_each(|line| println!("    {}", painted(on, line)));
+        let lines = said.lines().count();
+        for line in said.lines().take(LINES_MAX) {
+            let end = line.char_indices().nth(CHARS_MAX).map_or(line.len(), |(at, _)| at);
+            println!("    {}{}", painted(on, &line[..end]), if end < line.len() { " …" } else { "" });
+        }
+        if lines > LINES_MAX {
+            println!("    … and {} more lines", lines - LINES_MAX);
+        }
         if cell.is_updated {
             println!("    the new output is stored");
         }
@@ -84,8 +99,12 @@ pub fn junit(results: &[FileResult]) -> Result<String, quick_junit::SerializeErr
                 Verdict::Same | Verdict::Ran => TestCaseStatus::success(),
                 Verdict::Skipped => TestCaseStatus::skipped(),
                 Verdict::Differs { difference } => failure("its outputs differ from those that are stored", difference),
-                Verdict::Fails { how } => failure("it failed, or did not and must", how),
-                Verdict::Ended { how } => failure("its process ended", how),
+                Verdict::Fails { how } => failure(how.lines().next().unwrap_or_default(), how),
+                Verdict::Ended { how } => {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+                    status.set_message("its process ended").set_description(how.as_str());
+                    status
+                }
             };
             let mut case = TestCase::new(name_of(cell), status);
             case.set_classname(name.as_str()).set_time(Duration::from_secs_f64(cell.seconds));
@@ -96,9 +115,12 @@ pub fn junit(results: &[FileResult]) -> Result<String, quick_junit::SerializeErr
     report.to_string()
 }
 
-/// A cell by its number and its first line.
+/// A cell by its number and its first line; a test, or a whole file, by its name.
 fn name_of(cell: &CellResult) -> String {
-    if cell.line.is_empty() { "all of it".into() } else { format!("cell {}: {}", cell.cell, cell.line) }
+    match cell.line.as_str() {
+        line if line.starts_with("test ") || line == "all of it" => line.to_owned(),
+        line => format!("cell {}: {line}", cell.cell),
+    }
 }
 
 /// A line of a difference.

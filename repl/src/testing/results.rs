@@ -5,6 +5,9 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How much of a cell's first line is shown, in characters.
+const LINE_MAX: usize = 100;
+
 /// A file that was tested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileResult {
@@ -70,13 +73,23 @@ impl Verdict {
 impl CellResult {
     /// A cell that was left out, so far.
     pub fn of(index: usize, source: String) -> CellResult {
-        let line = source.trim().lines().next().unwrap_or_default().to_owned();
+        let line: String = source.trim().lines().next().unwrap_or_default().chars().take(LINE_MAX).collect();
         let verdict = Verdict::Skipped;
         CellResult { index, cell: index + 1, line, seconds: 0.0, verdict, is_updated: false, new: None }
     }
 }
 
 impl FileResult {
+    /// A file that cannot be tested.
+    pub fn unreadable(file: PathBuf, error: &dyn std::error::Error) -> FileResult {
+        let mut how = error.to_string();
+        if let Some(source) = error.source() {
+            how.push_str(&format!(": {source}"));
+        }
+        let cell = CellResult { verdict: Verdict::Ended { how }, ..CellResult::of(0, "all of it".into()) };
+        FileResult { file, cells: vec![cell], took: Duration::ZERO }
+    }
+
     /// Whether a cell is not as it must be.
     pub fn has_failed(&self) -> bool {
         self.cells.iter().any(|cell| cell.verdict.is_failure())

@@ -18,12 +18,18 @@ const USUAL: &[(&str, &str)] = &[
     (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
     // A line that a progress bar has written over.
     (r"(?m)^.*\r([^\n])", "$1"),
-    (r"\b(pid[ =:]+)\d+", "${1}#"),
-    (r"\b0x[0-9a-fA-F]{4,}\b", "0x#"),
+    (r"(?i)\b(pid[ =:]+|worker |process |process id )\d+\b", "${1}#"),
+    // An address; a shorter number may be a value.
+    (r"\b0x[0-9a-fA-F]{9,16}\b", "0x#"),
+    // Cells that are left out are not counted.
+    (r"\bcell \d+([,:])", "cell #$1"),
     (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?", "#time"),
     (r"\b[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "#uuid"),
     (r"\b\d+(\.\d+)? ?(ns|us|µs|μs|ms|s|seconds?|minutes?)\b", "#duration"),
-    (r"\b(ObjectRef\(|object |task )\d+\.\d+", "${1}#"),
+    (r"\bObjectRef\([^()]*\)", "ObjectRef(#)"),
+    (r"\b(object |task )\d+\.\d+", "${1}#"),
+    // What stands for data that a terminal cannot show.
+    (r"<(\w+/[\w.+-]+), \d+ bytes>", "<$1>"),
     (r#"(/(tmp|home|root|var|run|dev/shm|Users|private)/)[^\s'"`<>)\],;]*"#, "#path"),
 ];
 
@@ -115,7 +121,10 @@ mod tests {
             ("(f pid=1234) took 1.25 ms", "(f pid=#) took #duration"),
             ("at 0x7ffdeadbeef0", "at 0x#"),
             ("2026-11-30T10:00:01.5Z end", "#time end"),
-            ("ObjectRef(7.1, ready, 32 bytes)", "ObjectRef(#, ready, 32 bytes)"),
+            ("ObjectRef(7.1, ready, 32 bytes)", "ObjectRef(#)"),
+            ("worker 25 died, hash 0x12345678", "worker # died, hash 0x12345678"),
+            (" --> cell 2:1:9 at cell 7, line 3", " --> cell #:1:9 at cell #, line 3"),
+            ("<text/html, 16 bytes>", "<text/html>"),
             ("in /tmp/mo-abc/x.txt: no", "in #path no"),
             ("\u{1b}[31merror\u{1b}[0m", "error"),
             ("10%\r20%\r100%\n", "100%\n"),

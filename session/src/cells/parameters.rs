@@ -20,7 +20,13 @@ pub fn with_values(code: &str, values: &[(String, String)]) -> Result<String, St
     let (commands, rest) = apart(code);
     let known = lets_with_values(&rest).ok_or("the cell tagged `parameters` is no Rust that can be read")?;
     let mut edits = Vec::new();
-    for (name, value) in values {
+    for (number, (name, value)) in values.iter().enumerate() {
+        if values[..number].iter().any(|(other, _)| other == name) {
+            return Err(format!("the parameter `{name}` is given twice"));
+        }
+        if value.is_empty() {
+            return Err(format!("the parameter `{name}` has no value; an empty text is `\"\"`"));
+        }
         if syn::parse_str::<syn::Expr>(value).is_err() {
             return Err(format!("the value of `{name}` is no Rust expression: {value}; a text needs its quotes"));
         }

@@ -15,15 +15,26 @@ pub struct Test {
     pub path: String,
     /// The words that its panic must have, if it must panic.
     pub panics: Option<String>,
-    /// Whether it runs only when it is named.
+    /// Whether it runs only when it is named in full.
     pub is_ignored: bool,
+    /// Why it cannot be run.
+    pub mistake: Option<&'static str>,
 }
 
 /// The tests of an item, and the edits that make them functions like others.
 pub fn tests_of(item: &Item, edits: &mut Vec<Edit>) -> Vec<Test> {
     let mut tests = Vec::new();
     match item {
-        Item::Fn(function) => tests.extend(test(&function.attrs, &function.sig.ident, edits)),
+        Item::Fn(function) => {
+            let signature = &function.sig;
+            let mistake = match signature {
+                _ if signature.asyncness.is_some() => Some("an `async fn` is no test: use `block_on` inside of one"),
+                _ if !signature.inputs.is_empty() => Some("a test takes no arguments"),
+                _ => None,
+            };
+            let test = test(&function.attrs, &signature.ident, edits);
+            tests.extend(test.map(|test| Test { mistake, ..test }));
+        }
         Item::Mod(module) => {
             let Some((_, items)) = &module.content else { return tests };
             for item in items {
@@ -54,7 +65,7 @@ fn test(attributes: &[Attribute], name: &syn::Ident, edits: &mut Vec<Edit>) -> O
     let test = find("test")?;
     let (panics, ignored) = (find("should_panic"), find("ignore"));
     edits.extend([Some(test), panics, ignored].into_iter().flatten().map(gone));
-    Some(Test { path: name.to_string(), panics: panics.map(expected), is_ignored: ignored.is_some() })
+    Some(Test { path: name.to_string(), panics: panics.map(expected), is_ignored: ignored.is_some(), mistake: None })
 }
 
 /// The words in `should_panic`.
@@ -91,8 +102,12 @@ fn show(vis: &syn::Visibility, at: Span, edits: &mut Vec<Edit>) {
 /// The code that runs tests and tells their results.
 pub fn code(tests: &[Test], name: &str) -> String {
     let mut code = String::from("{ let mut tests = ::mobula::__private::Tests::new(); ");
-    for Test { path, panics, is_ignored } in tests {
-        if *is_ignored && name.is_empty() {
+    for Test { path, panics, is_ignored, mistake } in tests {
+        if let Some(mistake) = mistake {
+            code.push_str(&format!("tests.refuse({path:?}, {mistake:?}); "));
+            continue;
+        }
+        if *is_ignored && name != path {
             code.push_str(&format!("tests.ignore({path:?}); "));
             continue;
         }
@@ -123,7 +138,8 @@ mod tests {
     #[test]
     fn a_test_is_a_function_whose_attributes_are_kept_apart() {
         let (tests, text) = read("#[test] #[should_panic(expected = \"odd\")] #[ignore] fn a() {}");
-        assert_eq!(tests, [Test { path: "a".into(), panics: Some("odd".into()), is_ignored: true }]);
+        assert_eq!(tests, [Test { path: "a".into(), panics: Some("odd".into()), is_ignored: true, mistake: None }]);
+        assert!(read("#[test] fn a(n: u8) {}").0[0].mistake.is_some());
         assert_eq!(text, "   fn a() {}");
         assert!(read("#[inline] fn a() {}").0.is_empty());
     }

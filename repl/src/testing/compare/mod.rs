@@ -68,7 +68,7 @@ impl Outputs {
                 Some("stream") => read.stdout.push_str(&text("text")),
                 Some("error") => {
                     let traceback = rules.apply(&joined_lines(&output["traceback"]));
-                    let is_place = |line: &&str| line.contains("cell ") && line.contains("line ");
+                    let is_place = |line: &&str| line.contains("cell #");
                     read.error = Some(Failure {
                         name: text("ename"),
                         value: rules.apply(&text("evalue")),
@@ -85,7 +85,7 @@ impl Outputs {
             }
         }
         for text in [&mut read.stdout, &mut read.stderr] {
-            *text = rules.apply(text);
+            *text = tasks_apart(&rules.apply(text));
         }
         read
     }
@@ -97,6 +97,7 @@ impl Form {
             "text/html" | "image/svg+xml" => Form::Markup(markup::lines(&joined(value), rules)),
             mime if mime == "application/json" || mime.ends_with("+json") => Form::Json(structure::plain(value, rules)),
             mime if mime.starts_with("image/") => Form::Picture(picture::Picture::read(mime, &joined(value))),
+            "text/plain" => Form::Text(unpadded(&rules.apply(&joined(value)))),
             _ => Form::Text(rules.apply(&joined(value))),
         }
     }
@@ -149,6 +150,29 @@ impl Bundle {
             _ => self.forms.keys().map(|mime| format!("<{mime}>\n")).collect(),
         }
     }
+}
+
+/// The lines of tasks, behind all others and sorted: tasks print in any order.
+fn tasks_apart(text: &str) -> String {
+    let is_of_task = |line: &&str| line.starts_with('(') && line.contains(" pid=#) ");
+    let (mut tasks, others): (Vec<&str>, Vec<&str>) = text.lines().partition(is_of_task);
+    tasks.sort_unstable();
+    others.into_iter().chain(tasks).map(|line| format!("{line}\n")).collect()
+}
+
+/// A text whose columns are as wide as they happen to be, without their widths.
+fn unpadded(text: &str) -> String {
+    let line = |line: &str| {
+        let mut plain = String::new();
+        for c in line.trim_end().chars() {
+            let is_repeated = matches!(c, ' ' | '-' | '─' | '═' | '=') && plain.ends_with(c);
+            if !is_repeated || plain.trim_start().is_empty() {
+                plain.push(c);
+            }
+        }
+        plain + "\n"
+    };
+    text.lines().map(line).collect()
 }
 
 /// What differs between two texts, line by line: `-` is stored, `+` is new. Ends of lines, and empty lines at the end,

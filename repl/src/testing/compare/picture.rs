@@ -1,27 +1,30 @@
 //! Pictures, compared by what they show.
 //!
-//! Each has a fingerprint of brightness, which compression and small shifts of colour leave alone: a difference hash, as
-//! Krawetz describes it in "Kind of Like That" (hackerfactor.com, 2013).
+//! A picture is laid on a raster, and the mean colour of each field is compared. Compression and smooth edges change
+//! that a little; another line, shape or colour changes some fields much.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::io::Cursor;
 
-/// Columns and rows of the fingerprint.
+/// Columns and rows of the raster.
 const SIDE: usize = 16;
 
-/// How many of its bits may differ in pictures that show the same.
-const NEAR: u32 = 6;
+/// How far a part of a field's colour may be off, of 255.
+const NEAR: i32 = 20;
+
+/// How many fields may be further off.
+const FAR_MAX: usize = 2;
 
 /// A picture, or the text of one that cannot be decoded here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Picture {
-    /// One of this size, in pixels, with its fingerprint: a bit for each place that is brighter than the one to its right.
+    /// One of this size, in pixels, with the mean colour of each field: red, green and blue, on white.
     Shown {
         /// Width and height.
         size: (u32, u32),
-        /// `SIDE` rows.
-        bits: [u16; SIDE],
+        /// Row by row.
+        fields: Vec<[u8; 3]>,
     },
     /// Compared as it is.
     Text(String),
@@ -38,16 +41,20 @@ impl Picture {
     /// How another one differs.
     pub fn difference(&self, new: &Picture) -> Option<String> {
         match (self, new) {
-            (Picture::Shown { size, bits }, Picture::Shown { size: new_size, bits: new_bits }) => {
+            (Picture::Shown { size, fields }, Picture::Shown { size: new_size, fields: new_fields }) => {
                 if size != new_size {
                     let ((width, height), (new_width, new_height)) = (size, new_size);
                     return Some(format!("{width}x{height} pixels are stored, and {new_width}x{new_height} came"));
                 }
-                let other: u32 = bits.iter().zip(new_bits).map(|(one, new)| (one ^ new).count_ones()).sum();
-                let all = SIDE * SIDE;
-                (other > NEAR).then(|| format!("it shows something else: {other} of {all} places differ"))
+                let is_far = |(one, new): &(&[u8; 3], &[u8; 3])| {
+                    one.iter().zip(*new).any(|(one, new)| (i32::from(*one) - i32::from(*new)).abs() > NEAR)
+                };
+                let far = fields.iter().zip(new_fields).filter(is_far).count();
+                let all = fields.len();
+                (far > FAR_MAX).then(|| format!("it shows something else: {far} of {all} parts of it differ"))
             }
             (one, new) if one == new => None,
+            (Picture::Text(_), Picture::Shown { .. }) => Some("what is stored is no picture that can be read".into()),
             _ => Some("its bytes differ".into()),
         }
     }
@@ -61,67 +68,75 @@ fn png(bytes: &[u8]) -> Option<Picture> {
     let info = reader.next_frame(&mut pixels).ok()?;
     let samples = info.color_type.samples();
     let (width, height) = (info.width as usize, info.height as usize);
-    // On white, as a page shows it.
-    let bright = |x: usize, y: usize| {
+    let colour = |x: usize, y: usize| {
         let at = y * info.line_size + x * samples;
-        let pixel = pixels.get(at..at + samples).unwrap_or_default();
-        let (colour, opaque) = match pixel {
-            [grey] => (u64::from(*grey), 255),
-            [grey, opaque] => (u64::from(*grey), u64::from(*opaque)),
-            [red, green, blue, rest @ ..] => {
-                let colour = (u64::from(*red) * 299 + u64::from(*green) * 587 + u64::from(*blue) * 114) / 1000;
-                (colour, rest.first().map_or(255, |opaque| u64::from(*opaque)))
-            }
-            [] => (255, 255),
+        let (colour, opaque) = match pixels.get(at..at + samples).unwrap_or_default() {
+            [grey] => ([*grey; 3], 255),
+            [grey, opaque] => ([*grey; 3], *opaque),
+            [red, green, blue, rest @ ..] => ([*red, *green, *blue], rest.first().copied().unwrap_or(255)),
+            [] => ([255; 3], 255),
         };
-        (colour * opaque + 255 * (255 - opaque)) / 255
+        // On white, as a page shows it.
+        colour.map(|part| (u64::from(part) * u64::from(opaque) + 255 * (255 - u64::from(opaque))) / 255)
     };
-    // The mean of each field of a raster with one column more than the fingerprint.
-    let mean = |column: usize, row: usize| {
-        let range = |place: usize, places: usize, len: usize| {
-            let begin = place * len / places;
-            begin..((place + 1) * len / places).max(begin + 1).min(len.max(1))
-        };
-        let (xs, ys) = (range(column, SIDE + 1, width), range(row, SIDE, height));
+    let range = |place: usize, len: usize| {
+        let begin = place * len / SIDE;
+        begin..((place + 1) * len / SIDE).max(begin + 1).min(len.max(1))
+    };
+    let field = |place: usize| {
+        let (xs, ys) = (range(place % SIDE, width), range(place / SIDE, height));
         let count = (xs.len() * ys.len()).max(1) as u64;
-        ys.flat_map(|y| xs.clone().map(move |x| (x, y))).map(|(x, y)| bright(x, y)).sum::<u64>() / count
+        let mut sum = [0; 3];
+        for (y, x) in ys.flat_map(|y| xs.clone().map(move |x| (y, x))) {
+            sum.iter_mut().zip(colour(x, y)).for_each(|(sum, part)| *sum += part);
+        }
+        sum.map(|sum| (sum / count) as u8)
     };
-    let row = |row: usize| {
-        let means: Vec<u64> = (0..=SIDE).map(|column| mean(column, row)).collect();
-        // A little darker is noise.
-        means.windows(2).enumerate().fold(0, |bits, (at, pair)| bits | u16::from(pair[0] > pair[1] + 4) << at)
-    };
-    Some(Picture::Shown { size: (info.width, info.height), bits: std::array::from_fn(row) })
+    Some(Picture::Shown { size: (info.width, info.height), fields: (0..SIDE * SIDE).map(field).collect() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A picture of a disc with its middle there.
-    fn disc(middle: (f64, f64), noise: u8) -> String {
-        let (width, height) = (80_u32, 60_u32);
-        let pixel = |at: u32| {
-            let (x, y) = (f64::from(at % width), f64::from(at / width));
-            let is_in = (x - middle.0).hypot(y - middle.1) < 20.0;
-            if is_in { noise * (at % 3) as u8 } else { 250 - noise * (at % 2) as u8 }
-        };
-        let pixels: Vec<u8> = (0..width * height).map(pixel).collect();
+    /// A picture of 64 x 64 pixels, each of which has this colour.
+    fn drawn(colour: impl Fn(i32, i32) -> [u8; 3]) -> Picture {
+        let pixels: Vec<u8> = (0..64 * 64).flat_map(|at| colour(at % 64, at / 64)).collect();
         let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, width, height);
-        encoder.set_color(png::ColorType::Grayscale);
+        let mut encoder = png::Encoder::new(&mut bytes, 64, 64);
+        encoder.set_color(png::ColorType::Rgb);
         encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
-        BASE64_STANDARD.encode(bytes)
+        Picture::read("image/png", &BASE64_STANDARD.encode(bytes))
     }
 
     #[test]
-    fn noise_does_not_count_and_another_place_does() {
+    fn noise_does_not_count_and_another_colour_line_or_shape_does() {
+        let grey = |is_dark: bool| if is_dark { [0; 3] } else { [255; 3] };
+        let disc = |noise: i32| {
+            drawn(move |x, y| {
+                let part = if (x - 32).pow(2) + (y - 32).pow(2) < 400 { 20 } else { 230 };
+                [(part + noise * ((x + y) % 3 - 1)) as u8; 3]
+            })
+        };
+        assert_eq!(disc(0).difference(&disc(12)), None);
+        let pairs = [
+            (drawn(|_, _| [255; 3]), drawn(|_, _| [0; 3])),
+            (drawn(|_, _| [200, 0, 0]), drawn(|_, _| [0, 0, 200])),
+            (drawn(move |x, _| grey(x < 32)), drawn(move |_, y| grey(y < 32))),
+            (drawn(move |x, y| grey((x / 8 + y / 8) % 2 == 0)), drawn(move |x, y| grey((x / 8 + y / 8) % 2 == 1))),
+            (drawn(move |_, y| grey(y == 30)), drawn(move |_, y| grey(y == 33))),
+            (drawn(|x, y| [255, if x == y { 0 } else { 255 }, 255]), drawn(|_, _| [255; 3])),
+        ];
+        for (one, other) in pairs {
+            let said = one.difference(&other).unwrap_or_default();
+            assert!(said.starts_with("it shows something else"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_compared_as_it_is() {
         let picture = |text: &str| Picture::read("image/png", text);
-        let stored = picture(&disc((40.0, 30.0), 0));
-        assert_eq!(stored.difference(&picture(&disc((40.0, 30.0), 2))), None);
-        let said = stored.difference(&picture(&disc((25.0, 30.0), 0))).unwrap();
-        assert!(said.starts_with("it shows something else"), "{said}");
-        assert!(stored.difference(&picture("no picture")).is_some());
         assert_eq!(picture("a b").difference(&picture("ab\n")), None);
+        assert!(picture("a").difference(&drawn(|_, _| [0; 3])).is_some_and(|said| said.contains("no picture")));
     }
 }

@@ -1,0 +1,103 @@
+//! Reports of a notebook's run, for a program that waits for it: what has run, what runs, what the tests gave.
+//!
+//! The report, and the copy with outputs, are written after each cell. So a run that is cut off leaves what it has done.
+
+use super::notebook::{CellRun, Notebook};
+use super::outputs::Recorder;
+use super::{RunOptions, Save, ScriptError};
+use mobula_session::CellId;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// A notebook's run, so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The cells that have run, in order.
+    pub cells: Vec<CellReport>,
+    /// The cell that runs: its index among the code cells.
+    pub running: Option<usize>,
+    /// The `#[test]` functions, if they were run.
+    pub tests: Vec<TestReport>,
+}
+
+/// What became of a cell of a notebook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellReport {
+    /// Its index among the code cells.
+    pub index: usize,
+    /// How long it ran.
+    pub seconds: f64,
+    /// Whether it failed.
+    pub has_failed: bool,
+}
+
+/// What became of a `#[test]` function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestReport {
+    /// Its name, with those of its modules. Empty if no test could be run.
+    pub name: String,
+    /// `None` if it was not run.
+    pub has_failed: Option<bool>,
+    /// What is said of a failure.
+    pub why: String,
+}
+
+/// Keeps the report and the copy of a run.
+pub(super) struct Keeper<'a> {
+    pub notebook: &'a Notebook,
+    pub recorder: &'a Mutex<Recorder>,
+    pub options: &'a RunOptions,
+    /// The cells that have run, without their outputs, because some may still come.
+    pub runs: Vec<CellRun>,
+    pub report: RunReport,
+}
+
+impl Keeper<'_> {
+    /// The cells that have run, with their outputs up to now.
+    pub fn runs(&self) -> Vec<CellRun> {
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = |run: &CellRun| CellRun { outputs: recorder.outputs(CellId(run.execution_count)), ..*run };
+        self.runs.iter().map(run).collect()
+    }
+
+    /// Writes the report, and the copy, if somebody waits for them.
+    ///
+    /// # Errors
+    /// [`ScriptError::NotSaved`].
+    pub fn write(&self) -> Result<(), ScriptError> {
+        let not_saved = |file: &Path| {
+            let file = file.to_owned();
+            |source| ScriptError::NotSaved { file, source }
+        };
+        let Some(file) = &self.options.report else { return Ok(()) };
+        if let Save::To(copy) = &self.options.save {
+            fs::write(copy, self.notebook.with_outputs(&self.runs())).map_err(not_saved(copy))?;
+        }
+        fs::write(file, serde_json::json!(self.report).to_string()).map_err(not_saved(file))
+    }
+}
+
+/// The results of tests, of which `:test` prints a line each; `said` is what stands on standard error beside it.
+pub(super) fn tests(printed: &str, said: &str, has_failed: bool) -> Vec<TestReport> {
+    let line = |line: &str| {
+        let (name, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        let (word, why) = result.split_once(": ").unwrap_or((result, ""));
+        let has_failed = match word {
+            "ok" => Some(false),
+            "FAILED" => Some(true),
+            _ => None,
+        };
+        let why = match (has_failed, why) {
+            (Some(true), "") => said,
+            _ => why,
+        };
+        Some(TestReport { name: name.to_owned(), has_failed, why: why.trim().to_owned() })
+    };
+    let tests: Vec<TestReport> = printed.lines().filter_map(line).collect();
+    if tests.is_empty() && has_failed {
+        return vec![TestReport { name: String::new(), has_failed: Some(true), why: said.trim().to_owned() }];
+    }
+    tests
+}
