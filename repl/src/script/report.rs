@@ -79,6 +79,18 @@ impl Keeper<'_> {
     }
 }
 
+/// The report of a failed task in what stands on standard error: from its first line to the next task's.
+fn said_of(task: &str, said: &str) -> String {
+    let begins = format!("task `{task}` failed");
+    let of_it = said.lines().skip_while(|line| !line.starts_with(&begins));
+    let lines: Vec<&str> = of_it
+        .enumerate()
+        .take_while(|(at, line)| *at == 0 || !line.starts_with("task `"))
+        .map(|(_, line)| line)
+        .collect();
+    lines.join("\n")
+}
+
 /// The results of tests, of which `:test` prints a line each; `said` is what stands on standard error beside it.
 pub(super) fn tests(printed: &str, said: &str, has_failed: bool) -> Vec<TestReport> {
     let line = |line: &str| {
@@ -89,15 +101,36 @@ pub(super) fn tests(printed: &str, said: &str, has_failed: bool) -> Vec<TestRepo
             "FAILED" => Some(true),
             _ => None,
         };
-        let why = match (has_failed, why) {
-            (Some(true), "") => said,
-            _ => why,
-        };
-        Some(TestReport { name: name.to_owned(), has_failed, why: why.trim().to_owned() })
+        let told = if has_failed == Some(true) { said_of(name, said) } else { String::new() };
+        let why = if told.is_empty() { why.trim().to_owned() } else { told };
+        Some(TestReport { name: name.to_owned(), has_failed, why })
     };
     let tests: Vec<TestReport> = printed.lines().filter_map(line).collect();
     if tests.is_empty() && has_failed {
         return vec![TestReport { name: String::new(), has_failed: Some(true), why: said.trim().to_owned() }];
     }
     tests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_test_has_its_result_and_what_was_said_of_its_failure() {
+        let printed = "test a ... ok\ntest m::b ... FAILED: task `m::b` failed: oops\ntest c ... FAILED: it did not panic\n\
+                       test d ... ignored\ntest result: FAILED. 1 passed; 2 failed; 1 ignored\n";
+        let said = "(a pid=1) hello\ntask `m::b` failed\n  caused by: oops\n    left: 1\ntask `x` failed\n";
+        let of = |name: &str, has_failed, why: &str| TestReport { name: name.into(), has_failed, why: why.into() };
+        assert_eq!(
+            tests(printed, said, true),
+            [
+                of("a", Some(false), ""),
+                of("m::b", Some(true), "task `m::b` failed\n  caused by: oops\n    left: 1"),
+                of("c", Some(true), "it did not panic"),
+                of("d", None, ""),
+            ]
+        );
+        assert_eq!(tests("", "error[E0433]", true), [of("", Some(true), "error[E0433]")]);
+    }
 }
