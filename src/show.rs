@@ -17,7 +17,7 @@ mod vega;
 pub use chart::{Plot, plot};
 pub use numbers::{Grid, Number, Numbers};
 
-use crate::display::display_as;
+use crate::display::{display_as, show_drawing};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fmt::Display;
@@ -37,7 +37,7 @@ pub fn html(text: impl AsRef<str>) {
 /// mobula::show::markdown("- one\n- *two*");
 /// ```
 pub fn markdown(text: impl AsRef<str>) {
-    display_as("text/markdown", text.as_ref());
+    as_written("text/markdown", text.as_ref().to_owned());
 }
 
 /// Shows a formula, with its dollar signs.
@@ -46,7 +46,7 @@ pub fn markdown(text: impl AsRef<str>) {
 /// mobula::show::latex(r"$\sum_{i=1}^n i = \frac{n(n+1)}{2}$");
 /// ```
 pub fn latex(text: impl AsRef<str>) {
-    display_as("text/latex", text.as_ref());
+    as_written("text/latex", text.as_ref().to_owned());
 }
 
 /// Shows JSON, as a tree where the front end has one: a text, or anything that prints as JSON, such as a
@@ -56,7 +56,12 @@ pub fn latex(text: impl AsRef<str>) {
 /// mobula::show::json(r#"{"answer": 42}"#);
 /// ```
 pub fn json(value: impl Display) {
-    display_as("application/json", value.to_string());
+    as_written("application/json", value.to_string());
+}
+
+/// Shows a text that can be read as it is, too.
+fn as_written(mime: &str, text: String) {
+    show_drawing("display", [(mime, text.clone()), ("text/plain", text)]);
 }
 
 /// Shows a picture: the bytes of a PNG, JPEG, GIF, WebP or SVG file.

@@ -6,10 +6,13 @@ use std::fmt::Write as _;
 
 /// The size of the picture, and of its margins: left, top, right, bottom.
 const SIZE: (f64, f64) = (560.0, 360.0);
-const MARGINS: (f64, f64, f64, f64) = (64.0, 32.0, 16.0, 48.0);
+const MARGINS: (f64, f64, f64, f64) = (64.0, 44.0, 16.0, 48.0);
 
 /// The colours of series, which people who see few colours can tell apart (Okabe and Ito, 2008).
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888"];
+
+/// About the width of a letter.
+const LETTER: f64 = 7.0;
 
 /// Text that is read on a light and on a dark page.
 const INK: &str = "#888888";
@@ -108,10 +111,12 @@ fn draw_series(svg: &mut String, plot: &Content) {
             }),
         }
     }
+    // The names in one row above the drawing, where no mark is.
+    let mut end = left + width;
     let named = plot.series.iter().zip(COLOURS.iter().cycle()).filter(|(series, _)| !series.name.is_empty());
-    for (place, (series, colour)) in named.enumerate() {
-        let y = top + 14.0 + 16.0 * place as f64;
-        text(svg, (left + width - 6.0, y), "end", colour, &series.name, "");
+    for (series, colour) in named.collect::<Vec<_>>().into_iter().rev() {
+        text(svg, (end, top - 6.0), "end", colour, &series.name, "");
+        end -= LETTER * (series.name.chars().count() + 2) as f64;
     }
 }
 
