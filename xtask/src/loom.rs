@@ -16,9 +16,9 @@ pub struct Options {
     models: Vec<String>,
 }
 
-/// The files whose models take a minute in all: a task's way from its ring to its worker, tasks that wait for others, the calls of actors, and
-/// waiting for results.
-const SHORT: [&str; 4] = ["claim", "deps", "mailbox", "wait"];
+/// The files whose models take a minute in all: a task's way to its worker, by a ring, by an offer or by the head; tasks that wait for others,
+/// the calls of actors, and waiting for results.
+const SHORT: [&str; 6] = ["claim", "deps", "mailbox", "offers", "strands", "wait"];
 
 /// Checks the models of [`SHORT`].
 pub fn short(tree: &Tree) -> Result<()> {
