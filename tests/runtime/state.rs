@@ -3,7 +3,7 @@
 //! Tasks wait for files, so that nothing here depends on how fast the machine is.
 
 use crate::options::{folder, shown};
-use crate::{Scenario, start, until_there_is};
+use crate::{Scenario, start, until, until_there_is};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use mobula::{ActorState, ObjectPlace, ObjectState, TaskInfo, TaskState, TaskType, status};
@@ -218,6 +218,8 @@ fn an_actor_is_listed_from_its_creation_to_its_death() {
     let counter = Counter::new.options().name("mine").max_restarts(1).spawn();
     get(&Counter::add.call(&counter, 1)).unwrap();
     let listed = || actors().into_iter().find(|actor| actor.id == counter.id()).unwrap();
+    // A call leaves the mailbox right behind its result.
+    until(|| listed().calls == 0);
     let alive = listed();
     assert_eq!((alive.type_name.as_str(), alive.name.as_deref(), alive.restarts), ("Counter", Some("mine"), 0));
     assert!(matches!(alive.state, ActorState::Alive { .. }) && alive.calls == 0 && alive.death.is_none());
