@@ -23,6 +23,7 @@ pub mod known;
 mod text;
 mod text_table;
 
+pub(crate) use debug_table::escaped;
 pub(crate) use text_table::{Table, Tabular};
 
 use crate::abi::Tenant;

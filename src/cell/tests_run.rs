@@ -70,7 +70,6 @@ impl Tests {
                 (Ok(None), Some(_)) => Some("it did not panic".to_owned()),
                 (Ok(Some(said)), Some(words)) if said.contains(words) => None,
                 (Ok(Some(said)), Some(words)) => Some(format!("it panicked with {said:?}, which lacks {words:?}")),
-                // The failure itself was told when it came.
                 // An interrupt, or the runtime is gone: that is no test's fault.
                 (Err(GetError::Refused { message }), _) => return Err(message),
                 (Err(error), _) => Some(error.to_string().lines().next().unwrap_or_default().to_owned()),

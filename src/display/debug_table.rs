@@ -158,7 +158,7 @@ fn named<'a>(head: Vec<&'a str>) -> Vec<Cow<'a, str>> {
     head.into_iter().map(Cow::Borrowed).collect()
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

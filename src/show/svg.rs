@@ -2,6 +2,7 @@
 
 use super::content::{Content, Mark, Series, word};
 use super::scale::Scale;
+use crate::display::escaped;
 use std::fmt::Write as _;
 
 /// The size of the picture, and of its margins: left, top, right, bottom.
@@ -156,7 +157,7 @@ fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, colour: &str, words:
         return;
     }
     let colour = if colour.is_empty() { INK } else { colour };
-    let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let words = escaped(words);
     let _ =
         write!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{colour}\"{more}>{words}</text>");
 }

@@ -3,7 +3,7 @@
 //! Actors tell what they do by files, so that nothing here depends on how fast the machine is.
 
 use crate::options::{folder, shown};
-use crate::{Scenario, start, until, until_there_is};
+use crate::{Scenario, start, until, until_there_is, while_killing};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use mobula::{ActorError, TaskError};
@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 scenarios! {
@@ -780,25 +780,11 @@ fn what_only_actors_have_is_refused_for_tasks_and_the_other_way_round() {
 
 /// Does the work while a thread kills one actor's process after the other.
 pub fn while_processes_of_are_killed<A>(actors: &[Actor<A>], every: Duration, work: impl FnOnce()) {
-    let is_over = AtomicBool::new(false);
-    let killed = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| {
-            let mut killed = 0;
-            for turn in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
-                let shown = format!("{:?}", actors[turn * 7 % actors.len()]);
-                if let Some(pid) = shown.split("pid ").nth(1).map(|rest| rest.trim_end_matches(')')) {
-                    let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
-                    killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
-                }
-                std::thread::sleep(every);
-            }
-            killed
-        });
-        work();
-        is_over.store(true, Ordering::Relaxed);
-        killer.join().unwrap()
-    });
-    assert!(killed > 0, "nothing was killed");
+    let process = |turn: usize| {
+        let shown = format!("{:?}", actors[turn * 7 % actors.len()]);
+        shown.split("pid ").nth(1).map(|rest| rest.trim_end_matches(')').parse().unwrap())
+    };
+    while_killing(process, every, work);
 }
 
 fn actors_whose_processes_are_killed_at_random_answer_every_call() {

@@ -39,6 +39,7 @@ mod tasks;
 use mobula::local::{Config, Program};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A scenario's name and body. It fails by panicking.
@@ -77,6 +78,28 @@ fn until(mut is_so: impl FnMut() -> bool) {
 /// Waits until there is such a file.
 fn until_there_is(file: &str) {
     until(|| Path::new(file).exists());
+}
+
+/// Does the work while a thread kills processes: in each turn the one that `victim` names, if any.
+fn while_killing(victim: impl Fn(usize) -> Option<u32> + Sync, every: Duration, work: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    let killed = std::thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let mut killed = 0;
+            for turn in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                if let Some(pid) = victim(turn) {
+                    let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+                    killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
+                }
+                std::thread::sleep(every);
+            }
+            killed
+        });
+        work();
+        is_over.store(true, Ordering::Relaxed);
+        killer.join().unwrap()
+    });
+    assert!(killed > 0, "nothing was killed");
 }
 
 /// A scenario that takes longer than this hangs.

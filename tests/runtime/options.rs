@@ -3,7 +3,7 @@
 //! Tasks meet in folders: each writes a file and waits for those of the others, so that nothing here depends on how fast the machine is.
 
 use crate::deaths::worker_pids;
-use crate::{Scenario, until};
+use crate::{Scenario, until, while_killing};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use std::fs;
@@ -353,25 +353,11 @@ fn a_row_of_tasks_of_one_shape_lets_another_one_in() {
 
 /// Does the work while a thread kills one worker after the other.
 fn while_workers_are_killed(every: Duration, work: impl FnOnce()) {
-    let is_over = AtomicBool::new(false);
-    let killed = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| {
-            let mut killed = 0;
-            for turn in (0..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
-                let workers = worker_pids();
-                if let Some(pid) = workers.get(turn % workers.len().max(1)) {
-                    let pid = rustix::process::Pid::from_raw(*pid as i32).unwrap();
-                    killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
-                }
-                std::thread::sleep(every);
-            }
-            killed
-        });
-        work();
-        is_over.store(true, Ordering::Relaxed);
-        killer.join().unwrap()
-    });
-    assert!(killed > 0, "nothing was killed");
+    let worker = |turn: usize| {
+        let workers = worker_pids();
+        workers.get(turn % workers.len().max(1)).copied()
+    };
+    while_killing(worker, every, work);
 }
 
 fn ten_thousand_results_are_right_while_a_worker_dies_every_50_ms() {

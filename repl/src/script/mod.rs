@@ -283,13 +283,8 @@ fn run_program<E: Evaluator + Clone>(
             let report = RunReport::default();
             let mut keeper = Keeper { notebook, recorder, options, runs: Vec::new(), report };
             let ending = run_notebook(runner, &mut keeper)?;
-            match &options.save {
-                Save::No => {}
-                Save::Back => save(&options.file, notebook.text(), &notebook.with_outputs(&keeper.runs()))?,
-                Save::To(file) => {
-                    let not_saved = |source| ScriptError::NotSaved { file: file.clone(), source };
-                    fs::write(file, notebook.with_outputs(&keeper.runs())).map_err(not_saved)?;
-                }
+            if options.save == Save::Back {
+                save(&options.file, notebook.text(), &notebook.with_outputs(&keeper.runs()))?;
             }
             keeper.write()?;
             Ok(ending)
@@ -338,7 +333,7 @@ fn run_notebook<E: Evaluator + Clone>(runner: &Runner<E>, keeper: &mut Keeper<'_
             runner.screen.notice(&format!("[{}] {first}", runner.evaluator.next_cell()));
         }
         keeper.report.running = Some(*index);
-        keeper.write()?;
+        keeper.write_so_far()?;
         let begun = Instant::now();
         let outcome = runner.run(&cell.source);
         let (seconds, has_failed) = (begun.elapsed().as_secs_f64(), outcome.result.is_err());
@@ -365,6 +360,7 @@ fn run_notebook<E: Evaluator + Clone>(runner: &Runner<E>, keeper: &mut Keeper<'_
         }
     }
     keeper.report.running = None;
+    keeper.write_so_far()?;
     if options.tests && cells.iter().any(|(_, cell)| has_tests(&cell.source)) {
         let outcome = runner.run(RUN_TESTS);
         let has_failed = outcome.result.is_err();
@@ -386,7 +382,7 @@ fn run_notebook<E: Evaluator + Clone>(runner: &Runner<E>, keeper: &mut Keeper<'_
 const RUN_TESTS: &str = ":test";
 
 /// Whether there may be a test in a cell.
-pub(crate) fn has_tests(code: &str) -> bool {
+fn has_tests(code: &str) -> bool {
     code.contains("#[test]")
 }
 

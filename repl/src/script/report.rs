@@ -62,20 +62,26 @@ impl Keeper<'_> {
         self.runs.iter().map(run).collect()
     }
 
-    /// Writes the report, and the copy, if somebody waits for them.
+    /// Writes the copy and the report, as far as they are wanted.
     ///
     /// # Errors
     /// [`ScriptError::NotSaved`].
     pub fn write(&self) -> Result<(), ScriptError> {
-        let not_saved = |file: &Path| {
-            let file = file.to_owned();
-            |source| ScriptError::NotSaved { file, source }
+        let write = |file: &Path, text: String| {
+            fs::write(file, text).map_err(|source| ScriptError::NotSaved { file: file.to_owned(), source })
         };
-        let Some(file) = &self.options.report else { return Ok(()) };
         if let Save::To(copy) = &self.options.save {
-            fs::write(copy, self.notebook.with_outputs(&self.runs())).map_err(not_saved(copy))?;
+            write(copy, self.notebook.with_outputs(&self.runs()))?;
         }
-        fs::write(file, serde_json::json!(self.report).to_string()).map_err(not_saved(file))
+        self.options.report.as_ref().map_or(Ok(()), |file| write(file, serde_json::json!(self.report).to_string()))
+    }
+
+    /// The same while cells run, if somebody waits for the report.
+    ///
+    /// # Errors
+    /// [`ScriptError::NotSaved`].
+    pub fn write_so_far(&self) -> Result<(), ScriptError> {
+        if self.options.report.is_some() { self.write() } else { Ok(()) }
     }
 }
 

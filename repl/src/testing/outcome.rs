@@ -13,8 +13,9 @@ use std::path::Path;
 pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> FileResult {
     let mut cells = Vec::new();
     let RunReport { cells: reports, running, tests } = &ran.report;
-    // Of a process that ended before its first cell, the first one is told.
-    let cut_off = ran.end.as_ref().map(|how| (running.or(notebook.code_cells.iter().position(is_to_run)), how));
+    // Who is told of a process that ended too early: the cell that ran, or else whatever came behind the last one.
+    let behind = notebook.code_cells.len();
+    let cut_off = ran.end.as_ref().map(|how| (running.unwrap_or(behind), Verdict::Ended { how: how.clone() }));
     for (index, cell) in notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell)) {
         let mut result = CellResult::of(index, cell.source.clone());
         if let Some(report) = reports.iter().find(|report| report.index == index)
@@ -24,10 +25,10 @@ pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> File
             result.seconds = report.seconds;
             result.verdict = verdict(cell, report.has_failed, &notebook.stored(index), &new, rules);
             result.new = Some(new);
-        } else if let Some((Some(at), how)) = cut_off
-            && at == index
+        } else if let Some((at, ended)) = &cut_off
+            && *at == index
         {
-            result.verdict = Verdict::Ended { how: how.clone() };
+            result.verdict = ended.clone();
         }
         cells.push(result);
     }
@@ -37,8 +38,12 @@ pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> File
             Some(false) => Verdict::Ran,
             None => Verdict::Skipped,
         };
-        let line = if name.is_empty() { "the `#[test]` functions".into() } else { format!("test {name}") };
-        cells.push(CellResult { verdict, ..CellResult::of(notebook.code_cells.len(), line) });
+        let line = if name.is_empty() { "the `#[test]` functions".to_owned() } else { format!("test {name}") };
+        cells.push(CellResult::beside(behind, &line, verdict));
+    }
+    if let Some((_, verdict)) = cut_off.filter(|_| !cells.iter().any(|cell| cell.verdict.is_end())) {
+        let line = if reports.is_empty() { "its start" } else { "what came behind its cells" };
+        cells.push(CellResult::beside(behind, line, verdict));
     }
     FileResult { file: file.to_owned(), cells, took: ran.took }
 }

@@ -61,8 +61,8 @@ pub fn run_script(file: &Path, options: &Options, is_interrupted: &AtomicBool) -
     let is_fine = matches!(finished.end, End::Status(status) if status.success());
     let verdict = if is_fine { Verdict::Same } else { Verdict::Ended { how: finished.told(options.timeout) } };
     let seconds = finished.took.as_secs_f64();
-    let cell = CellResult { verdict, seconds, ..CellResult::of(0, "all of it".into()) };
-    Ok(FileResult { file: file.to_owned(), cells: vec![cell], took: finished.took })
+    let whole = CellResult { seconds, ..CellResult::beside(0, "all of it", verdict) };
+    Ok(FileResult { file: file.to_owned(), cells: vec![whole], took: finished.took })
 }
 
 fn broken(error: io::Error) -> TestError {

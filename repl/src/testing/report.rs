@@ -115,12 +115,9 @@ pub fn junit(results: &[FileResult]) -> Result<String, quick_junit::SerializeErr
     report.to_string()
 }
 
-/// A cell by its number and its first line; a test, or a whole file, by its name.
+/// A cell by its number and its first line, all else by its name.
 fn name_of(cell: &CellResult) -> String {
-    match cell.line.as_str() {
-        line if line.starts_with("test ") || line == "all of it" => line.to_owned(),
-        line => format!("cell {}: {line}", cell.cell),
-    }
+    if cell.is_cell { format!("cell {}: {}", cell.cell, cell.line) } else { cell.line.clone() }
 }
 
 /// A line of a difference.

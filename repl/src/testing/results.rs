@@ -24,8 +24,11 @@ pub struct CellResult {
     pub index: usize,
     /// The cell's number, from 1.
     pub cell: usize,
-    /// Its first line.
+    /// Its first line; of what is no cell, its name.
     pub line: String,
+    /// Whether it is a cell.
+    #[serde(skip)]
+    pub is_cell: bool,
     pub seconds: f64,
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -68,6 +71,11 @@ impl Verdict {
     pub fn is_failure(&self) -> bool {
         matches!(self, Verdict::Differs { .. } | Verdict::Fails { .. } | Verdict::Ended { .. })
     }
+
+    /// Whether the process ended there.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Verdict::Ended { .. })
+    }
 }
 
 impl CellResult {
@@ -75,7 +83,12 @@ impl CellResult {
     pub fn of(index: usize, source: String) -> CellResult {
         let line: String = source.trim().lines().next().unwrap_or_default().chars().take(LINE_MAX).collect();
         let verdict = Verdict::Skipped;
-        CellResult { index, cell: index + 1, line, seconds: 0.0, verdict, is_updated: false, new: None }
+        CellResult { index, cell: index + 1, line, is_cell: true, seconds: 0.0, verdict, is_updated: false, new: None }
+    }
+
+    /// What is no cell: a test, a whole file; it comes behind so many cells.
+    pub fn beside(cells: usize, name: &str, verdict: Verdict) -> CellResult {
+        CellResult { verdict, is_cell: false, ..CellResult::of(cells, name.to_owned()) }
     }
 }
 
@@ -86,8 +99,8 @@ impl FileResult {
         if let Some(source) = error.source() {
             how.push_str(&format!(": {source}"));
         }
-        let cell = CellResult { verdict: Verdict::Ended { how }, ..CellResult::of(0, "all of it".into()) };
-        FileResult { file, cells: vec![cell], took: Duration::ZERO }
+        let whole = CellResult::beside(0, "all of it", Verdict::Ended { how });
+        FileResult { file, cells: vec![whole], took: Duration::ZERO }
     }
 
     /// Whether a cell is not as it must be.

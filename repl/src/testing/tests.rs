@@ -113,4 +113,10 @@ fn what_is_not_to_be_compared_only_has_to_run() {
     let judged = judge(Path::new("a.ipynb"), &never_run, &cut_off, &Rules::default());
     assert_eq!(judged.cells[0].verdict, Verdict::Ended { how: "ended with signal: 9".into() });
     assert!(judged.has_failed() && !judged.is_mended());
+    // Behind the last cell, while its tests ran.
+    let cells = vec![CellReport { index: 0, seconds: 0.5, has_failed: false }];
+    let report = RunReport { cells, ..RunReport::default() };
+    let behind = Ran { copy: Some(notebook(&[], Some(1), &new)), report, ..cut_off };
+    let judged = judge(Path::new("a.ipynb"), &never_run, &behind, &Rules::default());
+    assert_eq!((&judged.cells[0].verdict, judged.cells[1].verdict.is_end()), (&Verdict::Ran, true));
 }

@@ -102,7 +102,7 @@ impl Client {
             self.hinted.store(task.0, Ordering::Relaxed);
             state.shift.also.push(task);
         } else if !is_long && desk.offer.is_allowed.load(Ordering::Relaxed) != 0 {
-            state.shift.offers = Some(options);
+            self.offers.store(u32::from(options) + 1, Ordering::Relaxed);
         } else {
             drop(state);
             self.end_shift();
@@ -116,7 +116,10 @@ impl Client {
 
     /// Offers to run another task in the place of the one that has ended, for as long as it is worth it.
     fn offered_task(&self) -> Option<ObjectId> {
-        let options = self.state().shift.offers.take()?;
+        // A load, because a plain task comes by here, too.
+        let offers = self.offers.load(Ordering::Relaxed).checked_sub(1)?;
+        self.offers.store(0, Ordering::Relaxed);
+        let options = offers as u16;
         let (segment, seat) = (&self.segment, self.seat);
         segment.open_offer(seat, options);
         let queued = &segment.header().queued;

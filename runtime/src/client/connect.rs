@@ -200,6 +200,7 @@ impl Client {
             spin,
             parked: AtomicU32::new(u32::MAX),
             hinted: AtomicU64::new(0),
+            offers: AtomicU32::new(0),
             loans: Mutex::default(),
         })
     }

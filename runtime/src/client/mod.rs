@@ -82,6 +82,8 @@ pub struct Client {
     parked: AtomicU32,
     /// Of a worker: a task that it has claimed by a hint, and runs next; 0 for none.
     hinted: AtomicU64,
+    /// One more than the options of tasks of which this worker offers to run another one, before the head is told of the end; 0 for none.
+    offers: AtomicU32,
 }
 
 /// While this is held no thread changes the state, so that a fork may copy it.

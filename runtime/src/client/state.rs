@@ -69,8 +69,6 @@ pub(super) struct Shift {
     pub begun: Option<Instant>,
     /// Those after it that it has claimed.
     pub also: Vec<ObjectId>,
-    /// Offers to run another task with these options, before the head is told of the end.
-    pub offers: Option<u16>,
 }
 
 /// A task that runs here.

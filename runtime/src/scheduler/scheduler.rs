@@ -433,7 +433,8 @@ impl Scheduler {
 
     /// Whether what a worker runs is in a placement group.
     pub fn is_in_a_group(&self, worker: WorkerId) -> bool {
-        self.in_groups().any(|(of, ..)| of == worker)
+        let state = self.workers.get(&worker).map(|worker| &worker.state);
+        matches!(state, Some(State::Running { shape, .. }) if self.shapes.group(*shape).is_some())
     }
 
     /// Tasks that wait in queues, by shape.
