@@ -14,6 +14,7 @@
 
 mod awaited;
 mod block;
+pub(crate) mod callbacks;
 mod copy_into_object;
 mod handle;
 pub(crate) mod panic_hook;
@@ -25,8 +26,8 @@ pub(crate) use handle::Handle;
 pub use handle::ObjectId;
 
 use crate::abi::{
-    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, Draft as RawDraft, Fault, Hooks, Instance, Notify,
-    Pending, Question, Status, Submission, Table, Tenant, Trampoline, View, Work,
+    ABI_VERSION, Answer, Argument, Blob, Bytes, Call, Cause, CommAnswer, CommCall, Draft as RawDraft, Fault, Hooks,
+    Instance, Notify, Pending, Question, Status, Submission, Table, Tenant, Trampoline, View, Work,
 };
 use copy_into_object::copy;
 use std::ffi::c_void;
@@ -43,8 +44,13 @@ static OUTSIDE: AtomicPtr<Table> = AtomicPtr::new(null_mut());
 /// The role that this library is attached for: one of [`Tenant`]'s.
 static ROLE: AtomicU32 = AtomicU32::new(Tenant::PROGRAM);
 
-static HOOKS: Hooks =
-    Hooks { version: ABI_VERSION, size: size_of::<Hooks>() as u32, flush: flush_stdout, with_streams_locked };
+static HOOKS: Hooks = Hooks {
+    version: ABI_VERSION,
+    size: size_of::<Hooks>() as u32,
+    flush: flush_stdout,
+    with_streams_locked,
+    run_callbacks: callbacks::run,
+};
 
 /// Attaches this library to a runtime: [`crate::abi::Attach`]. Returns null when the versions differ.
 ///
@@ -102,7 +108,8 @@ pub(crate) fn leave_process() {
 /// `work` must be safe to call with `data`.
 unsafe extern "C" fn with_streams_locked(work: Work, data: *mut c_void) {
     // In this order, because a thread that holds standard output to write fast still reports errors.
-    let locked = (std::io::stdout().lock(), std::io::stderr().lock(), awaited::hold_still());
+    let still = || (awaited::hold_still(), callbacks::hold_still());
+    let locked = (std::io::stdout().lock(), std::io::stderr().lock(), still());
     // SAFETY: by this function's contract.
     unsafe { work(data) };
     drop(locked);
@@ -396,11 +403,32 @@ pub(crate) fn release(id: u64) {
 
 /// Asks the runtime a question that is not on a fast path.
 pub(crate) fn ask(question: &Question) -> Fallible<Answer> {
+    ask_at(table()?, question)
+}
+
+fn ask_at(table: &'static Table, question: &Question) -> Fallible<Answer> {
     let question = postcard::to_stdvec(question).map_err(|_| unreadable())?;
-    let mut blob = Blob::EMPTY;
-    // SAFETY: the question is readable, `blob` and `fault` writable during the call.
-    call(|table, fault| unsafe { (table.ask)(bytes_of(&question), &mut blob, fault) })?;
-    postcard::from_bytes(&take_blob(table()?, blob)).map_err(|_| Box::new(unreadable()))
+    let (mut answer, mut fault) = (Blob::EMPTY, Blob::EMPTY);
+    // SAFETY: the question is readable, `answer` and `fault` writable during the call.
+    let status = unsafe { (table.ask)(bytes_of(&question), &mut answer, &mut fault) };
+    if status != Status::OK {
+        return Err(faulted(table, fault));
+    }
+    postcard::from_bytes(&take_blob(table, answer)).map_err(|_| Box::new(unreadable()))
+}
+
+/// Calls the comms of the session that runs this library's cells, also while tasks run in this process.
+///
+/// # Errors
+/// There is no session: this is a plain program.
+pub(crate) fn comm(call: CommCall) -> Fallible<CommAnswer> {
+    let outside = OUTSIDE.load(Ordering::Acquire);
+    // SAFETY: as in `table`: null, or a table that is readable and unchanging until the process ends.
+    let outside = unsafe { outside.as_ref() };
+    match ask_at(outside.map_or_else(table, Ok)?, &Question::Comm { call, cell: 0 })? {
+        Answer::Comm(answer) => Ok(answer),
+        _ => Err(Box::new(unreadable())),
+    }
 }
 
 /// Whether the one argument of a constructor's call is a checkpoint of the actor, and not what the constructor takes.

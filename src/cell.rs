@@ -2,6 +2,7 @@
 
 pub mod common;
 mod dbg;
+pub mod inspect;
 pub mod sizes;
 pub mod tests_run;
 pub mod variables;

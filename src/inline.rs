@@ -318,6 +318,7 @@ impl Store {
                 self.actors.clear();
                 Answer::Done
             }
+            Question::Comm { .. } => return Err(Fault::Refused { message: "there is no session here".into() }.into()),
             Question::Errors => Answer::Errors(self.failures.clone()),
             Question::ClusterResources | Question::AvailableResources => Answer::Resources(vec![("CPU".into(), cpus)]),
             Question::State { id } => {

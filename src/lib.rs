@@ -36,6 +36,7 @@ pub mod array;
 mod calls;
 mod cell;
 mod codec;
+pub mod comm;
 pub mod display;
 pub mod error;
 mod future;
@@ -46,6 +47,7 @@ pub mod prelude;
 pub mod remote;
 pub mod show;
 pub mod stream;
+pub mod widgets;
 
 #[cfg(feature = "runtime")]
 mod program;
@@ -103,8 +105,9 @@ pub use {arrow_array, arrow_schema};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::abi::TaskOptions;
-    pub use crate::calls::cell_error;
+    pub use crate::calls::{callbacks::run_waiting as run_callbacks, cell_error};
     pub use crate::cell::common::common;
+    pub use crate::cell::inspect;
     pub use crate::cell::sizes;
     pub use crate::cell::tests_run::{Tests, panics, passes};
     pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};

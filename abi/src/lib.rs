@@ -20,6 +20,7 @@
 use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
+mod comm;
 #[doc(hidden)] // For the engines behind the table, like `held`.
 pub mod engine;
 #[doc(hidden)]
@@ -27,11 +28,12 @@ pub mod held;
 mod name;
 mod task_options;
 
+pub use comm::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
 pub use name::{shorten, task_name};
 pub use task_options::{ActorOptions, Placement, PlacementStrategy, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 10;
+pub const ABI_VERSION: u32 = 11;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -323,6 +325,8 @@ pub struct Hooks {
     /// Calls `work` with `data` while this thread holds the stdout and stderr locks of the library's standard library.
     /// Neither this function nor `work` may unwind.
     pub with_streams_locked: unsafe extern "C" fn(work: Work, data: *mut c_void),
+    /// Runs the library's callbacks for the messages of comms that wait for them. Returns 1 if one of them panicked, else 0.
+    pub run_callbacks: unsafe extern "C" fn() -> u32,
 }
 
 /// The callback of [`Hooks::with_streams_locked`].
@@ -571,6 +575,13 @@ pub enum Question {
     Actors,
     /// The objects that there are.
     Objects,
+    /// Something of the session's comms.
+    Comm {
+        /// What.
+        call: CommCall,
+        /// The cell that asks; the client's to say.
+        cell: u64,
+    },
     /// Ends the workers, fails unfinished tasks and drops the caller's references; answered when the workers are gone.
     Shutdown,
 }
@@ -605,6 +616,8 @@ pub enum Answer {
     Actors(Vec<ActorEntry>),
     /// To `Objects`.
     Objects(Vec<ObjectEntry>),
+    /// To `Comm`.
+    Comm(CommAnswer),
 }
 
 /// A failure, as `errors()` lists it.

@@ -1,5 +1,6 @@
 //! Requests answered at once, on the shell or the control socket, even while a cell runs.
 
+use crate::comms;
 use crate::kernel::{Channel, Kernel, refusal};
 use crate::wire::{Draft, Request, typed};
 use jupyter_protocol::JupyterMessageContent;
@@ -17,6 +18,10 @@ pub(crate) fn at_once(kernel: &Arc<Kernel>, channel: Channel, request: Request) 
             Ok(JupyterMessageContent::IsCompleteRequest(ask)) => is_complete(&ask.code),
             _ => json!({"status": "unknown"}),
         },
+        "comm_info_request" => {
+            comms::info(kernel, channel, &request);
+            return None;
+        }
         "interrupt_request" => {
             kernel.interrupt();
             json!({"status": "ok"})

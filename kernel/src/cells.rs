@@ -13,6 +13,7 @@
 
 use crate::answers;
 use crate::comms;
+use crate::debug::{self, Needs};
 use crate::history::History;
 use crate::kernel::{Channel, Kernel, refusal};
 use crate::routes::{Route, bundle_content};
@@ -63,26 +64,47 @@ impl Cells {
     pub(crate) fn serve(mut self, mut turns: mpsc::Receiver<Turn>) {
         while let Some(Turn { number, request }) = turns.blocking_recv() {
             match &*request.msg_type {
-                "execute_request" => self.execute_request(number, &request),
-                "history_request" | "comm_info_request" => {
+                "execute_request" => {
+                    self.kernel.debugger.cell_begins();
+                    self.execute_request(number, &request);
+                    self.kernel.debugger.cell_ended();
+                }
+                "debug_request" => self.debug_request(&request),
+                "history_request" => {
                     let content = match typed(&request.msg_type, request.content.clone()) {
                         Ok(JupyterMessageContent::HistoryRequest(ask)) => {
                             json!({"status": "ok", "history": self.history.answer(&ask)})
                         }
-                        Ok(_) => comms::info(),
+                        Ok(_) => unreachable!("`typed` keeps the type of a history_request"),
                         Err(error) => refusal("BadRequest", error),
                     };
                     self.kernel.answer(Channel::Shell, &request, content);
                 }
-                "comm_open" | "comm_msg" | "comm_close" => {
-                    self.kernel.iopub.busy(&request.origin, false);
-                    comms::received(&self.kernel.iopub, &request);
-                    self.kernel.iopub.idle(&request.origin);
-                }
+                "comm_open" | "comm_msg" | "comm_close" => comms::run_callbacks(&self.kernel, &request),
                 "shutdown_request" => answers::shut_down(&self.kernel, Channel::Shell, &request),
                 _ => answers::unknown(&self.kernel, Channel::Shell, &request),
             }
         }
+    }
+
+    /// Answers a `debug_request` for which the session must be asked.
+    fn debug_request(&mut self, request: &Request) {
+        let (kernel, content) = (self.kernel.clone(), Value::Object(request.content.clone()));
+        let evaluator = kernel.evaluator();
+        // Another cell may have run since the request was put into the queue, or asked for the same.
+        let reply = match kernel.debugger.needs(&content) {
+            Needs::Nothing(reply) => reply,
+            Needs::Variables => kernel.debugger.variables(&content, evaluator.variables()),
+            Needs::Expression(name) => {
+                let route = Route { origin: request.origin.clone(), count: 0, silent: true };
+                let ran = self.run(&*evaluator, &name, None, route, false, false);
+                match ran.result {
+                    Ok(()) => debug::rich(&content, bundle_content(ran.value.unwrap_or_else(|| Bundle::text("()")))),
+                    Err(error) => debug::refused(&content, &error.value),
+                }
+            }
+        };
+        kernel.answer(Channel::Control, request, reply);
     }
 
     fn execute_request(&mut self, number: u64, request: &Request) {

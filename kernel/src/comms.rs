@@ -1,28 +1,46 @@
 //! Comms: message channels between a front end and an object in the kernel, such as a widget.
 //!
-//! This kernel has no comm targets yet. It answers each `comm_open` with `comm_close`, because a front end waits for an
-//! answer.
+//! The session keeps them. This file reads and writes their messages, which are handled at once, also while a cell runs;
+//! callbacks that they are for run between cells, on the cells thread.
 
-use crate::iopub::IoPub;
-use crate::wire::{Draft, Request, typed};
-use jupyter_protocol::JupyterMessageContent;
-use serde_json::{Value, json};
+use crate::kernel::{Channel, Kernel};
+use crate::wire::{Request, comm};
+use mobula_session::Received;
+use serde_json::{Map, Value, json};
 
-/// Handles a `comm_open`, `comm_msg` or `comm_close`.
-pub(crate) fn received(iopub: &IoPub, request: &Request) {
-    match typed(&request.msg_type, request.content.clone()) {
-        Ok(JupyterMessageContent::CommOpen(open)) => {
-            tracing::debug!(target_name = open.target_name, "a comm to nothing is closed");
-            let content = json!({"comm_id": open.comm_id.0, "data": {}});
-            iopub.post(&request.origin, Draft::new("comm_close", content));
-        }
-        // `comm_msg` and `comm_close` of comms that are not open.
-        Ok(_) => {}
-        Err(error) => tracing::debug!(%error, msg_type = request.msg_type, "a comm message that makes no sense"),
+/// Handles a `comm_open`, `comm_msg` or `comm_close`. Returns whether callbacks are to run; then [`ran`] ends the request,
+/// and until then a front end that waits for its end sends no newer value.
+pub(crate) fn received(kernel: &Kernel, request: &Request) -> bool {
+    kernel.iopub.busy(&request.origin, false);
+    let Some(message) = comm::message(request) else {
+        tracing::debug!(msg_type = request.msg_type, "a comm message that makes no sense");
+        kernel.iopub.idle(&request.origin);
+        return false;
+    };
+    let received = match kernel.evaluator.get() {
+        Some(evaluator) => evaluator.comm(message),
+        // Nothing can be open yet.
+        None => Received::nothing_is_open(&message),
+    };
+    for reply in received.replies {
+        kernel.iopub.post(&request.origin, comm::draft(reply));
     }
+    if !received.wants_turn {
+        kernel.iopub.idle(&request.origin);
+    }
+    received.wants_turn
 }
 
-/// The content of a `comm_info_reply`: no comms are open.
-pub(crate) fn info() -> Value {
-    json!({"status": "ok", "comms": {}})
+/// Runs the callbacks that a message is for, and ends it. Only the cells thread may call this.
+pub(crate) fn run_callbacks(kernel: &Kernel, request: &Request) {
+    kernel.evaluator().run_callbacks();
+    kernel.iopub.idle(&request.origin);
+}
+
+/// Answers a `comm_info_request`.
+pub(crate) fn info(kernel: &Kernel, channel: Channel, request: &Request) {
+    let target = request.content.get("target_name").and_then(Value::as_str).filter(|target| !target.is_empty());
+    let open = kernel.evaluator.get().map(|evaluator| evaluator.comms(target)).unwrap_or_default();
+    let comms: Map<String, Value> = open.into_iter().map(|(id, target)| (id, json!({"target_name": target}))).collect();
+    kernel.answer(channel, request, json!({"status": "ok", "comms": comms}));
 }

@@ -1,13 +1,22 @@
 //! The control socket: requests that must not wait for the running cell.
 
 use crate::answers;
+use crate::cells::Turn;
+use crate::debug::{self, Needs};
 use crate::kernel::{Channel, Kernel};
 use bytes::Bytes;
+use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 /// Serves the socket until the kernel ends.
-pub(crate) async fn serve(kernel: Arc<Kernel>, mut messages: mpsc::Receiver<Vec<Bytes>>) {
+pub(crate) async fn serve(
+    kernel: Arc<Kernel>,
+    mut messages: mpsc::Receiver<Vec<Bytes>>,
+    turns: mpsc::Sender<Turn>,
+    turns_sent: Arc<AtomicU64>,
+) {
     while let Some(frames) = messages.recv().await {
         let request = match kernel.wire.decode(frames) {
             Ok(request) => request,
@@ -18,6 +27,18 @@ pub(crate) async fn serve(kernel: Arc<Kernel>, mut messages: mpsc::Receiver<Vec<
         };
         let Some(request) = answers::at_once(&kernel, Channel::Control, request) else { continue };
         match &*request.msg_type {
+            "debug_request" => match kernel.debugger.needs(&Value::Object(request.content.clone())) {
+                Needs::Nothing(reply) => kernel.answer(Channel::Control, &request, reply),
+                // The cells thread answers. If it has too much to do, the front end asks again after the next cell.
+                _ => {
+                    let number = turns_sent.fetch_add(1, Ordering::SeqCst);
+                    if let Err(full) = turns.try_send(Turn { number, request }) {
+                        let request = full.into_inner().request;
+                        let content = Value::Object(request.content.clone());
+                        kernel.answer(Channel::Control, &request, debug::refused(&content, "the kernel is busy"));
+                    }
+                }
+            },
             "shutdown_request" => answers::shut_down(&kernel, Channel::Control, &request),
             _ => answers::unknown(&kernel, Channel::Control, &request),
         }

@@ -47,8 +47,8 @@ impl Info {
                 "nbconvert_exporter": "script",
             },
             "banner": format!("Mobula {VERSION} (Rust {rust}): remote functions in a notebook. Type :help for help."),
-            "debugger": false,
-            "supported_features": [],
+            "debugger": true,
+            "supported_features": ["debugger"],
             "help_links": [
                 {"text": "The Rust Programming Language", "url": "https://doc.rust-lang.org/book/"},
                 {"text": "The Rust Standard Library", "url": "https://doc.rust-lang.org/std/"},

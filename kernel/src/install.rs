@@ -190,7 +190,7 @@ fn spec(display_name: &str, exe: &Path) -> serde_json::Value {
         "language": "rust",
         "interrupt_mode": "message",
         "kernel_protocol_version": crate::wire::PROTOCOL_VERSION,
-        "metadata": {"debugger": false},
+        "metadata": {"debugger": true},
         "env": {},
     })
 }

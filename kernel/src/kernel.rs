@@ -1,5 +1,6 @@
 //! State shared by the socket loops: sockets, evaluator, shutdown.
 
+use crate::debug::Debugger;
 use crate::info::Info;
 use crate::iopub::IoPub;
 use crate::routes::Routes;
@@ -22,6 +23,7 @@ pub(crate) struct Kernel {
     pub(crate) stdin: Arc<Stdin>,
     pub(crate) routes: Routes,
     pub(crate) info: Info,
+    pub(crate) debugger: Debugger,
     /// Set once the evaluator exists; it may still be starting.
     pub(crate) evaluator: OnceLock<Arc<dyn Evaluator>>,
     /// `true` once the kernel is to end.
@@ -51,7 +53,7 @@ impl Kernel {
     /// As [`Kernel::reply`], with metadata.
     pub(crate) fn reply_with(&self, channel: Channel, request: &Request, content: Value, metadata: Value) {
         let Some(subject) = request.msg_type.strip_suffix("_request") else { return };
-        let draft = Draft { msg_type: format!("{subject}_reply").into(), content, metadata };
+        let draft = Draft { msg_type: format!("{subject}_reply").into(), content, metadata, buffers: Vec::new() };
         let (_, frames) = self.wire.encode(&request.origin.identities, &request.origin, &draft);
         let router = match channel {
             Channel::Shell => &self.shell,

@@ -25,6 +25,7 @@ mod comms;
 mod connection;
 mod control;
 mod cursor;
+mod debug;
 mod history;
 mod info;
 pub mod install;
@@ -186,6 +187,7 @@ async fn open(connection: ConnectionInfo) -> Result<(Arc<Kernel>, Vec<tokio::tas
         stdin: stdin::Stdin::new(wire.clone(), stdin, iopub.clone()),
         routes: routes::Routes::new(iopub),
         info,
+        debugger: debug::Debugger::default(),
         evaluator: std::sync::OnceLock::new(),
         stop: watch::Sender::new(false),
     });
@@ -202,8 +204,8 @@ async fn open(connection: ConnectionInfo) -> Result<(Arc<Kernel>, Vec<tokio::tas
         .name("mobula-analysis".into())
         .stack_size(CELLS_STACK_BYTES)
         .spawn(move || analysis::serve(&for_analysis, questions_in))?;
+    tokio::spawn(control::serve(kernel.clone(), control_messages, turns.clone(), turns_sent.clone()));
     tokio::spawn(shell::serve(kernel.clone(), shell_messages, shell::Desks { turns, turns_sent, questions }));
-    tokio::spawn(control::serve(kernel.clone(), control_messages));
     let for_stdin = kernel.stdin.clone();
     tokio::spawn(async move {
         while let Some(frames) = stdin_messages.recv().await {

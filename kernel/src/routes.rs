@@ -4,8 +4,8 @@
 //! routes of up to [`ROUTES_MAX`] cells are kept.
 
 use crate::iopub::IoPub;
-use crate::wire::{Draft, Origin};
-use mobula_session::{Bundle, CellId, Event, Stream};
+use crate::wire::{Draft, Origin, comm};
+use mobula_session::{Bundle, CellId, CommKind, CommMessage, Event, Stream};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -100,6 +100,13 @@ impl Routes {
                     Draft::new("execute_result", content)
                 });
             }
+            Event::Comm { cell, message } => self.say(cell, message),
+            Event::Capture { cell, comm, begins } => {
+                let origin = self.origin(cell);
+                let parent = if begins { origin.msg_id.as_str() } else { "" };
+                let data = json!({"method": "update", "state": {"msg_id": parent}, "buffer_paths": []});
+                self.iopub.show(&origin, Draft::new("comm_msg", json!({"comm_id": comm, "data": data})));
+            }
             Event::Notice { text } => {
                 let running = {
                     let state = self.state();
@@ -124,6 +131,22 @@ impl Routes {
         let state = self.state();
         let route = state.cells.get(&cell).or_else(|| state.cells.values().next_back())?;
         (!route.silent).then(|| route.clone())
+    }
+
+    /// Publishes a message on a comm.
+    fn say(&self, cell: CellId, message: CommMessage) {
+        let origin = self.origin(cell);
+        match message.kind {
+            CommKind::Message => self.iopub.update(&origin, message),
+            _ => self.iopub.show(&origin, comm::draft(message)),
+        }
+    }
+
+    /// The request that started a cell, silent or not, or the newest one.
+    fn origin(&self, cell: CellId) -> Arc<Origin> {
+        let state = self.state();
+        let route = state.cells.get(&cell).or_else(|| state.cells.values().next_back());
+        route.map_or_else(Origin::nobody, |route| route.origin.clone())
     }
 
     fn keep(&self, cell: CellId, bundle: &Bundle) {

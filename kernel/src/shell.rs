@@ -3,12 +3,14 @@
 //! ```text
 //!           ┌─ kernel_info, is_complete, … ─▶ answered here, at once
 //! shell ────┼─ complete, inspect ───────────▶ analysis thread
-//!           └─ execute, history, comms, … ──▶ cells thread, in the order in which they came
+//!           ├─ comms ───────────────────────▶ the session, at once; their callbacks: cells thread
+//!           └─ execute, history, … ─────────▶ cells thread, in the order in which they came
 //! ```
 
 use crate::analysis;
 use crate::answers;
 use crate::cells::Turn;
+use crate::comms;
 use crate::kernel::{Channel, Kernel};
 use crate::wire::Request;
 use bytes::Bytes;
@@ -47,6 +49,10 @@ pub(crate) async fn serve(kernel: Arc<Kernel>, mut messages: mpsc::Receiver<Vec<
                 let request = refused.into_inner();
                 kernel.answer(Channel::Shell, &request, analysis::nothing(&request));
             }
+            continue;
+        }
+        let is_comm = matches!(&*request.msg_type, "comm_open" | "comm_msg" | "comm_close");
+        if is_comm && !comms::received(&kernel, &request) {
             continue;
         }
         let number = desks.turns_sent.fetch_add(1, Ordering::SeqCst);

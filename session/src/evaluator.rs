@@ -1,7 +1,7 @@
 //! The evaluator's interface to front ends. [`crate::Session`] implements it; tests have their own.
 
 use crate::event::InputReader;
-use crate::event::{Bundle, CellId, Completions, Outcome};
+use crate::event::{Bundle, CellId, CommMessage, Completions, Outcome, Received, VariableInfo};
 
 /// Runs cells and answers questions about code. What cells show goes to the [`crate::Sink`] that the evaluator was made with.
 pub trait Evaluator: Send + Sync + 'static {
@@ -25,6 +25,21 @@ pub trait Evaluator: Send + Sync + 'static {
     fn complete(&self, code: &str, cursor: usize) -> Completions;
     /// What is known of the name at byte `cursor` of `code`. May block while a cell runs.
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle>;
+    /// Takes a message that a front end sent on a comm. Never blocks.
+    fn comm(&self, message: CommMessage) -> Received {
+        Received::nothing_is_open(&message)
+    }
+    /// The open comms, of one target or all: their ids and targets. Never blocks.
+    fn comms(&self, target: Option<&str>) -> Vec<(String, String)> {
+        let _ = target;
+        Vec::new()
+    }
+    /// Runs the callbacks that wait for messages on comms, after the cells that were given before, and blocks until they have ended.
+    fn run_callbacks(&self) {}
+    /// The variables, after the cells that were given before. Code that reads their values is compiled and run; blocks until it has ended.
+    fn variables(&self) -> Vec<VariableInfo> {
+        Vec::new()
+    }
     /// Blocks until cells can run.
     ///
     /// # Errors

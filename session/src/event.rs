@@ -2,6 +2,7 @@
 
 pub use crate::bundle::{Bundle, kept_bytes};
 pub use crate::rendered::Rendered;
+pub use mobula_abi::{CommKind, CommMessage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,22 @@ pub enum Event {
         /// The report.
         report: Rendered,
     },
+    /// A message on a comm, for all front ends.
+    Comm {
+        /// The cell that sent it, or whose task did.
+        cell: CellId,
+        /// The message.
+        message: CommMessage,
+    },
+    /// From here on, what the cell shows belongs into an `Output` widget, or no longer does.
+    Capture {
+        /// The cell.
+        cell: CellId,
+        /// The widget's comm.
+        comm: String,
+        /// Whether it begins.
+        begins: bool,
+    },
     /// A line from the session itself, such as while it prepares the crate for the first time, or from the runtime.
     Notice {
         /// The line.
@@ -97,7 +114,8 @@ impl Event {
             | Event::Update { bundle, .. }
             | Event::Result { bundle, .. } => bundle.bytes(),
             Event::Report { report, .. } => report.plain.len(),
-            Event::Clear { .. } => 0,
+            Event::Comm { message, .. } => message.data.len() + message.buffers.iter().map(Vec::len).sum::<usize>(),
+            Event::Clear { .. } | Event::Capture { .. } => 0,
         }
     }
 }
@@ -175,6 +193,67 @@ pub struct Completion {
     pub kind: String,
     /// What to show, when it differs from `code`.
     pub label: String,
+}
+
+/// A variable of the session.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct VariableInfo {
+    /// Its name, with `mut` before it if it was declared so.
+    pub name: String,
+    /// Its type, as a person would write it.
+    pub ty: String,
+    /// The cell that declared it.
+    pub made: u64,
+    /// Its size with the memory that it owns, in bytes.
+    pub bytes: Option<u64>,
+    /// What has become of it, if it is gone.
+    pub standing: String,
+    /// The beginning of its `Debug` text, if its type has one.
+    pub value: Option<String>,
+}
+
+impl VariableInfo {
+    /// What is known of the variable, before the documentation of its type.
+    pub(crate) fn described(&self, documentation: Option<Bundle>) -> Bundle {
+        let value = self.value.as_deref().map(|value| format!(" = {value}")).unwrap_or_default();
+        let size = self.bytes.map(|bytes| format!("{bytes} bytes, ")).unwrap_or_default();
+        let standing = if self.standing.is_empty() { String::new() } else { format!("; {}", self.standing) };
+        let head = format!("let {}: {}{value}", self.name, self.ty);
+        let text = format!("{head}\n{size}made in cell {}{standing}", self.made);
+        let mut bundle = documentation.unwrap_or_default();
+        let plain = bundle.plain().map(|plain| format!("{text}\n\n{plain}")).unwrap_or_else(|| text.clone());
+        bundle.data.insert("text/plain".into(), plain.into());
+        if let Some(html) = bundle.data.get("text/html").and_then(|html| html.as_str()) {
+            let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let html = format!("<pre>{escaped}</pre>{html}");
+            bundle.data.insert("text/html".into(), html.into());
+        }
+        bundle
+    }
+}
+
+/// The consequences of a message that a front end sent on a comm.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Received {
+    /// Messages for all front ends, caused by the one that was received.
+    pub replies: Vec<CommMessage>,
+    /// Whether callbacks are to run between cells: see [`crate::Evaluator::run_callbacks`].
+    pub wants_turn: bool,
+}
+
+impl Received {
+    /// The consequences of a message before there is a session: a front end that opens a comm is told that nobody is there.
+    pub fn nothing_is_open(message: &CommMessage) -> Received {
+        let close = |message: &CommMessage| CommMessage {
+            comm: message.comm.clone(),
+            kind: CommKind::Close,
+            data: "{}".into(),
+            metadata: String::new(),
+            buffers: Vec::new(),
+        };
+        let is_open = matches!(message.kind, CommKind::Open { .. });
+        Received { replies: is_open.then(|| close(message)).into_iter().collect(), wants_turn: false }
+    }
 }
 
 /// A question that a running cell asks the person.

@@ -40,6 +40,8 @@ pub trait CellRuntime {
     fn cell_began(&self, cell: CellId);
     /// The cell has ended and cannot be undone: the deferred releases are made.
     fn cell_ended(&self, cell: CellId);
+    /// Runs the callbacks for which messages wait. Returns how that ended, as a cell's function does.
+    fn run_callbacks(&self) -> u32;
     /// Flushes the standard output that the cell libraries have buffered.
     fn flush(&self);
     /// Does `work`, which forks, while no other thread holds the standard streams' locks: the child could not print otherwise.

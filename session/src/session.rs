@@ -1,11 +1,13 @@
 //! The session as front ends see it: a handle to the evaluator's thread.
 
 use crate::analyst::analysis::{Analysis, Known};
+use crate::analyst::outline::name_at;
 use crate::base::compiler_process::Running;
 use crate::cells::{self, Direct};
+use crate::comms::{Comms, Reply};
 use crate::evaluator::Evaluator;
 use crate::evcxr::engine::Evcxr;
-use crate::event::{Bundle, CellId, Completions, Event, InputReader, Outcome};
+use crate::event::{Bundle, CellId, CommMessage, Completions, Event, InputReader, Outcome, Received, VariableInfo};
 use crate::host::Host;
 use crate::link::Link;
 use crate::outlet::Outlet;
@@ -15,6 +17,7 @@ use crate::reports::sources::{Found, Sources};
 use crate::settings::{Engine, Settings};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -40,6 +43,21 @@ impl Backend {
         Evcxr::start(parts).map(|engine| Backend::Evcxr(Box::new(engine)))
     }
 
+    fn variables(&mut self, cell: CellId) -> Vec<VariableInfo> {
+        match self {
+            Backend::Direct(engine) => engine.variables(cell),
+            // evcxr does not say what its variables are.
+            Backend::Evcxr(_) => Vec::new(),
+        }
+    }
+
+    fn run_callbacks(&mut self, cell: CellId) {
+        match self {
+            Backend::Direct(engine) => engine.run_callbacks(cell),
+            Backend::Evcxr(engine) => engine.run_callbacks(cell),
+        }
+    }
+
     fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
         match self {
             Backend::Direct(engine) => engine.execute(cell, code, origin, input),
@@ -58,6 +76,9 @@ struct Inner {
     jobs: Sender<Job>,
     link: Option<Arc<Link>>,
     sources: Arc<Sources>,
+    comms: Arc<Comms>,
+    /// The folder of relative paths in cells.
+    folder: PathBuf,
     next: AtomicU64,
     ready: Arc<OnceLock<Result<(), String>>>,
     readiness: Receiver<()>,
@@ -67,10 +88,16 @@ struct Inner {
     outlet: Arc<dyn Outlet>,
     /// The next cell has been announced: a later interrupt is meant for it.
     is_announced: AtomicBool,
+    /// A cell runs, or callbacks do.
+    is_busy: AtomicBool,
+    /// The variables as they were last read, and the number of the next cell at that time.
+    variables: Mutex<Option<(u64, Vec<VariableInfo>)>>,
 }
 
 enum Job {
     Execute { cell: CellId, code: String, origin: Option<String>, input: Option<InputReader>, reply: Sender<Outcome> },
+    Callbacks { done: Sender<()> },
+    Variables { cell: CellId, reply: Sender<Vec<VariableInfo>> },
     Close,
 }
 
@@ -79,7 +106,8 @@ impl Session {
     pub fn start(settings: Settings, host: Arc<dyn Host>, outlet: Arc<dyn Outlet>) -> Session {
         let sources = Arc::new(Sources::default());
         let grace = settings.interrupt_grace.unwrap_or(Duration::from_secs(1));
-        let link = Link::start(host.clone(), outlet.clone(), sources.clone(), grace).map(Arc::new);
+        let (comms, folder) = (Arc::new(Comms::new(outlet.clone())), settings.folder());
+        let link = Link::start(host.clone(), outlet.clone(), comms.clone(), sources.clone(), grace).map(Arc::new);
         let (jobs, inbox) = unbounded();
         let (announce, readiness) = bounded(0);
         let ready = Arc::new(OnceLock::new());
@@ -90,20 +118,22 @@ impl Session {
             Parts { settings, host, link, sources, outlet, running: running.clone(), known, analysis: analysis.clone() }
         });
         let thread = {
-            let (warm, ready) = (analysis.clone(), ready.clone());
+            let (warm, ready, comms) = (analysis.clone(), ready.clone(), comms.clone());
             std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
                 let parts = parts.map_err(|error| format!("the session's socket cannot be made: {error}"));
                 let made = parts.and_then(Backend::start);
                 let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));
                 // This closes the channel, which wakes every caller of `ready`.
                 drop(announce);
-                serve(made, &inbox, || warm.warm());
+                serve(made, &inbox, &comms, || warm.warm());
             })
         };
         let inner = Inner {
             jobs,
             link: link.ok(),
             sources,
+            comms,
+            folder,
             next: AtomicU64::new(1),
             ready,
             readiness,
@@ -112,6 +142,8 @@ impl Session {
             running,
             outlet,
             is_announced: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            variables: Mutex::default(),
         };
         Session { inner: Arc::new(inner) }
     }
@@ -123,19 +155,53 @@ impl Session {
         }
     }
 
+    /// A process calls the session's comms, for a cell. Never waits.
+    pub fn comm_call(&self, cell: CellId, call: mobula_abi::CommCall, reply: Reply) {
+        self.inner.comms.call(cell, call, reply);
+    }
+
     /// The place in a cell for a place in `file`, which is how the compiler of `library` called it.
     pub fn locate(&self, library: &str, file: &str, line: u32, column: u32) -> Option<Found> {
         self.inner.sources.find_in(Some(library), file, line, column)
     }
 }
 
+/// How long the values of variables may take to be read.
+const LOOK_MAX: Duration = Duration::from_secs(2);
+
 impl Session {
+    /// A variable with its value, which is read if no cell runs.
+    fn variable(&self, name: &str) -> Option<VariableInfo> {
+        if !self.inner.analysis.has_variable(name) {
+            return None;
+        }
+        let next = self.inner.next.load(Ordering::Relaxed);
+        let known = self.inner.seen().clone();
+        let is_fresh = known.as_ref().is_some_and(|(read_at, _)| *read_at == next);
+        let variables = match known {
+            Some((_, variables)) if is_fresh || self.inner.is_busy.load(Ordering::Acquire) => variables,
+            None if self.inner.is_busy.load(Ordering::Acquire) => return None,
+            _ => self.variables(),
+        };
+        variables.into_iter().find(|variable| variable.name.trim_start_matches("mut ") == name)
+    }
+
+    /// Ends the reading of variables, and no cell of the person's.
+    fn stop_looking(&self) {
+        if !self.inner.is_busy.load(Ordering::Acquire)
+            && let Some(link) = &self.inner.link
+        {
+            link.interrupt();
+        }
+    }
+
     fn run(&self, code: &str, origin: Option<String>, input: Option<InputReader>) -> Outcome {
         if !self.inner.is_announced.swap(false, Ordering::AcqRel) {
             self.inner.running.reset();
         }
         let cell = CellId(self.inner.next.fetch_add(1, Ordering::Relaxed));
         let (reply, outcome) = bounded(1);
+        self.inner.is_busy.store(true, Ordering::Release);
         let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), origin, input, reply });
         let outcome = outcome.recv().unwrap_or_else(|_| Outcome {
             cell,
@@ -145,6 +211,7 @@ impl Session {
         });
         // All output of the cell is shown before its outcome.
         self.inner.outlet.settle();
+        self.inner.is_busy.store(false, Ordering::Release);
         outcome
     }
 }
@@ -175,11 +242,53 @@ impl Evaluator for Session {
     }
 
     fn complete(&self, code: &str, cursor: usize) -> Completions {
-        cells::complete_command(code, cursor).unwrap_or_else(|| self.inner.analysis.complete(code, cursor))
+        cells::complete_typed_word(code, cursor, &self.inner.folder)
+            .filter(|found| !found.items.is_empty() || found.start < cursor)
+            .unwrap_or_else(|| self.inner.analysis.complete(code, cursor))
     }
 
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
-        self.inner.analysis.note_on(code, cursor)
+        let found = self.inner.analysis.note_on(code, cursor);
+        match name_at(code, cursor).and_then(|name| self.variable(name)) {
+            Some(variable) => Some(variable.described(found)),
+            None => found,
+        }
+    }
+
+    fn comm(&self, message: CommMessage) -> Received {
+        self.inner.comms.received(message)
+    }
+
+    fn comms(&self, target: Option<&str>) -> Vec<(String, String)> {
+        self.inner.comms.open(target)
+    }
+
+    fn run_callbacks(&self) {
+        if !self.inner.is_announced.load(Ordering::Acquire) {
+            self.inner.running.reset();
+        }
+        let (done, end) = bounded(1);
+        let _ = self.inner.jobs.send(Job::Callbacks { done });
+        let _ = end.recv();
+        self.inner.outlet.settle();
+    }
+
+    fn variables(&self) -> Vec<VariableInfo> {
+        // As a part of the last cell, so that no number is used up.
+        let cell = CellId(self.inner.next.load(Ordering::Relaxed).saturating_sub(1));
+        let (reply, variables) = bounded(1);
+        let _ = self.inner.jobs.send(Job::Variables { cell, reply });
+        // A `Debug` of a person's may never end, and nobody has asked for it.
+        let found = variables.recv_timeout(LOOK_MAX).or_else(|_| {
+            self.stop_looking();
+            variables.recv_timeout(LOOK_MAX).or_else(|_| {
+                self.stop_looking();
+                variables.recv()
+            })
+        });
+        let found = found.unwrap_or_default();
+        *self.inner.seen() = Some((self.inner.next.load(Ordering::Relaxed), found.clone()));
+        found
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -197,6 +306,10 @@ impl Evaluator for Session {
 }
 
 impl Inner {
+    fn seen(&self) -> std::sync::MutexGuard<'_, Option<(u64, Vec<VariableInfo>)>> {
+        self.variables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     fn close(&self) {
         let _ = self.jobs.send(Job::Close);
         if let Some(link) = &self.link {
@@ -214,7 +327,7 @@ impl Drop for Inner {
 /// After so long without a job, the session gets ready for completions.
 const IDLE: Duration = Duration::from_millis(200);
 
-fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, when_idle: impl FnOnce()) {
+fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, comms: &Comms, when_idle: impl FnOnce()) {
     let mut when_idle = Some(when_idle).filter(|_| backend.is_ok());
     loop {
         let next = match when_idle {
@@ -237,6 +350,16 @@ fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, when_idle:
             (Job::Execute { cell, code, origin, input, reply }, Ok(backend)) => {
                 let _ = reply.send(backend.execute(cell, &code, origin.as_deref(), input));
             }
+            (Job::Callbacks { done }, Ok(backend)) => {
+                while let Some(cell) = comms.next_turn() {
+                    backend.run_callbacks(cell);
+                }
+                let _ = done.send(());
+            }
+            (Job::Variables { cell, reply }, Ok(backend)) => {
+                let _ = reply.send(backend.variables(cell));
+            }
+            (Job::Callbacks { .. } | Job::Variables { .. }, Err(_)) => {}
             (Job::Execute { cell, reply, .. }, Err(why)) => {
                 let result = Err(report::plain_error("SessionError", why));
                 let _ = reply.send(Outcome { cell, result, phases: Vec::new(), exit: None });

@@ -45,6 +45,10 @@ impl CellRuntime for Driver {
         client::end_cell();
     }
 
+    fn run_callbacks(&self) -> u32 {
+        mobula::worker::run_callbacks()
+    }
+
     fn flush(&self) {
         mobula::worker::flush_cells();
     }

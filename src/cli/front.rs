@@ -2,8 +2,8 @@
 
 use super::cell_host::RUNTIME_ENV;
 use super::{BROKEN, FAILED, fail};
-use mobula::abi::{CellPlace, Place};
-use mobula::local::{self, Local, Observer, Outbox, RuntimeEvent, Zygote};
+use mobula::abi::{CellPlace, CommCall, Place};
+use mobula::local::{self, CommReply, Local, Observer, Outbox, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
 use mobula_session::{CellId, EmbeddedFile, Engine, Evaluator, Event, Host, Outlet, Session, Settings, Sink, Stream};
@@ -250,6 +250,12 @@ impl Observer for Forward {
 
     fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
         self.queue.when_room(bell);
+    }
+
+    fn comm(&self, cell: u64, call: CommCall, reply: CommReply) {
+        if let Some(session) = self.session.get() {
+            session.comm_call(CellId(cell), call, Box::new(move |answer| reply.send(answer)));
+        }
     }
 
     fn locate(&self, place: &Place) -> Option<CellPlace> {

@@ -36,8 +36,24 @@ pub unsafe fn draw_with<T: 'static>(draw: fn(&T) -> Option<Drawing>) {
     KNOWN.write().unwrap_or_else(PoisonError::into_inner).push(entry(draw));
 }
 
+/// Registers how a widget of this crate is shown: by the data of its view, and its `Debug` text. The types of widgets have no lifetime.
+pub(crate) fn draw_widget<T: Debug + 'static>(view: fn(&T) -> String) {
+    let is_known = |known: &[(TypeId, Draw)]| known.iter().any(|(id, _)| *id == TypeId::of::<T>());
+    if is_known(&KNOWN.read().unwrap_or_else(PoisonError::into_inner)) {
+        return;
+    }
+    let draw = move |widget: &T| {
+        let view = view(widget).into_bytes();
+        Some(vec![
+            ("application/vnd.jupyter.widget-view+json", view),
+            ("text/plain", format!("{widget:?}").into_bytes()),
+        ])
+    };
+    KNOWN.write().unwrap_or_else(PoisonError::into_inner).push(entry(draw));
+}
+
 /// The registry's entry for a type.
-fn entry<T: 'static>(draw: fn(&T) -> Option<Drawing>) -> (TypeId, Draw) {
+fn entry<T: 'static>(draw: impl Fn(&T) -> Option<Drawing> + Send + Sync + 'static) -> (TypeId, Draw) {
     let draw = move |at: *const ()| {
         // SAFETY: `Seen::drawn` calls this for a value whose type has this id, which is `T`. `Seen` borrows that value,
         // so it lives and does not change.

@@ -11,3 +11,8 @@ fn the_protocols_own_suite_passes() {
 fn messages_come_in_order_errors_stop_the_queue_and_interrupts_keep_variables() {
     Jupyter::with_kernel(Place::new()).run("test_conversation.py", &[]);
 }
+
+#[test]
+fn widgets_are_opened_changed_heard_and_saved_as_ipywidgets_protocol_has_it() {
+    Jupyter::with_kernel(Place::new()).run("test_widgets.py", &[]);
+}

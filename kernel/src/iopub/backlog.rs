@@ -5,13 +5,16 @@
 //! - when there are [`TEXT_BYTES_FULL`] of it,
 //! - or when a message other than text waits behind it, which must not come late.
 //!
+//! Updates of widgets wait likewise. One that waits takes in those that come later for the same widget, so that a bar in a
+//! loop is twenty messages a second.
+//!
 //! A cell that alternates between stdout and stderr would defeat this, with one message for each write. So a run of
 //! texts has at most [`RUN_TEXTS_MAX`] pieces; beyond that, text joins the last piece of its own stream. Up to that
 //! limit, the two streams keep the order in which they were written. In such a flood, their order is exact only to
 //! within a moment. Each stream by itself is always in order.
 
 use crate::wire::{Draft, Origin};
-use mobula_session::{Stream, kept_bytes};
+use mobula_session::{CommMessage, Stream, join_updates, kept_bytes};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +27,9 @@ pub(super) const TEXT_WAIT: Duration = Duration::from_millis(50);
 pub(super) const TEXT_BYTES_FULL: usize = 32 << 10;
 /// The most pieces in a run of texts, not counting full ones.
 pub(super) const RUN_TEXTS_MAX: usize = 32;
+
+/// How far back an update looks for one that waits.
+const UPDATES_MAX: usize = 64;
 
 /// A queue of messages that joins texts.
 #[derive(Default)]
@@ -41,6 +47,7 @@ pub(super) struct Backlog {
 #[derive(Debug)]
 pub(super) enum Item {
     Text(Text),
+    Update(Update),
     Message {
         origin: Arc<Origin>,
         draft: Draft,
@@ -56,6 +63,16 @@ pub(super) struct Text {
     pub(super) stream: Stream,
     pub(super) text: String,
     since: Instant,
+}
+
+/// An update of a widget.
+#[derive(Debug)]
+pub(super) struct Update {
+    pub(super) origin: Arc<Origin>,
+    pub(super) message: CommMessage,
+    since: Instant,
+    /// The bytes that are counted for it.
+    bytes: usize,
 }
 
 /// The next step of the queue's owner.
@@ -115,6 +132,33 @@ impl Backlog {
         true
     }
 
+    /// Adds a message of a widget, which an earlier one that waits may take in. Returns `true` if there is more to do than
+    /// before.
+    pub(super) fn push_update(&mut self, now: Instant, origin: &Arc<Origin>, message: CommMessage) -> bool {
+        let mut left = Some(message);
+        for item in self.items.iter_mut().rev().take(UPDATES_MAX) {
+            match item {
+                Item::Update(update) if left.as_ref().is_some_and(|left| left.comm == update.message.comm) => {
+                    left = left.and_then(|message| join_updates(&mut update.message, message));
+                    let bytes = update_weight(&update.message);
+                    self.bytes = self.bytes + bytes - std::mem::replace(&mut update.bytes, bytes);
+                    break;
+                }
+                // What tells where output goes must not be overtaken.
+                Item::Message { draft, .. } if draft.msg_type.starts_with("comm_") => break,
+                _ => {}
+            }
+        }
+        let Some(message) = left else { return false };
+        let bytes = update_weight(&message);
+        self.bytes += bytes;
+        self.run = 0;
+        self.items.push_back(Item::Update(Update { origin: origin.clone(), message, since: now, bytes }));
+        #[cfg(debug_assertions)]
+        self.check();
+        true
+    }
+
     /// Panics when the counts do not match the queue.
     #[cfg(debug_assertions)]
     fn check(&self) {
@@ -138,6 +182,13 @@ impl Backlog {
                 // The front item is part of the run at the end only if every item is.
                 self.run = self.run.min(self.items.len() - 1);
             }
+            Some(Item::Update(update)) => {
+                let due = update.since + TEXT_WAIT;
+                if self.urgent == 0 && now < due {
+                    return Pop::Wait(due);
+                }
+                self.bytes -= update.bytes;
+            }
             Some(Item::Message { draft, .. }) => {
                 self.bytes -= weight(draft);
                 self.urgent -= 1;
@@ -153,7 +204,12 @@ impl Backlog {
 
 /// Roughly how many bytes a message keeps in memory.
 fn weight(draft: &Draft) -> usize {
-    64 + kept_bytes(&draft.content)
+    64 + kept_bytes(&draft.content) + draft.buffers.iter().map(|bytes| bytes.len()).sum::<usize>()
+}
+
+/// As [`weight`], of an update.
+fn update_weight(message: &CommMessage) -> usize {
+    64 + message.data.len() + message.buffers.iter().map(Vec::len).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -170,6 +226,7 @@ mod tests {
                 Item::Text(text) if text.stream == Stdout => format!("o:{}", text.text),
                 Item::Text(text) => format!("e:{}", text.text),
                 Item::Message { draft, .. } => draft.msg_type.into_owned(),
+                Item::Update(update) => update.message.data,
                 Item::Barrier(_) => "barrier".into(),
             });
         }
@@ -188,6 +245,35 @@ mod tests {
         assert!(due(&mut backlog, start + TEXT_WAIT / 2).is_empty());
         assert_eq!(due(&mut backlog, start + TEXT_WAIT), ["o:ab"]);
         assert_eq!(backlog.bytes(), 0);
+    }
+
+    #[test]
+    fn a_bar_in_a_loop_is_one_message_a_moment_with_its_newest_value() {
+        let (mut backlog, origin, now) = (Backlog::default(), Origin::nobody(), Instant::now());
+        let update = |comm: &str, values: serde_json::Value| CommMessage {
+            comm: comm.into(),
+            kind: mobula_session::CommKind::Message,
+            data: json!({"method": "update", "state": values, "buffer_paths": []}).to_string(),
+            metadata: String::new(),
+            buffers: Vec::new(),
+        };
+        for value in 0..1000 {
+            backlog.push_update(now, &origin, update("bar", json!({"value": value})));
+            backlog.push_text(now, &origin, Stdout, "x".into());
+            backlog.push_update(now, &origin, update("label", json!({"text": value})));
+        }
+        assert!(due(&mut backlog, now).is_empty());
+        let all = due(&mut backlog, now + TEXT_WAIT);
+        let [bar, rest @ ..] = &all[..] else { panic!("nothing was due") };
+        assert!(bar.contains("999") && rest.len() < 4, "{all:?}");
+        assert_eq!(rest.iter().filter_map(|text| text.strip_prefix("o:")).map(str::len).sum::<usize>(), 1000);
+        assert!(rest.iter().any(|label| label.contains("999")));
+        assert_eq!(backlog.bytes(), 0);
+        // Where output goes is told in order.
+        backlog.push_update(now, &origin, update("bar", json!({"value": 1})));
+        backlog.push(origin.clone(), Draft::new("comm_msg", json!({})));
+        backlog.push_update(now, &origin, update("bar", json!({"value": 2})));
+        assert_eq!(due(&mut backlog, now + TEXT_WAIT).len(), 3);
     }
 
     #[test]

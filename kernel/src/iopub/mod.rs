@@ -17,10 +17,10 @@
 mod backlog;
 mod publisher;
 
-use crate::wire::{Draft, Origin, Wire};
+use crate::wire::{Draft, Origin, Wire, comm};
 use backlog::{Backlog, Item, Pop};
 use bytes::Bytes;
-use mobula_session::Stream;
+use mobula_session::{CommMessage, Stream};
 use publisher::Publisher;
 use serde_json::json;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -118,6 +118,14 @@ impl IoPub {
         }
     }
 
+    /// Queues an update of a widget. It waits a moment, and one that waits takes in later ones of the same widget. Blocks
+    /// as [`IoPub::show`] does.
+    pub(crate) fn update(&self, origin: &Arc<Origin>, message: CommMessage) {
+        if self.wait_for_room().queue.push_update(Instant::now(), origin, message) {
+            self.0.work.notify_one();
+        }
+    }
+
     fn wait_for_room(&self) -> MutexGuard<'_, State> {
         let full = |state: &mut State| state.queue.bytes() > BACKLOG_BYTES_MAX && !state.closed;
         self.0.room.wait_while(self.state(), full).expect("nobody panics holding the backlog")
@@ -202,6 +210,7 @@ async fn own(shared: Arc<Shared>, publisher: Arc<Publisher>, wire: Arc<Wire>) {
                         };
                         (text.origin, Draft::new("stream", json!({"name": name, "text": text.text})))
                     }
+                    Item::Update(update) => (update.origin, comm::draft(update.message)),
                     Item::Barrier(done) => {
                         publisher.settle(SETTLE_WAIT_MAX).await;
                         // The receiver may have stopped waiting.

@@ -151,7 +151,7 @@ fn kernel_info_is_answered_while_the_evaluator_is_being_made() {
         let info = alice.receive(socket);
         assert_eq!(info.msg_type, "kernel_info_reply");
         assert_eq!((&info.content["language_info"]["name"], &info.content["status"]), (&json!("rust"), &json!("ok")));
-        assert_eq!(info.content["supported_features"], json!([]));
+        assert_eq!(info.content["supported_features"], json!(["debugger"]));
     }
     go.send(()).unwrap();
     assert_eq!(alice.reply().parent_id, cell);

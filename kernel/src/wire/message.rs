@@ -64,6 +64,8 @@ pub(crate) struct Request {
     pub(crate) parent_id: String,
     /// The content.
     pub(crate) content: Map<String, Value>,
+    /// Binary data beside the content.
+    pub(crate) buffers: Vec<Bytes>,
     /// The front end's id of the cell, if it sends one: JupyterLab and VS Code put it into the metadata.
     pub(crate) cell: Option<String>,
 }
@@ -77,12 +79,14 @@ pub(crate) struct Draft {
     pub(crate) content: Value,
     /// Its metadata, an object.
     pub(crate) metadata: Value,
+    /// Binary data beside the content.
+    pub(crate) buffers: Vec<Bytes>,
 }
 
 impl Draft {
     /// A message without metadata.
     pub(crate) fn new(msg_type: impl Into<Cow<'static, str>>, content: Value) -> Draft {
-        Draft { msg_type: msg_type.into(), content, metadata: json!({}) }
+        Draft { msg_type: msg_type.into(), content, metadata: json!({}), buffers: Vec::new() }
     }
 }
 
@@ -115,7 +119,7 @@ impl Wire {
         let parts = frames.split_off(delimiter + 1);
         frames.truncate(delimiter);
         let [signature, signed @ ..] = &parts[..] else { return Err(WireError::Short { parts: 0 }) };
-        let Some([header, parent, metadata, content]) = signed.first_chunk::<4>() else {
+        let Some(([header, parent, metadata, content], buffers)) = signed.split_first_chunk::<4>() else {
             return Err(WireError::Short { parts: parts.len() });
         };
         // The buffers that may follow are not signed.
@@ -130,6 +134,7 @@ impl Wire {
             msg_type: field(&fields, "msg_type")?,
             parent_id: field(&object(parent, "parent_header")?, "msg_id").unwrap_or_default(),
             content: object(content, "content")?,
+            buffers: buffers.to_vec(),
             cell: metadata.get("cellId").and_then(Value::as_str).map(str::to_owned),
         })
     }
@@ -154,6 +159,7 @@ impl Wire {
         frames.push(Bytes::from_static(DELIMITER));
         frames.push(self.key.sign(&signed).into());
         frames.extend(signed);
+        frames.extend_from_slice(&draft.buffers);
         (msg_id, frames)
     }
 }
@@ -206,7 +212,7 @@ mod tests {
     fn buffers_are_taken_without_being_signed() {
         let mut frames = frames(HEADER, "{}");
         frames.push(Bytes::from_static(b"buffer"));
-        assert!(wire().decode(frames).is_ok());
+        assert_eq!(wire().decode(frames).unwrap().buffers, [&b"buffer"[..]]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! even fields unknown to this kernel. Missing fields of a request's content are filled in before it is deserialised. A
 //! request that still cannot be deserialised gets an error reply, because its sender must not wait for ever.
 
+pub(crate) mod comm;
 mod message;
 mod request;
 mod signature;

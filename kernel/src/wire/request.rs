@@ -34,7 +34,6 @@ fn complete(msg_type: &str, content: &mut Map<String, Value>) {
             "hist_access_type": "tail", "output": false, "raw": true, "session": 0, "start": 0, "stop": i32::MAX,
             "n": i32::MAX, "pattern": "*", "unique": false,
         }),
-        "comm_open" | "comm_msg" | "comm_close" => json!({"data": {}, "target_name": ""}),
         "shutdown_request" => json!({"restart": false}),
         "is_complete_request" => json!({"code": ""}),
         "input_reply" => json!({"value": ""}),
@@ -67,9 +66,6 @@ mod tests {
             ("inspect_request", json!({"code": "1", "cursor_pos": null})),
             ("history_request", json!({"hist_access_type": "range", "session": 0, "start": 1})),
             ("history_request", json!({"hist_access_type": "search", "pattern": "*", "n": null})),
-            ("comm_open", json!({"comm_id": "c", "target_name": "t"})),
-            ("comm_close", json!({"comm_id": "c"})),
-            ("comm_info_request", json!({})),
             ("shutdown_request", json!({})),
             ("interrupt_request", json!({})),
             ("input_reply", json!({"value": "x", "status": "ok"})),
@@ -85,7 +81,6 @@ mod tests {
             ("execute_request", json!({})),
             ("execute_request", json!({"code": 1})),
             ("complete_request", json!({})),
-            ("comm_open", json!({})),
             ("history_request", json!({"hist_access_type": "dream"})),
         ] {
             assert!(parse(msg_type, content.clone()).is_err(), "{msg_type} {content}");

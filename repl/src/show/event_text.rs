@@ -89,6 +89,8 @@ impl Page {
             Event::Page { bundle, .. } if self.look.stdout_is_terminal => self.texts.push(bundle.words()),
             Event::Page { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),
             Event::Update { bundle, .. } => self.update(bundle, in_place, &mut inks),
+            // Widgets are shown as texts here.
+            Event::Comm { .. } | Event::Capture { .. } => {}
             Event::Clear { wait: true, .. } => self.clear_waits = true,
             Event::Clear { wait: false, .. } => self.clear(in_place, &mut inks),
             Event::Result { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),

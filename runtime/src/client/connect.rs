@@ -91,6 +91,10 @@ pub fn end_cell() {
             let mut state = client.state();
             state.is_interruptible = false;
             client.segment.header().active.remove(client.seat);
+            // Its callbacks may still run, and an interrupt was not meant for them.
+            let (desk, over) = (client.segment.desk(client.seat), state.cell + 1);
+            let _ = desk.interrupted.compare_exchange(over, 0, Ordering::AcqRel, Ordering::Acquire);
+            client.inbox.end_interrupt(state.cell);
             state.cell_ended()
         };
         said.iter().for_each(|message| client.tell(message));

@@ -152,6 +152,12 @@ impl Inbox {
         self.books().answers.remove(&req);
     }
 
+    /// The cell has ended, and its interrupt with it.
+    pub fn end_interrupt(&self, cell: u64) {
+        let mut books = self.books();
+        books.interrupted = books.interrupted.filter(|interrupted| *interrupted != cell);
+    }
+
     /// Blocks until `look` finds something. `cell` is the one whose interruption ends the waiting.
     ///
     /// # Errors

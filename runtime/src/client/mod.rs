@@ -50,7 +50,7 @@ pub(crate) use execute::{Next, Unfit};
 pub(crate) use loaded_code::{library_base, program_base};
 
 use crate::abi::held::{Held, none_here};
-use crate::abi::{Answer, Fault, Question};
+use crate::abi::{Answer, CommCall, Fault, Question};
 use crate::protocol::{Request, Role, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
 use crate::sync::{AtomicU32, AtomicU64};
@@ -103,7 +103,7 @@ impl Client {
         if question == Question::IsCancelled {
             return Ok(Answer::Flag(self.is_interrupted()));
         }
-        if let Question::PlacementGroup { cell, .. } = &mut question {
+        if let Question::PlacementGroup { cell, .. } | Question::Comm { cell, .. } = &mut question {
             *cell = self.state().cell_here();
         }
         match question {
@@ -111,7 +111,11 @@ impl Client {
             Question::Objects => return Ok(Answer::Objects(self.object_entries())),
             _ => {}
         }
-        match self.ask(|req| ToHead::Ask { req, question })? {
+        // A thread that waits for messages of front ends is not a cell's, and no interrupt ends it.
+        let is_cells = !matches!(question, Question::Comm { call: CommCall::Wait { .. }, .. });
+        let _blocked = is_cells.then(|| self.blocked());
+        let req = self.send_question(|req| ToHead::Ask { req, question })?;
+        match self.inbox.wait(None, None, |books| books.answer(req)).map_err(fault)? {
             ToClient::Answer { answer, .. } => {
                 let answer = answer?;
                 match &answer {

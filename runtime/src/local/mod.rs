@@ -27,6 +27,6 @@ pub use config::Config;
 pub use error::StartError;
 pub use folder::FolderError;
 pub use head::Local;
-pub use observer::{Observer, RuntimeEvent, Stream};
+pub use observer::{CommReply, Observer, RuntimeEvent, Stream};
 pub use outbox::Outbox;
 pub use zygote::{Zygote, ZygoteError, role_from_env};

@@ -1,6 +1,6 @@
 //! The runtime's events for the process that owns it.
 
-use crate::abi::{CellPlace, Failure, Place};
+use crate::abi::{CellPlace, CommAnswer, CommCall, Failure, Place};
 
 /// Which of a worker's two text streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,8 +51,40 @@ pub trait Observer: Send + Sync {
         drop(bell);
     }
 
+    /// A process calls the session's comms for a cell. `reply` may be called later, from any thread. Without a session there are no comms,
+    /// and dropping it says so.
+    fn comm(&self, cell: u64, call: CommCall, reply: CommReply) {
+        let _ = (cell, call);
+        drop(reply);
+    }
+
     /// The place in a cell that a place in generated code stands for, if it is known.
     fn locate(&self, place: &Place) -> Option<CellPlace>;
+}
+
+/// The answer to a call of a comm, which a process waits for. Dropping it refuses the call.
+pub struct CommReply(Option<Box<dyn FnOnce(Option<CommAnswer>) + Send>>);
+
+impl CommReply {
+    /// A reply that goes to `send`; `None` refuses the call.
+    pub fn new(send: impl FnOnce(Option<CommAnswer>) + Send + 'static) -> CommReply {
+        CommReply(Some(Box::new(send)))
+    }
+
+    /// Answers.
+    pub fn send(mut self, answer: CommAnswer) {
+        if let Some(send) = self.0.take() {
+            send(Some(answer));
+        }
+    }
+}
+
+impl Drop for CommReply {
+    fn drop(&mut self) {
+        if let Some(send) = self.0.take() {
+            send(None);
+        }
+    }
 }
 
 impl RuntimeEvent {

@@ -25,4 +25,4 @@ pub use id::{ClientId, Request, WorkerId};
 pub use message::{ArenaInfo, Function, Held, Role, Takeover, ToClient, ToHead};
 
 /// The version of every message here. A client that names another version in its `Hello` is refused.
-pub const PROTOCOL_VERSION: u32 = 7;
+pub const PROTOCOL_VERSION: u32 = 8;

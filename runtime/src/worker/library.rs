@@ -48,6 +48,13 @@ pub fn flush_cells() {
     flush_streams();
 }
 
+/// Runs the callbacks of all attached cell libraries for which messages wait. Returns 1 if one of them panicked.
+pub fn run_callbacks() -> u32 {
+    let cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    // SAFETY: the hook belongs to an attached library, which is never closed. It does not unwind.
+    cells.iter().map(|hooks| unsafe { (hooks.run_callbacks)() }).max().unwrap_or(0)
+}
+
 /// Does `work` while this thread holds the stdout and stderr locks of all attached cell libraries. A process forked in `work` has only this
 /// thread, so it can print.
 pub fn with_streams_locked(work: &mut dyn FnMut()) {

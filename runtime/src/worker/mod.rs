@@ -22,7 +22,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 pub(crate) use library::exit_now;
-pub use library::{attach_cell, flush_cells, register_program, with_streams_locked};
+pub use library::{attach_cell, flush_cells, register_program, run_callbacks, with_streams_locked};
 
 /// Runs tasks until the zygote ends this process, which it does when the head is gone.
 pub(crate) fn run(socket: OwnedFd) -> ! {

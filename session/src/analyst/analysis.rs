@@ -83,6 +83,11 @@ impl Analysis {
         let _ = self.asks.send((Ask::Warm(self.known.get()), reply));
     }
 
+    /// Whether the session has a variable of this name.
+    pub fn has_variable(&self, name: &str) -> bool {
+        outline::variables(&self.known.get()).any(|known| known == name)
+    }
+
     /// The completions at byte `cursor`.
     pub fn complete(&self, code: &str, cursor: usize) -> Completions {
         let snapshot = self.known.get();

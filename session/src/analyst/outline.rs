@@ -145,6 +145,22 @@ pub fn complete(snapshot: &Snapshot, std: &StdNames, code: &str, cursor: usize) 
 }
 
 /// Whether a name may contain this character.
+/// The variables that have values.
+pub(crate) fn variables(snapshot: &Snapshot) -> impl Iterator<Item = &str> {
+    let declared = snapshot.variables.lines().filter_map(|line| line.strip_prefix("let "));
+    declared.filter_map(|line| line.trim_start_matches("mut ").split([':', ' ']).next())
+}
+
+/// The name that byte `cursor` of a text is in, or behind.
+pub(crate) fn name_at(code: &str, cursor: usize) -> Option<&str> {
+    let (before, after) = code.split_at_checked(cursor)?;
+    let start = before
+        .rfind(|c| !is_part_of_name(c))
+        .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+    let end = cursor + after.find(|c| !is_part_of_name(c)).unwrap_or(after.len());
+    Some(&code[start..end]).filter(|name| !name.is_empty())
+}
+
 pub(crate) fn is_part_of_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }

@@ -7,8 +7,8 @@ use ra_ap_ide::{
     AnalysisHost, CompletionConfig, CompletionFieldsToResolve, CompletionItem, CompletionItemKind, FilePosition,
     FileRange, HoverConfig, HoverDocFormat, NavigationTarget, Query, RaFixtureConfig, SubstTyLen,
 };
-use ra_ap_ide_db::SymbolKind;
 use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
+use ra_ap_ide_db::{SnippetCap, SymbolKind};
 use ra_ap_syntax::{TextRange, TextSize};
 use ra_ap_vfs::FileId;
 use std::path::Path;
@@ -55,6 +55,17 @@ impl Typed {
     pub fn complete(&self, cursor: usize) -> Option<Candidates> {
         let position = FilePosition { file_id: self.file, offset: TextSize::try_from(cursor).ok()? };
         let found = self.host.analysis().completions(&completion(), position, None).ok()??;
+        let names = self.names(&found, position);
+        if !names.items.is_empty() {
+            return Some(names);
+        }
+        // Nothing in scope fits: a name that is elsewhere, or a word behind a value, such as `.dbg`.
+        let found = self.host.analysis().completions(&completion_elsewhere(), position, None).ok()??;
+        let elsewhere = self.names_elsewhere(&found, position);
+        Some(if elsewhere.items.is_empty() { self.postfix(&found, position).unwrap_or(names) } else { elsewhere })
+    }
+
+    fn names(&self, found: &[CompletionItem], position: FilePosition) -> Candidates {
         let place = found.first().map(|item| item.source_range);
         let place = place.unwrap_or_else(|| TextRange::empty(position.offset));
         let typed = &self.text[place];
@@ -67,7 +78,44 @@ impl Typed {
             let edit = edits.next().filter(|edit| edit.delete == place)?;
             edits.next().is_none().then(|| (edit.insert.clone(), kind(item.kind).to_owned(), label(item)))
         });
-        Some(Candidates { place: (place.start().into(), place.end().into()), items: items.collect() })
+        Candidates { place: (place.start().into(), place.end().into()), items: items.collect() }
+    }
+
+    /// Names that are not in scope, by their paths: a front end inserts one piece, so no `use` can be added.
+    fn names_elsewhere(&self, found: &[CompletionItem], position: FilePosition) -> Candidates {
+        let place = found.first().map_or_else(|| TextRange::empty(position.offset), |item| item.source_range);
+        let typed = &self.text[place];
+        let mut items = Vec::new();
+        for item in found.iter().filter(|item| item.source_range == place && item.lookup().starts_with(typed)) {
+            let Some(import) = item.import_to_add.first() else { continue };
+            // A method needs its trait, and a path cannot bring that.
+            let is_name = import.path.rsplit("::").next() == Some(item.lookup());
+            let candidate =
+                (import.path.clone(), kind(item.kind).to_owned(), format!("{} (of {})", item.lookup(), import.path));
+            if is_name && !typed.is_empty() && !items.contains(&candidate) {
+                items.push(candidate);
+            }
+        }
+        items.sort_by_key(|(path, ..)| (!path.starts_with("std::"), path.len()));
+        Candidates { place: (place.start().into(), place.end().into()), items }
+    }
+
+    /// Words behind a value that stand for code around it: `x.dbg` for `dbg!(x)`.
+    fn postfix(&self, found: &[CompletionItem], position: FilePosition) -> Option<Candidates> {
+        let is_snippet = |item: &&CompletionItem| matches!(item.kind, CompletionItemKind::Snippet);
+        let typed = self.text[..usize::from(position.offset)].rsplit('.').next().unwrap_or_default();
+        let fits = |item: &&CompletionItem| !typed.is_empty() && item.lookup().starts_with(typed);
+        let mut place = None;
+        let mut items = Vec::new();
+        for item in found.iter().filter(is_snippet).filter(fits) {
+            let mut edits = item.text_edit.iter();
+            let Some(edit) = edits.next().filter(|_| edits.next().is_none()) else { continue };
+            if *place.get_or_insert(edit.delete) == edit.delete {
+                items.push((without_places(&edit.insert), "keyword".to_owned(), item.label.primary.to_string()));
+            }
+        }
+        let place = place?;
+        Some(Candidates { place: (place.start().into(), place.end().into()), items })
     }
 
     /// What is known of the name that ends at byte `end`: plain text, and Markdown.
@@ -140,6 +188,37 @@ fn completion() -> CompletionConfig<'static> {
         exclude_traits: &[],
         ra_fixture: RaFixtureConfig::default(),
     }
+}
+
+/// Offers what [`completion`] leaves out: names that need a path, and code around a value.
+fn completion_elsewhere() -> CompletionConfig<'static> {
+    CompletionConfig {
+        snippet_cap: SnippetCap::new(true),
+        enable_postfix_completions: true,
+        enable_imports_on_the_fly: true,
+        ..completion()
+    }
+}
+
+/// A snippet's text without the places where a cursor would stop: `$0`, `${1:name}`.
+fn without_places(snippet: &str) -> String {
+    let (mut text, mut rest) = (String::new(), snippet);
+    while let Some((before, after)) = rest.split_once('$') {
+        text.push_str(before);
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        rest = match after.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
+            Some((inside, behind)) => {
+                text.push_str(inside.split_once(':').map_or("", |(_, words)| words));
+                behind
+            }
+            None if digits > 0 => &after[digits..],
+            None => {
+                text.push('$');
+                after
+            }
+        };
+    }
+    text + rest
 }
 
 fn hover(format: HoverDocFormat) -> HoverConfig<'static> {

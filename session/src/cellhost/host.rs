@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// The variable that evcxr sets for its child.
 pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
 
+/// The command that runs the callbacks for which messages wait.
+pub const CALLBACKS: &str = "CALLBACKS";
+
 /// A flag in the result of a cell's function: variables of earlier cells are lost. The same as `ending::LOST` of the cells' crate.
 const LOST: u32 = 4;
 
@@ -107,10 +110,11 @@ impl<'a> Host<'a> {
             let Some(line) = read_line(&self.commands) else { self.leave() };
             let words: Vec<&str> = line.splitn(4, ' ').collect();
             match words[..] {
-                ["LOAD_AND_RUN", library, function] => self.cell(library, Entry::Evcxr(function)),
+                ["LOAD_AND_RUN", library, function] => self.cell(library, Some(Entry::Evcxr(function))),
                 ["RUN", function, last, library] if let Ok(last) = last.parse() => {
-                    self.cell(library, Entry::Direct(function, last));
+                    self.cell(library, Some(Entry::Direct(function, last)));
                 }
+                [CALLBACKS] => self.cell("", None),
                 _ => {
                     eprintln!("mobula: unknown command from the evaluator: {line:?}");
                     self.leave()
@@ -119,7 +123,8 @@ impl<'a> Host<'a> {
         }
     }
 
-    fn cell(&mut self, library: &str, entry: Entry<'_>) {
+    /// Runs a cell's library; without an entry, callbacks.
+    fn cell(&mut self, library: &str, entry: Option<Entry<'_>>) {
         let (answer, fds) = self.ask(&FromHost::Load { library: library.to_owned() });
         match answer {
             ToHost::Begin { cell, memory } => {
@@ -130,7 +135,10 @@ impl<'a> Host<'a> {
                 let cell = CellId(cell);
                 self.runtime.cell_began(cell);
                 limit_memory(memory);
-                let ended = self.load_and_run(library, entry, cell);
+                let ended = match entry {
+                    Some(entry) => self.load_and_run(library, entry, cell),
+                    None => Ok(self.call_back()),
+                };
                 limit_memory(None);
                 self.runtime.flush();
                 match ended {
@@ -163,6 +171,11 @@ impl<'a> Host<'a> {
         }
         self.loading = begin.elapsed();
         library.run(entry, &mut self.variables)
+    }
+
+    fn call_back(&mut self) -> u32 {
+        self.loading = Duration::ZERO;
+        self.runtime.run_callbacks()
     }
 
     /// The cell has returned. A twin of the new state is made before the earlier one is ended, so that at every instruction one of them

@@ -10,7 +10,7 @@ use super::session_tests::{self, Test};
 use super::{Clock, Direct, cargo_error, foreign_commands, items_command};
 use crate::base::{self, Base, Built, Damage, Project};
 use crate::cells::completeness::next_line_between;
-use crate::event::{Bundle, CellError, CellId, Completion, Completions, Event, InputReader, Phase, Stream};
+use crate::event::{Bundle, CellError, CellId, Event, InputReader, Phase, Stream};
 use crate::reports::report::plain_error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -82,21 +82,6 @@ fn uncommented(line: &str) -> &str {
     let is_comment =
         |at: &usize| line[..*at].matches('"').count().is_multiple_of(2) && line[..*at].ends_with([' ', ';']);
     ends.find(is_comment).map_or(line, |at| line[..at].trim_end())
-}
-
-/// The commands that fit at byte `cursor`; `None` where no command can stand.
-pub fn complete(code: &str, cursor: usize) -> Option<Completions> {
-    let before = code.get(..cursor)?;
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let start = start + (before[start..].len() - before[start..].trim_start().len());
-    let word = before[start..].strip_prefix(':').filter(|word| word.chars().all(char::is_alphanumeric))?;
-    let fitting = COMMANDS.iter().filter(|(name, ..)| name[1..].starts_with(word));
-    let items = fitting.map(|(name, _, means)| Completion {
-        code: (*name).into(),
-        kind: "command".into(),
-        label: format!("{name}: {means}"),
-    });
-    Some(Completions { start, end: cursor, items: items.collect() })
 }
 
 /// The session's settings that commands change.
@@ -359,6 +344,23 @@ impl Direct {
         // The rest of the cell is a run of its own.
         self.link.begin(cell, input.cloned());
         result
+    }
+
+    /// The variables with their values.
+    pub(super) fn look_at_variables(&mut self, cell: CellId) -> Option<String> {
+        let named: Vec<_> = self.state.named().collect();
+        let rows: String =
+            named.iter().map(|(name, variable)| looked_row(name, variable, &self.state.program)).collect();
+        if rows.is_empty() {
+            return None;
+        }
+        let code = format!(
+            "{{ use ::mobula::__private::sizes::{{Owning as _, Plain as _, Weighed}}; \
+             use ::mobula::__private::inspect::{{Looked, Opaque as _, Readable as _, tell_variables}}; tell_variables(&[{rows}]) }};"
+        );
+        // A failure, such as an interrupt, leaves out the values for once.
+        let _ = self.evaluate(cell, &code, &mut Clock::default());
+        self.link.take_variables()
     }
 
     fn type_of(&mut self, cell: CellId, expression: &str) -> Result<(), CellError> {
@@ -656,6 +658,16 @@ fn row(name: &str, variable: &Variable, program: &Program) -> String {
     format!("({shown:?}, {ty:?}, {size}, {standing:?}), ")
 }
 
+/// As [`row`], with the variable's value.
+fn looked_row(name: &str, variable: &Variable, program: &Program) -> String {
+    let row = row(name, variable, program);
+    let value = match variable.standing {
+        Standing::Kept => format!("(&Looked(&{name})).look()"),
+        _ => "None".into(),
+    };
+    format!("{}, {value}, {}), ", row.strip_suffix("), ").unwrap_or(&row), variable.made)
+}
+
 fn help() -> String {
     let mut text = String::from("Commands of the session\n");
     for (name, arguments, means) in COMMANDS {
@@ -692,16 +704,6 @@ mod tests {
         let (commands, rest) = apart(":dep rand = \"0.9\"\nlet x = 1;\n  :vars\nlet y = \"\n:no command\n\";");
         assert_eq!(commands, [":dep rand = \"0.9\"", ":vars"]);
         assert_eq!(rest, "\nlet x = 1;\n\nlet y = \"\n:no command\n\";");
-    }
-
-    #[test]
-    fn a_command_is_completed_at_the_beginning_of_a_line() {
-        let names = |code: &str| {
-            complete(code, code.len()).map(|found| found.items.into_iter().map(|item| item.code).collect::<Vec<_>>())
-        };
-        assert_eq!(names("let x = 1;\n:ti").unwrap(), [":timing", ":timeline"]);
-        assert_eq!(names("x::t"), None);
-        assert_eq!(names(":type x"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The cell host's process, as this process's child: commands go into its standard input, and a line comes back when a library has run.
 
 use crate::base::own_program;
-use crate::cellhost::CHILD_ENV;
+use crate::cellhost::{CALLBACKS, CHILD_ENV};
 use crate::host::Host;
 use crate::link::wire::SOCKET_ENV;
 use std::ffi::OsString;
@@ -43,9 +43,21 @@ impl Child {
     /// # Errors
     /// The process is gone, and no twin takes its place.
     pub fn run(&mut self, library: &Path, function: &str, word: u32) -> Result<(), String> {
+        self.order(&format!("RUN {function} {word} {}", library.display()))
+    }
+
+    /// Has the cell host run the callbacks for which messages wait, and waits until it has.
+    ///
+    /// # Errors
+    /// As for [`Child::run`].
+    pub fn run_callbacks(&mut self) -> Result<(), String> {
+        self.order(CALLBACKS)
+    }
+
+    fn order(&mut self, command: &str) -> Result<(), String> {
         let gone = || "its pipe is closed".to_owned();
         let commands = self.commands.as_mut().ok_or_else(gone)?;
-        writeln!(commands, "RUN {function} {word} {}", library.display()).map_err(|error| error.to_string())?;
+        writeln!(commands, "{command}").map_err(|error| error.to_string())?;
         let mut line = String::new();
         loop {
             line.clear();

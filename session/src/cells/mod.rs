@@ -19,7 +19,7 @@
 //! plan                         what a cell does with variables     files, script               files in cells, and files as cells
 //! rewrite                      changes to the statements           dep, cargo_error            crates
 //! last_value, last_value_kept  `_`, the value shown last           commands, *_command*        lines that begin with `:`
-//! line_input, completeness     whether a cell is complete
+//! line_input, completeness     whether a cell is complete      typed_words                 completion of what is no Rust
 //! ```
 
 mod cargo_error;
@@ -53,25 +53,26 @@ pub mod script;
 mod session_state;
 mod session_tests;
 mod set_aside;
+mod typed_words;
 
 use crate::analyst::Snapshot;
 use crate::analyst::analysis::{Analysis, Known};
 use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;
 use crate::base::{self, Base, Template, Tokio};
-use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Stream};
+use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Stream, VariableInfo};
 use crate::host::Host;
 use crate::link::Link;
 use crate::outlet::Outlet;
 use crate::parts::Parts;
 use crate::reports::outcome;
-use crate::reports::record::Death;
+use crate::reports::record::{Death, Record};
 use crate::reports::report::{self, Finding};
 use crate::reports::source_map::Glue;
 use crate::reports::sources::Sources;
 use codegen::{Memory, Source, Within, Written, file_name};
 use commands::Habits;
-pub use commands::{complete as complete_command, without_commands};
+pub use commands::without_commands;
 use diagnosis::{Message, Texts};
 use host_process::Child;
 use item_macro::Call;
@@ -87,6 +88,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+pub use typed_words::complete as complete_typed_word;
 
 /// Whether code is a program: it has a `main`, which its own statements do not call.
 pub fn is_program(code: &str) -> bool {
@@ -386,11 +388,7 @@ impl Direct {
         let record = self.link.end();
         clock.phases.extend(outcome::phases(&record));
         if let Err(error) = lives {
-            // No process has the variables any more.
-            self.state.variables.clear();
-            self.guard = None;
-            self.child = self.start_child()?;
-            return Err(outcome::terminated(&record, &error));
+            return Err(self.begin_anew(&record, &error));
         }
         self.exit = match &record.death {
             Some(Death::Exit(code)) if !record.interrupted => Some(*code),
@@ -403,6 +401,47 @@ impl Direct {
             ready.planned.happened(&mut self.state, cell, result.is_ok() && !record.returned);
         }
         result
+    }
+
+    /// The variables, with the values that a cell reads. It shows nothing.
+    pub fn variables(&mut self, cell: CellId) -> Vec<VariableInfo> {
+        self.go_back();
+        self.link.begin(cell, None);
+        let told = self.look_at_variables(cell);
+        drop(self.link.end());
+        told.and_then(|told| serde_json::from_str(&told).ok()).unwrap_or_default()
+    }
+
+    /// Runs the callbacks for which messages wait, as a part of `cell`, in which they were set. A failure is shown there.
+    pub fn run_callbacks(&mut self, cell: CellId) {
+        self.go_back();
+        let before = self.link.begin_callbacks(cell);
+        let lives = self.child.run_callbacks();
+        let record = self.link.end_callbacks(before);
+        let result = match lives {
+            Ok(()) => outcome::judge(cell, &record, &self.sources, &*self.outlet),
+            Err(error) => Err(self.begin_anew(&record, &error)),
+        };
+        self.go_back();
+        if record.lives() {
+            self.note_guard(cell, &record);
+        }
+        if let Err(error) = result {
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: error.ansi + "\n" });
+        }
+    }
+
+    /// The cell host is gone with the variables: starts another one. Returns the error of the cell that ran.
+    fn begin_anew(&mut self, record: &Record, why: &str) -> CellError {
+        self.state.variables.clear();
+        self.guard = None;
+        match self.start_child() {
+            Ok(child) => {
+                self.child = child;
+                outcome::terminated(record, why)
+            }
+            Err(error) => error,
+        }
     }
 
     /// Finds the macro calls that make items. Only calls that look as if they did are given to the compiler.

@@ -312,7 +312,7 @@ impl Planned {
                 Fate::Replaced => Standing::Kept,
                 _ => Standing::Lost(why_lost(&ty, cell).unwrap_or(Lost::Borrowed(cell))),
             };
-            variables.insert(last_value::NAME.to_owned(), Variable { ty, is_mut: true, standing });
+            variables.insert(last_value::NAME.to_owned(), Variable { ty, is_mut: true, made: cell, standing });
         }
         if let (Fate::Ends, Shown::Place(words)) = (fate, self.shown_as) {
             state.last_place = Some(words);
@@ -325,7 +325,7 @@ impl Planned {
                 None if !self.plan.puts.contains(&name) && !ty.contains("{closure") => continue,
                 None => standing(&ty, cell),
             };
-            variables.insert(name, Variable { ty, is_mut: binding.is_mut, standing });
+            variables.insert(name, Variable { ty, is_mut: binding.is_mut, made: cell, standing });
         }
         for (name, variable) in self.plan.empty {
             // `unput` has set those that are not assigned to `Kept`.

@@ -43,6 +43,8 @@ pub struct Variable {
     pub ty: String,
     /// Whether it was declared `mut`.
     pub is_mut: bool,
+    /// The cell that declared it.
+    pub made: CellId,
     /// Where it is.
     pub standing: Standing,
 }

@@ -137,6 +137,24 @@ impl Evcxr {
         Outcome { cell, result, phases, exit: None }
     }
 
+    /// Runs the callbacks for which messages wait, as a part of `cell`, in which they were set. evcxr compiles a cell for that.
+    pub fn run_callbacks(&mut self, cell: CellId) {
+        self.go_back();
+        let before = self.link.begin_callbacks(cell);
+        let ran = catch_unwind(AssertUnwindSafe(|| self.context.execute("::mobula::__private::run_callbacks();")));
+        let record = self.link.end_callbacks(before);
+        self.go_back();
+        self.note_guard(cell, &record);
+        let result = match ran {
+            Ok(Ok(_)) => outcome::judge(cell, &record, &self.sources, &*self.outlet),
+            Ok(Err(error)) => Err(self.other_error(&error, &record)),
+            Err(_) => Err(report::plain_error("SessionError", "the evaluator failed on the callbacks of this cell")),
+        };
+        if let Err(error) = result {
+            self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: error.ansi + "\n" });
+        }
+    }
+
     /// The outcome of a cell's run in which evcxr met no error.
     fn judge(&self, cell: CellId, record: &Record, outputs: EvalOutputs) -> Result<(), CellError> {
         outcome::judge(cell, record, &self.sources, &*self.outlet)?;

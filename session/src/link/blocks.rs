@@ -24,6 +24,15 @@ pub enum Shown {
         /// Only when the next output comes.
         wait: bool,
     },
+    /// What follows belongs into an `Output` widget, or no longer does.
+    Capture {
+        /// The widget's comm.
+        comm: String,
+        /// Whether it begins.
+        begins: bool,
+    },
+    /// The variables, as JSON.
+    Variables(String),
     /// The cell or one of its threads panicked.
     Panic(Panic),
     /// A `?` met an `Err`.
@@ -95,6 +104,12 @@ struct Clear {
     wait: bool,
 }
 
+#[derive(serde::Deserialize)]
+struct Capture {
+    comm: String,
+    begins: bool,
+}
+
 fn ours(kind: &str, content: &str) -> Option<Shown> {
     Some(match kind {
         "display" => {
@@ -108,6 +123,11 @@ fn ours(kind: &str, content: &str) -> Option<Shown> {
             }
         }
         "clear" => Shown::Clear { wait: serde_json::from_str::<Clear>(content).ok()?.wait },
+        "capture" => {
+            let Capture { comm, begins } = serde_json::from_str(content).ok()?;
+            Shown::Capture { comm, begins }
+        }
+        "variables" => Shown::Variables(content.to_owned()),
         "panic" => Shown::Panic(serde_json::from_str(content).ok()?),
         "error" => Shown::Error(serde_json::from_str(content).ok()?),
         _ => return None,

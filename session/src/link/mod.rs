@@ -17,6 +17,7 @@ pub mod stream;
 mod supervisor;
 pub mod wire;
 
+use crate::comms::Comms;
 use crate::event::{CellId, InputReader};
 use crate::host::Host;
 use crate::outlet::Outlet;
@@ -55,6 +56,8 @@ struct State {
     interrupt: Interrupt,
     /// The cell before which an older twin was made that took over; cleared when the session asks.
     gone_back: Option<CellId>,
+    /// The variables that a cell has told, as JSON.
+    variables: Option<String>,
     /// How many bytes a cell may take beyond what its process has.
     memory: Option<u64>,
     /// Answers the cell's questions.
@@ -95,6 +98,7 @@ impl Link {
     pub fn start(
         host: Arc<dyn Host>,
         outlet: Arc<dyn Outlet>,
+        comms: Arc<Comms>,
         sources: Arc<Sources>,
         grace: Duration,
     ) -> Result<Link, Errno> {
@@ -106,6 +110,7 @@ impl Link {
             record: Record::default(),
             interrupt: Interrupt::None,
             gone_back: None,
+            variables: None,
             memory: None,
             input: None,
             sources,
@@ -114,7 +119,7 @@ impl Link {
         };
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { state: Mutex::new(state), wake });
-        let mut hosts = Hosts::new(shared.clone(), host.clone(), outlet.clone(), listener)?;
+        let mut hosts = Hosts::new(shared.clone(), host.clone(), outlet.clone(), comms, listener)?;
         let ringer = shared.clone();
         outlet.when_room(Box::new(move || ringer.ring()));
         let thread = std::thread::Builder::new()
@@ -139,6 +144,20 @@ impl Link {
         state.input = input;
     }
 
+    /// Callbacks of an earlier cell begin: until [`Link::end_callbacks`], output belongs to `cell`. Returns the cell that it belonged to.
+    pub fn begin_callbacks(&self, cell: CellId) -> CellId {
+        let before = self.shared.lock().cell;
+        self.begin(cell, None);
+        before
+    }
+
+    /// The callbacks have ended, and output belongs to `before` again. Returns what was learnt of them.
+    pub fn end_callbacks(&self, before: CellId) -> Record {
+        let record = self.end();
+        self.shared.lock().cell = before;
+        record
+    }
+
     /// Records a task's failure that is about to be shown in `cell`.
     pub fn failure_is_shown(&self, cell: CellId, report: &str) {
         let mut state = self.shared.lock();
@@ -150,6 +169,11 @@ impl Link {
     /// The cell before which the present variables were made, if an older twin has taken over since the last call.
     pub fn take_gone_back(&self) -> Option<CellId> {
         self.shared.lock().gone_back.take()
+    }
+
+    /// The variables that a cell has told since the last call, as JSON.
+    pub fn take_variables(&self) -> Option<String> {
+        self.shared.lock().variables.take()
     }
 
     /// Limits how much memory each later cell may take beyond what its process has.

@@ -172,6 +172,11 @@ impl Output {
                 return;
             }
             Shown::Clear { wait } => Event::Clear { cell, wait },
+            Shown::Capture { comm, begins } => Event::Capture { cell, comm, begins },
+            Shown::Variables(json) => {
+                self.shared.lock().variables = Some(json);
+                return;
+            }
             Shown::Panic(panic) => {
                 let mut state = self.shared.lock();
                 if state.running {

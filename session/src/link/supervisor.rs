@@ -3,6 +3,7 @@
 use super::output::Output;
 use super::stdin::{Input, Look};
 use super::{ATTENTION, Interrupt, Shared, write_all};
+use crate::comms::Comms;
 use crate::event::{CellId, Event};
 use crate::host::Host;
 use crate::link::wire::{FromHost, ToHost, receive, send};
@@ -37,6 +38,7 @@ pub struct Hosts {
     shared: Arc<Shared>,
     runtime: Arc<dyn Host>,
     outlet: Arc<dyn Outlet>,
+    comms: Arc<Comms>,
     listener: OwnedFd,
     output: Output,
     input: Input,
@@ -68,6 +70,7 @@ impl Hosts {
         shared: Arc<Shared>,
         runtime: Arc<dyn Host>,
         outlet: Arc<dyn Outlet>,
+        comms: Arc<Comms>,
         listener: OwnedFd,
     ) -> Result<Hosts, Errno> {
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
@@ -76,6 +79,7 @@ impl Hosts {
             shared,
             runtime,
             outlet,
+            comms,
             listener,
             output,
             input: Input::default(),
@@ -254,8 +258,10 @@ impl Hosts {
 
     fn load(&mut self, library: String) {
         let mut state = self.shared.lock();
-        state.sources.remember(&library);
-        state.record.library = Some(library);
+        if !library.is_empty() {
+            state.sources.remember(&library);
+            state.record.library = Some(library);
+        }
         let skip = state.running && state.interrupt != Interrupt::None;
         let cell = state.cell.0;
         state.record.loaded_at.get_or_insert_with(Instant::now);
@@ -336,6 +342,7 @@ impl Hosts {
         self.promoting = false;
         self.loaded = false;
         self.runtime.cell_host_changed(pid as u32, false);
+        self.comms.host_changed();
     }
 
     fn host_died(&mut self) {
@@ -381,6 +388,7 @@ impl Hosts {
         let Some(pid) = self.present.as_ref().map(|host| host.pid) else { return };
         self.promoting = false;
         self.runtime.cell_host_changed(pid as u32, true);
+        self.comms.host_changed();
         self.output.drain();
         let idle = !self.loaded;
         let death = self.note_death();

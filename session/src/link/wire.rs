@@ -19,9 +19,9 @@ pub enum FromHost {
         /// Its process.
         pid: i32,
     },
-    /// evcxr asked for this library to be run. The answer names its cell.
+    /// The evaluator asked for this library to be run, or for callbacks. The answer names its cell.
     Load {
-        /// The library's path.
+        /// The library's path; empty for callbacks.
         library: String,
     },
     /// The library could not be run at all.

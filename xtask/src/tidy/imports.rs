@@ -1,7 +1,7 @@
 //! Imports between packages, and between parts of a package.
 //!
 //! ```text
-//! main.rs, cli/ ─┬▶ kernel, repl ─▶ session ─▶ fds     (the binary joins them)
+//! main.rs, cli/ ─┬▶ kernel, repl ─▶ session ─▶ abi, fds (the binary joins them)
 //!                ├▶ runtime ─▶ abi, fds                (never a front end)
 //!                └▶ src/ ─▶ abi, macros                (what a cell sees)
 //! ```
@@ -19,7 +19,7 @@ const HOUSES: [(&str, &[&str]); 8] = [
     ("mobula-fds", &[]),
     ("mobula-macros", &[]),
     ("mobula-runtime", &["mobula-abi", "mobula-fds"]),
-    ("mobula-session", &["mobula-fds"]),
+    ("mobula-session", &["mobula-abi", "mobula-fds"]),
     ("mobula-kernel", &["mobula-session"]),
     ("mobula-repl", &["mobula-session"]),
     ("xtask", &[]),

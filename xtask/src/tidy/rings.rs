@@ -26,8 +26,8 @@ const LAYERS: [(&str, &[&str]); 4] = [
     (
         "session/src",
         &[
-            "bundle", "rendered", "event", "host", "outlet", "settings", "base", "reports", "link", "cellhost",
-            "analyst", "parts", "cells", "evcxr", "session",
+            "bundle", "rendered", "event", "host", "outlet", "settings", "comms", "base", "reports", "link",
+            "cellhost", "analyst", "parts", "cells", "evcxr", "session",
         ],
     ),
     ("repl/src", &["lex", "input", "show", "interrupts", "runner", "script", "prompt"]),

@@ -48,9 +48,9 @@ pub use handle::Local;
 
 use super::folder::Folder;
 use super::{Observer, RuntimeEvent, signals};
-use crate::abi::{Cause, Fault};
+use crate::abi::{Cause, CommAnswer, Fault};
 use crate::client::Fallible;
-use crate::protocol::{ClientId, ObjectId, Role, ToClient};
+use crate::protocol::{ClientId, ObjectId, Request, Role, ToClient};
 use crate::scheduler::{Action, Event, Scheduler, WORKERS_MAX};
 use crate::store::{Arena, Desk, Eviction, Keep, Leases, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
@@ -94,6 +94,8 @@ enum Command {
     Interrupt(u64),
     /// The cell host is the process `pid` now; with `takeover`, it was the dead host's twin.
     CellHost { pid: u32, takeover: bool },
+    /// Answer a client's call of a comm.
+    CommAnswer { client: ClientId, req: Request, answer: Option<CommAnswer> },
     /// End the runtime.
     Shutdown,
 }
@@ -520,6 +522,7 @@ impl Head {
                 Command::CellHost { pid, takeover: false } => self.keep_only_driver(pid),
                 // The twin's own `Hello` names its references; until then those of the dead driver stand.
                 Command::CellHost { takeover: true, .. } => {}
+                Command::CommAnswer { client, req, answer } => self.answer_comm(client, req, answer),
                 Command::Shutdown => {
                     self.end_all_folds();
                     self.ending = true;

@@ -1,7 +1,8 @@
 //! The clients' requests and the head's answers.
 
-use super::Head;
-use crate::abi::{Fault, Question};
+use super::{Command, Head};
+use crate::abi::{Answer, CommAnswer, Fault, Question};
+use crate::local::CommReply;
 use crate::protocol::{
     ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, Takeover, ToClient, ToHead,
 };
@@ -72,6 +73,11 @@ impl Head {
                 }
                 Err(_) => self.shut_down(from, req),
             },
+            ToHead::Ask { req, question: Question::Comm { call, cell } } => {
+                let wake = self.wake.clone();
+                let reply = CommReply::new(move |answer| wake.ask(Command::CommAnswer { client: from, req, answer }));
+                self.observer.comm(cell, call, reply);
+            }
             ToHead::Ask { req, question } => {
                 let answer = self.answer(question).map_err(|fault| *fault);
                 self.send(from, &ToClient::Answer { req, answer });
@@ -136,6 +142,12 @@ impl Head {
     fn runs(&self, client: ClientId, task: ObjectId) -> bool {
         let word = self.word(task).filter(|word| word.state() == State::Running);
         word.is_some_and(|word| word.owner() == self.seat(client))
+    }
+
+    /// Answers a call of a comm; `None` refuses it.
+    pub(super) fn answer_comm(&mut self, to: ClientId, req: Request, answer: Option<CommAnswer>) {
+        let refusal = || Fault::Refused { message: "there is no session here that has comms".into() };
+        self.send(to, &ToClient::Answer { req, answer: answer.map(Answer::Comm).ok_or_else(refusal) });
     }
 
     pub(super) fn done(&mut self, to: ClientId, req: Request) {

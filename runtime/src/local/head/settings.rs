@@ -71,6 +71,7 @@ impl Head {
             // A client sees these in shared memory by itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
             Question::IsCancelled => Ok(Answer::Flag(false)),
+            Question::Comm { .. } => refuse("bug: comms are the session's".into()),
             Question::Tasks | Question::Objects => refuse("bug: a process reads this by itself".into()),
         }
     }

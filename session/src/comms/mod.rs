@@ -1,0 +1,317 @@
+//! Comms of the session: which are open, the states of widgets, and the messages that wait for callbacks.
+//!
+//! ```text
+//!   front ends ◀── Event::Comm ── ┌─────────┐ ◀── CommCall ── cells, tasks, actors
+//!        ── received ───────────▶ │  Comms  │ ── between cells: a turn of the session's thread
+//!                                 └─────────┘ ── at once: the answer that a thread waits for
+//! ```
+//!
+//! The states are kept here and not in the cell host: so they are there while a cell runs, after a crash, and for tasks.
+//!
+//! # Invariants
+//! - What front ends hear of a comm comes in the order of the calls.
+//! - A message for a callback waits in one place; of several updates of a widget that wait, the newest values are left.
+
+mod model;
+
+use crate::event::{CellId, Event, Received};
+use crate::outlet::Outlet;
+use mobula_abi::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
+pub use model::join;
+use model::{Model, Update, all_states};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The target of widgets' comms.
+const WIDGET: &str = "jupyter.widget";
+/// The target on which front ends ask for all widgets at once.
+const CONTROL: &str = "jupyter.widget.control";
+/// How many comms may be open. A session that opens more closes none.
+const OPEN_MAX: usize = 20_000;
+/// How many messages may wait for callbacks; beyond that the oldest are dropped.
+const WAITING_MAX: usize = 4096;
+
+/// Takes the answer to a call.
+pub type Reply = Box<dyn FnOnce(CommAnswer) + Send>;
+
+/// The session's comms.
+pub struct Comms {
+    outlet: Arc<dyn Outlet>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    open: BTreeMap<String, Open>,
+    targets: HashMap<String, Listeners>,
+    /// Messages for callbacks that run between cells.
+    waiting: VecDeque<Waiting>,
+    /// The cell whose callbacks run now.
+    turn: Option<CellId>,
+    /// By listener.
+    at_once: HashMap<u64, AtOnce>,
+}
+
+struct Open {
+    target: String,
+    model: Model,
+    listeners: Listeners,
+}
+
+/// Who listens to a comm or a target.
+#[derive(Clone, Debug, Default)]
+struct Listeners {
+    /// Libraries, and the cells that set their first callbacks.
+    between_cells: Vec<(u64, CellId)>,
+    at_once: Vec<(u64, CellId)>,
+}
+
+struct Waiting {
+    cell: CellId,
+    listener: u64,
+    message: CommMessage,
+}
+
+/// Messages for the callbacks of a library that run at once.
+#[derive(Default)]
+struct AtOnce {
+    messages: VecDeque<CommMessage>,
+    waiter: Option<Reply>,
+    /// The cell that set the first of them.
+    cell: Option<CellId>,
+    /// Whether a thread of the present cell host takes them.
+    is_attended: bool,
+}
+
+impl Comms {
+    /// No comms yet. What is sent to front ends goes to `outlet`.
+    pub fn new(outlet: Arc<dyn Outlet>) -> Comms {
+        Comms { outlet, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Handles a call of a process, for a cell. Never waits; a [`CommCall::Wait`] is answered when there is something.
+    pub fn call(&self, cell: CellId, call: CommCall, reply: Reply) {
+        let mut state = self.state();
+        let answer = match call {
+            CommCall::Send(message) => {
+                let answer = state.sent(&message);
+                if answer == CommAnswer::Done {
+                    // Under the lock, so that the order of the calls is that of the events.
+                    self.outlet.put(Event::Comm { cell, message });
+                }
+                answer
+            }
+            CommCall::Value { comm, key } => match state.open.get(&comm) {
+                Some(open) => {
+                    let (value, bytes) = open.model.value(&key);
+                    CommAnswer::Value { json: value.to_string(), bytes: bytes.map(<[u8]>::to_vec) }
+                }
+                None => CommAnswer::Closed,
+            },
+            CommCall::Listen { to, listener, at_once } => state.listen(to, listener, at_once, cell),
+            CommCall::Take { listener } => CommAnswer::Messages(state.take(listener)),
+            CommCall::Wait { listener } => {
+                let queue = state.at_once.entry(listener).or_default();
+                queue.is_attended = true;
+                if queue.messages.is_empty() {
+                    queue.waiter = Some(reply);
+                    return;
+                }
+                CommAnswer::Messages(queue.messages.drain(..).collect())
+            }
+        };
+        drop(state);
+        reply(answer);
+    }
+
+    /// Handles a message of a front end. Never waits.
+    pub fn received(&self, message: CommMessage) -> Received {
+        let mut state = self.state();
+        let data: Value = serde_json::from_str(&message.data).unwrap_or_default();
+        match message.kind.clone() {
+            CommKind::Open { target } => state.opened_outside(&target, &data, message),
+            CommKind::Close => {
+                let Some(open) = state.open.remove(&message.comm) else { return Received::default() };
+                Received { replies: Vec::new(), wants_turn: state.deliver(&open.listeners, &message) }
+            }
+            CommKind::Message => state.said_outside(&data, message),
+        }
+    }
+
+    /// The open comms, of one target or all: their ids and targets.
+    pub fn open(&self, target: Option<&str>) -> Vec<(String, String)> {
+        let state = self.state();
+        let open = state.open.iter().filter(|(_, open)| target.is_none_or(|target| open.target == target));
+        open.map(|(id, open)| (id.clone(), open.target.clone())).collect()
+    }
+
+    /// The cell whose callbacks run next, between two cells; `None` when nothing waits. Ends the turn of the one before.
+    pub fn next_turn(&self) -> Option<CellId> {
+        let mut state = self.state();
+        if let Some(over) = state.turn.take() {
+            // Messages that no library took: it is gone, with the process that it was in.
+            state.waiting.retain(|waiting| waiting.cell != over);
+        }
+        let unattended = |queue: &&mut AtOnce| !queue.is_attended && !queue.messages.is_empty();
+        let unattended = state.at_once.values_mut().find(unattended);
+        // A new process has no thread for them until it is called; if it has none after that, it has no callbacks.
+        let recall = unattended.and_then(|queue| {
+            queue.is_attended = true;
+            queue.cell
+        });
+        state.turn = state.waiting.front().map(|waiting| waiting.cell).or(recall);
+        state.turn
+    }
+
+    /// Another process runs the cells: no thread of it waits yet.
+    pub fn host_changed(&self) {
+        for queue in self.state().at_once.values_mut() {
+            (queue.is_attended, queue.waiter) = (false, None);
+        }
+    }
+}
+
+impl State {
+    /// Records what a process sends to the front ends.
+    fn sent(&mut self, message: &CommMessage) -> CommAnswer {
+        let data: Value = serde_json::from_str(&message.data).unwrap_or_default();
+        match &message.kind {
+            CommKind::Open { target } => {
+                if self.open.len() >= OPEN_MAX {
+                    return CommAnswer::Closed;
+                }
+                let model = Model::opened(&data, &message.buffers);
+                let open = Open { target: target.clone(), model, listeners: Listeners::default() };
+                self.open.insert(message.comm.clone(), open);
+                CommAnswer::Done
+            }
+            CommKind::Message => {
+                let Some(open) = self.open.get_mut(&message.comm) else { return CommAnswer::Closed };
+                if method(&data) == "update"
+                    && let Some(update) = Update::of(&data, &message.buffers)
+                {
+                    open.model.update(&update);
+                }
+                CommAnswer::Done
+            }
+            CommKind::Close => match self.open.remove(&message.comm) {
+                Some(_) => CommAnswer::Done,
+                None => CommAnswer::Closed,
+            },
+        }
+    }
+
+    fn listen(&mut self, to: Listened, listener: u64, at_once: bool, cell: CellId) -> CommAnswer {
+        let listeners = match to {
+            Listened::Comm(comm) => match self.open.get_mut(&comm) {
+                Some(open) => &mut open.listeners,
+                None => return CommAnswer::Closed,
+            },
+            Listened::Target(target) => self.targets.entry(target).or_default(),
+        };
+        let list = if at_once { &mut listeners.at_once } else { &mut listeners.between_cells };
+        if !list.iter().any(|(known, _)| *known == listener) {
+            list.push((listener, cell));
+        }
+        CommAnswer::Done
+    }
+
+    fn take(&mut self, listener: u64) -> Vec<CommMessage> {
+        let turn = self.turn;
+        let is_taken = |waiting: &Waiting| Some(waiting.cell) == turn && waiting.listener == listener;
+        let (taken, left): (Vec<Waiting>, _) = self.waiting.drain(..).partition(is_taken);
+        self.waiting = VecDeque::from(left);
+        taken.into_iter().map(|waiting| waiting.message).collect()
+    }
+
+    fn opened_outside(&mut self, target: &str, data: &Value, message: CommMessage) -> Received {
+        let listeners = self.targets.get(target).cloned();
+        if listeners.is_none() && ![WIDGET, CONTROL].contains(&target) || self.open.len() >= OPEN_MAX {
+            return Received::nothing_is_open(&message);
+        }
+        let model = Model::opened(data, &message.buffers);
+        let open = Open { target: target.to_owned(), model, listeners: Listeners::default() };
+        self.open.insert(message.comm.clone(), open);
+        let wants_turn = self.deliver(&listeners.unwrap_or_default(), &message);
+        Received { replies: Vec::new(), wants_turn }
+    }
+
+    fn said_outside(&mut self, data: &Value, message: CommMessage) -> Received {
+        let Some(open) = self.open.get_mut(&message.comm) else { return Received::default() };
+        let to_all = |(data, buffers): (Value, Vec<Vec<u8>>)| reply(&message.comm, CommKind::Message, data, buffers);
+        let replies = match (&*open.target, method(data)) {
+            (CONTROL, "request_states") => {
+                let widgets = self.open.iter().filter(|(_, open)| open.target == WIDGET);
+                vec![to_all(all_states(widgets.map(|(id, open)| (id.as_str(), &open.model))))]
+            }
+            (_, "request_state") => vec![to_all(open.model.whole().message("update"))],
+            (_, "update") => match Update::of(data, &message.buffers) {
+                Some(update) => {
+                    open.model.update(&update);
+                    // Other front ends of this kernel learn of it; the one that sent it knows its own echo.
+                    vec![to_all(update.message("echo_update"))]
+                }
+                None => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        let listeners = self.open.get(&message.comm).map(|open| open.listeners.clone()).unwrap_or_default();
+        Received { replies, wants_turn: self.deliver(&listeners, &message) }
+    }
+
+    /// Puts a message where callbacks take it. Returns whether the session's thread is to run some.
+    fn deliver(&mut self, listeners: &Listeners, message: &CommMessage) -> bool {
+        let mut wants_turn = false;
+        for (listener, cell) in &listeners.between_cells {
+            let is_same =
+                |waiting: &&mut Waiting| waiting.listener == *listener && waiting.message.comm == message.comm;
+            let before = self.waiting.iter_mut().rev().find(is_same);
+            let left = match before {
+                Some(before) => join(&mut before.message, message.clone()),
+                None => Some(message.clone()),
+            };
+            if let Some(message) = left {
+                self.waiting.push_back(Waiting { cell: *cell, listener: *listener, message });
+            }
+            wants_turn = true;
+        }
+        while self.waiting.len() > WAITING_MAX {
+            self.waiting.pop_front();
+        }
+        for (listener, cell) in &listeners.at_once {
+            let queue = self.at_once.entry(*listener).or_default();
+            queue.cell.get_or_insert(*cell);
+            match queue.waiter.take() {
+                Some(waiter) => waiter(CommAnswer::Messages(vec![message.clone()])),
+                None => {
+                    let left = match queue.messages.back_mut() {
+                        Some(before) => join(before, message.clone()),
+                        None => Some(message.clone()),
+                    };
+                    queue.messages.extend(left);
+                    while queue.messages.len() > WAITING_MAX {
+                        queue.messages.pop_front();
+                    }
+                    wants_turn |= !queue.is_attended;
+                }
+            }
+        }
+        wants_turn
+    }
+}
+
+fn method(data: &Value) -> &str {
+    data.get("method").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn reply(comm: &str, kind: CommKind, data: Value, buffers: Vec<Vec<u8>>) -> CommMessage {
+    CommMessage { comm: comm.to_owned(), kind, data: data.to_string(), metadata: String::new(), buffers }
+}
+
+#[cfg(test)]
+mod tests;

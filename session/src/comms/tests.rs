@@ -1,0 +1,192 @@
+//! Comms between front ends and processes, without either.
+
+use super::*;
+use serde_json::json;
+use std::sync::mpsc::{Receiver, channel};
+
+/// Collects the events for front ends.
+#[derive(Default)]
+struct Collector(Mutex<Vec<Event>>);
+
+impl Outlet for Collector {
+    fn put(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn when_room(&self, _: Box<dyn Fn() + Send + Sync>) {}
+
+    fn settle(&self) {}
+}
+
+struct Fixture {
+    comms: Comms,
+    outlet: Arc<Collector>,
+}
+
+const LIBRARY: u64 = 7;
+
+fn fixture() -> Fixture {
+    let outlet = Arc::new(Collector::default());
+    Fixture { comms: Comms::new(outlet.clone()), outlet }
+}
+
+fn message(comm: &str, kind: CommKind, data: Value) -> CommMessage {
+    reply(comm, kind, data, Vec::new())
+}
+
+fn update(comm: &str, values: Value) -> CommMessage {
+    message(comm, CommKind::Message, json!({"method": "update", "state": values, "buffer_paths": []}))
+}
+
+impl Fixture {
+    fn ask(&self, call: CommCall) -> Receiver<CommAnswer> {
+        let (send, answer) = channel();
+        self.comms.call(CellId(3), call, Box::new(move |answer| drop(send.send(answer))));
+        answer
+    }
+
+    fn call(&self, call: CommCall) -> CommAnswer {
+        self.ask(call).try_recv().expect("it is answered at once")
+    }
+
+    /// Opens a widget with the value 1.
+    fn widget(&self, comm: &str) {
+        let data = json!({"state": {"_model_name": "IntSliderModel", "value": 1}, "buffer_paths": []});
+        let open = message(comm, CommKind::Open { target: WIDGET.into() }, data);
+        assert_eq!(self.call(CommCall::Send(open)), CommAnswer::Done);
+    }
+
+    fn listen(&self, comm: &str, at_once: bool) -> CommAnswer {
+        self.call(CommCall::Listen { to: Listened::Comm(comm.into()), listener: LIBRARY, at_once })
+    }
+
+    fn value(&self, comm: &str) -> String {
+        match self.call(CommCall::Value { comm: comm.into(), key: "value".into() }) {
+            CommAnswer::Value { json, .. } => json,
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn taken(&self) -> Vec<CommMessage> {
+        match self.call(CommCall::Take { listener: LIBRARY }) {
+            CommAnswer::Messages(messages) => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn data(message: &CommMessage) -> Value {
+    serde_json::from_str(&message.data).unwrap()
+}
+
+#[test]
+fn a_value_is_what_a_process_or_a_front_end_set_last() {
+    let fixture = fixture();
+    fixture.widget("w");
+    assert_eq!(fixture.value("w"), "1");
+    fixture.call(CommCall::Send(update("w", json!({"value": 2}))));
+    assert_eq!(fixture.value("w"), "2");
+    let received = fixture.comms.received(update("w", json!({"value": 3})));
+    assert_eq!(fixture.value("w"), "3");
+    let [echo] = &received.replies[..] else { panic!("{received:?}") };
+    assert_eq!((&data(echo)["method"], &data(echo)["state"]), (&json!("echo_update"), &json!({"value": 3})));
+    assert!(!received.wants_turn);
+    assert_eq!(fixture.outlet.0.lock().unwrap().len(), 2, "the front ends heard of both messages of the process");
+}
+
+#[test]
+fn callbacks_between_cells_get_the_newest_value_of_each_widget_and_every_message_of_another_kind() {
+    let fixture = fixture();
+    ["a", "b"].iter().for_each(|comm| fixture.widget(comm));
+    assert_eq!((fixture.listen("a", false), fixture.listen("b", false)), (CommAnswer::Done, CommAnswer::Done));
+    let click = || message("b", CommKind::Message, json!({"method": "custom", "content": {"event": "click"}}));
+    for value in 0..10 {
+        assert!(fixture.comms.received(update("a", json!({"value": value}))).wants_turn);
+    }
+    fixture.comms.received(click());
+    fixture.comms.received(click());
+    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
+    let taken = fixture.taken();
+    assert_eq!(taken.len(), 3);
+    assert_eq!(data(&taken[0])["state"], json!({"value": 9}));
+    assert_eq!(fixture.comms.next_turn(), None);
+}
+
+#[test]
+fn messages_for_a_library_that_is_gone_do_not_keep_the_session_busy() {
+    let fixture = fixture();
+    fixture.widget("w");
+    fixture.listen("w", false);
+    fixture.comms.received(update("w", json!({"value": 2})));
+    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
+    // Nobody takes it.
+    assert_eq!(fixture.comms.next_turn(), None);
+    assert_eq!(fixture.taken(), []);
+}
+
+#[test]
+fn a_thread_that_waits_gets_a_message_at_once_and_a_new_process_is_called_first() {
+    let fixture = fixture();
+    fixture.widget("w");
+    fixture.listen("w", true);
+    // No thread waits yet.
+    assert!(fixture.comms.received(update("w", json!({"value": 2}))).wants_turn);
+    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
+    assert_eq!(fixture.comms.next_turn(), None);
+    let wait = || fixture.ask(CommCall::Wait { listener: LIBRARY });
+    assert!(matches!(&wait().try_recv().unwrap(), CommAnswer::Messages(messages) if messages.len() == 1));
+    let waiting = wait();
+    assert!(waiting.try_recv().is_err());
+    assert!(!fixture.comms.received(update("w", json!({"value": 3}))).wants_turn);
+    assert!(matches!(waiting.try_recv(), Ok(CommAnswer::Messages(_))));
+    fixture.comms.host_changed();
+    assert!(fixture.comms.received(update("w", json!({"value": 4}))).wants_turn);
+}
+
+#[test]
+fn a_page_that_is_loaded_again_gets_all_widgets_with_their_present_values() {
+    let fixture = fixture();
+    fixture.widget("w");
+    fixture.comms.received(update("w", json!({"value": 5})));
+    let open = message("ctl", CommKind::Open { target: CONTROL.into() }, json!({}));
+    assert_eq!(fixture.comms.received(open), Received::default());
+    let received = fixture.comms.received(message("ctl", CommKind::Message, json!({"method": "request_states"})));
+    let [states] = &received.replies[..] else { panic!("{received:?}") };
+    assert_eq!((&*states.comm, &data(states)["method"]), ("ctl", &json!("update_states")));
+    let state = &data(states)["states"]["w"];
+    assert_eq!((&state["model_name"], &state["state"]["value"]), (&json!("IntSliderModel"), &json!(5)));
+    assert!(data(states)["states"].as_object().unwrap().len() == 1, "the control comm is no widget");
+    let received = fixture.comms.received(message("w", CommKind::Message, json!({"method": "request_state"})));
+    assert_eq!(data(&received.replies[0])["state"]["value"], 5);
+    assert_eq!(fixture.comms.open(Some(WIDGET)), [("w".to_owned(), WIDGET.to_owned())]);
+    assert_eq!(fixture.comms.open(None).len(), 2);
+}
+
+#[test]
+fn a_comm_for_an_unknown_target_is_closed_and_one_for_a_target_of_the_session_is_delivered() {
+    let fixture = fixture();
+    let open = |comm: &str| message(comm, CommKind::Open { target: "mine".into() }, json!({"hello": 1}));
+    let refused = fixture.comms.received(open("a"));
+    assert!(matches!(&refused.replies[..], [close] if close.kind == CommKind::Close && close.comm == "a"));
+    let to = Listened::Target("mine".into());
+    fixture.call(CommCall::Listen { to, listener: LIBRARY, at_once: false });
+    assert!(fixture.comms.received(open("b")).wants_turn);
+    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
+    assert_eq!(fixture.taken(), [open("b")]);
+}
+
+#[test]
+fn what_is_closed_answers_that_it_is() {
+    let fixture = fixture();
+    fixture.widget("w");
+    let close = message("w", CommKind::Close, json!({}));
+    assert_eq!(fixture.call(CommCall::Send(close.clone())), CommAnswer::Done);
+    assert_eq!(fixture.call(CommCall::Send(close)), CommAnswer::Closed);
+    assert_eq!(fixture.value("w"), "Closed");
+    assert_eq!(fixture.listen("w", false), CommAnswer::Closed);
+    assert_eq!(fixture.comms.received(update("w", json!({"value": 1}))), Received::default());
+}

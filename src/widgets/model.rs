@@ -1,0 +1,263 @@
+//! Model of a widget: its state, which the session keeps, and the messages that change it.
+//!
+//! ```text
+//!   made ── options are set ──▶ opened: shown, read, passed on ──▶ closed
+//!   (values are here)           (values are the session's)
+//! ```
+//!
+//! A widget is opened when it is first needed, with all of its options in one message. Where there is no session, its values
+//! stay here, so that a program that is not a notebook goes on.
+
+use crate::comm::{Callback, Comm, CommError, new_id};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The version of the protocol ("Jupyter widget messaging protocol").
+const PROTOCOL: &str = r#"{"version":"2.1.0"}"#;
+
+/// The JavaScript classes of a widget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Classes {
+    /// The widget's name for people, and the stem of the classes.
+    pub name: &'static str,
+    pub model: &'static str,
+    /// Empty for what is not shown.
+    pub view: &'static str,
+    pub module: &'static str,
+    pub version: &'static str,
+}
+
+/// The classes of the package `@jupyter-widgets/controls` for a name.
+pub(crate) const fn controls(name: &'static str, model: &'static str, view: &'static str) -> Classes {
+    Classes { name, model, view, module: "@jupyter-widgets/controls", version: "2.0.0" }
+}
+
+/// A widget's model. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Model(Arc<Inner>);
+
+struct Inner {
+    classes: Classes,
+    comm: Comm,
+    state: Mutex<State>,
+}
+
+struct State {
+    values: Map<String, Value>,
+    /// Values that are bytes.
+    bytes: Vec<(&'static str, Vec<u8>)>,
+    place: Place,
+}
+
+/// Where the values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Here, until the widget is opened.
+    NotOpened,
+    /// In the session.
+    Session,
+    /// Here for good: there is no session.
+    Program,
+}
+
+impl Model {
+    /// A model that is not opened yet.
+    pub fn new(classes: Classes) -> Model {
+        let mut values = Map::new();
+        let names = [("_model_name", classes.model), ("_model_module", classes.module)];
+        values.extend(names.map(|(key, name)| (key.to_owned(), name.into())));
+        values.insert("_model_module_version".into(), classes.version.into());
+        values.insert("_view_module".into(), classes.module.into());
+        values.insert("_view_module_version".into(), classes.version.into());
+        values.insert("_view_name".into(), if classes.view.is_empty() { Value::Null } else { classes.view.into() });
+        Model::with(classes, &new_id(), State { values, bytes: Vec::new(), place: Place::NotOpened })
+    }
+
+    /// The model with this id, which was opened before.
+    pub fn known(classes: Classes, id: &str) -> Model {
+        Model::with(classes, id, State { values: Map::new(), bytes: Vec::new(), place: Place::Session })
+    }
+
+    fn with(classes: Classes, id: &str, state: State) -> Model {
+        Model(Arc::new(Inner { classes, comm: Comm::known(id), state: Mutex::new(state) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn id(&self) -> &str {
+        self.0.comm.id()
+    }
+
+    /// The reference to this model in another one's state. Opens it.
+    pub fn reference(&self) -> Value {
+        self.open();
+        format!("IPY_MODEL_{}", self.id()).into()
+    }
+
+    /// Opens the widget, if it is not open yet.
+    pub fn open(&self) {
+        let mut state = self.state();
+        if state.place != Place::NotOpened {
+            return;
+        }
+        let paths: Vec<[&str; 1]> = state.bytes.iter().map(|(key, _)| [*key]).collect();
+        let data = json!({"state": state.values, "buffer_paths": paths}).to_string();
+        let buffers = state.bytes.iter().map(|(_, bytes)| bytes.clone()).collect();
+        state.place = match Comm::open_as(self.id().to_owned(), "jupyter.widget", data, PROTOCOL, buffers) {
+            Ok(_) => Place::Session,
+            Err(CommError::Closed) => {
+                eprintln!("no further widget can be shown: 20,000 are open; close some with `.close()`");
+                Place::Program
+            }
+            Err(_) => Place::Program,
+        };
+    }
+
+    /// Sets a value. One that JSON cannot write becomes `null`.
+    pub fn set(&self, key: &str, value: impl Serialize) {
+        self.set_json(key, serde_json::to_value(value).unwrap_or_default());
+    }
+
+    fn set_json(&self, key: &str, value: Value) {
+        let mut state = self.state();
+        if state.place == Place::Session {
+            let data = json!({"method": "update", "state": {key: value}, "buffer_paths": []}).to_string();
+            // It is closed: nobody sees it any more.
+            let _ = self.0.comm.send_json(data, Vec::new());
+        }
+        // What was set here last is also kept here, for the text that stands for the widget.
+        state.values.insert(key.to_owned(), value);
+    }
+
+    /// Sets a value that is bytes.
+    pub fn set_bytes(&self, key: &'static str, bytes: Vec<u8>) {
+        let mut state = self.state();
+        match state.place {
+            Place::Session => {
+                let data = json!({"method": "update", "state": {}, "buffer_paths": [[key]]}).to_string();
+                let _ = self.0.comm.send_json(data, vec![bytes]);
+            }
+            Place::NotOpened | Place::Program => {
+                state.bytes.retain(|(known, _)| *known != key);
+                state.bytes.push((key, bytes));
+            }
+        }
+    }
+
+    /// A value; `None` when the widget has no such value, or one of another type.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_value(self.get_json(key)).ok()
+    }
+
+    fn get_json(&self, key: &str) -> Value {
+        let state = self.state();
+        if state.place == Place::Session
+            && let Ok((json, _)) = self.0.comm.value(key)
+        {
+            return serde_json::from_str(&json).unwrap_or_default();
+        }
+        state.values.get(key).cloned().unwrap_or_default()
+    }
+
+    /// A value that is bytes.
+    pub fn get_bytes(&self, key: &str) -> Vec<u8> {
+        let state = self.state();
+        if state.place == Place::Session
+            && let Ok((_, Some(bytes))) = self.0.comm.value(key)
+        {
+            return bytes;
+        }
+        state.bytes.iter().find(|(known, _)| *known == key).map(|(_, bytes)| bytes.clone()).unwrap_or_default()
+    }
+
+    /// Sends a message of the widget's own protocol.
+    pub fn send(&self, content: &Value, buffers: Vec<Vec<u8>>) {
+        self.open();
+        let _ = self.0.comm.send_json(json!({"method": "custom", "content": content}).to_string(), buffers);
+    }
+
+    /// Calls `code` with each new value of `key` that comes from a front end.
+    pub fn on_change<T: DeserializeOwned>(
+        &self,
+        key: &'static str,
+        mut code: impl FnMut(T) + Send + 'static,
+    ) -> Callback {
+        self.listen(Box::new(move |data, _| {
+            if let Some(value) = data.get("state").and_then(|state| state.get(key))
+                && let Ok(value) = serde_json::from_value(value.clone())
+            {
+                code(value);
+            }
+        }))
+    }
+
+    /// Calls `code` with the content and the buffers of each message of the widget's own protocol.
+    pub fn on_custom(&self, mut code: impl FnMut(&Value, &[Vec<u8>]) + Send + 'static) -> Callback {
+        self.listen(Box::new(move |data, buffers| {
+            if data.get("method").and_then(Value::as_str) == Some("custom") {
+                code(data.get("content").unwrap_or(&Value::Null), buffers);
+            }
+        }))
+    }
+
+    /// Calls `code` after each change that a front end makes.
+    pub fn on_update(&self, mut code: impl FnMut() + Send + 'static) -> Callback {
+        self.listen(Box::new(move |data, _| {
+            if data.get("method").and_then(Value::as_str) == Some("update") {
+                code();
+            }
+        }))
+    }
+
+    fn listen(&self, mut code: Box<dyn FnMut(&Value, &[Vec<u8>]) + Send>) -> Callback {
+        self.open();
+        let listened = self.0.comm.listen(Box::new(move |message| {
+            code(&serde_json::from_str(&message.data).unwrap_or_default(), &message.buffers);
+        }));
+        // In a plain program nobody changes a widget.
+        listened.unwrap_or_else(|_| Callback::new(0))
+    }
+
+    /// Closes the widget: it disappears wherever it is shown.
+    pub fn close(&self) {
+        let _ = self.0.comm.close();
+    }
+
+    /// The data by which a front end shows the widget. Opens it.
+    pub fn view(&self) -> String {
+        self.open();
+        json!({"version_major": 2, "version_minor": 1, "model_id": self.id()}).to_string()
+    }
+}
+
+/// The text for who has no widgets: its name, and what was set.
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_open = self.state().place == Place::Session;
+        let value = self.get_json("value");
+        let mut words: Vec<String> = Vec::new();
+        if !value.is_null() || is_open && self.state().values.contains_key("value") {
+            words.push(format!("value={value}"));
+        }
+        let state = self.state();
+        for (key, value) in &state.values {
+            let is_plain = !key.starts_with('_') && key != "value" && !value.is_array() && !value.is_object();
+            let is_model = value.as_str().is_some_and(|text| text.starts_with("IPY_MODEL_"));
+            if is_plain && !is_model && !value.is_null() {
+                words.push(format!("{key}={value}"));
+            }
+        }
+        write!(f, "{}({})", self.0.classes.name, words.join(", "))
+    }
+}
+
+impl PartialEq for Model {
+    fn eq(&self, other: &Model) -> bool {
+        self.id() == other.id()
+    }
+}
