@@ -15,22 +15,30 @@
 
 #[cfg(feature = "arrow")]
 mod arrow;
-mod columns;
+mod cell_value;
+mod data_resource;
 mod debug_table;
 mod drawn_table;
+mod elements;
 mod fold;
+mod grid;
+mod html_table;
 pub mod known;
+mod tables;
 mod text;
 mod text_table;
+mod types;
 
-pub(crate) use debug_table::escaped;
+pub(crate) use cell_value::Sample;
+pub(crate) use grid::{Grid, Limits};
+pub(crate) use html_table::escaped;
+pub(crate) use known::Seen;
+pub(crate) use tables::{NO_TABLE, NoColumns, each_cell, plain_grid, show_grid, show_table_of};
 pub(crate) use text_table::{Table, Tabular};
 
 use crate::abi::Tenant;
 use crate::calls::{Json, role, write_block};
 use base64::Engine as _;
-use debug_table::{Grid, Kind};
-use known::Seen;
 use std::any::type_name;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,7 +52,7 @@ pub trait DisplayDebug {
 
 impl<T: Debug + ?Sized> DisplayDebug for T {
     fn evcxr_display(&self) {
-        show_result(&Seen::of(&self), type_name::<T>());
+        show_result(&Seen::of(&self));
     }
 }
 
@@ -178,11 +186,13 @@ macro_rules! shown_as_a_table {
 
 pub(crate) use shown_as_a_table;
 
-/// Shows a table as text and HTML, or only `plain`: the result of a cell, or what is shown beside it.
+/// Shows a table in all its forms, or only `plain`: the result of a cell, or what is shown beside it.
 pub(crate) fn show_table<const N: usize>(kind: &str, table: Option<&Table<N>>, plain: String) {
-    let html = table.map(|table| ("text/html".to_owned(), table.html()));
-    let data = [("text/plain".to_owned(), plain)].into_iter().chain(html).collect();
-    show(kind, &Forms { data }, None);
+    let forms = match table {
+        Some(table) => tables::forms(plain, &table.grid()),
+        None => Forms::plain(plain),
+    };
+    show(kind, &forms, None);
 }
 
 /// Shows a value in these forms: the result of a cell, or what is shown beside it.
@@ -194,8 +204,8 @@ pub(crate) fn show_drawing<const N: usize>(kind: &str, forms: [(&str, String); N
 // The generic functions of this file call one of these, so that a cell compiles little of them.
 
 #[inline(never)]
-fn show_result(value: &Seen<'_>, type_name: &str) {
-    if type_name != "()" {
+fn show_result(value: &Seen<'_>) {
+    if value.type_name() != "()" {
         show("result", &shown(value), None);
     }
 }
@@ -245,33 +255,9 @@ fn is_binary(mime: &str) -> bool {
     !is_text && mime != "application/javascript"
 }
 
-/// The longest text that is searched for rows, in characters.
-const GRID_CHARS_MAX: usize = 200_000;
-
 /// The forms in which a value can be read best.
 fn shown(value: &Seen<'_>) -> Forms {
-    value.drawn().unwrap_or_else(|| read(value.debug()))
-}
-
-/// The forms that can be made of a value's `Debug` text.
-fn read(value: &dyn Debug) -> Forms {
-    let plain = text::debug(value);
-    let line = text::line(value, GRID_CHARS_MAX);
-    match line.as_deref().and_then(|line| drawn_table::read(line).or_else(|| Grid::read(line))) {
-        Some(grid) if matches!(grid.kind, Kind::Matrix | Kind::Structs) && grid.rows.len() > 1 => {
-            Forms { data: vec![("text/plain".into(), grid.plain()), ("text/html".into(), grid.html())] }
-        }
-        Some(grid) if grid.kind != Kind::Structs => {
-            Forms { data: vec![("text/plain".into(), array(&plain).to_owned()), ("text/html".into(), grid.html())] }
-        }
-        _ => Forms::plain(array(&plain).to_owned()),
-    }
-}
-
-/// The text of an `ndarray` array, without its notes on the memory layout.
-fn array(plain: &str) -> &str {
-    let tail = plain.rfind(", shape=[").filter(|at| plain[*at..].contains("], strides=[") && plain.starts_with('['));
-    tail.map_or(plain, |at| &plain[..at])
+    value.drawn().unwrap_or_else(|| tables::usual(value))
 }
 
 fn show(kind: &str, forms: &Forms, id: Option<&str>) {

@@ -1,21 +1,28 @@
-//! Values shown in a form of one's choice: HTML, Markdown, LaTeX, JSON, pictures, sound, films, plots.
+//! Values shown in a form of one's choice: tables, HTML, Markdown, LaTeX, JSON, pictures, sound, films, plots.
 //!
 //! ```text
 //!   numbers.rs   what a plot takes ─▶ chart.rs   a plot ─▶ vega.rs   Vega-Lite, drawn by JupyterLab and VS Code
 //!                                                       └▶ svg.rs    the same as a picture, for all others
+//!   table.rs     a value as a table; describe.rs   what its columns are like, by summary.rs
 //! ```
 //!
 //! Each has a text beside it, for a terminal.
 
 mod chart;
 mod content;
+mod describe;
 mod numbers;
 mod scale;
+mod summary;
 mod svg;
+mod table;
 mod vega;
 
 pub use chart::{Plot, plot};
+pub use describe::{Description, describe};
 pub use numbers::{Grid, Number, Numbers};
+pub use summary::{NumberSummary, Summary, TextSummary};
+pub use table::{Table, table};
 
 use crate::display::{display_as, show_drawing};
 use base64::Engine as _;

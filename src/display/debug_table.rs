@@ -3,171 +3,240 @@
 //! The text is parsed, not the value, because every type has `Debug`. A type that writes something else is shown as it
 //! writes it.
 
-use super::columns::aligned;
-use std::borrow::Cow;
+use super::cell_value::{CellValue, Sample, Written};
+use super::elements::{End, Open, walk};
+use super::grid::{Grid, Kind, Left, Limits};
+use super::types;
+use std::fmt::Debug;
 
-/// Rows under column heads.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Grid<'a> {
-    pub(super) head: Vec<Cow<'a, str>>,
-    pub(super) rows: Vec<Vec<&'a str>>,
-    pub(super) kind: Kind,
-    /// A note to show below the table.
-    pub(super) below: Option<String>,
-}
+/// The longest text of rows that is kept where not all are asked for, in bytes.
+const KEPT_BYTES_MAX: usize = 1_000_000;
+/// The longest text that is read to count the rows; beyond this there are "more than" so many.
+const COUNTED_BYTES_MAX: usize = 50_000_000;
 
-/// The kind of value.
+/// What counts as a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A list of structs.
-    Structs,
-    /// Keys and values.
+pub(super) enum Shape {
+    /// What reads best as one: lists of structs, maps, lists of lists.
+    Usual,
+    /// Lists of tuples and of single values, too.
+    Any,
+}
+
+/// The form of a table's rows, as the first one has it.
+#[derive(Debug, PartialEq, Eq)]
+enum Layout {
+    /// `P { x: 1 }`
+    Structs { name: String, fields: Vec<String> },
+    /// `key: value`
     Map,
-    /// Equally long lists in a list.
-    Matrix,
-    /// A table drawn already.
-    Drawn,
+    /// `[1, 2]`
+    Lists(usize),
+    /// `(1, "a")`, `P(1, 2)`
+    Tuples { name: String, fields: usize },
+    /// `1`
+    Single,
 }
 
-/// Rows beyond this number are only counted.
-pub(super) const ROWS_MAX: usize = 100;
-
-impl<'a> Grid<'a> {
-    /// Parses `[P { x: 1 }, P { x: 2 }]`, `{"a": 1}` and `[[1, 2], [3, 4]]`, even inside of `Ok(…)` and `Some(…)`.
-    /// Returns `None` for any other text.
-    pub(super) fn read(text: &'a str) -> Option<Grid<'a>> {
-        let text = text.trim();
-        let inside = ["Ok(", "Some("].iter().find_map(|word| text.strip_prefix(word)?.strip_suffix(')'));
-        let text = inside.unwrap_or(text);
-        // The end of `ndarray`'s text: `, shape=[2, 2], strides=[2, 1], layout=Cc (0x5), const ndim=2`.
-        let text = text.split_once(", shape=[").map_or(text, |(array, _)| array);
-        if let Some(list) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-            if list.starts_with('[') {
-                return Grid::matrix(list);
+impl Layout {
+    fn of(open: Open, element: &str, shape: Shape) -> Option<Layout> {
+        if open == Open::Map {
+            return key_and_value(element).map(|_| Layout::Map);
+        }
+        if element.starts_with('[') {
+            let cells = list(element)?;
+            let fits = !cells.is_empty() && cells.iter().all(|cell| !cell.starts_with('['));
+            return fits.then_some(Layout::Lists(cells.len()));
+        }
+        if let Some((name, fields)) = fields(element) {
+            let fields: Vec<String> = fields.into_iter().map(|(field, _)| field.to_owned()).collect();
+            return (!fields.is_empty()).then(|| Layout::Structs { name: name.to_owned(), fields });
+        }
+        if shape == Shape::Usual {
+            return None;
+        }
+        let is_single = !matches!(CellValue::read(element, Written::Debug), CellValue::Text(_));
+        match tuple(element) {
+            Some((name, cells)) if !is_single && !matches!(name, "Some" | "Ok" | "Err") => {
+                Some(Layout::Tuples { name: name.to_owned(), fields: cells.len() })
             }
-            let rows: Vec<(&str, Vec<(&str, &str)>)> = parts(list)?.into_iter().map(fields).collect::<Option<_>>()?;
-            let (name, first) = rows.first()?;
-            let head: Vec<&str> = first.iter().map(|(field, _)| *field).collect();
-            let same = |row: &(&str, Vec<(&str, &str)>)| {
-                row.0 == *name
-                    && row.1.len() == head.len()
-                    && row.1.iter().zip(&head).all(|(field, head)| field.0 == *head)
-            };
-            let fits = !head.is_empty() && rows.iter().all(same);
-            let rows = rows.iter().map(|(_, fields)| fields.iter().map(|(_, value)| *value).collect()).collect();
-            return fits.then_some(Grid { head: named(head), rows, kind: Kind::Structs, below: None });
+            _ => Some(Layout::Single),
         }
-        let map = text.strip_prefix('{')?.strip_suffix('}')?;
-        let rows: Vec<Vec<&str>> = parts(map)?
-            .into_iter()
-            .map(|part| key_and_value(part).map(|(key, value)| vec![key, value]))
-            .collect::<Option<_>>()?;
-        (!rows.is_empty()).then_some(Grid { head: named(vec!["key", "value"]), rows, kind: Kind::Map, below: None })
     }
 
-    fn matrix(list: &'a str) -> Option<Grid<'a>> {
-        let row = |part: &'a str| parts(part.strip_prefix('[')?.strip_suffix(']')?);
-        let rows: Vec<Vec<&str>> = parts(list)?.into_iter().map(row).collect::<Option<_>>()?;
-        let columns = rows.first()?.len();
-        let fits =
-            columns > 0 && rows.iter().all(|row| row.len() == columns && row.iter().all(|cell| !cell.starts_with('[')));
-        let head = (0..columns).map(|column| Cow::Owned(column.to_string())).collect();
-        fits.then_some(Grid { head, rows, kind: Kind::Matrix, below: None })
+    /// The cells of a row; `None` if it has another form.
+    fn row<'t>(&self, element: &'t str) -> Option<Vec<&'t str>> {
+        match self {
+            Layout::Structs { name, fields: known } => {
+                let (found, fields) = fields(element)?;
+                let same = found == name
+                    && fields.len() == known.len()
+                    && fields.iter().zip(known).all(|(field, known)| field.0 == known);
+                same.then(|| fields.into_iter().map(|(_, value)| value).collect())
+            }
+            Layout::Map => key_and_value(element).map(|(key, value)| vec![key, value]),
+            Layout::Lists(columns) => {
+                let cells = list(element)?;
+                let same = cells.len() == *columns && cells.iter().all(|cell| !cell.starts_with('['));
+                same.then_some(cells)
+            }
+            Layout::Tuples { name, fields } => {
+                let (found, cells) = tuple(element)?;
+                (found == name && cells.len() == *fields).then_some(cells)
+            }
+            Layout::Single => Some(vec![element]),
+        }
     }
 
-    /// The grid as lines of text.
-    pub(super) fn plain(&self) -> String {
-        let shown = &self.rows[..self.rows.len().min(ROWS_MAX)];
-        let table = if self.kind == Kind::Matrix {
-            brackets(shown)
+    /// The names of the columns.
+    fn names(&self) -> Vec<String> {
+        match self {
+            Layout::Structs { fields, .. } => fields.clone(),
+            Layout::Map => vec!["key".into(), "value".into()],
+            Layout::Lists(columns) | Layout::Tuples { fields: columns, .. } => {
+                (0..*columns).map(|column| column.to_string()).collect()
+            }
+            Layout::Single => vec!["value".into()],
+        }
+    }
+
+    /// The types of the columns, as far as the name of the table's type tells them.
+    fn types(&self, type_name: &str) -> Vec<String> {
+        match self {
+            Layout::Structs { fields, .. } => vec![String::new(); fields.len()],
+            Layout::Map => types::of_a_map(type_name).into(),
+            Layout::Lists(columns) => vec![types::innermost(type_name); *columns],
+            Layout::Tuples { fields, .. } => types::of_a_tuple(&types::innermost(type_name), *fields),
+            Layout::Single => vec![types::innermost(type_name)],
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Layout::Structs { .. } | Layout::Tuples { .. } | Layout::Single => Kind::List,
+            Layout::Map => Kind::Map,
+            Layout::Lists(_) => Kind::Matrix,
+        }
+    }
+}
+
+/// The table in what `Debug` writes of a value: `[P { x: 1 }, P { x: 2 }]`, `{"a": 1}` or `[[1, 2], [3, 4]]`, also inside
+/// of `Ok(…)` and `Some(…)`. Returns `None` for any other text.
+pub(super) fn read(value: &dyn Debug, type_name: &str, limits: Limits, shape: Shape) -> Option<Grid> {
+    // An array writes only some of its rows, unless `{:#?}` is asked for, and in its notes how many it has.
+    let is_array = types::is_array(type_name);
+    let rows_all = if is_array { Some(rows_of_array(value)?) } else { None };
+    let bytes_max = if limits.rows == usize::MAX { usize::MAX } else { KEPT_BYTES_MAX };
+
+    let (mut layout, mut rows, mut fits) = (None, Vec::new(), true);
+    let (mut kept, mut counted, mut seen) = (0, 0, 0);
+    let end = walk(value, is_array, &mut |open, element| {
+        let layout = match &layout {
+            Some(layout) => layout,
+            None => match Layout::of(open, element, shape) {
+                Some(found) => layout.insert(found),
+                None => return false,
+            },
+        };
+        seen += 1;
+        counted += element.len();
+        if rows.len() < limits.rows && kept + element.len() <= bytes_max {
+            kept += element.len();
+            match layout.row(element) {
+                Some(row) => rows.push(row.into_iter().take(limits.columns).map(str::to_owned).collect()),
+                None => fits = false,
+            }
+            fits
         } else {
-            let texts: Vec<Vec<Cow<'_, str>>> =
-                shown.iter().map(|row| row.iter().map(|cell| self.cell(cell)).collect()).collect();
-            let rows: Vec<Vec<&str>> = texts.iter().map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
-            aligned(&self.heads(), &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
-        };
-        match self.below() {
-            Some(below) => format!("{table}\n{below}"),
-            None => table,
+            // No row behind one that is left out is shown.
+            kept = bytes_max;
+            rows_all.is_none() && counted < COUNTED_BYTES_MAX
         }
-    }
-
-    /// The grid as an HTML table.
-    pub(super) fn html(&self) -> String {
-        let row = |cells: &[&str], tag: &str| {
-            let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(&self.cell(cell))));
-            format!("<tr>{}</tr>", cells.collect::<String>())
-        };
-        let rows: String = self.rows.iter().take(ROWS_MAX).map(|cells| row(cells, "td")).collect();
-        let below = self.below().map(|text| format!("<p>{}</p>", escaped(&text))).unwrap_or_default();
-        format!("<table><thead>{}</thead><tbody>{rows}</tbody></table>{below}", row(&self.heads(), "th"))
-    }
-
-    /// A cell as a person reads it: a string without the quotes that `Debug` writes.
-    fn cell<'c>(&self, cell: &'c str) -> Cow<'c, str> {
-        if self.kind == Kind::Drawn { Cow::Borrowed(cell) } else { unquoted(cell) }
-    }
-
-    fn heads(&self) -> Vec<&str> {
-        self.head.iter().map(AsRef::as_ref).collect()
-    }
-
-    fn below(&self) -> Option<String> {
-        self.below.clone().or_else(|| more(self.rows.len()))
-    }
-}
-
-/// Rows in brackets, with columns as wide as their widest cell and numbers under each other, as NumPy writes them.
-fn brackets(rows: &[Vec<&str>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<&str>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}"));
-        format!("[{}]", cells.collect::<Vec<_>>().join(", "))
+    });
+    let layout = layout.filter(|_| fits && end != End::Unlike)?;
+    let (names, types) = (layout.names(), layout.types(type_name));
+    let columns_left = names.len().saturating_sub(limits.columns);
+    let heads = names.into_iter().zip(types).take(limits.columns).collect();
+    let left = Left {
+        rows: rows_all.unwrap_or(seen) - rows.len(),
+        is_at_least: rows_all.is_none() && end == End::Stopped,
+        columns: columns_left,
+        can_be_shown: true,
     };
-    format!("[{}]", rows.iter().map(line).collect::<Vec<_>>().join(",\n "))
+    Some(Grid { left, ..Grid::new(heads, rows, layout.kind(), limits) })
 }
 
-/// The content of a string literal, in one line: a line break in it stays an escape.
-fn unquoted(cell: &str) -> Cow<'_, str> {
-    let inside = cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|_| cell.len() > 1);
-    let Some(inside) = inside else { return Cow::Borrowed(cell) };
-    if !inside.contains('\\') {
-        return Cow::Borrowed(inside);
+/// Whether the value's own text leaves something out of the table: that of an array that is not shown whole does.
+pub(super) fn abbreviates(type_name: &str, grid: &Grid) -> bool {
+    types::is_array(type_name) && (grid.left.rows > 0 || grid.left.columns > 0)
+}
+
+/// Why a value has no columns.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoColumns {
+    /// It is no list of one of the forms.
+    NoTable,
+    /// The row of this number, from 0, has another form than the first one.
+    OtherRow(usize),
+}
+
+/// Gives `each` every cell of the table in what `Debug` writes of a value, with the number of its column. Returns the names
+/// of the columns, and none for an empty list.
+pub(super) fn each_cell(
+    value: &dyn Debug,
+    type_name: &str,
+    each: &mut dyn FnMut(usize, Sample<'_>),
+) -> Result<Vec<String>, NoColumns> {
+    let (mut layout, mut seen) = (None, 0);
+    let end = walk(value, types::is_array(type_name), &mut |open, element| {
+        let layout = match &layout {
+            Some(layout) => layout,
+            None => match Layout::of(open, element, Shape::Any) {
+                Some(found) => layout.insert(found),
+                None => return false,
+            },
+        };
+        let Some(row) = layout.row(element) else { return false };
+        seen += 1;
+        let values = row.into_iter().map(|cell| CellValue::read(cell, Written::Debug));
+        values.enumerate().for_each(|(column, value)| each(column, value.sample()));
+        true
+    });
+    match (end, layout) {
+        (End::Whole(_), layout) => Ok(layout.map(|layout| layout.names()).unwrap_or_default()),
+        (End::Stopped, Some(_)) => Err(NoColumns::OtherRow(seen)),
+        _ => Err(NoColumns::NoTable),
     }
-    let mut text = String::with_capacity(inside.len());
-    let mut chars = inside.chars();
-    while let Some(c) = chars.next() {
-        match (c, if c == '\\' { chars.next() } else { None }) {
-            (_, Some(said @ ('"' | '\\' | '\''))) => text.push(said),
-            (_, Some(other)) => text.extend(['\\', other]),
-            (c, None) => text.push(c),
-        }
-    }
-    Cow::Owned(text)
 }
 
-/// The note on rows that are not shown.
-pub(super) fn more(rows: usize) -> Option<String> {
-    let more = rows.saturating_sub(ROWS_MAX);
-    (more > 0).then(|| format!("… {more} more rows"))
-}
-
-fn named<'a>(head: Vec<&'a str>) -> Vec<Cow<'a, str>> {
-    head.into_iter().map(Cow::Borrowed).collect()
-}
-
-pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// How many rows an array has, by the notes that `ndarray` writes behind it. `None` if there are none.
+fn rows_of_array(value: &dyn Debug) -> Option<usize> {
+    let End::Whole(notes) = walk(value, false, &mut |_, _| true) else { return None };
+    let (rows, _) = notes.strip_prefix(", shape=[")?.split_once([',', ']'])?;
+    rows.parse().ok()
 }
 
 /// Parses `P { x: 1, y: [2, 3] }` into the name, and the fields with their values.
 fn fields(text: &str) -> Option<(&str, Vec<(&str, &str)>)> {
     let (name, rest) = text.split_once(" {")?;
-    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
     let fields = parts(rest.strip_suffix('}')?)?.into_iter().map(key_and_value).collect::<Option<Vec<_>>>()?;
-    (is_name && !name.is_empty()).then_some((name, fields))
+    (is_name(name) && !name.is_empty()).then_some((name, fields))
+}
+
+/// Parses `(1, "a")` and `P(1, 2)` into the name, which a tuple has none of, and the values.
+fn tuple(text: &str) -> Option<(&str, Vec<&str>)> {
+    let (name, rest) = text.split_once('(')?;
+    let cells = parts(rest.strip_suffix(')')?)?;
+    (is_name(name) && !cells.is_empty()).then_some((name, cells))
+}
+
+fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// Parses `[1, 2]` into its values.
+fn list(text: &str) -> Option<Vec<&str>> {
+    parts(text.strip_prefix('[')?.strip_suffix(']')?)
 }
 
 fn key_and_value(text: &str) -> Option<(&str, &str)> {
@@ -228,51 +297,72 @@ fn positions(text: &str, wanted: char) -> Option<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fmt;
+
+    /// A value that writes this text.
+    struct Says<'a>(&'a str);
+
+    impl Debug for Says<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    fn grid(text: &str) -> Option<Grid> {
+        read(&Says(text), "", Limits::USUAL, Shape::Usual)
+    }
+
+    fn names(grid: &Grid) -> Vec<&str> {
+        grid.columns.iter().map(|column| column.name.as_str()).collect()
+    }
 
     #[test]
     fn a_list_of_structs_has_a_column_for_each_field() {
         let text = r#"[P { x: 1, name: "a, b: }" }, P { x: -2, name: "\"" }]"#;
-        let grid = Grid::read(text).unwrap();
-        assert_eq!(grid.head, ["x", "name"]);
+        let grid = grid(text).unwrap();
+        assert_eq!(names(&grid), ["x", "name"]);
         assert_eq!(grid.rows, [["1", r#""a, b: }""#], ["-2", r#""\"""#]]);
-        assert_eq!(grid.plain(), "x   name\n───────────\n1   a, b: }\n-2  \"");
-        assert!(grid.html().starts_with("<table><thead><tr><th>x</th>"));
+        assert_eq!(grid.text(), " x  name\n───────────\n 1  a, b: }\n-2  \"");
     }
 
     #[test]
     fn a_map_has_keys_and_values() {
-        let grid = Grid::read(r#"Ok({"a": [1, 2], 'b': P { x: 1 }})"#).unwrap();
+        let text = r#"Ok({"a": [1, 2], 'b': P { x: 1 }})"#;
+        let grid = read(&Says(text), "Result<HashMap<String, i64>, E>", Limits::USUAL, Shape::Usual).unwrap();
         assert_eq!(grid.kind, Kind::Map);
         assert_eq!(grid.rows, [[r#""a""#, "[1, 2]"], ["'b'", "P { x: 1 }"]]);
+        assert_eq!(grid.columns[1].type_name, "i64");
     }
 
     #[test]
     fn lists_in_a_list_are_rows_also_as_ndarray_writes_them() {
         let array = "[[1.0, 2.0],\n [3.0, 4.0]], shape=[2, 2], strides=[2, 1], layout=Cc (0x5), const ndim=2";
         for text in [array, "[[1.0, 2.0], [3.0, 4.0]]"] {
-            let grid = Grid::read(text).unwrap();
-            assert_eq!((grid.kind, grid.heads()), (Kind::Matrix, vec!["0", "1"]));
+            let grid = grid(text).unwrap();
+            assert_eq!((grid.kind, names(&grid)), (Kind::Matrix, vec!["0", "1"]));
             assert_eq!(grid.rows, [["1.0", "2.0"], ["3.0", "4.0"]]);
-            assert_eq!(grid.plain(), "[[1.0, 2.0],\n [3.0, 4.0]]");
+            assert_eq!(grid.brackets(), "[[1.0, 2.0],\n [3.0, 4.0]]");
         }
         for text in ["[[]]", "[[1], [1, 2]]", "[[[1]]]", "[[1], 2]"] {
-            assert_eq!(Grid::read(text), None, "{text}");
+            assert_eq!(grid(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_array_is_read_to_where_it_is_shown() {
+        let array = ndarray::Array2::from_shape_fn((3000, 30), |(row, column)| (row * 100 + column) as f64);
+        let type_name = std::any::type_name_of_val(&array);
+        let grid = read(&array, type_name, Limits::USUAL, Shape::Usual).unwrap();
+        assert_eq!((grid.rows[99][19].as_str(), grid.rows.len()), ("9919.0", 100));
+        let left = Left { rows: 2900, columns: 10, is_at_least: false, can_be_shown: true };
+        assert_eq!((grid.left, grid.columns[3].type_name.as_str()), (left, "f64"));
+        assert!(grid.brackets().contains("[   0.0,    1.0,"), "{}", grid.brackets());
     }
 
     #[test]
     fn numbers_of_a_matrix_stand_under_each_other() {
-        let grid = Grid::read("[[1.5, -20.0], [100.25, 4.0]]").unwrap();
-        assert_eq!(grid.plain(), "[[   1.5, -20.0],\n [100.25,   4.0]]");
-    }
-
-    #[test]
-    fn a_text_is_read_without_its_quotes_and_escapes_but_for_line_breaks() {
-        for (cell, text) in
-            [(r#""a""#, "a"), (r#""\"a\\""#, "\"a\\"), (r#""a\nb""#, "a\\nb"), ("\"\"", ""), ("\"", "\""), ("1", "1")]
-        {
-            assert_eq!(unquoted(cell), text);
-        }
+        let grid = grid("[[1.5, -20.0], [100.25, 4.0]]").unwrap();
+        assert_eq!(grid.brackets(), "[[   1.5, -20.0],\n [100.25,   4.0]]");
     }
 
     #[test]
@@ -283,6 +373,7 @@ mod tests {
             "{}",
             "[1, 2]",
             "[P(1)]",
+            "[(1, 2)]",
             "[P { x: 1 }, Q { x: 1 }]",
             "[P { x: 1 }, P { y: 1 }]",
             "[P { x: 1 }",
@@ -291,18 +382,51 @@ mod tests {
             "[\"",
             "[']']",
         ] {
-            assert_eq!(Grid::read(text), None, "{text}");
+            assert_eq!(grid(text), None, "{text}");
         }
     }
 
     #[test]
-    fn html_says_what_it_was_given() {
-        assert!(Grid::read("[P { x: \"<b>&\" }, P { x: \"\" }]").unwrap().html().contains("<td>&lt;b&gt;&amp;</td>"));
+    fn tuples_and_single_values_are_tables_when_one_is_asked_for() {
+        let any = |text: &str, type_name: &str| read(&Says(text), type_name, Limits::USUAL, Shape::Any).unwrap();
+        let tuples = any(r#"[(1, "a"), (2, "b")]"#, "alloc::vec::Vec<(i64, &str)>");
+        assert_eq!((names(&tuples), tuples.rows[1].clone()), (vec!["0", "1"], vec!["2".to_owned(), "\"b\"".into()]));
+        assert_eq!(tuples.columns[1].type_name, "&str");
+        let single = any("[1.5, 2.5]", "[f64; 2]");
+        assert_eq!((names(&single), single.columns[0].type_name.as_str()), (vec!["value"], "f64"));
+        assert_eq!(any("[Some(1), None]", "").rows, [["Some(1)"], ["None"]]);
+        assert_eq!(any("[Celsius(1.5)]", "").rows, [["1.5"]]);
     }
 
     #[test]
-    fn many_rows_are_counted() {
-        let text = format!("[{}]", vec!["P { x: 1 }"; 150].join(", "));
-        assert!(Grid::read(&text).unwrap().plain().ends_with("… 50 more rows"));
+    fn many_rows_are_counted_and_not_kept() {
+        let text = format!("[{}]", vec!["P { x: 1 }"; 150_000].join(", "));
+        let long = grid(&text).unwrap();
+        assert_eq!((long.rows.len(), long.left.rows), (100, 149_900));
+        let all = read(&Says(&text), "", Limits::NONE, Shape::Usual).unwrap();
+        assert_eq!((all.rows.len(), all.left.rows), (150_000, 0));
+        let wide = format!("[{0}, {0}, P {{ x: 1 }}]", format!("P {{ x: \"{}\" }}", "y".repeat(700_000)));
+        let wide = grid(&wide).unwrap();
+        assert_eq!((wide.rows.len(), wide.left.rows), (1, 2));
+    }
+
+    #[test]
+    fn every_cell_is_given_out_and_a_row_of_another_form_is_told() {
+        let mut sum = 0.0;
+        let mut add = |_: usize, sample: Sample<'_>| {
+            if let Sample::Number(number) = sample {
+                sum += number;
+            }
+        };
+        assert_eq!(each_cell(&vec![(1, "a"), (2, "b")], "", &mut add), Ok(vec!["0".into(), "1".into()]));
+        assert_eq!(
+            each_cell(&ndarray::Array1::from_iter(0..1000), "ndarray::ArrayBase<", &mut add),
+            Ok(vec!["value".into()])
+        );
+        assert_eq!(sum, 3.0 + 499_500.0);
+        let mut ignore = |_: usize, _: Sample<'_>| {};
+        assert_eq!(each_cell(&Vec::<u8>::new(), "", &mut ignore), Ok(vec![]));
+        assert_eq!(each_cell(&5, "", &mut ignore), Err(NoColumns::NoTable));
+        assert_eq!(each_cell(&Says("[P { x: 1 }, Q { x: 1 }]"), "", &mut ignore), Err(NoColumns::OtherRow(1)));
     }
 }

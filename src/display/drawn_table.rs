@@ -9,14 +9,16 @@
 //!   └─────┴─────┘
 //! ```
 
-use super::debug_table::{Grid, Kind};
-use std::borrow::Cow;
+use super::grid::{Grid, Kind, Limits};
+
+/// The character that such a table begins with.
+pub(super) const CORNER: char = '┌';
 
 /// Parses the table in a text, if it is one.
-pub(super) fn read(text: &str) -> Option<Grid<'_>> {
+pub(super) fn read(text: &str, limits: Limits) -> Option<Grid> {
     let mut lines = text.lines();
-    let above: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with('┌')).collect();
-    let mut head: Option<Vec<Cow<'_, str>>> = None;
+    let above: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with(CORNER)).collect();
+    let mut head: Option<Vec<(String, String)>> = None;
     let mut rows: Vec<Vec<&str>> = Vec::new();
     for line in lines.by_ref().take_while(|line| !line.starts_with('└')) {
         if line.starts_with('╞') {
@@ -27,18 +29,21 @@ pub(super) fn read(text: &str) -> Option<Grid<'_>> {
     }
     let head = head?;
     let fits = lines.next().is_none() && rows.iter().all(|row| row.len() == head.len());
-    let below = Some(above.join(" ")).filter(|text| !text.is_empty());
-    fits.then_some(Grid { head, rows, kind: Kind::Drawn, below })
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(str::to_owned).collect()).collect();
+    fits.then(|| Grid { note: above.join(" "), ..Grid::new(head, rows, Kind::Plain, limits) })
 }
 
-/// The lines of a table's head, joined by column: the name, and the type below its own rule.
-fn heads<'a>(lines: &[Vec<&str>]) -> Vec<Cow<'a, str>> {
+/// The lines of a table's head, by column: the name, and the type below its own rule.
+fn heads(lines: &[Vec<&str>]) -> Vec<(String, String)> {
     let columns = lines.first().map_or(0, Vec::len);
-    let words = |column: usize| {
-        let cells = lines.iter().filter_map(move |line| line.get(column));
-        cells.filter(|cell| !cell.is_empty() && **cell != "---").copied().collect::<Vec<_>>().join(" ")
+    let head = |column: usize| {
+        let lines: Vec<&str> = lines.iter().filter_map(|line| line.get(column).copied()).collect();
+        let rule = lines.iter().position(|line| *line == "---").unwrap_or(lines.len());
+        let words =
+            |lines: &[&str]| lines.iter().filter(|line| !line.is_empty()).copied().collect::<Vec<_>>().join(" ");
+        (words(&lines[..rule]), words(lines.get(rule + 1..).unwrap_or_default()))
     };
-    (0..columns).map(|column| Cow::Owned(words(column))).collect()
+    (0..columns).map(head).collect()
 }
 
 #[cfg(test)]
@@ -59,18 +64,19 @@ shape: (2, 3)
 
     #[test]
     fn a_data_frame_is_read_back() {
-        let grid = read(FRAME).unwrap();
-        assert_eq!(grid.head, ["name str", "x i64", "l f64"]);
+        let grid = read(FRAME, Limits::USUAL).unwrap();
+        let heads: Vec<[&str; 2]> = grid.columns.iter().map(|column| [&*column.name, &*column.type_name]).collect();
+        assert_eq!(heads, [["name", "str"], ["x", "i64"], ["l", "f64"]]);
+        assert_eq!(grid.columns.iter().map(|column| column.field.is_number()).collect::<Vec<_>>(), [false, true, true]);
         assert_eq!(grid.rows, [["<a> & b", "null", "2.25"], ["long one t…", "3", "1.0000e10"]]);
-        let html = grid.html();
-        assert!(html.contains("<td>&lt;a&gt; &amp; b</td>") && html.ends_with("<p>shape: (2, 3)</p>"), "{html}");
+        assert_eq!(grid.below(), ["shape: (2, 3)"]);
     }
 
     #[test]
     fn what_is_no_such_table_is_left_alone() {
         for text in ["", "│ a │", "┌", "┌─┐\n│ a │\n└─┘", &FRAME.replace("┆ 3 ", "  3 "), &format!("{FRAME}\nmore")]
         {
-            assert!(read(text).is_none(), "{text}");
+            assert!(read(text, Limits::USUAL).is_none(), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Types of other crates that are drawn by a function instead of by `Debug`: images, Arrow's tables.
+//! Types of other crates that are drawn by a function instead of by `Debug`: images. Arrow's tables are known here.
 //!
 //! Rust has no "this trait for every type, but that one for this type", so the type is looked up when a value is shown:
 //! by its type id, among the types that have a function to draw them. The base library registers those of the crates
@@ -8,25 +8,14 @@
 pub use super::Drawing;
 
 use super::Forms;
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::fmt::Debug;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 /// Draws the value at this address, whose type is the registered one.
 type Draw = Box<dyn Fn(*const ()) -> Option<Drawing> + Send + Sync>;
 
-static KNOWN: LazyLock<RwLock<Vec<(TypeId, Draw)>>> = LazyLock::new(|| {
-    #[cfg_attr(not(feature = "arrow"), expect(unused_mut, reason = "nothing is known without it"))]
-    let mut known = Vec::new();
-    #[cfg(feature = "arrow")]
-    {
-        use super::arrow::drawn;
-        known.push(entry(|batch: &arrow_array::RecordBatch| drawn(std::slice::from_ref(batch))));
-        known.push(entry(|batch: &crate::array::RecordBatch| drawn(std::slice::from_ref(&**batch))));
-        known.push(entry(|batches: &Vec<arrow_array::RecordBatch>| drawn(batches)));
-    }
-    RwLock::new(known)
-});
+static KNOWN: RwLock<Vec<(TypeId, Draw)>> = RwLock::new(Vec::new());
 
 /// Registers `draw` for values of type `T`. Where it returns `None`, the value is shown as `Debug` writes it.
 ///
@@ -62,19 +51,24 @@ fn entry<T: 'static>(draw: impl Fn(&T) -> Option<Drawing> + Send + Sync + 'stati
     (TypeId::of::<T>(), Box::new(draw))
 }
 
-/// A value to be shown, and the id of its type.
-pub(super) struct Seen<'a> {
+/// A value to be shown, and its type.
+pub(crate) struct Seen<'a> {
     value: &'a dyn Debug,
     id: TypeId,
+    type_name: &'static str,
     /// The address of the same value, valid as long as the reference above.
     at: *const (),
 }
 
 impl<'a> Seen<'a> {
     /// Takes a reference to a reference, because only a sized type can become a `dyn Debug`.
-    pub(super) fn of<T: Debug + ?Sized>(value: &'a &'a T) -> Seen<'a> {
+    pub(crate) fn of<T: Debug + ?Sized>(value: &'a &'a T) -> Seen<'a> {
         // The id ignores lifetimes. A registered type has no lifetime parameters, so no two types can be confused.
-        Seen { value, id: typeid::of::<T>(), at: (&raw const **value).cast() }
+        Seen { value, id: typeid::of::<T>(), type_name: type_name::<T>(), at: (&raw const **value).cast() }
+    }
+
+    pub(super) fn type_name(&self) -> &'static str {
+        self.type_name
     }
 
     pub(super) fn debug(&self) -> &dyn Debug {
@@ -87,6 +81,31 @@ impl<'a> Seen<'a> {
         let (_, draw) = known.iter().find(|(id, _)| *id == self.id)?;
         let data = draw(self.at)?.into_iter().map(|(mime, data)| (mime.to_owned(), Forms::encoded(mime, &data)));
         Some(Forms { data: data.collect() })
+    }
+
+    /// The record batches in the value, if it is one or several of Arrow's or ours.
+    #[cfg(feature = "arrow")]
+    pub(super) fn batches(&self) -> Option<Vec<&arrow_array::RecordBatch>> {
+        use crate::array::RecordBatch as Ours;
+        use arrow_array::RecordBatch as Arrows;
+        if let Some(batch) = self.as_a::<Arrows>() {
+            return Some(vec![batch]);
+        }
+        if let Some(batch) = self.as_a::<Ours>() {
+            return Some(vec![batch]);
+        }
+        if let Some(batches) = self.as_a::<Vec<Arrows>>() {
+            return Some(batches.iter().collect());
+        }
+        self.as_a::<Vec<Ours>>().map(|batches| batches.iter().map(|batch| &**batch).collect())
+    }
+
+    /// The value, if it is of this type.
+    #[cfg(feature = "arrow")]
+    fn as_a<T: 'static>(&self) -> Option<&T> {
+        // SAFETY: The value's type has the id of `T`, which has no lifetime parameters at any place that this is called
+        // from, so it is `T`. `self` borrows the value, so it lives and does not change.
+        (self.id == TypeId::of::<T>()).then(|| unsafe { &*self.at.cast::<T>() })
     }
 }
 

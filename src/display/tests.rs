@@ -110,19 +110,25 @@ fn data_of_a_type_is_text_or_base64_beside_a_word_for_those_who_cannot_show_it()
 }
 
 #[test]
-fn a_list_of_structs_is_a_table_in_both_forms_and_a_map_in_html() {
+fn lists_of_structs_arrays_and_maps_are_tables() {
     #[derive(Debug)]
     #[allow(dead_code)]
     struct P {
         x: i32,
     }
-    let forms = super::read(&vec![P { x: 1 }, P { x: 22 }]);
-    assert_eq!(forms.data[0].1, "x\n──\n1\n22");
-    assert!(forms.data[1].1.starts_with("<table>"));
-    let forms = super::read(&ndarray::arr1(&[1.0, 2.0]));
-    assert_eq!(forms.data, [("text/plain".into(), "[1.0, 2.0]".into())]);
-    let forms = super::read(&ndarray::arr2(&[[1.0, 2.0], [30.0, 4.0]]));
-    assert_eq!(forms.data[0].1, "[[ 1.0, 2.0],\n [30.0, 4.0]]");
-    let forms = super::read(&std::collections::BTreeMap::from([("a", 1)]));
-    assert_eq!((forms.data[0].1.as_str(), forms.data.len()), ("{\"a\": 1}", 2));
+    fn forms<T: Debug>(value: T) -> Vec<(String, String)> {
+        super::shown(&super::Seen::of(&&value)).data
+    }
+    let list = forms(vec![P { x: 1 }, P { x: 22 }]);
+    assert_eq!(list[0].1, " x\n──\n 1\n22");
+    assert!(list[1].1.contains("<td align=\"right\">22</td>"));
+    assert_eq!(list[2].0, "application/vnd.dataresource+json");
+    assert_eq!(forms(vec![P { x: 1 }]).len(), 1, "one struct reads best as it is written");
+    assert_eq!(forms(ndarray::arr1(&[1.0, 2.0])), [("text/plain".into(), "[1.0, 2.0]".into())]);
+    assert_eq!(forms(ndarray::arr2(&[[1.0, 2.0], [30.0, 4.0]]))[0].1, "[[ 1.0, 2.0],\n [30.0, 4.0]]");
+    let long = forms(ndarray::Array2::<f64>::zeros((1000, 2)));
+    assert!(long[0].1.contains("...,") && long[1].1.contains("… 900 more rows"), "{}", long[0].1);
+    let map = forms(std::collections::BTreeMap::from([("a", 1)]));
+    assert_eq!((map[0].1.as_str(), map.len()), ("{\"a\": 1}", 3));
+    assert!(map[1].1.contains("<small>i32</small>"));
 }

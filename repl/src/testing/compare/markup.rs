@@ -19,6 +19,12 @@ pub fn lines(markup: &str, rules: &Rules) -> String {
             None => (rest, false),
         };
         rest = &rest[part.len()..];
+        // What a table is sorted and styled by may change; it shows nothing.
+        if let Some(hidden) = ["script", "style"].iter().find(|hidden| is_tag && part[1..].starts_with(**hidden)) {
+            let end = format!("</{hidden}>");
+            rest = rest.find(&end).map_or("", |at| &rest[at + end.len()..]);
+            continue;
+        }
         let words = part.split_whitespace().collect::<Vec<_>>().join(" ");
         if !words.is_empty() {
             lines.push_str(&if is_tag { rounded(&words) } else { words });
@@ -48,5 +54,6 @@ mod tests {
         assert_eq!(lines("<path d=\"M1.23456 7\"/>", &rules), lines("<path d=\"M1.2301 7\"/>", &rules));
         assert_ne!(lines("<td>1.23456</td>", &rules), lines("<td>1.2301</td>", &rules));
         assert_eq!(lines("a > b <", &rules), "a\n>\nb\n<\n");
+        assert_eq!(lines("<style>a{}</style><b>1</b><script>if(a<b)c()</script>", &rules), "<b>\n1\n</b>\n");
     }
 }
