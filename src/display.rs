@@ -18,6 +18,7 @@ mod arrow;
 mod cell_value;
 mod data_resource;
 mod debug_table;
+mod debug_text;
 mod drawn_table;
 mod elements;
 mod fold;

@@ -148,11 +148,10 @@ impl Session {
         Session { inner: Arc::new(inner) }
     }
 
-    /// A failed task's report is about to be shown in `cell`: if the cell ends with that failure, it is not shown twice.
-    pub fn failure_is_shown(&self, cell: CellId, report: &str) {
-        if let Some(link) = &self.inner.link {
-            link.failure_is_shown(cell, report);
-        }
+    /// Takes the report of a failed task that `cell` has started, if the cell runs. It is shown a moment later, unless the cell ends with
+    /// that failure before: then its error is the report. Otherwise the caller shows it.
+    pub fn hold_failure(&self, cell: CellId, report: &str) -> bool {
+        self.inner.link.as_ref().is_some_and(|link| link.hold_failure(cell, report))
     }
 
     /// A process calls the session's comms, for a cell. Never waits.

@@ -11,6 +11,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::Write as _;
+use std::panic::Location;
 
 /// Writes one block; `json` is one line.
 pub(crate) fn write_block(mime: &str, json: &str) {
@@ -26,11 +27,18 @@ pub(crate) fn write_block(mime: &str, json: &str) {
 /// The error is shown in its alternate form (`{:#}`): the whole report for this crate's errors, the chain of causes for
 /// those of `anyhow`. Where there is room for one line only, its plain form is shown.
 #[doc(hidden)]
+#[track_caller]
 pub fn cell_error(error: &impl Display) {
+    report_error(error, Location::caller());
+}
+
+/// Not generic, so that a cell compiles little of it.
+fn report_error(error: &dyn Display, place: &Location<'_>) {
     let (message, line) = (format!("{error:#}"), error.to_string());
+    let place = format!("[{},{},{}]", Json(place.file()), place.line(), place.column());
     write_block(
         "application/vnd.mobula.error+json",
-        &format!("{{\"message\":{},\"line\":{}}}", Json(&message), Json(&line)),
+        &format!("{{\"message\":{},\"line\":{},\"place\":{place}}}", Json(&message), Json(&line)),
     );
 }
 

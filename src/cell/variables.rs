@@ -238,6 +238,8 @@ pub(super) fn made_for<T: 'static>() {
 pub struct Failed(u32);
 
 impl<E: Display> From<E> for Failed {
+    /// Tracks its caller, because the standard library's code behind `?` does: that is the `?`.
+    #[track_caller]
     fn from(error: E) -> Failed {
         crate::calls::cell_error(&error);
         Failed(ending::FAILED)

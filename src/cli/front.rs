@@ -235,8 +235,8 @@ impl Observer for Forward {
             }
             RuntimeEvent::TaskFailed(failure) => {
                 let (cell, report) = (CellId(failure.cell), mobula::error::report(&failure));
-                if let Some(session) = self.session.get() {
-                    session.failure_is_shown(cell, &report);
+                if self.session.get().is_some_and(|session| session.hold_failure(cell, &report)) {
+                    return;
                 }
                 Event::Text { cell, stream: Stream::Stderr, text: report + "\n" }
             }

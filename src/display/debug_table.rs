@@ -4,6 +4,7 @@
 //! writes it.
 
 use super::cell_value::{CellValue, Sample, Written};
+use super::debug_text::{fields, key_and_value, list, tuple};
 use super::elements::{End, Open, walk};
 use super::grid::{Grid, Kind, Left, Limits};
 use super::types;
@@ -214,84 +215,6 @@ fn rows_of_array(value: &dyn Debug) -> Option<usize> {
     let End::Whole(notes) = walk(value, false, &mut |_, _| true) else { return None };
     let (rows, _) = notes.strip_prefix(", shape=[")?.split_once([',', ']'])?;
     rows.parse().ok()
-}
-
-/// Parses `P { x: 1, y: [2, 3] }` into the name, and the fields with their values.
-fn fields(text: &str) -> Option<(&str, Vec<(&str, &str)>)> {
-    let (name, rest) = text.split_once(" {")?;
-    let fields = parts(rest.strip_suffix('}')?)?.into_iter().map(key_and_value).collect::<Option<Vec<_>>>()?;
-    (is_name(name) && !name.is_empty()).then_some((name, fields))
-}
-
-/// Parses `(1, "a")` and `P(1, 2)` into the name, which a tuple has none of, and the values.
-fn tuple(text: &str) -> Option<(&str, Vec<&str>)> {
-    let (name, rest) = text.split_once('(')?;
-    let cells = parts(rest.strip_suffix(')')?)?;
-    (is_name(name) && !cells.is_empty()).then_some((name, cells))
-}
-
-fn is_name(text: &str) -> bool {
-    text.chars().all(|c| c.is_alphanumeric() || c == '_')
-}
-
-/// Parses `[1, 2]` into its values.
-fn list(text: &str) -> Option<Vec<&str>> {
-    parts(text.strip_prefix('[')?.strip_suffix(']')?)
-}
-
-fn key_and_value(text: &str) -> Option<(&str, &str)> {
-    let at =
-        positions(text, ':')?.into_iter().find(|at| !text[at + 1..].starts_with(':') && !text[..*at].ends_with(':'))?;
-    Some((text[..at].trim(), text[at + 1..].trim()))
-}
-
-/// The texts between the outer commas.
-fn parts(text: &str) -> Option<Vec<&str>> {
-    let mut parts = Vec::new();
-    let mut start = 0;
-    for at in positions(text, ',')? {
-        parts.push(text[start..at].trim());
-        start = at + 1;
-    }
-    parts.push(text[start..].trim());
-    if parts.last() == Some(&"") {
-        parts.pop();
-    }
-    Some(parts)
-}
-
-/// The positions of a character outside of all brackets and quotes. Returns `None` if brackets do not match.
-fn positions(text: &str, wanted: char) -> Option<Vec<usize>> {
-    let mut found = Vec::new();
-    let mut depth = 0_usize;
-    let mut chars = text.char_indices().peekable();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => loop {
-                match chars.next()?.1 {
-                    '\\' => drop(chars.next()?),
-                    '"' => break,
-                    _ => {}
-                }
-            },
-            // A character literal, unless it is a lifetime.
-            '\'' => {
-                let rest = &text[at + 1..];
-                let len = match rest.strip_prefix('\\') {
-                    Some(escape) => escape.char_indices().skip(1).find(|(_, c)| *c == '\'').map(|(at, _)| at + 2),
-                    None => rest.char_indices().nth(1).filter(|(_, c)| *c == '\'').map(|(at, _)| at + 1),
-                };
-                if let Some(len) = len {
-                    while chars.next_if(|(next, _)| *next < at + 1 + len).is_some() {}
-                }
-            }
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.checked_sub(1)?,
-            c if c == wanted && depth == 0 => found.push(at),
-            _ => {}
-        }
-    }
-    (depth == 0).then_some(found)
 }
 
 #[cfg(test)]

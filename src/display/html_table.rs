@@ -5,11 +5,13 @@
 
 use super::grid::{Grid, short};
 
-/// Colours come from JupyterLab or VS Code. The others are a grey that can be read on white and on black.
+/// Colours come from JupyterLab or VS Code; without them, a grey that can be read on white and on black. The class stands
+/// twice where a rule of JupyterLab's has to give way.
 const STYLE: &str = "<style>\
     table.mobula{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-    table.mobula th,table.mobula td{text-align:left;vertical-align:top;padding:.2em .7em;max-width:40em;overflow-wrap:anywhere}\
-    table.mobula th[align=right],table.mobula td[align=right]{text-align:right}\
+    table.mobula.mobula th,table.mobula.mobula td{text-align:left;vertical-align:top;padding:.2em .7em;max-width:40em;\
+    overflow-wrap:break-word}\
+    table.mobula.mobula th[align=right],table.mobula.mobula td[align=right]{text-align:right;white-space:nowrap}\
     table.mobula thead{border-bottom:1px solid var(--jp-border-color1,#808080)}\
     table.mobula small{display:block;font-weight:normal;\
     color:var(--jp-content-font-color2,var(--vscode-descriptionForeground,#767676))}\

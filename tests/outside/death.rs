@@ -139,7 +139,7 @@ fn a_crash_is_shown_where_it_happened() {
     ];
     for (cell, place, caller) in expected {
         let (name, _, report) = ran.cell(cell).error();
-        assert!(name == "Crashed" && report.contains(&format!("--> {place}")), "cell {cell}: {report}");
+        assert!(name == "Crashed" && report.contains(&format!("[ {place}")), "cell {cell}: {report}");
         assert!(caller.is_empty() || report.contains(&format!("called from {caller}")), "cell {cell}: {report}");
     }
     place.leaves_nothing();

@@ -38,6 +38,9 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// After so long an interrupted cell has met the interrupt in a runtime call, or makes no such calls.
 const ATTENTION: Duration = Duration::from_millis(50);
 
+/// How long the report of a failed task waits for the cell to end with that failure.
+const HELD_FOR: Duration = Duration::from_millis(200);
+
 /// How many task failures of a cell are recorded. A cell that goes on after a thousand does not end with one of them.
 const SHOWN_FAILURES_MAX: usize = 1000;
 
@@ -63,6 +66,8 @@ struct State {
     /// Answers the cell's questions.
     input: Option<InputReader>,
     sources: Arc<Sources>,
+    /// When the record's held failures are to be shown, if it has any.
+    held_until: Option<Instant>,
     /// The session is ending: a running cell is killed, and no twin takes over.
     closing: bool,
     /// The link itself is to end, by this time at the latest.
@@ -114,6 +119,7 @@ impl Link {
             memory: None,
             input: None,
             sources,
+            held_until: None,
             closing: false,
             stop: None,
         };
@@ -158,12 +164,17 @@ impl Link {
         record
     }
 
-    /// Records a task's failure that is about to be shown in `cell`.
-    pub fn failure_is_shown(&self, cell: CellId, report: &str) {
+    /// Takes a failed task's report if `cell` runs: it is shown in a moment, unless the cell ends with that failure before.
+    pub fn hold_failure(&self, cell: CellId, report: &str) -> bool {
         let mut state = self.shared.lock();
-        if state.running && state.cell == cell && state.record.shown_failures.len() < SHOWN_FAILURES_MAX {
-            state.record.shown_failures.push(report.to_owned());
+        let holds = state.running && state.cell == cell && state.record.shown_failures.len() < SHOWN_FAILURES_MAX;
+        if holds {
+            state.held_until.get_or_insert_with(|| Instant::now() + HELD_FOR);
+            state.record.held_failures.push(report.to_owned());
+            drop(state);
+            self.shared.ring();
         }
+        holds
     }
 
     /// The cell before which the present variables were made, if an older twin has taken over since the last call.
@@ -186,6 +197,7 @@ impl Link {
         let mut state = self.shared.lock();
         state.running = false;
         state.input = None;
+        state.held_until = None;
         state.record.interrupted |= state.interrupt != Interrupt::None;
         state.interrupt = Interrupt::None;
         std::mem::take(&mut state.record)

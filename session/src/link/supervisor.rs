@@ -4,7 +4,7 @@ use super::output::Output;
 use super::stdin::{Input, Look};
 use super::{ATTENTION, Interrupt, Shared, write_all};
 use crate::comms::Comms;
-use crate::event::{CellId, Event};
+use crate::event::{CellId, Event, Stream};
 use crate::host::Host;
 use crate::link::wire::{FromHost, ToHost, receive, send};
 use crate::outlet::Outlet;
@@ -191,13 +191,24 @@ impl Hosts {
             Interrupt::Asked(next, end) if self.loaded => Some(next.min(end)),
             _ => None,
         };
-        let stop = self.shared.lock().stop;
-        takeover.into_iter().chain(interrupt).chain(stop).chain(self.input.deadline()).min()
+        let (stop, held) = {
+            let state = self.shared.lock();
+            (state.stop, state.held_until)
+        };
+        takeover.into_iter().chain(interrupt).chain(stop).chain(held).chain(self.input.deadline()).min()
     }
 
     fn check_deadlines(&mut self) {
         let mut state = self.shared.lock();
         let now = Instant::now();
+        if state.held_until.is_some_and(|until| until <= now) {
+            state.held_until = None;
+            let cell = state.cell;
+            for report in std::mem::take(&mut state.record.held_failures) {
+                self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{report}\n") });
+                state.record.shown_failures.push(report);
+            }
+        }
         let overdue = match state.interrupt {
             Interrupt::Asked(_, end) if end <= now => true,
             // A cell that unwinds or waits for a runtime call stops by itself; any other would not.

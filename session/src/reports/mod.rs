@@ -1,7 +1,7 @@
 //! Reports of failed cells, and the mapping of places to the person's lines.
 //!
 //! ```text
-//!   panic, crash, compile error ─▶ sources  the cell and the line of each place ─▶ report ─▶ rendered  text, HTML
+//!   panic, crash, compile error ─▶ sources  the cell and the line of each place ─▶ report ─▶ snippet ─▶ rendered  text, HTML
 //!                                  outcome  what the run of a cell means
 //! ```
 
@@ -9,5 +9,7 @@ pub mod frames;
 pub mod outcome;
 pub mod record;
 pub mod report;
+pub mod snippet;
 pub mod source_map;
 pub mod sources;
+mod task_report;

@@ -12,6 +12,11 @@ use std::time::Duration;
 /// # Errors
 /// The cell failed.
 pub fn judge(cell: CellId, record: &Record, sources: &Sources, outlet: &dyn Outlet) -> Result<(), CellError> {
+    // A failure that ends the cell is reported by the cell's own error.
+    let message = record.error.as_ref().filter(|_| record.ends_in_error()).map_or("", |said| said.message.as_str());
+    for report in record.held_failures.iter().filter(|report| !message.starts_with(report.as_str())) {
+        outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{report}\n") });
+    }
     if let Some(message) = &record.load_failed {
         return Err(report::plain_error("SessionError", &format!("the cell could not be run: {message}")));
     }
@@ -46,14 +51,17 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, outlet: &dyn Outl
         let callers = ending.map(|panic| sources.callers(panic)).unwrap_or_default();
         return Err(report::panicked(ending, place.as_ref(), &callers));
     }
-    if record.failed {
+    if record.ends_in_error() {
         let Some(said) = &record.error else {
             return Err(report::plain_error("Error", "the cell ended with an error"));
         };
         // Of a report that was shown already, only one line is repeated.
         let shown = record.shown_failures.iter().find_map(|shown| said.message.strip_prefix(shown.as_str()));
         let text = shown.map(|rest| format!("{}{rest}", said.line));
-        return Err(report::error(text.as_deref().unwrap_or(&said.message), &said.line));
+        let place = said.place.as_ref();
+        let place =
+            place.and_then(|(file, line, column)| sources.find_in(record.library.as_deref(), file, *line, *column));
+        return Err(report::error(text.as_deref().unwrap_or(&said.message), &said.line, place.as_ref()));
     }
     Ok(())
 }
@@ -99,8 +107,41 @@ pub fn phases(record: &Record) -> Vec<Phase> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reports::record::Death;
+    use crate::reports::record::{Death, ErrorSaid};
+    use std::sync::Mutex;
     use std::time::Instant;
+
+    /// Collects what is shown.
+    #[derive(Default)]
+    struct Shown(Mutex<Vec<String>>);
+
+    impl Outlet for Shown {
+        fn put(&self, event: Event) {
+            let Event::Text { text, .. } = event else { panic!("{event:?}") };
+            self.0.lock().unwrap().push(text);
+        }
+        fn is_full(&self) -> bool {
+            false
+        }
+        fn when_room(&self, _: Box<dyn Fn() + Send + Sync>) {}
+        fn settle(&self) {}
+    }
+
+    #[test]
+    fn a_failure_that_ends_the_cell_stands_there_once_and_others_beside_it() {
+        let report = |task: &str| format!("task `{task}` failed\n  caused by: odd");
+        let shown = Shown::default();
+        let mut record = Record::default();
+        record.failed = true;
+        record.held_failures = vec![report("other"), report("half")];
+        record.error = Some(ErrorSaid { message: report("half"), line: "task `half` failed: odd".into(), place: None });
+        let error = judge(CellId(1), &record, &Sources::default(), &shown).unwrap_err();
+        assert_eq!(error.plain, "error: task `half` failed\n  caused by: odd");
+        assert_eq!(*shown.0.lock().unwrap(), [report("other") + "\n"]);
+        record.failed = false;
+        judge(CellId(1), &record, &Sources::default(), &shown).unwrap();
+        assert_eq!(shown.0.lock().unwrap().len(), 3, "a cell that goes on reports all");
+    }
 
     #[test]
     fn only_a_cell_that_has_run_changes_whether_a_copy_stands_by() {

@@ -30,6 +30,9 @@ pub struct ErrorSaid {
     pub message: String,
     /// The message in one line.
     pub line: String,
+    /// The place of the `?`, as the compiler wrote it: file, line and column from 1.
+    #[serde(default)]
+    pub place: Option<(String, u32, u32)>,
 }
 
 /// How the cell host ended.
@@ -107,6 +110,8 @@ pub struct Record {
     pub error: Option<ErrorSaid>,
     /// Reports of tasks that failed while the cell ran, as they were shown.
     pub shown_failures: Vec<String>,
+    /// Such reports that have not been shown, because the cell ended soon after.
+    pub held_failures: Vec<String>,
     /// The cell failed, and what it had done to the session's variables was undone.
     pub undone: bool,
     /// Why no twin holds the state after it, if none does.
@@ -157,6 +162,11 @@ impl Record {
     /// Whether the cell ran, and the process that runs the cells still holds its effects.
     pub fn lives(&self) -> bool {
         self.death.is_none() && self.load_failed.is_none() && !self.undone
+    }
+
+    /// Whether it ended with an error that its `?` met, and with nothing worse.
+    pub fn ends_in_error(&self) -> bool {
+        self.failed && !self.panicked && self.death.is_none() && self.load_failed.is_none()
     }
 
     /// The panic that ended the process, and the panics before it.

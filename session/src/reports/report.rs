@@ -5,8 +5,10 @@
 use crate::event::{CellError, CellId};
 pub use crate::rendered::Rendered;
 use crate::reports::record::{Death, Panic, Record};
+pub use crate::reports::snippet::{Finding, Mark};
+use crate::reports::snippet::{Snippet, at_places};
 use crate::reports::sources::Found;
-use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind, sources};
+use crate::reports::task_report::TaskReport;
 use evcxr::CompilationError;
 use std::ops::Range;
 
@@ -15,119 +17,12 @@ const ERRORS_MAX: usize = 8;
 /// At most this many callers of a crash's place are shown: a stack overflow has thousands.
 const CALLERS_MAX: usize = 5;
 
-/// A place in a cell, with a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The cell.
-    pub cell: CellId,
-    /// Its bytes in the cell's code.
-    pub range: Range<usize>,
-    /// The label; may be empty.
-    pub label: String,
-}
-
-/// One error or warning of the compiler, under either evaluator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Finding {
-    /// The error code, such as `E0308`.
-    pub code: Option<String>,
-    /// The message.
-    pub message: String,
-    /// The places; the first is the main one.
-    pub marks: Vec<Mark>,
-    /// Notes: what else the compiler says.
-    pub notes: Vec<String>,
-    /// What can be done.
-    pub helps: Vec<String>,
-    /// Where the fault is, if it is not the main place: the main place may be inside a macro, or in an item that this one needs.
-    pub called: Option<(CellId, usize)>,
-}
-
-/// A message with marks in the code of cells.
-struct Sheet<'a> {
-    /// The text before the colon, such as `error[E0308]`.
-    kind: String,
-    finding: &'a Finding,
-    /// The cell to name where there is no mark.
-    cell: CellId,
-    code_of: &'a dyn Fn(CellId) -> String,
-}
-
-fn name_of(cell: CellId) -> String {
-    format!("cell {cell}")
-}
-
-impl Sheet<'_> {
-    fn render(&self) -> Rendered {
-        Rendered { plain: self.draw(false), ansi: self.draw(true) }
-    }
-
-    fn draw(&self, color: bool) -> String {
-        let Finding { message, marks, notes, helps, .. } = self.finding;
-        let (main, at) = marks.first().map_or((self.cell, 0..0), |mark| (mark.cell, mark.range.clone()));
-        let config = Config::default()
-            .with_color(color)
-            .with_index_type(IndexType::Byte)
-            .with_char_set(CharSet::Unicode)
-            .with_compact(false);
-        let kind = ReportKind::Custom(&self.kind, Color::Red);
-        let mut report = Report::build(kind, (name_of(main), at)).with_config(config).with_message(message);
-        for (number, Mark { cell, range, label }) in marks.iter().enumerate() {
-            let color = if number == 0 { Color::Red } else { Color::Blue };
-            let mark = Label::new((name_of(*cell), range.clone())).with_color(color).with_order(number as i32);
-            // A label without a message would not be drawn.
-            report = report.with_label(mark.with_message(if label.is_empty() { "here" } else { label }));
-        }
-        for note in notes {
-            report = report.with_note(note);
-        }
-        for help in helps {
-            report = report.with_help(help);
-        }
-        let mut out = Vec::new();
-        let mut cells: Vec<CellId> = marks.iter().map(|mark| mark.cell).chain([self.cell]).collect();
-        cells.dedup();
-        let texts: Vec<(String, String)> = cells.iter().map(|cell| (name_of(*cell), (self.code_of)(*cell))).collect();
-        // Writing to memory fails for no reason of ours; a report without its source is still a report.
-        if report.finish().write(sources(texts), &mut out).is_err() {
-            return format!("{}: {message}", self.kind);
-        }
-        let text = String::from_utf8_lossy(&out);
-        // The renderer colours the head in spite of the configuration.
-        let text = if color { join_colours(&text) } else { anstream::adapter::strip_str(&text).to_string() };
-        text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
-    }
-}
-
-/// Joins equal neighbouring colour sequences, of which the renderer writes one for each character. A terminal then has less to read, and a
-/// search finds the words.
-fn join_colours(text: &str) -> String {
-    const RESET: &str = "\x1b[0m";
-    let mut out = String::with_capacity(text.len() / 2);
-    let mut open = "";
-    let mut rest = text;
-    while let Some(at) = rest.find("\x1b[") {
-        out.push_str(&rest[..at]);
-        let end = rest[at..].find('m').map_or(rest.len(), |len| at + len + 1);
-        let sequence = &rest[at..end];
-        rest = &rest[end..];
-        if sequence == RESET && !open.is_empty() && rest.starts_with(open) {
-            rest = &rest[open.len()..];
-        } else {
-            open = if sequence == RESET { "" } else { sequence };
-            out.push_str(sequence);
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
 /// The report of a cell that did not compile. `code_of` gives the code of a cell.
 pub fn compile_errors(findings: Vec<Finding>, cell: CellId, code_of: &dyn Fn(CellId) -> String) -> CellError {
     let findings = in_words(findings);
     let render = |finding: &Finding| {
         let kind = finding.code.as_ref().map_or("error".to_owned(), |code| format!("error[{code}]"));
-        Sheet { kind, finding, cell, code_of }.render()
+        Snippet { kind, finding, cell, code_of }.render()
     };
     let reports: Vec<Rendered> = findings.iter().take(ERRORS_MAX).map(render).collect();
     let more = findings.len().saturating_sub(ERRORS_MAX);
@@ -155,7 +50,7 @@ pub fn warning(finding: &Finding, cell: CellId, code_of: &dyn Fn(CellId) -> Stri
     finding
         .notes
         .retain(|note| is_about_cells(note) && !note.contains("(part of `") && !note.contains("on by default"));
-    Sheet { kind, finding: &finding, cell, code_of }.render()
+    Snippet { kind, finding: &finding, cell, code_of }.render()
 }
 
 /// The errors that evcxr got from rustc, as findings in `cell`.
@@ -328,7 +223,7 @@ fn panic_alone(panic: &Panic, place: Option<&Found>) -> Rendered {
     };
     let title = format!("{}{thread}", panic.message);
     match place {
-        Some(place) => at_place("panicked", &title, place),
+        Some(place) => at_places("panicked", &title, &[(place, "here")]),
         None => {
             let place = if panic.file.is_empty() { String::new() } else { format!("\n  at {}", outside(panic)) };
             same(&format!("panicked: {title}{place}"))
@@ -349,20 +244,6 @@ fn outside(panic: &Panic) -> String {
     format!("{short}, line {}", panic.line)
 }
 
-/// A message at a place in a cell of which only that line's text is known.
-fn at_place(kind: &str, title: &str, place: &Found) -> Rendered {
-    let (number, column) = (place.line.to_string(), place.column as usize);
-    let gutter = " ".repeat(number.len());
-    let blank: String = place.text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    let draw = |bold: &str, red: &str, blue: &str, off: &str| {
-        format!(
-            "{red}{kind}{off}{bold}: {title}{off}\n{blue}{gutter}--> {off}cell {}:{}:{column}\n{blue}{gutter} |{off}\n{blue}{number} |{off} {}\n{blue}{gutter} |{off} {blank}{red}^{off}",
-            place.cell, place.line, place.text
-        )
-    };
-    Rendered { plain: draw("", "", "", ""), ansi: draw("\x1b[1m", "\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") }
-}
-
 fn same(text: &str) -> Rendered {
     Rendered { plain: text.to_owned(), ansi: text.to_owned() }
 }
@@ -381,7 +262,7 @@ pub fn died(record: &Record, death: &Death, cell: CellId, places: &[Found]) -> C
         None => format!("the process of cell {cell} {death}"),
     };
     let mut rendered = match places.first() {
-        Some(place) => at_place("crashed", &value, place),
+        Some(place) => at_places("crashed", &value, &[(place, "here")]),
         None => Rendered { plain: value.clone(), ansi: format!("\x1b[1;31m{value}\x1b[0m") },
     };
     let callers = places.iter().skip(1).take(CALLERS_MAX);
@@ -423,10 +304,30 @@ pub fn not_compiled() -> CellError {
     plain_error("Interrupted", "interrupted while it was compiled; nothing of the cell has run")
 }
 
-/// The error that a cell's `?` met: `text` is shown, `line` only where there is room for no more.
-pub fn error(text: &str, line: &str) -> CellError {
+/// The error that a cell's `?` met: `text` is shown, `line` only where there is room for no more. `question`: the place of
+/// the `?`.
+pub fn error(text: &str, line: &str, question: Option<&Found>) -> CellError {
     let value = line.lines().next().unwrap_or_default().to_owned();
-    CellError { value, ..plain_error("Error", text) }
+    let failed = TaskReport::read(text);
+    let mut places: Vec<(&Found, &str)> = Vec::new();
+    let (kind, title, rest) = match &failed {
+        Some(TaskReport { task, cause, place, rest }) => {
+            places.push((place, "here"));
+            (task.as_str(), cause.as_str(), rest.as_str())
+        }
+        None => {
+            let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+            ("error", first, rest)
+        }
+    };
+    let why = if failed.is_some() { "this ends the cell" } else { "here" };
+    places.extend(question.map(|question| (question, why)));
+    let mut rendered = at_places(kind, title, &places);
+    for report in [&mut rendered.plain, &mut rendered.ansi].into_iter().filter(|_| !rest.trim().is_empty()) {
+        report.push('\n');
+        report.push_str(rest.trim_end());
+    }
+    CellError { name: "Error".into(), value, plain: rendered.plain, ansi: rendered.ansi }
 }
 
 /// An error made of one text, whose first line is the value.
@@ -452,8 +353,15 @@ mod tests {
     fn a_panic_points_at_its_line_in_the_cell() {
         let panic = Panic { message: "odd".into(), ..Panic::default() };
         let rendered = super::panic(&panic, Some(&place()), &[]);
-        assert_eq!(rendered.plain, "panicked: odd\n  --> cell 3:12:5\n   |\n12 |     odd(1);\n   |     ^");
-        assert!(rendered.ansi.contains("\x1b[1;31m^"));
+        let expected = "panicked: odd
+    ╭─[ cell 3:12:5 ]
+    │
+ 12 │     odd(1);
+    │     ─┬─
+    │      ╰─── here
+────╯";
+        assert_eq!(rendered.plain, expected);
+        assert!(rendered.ansi.contains("\x1b[31modd\x1b[0m"), "{}", rendered.ansi);
     }
 
     #[test]
@@ -464,9 +372,20 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_of_one_colour_share_its_sequence() {
-        let text = "\x1b[31ml\x1b[0m\x1b[31me\x1b[0m\x1b[34mt\x1b[0m x";
-        assert_eq!(join_colours(text), "\x1b[31mle\x1b[0m\x1b[34mt\x1b[0m x");
+    fn an_error_points_at_its_question_mark_and_a_failed_task_at_both_places() {
+        let question = Found { cell: crate::CellId(4), line: 1, column: 9, text: "get(&x)??".into() };
+        let plain = error("no number\n  because", "no number", Some(&question)).plain;
+        assert!(plain.starts_with("error: no number\n") && plain.contains("[ cell 4:1:9 ]"), "{plain}");
+        assert!(plain.ends_with("╯\n  because"), "{plain}");
+        assert_eq!(error("no number", "no number", None).plain, "error: no number");
+
+        let text = "task `half` failed\n  caused by: panicked: odd\n  at cell 3, line 12, column 5\n  |     odd(1);\n  |     ^\n  worker pid 7";
+        let failed = error(text, "task `half` failed: panicked: odd (cell 3, line 12)", Some(&question));
+        assert_eq!(failed.value, "task `half` failed: panicked: odd (cell 3, line 12)");
+        assert!(failed.plain.starts_with("task `half` failed: panicked: odd\n"), "{}", failed.plain);
+        for words in ["[ cell 3:12:5 ]", "odd(1);", "[ cell 4:1:9 ]", "this ends the cell", "╯\n  worker pid 7"] {
+            assert!(failed.plain.contains(words), "{words}: {}", failed.plain);
+        }
     }
 
     #[test]
