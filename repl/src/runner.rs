@@ -2,13 +2,16 @@
 
 use crate::interrupts::Interrupts;
 use crate::show::render::Screen;
-use crossbeam::channel::{after, bounded, never};
+use crossbeam::channel::{RecvTimeoutError, after, bounded, never};
 use crossbeam::select;
 use mobula_session::{Evaluator, InputReader, Outcome};
 use std::time::Duration;
 
 /// The longest wait for the evaluator without a notice.
 const SILENCE_MAX: Duration = Duration::from_millis(700);
+
+/// How long a cell that took too long has to heed an interrupt before the next one, which ends its process.
+const INTERRUPTED_AGAIN: Duration = Duration::from_secs(3);
 
 /// The result of waiting for the evaluator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +72,28 @@ impl<E: Evaluator + Clone> Runner<E> {
             self.screen.error(error);
         }
         outcome
+    }
+
+    /// As [`Runner::run`], and interrupts a cell that runs for longer than `limit`. True if that has ended it.
+    pub fn run_within(&self, code: &str, limit: Option<Duration>) -> (Outcome, bool) {
+        let Some(limit) = limit else { return (self.run(code), false) };
+        let (ended, end) = bounded::<()>(0);
+        std::thread::scope(|scope| {
+            let watch = || {
+                let mut wait = limit;
+                let mut is_late = false;
+                while end.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                    self.evaluator.interrupt();
+                    (wait, is_late) = (INTERRUPTED_AGAIN, true);
+                }
+                is_late
+            };
+            let watched = std::thread::Builder::new().name("timeout".into()).spawn_scoped(scope, watch);
+            let outcome = self.run(code);
+            drop(ended);
+            let is_late = watched.is_ok_and(|watched| watched.join().unwrap_or(false)) && outcome.result.is_err();
+            (outcome, is_late)
+        })
     }
 
     /// As [`Runner::run`], for a program, which may exit when it likes.

@@ -13,6 +13,7 @@ use mobula_repl::script::Save;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Exit code: the user's code failed.
 const FAILED: u8 = 1;
@@ -74,11 +75,17 @@ impl From<Color> for ColorChoice {
 
 #[derive(Args, Debug, Default)]
 struct Run {
-    /// The file; `-` reads Rust from standard input.
+    /// The file; `-` reads Rust, or a notebook, from standard input.
     file: PathBuf,
-    /// Write the notebook with its outputs: back, or to OUT.
+    /// Write the notebook with its outputs: back, or to OUT. What a .rs file shows goes to OUT, a notebook.
     #[arg(long, value_name = "OUT", num_args = 0..=1, require_equals = true)]
     save: Option<Option<PathBuf>>,
+    /// Write a page of the cells and their outputs, which needs no other file.
+    #[arg(long, value_name = "OUT")]
+    html: Option<PathBuf>,
+    /// Interrupt a cell that runs longer than this; it has failed then.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     /// Give a variable of the cell tagged `parameters` this value, a Rust expression.
     #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
@@ -109,14 +116,24 @@ enum Command {
     Repl,
     /// Run a .rs script (its cells parted by `// %%`, or its `main`) or an .ipynb notebook, outputs on the terminal.
     #[command(
-        after_help = "Examples:\n  mobula run notebooks/tour.ipynb --save\n  mobula run sweep.ipynb -p n=5 -p 'name=\"x\"' --save=sweep-5.ipynb\n  mobula run tool.rs -- --verbose input.csv"
+        after_help = "Examples:\n  mobula run notebooks/tour.ipynb --save\n  mobula run sweep.ipynb -p n=5 -p 'name=\"x\"' --save=sweep-5.ipynb\n  mobula run report.rs --html report.html --timeout 60\n  mobula run tool.rs -- --verbose input.csv"
     )]
     Run(Run),
     /// Run notebooks and compare each output with the stored one.
     #[command(
-        after_help = "Examples:\n  mobula test notebooks\n  mobula test tour.ipynb --update\n\nTags of a cell: `skip` it is not run, `skip-output` it is not compared, `slow` it is run with --slow,\n`raises-error` it must fail."
+        after_help = "Examples:\n  mobula test notebooks\n  mobula test tour.ipynb --update\n\nTags of a cell: `skip` it is not run, `skip-output` it is not compared, `slow` it is run with --slow,\n`raises-error` it must fail.\n\nIn a folder, hidden files and folders, folders called `target`, symbolic links, and Rust files without `// %%`\nare left out. Name such a file itself to have it tested."
     )]
     Test(test::Test),
+    /// Convert a .rs file with `// %%` cells to a notebook, or a notebook to such a file, or either to a page.
+    #[command(
+        after_help = "Examples:\n  mobula convert tour.ipynb tour.rs\n  mobula convert tour.rs tour.ipynb\n  mobula convert tour.ipynb tour.html\n\nThe .rs file is in the percent format of jupytext. A notebook that is there already keeps the outputs of cells\nwhose code is the same."
+    )]
+    Convert {
+        /// The .rs or .ipynb file.
+        from: PathBuf,
+        /// The .ipynb, .rs or .html file to write.
+        to: PathBuf,
+    },
     /// Install Mobula as a Jupyter kernel, or be one.
     #[command(subcommand, after_help = "Example:\n  mobula kernel install --user")]
     Kernel(kernel::Kernel),
@@ -152,6 +169,10 @@ pub fn main() -> ExitCode {
         Command::Repl => repl(keep_going, color),
         Command::Run(asked) => run(asked, None, color),
         Command::Test(asked) => test::main(asked, color),
+        Command::Convert { from, to } => match mobula_repl::script::convert::convert(&from, &to) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error.into(), WRONG),
+        },
         Command::Kernel(command) => kernel::main(command),
         Command::Doctor => doctor::main(),
         Command::Completions { shell } => {
@@ -169,13 +190,25 @@ fn repl(keep_going: bool, color: ColorChoice) -> ExitCode {
 }
 
 fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
-    let Run { file, save, parameters, leave_out: left_out, tests, parent, report, keep_going, arguments } = asked;
+    let Run {
+        file,
+        save,
+        html,
+        timeout,
+        parameters,
+        leave_out: left_out,
+        tests,
+        parent,
+        report,
+        keep_going,
+        arguments,
+    } = asked;
     if !parent.is_none_or(ends_with) {
         return ExitCode::from(FAILED);
     }
     // Before the folder is changed.
     let there = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
-    let (save, report) = (save.map(|to| to.map(there)), report.map(there));
+    let (save, report, html) = (save.map(|to| to.map(there)), report.map(there), html.map(there));
     // A notebook is no program: it has no name and no arguments of its own.
     let is_notebook = code.is_none() && file.extension().is_some_and(|end| end == "ipynb");
     if is_notebook && !arguments.is_empty() {
@@ -200,6 +233,8 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
             file,
             code,
             save,
+            html,
+            timeout,
             parameters,
             left_out,
             tests,
@@ -216,6 +251,11 @@ fn ends_with(parent: u32) -> bool {
     let is_set = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).is_ok();
     let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     !is_set || now == i32::try_from(parent).ok()
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let read = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    read.filter(|limit| !limit.is_zero()).ok_or_else(|| "write a number of seconds, such as 60 or 0.5".into())
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -5,7 +5,8 @@
 //! ids, key order and the fields of later format versions survive to the byte. Parsing into the types of the nbformat
 //! crate and serialising them again was tried: it drops unknown fields.
 //!
-//! Old outputs are never parsed, so a notebook is not refused for outputs that it is about to lose.
+//! Old outputs are never parsed, so a notebook is not refused for outputs that it is about to lose. Neither is it for its
+//! metadata: of these, only what is understood is read, and the rest is passed over, whatever its type.
 
 use crate::script::json_span::{Member, elements, member, members, position, root};
 use crate::script::outputs::lines;
@@ -73,7 +74,10 @@ pub enum NotebookError {
 /// A notebook: its text, and its code cells.
 #[derive(Debug)]
 pub(crate) struct Notebook {
+    /// The text of the file, without the mark below.
     text: String,
+    /// Whether the file begins with a byte order mark, as some editors write it.
+    has_mark: bool,
     /// One step of indentation; `None` when the file is not indented.
     indent: Option<String>,
     pub code_cells: Vec<CodeCell>,
@@ -112,6 +116,10 @@ impl Notebook {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             NotebookError::NotText { line: 1 + good.iter().filter(|b| **b == b'\n').count() }
         })?;
+        let (text, has_mark) = match text.strip_prefix(MARK) {
+            Some(rest) => (rest.to_owned(), true),
+            None => (text, false),
+        };
         serde_json::from_str::<IgnoredAny>(&text).map_err(|error| syntax(&error))?;
         let whole = root(&text);
         check_version(&text, &whole)?;
@@ -125,12 +133,22 @@ impl Notebook {
             code_cells.extend(code_cell(&text, index, span)?);
         }
         let indent = indent_of(&text, &whole);
-        Ok(Notebook { text, indent, code_cells })
+        Ok(Notebook { text, has_mark, indent, code_cells })
     }
 
     /// The text of the file.
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn text(&self) -> String {
+        self.mark().to_owned() + &self.text
+    }
+
+    fn mark(&self) -> &'static str {
+        if self.has_mark { MARK } else { "" }
+    }
+
+    /// All of it, as JSON.
+    pub fn value(&self) -> Value {
+        // It was read before.
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 
     /// The notebook's metadata.
@@ -172,6 +190,7 @@ impl Notebook {
         }
         edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut written = String::with_capacity(self.text.len());
+        written.push_str(self.mark());
         let mut at = 0;
         for (range, new) in edits {
             written.push_str(&self.text[at..range.start]);
@@ -202,6 +221,9 @@ impl Notebook {
     }
 }
 
+/// The byte order mark.
+const MARK: &str = "\u{feff}";
+
 /// serde_json puts the position behind its message; our message puts it first.
 fn syntax(error: &serde_json::Error) -> NotebookError {
     let message = error.to_string();
@@ -220,11 +242,9 @@ fn check_version(text: &str, whole: &Range<usize>) -> Result<(), NotebookError> 
 /// as Rust.
 fn check_language(text: &str, whole: &Range<usize>) -> Result<(), NotebookError> {
     let Some(metadata) = member(text, whole, "metadata") else { return Ok(()) };
-    let read: v4::Metadata = serde_json::from_str(&text[metadata.value.clone()]).map_err(|error| {
-        let (line, _) = position(text, metadata.start);
-        NotebookError::Malformed { line, part: "metadata".to_owned(), message: reason(&error) }
-    })?;
-    let language = read.kernelspec.and_then(|spec| spec.language).or(read.language_info.map(|info| info.name));
+    let read: Value = serde_json::from_str(&text[metadata.value]).unwrap_or_default();
+    let word = |path: &str| read.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let language = word("/kernelspec/language").or_else(|| word("/language_info/name"));
     match language {
         Some(language) if !language.eq_ignore_ascii_case("rust") => Err(NotebookError::Language { language }),
         _ => Ok(()),
@@ -233,28 +253,29 @@ fn check_language(text: &str, whole: &Range<usize>) -> Result<(), NotebookError>
 
 /// The cell at `span`, if it is a code cell. `index` is its place among all cells.
 fn code_cell(text: &str, index: usize, span: Range<usize>) -> Result<Option<CodeCell>, NotebookError> {
-    let cell: v4::Cell = serde_json::from_str(&without_outputs(text, &span)).map_err(|error| {
+    let cell: v4::Cell = serde_json::from_str(&essence(text, &span)).map_err(|error| {
         let (line, _) = position(text, span.start);
         NotebookError::Malformed { line, part: format!("cell {}", index + 1), message: reason(&error) }
     })?;
+    let metadata = member(text, &span, "metadata").map(|metadata| serde_json::from_str::<Value>(&text[metadata.value]));
+    let metadata = metadata.and_then(Result::ok).unwrap_or_default();
+    let tags = metadata["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     Ok(match cell {
-        v4::Cell::Code { source, metadata, .. } => {
-            Some(CodeCell { source: source.concat(), is_given: false, tags: metadata.tags.unwrap_or_default(), span })
+        v4::Cell::Code { source, .. } => {
+            Some(CodeCell { source: source.concat(), is_given: false, tags: tags.collect(), span })
         }
         v4::Cell::Markdown { .. } | v4::Cell::Raw { .. } => None,
     })
 }
 
-/// The text of a cell with an empty list of outputs, and without its id, which is not checked here.
-fn without_outputs(text: &str, span: &Range<usize>) -> String {
-    let kept: Vec<String> = members(text, span)
-        .into_iter()
-        .filter(|member| member.name != "id")
-        .map(|Member { name, start, value }| match name.as_str() {
-            "outputs" if text[value.clone()].starts_with('[') => "\"outputs\":[]".to_owned(),
-            _ => text[start..value.end].to_owned(),
-        })
-        .collect();
+/// The text of a cell with its kind and its source alone, and with empty members where the format wants some.
+fn essence(text: &str, span: &Range<usize>) -> String {
+    let kept = members(text, span).into_iter().filter(|member| ["cell_type", "source"].contains(&member.name.as_str()));
+    let mut kept: Vec<String> = kept.map(|member| text[member.start..member.value.end].to_owned()).collect();
+    kept.push("\"metadata\":{}".into());
+    if member(text, span, "outputs").is_some() {
+        kept.push("\"outputs\":[]".into());
+    }
     // A cell that is no object is returned unchanged, so that the error names it.
     if text[span.clone()].starts_with('{') { format!("{{{}}}", kept.join(",")) } else { text[span.clone()].to_owned() }
 }
@@ -351,8 +372,8 @@ mod tests {
     fn the_place_of_a_mistake_is_named() {
         assert_eq!(refusal("{\n \"cells\": [}\n"), "line 2, column 12: expected value");
         assert_eq!(refusal(""), "line 1, column 0: EOF while parsing a value");
-        let cell = "\n{\"cell_type\": \"raw\", \"metadata\": {}, \"source\": \"\"},\n\n{\"cell_type\": \"code\", \"outputs\": [], \"source\": \"\"}";
-        assert_eq!(refusal(&notebook_of(cell)), "line 4: cell 2: missing field `metadata`");
+        let cell = "\n{\"cell_type\": \"raw\", \"metadata\": {}, \"source\": \"\"},\n\n{\"cell_type\": \"code\", \"outputs\": []}";
+        assert_eq!(refusal(&notebook_of(cell)), "line 4: cell 2: missing field `source`");
         let bytes = [notebook_of("").as_bytes(), b"\n\xff"].concat();
         assert_eq!(Notebook::parse(bytes).unwrap_err().to_string(), "line 2 is not valid UTF-8");
     }
@@ -391,6 +412,35 @@ mod tests {
         let cell = "{\"cell_type\": \"code\", \"id\": \"\", \"metadata\": {}, \"source\": \"1\", \"outputs\": [{\"output_type\": \"odd\"}]}";
         let notebook = parse(&notebook_of(&format!("{cell}, {cell}"))).unwrap();
         assert_eq!(notebook.code_cells.len(), 2);
+    }
+
+    #[test]
+    fn metadata_of_any_type_are_no_reason_to_refuse_a_notebook() {
+        for odd in [
+            "{\"authors\": [\"Ada\", 3], \"title\": 1, \"kernelspec\": [], \"language_info\": {\"name\": null}}",
+            "{\"kernelspec\": {\"name\": 1, \"language\": \"rust\"}, \"language_info\": \"rust\"}",
+            "null",
+            "[1]",
+        ] {
+            for tags in ["\"slow\"", "[\"raises-error\", 1, null]", "{}", "null"] {
+                let cell = format!(
+                    "{{\"cell_type\": \"code\", \"source\": \"1\", \"outputs\": [], \"metadata\": {{\"tags\": {tags}, \"collapsed\": \"yes\", \"jupyter\": 3, \"name\": []}}}}"
+                );
+                let text = format!(
+                    "{{\"nbformat\": 4, \"nbformat_minor\": 5, \"metadata\": {odd}, \"cells\": [{cell}, {{\"cell_type\": \"markdown\", \"source\": [], \"metadata\": 3, \"attachments\": []}}]}}"
+                );
+                let notebook = parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+                assert_eq!(notebook.code_cells[0].has_tag("raises-error"), tags.contains("raises"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_and_stays() {
+        let marked = format!("\u{feff}{BEFORE}");
+        let notebook = parse(&marked).unwrap();
+        assert_eq!(notebook.text(), marked);
+        assert_eq!(notebook.with_outputs(&runs()), format!("\u{feff}{AFTER}"));
     }
 
     #[test]

@@ -4,9 +4,10 @@
 
 use super::notebook::{CellRun, Notebook};
 use super::outputs::Recorder;
-use super::{RunOptions, Save, ScriptError};
+use super::{RunOptions, Save, ScriptError, html};
 use mobula_session::CellId;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -51,6 +52,8 @@ pub(super) struct Keeper<'a> {
     pub options: &'a RunOptions,
     /// The cells that have run, without their outputs, because some may still come.
     pub runs: Vec<CellRun>,
+    /// The run of `main` behind them. What it shows belongs to the last cell.
+    pub behind: Option<CellId>,
     pub report: RunReport,
 }
 
@@ -59,7 +62,13 @@ impl Keeper<'_> {
     pub fn runs(&self) -> Vec<CellRun> {
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
         let run = |run: &CellRun| CellRun { outputs: recorder.outputs(CellId(run.execution_count)), ..*run };
-        self.runs.iter().map(run).collect()
+        let mut runs: Vec<CellRun> = self.runs.iter().map(run).collect();
+        if let (Some(last), Some(behind)) = (runs.last_mut(), self.behind)
+            && let (Value::Array(shown), Value::Array(more)) = (&mut last.outputs, recorder.outputs(behind))
+        {
+            shown.extend(more);
+        }
+        runs
     }
 
     /// Writes the copy and the report, as far as they are wanted.
@@ -74,6 +83,19 @@ impl Keeper<'_> {
             write(copy, self.notebook.with_outputs(&self.runs()))?;
         }
         self.options.report.as_ref().map_or(Ok(()), |file| write(file, serde_json::json!(self.report).to_string()))
+    }
+
+    /// Writes the page, if it is wanted.
+    ///
+    /// # Errors
+    /// [`ScriptError::NotSaved`].
+    pub fn write_page(&self) -> Result<(), ScriptError> {
+        let Some(file) = &self.options.html else { return Ok(()) };
+        let not_saved = |source| ScriptError::NotSaved { file: file.clone(), source };
+        let ran = Notebook::parse(self.notebook.with_outputs(&self.runs()).into_bytes());
+        let ran = ran.map_err(std::io::Error::other).map_err(not_saved)?;
+        let title = if self.options.code.is_some() { "cell".into() } else { html::title(&self.options.file) };
+        fs::write(file, html::page(&ran, &title)).map_err(not_saved)
     }
 
     /// The same while cells run, if somebody waits for the report.

@@ -170,7 +170,7 @@ fn a_wrong_file_is_refused_before_anything_starts() {
     for (name, text, save, sentence) in [
         ("a.txt", "", false, "is neither a `.rs` nor an `.ipynb` file"),
         ("a", "", false, "is neither a `.rs` nor an `.ipynb` file"),
-        ("a.rs", "", true, "is not a notebook, so outputs cannot be saved in it"),
+        ("a.rs", "", true, "is not a notebook, so outputs cannot be saved in it; `--save=OUT.ipynb` writes one"),
         ("a.ipynb", "{", false, "cannot be run"),
     ] {
         let ran = ran_with(Fake::new(), name, text, save, |_| panic!("started"));

@@ -19,8 +19,9 @@ mod report;
 mod results;
 mod rules;
 
+use crate::script::load::Program;
 use crate::script::notebook::{CellRun, Notebook};
-use crate::script::replace;
+use crate::script::{ScriptError, replace};
 use crate::show::colour::ColorChoice;
 use crate::{Ending, NotebookError};
 use crossbeam::channel::unbounded;
@@ -89,6 +90,15 @@ pub enum TestError {
         /// The reason.
         #[source]
         source: NotebookError,
+    },
+    /// The head of a script with cells cannot be read.
+    #[error("`{}` cannot be run", path.display())]
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: ScriptError,
     },
     /// A rule for what varies is wrong.
     #[error("{}: {message}", path.display())]
@@ -199,17 +209,20 @@ const INTERRUPTED: u8 = 130;
 /// A file to test.
 struct Test {
     file: PathBuf,
-    /// `None` for a script.
+    /// `None` for a program with a `main`.
     notebook: Option<Notebook>,
     rules: rules::Rules,
 }
 
 impl Test {
     fn read(file: PathBuf) -> Result<Test, TestError> {
-        if file.extension().is_some_and(|end| end == "rs") {
-            return Ok(Test { file, notebook: None, rules: rules::Rules::default() });
-        }
         let bytes = fs::read(&file).map_err(|source| TestError::Unreadable { path: file.clone(), source })?;
+        if file.extension().is_some_and(|end| end == "rs") {
+            let program = Program::of_bytes(bytes, &file);
+            let program = program.map_err(|source| TestError::Script { path: file.clone(), source })?;
+            let notebook = program.main.is_none().then_some(program.notebook);
+            return Ok(Test { file, notebook, rules: rules::Rules::default() });
+        }
         let notebook = Notebook::parse(bytes);
         let notebook = notebook.map_err(|source| TestError::Notebook { path: file.clone(), source })?;
         let rules = rules::Rules::of(&file, &notebook.metadata())?;
@@ -219,7 +232,7 @@ impl Test {
     fn run(&self, options: &Options, is_interrupted: &AtomicBool) -> Result<FileResult, TestError> {
         let Some(notebook) = &self.notebook else { return process::run_script(&self.file, options, is_interrupted) };
         let ran = process::run_notebook(&self.file, options, is_interrupted)?;
-        let mut result = outcome::judge(&self.file, notebook, &ran, &self.rules);
+        let mut result = outcome::judge(&self.file, notebook, &ran, &self.rules, options.slow);
         if options.update {
             self.update(notebook, &mut result)?;
         }

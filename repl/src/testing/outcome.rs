@@ -2,7 +2,7 @@
 
 use super::compare::{Outputs, difference};
 use super::process::Ran;
-use super::results::{CellResult, FileResult, Verdict};
+use super::results::{CellResult, FileResult, Skip, Verdict};
 use super::rules::Rules;
 use crate::script::notebook::{CodeCell, Notebook};
 use crate::script::{MUST_FAIL_TAGS, RunReport, TestReport, is_to_run};
@@ -10,15 +10,19 @@ use serde_json::Value;
 use std::path::Path;
 
 /// Compares a notebook with its copy, cell by cell.
-pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> FileResult {
+///
+/// `is_slow_run` says whether cells tagged `slow` were to be run.
+pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules, is_slow_run: bool) -> FileResult {
     let mut cells = Vec::new();
     let RunReport { cells: reports, running, tests } = &ran.report;
     // Who is told of a process that ended too early: the cell that ran, or else whatever came behind the last one.
     let behind = notebook.code_cells.len();
     let cut_off = ran.end.as_ref().map(|how| (running.unwrap_or(behind), Verdict::Ended { how: how.clone() }));
-    for (index, cell) in notebook.code_cells.iter().enumerate().filter(|(_, cell)| is_to_run(cell)) {
+    for (index, cell) in notebook.code_cells.iter().enumerate().filter(|(_, cell)| !cell.source.trim().is_empty()) {
         let mut result = CellResult::of(index, cell.source.clone());
-        if let Some(report) = reports.iter().find(|report| report.index == index)
+        if cell.has_tag("skip") || !is_to_run(cell) {
+            result.verdict = Verdict::Skipped { why: Skip::Skip };
+        } else if let Some(report) = reports.iter().find(|report| report.index == index)
             && let Some(copy) = &ran.copy
         {
             let (_, new) = copy.stored(index);
@@ -29,6 +33,8 @@ pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> File
             && *at == index
         {
             result.verdict = ended.clone();
+        } else if cell.has_tag("slow") && !is_slow_run {
+            result.verdict = Verdict::Skipped { why: Skip::Slow };
         }
         cells.push(result);
     }
@@ -36,7 +42,7 @@ pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules) -> File
         let verdict = match has_failed {
             Some(true) => Verdict::Fails { how: format!("the test has failed\n{why}") },
             Some(false) => Verdict::Ran,
-            None => Verdict::Skipped,
+            None => Verdict::Skipped { why: Skip::Ignored },
         };
         let line = if name.is_empty() { "the `#[test]` functions".to_owned() } else { format!("test {name}") };
         cells.push(CellResult::beside(behind, &line, verdict));

@@ -52,7 +52,7 @@ pub fn run_notebook(file: &Path, options: &Options, is_interrupted: &AtomicBool)
     Ok(Ran { copy: notebook, report, end, took: finished.took })
 }
 
-/// Runs a Rust file, which has no stored outputs: it has to end well.
+/// Runs a program with a `main`, which has no cells: it has to end well.
 pub fn run_script(file: &Path, options: &Options, is_interrupted: &AtomicBool) -> Result<FileResult, TestError> {
     let mut command = Command::new(&options.program);
     let finished =

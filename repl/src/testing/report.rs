@@ -50,7 +50,7 @@ pub fn print_sum(results: &[FileResult], has_updated: bool) {
     let cells: Vec<&CellResult> = results.iter().flat_map(|result| &result.cells).collect();
     let count = |is_so: &dyn Fn(&CellResult) -> bool| cells.iter().filter(|cell| is_so(cell)).count();
     let failed = count(&|cell| cell.verdict.is_failure());
-    let skipped = count(&|cell| cell.verdict == Verdict::Skipped);
+    let skipped = count(&|cell| matches!(cell.verdict, Verdict::Skipped { .. }));
     let compared = count(&|cell| cell.verdict == Verdict::Same);
     let ran = count(&|cell| cell.verdict == Verdict::Ran);
     let mut said = format!(
@@ -97,7 +97,11 @@ pub fn junit(results: &[FileResult]) -> Result<String, quick_junit::SerializeErr
             };
             let status = match &cell.verdict {
                 Verdict::Same | Verdict::Ran => TestCaseStatus::success(),
-                Verdict::Skipped => TestCaseStatus::skipped(),
+                Verdict::Skipped { why } => {
+                    let mut status = TestCaseStatus::skipped();
+                    status.set_message(why.words());
+                    status
+                }
                 Verdict::Differs { difference } => failure("its outputs differ from those that are stored", difference),
                 Verdict::Fails { how } => failure(how.lines().next().unwrap_or_default(), how),
                 Verdict::Ended { how } => {

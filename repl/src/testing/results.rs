@@ -48,7 +48,10 @@ pub enum Verdict {
     /// It ran, and nothing was compared.
     Ran,
     /// It was left out.
-    Skipped,
+    Skipped {
+        /// For this reason.
+        why: Skip,
+    },
     /// Its outputs are others.
     Differs {
         /// What differs.
@@ -66,6 +69,32 @@ pub enum Verdict {
     },
 }
 
+/// Why a cell was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// It is tagged `skip` or `skip-execution`.
+    Skip,
+    /// It is tagged `slow`, and slow cells were not asked for.
+    Slow,
+    /// The test is `#[ignore]`d.
+    Ignored,
+    /// The run had ended before.
+    NotReached,
+}
+
+impl Skip {
+    /// The reason as a person reads it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Skip::Skip => "it is tagged `skip`",
+            Skip::Slow => "it is tagged `slow`, and runs with --slow",
+            Skip::Ignored => "the test is ignored",
+            Skip::NotReached => "the run ended before it",
+        }
+    }
+}
+
 impl Verdict {
     /// Whether the cell is not as it must be.
     pub fn is_failure(&self) -> bool {
@@ -79,10 +108,10 @@ impl Verdict {
 }
 
 impl CellResult {
-    /// A cell that was left out, so far.
+    /// A cell that was not reached, so far.
     pub fn of(index: usize, source: String) -> CellResult {
         let line: String = source.trim().lines().next().unwrap_or_default().chars().take(LINE_MAX).collect();
-        let verdict = Verdict::Skipped;
+        let verdict = Verdict::Skipped { why: Skip::NotReached };
         CellResult { index, cell: index + 1, line, is_cell: true, seconds: 0.0, verdict, is_updated: false, new: None }
     }
 

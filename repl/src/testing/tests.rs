@@ -23,7 +23,10 @@ fn judged(tags: &[&str], stored: &Value, new: &Value) -> Verdict {
     let cells = vec![CellReport { index: 0, seconds: 0.5, has_failed }];
     let report = RunReport { cells, ..RunReport::default() };
     let ran = Ran { copy: Some(notebook(tags, Some(1), new)), report, end: None, took: Duration::from_secs(1) };
-    judge(Path::new("a.ipynb"), &notebook(tags, Some(1), stored), &ran, &Rules::default()).cells.remove(0).verdict
+    judge(Path::new("a.ipynb"), &notebook(tags, Some(1), stored), &ran, &Rules::default(), false)
+        .cells
+        .remove(0)
+        .verdict
 }
 
 fn text(name: &str, text: &str) -> Value {
@@ -106,17 +109,36 @@ fn what_is_not_to_be_compared_only_has_to_run() {
         end: None,
         took: Duration::from_secs(1),
     };
-    let judged = judge(Path::new("a.ipynb"), &never_run, &ran, &Rules::default());
+    let judged = judge(Path::new("a.ipynb"), &never_run, &ran, &Rules::default(), false);
     assert_eq!(judged.cells[0].verdict, Verdict::Ran);
     let report = RunReport { running: Some(0), ..RunReport::default() };
     let cut_off = Ran { copy: None, report, end: Some("ended with signal: 9".into()), ..ran };
-    let judged = judge(Path::new("a.ipynb"), &never_run, &cut_off, &Rules::default());
+    let judged = judge(Path::new("a.ipynb"), &never_run, &cut_off, &Rules::default(), false);
     assert_eq!(judged.cells[0].verdict, Verdict::Ended { how: "ended with signal: 9".into() });
     assert!(judged.has_failed() && !judged.is_mended());
     // Behind the last cell, while its tests ran.
     let cells = vec![CellReport { index: 0, seconds: 0.5, has_failed: false }];
     let report = RunReport { cells, ..RunReport::default() };
     let behind = Ran { copy: Some(notebook(&[], Some(1), &new)), report, ..cut_off };
-    let judged = judge(Path::new("a.ipynb"), &never_run, &behind, &Rules::default());
+    let judged = judge(Path::new("a.ipynb"), &never_run, &behind, &Rules::default(), false);
     assert_eq!((&judged.cells[0].verdict, judged.cells[1].verdict.is_end()), (&Verdict::Ran, true));
+}
+
+#[test]
+fn a_cell_that_is_left_out_says_why() {
+    let cell = |tags: &[&str]| {
+        json!({
+            "cell_type": "code", "execution_count": null, "metadata": {"tags": tags}, "outputs": [], "source": "f()"
+        })
+    };
+    let cells = [cell(&["skip"]), cell(&["slow"]), cell(&["skip-execution"]), cell(&[])];
+    let text = json!({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}).to_string();
+    let ran = Ran { copy: None, report: RunReport::default(), end: None, took: Duration::from_secs(1) };
+    let of = |is_slow_run| {
+        let notebook = Notebook::parse(text.clone().into_bytes()).unwrap();
+        let judged = judge(Path::new("a.ipynb"), &notebook, &ran, &Rules::default(), is_slow_run);
+        judged.cells.iter().map(|cell| serde_json::to_value(&cell.verdict).unwrap()["why"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(false), ["skip", "slow", "skip", "not_reached"]);
+    assert_eq!(of(true), ["skip", "not_reached", "skip", "not_reached"]);
 }

@@ -1,4 +1,4 @@
-//! A Rust file as cells: what stands before its code, where its cells end, and whether it is a program with a `main`.
+//! A Rust file as code of cells: its manifest becomes a `:dep`, and a `main` makes it a program.
 //!
 //! ```text
 //!   #!/usr/bin/env mobula             left out                          each becomes an empty line, so line numbers are the file's
@@ -6,17 +6,16 @@
 //!   [dependencies]
 //!   serde = "1"
 //!   ---
-//!   // %%                             a cell begins; without such a line, the file is one cell
 //!   fn main() { … }                   run by a cell of its own
 //! ```
 
 use crate::cells;
 
-/// The cells of a file.
+/// The code of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
-    /// Each cell's code, and the line of the file on which it begins, from 1.
-    pub cells: Vec<(String, usize)>,
+    /// Its code. The lines have the numbers that they have in the file.
+    pub code: String,
     /// The code that runs its `main` afterwards, if it is a program. The cell's process exits with the code of `main`, unless that is 0.
     pub program: Option<&'static str>,
 }
@@ -29,8 +28,8 @@ const RUN_MAIN: &str = "{ let code = ::std::process::Termination::report(main())
 /// Reads a file's text.
 ///
 /// ```
-/// let script = mobula_session::script::read("#!/usr/bin/env mobula\nlet x = 1;\n// %%\nx");
-/// assert_eq!(script.cells, [("\nlet x = 1;\n".to_owned(), 1), ("x".to_owned(), 4)]);
+/// let script = mobula_session::script::read("#!/usr/bin/env mobula\nlet x = 1;\nx");
+/// assert_eq!(script.code, "\nlet x = 1;\nx");
 /// assert!(mobula_session::script::read("fn main() {}").program.is_some());
 /// ```
 pub fn read(text: &str) -> Script {
@@ -42,18 +41,24 @@ pub fn read(text: &str) -> Script {
     let deps = frontmatter(&mut lines).or_else(|| cargo_comment(&lines)).or_else(|| cargo_deps(&lines));
     if let Some(deps) = deps.filter(|deps| !deps.is_empty()) {
         let command = format!(":dep {}", deps.join("; "));
-        // An empty line takes the command, so that line numbers stay.
-        match lines.iter_mut().find(|line| line.trim().is_empty()) {
+        // An empty line takes the command, so that line numbers stay. One behind a mark of a cell may belong to a text.
+        let is_mark = |line: &&mut String| line.trim_start().trim_start_matches('/').trim_start().starts_with("%%");
+        match lines.iter_mut().take_while(|line| !is_mark(line)).find(|line| line.trim().is_empty()) {
             Some(line) => line.insert_str(0, &command),
             None => lines.insert(0, format!("{command}\n")),
         }
     }
-    let cells = cells(&lines);
-    let program = match &cells[..] {
-        [(code, _)] if cells::is_program(code) => Some(RUN_MAIN),
-        _ => None,
-    };
-    Script { cells, program }
+    let code = lines.concat();
+    Script { program: program(&code), code }
+}
+
+/// The code that runs the `main` of a text without commands before it, if it is a program.
+///
+/// ```
+/// assert!(mobula_session::script::program("let x = 1;").is_none());
+/// ```
+pub fn program(code: &str) -> Option<&'static str> {
+    cells::is_program(code).then_some(RUN_MAIN)
 }
 
 /// Whether a line is a shebang, and not `#![attribute]`.
@@ -63,24 +68,6 @@ pub fn is_shebang(line: &str) -> bool {
 
 fn blank(line: &mut String) {
     line.retain(|c| c == '\n');
-}
-
-fn cells(lines: &[String]) -> Vec<(String, usize)> {
-    let is_mark = |line: &String| {
-        let rest = line.strip_prefix("//").map(str::trim_start);
-        rest.is_some_and(|rest| rest.starts_with("%%"))
-    };
-    let mut cells = vec![(String::new(), 1)];
-    for (number, line) in lines.iter().enumerate() {
-        if is_mark(line) {
-            cells.push((String::new(), number + 2));
-        } else if let Some((cell, _)) = cells.last_mut() {
-            cell.push_str(line);
-        }
-    }
-    let is_one = cells.len() == 1;
-    cells.retain(|(cell, _)| is_one || !cell.trim().is_empty());
-    cells
 }
 
 /// Cargo's form: a manifest between two lines of at least three dashes (RFC 3502). Its lines become empty.
@@ -122,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_manifest_before_the_code_is_a_dep_and_the_lines_keep_their_numbers() {
-        let is = |text: &str, cell: &str| assert_eq!(read(text).cells, [(cell.to_owned(), 1)], "{text}");
+        let is = |text: &str, cell: &str| assert_eq!(read(text).code, cell, "{text}");
         is(
             "---\n[dependencies]\nitoa = \"1\"\nryu = { version = \"1\" }\n---\nx",
             ":dep itoa = \"1\"; ryu = { version = \"1\" }\n\n\n\n\nx",
@@ -134,13 +121,7 @@ mod tests {
             "//! ```cargo\n//! [dependencies]\n//! itoa = \"1\"\n//! ```\n:dep itoa = \"1\"\nx",
         );
         is("// cargo-deps: itoa=\"1\", ryu\n\nx", "// cargo-deps: itoa=\"1\", ryu\n:dep itoa=\"1\"; ryu\nx");
-    }
-
-    #[test]
-    fn a_line_of_two_percent_signs_begins_a_cell() {
-        let script = read("// %% one\nlet a = 1;\n//%%\n\n// %%\na");
-        assert_eq!(script.cells, [("let a = 1;\n".to_owned(), 2), ("a".to_owned(), 6)]);
-        assert_eq!(read("").cells, [(String::new(), 1)]);
+        is("// cargo-deps: itoa\n// %% [markdown]\n\n", ":dep itoa\n// cargo-deps: itoa\n// %% [markdown]\n\n");
     }
 
     #[test]
@@ -152,13 +133,9 @@ mod tests {
         ] {
             assert!(read(text).program.is_some(), "{text}");
         }
-        for text in [
-            "fn main() {}\nmain()",
-            "let x = 1;",
-            "fn main(n: u8) {}",
-            "mod m { fn main() {} }",
-            "// %%\nfn main() {}\n// %%\n1",
-        ] {
+        for text in
+            ["fn main() {}\nmain()", "let x = 1;", "fn main(n: u8) {}", "mod m { fn main() {} }", "fn main() {}\n1"]
+        {
             assert!(read(text).program.is_none(), "{text}");
         }
     }
