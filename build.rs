@@ -1,6 +1,7 @@
-//! Embeds the sources of the bare crate, against which cells are compiled, into the binary.
+//! Embeds sources into the binary: the bare crate, against which cells are compiled, and what it takes beside it to be
+//! a plain program's crate with a runtime, for `mobula export`.
 //!
-//! Their manifest is made from this package's own, so that versions are written down once.
+//! Their manifests are made from this workspace's own, so that versions are written down once.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,17 @@ use std::{env, fs};
 /// Sources that a cell does not need: the runtime and the command line.
 const LEFT_OUT: [&str; 3] = ["main.rs", "cli", "program.rs"];
 
+/// Only `cargo xtask loom` sets this one.
+const KNOWN_CFGS: &str = "\n[lints.rust]\nunexpected_cfgs = { level = \"warn\", check-cfg = ['cfg(loom)'] }\n";
+
 fn main() {
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=abi/src");
     println!("cargo::rerun-if-changed=macros/src");
+    println!("cargo::rerun-if-changed=runtime/src");
+    println!("cargo::rerun-if-changed=runtime/Cargo.toml");
+    println!("cargo::rerun-if-changed=fds/src");
+    println!("cargo::rerun-if-changed=fds/Cargo.toml");
     println!("cargo::rerun-if-changed=Cargo.toml");
     println!("cargo::rerun-if-changed=Cargo.lock");
     if env::var_os("CARGO_FEATURE_CLI").is_none() {
@@ -23,6 +31,30 @@ fn main() {
     collect(&root.join("src"), "src", &mut files);
     collect(&root.join("abi/src"), "abi/src", &mut files);
     collect(&root.join("macros/src"), "macros/src", &mut files);
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("this package has a manifest");
+    let member = |name: &str| fs::read_to_string(root.join(name).join("Cargo.toml")).expect("it has a manifest");
+    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+    let made = [
+        ("Cargo.toml", bare_manifest(&manifest)),
+        ("abi/Cargo.toml", member_manifest(&manifest, "mobula-abi", &member("abi"))),
+        ("macros/Cargo.toml", member_manifest(&manifest, "mobula-macros", &member("macros"))),
+        ("Cargo.lock", lock),
+    ];
+    write_list("embedded.rs", files, &made);
+
+    let mut files = vec!["src/program.rs".to_owned()];
+    collect(&root.join("runtime/src"), "runtime/src", &mut files);
+    collect(&root.join("fds/src"), "fds/src", &mut files);
+    let made = [
+        ("Cargo.toml", runtime_manifest(&manifest)),
+        ("runtime/Cargo.toml", member_manifest(&manifest, "mobula-runtime", &member("runtime")) + KNOWN_CFGS),
+        ("fds/Cargo.toml", member_manifest(&manifest, "mobula-fds", &member("fds"))),
+    ];
+    write_list("embedded_runtime.rs", files, &made);
+}
+
+/// Writes a list of embedded files: those of the workspace, and those that are made here.
+fn write_list(name: &str, mut files: Vec<String>, made: &[(&str, String)]) {
     files.sort();
     let mut list = String::from("&[\n");
     for name in &files {
@@ -30,20 +62,12 @@ fn main() {
         let content = format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{name}\"))");
         let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: {content} }},");
     }
-    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("this package has a manifest");
-    let member = |name: &str| fs::read_to_string(root.join(name).join("Cargo.toml")).expect("it has a manifest");
-    let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
-    for (name, content) in [
-        ("Cargo.toml", bare_manifest(&manifest)),
-        ("abi/Cargo.toml", member_manifest(&manifest, "mobula-abi", &member("abi"))),
-        ("macros/Cargo.toml", member_manifest(&manifest, "mobula-macros", &member("macros"))),
-        ("Cargo.lock", lock),
-    ] {
+    for (name, content) in made {
         let _ = writeln!(list, "    EmbeddedFile {{ path: {name:?}, content: {content:?} }},");
     }
     list.push(']');
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
-    fs::write(out.join("embedded.rs"), list).expect("the output folder can be written");
+    fs::write(out.join(name), list).expect("the output folder can be written");
 }
 
 fn collect(dir: &Path, name: &str, files: &mut Vec<String>) {
@@ -72,13 +96,28 @@ fn bare_manifest(manifest: &str) -> String {
     )
 }
 
+/// The manifest of the crate with its runtime. It is a member of the workspace of the program beside which it lies.
+fn runtime_manifest(manifest: &str) -> String {
+    let bare = bare_manifest(manifest);
+    let (_, package) = bare.split_once("\n\n").expect("the workspace stands first");
+    let runtime = "mobula-runtime = { path = \"runtime\", optional = true }\n";
+    package.replacen("runtime = []", "runtime = [\"inline\", \"dep:mobula-runtime\"]", 1) + runtime
+}
+
 fn member_manifest(manifest: &str, name: &str, own: &str) -> String {
     format!(
-        "[package]\nname = {name:?}\nversion = {version:?}\nedition = \"2024\"\n\n[lib]\n{lib}\n[dependencies]\n{deps}",
+        "[package]\nname = {name:?}\nversion = {version:?}\nedition = \"2024\"\n\n[lib]\n{lib}\n[dependencies]\n{own}{deps}",
         version = env!("CARGO_PKG_VERSION"),
+        own = own_deps(section(own, "dependencies")),
         lib = section(own, "lib"),
         deps = deps(manifest, section(own, "dependencies")),
     )
+}
+
+/// A member's dependencies on other members, which lie beside it.
+fn own_deps(wanted: &str) -> String {
+    let names = wanted.lines().filter_map(|line| line.strip_prefix("mobula-")?.split_once(".workspace"));
+    names.map(|(name, _)| format!("mobula-{name} = {{ path = \"../{name}\" }}\n")).collect()
 }
 
 /// The workspace's requirements for dependencies on other crates: those that are not optional, and Arrow's.

@@ -11,6 +11,7 @@
 
 mod ask;
 mod commands;
+pub mod export;
 #[cfg(test)]
 mod fake_evaluator;
 mod input;

@@ -37,6 +37,7 @@ pub use analyst::outline::KEYWORDS;
 pub use base::rustc_wrapper;
 pub use base::{cache_dir, toolchain};
 pub use cells::completeness::{completeness, could_go_on};
+pub use cells::export;
 pub use cells::line_input::{Gathered, Gathering};
 pub use cells::parameters;
 pub use cells::script;

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// The sources that cells are compiled against.
 pub static EMBEDDED_CRATE: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
+/// The other sources of the crate with its runtime. A file in both lists is the one here.
+pub static EMBEDDED_RUNTIME: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded_runtime.rs"));
+
 /// The folder and the command line of cells.
 #[derive(Debug, Default)]
 pub struct Launch {

@@ -134,6 +134,16 @@ enum Command {
         /// The .ipynb, .rs or .html file to write.
         to: PathBuf,
     },
+    /// Make a cargo project of a notebook or of a .rs file with `// %%` cells.
+    #[command(
+        after_help = "Example:\n  mobula export tour.ipynb tour && cd tour && cargo run\n\nThe project has all sources of Mobula that it needs. What a cell shows is printed as text. Cells tagged `skip`\nor `raises-error`, and commands other than `:dep`, are left out."
+    )]
+    Export {
+        /// The .ipynb or .rs file.
+        file: PathBuf,
+        /// The folder of the project, which must be new or empty.
+        folder: PathBuf,
+    },
     /// Install Mobula as a Jupyter kernel, or be one.
     #[command(subcommand, after_help = "Example:\n  mobula kernel install --user")]
     Kernel(kernel::Kernel),
@@ -173,6 +183,7 @@ pub fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error.into(), WRONG),
         },
+        Command::Export { file, folder } => export(&file, &folder),
         Command::Kernel(command) => kernel::main(command),
         Command::Doctor => doctor::main(),
         Command::Completions { shell } => {
@@ -244,6 +255,18 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
         };
         mobula_repl::script::run(options, start).map_err(anyhow::Error::from)
     })
+}
+
+fn export(file: &Path, folder: &Path) -> ExitCode {
+    let sources: Vec<_> = front::EMBEDDED_CRATE.iter().chain(front::EMBEDDED_RUNTIME).collect();
+    match mobula_repl::export::export(file, folder, &sources) {
+        Ok(notes) => {
+            notes.iter().for_each(|note| eprintln!("{note}"));
+            println!("made a project in {}; `cargo run` in it builds and runs it", folder.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error.into(), WRONG),
+    }
 }
 
 /// Has the system end this process when its parent ends. False if it has ended already.

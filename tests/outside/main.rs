@@ -22,6 +22,7 @@ mod kernel;
 mod notebooks;
 mod private;
 mod repl;
+mod scripts;
 mod suite;
 mod tasks;
 mod testing;

@@ -87,7 +87,13 @@ fn tags_and_rules_say_what_is_run_and_compared_and_results_come_as_xml_and_json(
     assert_eq!([&files[0]["cells"][2]["why"], &files[0]["cells"][3]["why"]], ["skip", "slow"]);
     assert!(files[0]["cells"][6]["how"].as_str().is_some_and(|how| how.contains("unasked")), "{finished}");
     let xml = fs::read_to_string(junit).expect("it was written");
-    for part in ["tests=\"9\"", "failures=\"1\"", "skipped=\"2\"", "<skipped message=\"it is tagged `skip`\"", "name=\"cell 7: panic!(&quot;unasked&quot;)\""] {
+    for part in [
+        "tests=\"9\"",
+        "failures=\"1\"",
+        "skipped=\"2\"",
+        "<skipped message=\"it is tagged `skip`\"",
+        "name=\"cell 7: panic!(&quot;unasked&quot;)\"",
+    ] {
         assert!(xml.contains(part), "{xml}");
     }
     place.leaves_nothing();

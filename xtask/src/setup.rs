@@ -69,7 +69,7 @@ fn environment(tree: &Tree) -> Result<PathBuf> {
     // Written last, so that an environment whose making was interrupted is not taken for a whole one.
     let mark = folder.join("requirements.installed");
     let same = fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted);
-    if same && shell::works(Command::new(&python).args(["-c", "import nbclient, jupyter_kernel_test"])) {
+    if same && shell::works(Command::new(&python).args(["-c", "import nbclient, jupyter_kernel_test, jupytext"])) {
         return Ok(python);
     }
     if folder.exists() {

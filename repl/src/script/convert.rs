@@ -51,6 +51,15 @@ pub enum ConvertError {
         #[source]
         source: NotebookError,
     },
+    /// What is there already is no notebook of ours, and is not overwritten.
+    #[error("`{}` is there already, and is no notebook that could be brought up to date", file.display())]
+    InPlace {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        #[source]
+        source: NotebookError,
+    },
     /// The script cannot be read, or the notebook cannot be a script.
     #[error("`{}` cannot be converted", file.display())]
     Percent {
@@ -97,33 +106,61 @@ pub fn convert(from: &Path, to: &Path) -> Result<(), ConvertError> {
     if from_end == to_end {
         return Err(ConvertError::SameKind { from: from.to_owned(), to: to.to_owned() });
     }
-    let bytes = fs::read(from).map_err(|source| ConvertError::Unreadable { file: from.to_owned(), source })?;
     let of_notebook = |source| ConvertError::Notebook { file: from.to_owned(), source };
     let of_script = |source| ConvertError::Percent { file: from.to_owned(), source };
-    let notebook = if from_end == "ipynb" {
-        Notebook::parse(bytes).map_err(of_notebook)?
-    } else {
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        let text = String::from_utf8(bytes).map_err(invalid);
-        let text = text.map_err(|source| ConvertError::Unreadable { file: from.to_owned(), source })?;
-        let mut document = read_script(&text).map_err(of_script)?;
-        let old = fs::read(to).ok().filter(|_| to_end == "ipynb").and_then(|bytes| Notebook::parse(bytes).ok());
-        for (name, value) in old.as_ref().map(Document::of_notebook).unwrap_or_default().metadata {
-            document.metadata.entry(name).or_insert(value);
+    let written = match (from_end.as_str(), to_end.as_str()) {
+        (_, "rs") => percent::write(&read(from)?).map_err(of_script)?,
+        // With its outputs.
+        ("ipynb", _) => html::page(&Notebook::parse(bytes_of(from)?).map_err(of_notebook)?, &html::title(from)),
+        (_, "html") => html::page(&read(from)?.to_notebook(None).map_err(of_notebook)?, &html::title(from)),
+        _ => {
+            let old = read_old(to)?;
+            let mut document = read(from)?;
+            for (name, value) in old.as_ref().map(Document::of_notebook).unwrap_or_default().metadata {
+                document.metadata.entry(name).or_insert(value);
+            }
+            // Jupyter asks for a kernel otherwise.
+            document
+                .metadata
+                .entry("kernelspec")
+                .or_insert_with(|| json!({"display_name": "Mobula (Rust)", "language": "rust", "name": "mobula"}));
+            document.to_notebook(old.as_ref()).map_err(of_notebook)?.text()
         }
-        // Jupyter asks for a kernel otherwise.
-        document
-            .metadata
-            .entry("kernelspec")
-            .or_insert_with(|| json!({"display_name": "Mobula (Rust)", "language": "rust", "name": "mobula"}));
-        document.to_notebook(old.as_ref()).map_err(of_notebook)?
-    };
-    let written = match to_end.as_str() {
-        "rs" => percent::write(&Document::of_notebook(&notebook)).map_err(of_script)?,
-        "ipynb" => notebook.text(),
-        _ => html::page(&notebook, &html::title(from)),
     };
     write(to, &written).map_err(|source| ConvertError::NotWritten { file: to.to_owned(), source })
+}
+
+fn bytes_of(file: &Path) -> Result<Vec<u8>, ConvertError> {
+    fs::read(file).map_err(|source| ConvertError::Unreadable { file: file.to_owned(), source })
+}
+
+/// The cells of a script or a notebook.
+///
+/// # Errors
+/// [`ConvertError`].
+pub(crate) fn read(file: &Path) -> Result<Document, ConvertError> {
+    let owned = || file.to_owned();
+    match file.extension().and_then(|end| end.to_str()) {
+        Some("ipynb") => {
+            let notebook = Notebook::parse(bytes_of(file)?);
+            let notebook = notebook.map_err(|source| ConvertError::Notebook { file: owned(), source })?;
+            Ok(Document::of_notebook(&notebook))
+        }
+        Some("rs") => {
+            let text = String::from_utf8(bytes_of(file)?).map_err(|error| ConvertError::Unreadable {
+                file: owned(),
+                source: io::Error::new(io::ErrorKind::InvalidData, error),
+            })?;
+            read_script(&text).map_err(|source| ConvertError::Percent { file: owned(), source })
+        }
+        _ => Err(ConvertError::UnknownKind { file: owned(), wanted: "`.rs` or `.ipynb`" }),
+    }
+}
+
+/// The notebook that is there already. Anything else in its place may be somebody's work.
+fn read_old(file: &Path) -> Result<Option<Notebook>, ConvertError> {
+    let Some(bytes) = fs::read(file).ok().filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+    Notebook::parse(bytes).map(Some).map_err(|source| ConvertError::InPlace { file: file.to_owned(), source })
 }
 
 /// The cells of a script. Its manifest, if it has one, becomes a `:dep`.
@@ -220,6 +257,7 @@ mod tests {
             said(&write("b.rs", "// ---\n// jupyter:\n//   - [\n// ---\n\n// %%\n1"), &to("b.ipynb"))
                 .contains("the head between")
         );
+        assert!(said(&script, &write("d.ipynb", "{")).contains("d.ipynb` is there already, and is no notebook"));
         assert!(said(&write("b.ipynb", "{"), &to("c.rs")).contains("b.ipynb` cannot be converted: line 1"));
     }
 }

@@ -71,7 +71,7 @@ fn split(line: &str) -> (&str, &str) {
 }
 
 /// The argument of `:dep`, or of its equivalent in other programs.
-fn dep_argument(line: &str) -> Option<&str> {
+pub(super) fn dep_argument(line: &str) -> Option<&str> {
     let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     matches!(name, ":dep" | ":add").then_some(argument)
 }

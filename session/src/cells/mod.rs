@@ -31,6 +31,7 @@ pub mod completeness;
 mod dep;
 mod diagnosis;
 mod edit;
+pub mod export;
 mod files;
 mod foreign_commands;
 mod host_process;

@@ -151,6 +151,16 @@ pub fn lets_with_values(code: &str) -> Option<Vec<(String, Range<usize>)>> {
     found
 }
 
+/// The places of a cell's own `use`s. `None` if the cell is not Rust.
+pub fn uses(code: &str) -> Option<Vec<Range<usize>>> {
+    let found = read(code).ok().map(|(_, (_, statements))| {
+        let uses = statements.iter().filter(|statement| matches!(statement, Stmt::Item(Item::Use(_))));
+        uses.map(|item| bytes(item.span())).map(|range| range.start..range.end.min(code.len())).collect()
+    });
+    forget_texts();
+    found
+}
+
 /// The grammar's verdict on a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grammar {
