@@ -5,7 +5,7 @@ use super::super::notebook::Notebook;
 use super::code::code;
 use super::escaped;
 use super::output::{base64, output};
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
 use serde_json::{Map, Value};
 use std::path::Path;
 
@@ -64,7 +64,18 @@ pub(super) fn markdown(text: &str, attachments: &Map<String, Value>) -> String {
         let (mime, data) = attachments.get(url.strip_prefix("attachment:")?)?.as_object()?.iter().next()?;
         Some(format!("data:{};base64,{}", escaped(mime), base64(data)))
     };
+    // Blocks of Rust have colours. They are of one text, or of several in a row.
+    let mut is_rust = false;
     let events = Parser::new_ext(text, options).map(|event| match event {
+        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(of))) => {
+            is_rust = of.split([' ', ',']).next() == Some("rust");
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(of)))
+        }
+        Event::End(TagEnd::CodeBlock) => {
+            is_rust = false;
+            Event::End(TagEnd::CodeBlock)
+        }
+        Event::Text(text) if is_rust => Event::Html(code(&text).into()),
         Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
             let dest_url = attached(&dest_url).map_or(dest_url, CowStr::from);
             Event::Start(Tag::Image { link_type, dest_url, title, id })
@@ -91,6 +102,7 @@ mod tests {
             ]},
             {"cell_type": "code", "metadata": {}, "source": "", "execution_count": null, "outputs": []},
             {"cell_type": "raw", "metadata": {}, "source": "<raw>"},
+            {"cell_type": "markdown", "metadata": {}, "source": "```rust\nfn f() {}\n```\n\n```\nfn g() {}\n```"},
         ]);
         let text = json!({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).to_string();
         let page = page(&Notebook::parse(text.into_bytes()).unwrap(), "a & b");
@@ -103,11 +115,13 @@ mod tests {
             "<span class=\"k\">let</span> a = <span class=\"n\">1</span> &lt; ",
             "<pre class=\"stream\">hi\n</pre>",
             "<pre>&lt;raw&gt;</pre>",
+            "<span class=\"k\">fn</span> f() {}",
+            "<code>fn g() {}",
             "prefers-color-scheme: dark",
         ] {
             assert!(page.contains(part), "{part}: {page}");
         }
-        assert_eq!(page.matches("<section").count(), 3);
+        assert_eq!(page.matches("<section").count(), 4);
         assert!(!page.contains("http"), "{page}");
     }
 }
