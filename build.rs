@@ -1,5 +1,5 @@
-//! Embeds sources into the binary: the bare crate, against which cells are compiled, and what it takes beside it to be
-//! a plain program's crate with a runtime, for `mobula export`.
+//! Embedding of sources into the binary: the bare crate, against which cells are compiled, and the runtime for
+//! projects of `mobula export`.
 //!
 //! Their manifests are made from this workspace's own, so that versions are written down once.
 
@@ -47,6 +47,7 @@ fn main() {
     collect(&root.join("fds/src"), "fds/src", &mut files);
     let made = [
         ("Cargo.toml", runtime_manifest(&manifest)),
+        ("abi/Cargo.toml", member_manifest(&manifest, "mobula-abi", &member("abi")) + KNOWN_CFGS),
         ("runtime/Cargo.toml", member_manifest(&manifest, "mobula-runtime", &member("runtime")) + KNOWN_CFGS),
         ("fds/Cargo.toml", member_manifest(&manifest, "mobula-fds", &member("fds"))),
     ];

@@ -128,6 +128,10 @@ fn an_exported_notebook_is_a_project_that_cargo_builds_and_that_shows_the_same()
     let cargo = |folder: &str| -> Command {
         let mut cargo = place.command("cargo");
         cargo.args(["run", "--offline", "--quiet"]).env("CARGO_TARGET_DIR", &target).current_dir(place.path(folder));
+        // It shall be built soon, and on a small disk.
+        for (name, value) in [("PROFILE_DEV_OPT_LEVEL", "0"), ("PROFILE_DEV_DEBUG", "0"), ("INCREMENTAL", "0")] {
+            cargo.env(format!("CARGO_{name}"), value);
+        }
         cargo.stdin(Stdio::null());
         cargo
     };

@@ -55,7 +55,7 @@ pub(crate) fn has_cells(text: &str) -> bool {
 /// [`PercentError::Head`].
 pub(crate) fn read(text: &str) -> Result<Document, PercentError> {
     let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect();
-    let (metadata, first, mut at) = head(&lines)?;
+    let Head { metadata, cell: first, lines: mut at } = head(&lines)?;
     let mut cells: Vec<Cell> = first.into_iter().collect();
     while at < lines.len() {
         let rest = &lines[at..];
@@ -132,8 +132,16 @@ fn is_command(line: &str) -> bool {
     rest.strip_prefix(':').is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
-/// The metadata, a cell of what else stands in the head, and the number of its lines.
-fn head(lines: &[&str]) -> Result<(Map<String, Value>, Option<Cell>, usize), PercentError> {
+/// What stands before the first cell.
+struct Head {
+    metadata: Map<String, Value>,
+    /// A cell of what is there beside the metadata.
+    cell: Option<Cell>,
+    lines: usize,
+}
+
+/// Reads what stands before the first cell.
+fn head(lines: &[&str]) -> Result<Head, PercentError> {
     let mut own = Map::new();
     let mut at = 0;
     if let Some(program) = lines.first().and_then(|line| line.strip_prefix("#!")).filter(|rest| !rest.starts_with('['))
@@ -152,7 +160,8 @@ fn head(lines: &[&str]) -> Result<(Map<String, Value>, Option<Cell>, usize), Per
     if !is_head {
         // A notebook that has no head gets none when it is written again.
         own.insert("notebook_metadata_filter".into(), "-all".into());
-        return Ok((Map::from_iter([("jupytext".to_owned(), own.into())]), None, at));
+        let metadata = Map::from_iter([("jupytext".to_owned(), own.into())]);
+        return Ok(Head { metadata, cell: None, lines: at });
     }
     let texts: Vec<String> = lines[at + 1..=at + body].iter().map(|line| plain(line, Kind::Raw)).collect();
     let (mut jupyter, mut others, mut is_in) = (Vec::new(), Vec::new(), false);
@@ -181,7 +190,7 @@ fn head(lines: &[&str]) -> Result<(Map<String, Value>, Option<Cell>, usize), Per
         let space = if gap == 1 { Map::new() } else { Map::from_iter([("lines_to_next_cell".to_owned(), 0.into())]) };
         Cell { kind: Kind::Raw, metadata: space, source: format!("---\n{}\n---", others.join("\n")), line: at + 1 }
     });
-    Ok((metadata, cell, end + gap))
+    Ok(Head { metadata, cell, lines: end + gap })
 }
 
 /// Writes a script.

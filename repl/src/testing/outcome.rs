@@ -21,7 +21,7 @@ pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules, is_slow
     for (index, cell) in notebook.code_cells.iter().enumerate().filter(|(_, cell)| !cell.source.trim().is_empty()) {
         let mut result = CellResult::of(index, cell.source.clone());
         if cell.has_tag("skip") || !is_to_run(cell) {
-            result.verdict = Verdict::Skipped { why: Skip::Skip };
+            result.verdict = Verdict::Skipped { why: Skip::Tagged };
         } else if let Some(report) = reports.iter().find(|report| report.index == index)
             && let Some(copy) = &ran.copy
         {

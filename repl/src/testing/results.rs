@@ -74,7 +74,8 @@ pub enum Verdict {
 #[serde(rename_all = "snake_case")]
 pub enum Skip {
     /// It is tagged `skip` or `skip-execution`.
-    Skip,
+    #[serde(rename = "skip")]
+    Tagged,
     /// It is tagged `slow`, and slow cells were not asked for.
     Slow,
     /// The test is `#[ignore]`d.
@@ -87,7 +88,7 @@ impl Skip {
     /// The reason as a person reads it.
     pub fn words(self) -> &'static str {
         match self {
-            Skip::Skip => "it is tagged `skip`",
+            Skip::Tagged => "it is tagged `skip`",
             Skip::Slow => "it is tagged `slow`, and runs with --slow",
             Skip::Ignored => "the test is ignored",
             Skip::NotReached => "the run ended before it",

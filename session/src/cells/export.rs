@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn items_imports_crates_and_statements_are_apart() {
         let program = of(&[
-            ":dep itoa = \"1\"; ryu\n:vars\nuse std::fmt::{self, Debug};\n#![allow(dead_code)]\n\n// Says it.\nfn f() {}\nlet x = 1; // one",
+            ":dep itoa = \"1\"; ryu\n:vars\n#![allow(dead_code)]\nuse std::fmt::{self, Debug};\n\n// Says it.\nfn f() {}\nlet x = 1; // one",
             "use std::fmt;\n:dep itoa = \"1.0\"\nstruct S;\n\nfor _ in 0..2 { f() }",
             "x",
             "println!(\"x\")",

@@ -1,6 +1,6 @@
 //! Rust code in colours: a class for each kind of token.
 
-use super::escaped;
+use super::encode::escaped;
 use crate::lex::{Kind, tokens};
 
 /// The code as HTML.

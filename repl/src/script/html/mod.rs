@@ -3,6 +3,7 @@
 //! ```text
 //!   page.rs     the notebook ─▶ title, cells, style.css
 //!   code.rs     code ─▶ tokens in colours
+//!   markdown.rs texts, with attached pictures
 //!   output.rs   an output ─▶ its richest form: HTML, pictures, markdown, JSON, text with a terminal's colours
 //! ```
 //!
@@ -10,22 +11,9 @@
 //! page is as trustworthy as its notebook.
 
 mod code;
+mod encode;
+mod markdown;
 mod output;
 mod page;
 
 pub(crate) use page::{page, title};
-
-/// Text with the characters that mean something in HTML written out.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-    }
-    out
-}

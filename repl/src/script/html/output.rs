@@ -1,12 +1,15 @@
 //! One output of a cell as HTML, in the richest form that a page without a network can show.
 
 use super::super::document::joined;
-use super::escaped;
-use super::page::markdown;
+use super::encode::{base64, escaped};
+use super::markdown::markdown;
 use serde_json::{Map, Value};
 
+/// Data of a MIME type as HTML.
+type Form = fn(&str, &Value) -> String;
+
 /// The forms of a shown value, the best first.
-const FORMS: [(&str, fn(&str, &Value) -> String); 14] = [
+const FORMS: [(&str, Form); 14] = [
     ("text/html", |_, value| format!("<div class=\"html\">{}</div>", joined(value))),
     ("image/svg+xml", |_, value| format!("<div class=\"picture\">{}</div>", without_prolog(&joined(value)))),
     ("image/png", picture),
@@ -48,11 +51,6 @@ pub(super) fn output(output: &Value) -> String {
 
 fn picture(mime: &str, value: &Value) -> String {
     format!("<div class=\"picture\"><img alt=\"\" src=\"data:{mime};base64,{}\"></div>", base64(value))
-}
-
-/// Base64 without its line breaks; whatever is no such digit would end the attribute that it stands in.
-pub(super) fn base64(value: &Value) -> String {
-    joined(value).chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=')).collect()
 }
 
 /// JSON as a person reads it. Some programs store it as text.

@@ -3,10 +3,10 @@
 use super::super::document::joined;
 use super::super::notebook::Notebook;
 use super::code::code;
-use super::escaped;
-use super::output::{base64, output};
-use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
-use serde_json::{Map, Value};
+use super::encode::escaped;
+use super::markdown::markdown;
+use super::output::output;
+use serde_json::Value;
 use std::path::Path;
 
 /// The page of a notebook with its outputs.
@@ -51,40 +51,6 @@ fn cell(cell: &Value) -> String {
             )
         }
     }
-}
-
-/// A text as HTML. Its pictures may be attached to the cell.
-pub(super) fn markdown(text: &str, attachments: &Map<String, Value>) -> String {
-    let options = Options::ENABLE_TABLES
-        | Options::ENABLE_STRIKETHROUGH
-        | Options::ENABLE_FOOTNOTES
-        | Options::ENABLE_TASKLISTS
-        | Options::ENABLE_MATH;
-    let attached = |url: &str| {
-        let (mime, data) = attachments.get(url.strip_prefix("attachment:")?)?.as_object()?.iter().next()?;
-        Some(format!("data:{};base64,{}", escaped(mime), base64(data)))
-    };
-    // Blocks of Rust have colours. They are of one text, or of several in a row.
-    let mut is_rust = false;
-    let events = Parser::new_ext(text, options).map(|event| match event {
-        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(of))) => {
-            is_rust = of.split([' ', ',']).next() == Some("rust");
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(of)))
-        }
-        Event::End(TagEnd::CodeBlock) => {
-            is_rust = false;
-            Event::End(TagEnd::CodeBlock)
-        }
-        Event::Text(text) if is_rust => Event::Html(code(&text).into()),
-        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
-            let dest_url = attached(&dest_url).map_or(dest_url, CowStr::from);
-            Event::Start(Tag::Image { link_type, dest_url, title, id })
-        }
-        event => event,
-    });
-    let mut out = String::new();
-    html::push_html(&mut out, events);
-    out
 }
 
 #[cfg(test)]
