@@ -44,6 +44,7 @@ mod future;
 pub mod inline;
 pub mod object;
 pub mod prelude;
+mod progress;
 pub mod remote;
 pub mod show;
 pub mod stream;
@@ -92,6 +93,7 @@ pub use error::{
 };
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
+pub use progress::{Progress, ProgressIter, progress};
 pub use remote::Options;
 pub use stream::TaskStream;
 

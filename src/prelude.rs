@@ -14,6 +14,7 @@ pub use crate::array::{Array, Buffer};
 pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};
 pub use crate::error::GetError;
 pub use crate::object::ObjectRef;
+pub use crate::progress::{Progress, progress};
 pub use crate::remote::{Remote0, Remote1, Remote2, Remote3, Remote4, Remote5, Remote6, Remote7, Remote8};
 pub use crate::show::{self, describe};
 pub use crate::stream::{Stream0, Stream1, Stream2, Stream3, Stream4, Stream5, Stream6, Stream7, Stream8};

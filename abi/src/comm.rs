@@ -60,6 +60,8 @@ pub enum CommCall {
         /// Whether the messages are for [`CommCall::Wait`].
         at_once: bool,
     },
+    /// Reports how far a bar is.
+    Progress(ProgressReport),
     /// Takes the messages that wait for a library, to be handled between two cells.
     Take {
         /// The library.
@@ -70,6 +72,21 @@ pub enum CommCall {
         /// The library.
         listener: u64,
     },
+}
+
+/// How far a bar of progress is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressReport {
+    /// Its name: reports of one name in a cell are one bar.
+    pub name: String,
+    /// The number of the reporter.
+    pub part: u64,
+    /// How many steps it has taken.
+    pub done: u64,
+    /// How many there are, if that is known.
+    pub total: Option<u64>,
+    /// Whether this is its last report.
+    pub is_finished: bool,
 }
 
 /// Where messages come from.

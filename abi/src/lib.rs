@@ -28,7 +28,7 @@ pub mod held;
 mod name;
 mod task_options;
 
-pub use comm::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
+pub use comm::{CommAnswer, CommCall, CommKind, CommMessage, Listened, ProgressReport};
 pub use name::{shorten, task_name};
 pub use task_options::{ActorOptions, Placement, PlacementStrategy, TaskOptions};
 

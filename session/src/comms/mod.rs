@@ -13,15 +13,18 @@
 //! - A message for a callback waits in one place; of several updates of a widget that wait, the newest values are left.
 
 mod model;
+mod progress;
 
 use crate::event::{CellId, Event, Received};
 use crate::outlet::Outlet;
 use mobula_abi::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
 pub use model::join;
 use model::{Model, Update, all_states};
+use progress::{Bars, Drawing};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// The target of widgets' comms.
 const WIDGET: &str = "jupyter.widget";
@@ -49,6 +52,7 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// The cell whose callbacks run now.
     turn: Option<CellId>,
+    bars: Bars,
     /// By listener.
     at_once: HashMap<u64, AtOnce>,
 }
@@ -114,6 +118,13 @@ impl Comms {
                 None => CommAnswer::Closed,
             },
             CommCall::Listen { to, listener, at_once } => state.listen(to, listener, at_once, cell),
+            CommCall::Progress(report) => {
+                if let Some(Drawing { is_new, bundle }) = state.bars.report(cell, &report, Instant::now()) {
+                    let event = if is_new { Event::Display { cell, bundle } } else { Event::Update { cell, bundle } };
+                    self.outlet.put(event);
+                }
+                CommAnswer::Done
+            }
             CommCall::Take { listener } => CommAnswer::Messages(state.take(listener)),
             CommCall::Wait { listener } => {
                 let queue = state.at_once.entry(listener).or_default();

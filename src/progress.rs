@@ -1,0 +1,225 @@
+//! Bars of progress: in a notebook, at the prompt and in plain text; from cells, tasks and actors.
+//!
+//! A bar reports how far it is; the session draws one bar for each name in a cell, of all that report under it.
+
+use crate::abi::{CommCall, ProgressReport, Tenant};
+use crate::calls::{comm, role};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The least time between two reports of one bar.
+const REPORTED_EVERY: Duration = Duration::from_millis(50);
+
+/// A bar of progress. Clones, and what tasks get that it is passed to, move the same bar; it ends with the last clone.
+///
+/// Bars of one name in a cell are one bar: a hundred tasks that each report under `"files"` are one line.
+///
+/// ```
+/// # mobula::inline::attach();
+/// use mobula::prelude::*;
+/// let bar = Progress::new(3).name("files");
+/// for _ in 0..3 {
+///     bar.inc(1);
+/// }
+/// assert_eq!(bar.done(), 3);
+/// ```
+#[derive(Clone)]
+pub struct Progress {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    part: u64,
+    done: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    name: String,
+    total: Option<u64>,
+    /// When it reported last; `None` before the first time.
+    reported: Option<Instant>,
+    /// Where there is no session, the bar is drawn here.
+    is_alone: bool,
+}
+
+impl Progress {
+    /// A bar of so many steps.
+    pub fn new(len: u64) -> Progress {
+        Progress::of(Some(len))
+    }
+
+    /// A bar of which nobody knows the end: it counts.
+    pub fn unbounded() -> Progress {
+        Progress::of(None)
+    }
+
+    fn of(total: Option<u64>) -> Progress {
+        let name = if role() == Tenant::WORKER { "tasks".to_owned() } else { String::new() };
+        Progress::with(name, total)
+    }
+
+    fn with(name: String, total: Option<u64>) -> Progress {
+        let state = State { name, total, reported: None, is_alone: false };
+        Progress { inner: Arc::new(Inner { part: new_part(), done: AtomicU64::new(0), state: Mutex::new(state) }) }
+    }
+
+    /// Names it, before its first step.
+    pub fn name(self, name: &str) -> Progress {
+        self.inner.state().name = name.to_owned();
+        self
+    }
+
+    /// Takes so many steps.
+    pub fn inc(&self, steps: u64) {
+        self.inner.done.fetch_add(steps, Ordering::Relaxed);
+        self.inner.report(false);
+    }
+
+    /// Goes to this step.
+    pub fn set(&self, done: u64) {
+        self.inner.done.store(done, Ordering::Relaxed);
+        self.inner.report(false);
+    }
+
+    /// How many steps this bar has taken; others of its name are not counted.
+    pub fn done(&self) -> u64 {
+        self.inner.done.load(Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the session how far it is, unless it has just done so.
+    fn report(&self, is_finished: bool) {
+        let mut state = self.state();
+        let now = Instant::now();
+        if !is_finished && state.reported.is_some_and(|reported| now < reported + REPORTED_EVERY) {
+            return;
+        }
+        state.reported = Some(now);
+        let done = self.done.load(Ordering::Relaxed);
+        let report =
+            ProgressReport { name: state.name.clone(), part: self.part, done, total: state.total, is_finished };
+        if state.is_alone || comm(CommCall::Progress(report)).is_err() {
+            state.is_alone = true;
+            alone(&state.name, done, state.total, is_finished);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // One that never moved has not been drawn.
+        if self.state().reported.is_some() {
+            self.report(true);
+        }
+    }
+}
+
+/// Draws a bar of a plain program on its terminal.
+fn alone(name: &str, done: u64, total: Option<u64>, is_finished: bool) {
+    let mut err = std::io::stderr();
+    if !err.is_terminal() && !is_finished {
+        return;
+    }
+    let of = total.map_or_else(|| done.to_string(), |total| format!("{done}/{total}"));
+    let (begin, end) = if err.is_terminal() { ("\r", if is_finished { "\n" } else { "" }) } else { ("", "\n") };
+    // A program whose standard error is closed goes on.
+    let _ = write!(err, "{begin}{} {of}{end}", if name.is_empty() { "progress" } else { name });
+}
+
+/// The number of a bar that no other process has.
+fn new_part() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    now ^ (u64::from(std::process::id()) << 40) ^ NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.state();
+        write!(f, "Progress({:?}, {}", state.name, self.done())?;
+        state.total.map_or(Ok(()), |total| write!(f, " of {total}"))?;
+        f.write_str(")")
+    }
+}
+
+/// A task's copy adds to the same bar, whose length it does not change.
+impl Serialize for Progress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The bar stands in the cell before a task moves it.
+        self.inner.report(false);
+        self.inner.state().name.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Progress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Progress, D::Error> {
+        Ok(Progress::with(String::deserialize(deserializer)?, Some(0)))
+    }
+}
+
+/// Shows a bar while something is gone through.
+///
+/// ```
+/// # mobula::inline::attach();
+/// use mobula::prelude::*;
+/// let sum: u64 = progress(0..1000).sum();
+/// assert_eq!(sum, 499_500);
+/// for line in progress("a b c".split(' ')).name("words") {
+///     assert_eq!(line.len(), 1);
+/// }
+/// ```
+pub fn progress<I: IntoIterator>(items: I) -> ProgressIter<I::IntoIter> {
+    let items = items.into_iter();
+    let len = match items.size_hint() {
+        (least, Some(most)) if least == most => Some(most as u64),
+        _ => None,
+    };
+    ProgressIter { bar: Progress::of(len), items, is_begun: false, is_over: false }
+}
+
+/// The items of [`progress`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is gone through yet"]
+pub struct ProgressIter<I> {
+    bar: Progress,
+    items: I,
+    is_begun: bool,
+    is_over: bool,
+}
+
+impl<I> ProgressIter<I> {
+    /// Names the bar.
+    pub fn name(self, name: &str) -> ProgressIter<I> {
+        ProgressIter { bar: self.bar.name(name), ..self }
+    }
+}
+
+impl<I: Iterator> Iterator for ProgressIter<I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        // An item is done when the next one is asked for.
+        match std::mem::replace(&mut self.is_begun, true) {
+            false => self.bar.inner.report(false),
+            true if !self.is_over => self.bar.inc(1),
+            true => {}
+        }
+        let item = self.items.next();
+        self.is_over = item.is_none();
+        item
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.items.size_hint()
+    }
+}
