@@ -18,6 +18,7 @@ mod cells;
 mod cli;
 mod crates;
 mod death;
+mod front_ends;
 mod kernel;
 mod notebooks;
 mod private;

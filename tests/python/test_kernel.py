@@ -1,5 +1,6 @@
 """The suite that the Jupyter project offers to kernels, run against Mobula's."""
 
+import time
 import unittest
 
 import jupyter_kernel_test
@@ -47,6 +48,10 @@ class MobulaKernel(jupyter_kernel_test.KernelTests):
         # The first cell waits until the evaluator is ready, and the very first session prepares the crate of all cells.
         reply = cls.kc.execute_interactive("1 + 1", timeout=FIRST_CELL_DEADLINE_S, output_hook=lambda message: None)
         assert reply["content"]["status"] == "ok", reply
+        # Until the standard library is read, completions may be empty.
+        deadline = time.monotonic() + FIRST_CELL_DEADLINE_S
+        while "swap" not in cls.kc.complete("std::mem::sw", reply=True, timeout=REPLY_DEADLINE_S)["content"]["matches"]:
+            assert time.monotonic() < deadline, "nothing is completed"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 //! Setup of the tests: parts of the toolchain, Jupyter in a Python virtual environment, and the sources of the crates that cells ask for.
 //! Tests are cut off from the network.
 //!
-//! The environment is made once, in `target/python`, and made anew when `tests/requirements.txt` or the interpreter changes.
+//! The environment is made once, in `target/python`, and made anew when `tests/requirements.txt`, the interpreter or the description of our package for
+//! papermill (`python/`) changes. The package's modules are used where they lie.
 
 use crate::shell;
 use crate::tree::{self, Tree};
@@ -65,11 +66,12 @@ fn environment(tree: &Tree) -> Result<PathBuf> {
     let folder = tree.target.join("python");
     let python = folder.join("bin/python");
     let requirements = tree.root.join("tests/requirements.txt");
-    let wanted = wanted(&requirements)?;
+    let package = tree.root.join("python");
+    let wanted = wanted(&requirements, &package)?;
     // Written last, so that an environment whose making was interrupted is not taken for a whole one.
     let mark = folder.join("requirements.installed");
     let same = fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted);
-    if same && shell::works(Command::new(&python).args(["-c", "import nbclient, jupyter_kernel_test, jupytext"])) {
+    if same && shell::works(Command::new(&python).args(["-c", "import mobula_papermill, jupyter_kernel_test"])) {
         return Ok(python);
     }
     if folder.exists() {
@@ -81,21 +83,24 @@ fn environment(tree: &Tree) -> Result<PathBuf> {
     let mut install = Command::new(&python);
     install
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-        .arg(&requirements);
+        .arg(&requirements)
+        .arg("--editable")
+        .arg(&package);
     shell::run(&mut install)
         .context("the pinned Jupyter packages could not be installed; that needs a way to PyPI, once")?;
     fs::write(&mark, wanted).with_context(|| format!("cannot write {}", mark.display()))?;
     Ok(python)
 }
 
-/// What the environment is made from, as text: the interpreter's version and the requirements.
-fn wanted(requirements: &Path) -> Result<String> {
+/// What the environment is made from, as text: the interpreter's version, the requirements, and where and what our package is.
+fn wanted(requirements: &Path, package: &Path) -> Result<String> {
     if !shell::works(Command::new("python3").arg("--version")) {
         bail!(
             "the tests need Python 3, and `python3` is not there; on Debian and Ubuntu `apt-get install python3 python3-venv` brings it"
         );
     }
     let version = shell::capture(Command::new("python3").arg("--version"))?;
-    let list = fs::read_to_string(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-    Ok(format!("{version}{list}"))
+    let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    let (list, description) = (read(requirements)?, read(&package.join("pyproject.toml"))?);
+    Ok(format!("{version}{list}{}\n{description}", package.display()))
 }

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 /// How long a person waits for an analyst that is not ready, before what is known without it is shown.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// How long for an analyst that is ready, or whose answer is needed.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(120);
+/// How long for an analyst that is ready, or whose answer is needed. Front ends wait no longer than 5 s; jupyter-console fails after that, and takes
+/// the late answer for that to its next question.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
 /// After so long without a question, the analyst is ended.
 const UNUSED_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -104,7 +105,8 @@ impl Analysis {
             return at_once;
         }
         // What is in a module or a type is not known at once.
-        answer.recv_timeout(ANSWERS_WITHIN).ok().filter(is_known).map_or(at_once, Answer::completions)
+        let rest = ANSWERS_WITHIN.saturating_sub(patience);
+        answer.recv_timeout(rest).ok().filter(is_known).map_or(at_once, Answer::completions)
     }
 
     fn at_once(snapshot: &Snapshot, code: &str, cursor: usize) -> Completions {
