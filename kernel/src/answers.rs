@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
+/// The answer to a front end that wants a second cell to run beside the first, although `kernel_info_reply` does not
+/// offer it.
+const NO_SUBSHELLS: &str = "cells run one after another: each takes the variables of the session and gives them back. \
+                            Completion, inspection and all control requests are answered while a cell runs";
+
 /// Answers `request` if it is one of these; returns it otherwise.
 pub(crate) fn at_once(kernel: &Arc<Kernel>, channel: Channel, request: Request) -> Option<Request> {
     let content = match &*request.msg_type {
@@ -26,6 +31,9 @@ pub(crate) fn at_once(kernel: &Arc<Kernel>, channel: Channel, request: Request) 
             kernel.interrupt();
             json!({"status": "ok"})
         }
+        "create_subshell_request" => refusal("NoSubshells", NO_SUBSHELLS),
+        "delete_subshell_request" => refusal("NoSubshells", "there is no subshell"),
+        "list_subshell_request" => json!({"status": "ok", "subshell_id": []}),
         _ => return Some(request),
     };
     kernel.answer(channel, &request, content);

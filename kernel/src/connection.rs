@@ -77,6 +77,30 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_any_field_gone_or_of_another_type_is_read_or_refused_by_its_name() {
+        let whole = json!({
+            "transport": "tcp", "ip": "127.0.0.1", "shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4,
+            "hb_port": 5, "key": "k", "signature_scheme": "hmac-sha256", "kernel_name": "mobula",
+        });
+        for field in whole.as_object().unwrap().keys() {
+            let mut without = whole.clone();
+            without.as_object_mut().unwrap().remove(field);
+            assert_eq!(read_text(&without.to_string()).is_err(), field.ends_with("_port"), "{field}");
+            for value in [json!(null), json!(true), json!(-1), json!(1e9), json!("x"), json!(["a"]), json!({"a": 1})] {
+                let mut changed = whole.clone();
+                changed[field] = value.clone();
+                let read = read_text(&changed.to_string());
+                let is_text = matches!(&**field, "ip" | "key" | "kernel_name") && value.is_string();
+                assert_eq!(read.is_ok(), is_text || (field == "kernel_name" && value.is_null()), "{field}: {value}");
+            }
+        }
+        for text in ["", "{", "[]", "null", "\u{0}", &"[".repeat(1_000_000), &format!("{{{PORTS}")] {
+            let error = read_text(text).unwrap_err();
+            assert!(error.to_string().ends_with("is not a Jupyter connection file"), "{error}");
+        }
+    }
+
+    #[test]
     fn an_unknown_signature_scheme_is_refused_by_name() {
         let error = read_text(&format!(r#"{{{PORTS},"key":"k","signature_scheme":"hmac-md5"}}"#)).unwrap_err();
         assert!(error.to_string().contains("hmac-md5"), "{error}");

@@ -38,6 +38,7 @@ mod sockets;
 mod stdin;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod wire;
 mod zmtp;
 
@@ -204,7 +205,11 @@ async fn open(connection: ConnectionInfo) -> Result<(Arc<Kernel>, Vec<tokio::tas
         .name("mobula-analysis".into())
         .stack_size(CELLS_STACK_BYTES)
         .spawn(move || analysis::serve(&for_analysis, questions_in))?;
-    tokio::spawn(control::serve(kernel.clone(), control_messages, turns.clone(), turns_sent.clone()));
+    let (usage, usage_in) = mpsc::channel(usage::REQUESTS_MAX);
+    let for_usage = kernel.clone();
+    std::thread::Builder::new().name("mobula-usage".into()).spawn(move || usage::serve(&for_usage, usage_in))?;
+    let desks = control::Desks { turns: turns.clone(), turns_sent: turns_sent.clone(), usage };
+    tokio::spawn(control::serve(kernel.clone(), control_messages, desks));
     tokio::spawn(shell::serve(kernel.clone(), shell_messages, shell::Desks { turns, turns_sent, questions }));
     let for_stdin = kernel.stdin.clone();
     tokio::spawn(async move {

@@ -131,6 +131,11 @@ impl Socket {
         self.stream.write_all(&encode(frames)).unwrap();
     }
 
+    /// A second handle to the connection, for a thread that only writes.
+    pub fn writer(&self) -> UnixStream {
+        self.stream.try_clone().unwrap()
+    }
+
     /// Sends bytes that need not form a message.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
@@ -161,6 +166,13 @@ impl Client {
         let (msg_id, frames) = self.wire.encode(&[], &Origin::nobody(), &draft);
         socket.borrow_mut().send(&frames);
         msg_id
+    }
+
+    /// Sends a request whose parts after the delimiter are these, correctly signed.
+    pub fn send_signed(&self, socket: &RefCell<Socket>, parts: [&[u8]; 4]) {
+        let signature = Key::new(KEY).sign(&parts);
+        let [header, parent, metadata, content] = parts;
+        socket.borrow_mut().send(&[b"<IDS|MSG>", signature.as_bytes(), header, parent, metadata, content]);
     }
 
     /// Sends a request to run a cell.

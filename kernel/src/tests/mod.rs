@@ -1,6 +1,9 @@
 //! Tests of the kernel through its sockets, with an evaluator that does what the test says.
 
+mod beside;
 mod client;
+mod crowd;
+mod fuzz;
 mod script;
 
 use client::TestKernel;
