@@ -69,6 +69,7 @@ class Console:
 class JupyterConsole(unittest.TestCase):
     def test_a_person_at_the_console_gets_what_other_front_ends_give(self):
         console = Console()
+        self.addCleanup(console.child.close, force=True)
         console.sees("Mobula .*: remote functions in a notebook")
         console.is_asked_for(1)
         console.enters("1 + 1")
@@ -95,14 +96,16 @@ class JupyterConsole(unittest.TestCase):
         console.child.send("std::mem::sw")
         console.completes("std::mem::swap")
         console.child.send("\x15")
-        console.enters("let mut line = String::new(); std::io::stdin().read_line(&mut line)?; line.trim().len()")
+        console.enters('println!("who"); println!("asks?"); let mut line = String::new(); std::io::stdin().read_line(&mut line)?; line.trim().len()')
+        # What is typed before would be taken for the next cell.
+        console.sees(r"who\s+asks\?")
         console.enters("Grace")
         console.sees(r"Out\[6\]: 5")
 
         console.is_asked_for(7)
         console.child.send("\x04")
         console.sees("exit")
-        console.child.send("y")
+        console.enters("y")
         console.child.expect(pexpect.EOF, timeout=DEADLINE_S)
 
 

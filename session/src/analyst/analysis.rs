@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a person waits for an analyst that is not ready, before what is known without it is shown.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -44,9 +44,23 @@ impl Known {
 /// The handle of the thread that talks to the analyst. The thread ends with the last handle.
 #[derive(Clone)]
 pub struct Analysis {
-    asks: Sender<(Ask, Sender<Answer>)>,
+    asks: Sender<Asked>,
     known: Known,
     ready: Ready,
+}
+
+/// A question that waits for the analyst.
+struct Asked {
+    ask: Ask,
+    since: Instant,
+    reply: Sender<Answer>,
+}
+
+impl Asked {
+    /// Nobody waits for the answer any more. Such questions would hold up the next ones of a person who goes on typing.
+    fn is_abandoned(&self) -> bool {
+        matches!(self.ask, Ask::Complete(..)) && self.since.elapsed() > ANSWERS_WITHIN
+    }
 }
 
 /// The crates that the analyst has read; `None` while there is no analyst, or it is about to read them.
@@ -81,7 +95,7 @@ impl Analysis {
     /// Has the analyst load what it will need.
     pub fn warm(&self) {
         let (reply, _) = bounded(1);
-        let _ = self.asks.send((Ask::Warm(self.known.get()), reply));
+        let _ = self.asks.send(Asked { ask: Ask::Warm(self.known.get()), since: Instant::now(), reply });
     }
 
     /// Whether the session has a variable of this name.
@@ -140,12 +154,12 @@ impl Analysis {
 
     fn ask(&self, ask: Ask) -> Option<Receiver<Answer>> {
         let (reply, answer) = bounded(1);
-        self.asks.send((ask, reply)).ok()?;
+        self.asks.send(Asked { ask, since: Instant::now(), reply }).ok()?;
         Some(answer)
     }
 }
 
-fn serve(folder: &PathBuf, inbox: &Receiver<(Ask, Sender<Answer>)>, ready: &Ready) {
+fn serve(folder: &PathBuf, inbox: &Receiver<Asked>, ready: &Ready) {
     let mut analyst: Option<Process> = None;
     loop {
         let next = match &analyst {
@@ -153,7 +167,8 @@ fn serve(folder: &PathBuf, inbox: &Receiver<(Ask, Sender<Answer>)>, ready: &Read
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
-            Ok((ask, reply)) => {
+            Ok(asked) if asked.is_abandoned() => {}
+            Ok(Asked { ask, reply, .. }) => {
                 let mut answer = analyst.as_mut().and_then(|analyst| analyst.ask(&ask));
                 if answer.is_none() {
                     // There was no analyst, or it had died before it was asked.
