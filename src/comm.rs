@@ -21,8 +21,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// ```
 /// # mobula::inline::attach();
 /// use mobula::comm::{Comm, CommError};
-/// match Comm::open("my-target", &"hello") {
-///     Ok(comm) => comm.send(&[1, 2, 3])?,
+/// use std::collections::BTreeMap;
+/// match Comm::open("my-target", &BTreeMap::from([("hello", 1)])) {
+///     Ok(comm) => comm.send(&BTreeMap::from([("values", [1, 2, 3])]))?,
 ///     Err(CommError::NoSession { .. }) => println!("this is no notebook"),
 ///     Err(error) => return Err(error),
 /// }
@@ -84,10 +85,10 @@ impl Callback {
 }
 
 impl Comm {
-    /// Opens a comm: front ends that have registered the target get `data`.
+    /// Opens a comm: front ends that have registered the target get `data`, a struct or a map.
     ///
     /// # Errors
-    /// There is no session; `data` cannot be written as JSON.
+    /// There is no session; `data` is no object of JSON.
     pub fn open<T: Serialize + ?Sized>(target: &str, data: &T) -> Result<Comm, CommError> {
         Comm::open_as(new_id(), target, json(data)?, "", Vec::new())
     }
@@ -114,10 +115,10 @@ impl Comm {
         &self.id
     }
 
-    /// Sends a message to all front ends.
+    /// Sends a message, a struct or a map, to all front ends.
     ///
     /// # Errors
-    /// It was closed; `data` cannot be written as JSON.
+    /// It was closed; `data` is no object of JSON.
     pub fn send<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), CommError> {
         self.send_json(json(data)?, Vec::new())
     }
@@ -173,6 +174,7 @@ impl Comm {
     /// # Errors
     /// It was closed before.
     pub fn close(&self) -> Result<(), CommError> {
+        callbacks::forget_comm(&self.id);
         let (data, metadata) = ("{}".to_owned(), String::new());
         send(CommMessage { comm: self.id.to_string(), kind: CommKind::Close, data, metadata, buffers: Vec::new() })
     }
@@ -187,6 +189,16 @@ impl Comm {
     }
 }
 
+/// Appends to a list in a widget's state.
+pub(crate) fn append(comm: &str, key: &str, json: String) -> Result<(), CommError> {
+    match calls::comm(CommCall::Append { comm: comm.to_owned(), key: key.to_owned(), json })
+        .map_err(CommError::from_fault)?
+    {
+        CommAnswer::Closed => Err(CommError::Closed),
+        _ => Ok(()),
+    }
+}
+
 fn send(message: CommMessage) -> Result<(), CommError> {
     match calls::comm(CommCall::Send(message)).map_err(CommError::from_fault)? {
         CommAnswer::Closed => Err(CommError::Closed),
@@ -194,8 +206,13 @@ fn send(message: CommMessage) -> Result<(), CommError> {
     }
 }
 
+/// The data of a message, which the protocol wants to be an object.
 fn json<T: Serialize + ?Sized>(data: &T) -> Result<String, CommError> {
-    serde_json::to_string(data).map_err(|error| CommError::Data { message: error.to_string() })
+    match serde_json::to_value(data) {
+        Ok(data) if data.is_object() => Ok(data.to_string()),
+        Ok(data) => Err(CommError::Data { message: format!("a message is a struct or a map, and not {data}") }),
+        Err(error) => Err(CommError::Data { message: error.to_string() }),
+    }
 }
 
 /// A new comm's id: 32 hexadecimal digits that no other process has.

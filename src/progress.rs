@@ -99,18 +99,21 @@ impl Inner {
 
     /// Tells the session how far it is, unless it has just done so.
     fn report(&self, is_finished: bool) {
-        let mut state = self.state();
-        let now = Instant::now();
-        if !is_finished && state.reported.is_some_and(|reported| now < reported + REPORTED_EVERY) {
-            return;
-        }
-        state.reported = Some(now);
+        // The lock is not held over the call: a process that is forked meanwhile would find it locked for ever.
+        let (name, total, is_alone) = {
+            let mut state = self.state();
+            let now = Instant::now();
+            if !is_finished && state.reported.is_some_and(|reported| now < reported + REPORTED_EVERY) {
+                return;
+            }
+            state.reported = Some(now);
+            (state.name.clone(), state.total, state.is_alone)
+        };
         let done = self.done.load(Ordering::Relaxed);
-        let report =
-            ProgressReport { name: state.name.clone(), part: self.part, done, total: state.total, is_finished };
-        if state.is_alone || comm(CommCall::Progress(report)).is_err() {
-            state.is_alone = true;
-            alone(&state.name, done, state.total, is_finished);
+        let report = ProgressReport { name: name.clone(), part: self.part, done, total, is_finished };
+        if is_alone || comm(CommCall::Progress(report)).is_err() {
+            self.state().is_alone = true;
+            alone(&name, done, total, is_finished);
         }
     }
 }

@@ -48,8 +48,17 @@ pub enum CommCall {
     Value {
         /// The widget's comm.
         comm: String,
-        /// The value's key.
+        /// The value's key; empty for the whole state.
         key: String,
+    },
+    /// Appends to a list in a widget's state.
+    Append {
+        /// The widget's comm.
+        comm: String,
+        /// The list's key.
+        key: String,
+        /// The element, as JSON.
+        json: String,
     },
     /// Asks for what front ends send on a comm, or open for a target, from now on.
     Listen {
@@ -57,7 +66,9 @@ pub enum CommCall {
         to: Listened,
         /// The library that asks; the same number is in its [`CommCall::Take`] and [`CommCall::Wait`].
         listener: u64,
-        /// Whether the messages are for [`CommCall::Wait`].
+        /// Whether it has callbacks that run between cells, which [`CommCall::Take`] the messages.
+        between_cells: bool,
+        /// Whether it has callbacks that run at once, for which it [`CommCall::Wait`]s.
         at_once: bool,
     },
     /// Reports how far a bar is.

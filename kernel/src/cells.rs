@@ -13,7 +13,7 @@
 
 use crate::answers;
 use crate::comms;
-use crate::debug::{self, Needs};
+use crate::debug::Needs;
 use crate::history::History;
 use crate::kernel::{Channel, Kernel, refusal};
 use crate::routes::{Route, bundle_content};
@@ -95,14 +95,6 @@ impl Cells {
         let reply = match kernel.debugger.needs(&content) {
             Needs::Nothing(reply) => reply,
             Needs::Variables => kernel.debugger.variables(&content, evaluator.variables()),
-            Needs::Expression(name) => {
-                let route = Route { origin: request.origin.clone(), count: 0, silent: true };
-                let ran = self.run(&*evaluator, &name, None, route, false, false);
-                match ran.result {
-                    Ok(()) => debug::rich(&content, bundle_content(ran.value.unwrap_or_else(|| Bundle::text("()")))),
-                    Err(error) => debug::refused(&content, &error.value),
-                }
-            }
         };
         kernel.answer(Channel::Control, request, reply);
     }

@@ -33,7 +33,9 @@ pub(crate) fn received(kernel: &Kernel, request: &Request) -> bool {
 
 /// Runs the callbacks that a message is for, and ends it. Only the cells thread may call this.
 pub(crate) fn run_callbacks(kernel: &Kernel, request: &Request) {
+    kernel.routes.call_back(Some(request.origin.clone()));
     kernel.evaluator().run_callbacks();
+    kernel.routes.call_back(None);
     kernel.iopub.idle(&request.origin);
 }
 

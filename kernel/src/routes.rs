@@ -34,10 +34,20 @@ pub(crate) struct Routes {
 struct State {
     cells: BTreeMap<CellId, Route>,
     running: Option<CellId>,
+    /// The request whose callbacks run.
+    called_back: Option<Arc<Origin>>,
     /// The value of the running cell.
     result: Option<Bundle>,
     /// The pages that it opened.
     pages: Vec<Bundle>,
+}
+
+impl State {
+    /// The parent of what a cell shows: the cell's request, or that of the callbacks that run, if it comes from another page.
+    fn parent(&self, cell: &Arc<Origin>) -> Arc<Origin> {
+        // A page that was loaded again does not know the requests of the one before.
+        self.called_back.as_ref().filter(|origin| origin.session != cell.session).unwrap_or(cell).clone()
+    }
 }
 
 impl Routes {
@@ -67,6 +77,11 @@ impl Routes {
         let mut state = self.state();
         state.running = None;
         (state.result.take(), std::mem::take(&mut state.pages))
+    }
+
+    /// Callbacks run because of this request, or no longer do.
+    pub(crate) fn call_back(&self, origin: Option<Arc<Origin>>) {
+        self.state().called_back = origin;
     }
 
     /// Publishes an event. Blocks while too much is queued.
@@ -130,7 +145,7 @@ impl Routes {
     fn find(&self, cell: CellId) -> Option<Route> {
         let state = self.state();
         let route = state.cells.get(&cell).or_else(|| state.cells.values().next_back())?;
-        (!route.silent).then(|| route.clone())
+        (!route.silent).then(|| Route { origin: state.parent(&route.origin), ..route.clone() })
     }
 
     /// Publishes a message on a comm.
@@ -146,7 +161,7 @@ impl Routes {
     fn origin(&self, cell: CellId) -> Arc<Origin> {
         let state = self.state();
         let route = state.cells.get(&cell).or_else(|| state.cells.values().next_back());
-        route.map_or_else(Origin::nobody, |route| route.origin.clone())
+        route.map_or_else(Origin::nobody, |route| state.parent(&route.origin))
     }
 
     fn keep(&self, cell: CellId, bundle: &Bundle) {

@@ -36,9 +36,10 @@ pub trait Evaluator: Send + Sync + 'static {
     }
     /// Runs the callbacks that wait for messages on comms, after the cells that were given before, and blocks until they have ended.
     fn run_callbacks(&self) {}
-    /// The variables, after the cells that were given before. Code that reads their values is compiled and run; blocks until it has ended.
-    fn variables(&self) -> Vec<VariableInfo> {
-        Vec::new()
+    /// The variables, after the cells that were given before; `None` when they could not be read now. Code that reads their values is compiled
+    /// and run; blocks until it has ended.
+    fn variables(&self) -> Option<Vec<VariableInfo>> {
+        Some(Vec::new())
     }
     /// Blocks until cells can run.
     ///

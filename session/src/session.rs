@@ -43,11 +43,11 @@ impl Backend {
         Evcxr::start(parts).map(|engine| Backend::Evcxr(Box::new(engine)))
     }
 
-    fn variables(&mut self, cell: CellId) -> Vec<VariableInfo> {
+    fn variables(&mut self) -> Option<Vec<VariableInfo>> {
         match self {
-            Backend::Direct(engine) => engine.variables(cell),
+            Backend::Direct(engine) => engine.variables(),
             // evcxr does not say what its variables are.
-            Backend::Evcxr(_) => Vec::new(),
+            Backend::Evcxr(_) => Some(Vec::new()),
         }
     }
 
@@ -88,7 +88,7 @@ struct Inner {
     outlet: Arc<dyn Outlet>,
     /// The next cell has been announced: a later interrupt is meant for it.
     is_announced: AtomicBool,
-    /// A cell runs, or callbacks do.
+    /// A cell of the person's runs.
     is_busy: AtomicBool,
     /// The variables as they were last read, and the number of the next cell at that time.
     variables: Mutex<Option<(u64, Vec<VariableInfo>)>>,
@@ -97,7 +97,7 @@ struct Inner {
 enum Job {
     Execute { cell: CellId, code: String, origin: Option<String>, input: Option<InputReader>, reply: Sender<Outcome> },
     Callbacks { done: Sender<()> },
-    Variables { cell: CellId, reply: Sender<Vec<VariableInfo>> },
+    Variables { reply: Sender<Option<Vec<VariableInfo>>> },
     Close,
 }
 
@@ -166,7 +166,7 @@ impl Session {
 }
 
 /// How long the values of variables may take to be read.
-const LOOK_MAX: Duration = Duration::from_secs(2);
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 impl Session {
     /// A variable with its value, which is read if no cell runs.
@@ -180,17 +180,16 @@ impl Session {
         let variables = match known {
             Some((_, variables)) if is_fresh || self.inner.is_busy.load(Ordering::Acquire) => variables,
             None if self.inner.is_busy.load(Ordering::Acquire) => return None,
-            _ => self.variables(),
+            Some((_, variables)) => self.variables().unwrap_or(variables),
+            None => self.variables()?,
         };
         variables.into_iter().find(|variable| variable.name.trim_start_matches("mut ") == name)
     }
 
     /// Ends the reading of variables, and no cell of the person's.
     fn stop_looking(&self) {
-        if !self.inner.is_busy.load(Ordering::Acquire)
-            && let Some(link) = &self.inner.link
-        {
-            link.interrupt();
+        if let Some(link) = &self.inner.link {
+            link.interrupt_look();
         }
     }
 
@@ -272,11 +271,15 @@ impl Evaluator for Session {
         self.inner.outlet.settle();
     }
 
-    fn variables(&self) -> Vec<VariableInfo> {
-        // As a part of the last cell, so that no number is used up.
-        let cell = CellId(self.inner.next.load(Ordering::Relaxed).saturating_sub(1));
+    fn variables(&self) -> Option<Vec<VariableInfo>> {
+        let is_awaited = self.inner.is_announced.load(Ordering::Acquire) || self.inner.is_busy.load(Ordering::Acquire);
+        if !is_awaited {
+            // An interrupt of the last cell is over.
+            self.inner.running.reset();
+        }
+        let next = self.inner.next.load(Ordering::Relaxed);
         let (reply, variables) = bounded(1);
-        let _ = self.inner.jobs.send(Job::Variables { cell, reply });
+        let _ = self.inner.jobs.send(Job::Variables { reply });
         // A `Debug` of a person's may never end, and nobody has asked for it.
         let found = variables.recv_timeout(LOOK_MAX).or_else(|_| {
             self.stop_looking();
@@ -285,9 +288,9 @@ impl Evaluator for Session {
                 variables.recv()
             })
         });
-        let found = found.unwrap_or_default();
-        *self.inner.seen() = Some((self.inner.next.load(Ordering::Relaxed), found.clone()));
-        found
+        let found = found.ok().flatten()?;
+        *self.inner.seen() = Some((next, found.clone()));
+        Some(found)
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -350,13 +353,15 @@ fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, comms: &Co
                 let _ = reply.send(backend.execute(cell, &code, origin.as_deref(), input));
             }
             (Job::Callbacks { done }, Ok(backend)) => {
-                while let Some(cell) = comms.next_turn() {
+                for cell in comms.turns() {
+                    comms.begin_turn(cell);
                     backend.run_callbacks(cell);
+                    comms.end_turn();
                 }
                 let _ = done.send(());
             }
-            (Job::Variables { cell, reply }, Ok(backend)) => {
-                let _ = reply.send(backend.variables(cell));
+            (Job::Variables { reply }, Ok(backend)) => {
+                let _ = reply.send(backend.variables());
             }
             (Job::Callbacks { .. } | Job::Variables { .. }, Err(_)) => {}
             (Job::Execute { cell, reply, .. }, Err(why)) => {

@@ -62,8 +62,18 @@ pub(crate) fn listen(to: Listened, code: impl FnMut(&CommMessage) + Send + 'stat
         registry.list.push(Callback { number, to: to.clone(), at_once: false, code: Arc::new(Mutex::new(code)) });
         number
     };
-    comm(CommCall::Listen { to, listener: listener(), at_once: false })?;
+    tell(to)?;
     Ok(number)
+}
+
+/// Tells the session which kinds of callbacks this library has for a comm or a target.
+fn tell(to: Listened) -> Fallible<()> {
+    let (between_cells, at_once) = {
+        let registry = registry();
+        let is_there = |at_once: bool| registry.list.iter().any(|known| known.to == to && known.at_once == at_once);
+        (is_there(false), is_there(true))
+    };
+    comm(CommCall::Listen { to, listener: listener(), between_cells, at_once }).map(drop)
 }
 
 /// Has a callback run at once from now on, on a thread, also while a cell runs.
@@ -76,7 +86,7 @@ pub(crate) fn run_at_once(number: u64) -> Fallible<()> {
         callback.at_once = true;
         callback.to.clone()
     };
-    comm(CommCall::Listen { to, listener: listener(), at_once: true })?;
+    tell(to)?;
     be_attended();
     Ok(())
 }
@@ -84,7 +94,18 @@ pub(crate) fn run_at_once(number: u64) -> Fallible<()> {
 /// Removes a callback.
 pub(crate) fn forget(number: u64) {
     let gone: Vec<Callback> = registry().list.extract_if(.., |callback| callback.number == number).collect();
+    for callback in &gone {
+        // A session that is gone sends no message either.
+        let _ = tell(callback.to.clone());
+    }
     // Not under the lock: what it has captured may set a callback as it is dropped.
+    drop(gone);
+}
+
+/// Removes the callbacks of a comm that is closed.
+pub(crate) fn forget_comm(comm: &str) {
+    let is_its = |callback: &mut Callback| matches!(&callback.to, Listened::Comm(known) if known == comm);
+    let gone: Vec<Callback> = registry().list.extract_if(.., is_its).collect();
     drop(gone);
 }
 
@@ -108,6 +129,11 @@ fn be_attended() {
     let pid = std::process::id();
     let is_wanted = registry.list.iter().any(|callback| callback.at_once);
     if is_wanted && std::mem::replace(&mut registry.attended_by, pid) != pid {
+        // One that ran on the other process's thread as this one was forked is in the middle of its work for ever.
+        let is_torn = |callback: &mut Callback| {
+            callback.at_once && matches!(callback.code.try_lock(), Err(std::sync::TryLockError::WouldBlock))
+        };
+        registry.list.extract_if(.., is_torn).for_each(std::mem::forget);
         let thread = std::thread::Builder::new().name("mobula-comms".into()).spawn(attend);
         if thread.is_err() {
             registry.attended_by = 0;

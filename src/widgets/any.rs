@@ -59,7 +59,6 @@ impl<T: Serialize + DeserializeOwned + 'static> AnyWidget<T> {
         widget.model.set("_esm", esm);
         widget.model.set("_anywidget_id", std::any::type_name::<T>());
         widget.set_state(state)?;
-        widget.model.set("_mobula_keys", fields(state)?.keys().collect::<Vec<_>>());
         Ok(widget)
     }
 
@@ -74,10 +73,8 @@ impl<T: Serialize + DeserializeOwned + 'static> AnyWidget<T> {
     /// # Errors
     /// The module has set a field to a value of another type.
     pub fn state(&self) -> Result<T, CommError> {
-        let keys: Vec<String> = self.model.get("_mobula_keys").unwrap_or_default();
-        let values: Map<String, Value> =
-            keys.into_iter().map(|key| (key.clone(), self.model.get(&key).unwrap_or_default())).collect();
-        serde_json::from_value(Value::Object(values)).map_err(|error| CommError::Data { message: error.to_string() })
+        serde_json::from_value(Value::Object(self.model.get_all()))
+            .map_err(|error| CommError::Data { message: error.to_string() })
     }
 
     /// Sets the state, wherever the widget is shown.
@@ -85,7 +82,7 @@ impl<T: Serialize + DeserializeOwned + 'static> AnyWidget<T> {
     /// # Errors
     /// The state is no struct or map of JSON.
     pub fn set_state(&self, state: &T) -> Result<(), CommError> {
-        fields(state)?.into_iter().for_each(|(key, value)| self.model.set(&key, value));
+        self.model.set_all(fields(state)?);
         Ok(())
     }
 

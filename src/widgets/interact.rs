@@ -171,15 +171,17 @@ fn follow(
     children.push(output.widget());
     let shown = VBox::new(children);
     let call = Arc::new(Mutex::new(call));
-    let again = move || -> Box<dyn FnMut() + Send> {
+    let again = move |is_first: bool| -> Box<dyn FnMut() + Send> {
         let (call, output) = (call.clone(), output.clone());
         Box::new(move || {
-            output.clear();
+            if !is_first {
+                output.clear_before_next();
+            }
             output.capture(|| call.lock().unwrap_or_else(PoisonError::into_inner)());
         })
     };
-    again()();
-    on_input(&again);
+    again(true)();
+    on_input(&|| again(false));
     shown
 }
 

@@ -8,7 +8,9 @@
 //! A widget is opened when it is first needed, with all of its options in one message. Where there is no session, its values
 //! stay here, so that a program that is not a notebook goes on.
 
-use crate::comm::{Callback, Comm, CommError, new_id};
+use crate::abi::Tenant;
+use crate::calls::role;
+use crate::comm::{Callback, Comm, CommError, append, new_id};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -101,21 +103,27 @@ impl Model {
 
     /// Opens the widget, if it is not open yet.
     pub fn open(&self) {
-        let mut state = self.state();
-        if state.place != Place::NotOpened {
-            return;
-        }
-        let paths: Vec<[&str; 1]> = state.bytes.iter().map(|(key, _)| [*key]).collect();
-        let data = json!({"state": state.values, "buffer_paths": paths}).to_string();
-        let buffers = state.bytes.iter().map(|(_, bytes)| bytes.clone()).collect();
-        state.place = match Comm::open_as(self.id().to_owned(), "jupyter.widget", data, PROTOCOL, buffers) {
-            Ok(_) => Place::Session,
-            Err(CommError::Closed) => {
-                eprintln!("no further widget can be shown: 20,000 are open; close some with `.close()`");
-                Place::Program
+        // The lock is not held over the call: a process that is forked meanwhile would find it locked for ever.
+        let (data, buffers) = {
+            let mut state = self.state();
+            if state.place != Place::NotOpened {
+                return;
             }
-            Err(_) => Place::Program,
+            state.place = Place::Session;
+            let paths: Vec<[&str; 1]> = state.bytes.iter().map(|(key, _)| [*key]).collect();
+            let data = json!({"state": state.values, "buffer_paths": paths}).to_string();
+            (data, state.bytes.iter().map(|(_, bytes)| bytes.clone()).collect())
         };
+        if let Err(error) = Comm::open_as(self.id().to_owned(), "jupyter.widget", data, PROTOCOL, buffers) {
+            self.state().place = Place::Program;
+            match error {
+                CommError::Closed => {
+                    eprintln!("no further widget can be shown: 20,000 are open; close some with `.close()`")
+                }
+                error if role() != Tenant::PROGRAM => eprintln!("the widget cannot be shown: {error}"),
+                _ => {}
+            }
+        }
     }
 
     /// Sets a value. One that JSON cannot write becomes `null`.
@@ -124,29 +132,44 @@ impl Model {
     }
 
     fn set_json(&self, key: &str, value: Value) {
-        let mut state = self.state();
-        if state.place == Place::Session {
-            let data = json!({"method": "update", "state": {key: value}, "buffer_paths": []}).to_string();
+        self.set_all(Map::from_iter([(key.to_owned(), value)]));
+    }
+
+    /// Sets values with one message.
+    pub fn set_all(&self, values: Map<String, Value>) {
+        let place = {
+            let mut state = self.state();
+            // What was set here last is also kept here, for the text that stands for the widget.
+            state.values.extend(values.clone());
+            state.place
+        };
+        if place == Place::Session {
+            let data = json!({"method": "update", "state": values, "buffer_paths": []}).to_string();
             // It is closed: nobody sees it any more.
             let _ = self.0.comm.send_json(data, Vec::new());
         }
-        // What was set here last is also kept here, for the text that stands for the widget.
-        state.values.insert(key.to_owned(), value);
     }
 
     /// Sets a value that is bytes.
     pub fn set_bytes(&self, key: &'static str, bytes: Vec<u8>) {
-        let mut state = self.state();
-        match state.place {
-            Place::Session => {
-                let data = json!({"method": "update", "state": {}, "buffer_paths": [[key]]}).to_string();
-                let _ = self.0.comm.send_json(data, vec![bytes]);
-            }
-            Place::NotOpened | Place::Program => {
+        {
+            let mut state = self.state();
+            if state.place != Place::Session {
                 state.bytes.retain(|(known, _)| *known != key);
                 state.bytes.push((key, bytes));
+                return;
             }
         }
+        let data = json!({"method": "update", "state": {}, "buffer_paths": [[key]]}).to_string();
+        if let Err(error @ CommError::NoSession { .. }) = self.0.comm.send_json(data, vec![bytes]) {
+            eprintln!("the widget's value cannot be sent: {error}");
+        }
+    }
+
+    /// Appends to a list.
+    pub fn append(&self, key: &str, value: &Value) {
+        self.open();
+        let _ = append(self.id(), key, value.to_string());
     }
 
     /// A value; `None` when the widget has no such value, or one of another type.
@@ -155,24 +178,39 @@ impl Model {
     }
 
     fn get_json(&self, key: &str) -> Value {
-        let state = self.state();
-        if state.place == Place::Session
+        if self.is_in_session()
             && let Ok((json, _)) = self.0.comm.value(key)
         {
             return serde_json::from_str(&json).unwrap_or_default();
         }
-        state.values.get(key).cloned().unwrap_or_default()
+        let state = self.state();
+        if key.is_empty() {
+            Value::Object(state.values.clone())
+        } else {
+            state.values.get(key).cloned().unwrap_or_default()
+        }
+    }
+
+    /// All values, but for those of the protocol.
+    pub fn get_all(&self) -> Map<String, Value> {
+        match self.get_json("") {
+            Value::Object(values) => values.into_iter().filter(|(key, _)| !is_of_protocol(key)).collect(),
+            _ => Map::new(),
+        }
     }
 
     /// A value that is bytes.
     pub fn get_bytes(&self, key: &str) -> Vec<u8> {
-        let state = self.state();
-        if state.place == Place::Session
+        if self.is_in_session()
             && let Ok((_, Some(bytes))) = self.0.comm.value(key)
         {
             return bytes;
         }
-        state.bytes.iter().find(|(known, _)| *known == key).map(|(_, bytes)| bytes.clone()).unwrap_or_default()
+        self.state().bytes.iter().find(|(known, _)| *known == key).map(|(_, bytes)| bytes.clone()).unwrap_or_default()
+    }
+
+    fn is_in_session(&self) -> bool {
+        self.state().place == Place::Session
     }
 
     /// Sends a message of the widget's own protocol.
@@ -235,13 +273,17 @@ impl Model {
     }
 }
 
+/// Whether a key is none of a person's.
+fn is_of_protocol(key: &str) -> bool {
+    key.starts_with('_') || ["layout", "tabbable", "tooltip"].contains(&key)
+}
+
 /// The text for who has no widgets: its name, and what was set.
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_open = self.state().place == Place::Session;
         let value = self.get_json("value");
         let mut words: Vec<String> = Vec::new();
-        if !value.is_null() || is_open && self.state().values.contains_key("value") {
+        if !value.is_null() || self.state().values.contains_key("value") {
             words.push(format!("value={value}"));
         }
         let state = self.state();

@@ -4,6 +4,7 @@ use super::model::{Classes, Model};
 use super::widget::is_widget;
 use crate::abi::Tenant;
 use crate::calls::{Json, role, write_block};
+use crate::display::clear_output;
 use serde_json::json;
 use std::io::Write;
 
@@ -61,14 +62,26 @@ impl Output {
 
     /// Adds a text, from a cell, a task or an actor.
     pub fn append(&self, text: &str) {
-        let mut outputs: Vec<serde_json::Value> = self.model.get("outputs").unwrap_or_default();
-        outputs.push(json!({"output_type": "stream", "name": "stdout", "text": text}));
-        self.model.set("outputs", outputs);
+        if role() == Tenant::CELL_HOST {
+            // In its order with what is captured.
+            self.capture(|| print!("{text}"));
+        } else {
+            self.model.append("outputs", &json!({"output_type": "stream", "name": "stdout", "text": text}));
+        }
     }
 
     /// Empties it.
     pub fn clear(&self) {
-        self.model.set("outputs", json!([]));
+        if role() == Tenant::CELL_HOST {
+            self.capture(|| clear_output(false));
+        } else {
+            self.model.set("outputs", json!([]));
+        }
+    }
+
+    /// Empties it as soon as something else comes, so that it does not flicker.
+    pub(super) fn clear_before_next(&self) {
+        self.capture(|| clear_output(true));
     }
 }
 

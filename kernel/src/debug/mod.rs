@@ -20,6 +20,11 @@ const LINE_CHARS_MAX: usize = 200;
 /// How many parts of a value are given when a front end does not say which.
 const PARTS_MAX: usize = 1000;
 
+/// How many values with parts are remembered between two lists of all variables.
+const REFERENCES_MAX: usize = 10_000;
+/// How many cells' sources are remembered.
+const SOURCES_MAX: usize = 1000;
+
 /// The state of the debugger.
 #[derive(Default)]
 pub(crate) struct Debugger(Mutex<State>);
@@ -46,8 +51,6 @@ pub(crate) enum Needs {
     Nothing(Value),
     /// The variables, as they are now: [`Debugger::variables`].
     Variables,
-    /// The value of this expression: [`rich`].
-    Expression(String),
 }
 
 impl Debugger {
@@ -87,14 +90,15 @@ impl Debugger {
             }
             "inspectVariables" if state.is_busy || state.read_at == Some(state.cells) => state.scope(),
             "inspectVariables" => return Needs::Variables,
-            "richInspectVariables" if state.is_busy => json!({"data": {}, "metadata": {}}),
             "richInspectVariables" => {
                 let name = text("variableName");
-                let known = state.variables.iter().any(|variable| bare(&variable.name) == name);
-                if known {
-                    return Needs::Expression(name);
+                match state.variables.iter().find(|variable| bare(&variable.name) == name) {
+                    Some(variable) => {
+                        let text = variable.value.clone().unwrap_or_else(|| variable.standing.clone());
+                        json!({"data": {"text/plain": text}, "metadata": {}})
+                    }
+                    None => return Needs::Nothing(refused(content, &format!("there is no variable `{name}`"))),
                 }
-                return Needs::Nothing(refused(content, &format!("there is no variable `{name}`")));
             }
             "variables" => match state.parts(number("variablesReference"), number("start"), number("count")) {
                 Some(body) => body,
@@ -102,6 +106,9 @@ impl Debugger {
             },
             "dumpCell" => {
                 let code = text("code");
+                if state.sources.len() >= SOURCES_MAX {
+                    state.sources.clear();
+                }
                 let path = format!("mobula-cell-{:016x}.rs", hash(&code));
                 state.sources.insert(path.clone(), code);
                 json!({"sourcePath": path})
@@ -127,12 +134,13 @@ impl Debugger {
         Needs::Nothing(response(content, body))
     }
 
-    /// The reply to a request for variables, which these are.
-    pub(crate) fn variables(&self, content: &Value, variables: Vec<VariableInfo>) -> Value {
+    /// The reply to a request for variables, which these are; `None` if they could not be read, so that those of before are shown.
+    pub(crate) fn variables(&self, content: &Value, variables: Option<Vec<VariableInfo>>) -> Value {
         let mut state = self.state();
-        state.variables = variables;
-        state.read_at = Some(state.cells);
-        state.references.clear();
+        if let Some(variables) = variables {
+            state.variables = variables;
+            state.read_at = Some(state.cells);
+        }
         response(content, state.scope())
     }
 }
@@ -155,6 +163,7 @@ impl State {
 
     /// The variables as a list of the protocol.
     fn scope(&mut self) -> Value {
+        self.references.clear();
         let variables = self.variables.clone();
         let list: Vec<Value> = variables
             .iter()
@@ -199,6 +208,7 @@ impl State {
         let parts = value::parts(text).len();
         let reference = match parts {
             0 => 0,
+            _ if self.references.len() >= REFERENCES_MAX => 0,
             _ => {
                 self.references.push(text.to_owned());
                 self.references.len()
@@ -208,11 +218,6 @@ impl State {
         let rest = if line.len() < text.len() { "…" } else { "" };
         json!({"name": name, "value": format!("{line}{rest}"), "type": null, "variablesReference": reference, "indexedVariables": parts})
     }
-}
-
-/// The reply that shows the value of an expression: its data and metadata.
-pub(crate) fn rich(content: &Value, shown: Value) -> Value {
-    response(content, json!({"data": shown["data"], "metadata": shown["metadata"]}))
 }
 
 /// The reply to a request that cannot be answered.
@@ -278,7 +283,7 @@ mod tests {
         assert_eq!(answer(&debugger, "initialize", json!({}))["success"], true);
         let request = ask("inspectVariables", json!({}));
         assert!(matches!(debugger.needs(&request), Needs::Variables));
-        let reply = debugger.variables(&request, vec![variable("mut list", "[10, [1], 30]"), variable("n", "5")]);
+        let reply = debugger.variables(&request, Some(vec![variable("mut list", "[10, [1], 30]"), variable("n", "5")]));
         assert_eq!(reply["request_seq"], 5);
         let list = &reply["body"]["variables"];
         assert_eq!(

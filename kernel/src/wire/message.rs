@@ -44,12 +44,19 @@ pub(crate) struct Origin {
     pub(crate) header: Bytes,
     /// The request's `msg_id`.
     pub(crate) msg_id: String,
+    /// The client's name for its session: a page that is loaded again has another one.
+    pub(crate) session: String,
 }
 
 impl Origin {
     /// The origin of messages that no request caused.
     pub(crate) fn nobody() -> Arc<Origin> {
-        Arc::new(Origin { identities: Vec::new(), header: Bytes::from_static(b"{}"), msg_id: String::new() })
+        Arc::new(Origin {
+            identities: Vec::new(),
+            header: Bytes::from_static(b"{}"),
+            msg_id: String::new(),
+            session: String::new(),
+        })
     }
 }
 
@@ -128,7 +135,8 @@ impl Wire {
         }
         let fields = object(header, "header")?;
         let metadata = object(metadata, "metadata")?;
-        let origin = Origin { identities: frames, header: header.clone(), msg_id: field(&fields, "msg_id")? };
+        let session = field(&fields, "session").unwrap_or_default();
+        let origin = Origin { identities: frames, header: header.clone(), msg_id: field(&fields, "msg_id")?, session };
         Ok(Request {
             origin: Arc::new(origin),
             msg_type: field(&fields, "msg_type")?,

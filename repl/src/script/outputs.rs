@@ -130,7 +130,9 @@ fn data(bundle: &Bundle) -> Map<String, Value> {
         Value::String(text) if split(mime) => (mime.clone(), lines(text)),
         value => (mime.clone(), value.clone()),
     };
-    bundle.data.iter().map(content).collect()
+    // The states of widgets are not saved, and a front end would miss them: the text is shown.
+    let is_kept = |(mime, _): &(&String, &Value)| *mime != "application/vnd.jupyter.widget-view+json";
+    bundle.data.iter().filter(is_kept).map(content).collect()
 }
 
 /// The lines of `text`, each with its end. The ends of lines are Python's, because Jupyter splits with Python, and a

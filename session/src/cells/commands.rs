@@ -7,7 +7,7 @@ use super::plan::Planned;
 use super::program::Program;
 use super::session_state::{Lost, Standing, Variable};
 use super::session_tests::{self, Test};
-use super::{Clock, Direct, cargo_error, foreign_commands, items_command};
+use super::{Clock, Direct, LOOK, cargo_error, foreign_commands, items_command};
 use crate::base::{self, Base, Built, Damage, Project};
 use crate::cells::completeness::next_line_between;
 use crate::event::{Bundle, CellError, CellId, Event, InputReader, Phase, Stream};
@@ -347,7 +347,7 @@ impl Direct {
     }
 
     /// The variables with their values.
-    pub(super) fn look_at_variables(&mut self, cell: CellId) -> Option<String> {
+    pub(super) fn look_at_variables(&mut self) -> Option<String> {
         let named: Vec<_> = self.state.named().collect();
         let rows: String =
             named.iter().map(|(name, variable)| looked_row(name, variable, &self.state.program)).collect();
@@ -359,7 +359,7 @@ impl Direct {
              use ::mobula::__private::inspect::{{Looked, Opaque as _, Readable as _, tell_variables}}; tell_variables(&[{rows}]) }};"
         );
         // A failure, such as an interrupt, leaves out the values for once.
-        let _ = self.evaluate(cell, &code, &mut Clock::default());
+        let _ = self.evaluate(LOOK, &code, &mut Clock::default());
         self.link.take_variables()
     }
 

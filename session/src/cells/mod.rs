@@ -98,6 +98,9 @@ pub fn is_program(code: &str) -> bool {
         .is_some_and(|parsed| parsed.has_main && !parsed.mentions.contains("main") && parsed.shown.is_none())
 }
 
+/// The number of the code that reads the variables: that of no cell.
+const LOOK: CellId = CellId(0);
+
 /// How often at most a cell is compiled because of its variables.
 const ROUNDS_MAX: usize = 8;
 
@@ -395,7 +398,10 @@ impl Direct {
             Some(Death::Exit(code)) if !record.interrupted => Some(*code),
             _ => None,
         };
-        let result = outcome::judge(cell, &record, &self.sources, &*self.outlet);
+        let result = match cell {
+            LOOK => outcome::pass_on(self.link.cell(), &record, &*self.outlet),
+            cell => outcome::judge(cell, &record, &self.sources, &*self.outlet),
+        };
         self.go_back();
         if record.lives() {
             self.note_guard(cell, &record);
@@ -404,13 +410,16 @@ impl Direct {
         result
     }
 
-    /// The variables, with the values that a cell reads. It shows nothing.
-    pub fn variables(&mut self, cell: CellId) -> Vec<VariableInfo> {
+    /// The variables, with the values that a run reads; `None` if that failed. It shows nothing.
+    pub fn variables(&mut self) -> Option<Vec<VariableInfo>> {
         self.go_back();
-        self.link.begin(cell, None);
-        let told = self.look_at_variables(cell);
+        self.link.begin_look();
+        let told = self.look_at_variables();
         drop(self.link.end());
-        told.and_then(|told| serde_json::from_str(&told).ok()).unwrap_or_default()
+        if self.state.named().next().is_none() {
+            return Some(Vec::new());
+        }
+        serde_json::from_str(&told?).ok()
     }
 
     /// Runs the callbacks for which messages wait, as a part of `cell`, in which they were set. A failure is shown there.

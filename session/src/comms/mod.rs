@@ -32,6 +32,8 @@ const WIDGET: &str = "jupyter.widget";
 const CONTROL: &str = "jupyter.widget.control";
 /// How many comms may be open. A session that opens more closes none.
 const OPEN_MAX: usize = 20_000;
+/// How many bytes are handed to a process at once, and how many may wait for it: a message of the runtime takes 64 MiB.
+const SENT_BYTES_MAX: usize = 32 << 20;
 /// How many messages may wait for callbacks; beyond that the oldest are dropped.
 const WAITING_MAX: usize = 4096;
 
@@ -42,6 +44,8 @@ pub type Reply = Box<dyn FnOnce(CommAnswer) + Send>;
 pub struct Comms {
     outlet: Arc<dyn Outlet>,
     state: Mutex<State>,
+    /// Answers that wait until the front end has taken what was sent.
+    held: Arc<Mutex<Vec<(Reply, CommAnswer)>>>,
 }
 
 #[derive(Default)]
@@ -52,6 +56,8 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// The cell whose callbacks run now.
     turn: Option<CellId>,
+    /// How many turns have begun.
+    turns: u64,
     bars: Bars,
     /// By listener.
     at_once: HashMap<u64, AtOnce>,
@@ -75,6 +81,8 @@ struct Waiting {
     cell: CellId,
     listener: u64,
     message: CommMessage,
+    /// How many turns had begun when it came.
+    since: u64,
 }
 
 /// Messages for the callbacks of a library that run at once.
@@ -91,7 +99,10 @@ struct AtOnce {
 impl Comms {
     /// No comms yet. What is sent to front ends goes to `outlet`.
     pub fn new(outlet: Arc<dyn Outlet>) -> Comms {
-        Comms { outlet, state: Mutex::default() }
+        let held: Arc<Mutex<Vec<(Reply, CommAnswer)>>> = Arc::default();
+        let for_bell = held.clone();
+        outlet.when_room(Box::new(move || let_go(&for_bell)));
+        Comms { outlet, state: Mutex::default(), held }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -108,16 +119,37 @@ impl Comms {
                     // Under the lock, so that the order of the calls is that of the events.
                     self.outlet.put(Event::Comm { cell, message });
                 }
-                answer
+                drop(state);
+                return self.answer_when_taken(reply, answer);
             }
+            CommCall::Append { comm, key, json } => match state.open.get_mut(&comm) {
+                Some(open) => {
+                    let update = open.model.append(&key, serde_json::from_str(&json).unwrap_or_default());
+                    let (data, buffers) = update.message("update");
+                    let message = self::reply(&comm, CommKind::Message, data, buffers);
+                    self.outlet.put(Event::Comm { cell, message });
+                    drop(state);
+                    return self.answer_when_taken(reply, CommAnswer::Done);
+                }
+                None => CommAnswer::Closed,
+            },
             CommCall::Value { comm, key } => match state.open.get(&comm) {
+                Some(open) if key.is_empty() => {
+                    CommAnswer::Value { json: open.model.values().to_string(), bytes: None }
+                }
                 Some(open) => {
                     let (value, bytes) = open.model.value(&key);
+                    if bytes.is_some_and(|bytes| bytes.len() > SENT_BYTES_MAX) {
+                        // It is more than fits into an answer, and dropping the reply says that there is none.
+                        return;
+                    }
                     CommAnswer::Value { json: value.to_string(), bytes: bytes.map(<[u8]>::to_vec) }
                 }
                 None => CommAnswer::Closed,
             },
-            CommCall::Listen { to, listener, at_once } => state.listen(to, listener, at_once, cell),
+            CommCall::Listen { to, listener, between_cells, at_once } => {
+                state.listen(to, listener, [between_cells, at_once], cell)
+            }
             CommCall::Progress(report) => {
                 if let Some(Drawing { is_new, bundle }) = state.bars.report(cell, &report, Instant::now()) {
                     let event = if is_new { Event::Display { cell, bundle } } else { Event::Update { cell, bundle } };
@@ -161,22 +193,51 @@ impl Comms {
         open.map(|(id, open)| (id.clone(), open.target.clone())).collect()
     }
 
-    /// The cell whose callbacks run next, between two cells; `None` when nothing waits. Ends the turn of the one before.
-    pub fn next_turn(&self) -> Option<CellId> {
+    /// The cells whose callbacks are to run between two cells. Messages that come while they run are for the next time.
+    pub fn turns(&self) -> Vec<CellId> {
         let mut state = self.state();
-        if let Some(over) = state.turn.take() {
-            // Messages that no library took: it is gone, with the process that it was in.
-            state.waiting.retain(|waiting| waiting.cell != over);
-        }
-        let unattended = |queue: &&mut AtOnce| !queue.is_attended && !queue.messages.is_empty();
-        let unattended = state.at_once.values_mut().find(unattended);
+        let mut cells: Vec<CellId> = Vec::new();
+        let waiting: Vec<CellId> = state.waiting.iter().map(|waiting| waiting.cell).collect();
         // A new process has no thread for them until it is called; if it has none after that, it has no callbacks.
-        let recall = unattended.and_then(|queue| {
-            queue.is_attended = true;
-            queue.cell
-        });
-        state.turn = state.waiting.front().map(|waiting| waiting.cell).or(recall);
-        state.turn
+        let unattended = state.at_once.values_mut().filter(|queue| !queue.is_attended && !queue.messages.is_empty());
+        let recalled: Vec<CellId> = unattended
+            .filter_map(|queue| {
+                queue.is_attended = true;
+                queue.cell
+            })
+            .collect();
+        for cell in waiting.into_iter().chain(recalled) {
+            if !cells.contains(&cell) {
+                cells.push(cell);
+            }
+        }
+        cells
+    }
+
+    /// The callbacks of a cell run from now on, and take what waits for them.
+    pub fn begin_turn(&self, cell: CellId) {
+        let mut state = self.state();
+        state.turn = Some(cell);
+        state.turns += 1;
+    }
+
+    /// They have ended. What has been there from the begin and was not taken is for a library that is gone, with its process.
+    pub fn end_turn(&self) {
+        let mut state = self.state();
+        let (over, turns) = (state.turn.take(), state.turns);
+        state.waiting.retain(|waiting| Some(waiting.cell) != over || waiting.since >= turns);
+    }
+
+    /// Answers now, or when the front end has taken enough of what was sent.
+    fn answer_when_taken(&self, reply: Reply, answer: CommAnswer) {
+        if !self.outlet.is_full() {
+            return reply(answer);
+        }
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push((reply, answer));
+        // There may have been room since.
+        if !self.outlet.is_full() {
+            let_go(&self.held);
+        }
     }
 
     /// Another process runs the cells: no thread of it waits yet.
@@ -217,7 +278,7 @@ impl State {
         }
     }
 
-    fn listen(&mut self, to: Listened, listener: u64, at_once: bool, cell: CellId) -> CommAnswer {
+    fn listen(&mut self, to: Listened, listener: u64, kinds: [bool; 2], cell: CellId) -> CommAnswer {
         let listeners = match to {
             Listened::Comm(comm) => match self.open.get_mut(&comm) {
                 Some(open) => &mut open.listeners,
@@ -225,9 +286,12 @@ impl State {
             },
             Listened::Target(target) => self.targets.entry(target).or_default(),
         };
-        let list = if at_once { &mut listeners.at_once } else { &mut listeners.between_cells };
-        if !list.iter().any(|(known, _)| *known == listener) {
-            list.push((listener, cell));
+        for (list, is_there) in [&mut listeners.between_cells, &mut listeners.at_once].into_iter().zip(kinds) {
+            match list.iter().position(|(known, _)| *known == listener) {
+                Some(at) if !is_there => drop(list.remove(at)),
+                None if is_there => list.push((listener, cell)),
+                _ => {}
+            }
         }
         CommAnswer::Done
     }
@@ -242,7 +306,8 @@ impl State {
 
     fn opened_outside(&mut self, target: &str, data: &Value, message: CommMessage) -> Received {
         let listeners = self.targets.get(target).cloned();
-        if listeners.is_none() && ![WIDGET, CONTROL].contains(&target) || self.open.len() >= OPEN_MAX {
+        let is_full = self.open.len() >= OPEN_MAX && target != CONTROL;
+        if listeners.is_none() && ![WIDGET, CONTROL].contains(&target) || is_full {
             return Received::nothing_is_open(&message);
         }
         let model = Model::opened(data, &message.buffers);
@@ -287,12 +352,14 @@ impl State {
                 None => Some(message.clone()),
             };
             if let Some(message) = left {
-                self.waiting.push_back(Waiting { cell: *cell, listener: *listener, message });
+                let since = self.turns;
+                self.waiting.push_back(Waiting { cell: *cell, listener: *listener, message, since });
             }
             wants_turn = true;
         }
-        while self.waiting.len() > WAITING_MAX {
-            self.waiting.pop_front();
+        let mut bytes: usize = self.waiting.iter().map(|waiting| size(&waiting.message)).sum();
+        while self.waiting.len() > WAITING_MAX || bytes > SENT_BYTES_MAX {
+            bytes -= self.waiting.pop_front().map_or(bytes, |waiting| size(&waiting.message));
         }
         for (listener, cell) in &listeners.at_once {
             let queue = self.at_once.entry(*listener).or_default();
@@ -305,8 +372,9 @@ impl State {
                         None => Some(message.clone()),
                     };
                     queue.messages.extend(left);
-                    while queue.messages.len() > WAITING_MAX {
-                        queue.messages.pop_front();
+                    let mut bytes: usize = queue.messages.iter().map(size).sum();
+                    while queue.messages.len() > WAITING_MAX || bytes > SENT_BYTES_MAX {
+                        bytes -= queue.messages.pop_front().as_ref().map_or(bytes, size);
                     }
                     wants_turn |= !queue.is_attended;
                 }
@@ -314,6 +382,16 @@ impl State {
         }
         wants_turn
     }
+}
+
+/// Gives the answers that wait.
+fn let_go(held: &Mutex<Vec<(Reply, CommAnswer)>>) {
+    let held = std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
+    held.into_iter().for_each(|(reply, answer)| reply(answer));
+}
+
+fn size(message: &CommMessage) -> usize {
+    message.data.len() + message.buffers.iter().map(Vec::len).sum::<usize>()
 }
 
 fn method(data: &Value) -> &str {

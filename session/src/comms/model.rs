@@ -82,6 +82,21 @@ impl Model {
         (self.values.get(key).unwrap_or(&Value::Null), bytes)
     }
 
+    /// Appends to a list. Returns the update that it is.
+    pub fn append(&mut self, key: &str, element: Value) -> Update {
+        let mut list = self.values.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        list.push(element);
+        let values = Map::from_iter([(key.to_owned(), Value::Array(list))]);
+        let update = Update { values, binary: Vec::new() };
+        self.update(&update);
+        update
+    }
+
+    /// All values, as JSON.
+    pub fn values(&self) -> Value {
+        Value::Object(self.values.clone())
+    }
+
     /// The whole state, as an update.
     pub fn whole(&self) -> Update {
         Update { values: self.values.clone(), binary: self.binary.clone() }

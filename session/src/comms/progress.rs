@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// The least time between two drawings of a bar.
 const DRAWN_EVERY: Duration = Duration::from_millis(50);
-/// How many bars are remembered; beyond that those of the oldest cells are not drawn again.
+/// How many bars are remembered; beyond that those that have ended are forgotten, and new ones are not drawn.
 const BARS_MAX: usize = 1000;
 /// The bar's width in a text, in characters.
 const WIDTH: usize = 20;
@@ -49,20 +49,22 @@ impl Bars {
     pub fn report(&mut self, cell: CellId, report: &ProgressReport, now: Instant) -> Option<Drawing> {
         let key = (cell, report.name.clone());
         if !self.by_name.contains_key(&key) {
+            if self.by_name.len() >= BARS_MAX {
+                // Bars that have ended make room; while all go on, there is no further one.
+                let ended = self.by_name.iter().find(|(_, bar)| bar.parts.is_empty()).map(|(key, _)| key.clone());
+                self.by_name.remove(&ended?);
+            }
             self.made += 1;
             let display_id = format!("mobula-progress-{cell}-{}", self.made);
             let bar = Bar { display_id, began: now, drawn: None, parts: HashMap::new(), ended: (0, 0) };
             self.by_name.insert(key.clone(), bar);
-            if self.by_name.len() > BARS_MAX {
-                self.by_name.pop_first();
-            }
         }
         let bar = self.by_name.get_mut(&key)?;
         if report.is_finished {
             bar.parts.remove(&report.part);
-            bar.ended.0 += report.done;
+            bar.ended.0 = bar.ended.0.saturating_add(report.done);
             // One that ends early has no more to do.
-            bar.ended.1 += report.done;
+            bar.ended.1 = bar.ended.1.saturating_add(report.done);
         } else {
             bar.parts.insert(report.part, (report.done, report.total));
         }
@@ -78,9 +80,9 @@ impl Bars {
 
 impl Bar {
     fn bundle(&self, name: &str, now: Instant) -> Bundle {
-        let done = self.ended.0 + self.parts.values().map(|(done, _)| done).sum::<u64>();
-        let totals: Option<u64> = self.parts.values().map(|(_, total)| *total).sum();
-        let total = totals.map(|total| total + self.ended.1);
+        let done = self.parts.values().fold(self.ended.0, |sum, (done, _)| sum.saturating_add(*done));
+        let total =
+            self.parts.values().try_fold(self.ended.1, |sum, (_, total)| total.map(|total| sum.saturating_add(total)));
         let line = line(name, done, total, now.saturating_duration_since(self.began));
         let value = total.map_or_else(String::new, |total| format!(" value=\"{done}\" max=\"{}\"", total.max(1)));
         let (words, numbers) = line.apart();

@@ -61,7 +61,12 @@ impl Fixture {
     }
 
     fn listen(&self, comm: &str, at_once: bool) -> CommAnswer {
-        self.call(CommCall::Listen { to: Listened::Comm(comm.into()), listener: LIBRARY, at_once })
+        self.call(CommCall::Listen {
+            to: Listened::Comm(comm.into()),
+            listener: LIBRARY,
+            between_cells: !at_once,
+            at_once,
+        })
     }
 
     fn value(&self, comm: &str) -> String {
@@ -109,11 +114,19 @@ fn callbacks_between_cells_get_the_newest_value_of_each_widget_and_every_message
     }
     fixture.comms.received(click());
     fixture.comms.received(click());
-    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
+    assert_eq!(fixture.comms.turns(), [CellId(3)]);
+    fixture.comms.begin_turn(CellId(3));
     let taken = fixture.taken();
     assert_eq!(taken.len(), 3);
     assert_eq!(data(&taken[0])["state"], json!({"value": 9}));
-    assert_eq!(fixture.comms.next_turn(), None);
+    // While they run, a person goes on: that is for the next time, and not lost.
+    fixture.comms.received(update("a", json!({"value": 10})));
+    fixture.comms.end_turn();
+    assert_eq!(fixture.comms.turns(), [CellId(3)]);
+    fixture.comms.begin_turn(CellId(3));
+    assert_eq!(data(&fixture.taken()[0])["state"], json!({"value": 10}));
+    fixture.comms.end_turn();
+    assert_eq!(fixture.comms.turns(), []);
 }
 
 #[test]
@@ -122,10 +135,11 @@ fn messages_for_a_library_that_is_gone_do_not_keep_the_session_busy() {
     fixture.widget("w");
     fixture.listen("w", false);
     fixture.comms.received(update("w", json!({"value": 2})));
-    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
+    assert_eq!(fixture.comms.turns(), [CellId(3)]);
+    fixture.comms.begin_turn(CellId(3));
     // Nobody takes it.
-    assert_eq!(fixture.comms.next_turn(), None);
-    assert_eq!(fixture.taken(), []);
+    fixture.comms.end_turn();
+    assert_eq!(fixture.comms.turns(), []);
 }
 
 #[test]
@@ -135,8 +149,8 @@ fn a_thread_that_waits_gets_a_message_at_once_and_a_new_process_is_called_first(
     fixture.listen("w", true);
     // No thread waits yet.
     assert!(fixture.comms.received(update("w", json!({"value": 2}))).wants_turn);
-    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
-    assert_eq!(fixture.comms.next_turn(), None);
+    assert_eq!(fixture.comms.turns(), [CellId(3)]);
+    assert_eq!(fixture.comms.turns(), []);
     let wait = || fixture.ask(CommCall::Wait { listener: LIBRARY });
     assert!(matches!(&wait().try_recv().unwrap(), CommAnswer::Messages(messages) if messages.len() == 1));
     let waiting = wait();
@@ -173,10 +187,35 @@ fn a_comm_for_an_unknown_target_is_closed_and_one_for_a_target_of_the_session_is
     let refused = fixture.comms.received(open("a"));
     assert!(matches!(&refused.replies[..], [close] if close.kind == CommKind::Close && close.comm == "a"));
     let to = Listened::Target("mine".into());
-    fixture.call(CommCall::Listen { to, listener: LIBRARY, at_once: false });
+    fixture.call(CommCall::Listen { to, listener: LIBRARY, between_cells: true, at_once: false });
     assert!(fixture.comms.received(open("b")).wants_turn);
-    assert_eq!(fixture.comms.next_turn(), Some(CellId(3)));
+    assert_eq!(fixture.comms.turns(), [CellId(3)]);
+    fixture.comms.begin_turn(CellId(3));
     assert_eq!(fixture.taken(), [open("b")]);
+}
+
+#[test]
+fn a_callback_that_has_become_one_that_runs_at_once_wants_no_turn_any_more() {
+    let fixture = fixture();
+    fixture.widget("w");
+    fixture.listen("w", false);
+    assert!(fixture.comms.received(update("w", json!({"value": 2}))).wants_turn);
+    fixture.listen("w", true);
+    let waiting = fixture.ask(CommCall::Wait { listener: LIBRARY });
+    assert!(!fixture.comms.received(update("w", json!({"value": 3}))).wants_turn);
+    assert!(waiting.try_recv().is_ok());
+}
+
+#[test]
+fn what_several_tasks_append_is_all_there() {
+    let fixture = fixture();
+    fixture.widget("w");
+    for line in 0..3 {
+        let append = CommCall::Append { comm: "w".into(), key: "outputs".into(), json: line.to_string() };
+        assert_eq!(fixture.call(append), CommAnswer::Done);
+    }
+    let whole = fixture.call(CommCall::Value { comm: "w".into(), key: String::new() });
+    assert!(matches!(whole, CommAnswer::Value { json, .. } if json.contains("\"outputs\":[0,1,2]")));
 }
 
 #[test]

@@ -59,6 +59,8 @@ struct State {
     interrupt: Interrupt,
     /// The cell before which an older twin was made that took over; cleared when the session asks.
     gone_back: Option<CellId>,
+    /// What runs is no cell of a person's: it reads the variables.
+    is_look: bool,
     /// The variables that a cell has told, as JSON.
     variables: Option<String>,
     /// How many bytes a cell may take beyond what its process has.
@@ -115,6 +117,7 @@ impl Link {
             record: Record::default(),
             interrupt: Interrupt::None,
             gone_back: None,
+            is_look: false,
             variables: None,
             memory: None,
             input: None,
@@ -148,6 +151,26 @@ impl Link {
         state.interrupt = Interrupt::None;
         state.record = Record::default();
         state.input = input;
+        state.is_look = false;
+    }
+
+    /// The cell that output belongs to.
+    pub fn cell(&self) -> CellId {
+        self.shared.lock().cell
+    }
+
+    /// The variables are about to be read. Output goes on to belong to the last cell.
+    pub fn begin_look(&self) {
+        let cell = self.shared.lock().cell;
+        self.begin(cell, None);
+        self.shared.lock().is_look = true;
+    }
+
+    /// Interrupts the reading of variables, if that runs; the second time, kills its process.
+    pub fn interrupt_look(&self) {
+        if self.shared.lock().is_look {
+            self.interrupt();
+        }
     }
 
     /// Callbacks of an earlier cell begin: until [`Link::end_callbacks`], output belongs to `cell`. Returns the cell that it belonged to.
@@ -196,6 +219,7 @@ impl Link {
     pub fn end(&self) -> Record {
         let mut state = self.shared.lock();
         state.running = false;
+        state.is_look = false;
         state.input = None;
         state.held_until = None;
         state.record.interrupted |= state.interrupt != Interrupt::None;

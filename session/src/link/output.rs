@@ -53,6 +53,8 @@ pub struct Output {
     err_rest: Vec<u8>,
     /// The value of the last expression, kept back until all of the cell's output has been shown.
     value: Option<Event>,
+    /// The comms of the widgets that take the cell's output, innermost last.
+    captures: Vec<String>,
     /// Lines that evcxr is to read before the cell's end.
     controls: Vec<String>,
 }
@@ -72,6 +74,7 @@ impl Output {
             blocks: Blocks::default(),
             err_rest: Vec::new(),
             value: None,
+            captures: Vec::new(),
             controls: Vec::new(),
         })
     }
@@ -126,6 +129,11 @@ impl Output {
             let text = String::from_utf8_lossy(&rest).into_owned();
             self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text });
         }
+        // A cell that died inside a capture has not ended it.
+        self.captures.dedup();
+        for comm in std::mem::take(&mut self.captures).into_iter().rev() {
+            self.outlet.put(Event::Capture { cell, comm, begins: false });
+        }
         if let Some(value) = self.value.take() {
             self.outlet.put(value);
         }
@@ -172,7 +180,19 @@ impl Output {
                 return;
             }
             Shown::Clear { wait } => Event::Clear { cell, wait },
-            Shown::Capture { comm, begins } => Event::Capture { cell, comm, begins },
+            Shown::Capture { comm, begins: true } => {
+                self.captures.push(comm.clone());
+                Event::Capture { cell, comm, begins: true }
+            }
+            Shown::Capture { comm, .. } => {
+                if let Some(at) = self.captures.iter().rposition(|open| *open == comm) {
+                    self.captures.remove(at);
+                }
+                if self.captures.contains(&comm) {
+                    return;
+                }
+                Event::Capture { cell, comm, begins: false }
+            }
             Shown::Variables(json) => {
                 self.shared.lock().variables = Some(json);
                 return;

@@ -66,6 +66,18 @@ pub fn judge(cell: CellId, record: &Record, sources: &Sources, outlet: &dyn Outl
     Ok(())
 }
 
+/// The result of a run that nobody sees: only what tasks of the cell before it have said meanwhile is shown.
+///
+/// # Errors
+/// The run failed.
+pub fn pass_on(cell: CellId, record: &Record, outlet: &dyn Outlet) -> Result<(), CellError> {
+    for report in &record.held_failures {
+        outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{report}\n") });
+    }
+    let is_well = record.lives() && !record.panicked && !record.failed;
+    if is_well { Ok(()) } else { Err(report::plain_error("Error", "the variables could not be read")) }
+}
+
 /// The error when the cell host is gone and no twin took its place.
 pub fn terminated(record: &Record, why: &str) -> CellError {
     let death = record.death.as_ref().map_or_else(|| format!("is gone ({why})"), ToString::to_string);

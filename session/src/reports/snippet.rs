@@ -132,8 +132,13 @@ fn in_both_themes(sequence: &str) -> &str {
     }
 }
 
+/// How many lines a cell has at most, for whom places are drawn.
+const LINES_MAX: u32 = 100_000;
+
 /// A message with labelled places in cells of which only those lines are known. The first place is the main one.
 pub(super) fn at_places(kind: &str, title: &str, places: &[(&Found, &str)]) -> Rendered {
+    // A place may have been read from the words of an error, and no cell is so long.
+    let places: Vec<_> = places.iter().filter(|(place, _)| place.line <= LINES_MAX).copied().collect();
     if places.is_empty() {
         return Rendered { plain: format!("{kind}: {title}"), ansi: format!("\x1b[31m{kind}:\x1b[0m {title}") };
     }
