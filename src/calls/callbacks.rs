@@ -119,8 +119,8 @@ pub(super) extern "C" fn run() -> u32 {
     be_attended();
     let taken = catch_unwind(|| comm(CommCall::Take { listener: listener() }));
     let Ok(Ok(CommAnswer::Messages(messages))) = taken else { return 0 };
-    let all_ran = messages.iter().map(|message| deliver(message, false)).fold(true, |all, ran| all && ran);
-    u32::from(!all_ran)
+    let panicked = messages.iter().filter(|message| !deliver(message, false)).count();
+    u32::from(panicked > 0)
 }
 
 /// Starts the thread for callbacks that run at once, if there are some and this process has none.

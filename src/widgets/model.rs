@@ -54,6 +54,9 @@ struct State {
     place: Place,
 }
 
+/// Code that hears a message's data and buffers.
+type Heard = Box<dyn FnMut(&Value, &[Vec<u8>]) + Send>;
+
 /// Where the values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -252,7 +255,7 @@ impl Model {
         }))
     }
 
-    fn listen(&self, mut code: Box<dyn FnMut(&Value, &[Vec<u8>]) + Send>) -> Callback {
+    fn listen(&self, mut code: Heard) -> Callback {
         self.open();
         let listened = self.0.comm.listen(Box::new(move |message| {
             code(&serde_json::from_str(&message.data).unwrap_or_default(), &message.buffers);

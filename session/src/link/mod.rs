@@ -262,6 +262,16 @@ impl Drop for Link {
     }
 }
 
+impl State {
+    /// The failures of tasks that were held back, which are shown now.
+    fn show_held_failures(&mut self) -> Vec<String> {
+        self.held_until = None;
+        let held = std::mem::take(&mut self.record.held_failures);
+        self.record.shown_failures.extend(held.iter().cloned());
+        held
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -135,6 +135,11 @@ impl Output {
             self.outlet.put(Event::Capture { cell, comm, begins: false });
         }
         if let Some(value) = self.value.take() {
+            // The cell has not ended with a failure of its tasks, so what was held back of them stands before its value.
+            let held = self.shared.lock().show_held_failures();
+            for report in held {
+                self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{report}\n") });
+            }
             self.outlet.put(value);
         }
     }

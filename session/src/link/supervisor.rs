@@ -202,11 +202,9 @@ impl Hosts {
         let mut state = self.shared.lock();
         let now = Instant::now();
         if state.held_until.is_some_and(|until| until <= now) {
-            state.held_until = None;
             let cell = state.cell;
-            for report in std::mem::take(&mut state.record.held_failures) {
+            for report in state.show_held_failures() {
                 self.outlet.put(Event::Text { cell, stream: Stream::Stderr, text: format!("{report}\n") });
-                state.record.shown_failures.push(report);
             }
         }
         let overdue = match state.interrupt {
