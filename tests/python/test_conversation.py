@@ -213,6 +213,16 @@ class Conversation(unittest.TestCase):
         self.published(busy, is_idle)
         self.assertEqual(self.value_of("point.across"), "1")
 
+    def test_names_out_of_scope_words_behind_a_value_and_commands_are_completed_and_a_variable_has_its_value(self):
+        self.published(self.client.execute("let answer: u64 = 42;"), is_idle)
+        self.assertEqual(self.matches("let m = HashM", "std::collections::HashMap")["cursor_start"], 8)
+        found = self.matches("answer.dbg", "dbg!(answer)")
+        self.assertEqual((found["cursor_start"], found["cursor_end"]), (0, 10))
+        self.matches(":keep o", "off")
+        self.matches('std::fs::read("/et', "etc/")
+        looked_up = self.reply(self.client.inspect("answer", 3))["data"]["text/plain"]
+        self.assertTrue(looked_up.startswith("let answer: u64 = 42\n8 bytes, made in cell "), looked_up)
+
     def test_an_error_has_its_parts_and_stops_what_waits_in_the_queue(self):
         slow = self.client.execute('println!("begun"); panic!("as asked");')
         waiting = self.client.execute('println!("never");')
