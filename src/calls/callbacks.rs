@@ -109,7 +109,7 @@ pub(crate) fn forget_comm(comm: &str) {
     drop(gone);
 }
 
-/// As [`run`], for the generated code of an evaluator that has no other way.
+/// Runs the callbacks for the messages that wait, for the generated code of an evaluator that has no other way.
 pub fn run_waiting() {
     assert!(run() == 0, "a callback panicked");
 }
