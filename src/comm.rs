@@ -132,8 +132,7 @@ impl Comm {
     }
 
     pub(crate) fn send_json(&self, data: String, buffers: Vec<Vec<u8>>) -> Result<(), CommError> {
-        let (kind, metadata) = (CommKind::Message, String::new());
-        send(CommMessage { comm: self.id.to_string(), kind, data, metadata, buffers })
+        send(CommMessage::new(&self.id, CommKind::Message, data, buffers))
     }
 
     /// Calls `code` for each message of a front end: between two cells, unless the callback is [`Callback::eager`].
@@ -175,8 +174,7 @@ impl Comm {
     /// It was closed before.
     pub fn close(&self) -> Result<(), CommError> {
         callbacks::forget_comm(&self.id);
-        let (data, metadata) = ("{}".to_owned(), String::new());
-        send(CommMessage { comm: self.id.to_string(), kind: CommKind::Close, data, metadata, buffers: Vec::new() })
+        send(CommMessage::new(&self.id, CommKind::Close, "{}".to_owned(), Vec::new()))
     }
 
     /// A value of a widget's state, as JSON, and the bytes in its place.

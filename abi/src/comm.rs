@@ -25,6 +25,18 @@ pub struct CommMessage {
     pub buffers: Vec<Vec<u8>>,
 }
 
+impl CommMessage {
+    /// A message without metadata.
+    pub fn new(comm: &str, kind: CommKind, data: String, buffers: Vec<Vec<u8>>) -> CommMessage {
+        CommMessage { comm: comm.to_owned(), kind, data, metadata: String::new(), buffers }
+    }
+
+    /// The bytes of its data and of what is beside them.
+    pub fn bytes(&self) -> usize {
+        self.data.len() + self.buffers.iter().map(Vec::len).sum::<usize>()
+    }
+}
+
 /// The kind of a message on a comm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommKind {

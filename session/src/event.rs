@@ -1,7 +1,7 @@
 //! Events and outcomes between a session and its front end: plain data, no behaviour.
 
 pub use crate::bundle::{Bundle, kept_bytes};
-pub use crate::rendered::Rendered;
+pub use crate::rendered::{Rendered, html_escaped};
 pub use mobula_abi::{CommKind, CommMessage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl Event {
             | Event::Update { bundle, .. }
             | Event::Result { bundle, .. } => bundle.bytes(),
             Event::Report { report, .. } => report.plain.len(),
-            Event::Comm { message, .. } => message.data.len() + message.buffers.iter().map(Vec::len).sum::<usize>(),
+            Event::Comm { message, .. } => message.bytes(),
             Event::Clear { .. } | Event::Capture { .. } => 0,
         }
     }
@@ -224,8 +224,7 @@ impl VariableInfo {
         let plain = bundle.plain().map(|plain| format!("{text}\n\n{plain}")).unwrap_or_else(|| text.clone());
         bundle.data.insert("text/plain".into(), plain.into());
         if let Some(html) = bundle.data.get("text/html").and_then(|html| html.as_str()) {
-            let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-            let html = format!("<pre>{escaped}</pre>{html}");
+            let html = format!("<pre>{}</pre>{html}", html_escaped(&text));
             bundle.data.insert("text/html".into(), html.into());
         }
         bundle
@@ -244,15 +243,9 @@ pub struct Received {
 impl Received {
     /// The consequences of a message before there is a session: a front end that opens a comm is told that nobody is there.
     pub fn nothing_is_open(message: &CommMessage) -> Received {
-        let close = |message: &CommMessage| CommMessage {
-            comm: message.comm.clone(),
-            kind: CommKind::Close,
-            data: "{}".into(),
-            metadata: String::new(),
-            buffers: Vec::new(),
-        };
         let is_open = matches!(message.kind, CommKind::Open { .. });
-        Received { replies: is_open.then(|| close(message)).into_iter().collect(), wants_turn: false }
+        let close = is_open.then(|| CommMessage::new(&message.comm, CommKind::Close, "{}".into(), Vec::new()));
+        Received { replies: close.into_iter().collect(), wants_turn: false }
     }
 }
 

@@ -33,6 +33,25 @@ impl Rendered {
     }
 }
 
+/// Text with the characters that mean something in HTML written out.
+///
+/// ```
+/// assert_eq!(mobula_session::html_escaped("a < \"b\""), "a &lt; &quot;b&quot;");
+/// ```
+pub fn html_escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

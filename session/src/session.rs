@@ -175,13 +175,12 @@ impl Session {
             return None;
         }
         let next = self.inner.next.load(Ordering::Relaxed);
+        let is_busy = self.inner.is_busy.load(Ordering::Acquire);
         let known = self.inner.seen().clone();
-        let is_fresh = known.as_ref().is_some_and(|(read_at, _)| *read_at == next);
         let variables = match known {
-            Some((_, variables)) if is_fresh || self.inner.is_busy.load(Ordering::Acquire) => variables,
-            None if self.inner.is_busy.load(Ordering::Acquire) => return None,
-            Some((_, variables)) => self.variables().unwrap_or(variables),
-            None => self.variables()?,
+            Some((read_at, variables)) if read_at == next || is_busy => variables,
+            None if is_busy => return None,
+            known => self.variables().or(known.map(|(_, variables)| variables))?,
         };
         variables.into_iter().find(|variable| variable.name.trim_start_matches("mut ") == name)
     }

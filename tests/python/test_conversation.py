@@ -5,31 +5,14 @@ Every wait has a deadline, and none is a guess at how long something takes.
 
 import os
 import pathlib
-import queue
 import signal
 import time
 import unittest
 
-from jupyter_client.manager import KernelManager
-
-# Ends a test that hangs; a loaded machine does not reach it.
-DEADLINE_S = 600
+from kernel_case import DEADLINE_S, KernelCase, about
 
 
-class Conversation(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.manager = KernelManager(kernel_name="mobula")
-        cls.manager.start_kernel()
-        cls.client = cls.manager.client()
-        cls.client.start_channels()
-        cls.client.wait_for_ready(timeout=DEADLINE_S)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.client.stop_channels()
-        cls.manager.shutdown_kernel()
-
+class Conversation(KernelCase):
     def run(self, result=None):
         """Runs one test. One that fails may leave a cell that never ends, and the next test must not wait behind it: it gets a new session."""
         result = result if result is not None else self.defaultTestResult()
@@ -54,28 +37,16 @@ class Conversation(unittest.TestCase):
     def published(self, request, until):
         """Messages about `request` on iopub, up to the first one that `until` accepts."""
         messages = []
-        deadline = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline:
-            try:
-                message = self.client.get_iopub_msg(timeout=1)
-            except queue.Empty:
-                continue
-            if message["parent_header"].get("msg_id") == request:
-                messages.append(message)
-                if until(message):
-                    return messages
+        for message in about(self.client.get_iopub_msg, request):
+            messages.append(message)
+            if until(message):
+                return messages
         self.fail(f"waited in vain; so far: {[kind(message) for message in messages]}")
 
     def reply(self, request):
         """The reply to `request` on the shell channel."""
-        deadline = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline:
-            try:
-                message = self.client.get_shell_msg(timeout=1)
-            except queue.Empty:
-                continue
-            if message["parent_header"].get("msg_id") == request:
-                return message["content"]
+        for message in about(self.client.get_shell_msg, request):
+            return message["content"]
         self.fail("no reply")
 
     def run_cell(self, code):

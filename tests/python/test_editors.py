@@ -9,7 +9,6 @@ and reads every message with the types of `jupyter-protocol`, which require thei
 import json
 import os
 import pathlib
-import queue
 import subprocess
 import tempfile
 import time
@@ -20,9 +19,7 @@ from jupyter_client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
-
-# Ends a test that hangs; a loaded machine does not reach it.
-DEADLINE_S = 600
+from kernel_case import DEADLINE_S, about
 
 
 class Editor(unittest.TestCase):
@@ -60,28 +57,16 @@ class Editor(unittest.TestCase):
 
     def reply(self, channel, request):
         """The reply to a request."""
-        deadline = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline:
-            try:
-                message = getattr(self.client, f"get_{channel}_msg")(timeout=1)
-            except queue.Empty:
-                continue
-            if message["parent_header"].get("msg_id") == request:
-                return message
+        for message in about(getattr(self.client, f"get_{channel}_msg"), request):
+            return message
         self.fail(f"no reply on {channel}")
 
     def published(self, request, until=lambda message: message["content"].get("execution_state") == "idle"):
         messages = []
-        deadline = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline:
-            try:
-                message = self.client.get_iopub_msg(timeout=1)
-            except queue.Empty:
-                continue
-            if message["parent_header"].get("msg_id") == request:
-                messages.append(message)
-                if until(message):
-                    return messages
+        for message in about(self.client.get_iopub_msg, request):
+            messages.append(message)
+            if until(message):
+                return messages
         self.fail("not idle")
 
     def kinds(self, request):

@@ -10,27 +10,15 @@ import time
 import unittest
 
 import nbformat
-from jupyter_client.manager import KernelManager
+from kernel_case import DEADLINE_S, KernelCase
 from nbclient import NotebookClient
 
-# Ends a test that hangs; a loaded machine does not reach it.
-DEADLINE_S = 600
 
-
-class Widgets(unittest.TestCase):
+class Widgets(KernelCase):
     @classmethod
     def setUpClass(cls):
-        cls.manager = KernelManager(kernel_name="mobula")
-        cls.manager.start_kernel()
-        cls.client = cls.manager.client()
-        cls.client.start_channels()
-        cls.client.wait_for_ready(timeout=DEADLINE_S)
+        super().setUpClass()
         cls.seen = []
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.client.stop_channels()
-        cls.manager.shutdown_kernel()
 
     def until(self, accepts):
         """The first message on iopub, old or new, that `accepts`."""

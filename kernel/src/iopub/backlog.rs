@@ -209,7 +209,7 @@ fn weight(draft: &Draft) -> usize {
 
 /// As [`weight`], of an update.
 fn update_weight(message: &CommMessage) -> usize {
-    64 + message.data.len() + message.buffers.iter().map(Vec::len).sum::<usize>()
+    64 + message.bytes()
 }
 
 #[cfg(test)]

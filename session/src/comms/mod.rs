@@ -267,7 +267,7 @@ impl State {
                 if method(&data) == "update"
                     && let Some(update) = Update::of(&data, &message.buffers)
                 {
-                    open.model.update(&update);
+                    open.model.update(update);
                 }
                 CommAnswer::Done
             }
@@ -328,7 +328,7 @@ impl State {
             (_, "request_state") => vec![to_all(open.model.whole().message("update"))],
             (_, "update") => match Update::of(data, &message.buffers) {
                 Some(update) => {
-                    open.model.update(&update);
+                    open.model.update(update.clone());
                     // Other front ends of this kernel learn of it; the one that sent it knows its own echo.
                     vec![to_all(update.message("echo_update"))]
                 }
@@ -357,10 +357,7 @@ impl State {
             }
             wants_turn = true;
         }
-        let mut bytes: usize = self.waiting.iter().map(|waiting| size(&waiting.message)).sum();
-        while self.waiting.len() > WAITING_MAX || bytes > SENT_BYTES_MAX {
-            bytes -= self.waiting.pop_front().map_or(bytes, |waiting| size(&waiting.message));
-        }
+        bound(&mut self.waiting, |waiting| waiting.message.bytes());
         for (listener, cell) in &listeners.at_once {
             let queue = self.at_once.entry(*listener).or_default();
             queue.cell.get_or_insert(*cell);
@@ -372,10 +369,7 @@ impl State {
                         None => Some(message.clone()),
                     };
                     queue.messages.extend(left);
-                    let mut bytes: usize = queue.messages.iter().map(size).sum();
-                    while queue.messages.len() > WAITING_MAX || bytes > SENT_BYTES_MAX {
-                        bytes -= queue.messages.pop_front().as_ref().map_or(bytes, size);
-                    }
+                    bound(&mut queue.messages, CommMessage::bytes);
                     wants_turn |= !queue.is_attended;
                 }
             }
@@ -390,8 +384,12 @@ fn let_go(held: &Mutex<Vec<(Reply, CommAnswer)>>) {
     held.into_iter().for_each(|(reply, answer)| reply(answer));
 }
 
-fn size(message: &CommMessage) -> usize {
-    message.data.len() + message.buffers.iter().map(Vec::len).sum::<usize>()
+/// Drops the oldest of what waits beyond [`WAITING_MAX`] messages and [`SENT_BYTES_MAX`].
+fn bound<T>(queue: &mut VecDeque<T>, size: impl Fn(&T) -> usize) {
+    let mut bytes: usize = queue.iter().map(&size).sum();
+    while queue.len() > WAITING_MAX || bytes > SENT_BYTES_MAX {
+        bytes -= queue.pop_front().as_ref().map_or(bytes, &size);
+    }
 }
 
 fn method(data: &Value) -> &str {
@@ -399,7 +397,7 @@ fn method(data: &Value) -> &str {
 }
 
 fn reply(comm: &str, kind: CommKind, data: Value, buffers: Vec<Vec<u8>>) -> CommMessage {
-    CommMessage { comm: comm.to_owned(), kind, data: data.to_string(), metadata: String::new(), buffers }
+    CommMessage::new(comm, kind, data.to_string(), buffers)
 }
 
 #[cfg(test)]

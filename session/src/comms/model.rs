@@ -70,8 +70,8 @@ impl Model {
     }
 
     /// Takes in an update.
-    pub fn update(&mut self, update: &Update) {
-        let Update { values, binary } = update.clone();
+    pub fn update(&mut self, update: Update) {
+        let Update { values, binary } = update;
         merge(&mut self.values, &mut self.binary, values, binary);
     }
 
@@ -88,7 +88,7 @@ impl Model {
         list.push(element);
         let values = Map::from_iter([(key.to_owned(), Value::Array(list))]);
         let update = Update { values, binary: Vec::new() };
-        self.update(&update);
+        self.update(update.clone());
         update
     }
 
@@ -161,7 +161,7 @@ mod tests {
         let opened = json!({"state": {"value": null, "width": "1"}, "buffer_paths": [["value"], ["deep", 0]]});
         let mut model = Model::opened(&opened, &[vec![1], vec![2]]);
         assert_eq!(model.value("value"), (&Value::Null, Some(&[1][..])));
-        model.update(&update(json!({"state": {"value": 7}}), &[]));
+        model.update(update(json!({"state": {"value": 7}}), &[]));
         assert_eq!(model.value("value"), (&json!(7), None));
         let (data, buffers) = model.whole().message("update");
         assert_eq!(data["buffer_paths"], json!([["deep", 0]]));

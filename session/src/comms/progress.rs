@@ -7,7 +7,7 @@
 //!
 //! Only states and texts; there is no clock here. The form of the line is that of tqdm.
 
-use crate::event::{Bundle, CellId};
+use crate::event::{Bundle, CellId, html_escaped};
 use mobula_abi::ProgressReport;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -89,8 +89,8 @@ impl Bar {
         let html = format!(
             "<div style=\"display:flex;gap:.6em;align-items:center;font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px)\">\
              <span>{}</span><progress{value} style=\"width:18em\"></progress><span>{}</span></div>",
-            escaped(&words),
-            escaped(&numbers)
+            html_escaped(&words),
+            html_escaped(&numbers)
         );
         let mut bundle = Bundle::text(line.text());
         bundle.data.insert("text/html".into(), html.into());
@@ -150,10 +150,6 @@ fn clock(seconds: f64) -> String {
         0 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
         hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
