@@ -139,7 +139,8 @@ pub fn take_over() -> Result<(), ConnectError> {
 }
 
 impl Client {
-    fn connect(path: &Path, role: Role, twin: Option<(Takeover, Memory)>) -> Result<Client, ConnectError> {
+    /// Connects this process as `role`.
+    pub(super) fn connect(path: &Path, role: Role, twin: Option<(Takeover, Memory)>) -> Result<Client, ConnectError> {
         let unreachable = |errno: Errno| ConnectError::Unreachable { socket: path.into(), source: errno.into() };
         let address = SocketAddrUnix::new(path).map_err(unreachable)?;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);

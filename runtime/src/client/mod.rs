@@ -8,6 +8,7 @@
 //!   connect  connecting, cells, taking over        objects  put, open, references
 //!   wait     get and wait      watch  futures        tasks    submitting        execute  a worker's tasks
 //!   actors   calls of actors                        checkpoints  what is saved of the actor that this process is
+//!   reader   looking at a runtime from outside
 //! ```
 //!
 //! A process has one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
@@ -29,6 +30,7 @@ mod inbox;
 mod lend;
 mod loaded_code;
 mod objects;
+mod reader;
 mod references;
 mod spin;
 mod state;
@@ -41,6 +43,7 @@ mod watch;
 pub use crate::abi::engine::{Fallible, Opened};
 pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end_cell, take_over};
 pub use current::current;
+pub use reader::Reader;
 pub use tasks::Input;
 
 pub(crate) use actors::Came;
