@@ -7,6 +7,7 @@ mod fetch;
 mod future;
 mod gpus;
 mod placement;
+mod publish;
 mod refs;
 mod state;
 mod wait;
@@ -17,10 +18,11 @@ pub use config::{AddressInfo, Config, Resources, gib, init, init_with, shutdown}
 pub use errors::{ErrorInfo, Errors, errors};
 pub use gpus::gpu_ids;
 pub use placement::{Bundle, PlacementGroup, placement_group, remove_placement_group};
+pub use publish::{LookupError, lookup, publish, unpublish};
 pub use refs::Refs;
 pub use state::{
-    ActorInfo, Actors, Demand, ObjectInfo, Objects, ResourceStatus, Status, Summary, TaskInfo, TaskSummary, Tasks,
-    actors, objects, status, summary, tasks, timeline,
+    ActorInfo, Actors, Demand, ObjectInfo, Objects, ResourceStatus, SessionInfo, Status, Summary, TaskInfo,
+    TaskSummary, Tasks, actors, objects, status, summary, tasks, timeline,
 };
 pub use wait::{ReadyAndRest, Wait, wait};
 pub use wait_stream::{WaitStream, wait_stream};

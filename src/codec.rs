@@ -21,9 +21,11 @@ mod body;
 pub(crate) mod context;
 mod layout;
 mod outcome;
+mod schema;
 mod value;
 mod view;
 
+pub(crate) use schema::schema;
 pub use value::Value;
 pub(crate) use view::Shared;
 

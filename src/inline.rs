@@ -26,8 +26,8 @@ use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{
     ABI_VERSION, ActorEntry, ActorState, Address, Answer, Attempt, Call, Cause, Draft, Failed, Failure, Fault,
-    Instance, NamedActor, Notify, ObjectEntry, ObjectPlace, ObjectState, Question, ResourceStatus, RuntimeStatus,
-    Submission, Table, TaskOptions, Tenant, Trampoline, View, task_name,
+    Instance, NamedActor, Notify, ObjectEntry, ObjectPlace, ObjectState, Published, Question, ResourceStatus,
+    RuntimeStatus, Submission, Table, TaskOptions, Tenant, Trampoline, View, task_name,
 };
 use crate::calls::mobula_attach;
 use runs::Runs;
@@ -190,6 +190,8 @@ struct Store {
     actors: HashMap<u64, Actor>,
     /// Objects that futures await.
     watched: Vec<(u64, Notify)>,
+    /// Objects that have names.
+    published: HashMap<String, Published>,
     started: bool,
     /// The objects that a thread has waited for.
     #[cfg(test)]
@@ -316,7 +318,34 @@ impl Store {
                 self.started = false;
                 self.objects.clear();
                 self.actors.clear();
+                self.published.clear();
                 Answer::Done
+            }
+            Question::Join { .. } | Question::Leave => {
+                return Err(
+                    Fault::Refused { message: "there is no session here that could join a runtime".into() }.into()
+                );
+            }
+            Question::Publish { id, name, schema } => {
+                if !self.objects.contains_key(&id) {
+                    return Err(Fault::Unknown { id }.into());
+                }
+                self.retain(id);
+                if let Some(before) = self.published.insert(name, Published { id, schema, by: "this session".into() }) {
+                    self.release(before.id);
+                }
+                Answer::Done
+            }
+            Question::Unpublish { name } => {
+                let named = self.published.remove(&name);
+                let was_there = named.is_some();
+                named.into_iter().for_each(|named| self.release(named.id));
+                Answer::Flag(was_there)
+            }
+            Question::Lookup { name } => {
+                let found = self.published.get(&name).cloned();
+                found.iter().for_each(|found| self.retain(found.id));
+                Answer::Published(found)
             }
             Question::Comm { .. } => return Err(Fault::Refused { message: "there is no session here".into() }.into()),
             Question::Errors => Answer::Errors(self.failures.clone()),
@@ -632,6 +661,7 @@ impl Store {
                 type_name: actor.type_name.clone(),
                 name: actor.name.clone(),
                 state: actor.state(),
+                session: 0,
                 cell: 0,
                 restarts: 0,
                 calls: 0,

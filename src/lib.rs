@@ -57,7 +57,7 @@ mod program;
 pub use mobula_abi as abi;
 #[cfg(feature = "runtime")]
 #[doc(hidden)] // For the tests that kill processes in the middle of an operation.
-pub use mobula_runtime::{client, protocol, store};
+pub use mobula_runtime::{attached, client, protocol, store};
 
 /// The roles of this program's processes, besides that of the one which a person starts.
 #[cfg(feature = "runtime")]
@@ -69,18 +69,18 @@ pub mod worker {
 /// The runtime of this machine.
 #[cfg(feature = "runtime")]
 pub mod local {
-    pub use crate::program::{Program, ProgramError};
+    pub use crate::program::{Program, ProgramError, look_at};
     pub use mobula_runtime::local::*;
 }
 
 pub use abi::{ActorState, DriverMode, ObjectPlace, ObjectState, Placement, PlacementStrategy, TaskState, TaskType};
 pub use actor::{Actor, actor, kill};
 pub use api::{
-    ActorInfo, Actors, AddressInfo, Bundle, Config, Demand, ErrorInfo, Errors, ObjectInfo, Objects, PlacementGroup,
-    Refs, ResourceStatus, Resources, Status, Summary, TaskInfo, TaskSummary, Tasks, Wait, WaitStream, actors,
-    available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init, init_with,
-    is_cancelled, objects, placement_group, put, remove_placement_group, shutdown, status, summary, tasks, timeline,
-    wait, wait_stream,
+    ActorInfo, Actors, AddressInfo, Bundle, Config, Demand, ErrorInfo, Errors, LookupError, ObjectInfo, Objects,
+    PlacementGroup, Refs, ResourceStatus, Resources, SessionInfo, Status, Summary, TaskInfo, TaskSummary, Tasks, Wait,
+    WaitStream, actors, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init,
+    init_with, is_cancelled, lookup, objects, placement_group, publish, put, remove_placement_group, shutdown, status,
+    summary, tasks, timeline, unpublish, wait, wait_stream,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;

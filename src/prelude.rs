@@ -7,8 +7,8 @@ pub use crate::actor::{
 };
 pub use crate::api::{
     Bundle, Config, PlacementGroup, actors, available_resources, cancel, cluster_resources, errors, get, get_timeout,
-    gib, gpu_ids, init, init_with, is_cancelled, objects, placement_group, put, remove_placement_group, shutdown,
-    summary, tasks, timeline, wait, wait_stream,
+    gib, gpu_ids, init, init_with, is_cancelled, lookup, objects, placement_group, publish, put,
+    remove_placement_group, shutdown, summary, tasks, timeline, unpublish, wait, wait_stream,
 };
 pub use crate::array::{Array, Buffer};
 pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};

@@ -17,6 +17,7 @@ use mobula_runtime::local::{
 };
 use mobula_runtime::worker;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Why [`Program::start`] failed.
@@ -81,9 +82,7 @@ impl Program {
         );
         let local = Local::start(zygote, config, terminal.clone())?;
         client::connect_program(local.socket())?;
-        // SAFETY: `mobula_attach` is the attach function of the executable itself, which is never unloaded.
-        let attached = unsafe { attach(table(), crate::mobula_attach, Tenant::PROGRAM, 0) };
-        attached.map_err(|message| ProgramError::Attach { message })?;
+        attach_program()?;
         Ok(Program { local, _terminal: terminal })
     }
 
@@ -91,6 +90,30 @@ impl Program {
     pub fn local(&self) -> &Local {
         &self.local
     }
+}
+
+/// Connects this program to a runtime that runs, such as one of `mobula start`: [`status`](crate::status()), [`tasks`](crate::tasks()) and so on
+/// tell of it. Its functions cannot run as tasks there, because the runtime's workers do not have them.
+///
+/// # Errors
+/// [`ProgramError`], when no runtime listens there.
+///
+/// ```no_run
+/// let found = mobula::attached::find("auto")?;
+/// mobula::local::look_at(&found.socket)?;
+/// println!("{}", mobula::status());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn look_at(socket: &Path) -> Result<(), ProgramError> {
+    client::connect_program(socket)?;
+    attach_program()
+}
+
+/// Attaches this crate to the client of this process.
+fn attach_program() -> Result<(), ProgramError> {
+    // SAFETY: `mobula_attach` is the attach function of the executable itself, which is never unloaded.
+    let attached = unsafe { attach(table(), crate::mobula_attach, Tenant::PROGRAM, 0) };
+    attached.map(drop).map_err(|message| ProgramError::Attach { message })
 }
 
 /// Writes the runtime's events in order: a task's output has been written before its result exists.

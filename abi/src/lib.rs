@@ -575,6 +575,34 @@ pub enum Question {
     Actors,
     /// The objects that there are.
     Objects,
+    /// Joins a runtime of another process. The session's front process answers.
+    Join {
+        /// Its address.
+        address: String,
+        /// The namespace of the session's named actors there.
+        namespace: Option<String>,
+    },
+    /// Leaves it. The session's front process answers.
+    Leave,
+    /// Gives an object a name, by which other sessions find it for as long as this one goes on.
+    Publish {
+        /// The object's id.
+        id: u64,
+        /// The name.
+        name: String,
+        /// The form of its type, for others to compare theirs with.
+        schema: String,
+    },
+    /// Takes such a name back.
+    Unpublish {
+        /// The name.
+        name: String,
+    },
+    /// Which object has this name.
+    Lookup {
+        /// The name.
+        name: String,
+    },
     /// Something of the session's comms.
     Comm {
         /// What.
@@ -616,8 +644,28 @@ pub enum Answer {
     Actors(Vec<ActorEntry>),
     /// To `Objects`.
     Objects(Vec<ObjectEntry>),
+    /// To `Join`.
+    Joined {
+        /// Where the runtime listens.
+        socket: String,
+        /// The session's number in it.
+        session: u8,
+    },
+    /// To `Lookup`; `None` when no object has the name. The one who asks refers to the object from then on.
+    Published(Option<Published>),
     /// To `Comm`.
     Comm(CommAnswer),
+}
+
+/// An object that has a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Its id.
+    pub id: u64,
+    /// The form of its type.
+    pub schema: String,
+    /// The session that gave it the name, in words.
+    pub by: String,
 }
 
 /// A failure, as `errors()` lists it.
@@ -663,6 +711,19 @@ pub struct RuntimeStatus {
     pub workers: u32,
     /// What waits.
     pub demands: Vec<Demand>,
+    /// The sessions that have joined.
+    pub sessions: Vec<SessionInfo>,
+}
+
+/// A session that has joined a runtime of another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionInfo {
+    /// Its number in the runtime.
+    pub session: u8,
+    /// Its front process.
+    pub pid: u32,
+    /// Where its named actors are, if it has said so.
+    pub namespace: Option<String>,
 }
 
 /// A resource. Amounts of memory are in bytes.
@@ -713,6 +774,8 @@ pub struct TaskEntry {
     pub of: TaskType,
     /// How it is.
     pub state: TaskState,
+    /// The session that started it, of those that share the runtime; 0 for the asker's own, and for the runtime's owner.
+    pub session: u8,
     /// The cell that started it; 0 outside a session.
     pub cell: u64,
     /// Its number among the runs of the task, from 1.
@@ -816,6 +879,8 @@ pub struct ActorEntry {
     pub name: Option<String>,
     /// How it is.
     pub state: ActorState,
+    /// The session that made it, of those that share the runtime; 0 for the asker's own, and for the runtime's owner.
+    pub session: u8,
     /// The cell that made it; 0 outside a session.
     pub cell: u64,
     /// How often it was made again.
@@ -924,6 +989,8 @@ pub struct InitOptions {
     pub store_wait_ms: Option<u64>,
     /// The address of a running runtime to join, instead of starting one.
     pub address: Option<String>,
+    /// The namespace of the session's named actors in it.
+    pub namespace: Option<String>,
     /// Do not refuse a second `init`.
     pub ignore_reinit: bool,
 }

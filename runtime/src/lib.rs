@@ -3,6 +3,7 @@
 //! Layers; each uses those below it:
 //!
 //! ```text
+//!   attached   a session in a runtime of another process
 //!   local      the front process: the head, the zygote, the session's folder
 //!   worker     a worker process: opens libraries and runs tasks
 //!   client     a process's side: get, put, wait, submit, and the engine behind the C table
@@ -18,6 +19,7 @@ compile_error!("mobula runs on Linux only: it needs Linux's shared memory, futex
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("mobula runs on x86-64 and aarch64 only: its tables in shared memory are laid out for them");
 
+pub mod attached;
 pub mod client;
 pub mod local;
 pub mod protocol;

@@ -130,10 +130,18 @@ impl Config {
         Config::default()
     }
 
-    /// Options to join a running runtime: `"auto"` for the one on this machine, or its address.
+    /// Options to join a runtime that `mobula start` has left running: `"auto"` for the one on this machine, or its folder or socket.
+    /// [`shutdown`] leaves it. Tasks and actors of this session, but for detached actors, end with the session.
     pub fn connect(address: impl Into<String>) -> Config {
         let options = InitOptions { address: Some(address.into()), ..InitOptions::default() };
         Config { options, object_id_seed: None }
+    }
+
+    /// Sets the namespace of the session's named actors in a runtime that it joins. Sessions of one namespace find each other's actors
+    /// with [`actor`](crate::actor()), and detached ones of sessions that have ended; without it, a session has one of its own, as in Ray.
+    pub fn namespace(mut self, name: impl Into<String>) -> Config {
+        self.options.namespace = Some(name.into());
+        self
     }
 
     /// Sets how many CPUs tasks can share. Default: the machine's.

@@ -12,7 +12,7 @@ mod timeline;
 
 pub use actors::{ActorInfo, Actors, actors};
 pub use objects::{ObjectInfo, Objects, objects};
-pub use status::{Demand, ResourceStatus, Status, status};
+pub use status::{Demand, ResourceStatus, SessionInfo, Status, status};
 pub use summary::{Summary, TaskSummary, summary};
 pub use tasks::{TaskInfo, Tasks, tasks};
 pub use timeline::timeline;
@@ -48,4 +48,13 @@ use list;
 fn counted(amount: usize, noun: &str) -> String {
     let plural = if noun.ends_with('s') { "es" } else { "s" };
     format!("{amount} {noun}{}", if amount == 1 { "" } else { plural })
+}
+
+/// A cell as tables show it: its number, with the session if that is another one.
+fn cell_in_words(cell: Option<u64>, session: Option<u8>) -> String {
+    let number = cell.map(|cell| cell.to_string()).unwrap_or_default();
+    match session {
+        Some(session) => format!("{number} of session {session}").trim_start().to_owned(),
+        None => number,
+    }
 }

@@ -1,6 +1,7 @@
 //! The cell host's side of the runtime: forwards the session's calls to the local client.
 #![allow(unsafe_code)] // One call: attaching a library that the session opened.
 
+use mobula::attached::SessionId;
 use mobula::client;
 use mobula_session::{CellId, CellRuntime, cellhost};
 use std::ffi::c_void;
@@ -8,6 +9,9 @@ use std::path::Path;
 
 /// The environment variable that names the runtime's socket to the cell host.
 pub const RUNTIME_ENV: &str = "MOBULA_RUNTIME_SOCKET";
+
+/// The environment variable that names a joined runtime to the cell host: the session's number, a colon, the socket.
+pub const JOINED_ENV: &str = "MOBULA_RUNTIME_JOINED";
 
 /// Runs the cell host if this process was started as one; returns otherwise.
 pub fn run_if_asked() {
@@ -19,11 +23,25 @@ pub fn run_if_asked() {
         std::process::exit(99);
     };
     match client::connect_driver(Path::new(&socket)) {
-        Ok(()) => cellhost::run(&Driver),
+        Ok(()) => {
+            join_if_asked();
+            cellhost::run(&Driver)
+        }
         Err(error) => {
             eprintln!("mobula: the cell host cannot reach the runtime: {error}");
             std::process::exit(99);
         }
+    }
+}
+
+/// Connects to the runtime that the session has joined, if it has.
+fn join_if_asked() {
+    let Ok(joined) = std::env::var(JOINED_ENV) else { return };
+    let named = joined.split_once(':').and_then(|(number, socket)| Some((number.parse().ok()?, socket)));
+    let Some((session, socket)) = named else { return };
+    if let Err(message) = client::join_driver(Path::new(socket), SessionId(session)) {
+        // Cells run all the same, and say so when they use it.
+        eprintln!("mobula: the runtime that this session has joined cannot be reached: {message}");
     }
 }
 

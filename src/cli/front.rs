@@ -1,23 +1,18 @@
 //! The front process: starts a runtime and a session for the front end that was asked for.
 
-use super::cell_host::RUNTIME_ENV;
+use super::runtime::{Joined, Runtime};
 use super::{BROKEN, FAILED, fail};
 use mobula::abi::{CellPlace, CommCall, Place};
-use mobula::local::{self, CommReply, Local, Observer, Outbox, RuntimeEvent, Zygote};
+use mobula::attached::SessionId;
+use mobula::local::{self, CommReply, JoinReply, Local, Observer, Outbox, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
-use mobula_session::{CellId, EmbeddedFile, Engine, Evaluator, Event, Host, Outlet, Session, Settings, Sink, Stream};
+use mobula_session::{CellId, Engine, Evaluator, Event, Outlet, Session, Settings, Sink, Stream};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
-
-/// The sources that cells are compiled against.
-pub static EMBEDDED_CRATE: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-
-/// The other sources of the crate with its runtime. A file in both lists is the one here.
-pub static EMBEDDED_RUNTIME: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded_runtime.rs"));
 
 /// The folder and the command line of cells.
 #[derive(Debug, Default)]
@@ -26,7 +21,19 @@ pub struct Launch {
     pub folder: Option<PathBuf>,
     /// The `std::env::args()` of cells.
     pub arguments: Vec<OsString>,
+    /// The runtime to join, instead of using one of the session's own.
+    pub address: Option<String>,
 }
+
+impl Launch {
+    /// One in the working folder, with the runtime that the environment names.
+    pub fn here() -> Launch {
+        Launch { address: std::env::var(ADDRESS_ENV).ok().filter(|address| !address.is_empty()), ..Launch::default() }
+    }
+}
+
+/// The environment variable that names the runtime that sessions join, as `--address` does.
+pub const ADDRESS_ENV: &str = "MOBULA_ADDRESS";
 
 /// Forks the zygote, runs a front end around a session, and ends both. The front end gets a function that starts the
 /// session.
@@ -73,7 +80,7 @@ pub fn run_kernel(connection_file: &Path) -> ExitCode {
         Err(error) => return fail(&error.into(), BROKEN),
     };
     let started = Arc::new(OnceLock::new());
-    let ended = mobula_kernel::run(connection_file, starter(zygote, Launch::default(), started.clone()));
+    let ended = mobula_kernel::run(connection_file, starter(zygote, Launch::here(), started.clone()));
     if let Some(front) = started.get() {
         front.end();
     }
@@ -97,16 +104,28 @@ impl Front {
     fn end(&self) {
         self.session.shutdown();
         self.runtime.end();
-        self.queue.0.settle(Some(LAST_WORDS_MAX));
+        self.queue.events.settle(Some(LAST_WORDS_MAX));
     }
 }
 
 fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink) -> Session> {
     Box::new(move |sink| {
-        let made = Queue::start(sink).map_err(anyhow::Error::from).and_then(|queue| {
+        let joined = Joined::default();
+        let made = Queue::start(sink, joined.clone()).map_err(anyhow::Error::from).and_then(|queue| {
             let queue = Arc::new(queue);
-            let observer = Arc::new(Forward { queue: queue.clone(), session: OnceLock::new() });
+            let forward = Forward {
+                queue: queue.clone(),
+                session: OnceLock::new(),
+                joined: joined.clone(),
+                myself: OnceLock::new(),
+            };
+            let observer = Arc::new(forward);
+            let _ = observer.myself.set(Arc::downgrade(&observer));
             let local = Local::start(zygote, local::Config::default(), observer.clone())?;
+            if let Some(address) = &place.address {
+                joined.join(address, None, observer.clone())?;
+                local.rest();
+            }
             Ok((queue, observer, local))
         });
         let (queue, observer, local) = made.unwrap_or_else(|error| {
@@ -114,7 +133,7 @@ fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<
             let _ = fail(&error.context("the runtime could not start"), BROKEN);
             std::process::exit(i32::from(BROKEN));
         });
-        let runtime = Arc::new(Runtime::new(local));
+        let runtime = Arc::new(Runtime::new(local, joined));
         let session = Session::start(settings(place), runtime.clone(), queue.clone());
         let _ = observer.session.set(session.clone());
         let _ = started.set(Front { runtime, session: session.clone(), queue });
@@ -133,89 +152,39 @@ fn settings(place: Launch) -> Settings {
     Settings { engine, folder: place.folder, arguments: place.arguments, ..Settings::default() }
 }
 
-/// The local runtime, as the session's [`Host`].
-struct Runtime {
-    session_dir: PathBuf,
-    socket: PathBuf,
-    /// `None` once the runtime has been ended.
-    local: Mutex<Option<Local>>,
-}
-
-impl Runtime {
-    fn new(local: Local) -> Runtime {
-        let (session_dir, socket) = (local.session_dir().to_owned(), local.socket().to_owned());
-        Runtime { session_dir, socket, local: Mutex::new(Some(local)) }
-    }
-
-    fn with_local(&self, work: impl FnOnce(&Local)) {
-        if let Some(local) = &*self.local.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) {
-            work(local);
-        }
-    }
-
-    fn end(&self) {
-        let local = self.local.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some(local) = local {
-            local.shutdown();
-        }
-    }
-}
-
-impl Host for Runtime {
-    fn embedded_crate(&self) -> &'static [EmbeddedFile] {
-        EMBEDDED_CRATE
-    }
-
-    fn session_dir(&self) -> PathBuf {
-        self.session_dir.clone()
-    }
-
-    fn cell_host_env(&self) -> Vec<(String, String)> {
-        vec![(RUNTIME_ENV.into(), self.socket.to_string_lossy().into_owned())]
-    }
-
-    fn interrupt(&self, cell: CellId) {
-        self.with_local(|local| local.interrupt(cell.0));
-    }
-
-    fn is_interrupt_heeded(&self, cell: CellId) -> bool {
-        let local = self.local.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        local.as_ref().is_some_and(|local| local.is_interrupt_heeded(cell.0))
-    }
-
-    fn cell_host_changed(&self, pid: u32, takeover: bool) {
-        self.with_local(|local| local.cell_host_changed(pid, takeover));
-    }
-}
-
 /// The most bytes of output that wait for a slow front end before the writers of output wait.
 const QUEUE_BYTES: usize = 1 << 20;
 
 /// The queue of events from the runtime and the session. They go on while the front end blocks.
-struct Queue(Outbox<Event>);
+struct Queue {
+    events: Outbox<Event>,
+    joined: Joined,
+}
 
 impl Queue {
-    fn start(sink: Sink) -> std::io::Result<Queue> {
-        Outbox::start("mobula-output", QUEUE_BYTES, move |event| sink(event)).map(Queue)
+    fn start(sink: Sink, joined: Joined) -> std::io::Result<Queue> {
+        let events = Outbox::start("mobula-output", QUEUE_BYTES, move |event| sink(event))?;
+        Ok(Queue { events, joined })
     }
 }
 
 impl Outlet for Queue {
     fn put(&self, event: Event) {
         let bytes = event.bytes();
-        self.0.put(event, bytes);
+        self.events.put(event, bytes);
     }
 
     fn is_full(&self) -> bool {
-        self.0.is_full()
+        self.events.is_full()
     }
 
     fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
-        self.0.when_room(bell);
+        self.events.when_room(bell);
     }
 
     fn settle(&self) {
-        self.0.settle(None);
+        self.joined.flush();
+        self.events.settle(None);
     }
 }
 
@@ -224,6 +193,26 @@ struct Forward {
     queue: Arc<Queue>,
     /// Set once the session exists; the runtime starts before it.
     session: OnceLock<Session>,
+    joined: Joined,
+    /// Itself, for the events of a runtime that is joined later.
+    myself: OnceLock<Weak<Forward>>,
+}
+
+impl Forward {
+    /// Joins a runtime, or leaves the one that was joined. Waits.
+    fn join_now(&self, to: Option<(String, Option<String>)>) -> Result<Option<(PathBuf, SessionId)>, String> {
+        let Some((address, namespace)) = to else {
+            self.joined.leave();
+            return Ok(None);
+        };
+        let Some(observer) = self.myself.get().and_then(Weak::upgrade) else {
+            return Err("the session has ended".into());
+        };
+        match self.joined.join(&address, namespace, observer) {
+            Ok(joined) => Ok(Some((joined.socket().to_owned(), joined.session()))),
+            Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
+        }
+    }
 }
 
 impl Observer for Forward {
@@ -259,6 +248,12 @@ impl Observer for Forward {
         if let Some(session) = self.session.get() {
             session.comm_call(CellId(cell), call, Box::new(move |answer| reply.send(answer)));
         }
+    }
+
+    fn join(&self, to: Option<(String, Option<String>)>, reply: JoinReply) {
+        let Some(forward) = self.myself.get().and_then(Weak::upgrade) else { return };
+        // The head asks, which may be the one that is joined.
+        std::thread::spawn(move || reply.send(forward.join_now(to)));
     }
 
     fn locate(&self, place: &Place) -> Option<CellPlace> {

@@ -2,10 +2,14 @@
 
 pub mod cell_host;
 mod doctor;
+mod embedded;
 mod front;
-pub use front::EMBEDDED_CRATE;
 mod kernel;
+mod runtime;
+mod shared;
 mod test;
+
+pub use embedded::EMBEDDED_CRATE;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use mobula_repl::ColorChoice;
@@ -51,6 +55,9 @@ struct Common {
     /// When to use colours; NO_COLOR is obeyed.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     color: Color,
+    /// Join this runtime, of those that `mobula start` leaves running: `auto`, or its folder.
+    #[arg(long, global = true, value_name = "ADDRESS", env = front::ADDRESS_ENV, hide_env_values = true)]
+    address: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -147,6 +154,40 @@ enum Command {
     /// Install Mobula as a Jupyter kernel, or be one.
     #[command(subcommand, after_help = "Example:\n  mobula kernel install --user")]
     Kernel(kernel::Kernel),
+    /// Start a runtime that outlives sessions: notebooks, prompts and scripts join it.
+    #[command(
+        after_help = "Examples:\n  mobula start\n  mobula start --num-cpus 4 --object-store-memory 2GiB\n\nCells join it with `init_with(Config::connect(\"auto\"))`, whole sessions with `--address auto` or MOBULA_ADDRESS=auto."
+    )]
+    Start(shared::Start),
+    /// End the runtime that `mobula start` has started.
+    #[command(after_help = "Example:\n  mobula stop")]
+    Stop,
+    /// Show the runtime: its resources, what waits for them, its tasks and actors.
+    #[command(after_help = "Examples:\n  mobula status\n  mobula status --watch")]
+    Status {
+        /// Show it again every second until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Show the tasks that have failed.
+    #[command(after_help = "Example:\n  mobula errors")]
+    Errors,
+    /// Show the objects in the store.
+    #[command(after_help = "Example:\n  mobula memory")]
+    Memory,
+    /// Write the runtime's tasks as a trace for Chrome or Perfetto.
+    #[command(after_help = "Example:\n  mobula timeline trace.json")]
+    Timeline {
+        /// The JSON file to write.
+        file: PathBuf,
+    },
+    /// Show what tasks have printed.
+    #[command(after_help = "Examples:\n  mobula logs\n  mobula logs --follow")]
+    Logs {
+        /// Go on with what is printed from now on.
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// Check everything that a session needs and say what mends it.
     #[command(after_help = "Example:\n  mobula doctor")]
     Doctor,
@@ -163,12 +204,13 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging();
     let color = ColorChoice::from(cli.common.color);
+    let address = cli.common.address.filter(|address| !address.is_empty());
     let (arguments, keep_going) = (cli.arguments, cli.keep_going);
     if let Some(code) = cli.code {
         // With `-c`, the first word is an argument like the others.
         let arguments = cli.file.map(PathBuf::into_os_string).into_iter().chain(arguments).collect();
         let file = PathBuf::from("-c");
-        return run(Run { file, keep_going, arguments, ..Run::default() }, Some(code), color);
+        return run(Run { file, keep_going, arguments, ..Run::default() }, Some(code), color, address);
     }
     let command = match (cli.command, cli.file) {
         (Some(command), _) => command,
@@ -176,8 +218,8 @@ pub fn main() -> ExitCode {
         (None, None) => Command::Repl,
     };
     match command {
-        Command::Repl => repl(keep_going, color),
-        Command::Run(asked) => run(asked, None, color),
+        Command::Repl => repl(keep_going, color, address),
+        Command::Run(asked) => run(asked, None, color, address),
         Command::Test(asked) => test::main(asked, color),
         Command::Convert { from, to } => match mobula_repl::script::convert::convert(&from, &to) {
             Ok(()) => ExitCode::SUCCESS,
@@ -185,6 +227,13 @@ pub fn main() -> ExitCode {
         },
         Command::Export { file, folder } => export(&file, &folder),
         Command::Kernel(command) => kernel::main(command),
+        Command::Start(start) => shared::start(&start),
+        Command::Stop => shared::stop(address.as_deref()),
+        Command::Status { watch } => shared::status(address.as_deref(), watch),
+        Command::Errors => shared::errors(address.as_deref()),
+        Command::Memory => shared::memory(address.as_deref()),
+        Command::Timeline { file } => shared::timeline(address.as_deref(), &file),
+        Command::Logs { follow } => shared::logs(address.as_deref(), follow),
         Command::Doctor => doctor::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mobula", &mut std::io::stdout());
@@ -193,14 +242,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn repl(keep_going: bool, color: ColorChoice) -> ExitCode {
-    front::with_session(front::Launch::default(), |start| {
+fn repl(keep_going: bool, color: ColorChoice, address: Option<String>) -> ExitCode {
+    front::with_session(front::Launch { address, ..front::Launch::default() }, |start| {
         let options = mobula_repl::ReplOptions { color, keep_going, ..Default::default() };
         mobula_repl::repl::run(options, start).map_err(anyhow::Error::from)
     })
 }
 
-fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
+fn run(asked: Run, code: Option<String>, color: ColorChoice, address: Option<String>) -> ExitCode {
     let Run {
         file,
         save,
@@ -233,6 +282,7 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
     let place = front::Launch {
         folder: file.parent().map(Path::to_owned).filter(|_| code.is_none()),
         arguments: if is_notebook { Vec::new() } else { words.collect() },
+        address,
     };
     front::with_session(place, |start| {
         let save = match save {
@@ -258,7 +308,7 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice) -> ExitCode {
 }
 
 fn export(file: &Path, folder: &Path) -> ExitCode {
-    let sources: Vec<_> = front::EMBEDDED_CRATE.iter().chain(front::EMBEDDED_RUNTIME).collect();
+    let sources: Vec<_> = embedded::EMBEDDED_CRATE.iter().chain(embedded::EMBEDDED_RUNTIME).collect();
     match mobula_repl::export::export(file, folder, &sources) {
         Ok(notes) => {
             notes.iter().for_each(|note| eprintln!("{note}"));

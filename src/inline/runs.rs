@@ -43,7 +43,21 @@ impl Runs {
         let state = TaskState::Running;
         let began = Some(submitted);
         let (parent, cell, ended) = (0, 0, None);
-        self.list.push_back(TaskEntry { id, parent, name, of, state, cell, attempt, pid, submitted, began, ended });
+        let session = 0;
+        self.list.push_back(TaskEntry {
+            id,
+            parent,
+            name,
+            of,
+            state,
+            session,
+            cell,
+            attempt,
+            pid,
+            submitted,
+            began,
+            ended,
+        });
         if self.list.len() > KEPT {
             self.list.pop_front();
             self.forgotten += 1;

@@ -20,7 +20,7 @@ fn fine(x: i64) -> i64 { x + 1 }
 "#;
 
 #[test]
-fn a_killed_worker_fails_its_task_by_name_and_the_rest_goes_on() {
+pub fn a_killed_worker_fails_its_task_by_name_and_the_rest_goes_on() {
     let place = Place::new();
     let running = Notebook::new()
         .cell(DOOMED)
@@ -62,7 +62,7 @@ fn the_pool_refills_however_often_its_workers_die() {
 }
 
 #[test]
-fn a_cell_host_killed_in_mid_cell_loses_no_variable_and_no_object() {
+pub fn a_cell_host_killed_in_mid_cell_loses_no_variable_and_no_object() {
     let place = Place::new();
     let running = Notebook::new()
         .cell("fn next(x: i64) -> i64 { x + 1 }\nlet list = vec![1i64, 2, 3];\nlet name = String::from(\"kept\");")

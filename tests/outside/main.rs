@@ -24,6 +24,7 @@ mod notebooks;
 mod private;
 mod repl;
 mod scripts;
+mod shared;
 mod suite;
 mod tasks;
 mod testing;

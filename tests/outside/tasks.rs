@@ -3,7 +3,7 @@
 use crate::support::{Notebook, Place, finish};
 
 #[test]
-fn the_example_of_the_api_works_as_written() {
+pub fn the_example_of_the_api_works_as_written() {
     let place = Place::new();
     let ran = Notebook::new()
         .cell("fn f(x: i64) -> i64 { x + 1 }")
@@ -35,7 +35,7 @@ fn the_example_of_the_api_works_as_written() {
 }
 
 #[test]
-fn a_failing_task_is_shown_where_it_was_started_and_raised_where_it_is_got() {
+pub fn a_failing_task_is_shown_where_it_was_started_and_raised_where_it_is_got() {
     let place = Place::new();
     let ran = Notebook::new()
         .cell("fn half(n: u32) -> u32 {\n    assert!(n % 2 == 0, \"odd: {n}\");\n    n / 2\n}")
@@ -68,7 +68,7 @@ fn a_failing_task_is_shown_where_it_was_started_and_raised_where_it_is_got() {
 }
 
 #[test]
-fn what_a_task_prints_appears_in_the_cell_that_started_it() {
+pub fn what_a_task_prints_appears_in_the_cell_that_started_it() {
     let place = Place::new();
     let ran = Notebook::new()
         .cell("fn speaks(n: u32) -> u32 { println!(\"working on {n}\"); eprintln!(\"worried about {n}\"); n }")
@@ -86,7 +86,7 @@ fn what_a_task_prints_appears_in_the_cell_that_started_it() {
 }
 
 #[test]
-fn what_cannot_be_a_task_is_refused_in_words() {
+pub fn what_cannot_be_a_task_is_refused_in_words() {
     let place = Place::new();
     let ran = Notebook::new()
         .cell("fn f(x: i64) -> i64 { x + 1 }\nlet factor = 3i64;")
@@ -113,7 +113,7 @@ fn what_cannot_be_a_task_is_refused_in_words() {
 }
 
 #[test]
-fn arrays_come_back_as_views_of_the_store_and_everything_is_freed_in_the_end() {
+pub fn arrays_come_back_as_views_of_the_store_and_everything_is_freed_in_the_end() {
     let place = Place::new();
     let ran = Notebook::new()
         .cell("let zeros = Array::from(mobula::ndarray::Array1::<f64>::zeros(1_000_000));\nlet stored = put(&zeros)?;")
@@ -130,7 +130,7 @@ fn arrays_come_back_as_views_of_the_store_and_everything_is_freed_in_the_end() {
 }
 
 #[test]
-fn a_task_that_panics_names_the_lines_that_called() {
+pub fn a_task_that_panics_names_the_lines_that_called() {
     let place = Place::new();
     let ran = Notebook::new()
         .cell("fn deep(n: i64) -> i64 {\n    assert!(n > 3, \"too small\");\n    n\n}")
@@ -148,7 +148,7 @@ fn a_task_that_panics_names_the_lines_that_called() {
 }
 
 #[test]
-fn an_actor_whose_restarts_are_used_up_says_so() {
+pub fn an_actor_whose_restarts_are_used_up_says_so() {
     let place = Place::new();
     let code = "struct A; impl A { fn new() -> A { A } fn die(&self) { std::process::abort() } }\n\
                 let a = A::new.options().max_restarts(1).spawn();\n\

@@ -1,14 +1,14 @@
 //! Connecting a process to the runtime, and the calls that only a cell host makes.
 
 use super::buffers::Draft;
-use super::current::{current, install};
+use super::current::{current, home, install, replace};
 use super::fork_guard::guard_forks;
 use super::inbox::{Inbox, Incoming};
 use super::spin::Spin;
 use super::state::State;
 use super::watch::Watch;
 use super::{Client, send_all};
-use crate::protocol::{ArenaInfo, PROTOCOL_VERSION, Role, Takeover, ToClient, ToHead, encode};
+use crate::protocol::{ArenaInfo, PROTOCOL_VERSION, Role, SessionId, Takeover, ToClient, ToHead, encode};
 use crate::store::{Arena, Leases, Segment};
 use crate::sync::Ordering;
 use crate::sync::{AtomicU32, AtomicU64};
@@ -52,7 +52,7 @@ pub enum ConnectError {
 /// See [`ConnectError`].
 pub fn connect_driver(socket: &Path) -> Result<(), ConnectError> {
     guard_forks();
-    install(Client::connect(socket, Role::Driver, None)?);
+    install(Client::connect(socket, Role::Driver, SessionId::OWNER, None)?);
     Ok(())
 }
 
@@ -61,7 +61,7 @@ pub fn connect_driver(socket: &Path) -> Result<(), ConnectError> {
 /// # Errors
 /// See [`ConnectError`].
 pub fn connect_program(socket: &Path) -> Result<(), ConnectError> {
-    install(Client::connect(socket, Role::Program, None)?);
+    install(Client::connect(socket, Role::Program, SessionId::OWNER, None)?);
     Ok(())
 }
 
@@ -71,6 +71,7 @@ pub fn begin_cell(cell: u64) {
     if let Some(client) = current() {
         let mut state = client.state();
         state.handles.cell_began();
+        let cell = client.session.cell(cell);
         (state.cell, state.is_interruptible) = (cell, true);
         client.segment.header().active.add(client.seat);
         // An interrupt of an earlier cell is over, so calls need not look at it any more. One of this cell may have
@@ -108,65 +109,80 @@ pub fn end_cell() {
 /// # Errors
 /// See [`ConnectError`].
 pub fn take_over() -> Result<(), ConnectError> {
-    let dead = current().ok_or(ConnectError::NotConnected)?;
-    // The socket is shared with the dead process and everything that it has forked.
-    let _ = rustix::net::shutdown(dead.inbox.socket(), Shutdown::Both);
-    let refused = |reason: &str| ConnectError::Refused { reason: reason.into() };
-    // The lock is free, because `fork` waited until it was: see `fork_guard.rs`.
-    let Ok(mut old) = dead.state.try_lock() else { return Err(refused("the process was not forked with fork(3)")) };
-    let held = old.handles.taken_over();
-    let memory = (Arc::clone(&dead.segment), old.arena.clone());
-    let takeover = Takeover { seat: dead.seat, cell: old.cell, held };
-    let client = Client::connect(&dead.path, Role::Driver, Some((takeover, memory)))?;
-    if client.seat != dead.seat {
-        return Err(refused("the process was given another seat"));
+    let now = current().ok_or(ConnectError::NotConnected)?;
+    let home = home().filter(|home| !std::ptr::eq(*home, now));
+    for dead in home.into_iter().chain([now]) {
+        dead.taken_over()?;
     }
-    // The dead process's leases and drafts have been taken back by the head.
-    old.arena.1.lock_all();
-    old.drafts.retain(|draft| matches!(draft, Draft::Private(_)));
-    old.unlocked.clear();
-    old.leases.begin_anew();
-    old.running.clear();
-    old.waiting = 0;
-    old.watch = Watch::default();
-    old.is_interruptible = false;
-    {
-        let mut state = client.state();
-        std::mem::swap(&mut *state, &mut *old);
-    }
-    install(client);
     Ok(())
 }
 
 impl Client {
+    /// Puts a client of this process, which is a twin, into the place of its original's.
+    fn taken_over(&'static self) -> Result<(), ConnectError> {
+        let dead = self;
+        // The socket is shared with the dead process and everything that it has forked.
+        let _ = rustix::net::shutdown(dead.inbox.socket(), Shutdown::Both);
+        let refused = |reason: &str| ConnectError::Refused { reason: reason.into() };
+        // The lock is free, because `fork` waited until it was: see `fork_guard.rs`.
+        let Ok(mut old) = dead.state.try_lock() else { return Err(refused("the process was not forked with fork(3)")) };
+        let held = old.handles.taken_over();
+        let memory = (Arc::clone(&dead.segment), old.arena.clone());
+        let takeover = Takeover { seat: dead.seat, cell: old.cell, held };
+        let client = Client::connect(&dead.path, Role::Driver, dead.session, Some((takeover, memory)))?;
+        if client.seat != dead.seat {
+            return Err(refused("the process was given another seat"));
+        }
+        // The dead process's leases and drafts have been taken back by the head.
+        old.arena.1.lock_all();
+        old.drafts.retain(|draft| matches!(draft, Draft::Private(_)));
+        old.unlocked.clear();
+        old.leases.begin_anew();
+        old.running.clear();
+        old.waiting = 0;
+        old.watch = Watch::default();
+        old.is_interruptible = false;
+        {
+            let mut state = client.state();
+            std::mem::swap(&mut *state, &mut *old);
+        }
+        replace(dead, client);
+        Ok(())
+    }
+
     /// Connects this process as `role`.
-    pub(super) fn connect(path: &Path, role: Role, twin: Option<(Takeover, Memory)>) -> Result<Client, ConnectError> {
+    pub(crate) fn connect(
+        path: &Path,
+        role: Role,
+        session: SessionId,
+        twin: Option<(Takeover, Memory)>,
+    ) -> Result<Client, ConnectError> {
         let unreachable = |errno: Errno| ConnectError::Unreachable { socket: path.into(), source: errno.into() };
         let address = SocketAddrUnix::new(path).map_err(unreachable)?;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
         let socket = socket.map_err(unreachable)?;
         rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)).map_err(unreachable)?;
         let (takeover, memory) = twin.unzip();
-        Client::greet(socket, path, role, takeover, memory)
+        Client::greet(socket, path, (role, session), takeover, memory)
     }
 
     /// Makes a client of a connected socket. `memory` is what is mapped already.
     pub(crate) fn greet(
         socket: OwnedFd,
         path: &Path,
-        role: Role,
+        (role, session): (Role, SessionId),
         takeover: Option<Takeover>,
         memory: Option<Memory>,
     ) -> Result<Client, ConnectError> {
         let refused = |reason: String| ConnectError::Refused { reason };
-        let hello = ToHead::Hello { version: PROTOCOL_VERSION, role, pid: std::process::id(), takeover };
+        let hello = ToHead::Hello { version: PROTOCOL_VERSION, role, pid: std::process::id(), session, takeover };
         let mut bytes = Vec::new();
         encode(&hello, &mut bytes).map_err(|error| refused(error.to_string()))?;
         send_all(&socket, &bytes).map_err(|error| refused(error.to_string()))?;
         let mut incoming = Incoming::default();
-        let (seat, limits, info) = loop {
+        let (seat, session, limits, info) = loop {
             match incoming.take().map_err(refused)? {
-                Some(ToClient::Welcome { seat, limits, arena, .. }) => break (seat, limits, arena),
+                Some(ToClient::Welcome { seat, session, limits, arena, .. }) => break (seat, session, limits, arena),
                 Some(_) => {}
                 None => incoming.receive(&socket, true).map_err(refused)?,
             }
@@ -199,6 +215,7 @@ impl Client {
             path: path.into(),
             segment,
             seat,
+            session,
             inbox,
             state,
             writer,

@@ -6,17 +6,42 @@ use crossbeam::atomic::AtomicCell;
 use std::cell::Cell;
 
 static CURRENT: AtomicCell<Option<&'static Client>> = AtomicCell::new(None);
+/// The one of the runtime that started this process, beside that of a runtime which the session has joined.
+static HOME: AtomicCell<Option<&'static Client>> = AtomicCell::new(None);
 
 /// The process's client, if it has one.
 pub fn current() -> Option<&'static Client> {
     CURRENT.load()
 }
 
-/// Makes the client the process's own, for good.
+/// The client of the runtime that started this process.
+pub(crate) fn home() -> Option<&'static Client> {
+    HOME.load()
+}
+
+/// Makes the client the process's own. The first one is that of its home.
 pub(crate) fn install(client: Client) -> &'static Client {
     let client: &'static Client = Box::leak(Box::new(client));
+    if HOME.load().is_none() {
+        HOME.store(Some(client));
+    }
     CURRENT.store(Some(client));
     client
+}
+
+/// Puts a client into another one's place, which is of a process that is dead.
+pub(crate) fn replace(dead: &'static Client, client: Client) {
+    let client: &'static Client = Box::leak(Box::new(client));
+    for place in [&HOME, &CURRENT] {
+        if place.load().is_some_and(|known| std::ptr::eq(known, dead)) {
+            place.store(Some(client));
+        }
+    }
+}
+
+/// Has the process's calls go to the runtime that started it.
+pub(crate) fn go_home() {
+    CURRENT.store(HOME.load());
 }
 
 thread_local! {

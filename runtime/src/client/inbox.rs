@@ -12,7 +12,7 @@
 //! - At most one thread reads. It gives up reading before it returns, however it returns.
 //! - Messages are sorted in the order in which they came.
 
-use crate::protocol::{ArenaInfo, Decoder, Request, ToClient};
+use crate::protocol::{ArenaInfo, Decoder, Request, ToClient, ToFront};
 use crate::store::Arena;
 use mobula_fds as fds;
 use rustix::event::PollFlags;
@@ -42,12 +42,19 @@ pub struct Books {
     answers: HashMap<Request, Option<ToClient>>,
     /// The cell that was interrupted last.
     interrupted: Option<u64>,
+    /// Of a front process: what it is told.
+    told: VecDeque<ToFront>,
     /// Why nothing more will come.
     closed: Option<String>,
     reading: bool,
 }
 
 impl Books {
+    /// Takes the next message for a front process, if one has come.
+    pub fn told(&mut self) -> Option<ToFront> {
+        self.told.pop_front()
+    }
+
     /// Takes the answer to a question, if it has come.
     pub fn answer(&mut self, req: Request) -> Option<ToClient> {
         if self.answers.get(&req)?.is_none() {
@@ -267,6 +274,12 @@ impl Books {
             | ToClient::Answer { req, .. } => *req,
             ToClient::Interrupt { cell } => {
                 self.interrupted = Some(*cell);
+                return;
+            }
+            ToClient::Front(_) => {
+                if let ToClient::Front(told) = message {
+                    self.told.push_back(told);
+                }
                 return;
             }
             ToClient::Welcome { .. } => return,

@@ -17,14 +17,15 @@ pub(super) fn locate(address: *const c_void, name: &[u8]) -> Fallible<Function> 
     let offset = (address as u64).checked_sub(info.dli_fbase as u64).ok_or_else(unknown)?;
     let name = crate::abi::task_name(&String::from_utf8_lossy(name));
     if program_base() == Some(info.dli_fbase as usize) {
-        return Ok(Function { library: String::new(), offset, name });
+        return Ok(Function { library: String::new(), offset, name, folder: String::new() });
     }
     // SAFETY: not null, so it is the loader's C string, which lives as long as the library; the library contains the
     // calling code.
     let path = unsafe { CStr::from_ptr(info.dli_fname) };
     let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
     let path = std::path::absolute(path).map_err(|_| unknown())?;
-    Ok(Function { library: path.to_str().ok_or_else(unknown)?.to_owned(), offset, name })
+    let library = path.to_str().ok_or_else(unknown)?.to_owned();
+    Ok(Function { library, offset, name, folder: String::new() })
 }
 
 /// The address at which the executable itself is loaded.

@@ -8,10 +8,10 @@
 //!   connect  connecting, cells, taking over        objects  put, open, references
 //!   wait     get and wait      watch  futures        tasks    submitting        execute  a worker's tasks
 //!   actors   calls of actors                        checkpoints  what is saved of the actor that this process is
-//!   reader   looking at a runtime from outside
+//!   reader   looking at a runtime from outside           join  changing to the runtime of another process
 //! ```
 //!
-//! A process has one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
+//! A process's calls go through one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
 //! cell host's place makes a new client with new locks, because the threads that held the old ones do not exist in it.
 //!
 //! # Invariants
@@ -26,7 +26,9 @@ mod current;
 pub mod engine;
 mod execute;
 mod fork_guard;
+mod front;
 mod inbox;
+mod join;
 mod lend;
 mod loaded_code;
 mod objects;
@@ -43,6 +45,8 @@ mod watch;
 pub use crate::abi::engine::{Fallible, Opened};
 pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end_cell, take_over};
 pub use current::current;
+pub use front::Front;
+pub use join::join_driver;
 pub use reader::Reader;
 pub use tasks::Input;
 
@@ -53,8 +57,8 @@ pub(crate) use execute::{Next, Unfit};
 pub(crate) use loaded_code::{library_base, program_base};
 
 use crate::abi::held::{Held, none_here};
-use crate::abi::{Answer, CommCall, Fault, Question};
-use crate::protocol::{Request, Role, ToClient, ToHead, encode};
+use crate::abi::{Answer, CommCall, Fault, InitOptions, Question};
+use crate::protocol::{Request, Role, SessionId, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
 use crate::sync::{AtomicU32, AtomicU64};
 use inbox::{Inbox, Stop};
@@ -74,6 +78,8 @@ pub struct Client {
     path: PathBuf,
     segment: Arc<Segment>,
     seat: Seat,
+    /// The session that this process is of.
+    session: SessionId,
     inbox: Inbox,
     state: Mutex<State>,
     /// One thread at a time sends.
@@ -110,10 +116,20 @@ impl Client {
             *cell = self.state().cell_here();
         }
         match question {
+            Question::Init(InitOptions { address: Some(address), namespace, ignore_reinit, .. }) => {
+                return self.join(address, namespace, ignore_reinit);
+            }
+            Question::Shutdown if self.session != SessionId::OWNER => return self.leave(),
+            Question::Lookup { .. } => return self.lookup(question),
             Question::Tasks => return self.task_table().map(Answer::Tasks),
             Question::Objects => return Ok(Answer::Objects(self.object_entries())),
             _ => {}
         }
+        self.ask_head(question)
+    }
+
+    /// Asks the head a question off the fast path.
+    fn ask_head(&self, question: Question) -> Fallible<Answer> {
         // A thread that waits for messages of front ends is not a cell's, and no interrupt ends it.
         let is_cells = !matches!(question, Question::Comm { call: CommCall::Wait { .. }, .. });
         let _blocked = is_cells.then(|| self.blocked());

@@ -3,7 +3,7 @@
 use super::connect::ConnectError;
 use super::{Client, Fallible};
 use crate::abi::{Answer, Question};
-use crate::protocol::Role;
+use crate::protocol::{Role, SessionId};
 use std::path::Path;
 
 /// A connection that asks. A process may have several, beside the client that its calls go through.
@@ -17,7 +17,7 @@ impl Reader {
     /// # Errors
     /// See [`ConnectError`].
     pub fn connect(socket: &Path) -> Result<Reader, ConnectError> {
-        Client::connect(socket, Role::Program, None).map(Reader)
+        Client::connect(socket, Role::Program, SessionId::OWNER, None).map(Reader)
     }
 
     /// Asks the runtime.

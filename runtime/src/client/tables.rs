@@ -2,7 +2,7 @@
 
 use super::{Client, Fallible};
 use crate::abi::{ObjectEntry, ObjectPlace, ObjectState, TaskEntry, TaskState, TaskTable};
-use crate::protocol::ObjectId;
+use crate::protocol::{ObjectId, SessionId};
 use crate::store::{Body, Events, Flags, State, TaskEvent, Word};
 use std::collections::HashMap;
 
@@ -44,7 +44,8 @@ impl Client {
                 name,
                 of: run.of,
                 state: run.state,
-                cell: run.cell,
+                session: Some(SessionId::of(run.cell)).filter(|by| *by != self.session).map_or(0, |by| by.0),
+                cell: SessionId::number(run.cell),
                 attempt: u32::from(run.attempt) + 1,
                 pid: run.pid,
                 submitted: clock.time_of(run.submitted).or(began).or(ended).unwrap_or(clock.now()),

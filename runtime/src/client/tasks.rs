@@ -4,7 +4,7 @@ use super::buffers::Draft;
 use super::state::State;
 use super::{Client, Fallible, ended, no_draft, nonsense, refused};
 use crate::abi::Fault;
-use crate::protocol::{Function, ObjectId, ToClient, ToHead};
+use crate::protocol::{Function, ObjectId, SessionId, ToClient, ToHead};
 use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, SHAPED, Space, Spec, TaskKind, ticks};
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -66,7 +66,12 @@ impl Client {
         if let Some(number) = known {
             return Ok(number);
         }
-        let function = find()?;
+        let mut function = find()?;
+        if self.session != SessionId::OWNER && !self.is_worker() {
+            // The runtime was started elsewhere, and paths of a cell are meant from the cell's folder.
+            let folder = std::env::current_dir().unwrap_or_default();
+            function.folder = folder.to_str().unwrap_or_default().to_owned();
+        }
         match self.ask(|req| ToHead::Intern { req, function })? {
             ToClient::Interned { function, .. } => {
                 let mut state = self.state();

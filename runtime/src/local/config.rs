@@ -44,6 +44,8 @@ pub struct Config {
     pub store_wait: Option<Duration>,
     /// Objects and unfinished tasks that there can be at once. Default: 16,777,216.
     pub objects_max: Option<u32>,
+    /// Whether sessions of other processes may join. Then no session changes or ends the runtime.
+    pub is_shared: bool,
 }
 
 impl Config {
@@ -61,6 +63,7 @@ impl Config {
         self.fold_output = other.fold_output.or(self.fold_output);
         self.limit_output = other.limit_output.or(self.limit_output);
         self.is_silent |= other.is_silent;
+        self.is_shared |= other.is_shared;
         self.store_wait = other.store_wait.or(self.store_wait);
         self.objects_max = other.objects_max.or(self.objects_max);
         if !other.resources.is_empty() {
@@ -125,6 +128,7 @@ impl Config {
 impl From<&InitOptions> for Config {
     fn from(options: &InitOptions) -> Config {
         Config {
+            is_shared: false,
             num_cpus: options.num_cpus,
             num_gpus: options.num_gpus,
             memory: options.memory,

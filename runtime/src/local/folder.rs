@@ -59,12 +59,8 @@ pub struct Folder {
 impl Folder {
     /// Makes a folder, and removes those of dead sessions beside it.
     pub fn create() -> Result<Folder, FolderError> {
-        let wishes = [std::env::var_os("TMPDIR"), Some("/tmp".into())];
-        let parents = wishes.into_iter().flatten().map(PathBuf::from);
-        let fits = |parent: &PathBuf| parent.as_os_str().len() + 60 <= SOCKET_PATH_MAX && parent.is_dir();
-        let parent = parents.into_iter().find(fits).unwrap_or_else(|| "/tmp".into());
-        let uid = rustix::process::geteuid().as_raw();
-        Folder::create_in(&parent.join(format!("mobula-{uid}")))
+        let base = bases().into_iter().next().unwrap_or_else(|| "/tmp".into());
+        Folder::create_in(&base)
     }
 
     fn create_in(base: &Path) -> Result<Folder, FolderError> {
@@ -116,6 +112,20 @@ pub fn remove(path: &Path) {
     }
 }
 
+/// Where this user's sessions have their folders: the first one is for new sessions.
+pub fn bases() -> Vec<PathBuf> {
+    let wishes = [std::env::var_os("TMPDIR"), Some("/tmp".into())];
+    let parents = wishes.into_iter().flatten().map(PathBuf::from);
+    let fits = |parent: &PathBuf| parent.as_os_str().len() + 60 <= SOCKET_PATH_MAX && parent.is_dir();
+    let uid = rustix::process::geteuid().as_raw();
+    parents.filter(fits).map(|parent| parent.join(format!("mobula-{uid}"))).collect()
+}
+
+/// Whether a folder is this user's.
+pub fn is_ours(metadata: &std::fs::Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
 fn ensure_private(base: &Path) -> Result<(), FolderError> {
     let failed = |source| FolderError::Create { path: base.into(), source };
     match DirBuilder::new().mode(0o700).create(base) {
@@ -123,14 +133,14 @@ fn ensure_private(base: &Path) -> Result<(), FolderError> {
         _ => {}
     }
     let metadata = std::fs::symlink_metadata(base).map_err(failed)?;
-    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !metadata.is_dir() || !ours || metadata.mode() & 0o077 != 0 {
+    if !metadata.is_dir() || !is_ours(&metadata) || metadata.mode() & 0o077 != 0 {
         return Err(FolderError::Unsafe { path: base.into() });
     }
     Ok(())
 }
 
-fn open_lock(folder: &Path, flags: OFlags) -> std::io::Result<File> {
+/// Opens a folder's lock, which its owner holds for as long as it lives.
+pub fn open_lock(folder: &Path, flags: OFlags) -> std::io::Result<File> {
     let flags = flags | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(rustix::fs::open(folder.join("lock"), flags, Mode::from_raw_mode(0o600))?.into())
 }

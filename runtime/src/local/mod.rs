@@ -15,7 +15,7 @@
 
 mod config;
 mod error;
-mod folder;
+pub(crate) mod folder;
 mod gpus;
 mod head;
 mod observer;
@@ -23,10 +23,11 @@ mod outbox;
 mod signals;
 mod zygote;
 
+pub use crate::protocol::{RuntimeEvent, Stream};
 pub use config::Config;
 pub use error::StartError;
 pub use folder::FolderError;
 pub use head::Local;
-pub use observer::{CommReply, Observer, RuntimeEvent, Stream};
+pub use observer::{CommReply, JoinReply, Observer, Reply, locate_causes};
 pub use outbox::Outbox;
 pub use zygote::{Zygote, ZygoteError, role_from_env};

@@ -1,38 +1,8 @@
-//! The runtime's events for the process that owns it.
+//! The runtime's questions and events for the process that owns it, or for the front process of a session that has joined it.
 
-use crate::abi::{CellPlace, CommAnswer, CommCall, Failure, Place};
-
-/// Which of a worker's two text streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// Something a person should see.
-#[derive(Clone, Debug, PartialEq)]
-pub enum RuntimeEvent {
-    /// A task wrote something. All of it comes before any process can get the task's result, but for lines that other workers write, too:
-    /// see `head/folds.rs`.
-    TaskOutput {
-        /// The cell that started the task; 0 outside a session.
-        cell: u64,
-        /// The function's name.
-        task: String,
-        /// The worker's process id.
-        pid: u32,
-        /// Where it was written.
-        stream: Stream,
-        /// Whole lines, each with `(name pid=1234) ` before it.
-        text: String,
-    },
-    /// A task failed. Said once, for the task where the failure began, not for those that only carry it.
-    TaskFailed(Failure),
-    /// One line about the runtime itself.
-    Notice(String),
-}
+use crate::abi::{Cause, CellPlace, CommAnswer, CommCall, Place};
+use crate::protocol::{RuntimeEvent, SessionId};
+use std::path::PathBuf;
 
 /// The receiver of the runtime's events. The head's thread calls these functions and does nothing else meanwhile, so
 /// none of them may wait. To wait for a front end or a pipe, use [`super::Outbox`].
@@ -58,28 +28,44 @@ pub trait Observer: Send + Sync {
         drop(reply);
     }
 
+    /// A process wants the session to join the runtime at this address, with this namespace; with `None`, to leave the one that it has joined.
+    /// `reply` may be called later, from any thread; dropping it says that this process cannot join any.
+    fn join(&self, to: Option<(String, Option<String>)>, reply: JoinReply) {
+        let _ = to;
+        drop(reply);
+    }
+
+    /// The runtime that the session had joined has ended.
+    fn left(&self) {}
+
     /// The place in a cell that a place in generated code stands for, if it is known.
     fn locate(&self, place: &Place) -> Option<CellPlace>;
 }
 
 /// The answer to a call of a comm, which a process waits for. Dropping it refuses the call.
-pub struct CommReply(Option<Box<dyn FnOnce(Option<CommAnswer>) + Send>>);
+pub type CommReply = Reply<CommAnswer>;
 
-impl CommReply {
-    /// A reply that goes to `send`; `None` refuses the call.
-    pub fn new(send: impl FnOnce(Option<CommAnswer>) + Send + 'static) -> CommReply {
-        CommReply(Some(Box::new(send)))
+/// Where the runtime listens that a session has joined, and the session's number there; or why it has not. `Ok(None)` when it has left one.
+pub type JoinReply = Reply<Result<Option<(PathBuf, SessionId)>, String>>;
+
+/// An answer that a process waits for. Dropping it refuses the question.
+pub struct Reply<T>(Option<Box<dyn FnOnce(Option<T>) + Send>>);
+
+impl<T> Reply<T> {
+    /// A reply that goes to `send`; `None` refuses the question.
+    pub fn new(send: impl FnOnce(Option<T>) + Send + 'static) -> Reply<T> {
+        Reply(Some(Box::new(send)))
     }
 
     /// Answers.
-    pub fn send(mut self, answer: CommAnswer) {
+    pub fn send(mut self, answer: T) {
         if let Some(send) = self.0.take() {
             send(Some(answer));
         }
     }
 }
 
-impl Drop for CommReply {
+impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
         if let Some(send) = self.0.take() {
             send(None);
@@ -87,13 +73,20 @@ impl Drop for CommReply {
     }
 }
 
-impl RuntimeEvent {
-    /// Roughly the bytes that it keeps in memory.
-    pub fn bytes(&self) -> usize {
-        match self {
-            RuntimeEvent::TaskOutput { text, .. } | RuntimeEvent::Notice(text) => text.len(),
-            // Its texts are messages for people.
-            RuntimeEvent::TaskFailed(_) => 1024,
+/// Finds the places of what happened in the cells, and drops callers that are not found there.
+pub fn locate_causes(observer: &dyn Observer, cause: &mut Cause) {
+    match cause {
+        Cause::ActorDied { death, .. } => locate_causes(observer, death),
+        Cause::Panic { place: Some(place), .. } if place.cell.is_none() => {
+            place.cell = observer.locate(place);
+            let mut callers = std::mem::take(&mut place.callers);
+            for caller in &mut callers {
+                let at = Place { file: caller.file.clone(), line: caller.line, column: caller.column, ..place.clone() };
+                caller.cell = observer.locate(&at);
+            }
+            callers.retain(|caller| caller.cell.is_some());
+            place.callers = callers;
         }
+        _ => {}
     }
 }

@@ -119,7 +119,7 @@ impl Decoder {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::protocol::{Held, ObjectId, Role, Takeover, ToHead};
+    use crate::protocol::{Held, ObjectId, Role, SessionId, Takeover, ToHead};
     use crate::store::Seat;
 
     fn feed(decoder: &mut Decoder, bytes: &[u8]) {
@@ -133,6 +133,7 @@ mod tests {
             version: 1,
             role: Role::Driver,
             pid: 7,
+            session: SessionId(2),
             takeover: Some(Takeover { seat: Seat(3), cell: 2, held }),
         }
     }

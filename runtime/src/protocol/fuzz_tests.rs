@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::abi::{
-    ActorState, Address, Answer, Attempt, Caller, Cause, CellPlace, Failed, Failure, Fault, InitOptions, ObjectState,
-    Place, Question, TaskOptions,
+    ActorState, Address, Answer, Attempt, Caller, Cause, CellPlace, CommCall, Failed, Failure, Fault, InitOptions,
+    ObjectState, Place, Question, TaskOptions,
 };
 use crate::store::{Limits, Seat};
 use proptest::prelude::*;
@@ -31,7 +31,12 @@ fn seat() -> impl Strategy<Value = Seat> {
 }
 
 fn function() -> impl Strategy<Value = Function> {
-    (text(), any::<u64>(), text()).prop_map(|(library, offset, name)| Function { library, offset, name })
+    (text(), any::<u64>(), text(), text()).prop_map(|(library, offset, name, folder)| Function {
+        library,
+        offset,
+        name,
+        folder,
+    })
 }
 
 fn arena() -> impl Strategy<Value = ArenaInfo> {
@@ -156,13 +161,50 @@ fn task_options() -> impl Strategy<Value = TaskOptions> {
     )
 }
 
+fn from_front() -> impl Strategy<Value = FromFront> {
+    prop_oneof![
+        text().prop_map(|name| FromFront::Namespace { name }),
+        any::<u64>().prop_map(|cell| FromFront::Interrupt { cell }),
+        any::<(u32, bool)>().prop_map(|(pid, takeover)| FromFront::CellHost { pid, takeover }),
+        (any::<u32>().prop_map(ClientId), req()).prop_map(|(client, req)| FromFront::Comm {
+            client,
+            req,
+            answer: None
+        }),
+        (any::<u64>(), cause()).prop_map(|(number, cause)| FromFront::Located { number, cause }),
+        any::<u64>().prop_map(|number| FromFront::Flush { number }),
+    ]
+}
+
+fn to_front() -> impl Strategy<Value = ToFront> {
+    prop_oneof![
+        text().prop_map(|text| ToFront::Event(RuntimeEvent::Notice(text))),
+        (any::<(u64, bool)>(), failure()).prop_map(|((number, is_shown), failure)| ToFront::Failed {
+            number,
+            failure,
+            is_shown
+        }),
+        (any::<u32>().prop_map(ClientId), req(), any::<(u64, u64)>()).prop_map(|(client, req, (cell, to))| {
+            ToFront::Comm { client, req, cell, call: CommCall::Value { comm: to.to_string(), key: String::new() } }
+        }),
+    ]
+}
+
 fn to_head() -> impl Strategy<Value = ToHead> {
-    let role = prop::sample::select(vec![Role::Driver, Role::Program, Role::Worker]);
+    let role = prop::sample::select(vec![Role::Driver, Role::Program, Role::Worker, Role::Front]);
     let held = prop::collection::vec((id(), any::<bool>()).prop_map(|(id, pinned)| Held { id, pinned }), 0..4);
     let takeover = (seat(), any::<u64>(), held).prop_map(|(seat, cell, held)| Takeover { seat, cell, held });
     let rare = prop_oneof![
-        (any::<(u32, u32)>(), role, prop::option::of(takeover))
-            .prop_map(|((version, pid), role, takeover)| ToHead::Hello { version, role, pid, takeover }),
+        (any::<(u32, u32, u8)>(), role, prop::option::of(takeover)).prop_map(
+            |((version, pid, session), role, takeover)| ToHead::Hello {
+                version,
+                role,
+                pid,
+                session: SessionId(session),
+                takeover
+            }
+        ),
+        from_front().prop_map(ToHead::Front),
         (req(), function()).prop_map(|(req, function)| ToHead::Intern { req, function }),
         (req(), any::<u32>()).prop_map(|(req, function)| ToHead::Resolve { req, function }),
         (req(), task_options()).prop_map(|(req, options)| ToHead::Number { req, options }),
@@ -204,7 +246,14 @@ fn to_client() -> impl Strategy<Value = ToClient> {
     let welcome = (any::<u32>().prop_map(ClientId), seat(), limits, arena());
     let answered = prop_oneof![answer().prop_map(Ok), fault().prop_map(Err)];
     prop_oneof![
-        welcome.prop_map(|(client, seat, limits, arena)| ToClient::Welcome { client, seat, limits, arena }),
+        welcome.prop_map(|(client, seat, limits, arena)| ToClient::Welcome {
+            client,
+            seat,
+            session: SessionId(3),
+            limits,
+            arena
+        }),
+        to_front().prop_map(ToClient::Front),
         (req(), arena()).prop_map(|(req, arena)| ToClient::Arena { req, arena }),
         (req(), any::<u32>()).prop_map(|(req, function)| ToClient::Interned { req, function }),
         (req(), any::<u16>()).prop_map(|(req, options)| ToClient::Numbered { req, options }),
@@ -253,6 +302,7 @@ fn kind_to_head(message: &ToHead) -> usize {
         ToHead::Unsent { .. } => 26,
         ToHead::Unspawned { .. } => 27,
         ToHead::Stranded => 28,
+        ToHead::Front(_) => 29,
     }
 }
 
@@ -272,6 +322,7 @@ fn kind_to_client(message: &ToClient) -> usize {
         ToClient::Calls { .. } => 10,
         ToClient::Mailbox { .. } => 11,
         ToClient::Existing { .. } => 12,
+        ToClient::Front(_) => 13,
     }
 }
 
@@ -289,8 +340,8 @@ fn kinds<T: Debug>(messages: impl Strategy<Value = T>, kind: impl Fn(&T) -> usiz
 
 #[test]
 fn no_message_is_left_out_here() {
-    assert_eq!(kinds(to_head(), kind_to_head), (0..29).collect());
-    assert_eq!(kinds(to_client(), kind_to_client), (0..13).collect());
+    assert_eq!(kinds(to_head(), kind_to_head), (0..30).collect());
+    assert_eq!(kinds(to_client(), kind_to_client), (0..14).collect());
 }
 
 /// Bytes in pieces, cut at these places.

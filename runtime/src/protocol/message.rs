@@ -1,7 +1,7 @@
 //! The messages themselves: plain data, no behaviour.
 
-use super::{ClientId, ObjectId, Request};
-use crate::abi::{Answer, Cause, Failure, Fault, Question, TaskOptions};
+use super::{ClientId, ObjectId, Request, RuntimeEvent, SessionId};
+use crate::abi::{Answer, Cause, CommAnswer, CommCall, Failure, Fault, Question, TaskOptions};
 use crate::store::{Limits, Seat};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub enum Role {
     Program,
     /// A process that runs tasks.
     Worker,
+    /// The front process of a session that has joined a runtime of another process. The session ends with its connection.
+    Front,
 }
 
 /// The arena, as a client must map it. Its two descriptors travel beside the message: one to write, one only to read.
@@ -38,6 +40,8 @@ pub struct Function {
     pub offset: u64,
     /// The function's name as a person knows it.
     pub name: String,
+    /// The folder in which it runs; empty for that of the runtime's owner.
+    pub folder: String,
 }
 
 /// An object held by a process that takes a dead process's place.
@@ -71,6 +75,8 @@ pub enum ToHead {
         role: Role,
         /// Its process id.
         pid: u32,
+        /// The session that a driver is of. A front process learns its own from the `Welcome`.
+        session: SessionId,
         /// Set by a twin that takes a dead driver's place.
         takeover: Option<Takeover>,
     },
@@ -226,6 +232,83 @@ pub enum ToHead {
         /// Its function.
         function: u32,
     },
+    /// What the front process of a joined session says.
+    Front(FromFront),
+}
+
+/// What the front process of a session says to a runtime that it has joined. Cells have the session's own numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromFront {
+    /// The namespace of its named actors. Without this message, it has one of its own.
+    Namespace {
+        /// Its name.
+        name: String,
+    },
+    /// The person interrupted a cell.
+    Interrupt {
+        /// The cell.
+        cell: u64,
+    },
+    /// The cell host is another process now.
+    CellHost {
+        /// Its process id.
+        pid: u32,
+        /// Whether it was the dead host's twin.
+        takeover: bool,
+    },
+    /// The answer to [`ToFront::Comm`]; `None` refuses the call.
+    Comm {
+        /// The client that asked.
+        client: ClientId,
+        /// Its question.
+        req: Request,
+        /// The answer.
+        answer: Option<CommAnswer>,
+    },
+    /// The places of a failure, found in the cells.
+    Located {
+        /// The failure's number.
+        number: u64,
+        /// What happened, with the places.
+        cause: Cause,
+    },
+    /// Asks for [`ToFront::Flushed`] behind everything that was sent before.
+    Flush {
+        /// The request's number.
+        number: u64,
+    },
+}
+
+/// What a runtime says to the front process of a session that has joined it. Cells have the session's own numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToFront {
+    /// Something that a person should see.
+    Event(RuntimeEvent),
+    /// A task failed; its places in the cells are asked for.
+    Failed {
+        /// The failure's number.
+        number: u64,
+        /// The failure.
+        failure: Failure,
+        /// Whether a person should see it.
+        is_shown: bool,
+    },
+    /// A process calls the session's comms.
+    Comm {
+        /// The client that asks.
+        client: ClientId,
+        /// Its question.
+        req: Request,
+        /// The cell that it asks for.
+        cell: u64,
+        /// The call.
+        call: CommCall,
+    },
+    /// Everything was sent that came before [`FromFront::Flush`].
+    Flushed {
+        /// The request's number.
+        number: u64,
+    },
 }
 
 /// A message from the head to a client.
@@ -237,6 +320,8 @@ pub enum ToClient {
         client: ClientId,
         /// The client's seat.
         seat: Seat,
+        /// The session that it is of.
+        session: SessionId,
         /// The control segment's sizes.
         limits: Limits,
         /// The arena.
@@ -319,6 +404,8 @@ pub enum ToClient {
         /// The answer.
         answer: Result<Answer, Fault>,
     },
+    /// For the front process of a joined session.
+    Front(ToFront),
     /// The person interrupted this cell.
     Interrupt {
         /// The cell's number.

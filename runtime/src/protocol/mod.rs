@@ -13,6 +13,7 @@
 //! - An incomplete frame is ignored. The sender of a malformed frame is treated as dead; there is no panic.
 //! - Messages of one client are handled in the order in which they were written.
 
+mod event;
 mod frame;
 #[cfg(all(test, not(loom)))]
 mod fuzz_tests;
@@ -20,9 +21,10 @@ mod id;
 mod message;
 
 pub use crate::store::ObjectId;
+pub use event::{RuntimeEvent, Stream};
 pub use frame::{Decoder, FRAME_BYTES_MAX, FrameError, encode};
-pub use id::{ClientId, Request, WorkerId};
-pub use message::{ArenaInfo, Function, Held, Role, Takeover, ToClient, ToHead};
+pub use id::{ClientId, Request, SessionId, WorkerId};
+pub use message::{ArenaInfo, FromFront, Function, Held, Role, Takeover, ToClient, ToFront, ToHead};
 
 /// The version of every message here. A client that names another version in its `Hello` is refused.
-pub const PROTOCOL_VERSION: u32 = 8;
+pub const PROTOCOL_VERSION: u32 = 9;

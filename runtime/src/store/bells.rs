@@ -29,6 +29,15 @@ pub fn rung_for(before: u32, now: u32, objects: u64) -> bool {
 }
 
 impl Segment {
+    /// Whether a call of the runtime has met the interrupt of a cell, or is about to. That is so if the cell has not been told yet, or if a
+    /// thread of it is in a blocking call or has left one because of the interrupt.
+    pub fn is_interrupt_heeded(&self, cell: u64) -> bool {
+        let desks = self.header().taken.iter().map(|seat| self.desk(seat));
+        let mut told = desks.filter(|desk| desk.interrupted.load(Ordering::Acquire) == cell + 1).peekable();
+        told.peek().is_none()
+            || told.any(|desk| desk.blocked.load(Ordering::Acquire) > 0 || desk.heeded.load(Ordering::Acquire) != 0)
+    }
+
     /// Sets this process's bit on the object. True if the object is finished already, and this call has taken the bit back. If another
     /// object has the slot by now, the bit stays, because another thread may have set it for that one: it causes an early ring at worst.
     pub fn arm(&self, id: Id, by: Seat) -> bool {

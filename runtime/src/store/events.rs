@@ -93,7 +93,7 @@ impl Segment {
     /// Records how a run ended, as the process in this seat.
     pub fn record(&self, seat: Seat, event: &TaskEvent) {
         // Several threads of an actor may do so at once. Two of them would have the same place only if one slept for the whole ring.
-        let number = self.desk(seat).recorded.fetch_add(1, Ordering::Relaxed);
+        let number = self.desk(seat).own.recorded.fetch_add(1, Ordering::Relaxed);
         let place = self.event(seat, number);
         place.number.store(0, Ordering::Relaxed);
         // Pairs with the fence in `events`: who sees one of the new parts sees that the record is being written.
@@ -113,7 +113,7 @@ impl Segment {
     pub fn events(&self) -> Events {
         let mut events = Events::default();
         for seat in (0..SEATS as u16).map(Seat) {
-            let end = self.desk(seat).recorded.load(Ordering::Acquire);
+            let end = self.desk(seat).own.recorded.load(Ordering::Acquire);
             let begin = end.saturating_sub(EVENTS_KEPT);
             events.list.extend((begin..end).filter_map(|number| self.recorded(seat, number)));
             events.lost = events.lost.saturating_add(end);
@@ -200,7 +200,7 @@ mod tests {
     fn a_record_that_its_process_died_over_is_lost_and_no_other() {
         let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
         segment.record(ALICE, &event(1));
-        segment.desk(ALICE).recorded.fetch_add(1, Ordering::Relaxed);
+        segment.desk(ALICE).own.recorded.fetch_add(1, Ordering::Relaxed);
         segment.event(ALICE, 1).task.store(9, Ordering::Relaxed);
         segment.record(ALICE, &event(3));
         let Events { list, lost } = segment.events();
@@ -215,7 +215,7 @@ mod tests {
             segment.event(ALICE, 0).how.store(nonsense, Ordering::Relaxed);
             assert_eq!(segment.events().list.len(), 1);
         }
-        segment.desk(ALICE).recorded.store(u64::MAX, Ordering::Relaxed);
+        segment.desk(ALICE).own.recorded.store(u64::MAX, Ordering::Relaxed);
         assert!(segment.events().list.is_empty());
     }
 }

@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 9;
+pub const LAYOUT_VERSION: u32 = 10;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -93,6 +93,9 @@ pub struct Header {
     pub rooms: AtomicU32,
     /// Behind the last mailbox that was ever used.
     pub mailboxes: AtomicU32,
+    /// The generation of a slot that was never used. Runtimes that a process may know one after the other have different ones, so that the
+    /// id of an object of one means none in another.
+    pub generation: AtomicU32,
     /// When the runtime began.
     pub made: Line<Made>,
     /// Workers that sleep because there is nothing to do.
@@ -175,8 +178,18 @@ pub struct Desk {
     pub tail: Line<AtomicU64>,
     /// The next entry of its ring that a worker takes.
     pub head: Line<AtomicU64>,
+    /// What only the process itself writes.
+    pub own: Own,
+}
+
+/// What the process in a seat writes for each task that it runs.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Own {
     /// How many ends of tasks the processes in this seat have recorded.
-    pub recorded: Line<AtomicU64>,
+    pub recorded: AtomicU64,
+    /// The process whose ring it has taken a task from last.
+    pub turn: AtomicU32,
 }
 
 /// See `offers.rs`.
@@ -382,7 +395,7 @@ impl Slot {
 const _: () = {
     assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
     assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
-    assert!(size_of::<Desk>() == 2816 && size_of::<Header>() == 10 * 64 && size_of::<Unit>() == 24);
+    assert!(size_of::<Desk>() == 2816 && size_of::<Header>() == 11 * 64 && size_of::<Unit>() == 24);
     assert!(size_of::<Mailbox>() == 192 && CALLS_MAX.is_power_of_two());
     assert!(size_of::<EventRecord>() == 64 && EVENTS_KEPT.is_power_of_two());
 };

@@ -299,7 +299,14 @@ impl Segment {
             // All slots have been used: stay at the end.
             header.slots_fresh.store(self.limits().slots, Ordering::Relaxed);
         }
-        (first.max(1)..end).for_each(|index| _ = take(index));
+        let generation = header.generation.load(Ordering::Relaxed);
+        for index in first.max(1)..end {
+            if generation != 0 {
+                let fresh = Word::new(generation, None, State::Free, Flags::empty());
+                let _ = self.slot(index).swap(Word::new(0, None, State::Free, Flags::empty()), fresh);
+            }
+            take(index);
+        }
     }
 
     /// Slots that have ever been used are below this one.

@@ -113,12 +113,22 @@ impl Segment {
         }
     }
 
-    /// Claims a task from any ring, beginning with the process's own.
+    /// Claims a task from any ring: from the process's own one if there is any, else from the others' in turn, so that none of two that
+    /// submit all the time waits for the other.
     pub fn claim_any(&self, by: Seat) -> Option<Id> {
         if let Some(id) = self.claim(by, by) {
             return Some(id);
         }
-        self.header().rings.iter().find_map(|of| self.claim(of, by))
+        let (rings, turn) = (&self.header().rings, &self.desk(by).own.turn);
+        let last = turn.load(Ordering::Relaxed);
+        let is_next = |of: &Seat| u32::from(of.0) > last;
+        for of in rings.iter().filter(is_next).chain(rings.iter().filter(|of| !is_next(of))) {
+            if let Some(id) = self.claim(of, by) {
+                turn.store(of.0.into(), Ordering::Relaxed);
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Clears the bits of empty rings, so that workers have fewer rings to look at. True when all rings are empty: a later push sets a bit
@@ -252,5 +262,38 @@ impl Segment {
             }
             // The task was abandoned in this moment.
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::store::layout::Limits;
+    use crate::store::word::Flags;
+    use std::sync::Arc;
+
+    const ALICE: Seat = Seat(1);
+    const BOB: Seat = Seat(2);
+    const WORKER: Seat = Seat(9);
+
+    /// Puts a plain task into a process's ring.
+    fn pushed(segment: &Arc<Segment>, by: Seat, slot: u32) -> Id {
+        segment.write_spec(slot, &Spec::new(0, 0));
+        for step in [Step::Lease { by }, Step::Submit { by, flags: Flags::empty(), waits: false }] {
+            let word = segment.slot(slot).word();
+            segment.slot(slot).swap(word, word.after(step).unwrap()).unwrap();
+        }
+        let id = Id::new(slot, 0);
+        assert!(segment.push(&Leases::new(Arc::clone(segment), by), id));
+        id
+    }
+
+    #[test]
+    fn of_two_processes_with_tasks_each_has_its_turn() {
+        let segment = Arc::new(Segment::stand_in(Limits { slots: 64, units: 1, ring: 8 }));
+        let alices = [1, 2, 3].map(|slot| pushed(&segment, ALICE, slot));
+        let bobs = [4, 5, 6].map(|slot| pushed(&segment, BOB, slot));
+        let claimed: Vec<Id> = std::iter::from_fn(|| segment.claim_any(WORKER)).collect();
+        assert_eq!(claimed, [alices[0], bobs[0], alices[1], bobs[1], alices[2], bobs[2]]);
     }
 }

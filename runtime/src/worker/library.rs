@@ -6,9 +6,11 @@ use crate::abi::engine::{attach, attach_address};
 use crate::abi::{ATTACH_SYMBOL, Attach, Awake, Call, Hooks, Instance, Pending, Tenant, Trampoline, View};
 use crate::client::engine::table;
 use crate::client::{library_base, program_base};
+use crate::protocol::Function;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The executable's own attach function; it is in no symbol table that `dlsym` sees.
 static PROGRAM: OnceLock<Attach> = OnceLock::new();
@@ -85,7 +87,19 @@ pub(super) struct Libraries {
     opened: HashMap<String, usize>,
     list: Vec<Library>,
     /// Functions by number; numbers are given out in sequence.
-    functions: Vec<Option<(usize, Trampoline)>>,
+    functions: Vec<Option<Learnt>>,
+    /// The folder of the function that ran last, if that is not the runtime's.
+    folder: Arc<str>,
+    /// The runtime's.
+    home: Option<PathBuf>,
+}
+
+/// A function: the place of its library, its address, and the folder in which it runs.
+#[derive(Clone)]
+struct Learnt {
+    place: usize,
+    trampoline: Trampoline,
+    folder: Arc<str>,
 }
 
 struct Library {
@@ -108,11 +122,12 @@ impl Libraries {
         matches!(self.functions.get(number as usize), Some(Some(_)))
     }
 
-    /// Records that function `number` is at `offset` of the library. An empty path means the executable itself.
+    /// Records where function `number` is, and in which folder it runs. An empty path means the executable itself.
     ///
     /// # Errors
     /// A message.
-    pub fn learn(&mut self, number: u32, path: &str, offset: u64) -> Result<(), String> {
+    pub fn learn(&mut self, number: u32, function: &Function) -> Result<(), String> {
+        let (path, offset) = (function.library.as_str(), function.offset);
         let place = match self.opened.get(path) {
             Some(place) => *place,
             None => {
@@ -130,8 +145,15 @@ impl Libraries {
         let trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(address) };
         let number = number as usize;
         self.functions.resize(self.functions.len().max(number + 1), None);
-        self.functions[number] = Some((place, trampoline));
+        self.functions[number] = Some(Learnt { place, trampoline, folder: function.folder.as_str().into() });
         Ok(())
+    }
+
+    /// Changes to a function's folder. It runs all the same if its session has none any more.
+    fn go_to(&mut self, folder: Arc<str>) {
+        let home = self.home.get_or_insert_with(|| std::env::current_dir().unwrap_or_default());
+        let _ = std::env::set_current_dir(if folder.is_empty() { home.as_path() } else { Path::new(&*folder) });
+        self.folder = folder;
     }
 
     /// A recorded function, attached for the cell.
@@ -139,8 +161,12 @@ impl Libraries {
     /// # Errors
     /// A message.
     pub fn entry(&mut self, number: u32, cell: u64) -> Result<Entry, String> {
-        let known = self.functions.get(number as usize).copied().flatten();
-        let (place, trampoline) = known.ok_or("the function is not known")?;
+        let known = self.functions.get(number as usize).and_then(Option::as_ref).ok_or("the function is not known")?;
+        let (place, trampoline) = (known.place, known.trampoline);
+        if known.folder != self.folder {
+            let folder = Arc::clone(&known.folder);
+            self.go_to(folder);
+        }
         let library = &mut self.list[place];
         if library.cell != Some(cell) {
             // SAFETY: `attach` is the library's attach function, and the library is never closed.

@@ -15,7 +15,7 @@ mod restart;
 
 use crate::abi::{Call, Instance, Pending, View};
 use crate::client::{self, Claimed, Client, Next, Unfit};
-use crate::protocol::Role;
+use crate::protocol::{Role, SessionId};
 use crate::store::TaskKind;
 use library::{Entry, Libraries};
 use std::os::fd::OwnedFd;
@@ -26,7 +26,9 @@ pub use library::{attach_cell, flush_cells, register_program, run_callbacks, wit
 
 /// Runs tasks until the zygote ends this process, which it does when the head is gone.
 pub(crate) fn run(socket: OwnedFd) -> ! {
-    let Ok(connection) = Client::greet(socket, Path::new(""), Role::Worker, None, None) else { exit_now(1) };
+    let Ok(connection) = Client::greet(socket, Path::new(""), (Role::Worker, SessionId::OWNER), None, None) else {
+        exit_now(1)
+    };
     let client = client::install(connection);
     output::watch(client);
     let mut libraries = Libraries::default();
@@ -59,7 +61,7 @@ fn begin(client: &Client, libraries: &mut Libraries, claimed: &Claimed, views: &
             let gone = |fault| refused(format!("its function cannot be looked up: {fault:?}"));
             let function = client.known_function(number).map_err(gone)?;
             let function = function.ok_or_else(|| refused(format!("function number {number} is not registered")))?;
-            libraries.learn(number, &function.library, function.offset).map_err(refused)?;
+            libraries.learn(number, &function).map_err(refused)?;
         }
         libraries.entry(number, claimed.spec.cell).map_err(refused)
     });

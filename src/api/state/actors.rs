@@ -1,7 +1,7 @@
 //! `actors()`: the actors of a runtime.
 
 use super::super::answer;
-use super::list;
+use super::{cell_in_words, list};
 use crate::abi::{ActorEntry, ActorState, Answer, Question};
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::object::ObjectId;
@@ -44,6 +44,8 @@ pub struct ActorInfo {
     pub name: Option<String>,
     /// How it is.
     pub state: ActorState,
+    /// The session that made it, if that is another one of a shared runtime.
+    pub session: Option<u8>,
     /// The cell that made it; `None` outside a session.
     pub cell: Option<u64>,
     /// How often it was made again.
@@ -56,9 +58,10 @@ pub struct ActorInfo {
 
 impl From<ActorEntry> for ActorInfo {
     fn from(entry: ActorEntry) -> ActorInfo {
-        let ActorEntry { id, type_name, name, state, cell, restarts, calls, death } = entry;
+        let ActorEntry { id, type_name, name, state, session, cell, restarts, calls, death } = entry;
+        let session = Some(session).filter(|session| *session != 0);
         let cell = Some(cell).filter(|cell| *cell != 0);
-        ActorInfo { id: ObjectId(id), type_name, name, state, cell, restarts, calls, death }
+        ActorInfo { id: ObjectId(id), type_name, name, state, session, cell, restarts, calls, death }
     }
 }
 
@@ -93,7 +96,7 @@ impl Tabular<8> for Actors {
         let mut table = Table::new(["cell", "actor", "name", "state", "pid", "restarts", "calls", "how it ended"]);
         for actor in &self.list {
             table.row([
-                actor.cell.map(|cell| cell.to_string()).unwrap_or_default(),
+                cell_in_words(actor.cell, actor.session),
                 actor.type_name.clone(),
                 actor.name.clone().unwrap_or_default(),
                 actor.state.to_string(),

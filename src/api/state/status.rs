@@ -6,7 +6,7 @@ use crate::abi::{Answer, Question, RuntimeStatus};
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::Size;
 
-pub use crate::abi::{Demand, ResourceStatus};
+pub use crate::abi::{Demand, ResourceStatus, SessionInfo};
 
 /// Returns which resources this runtime has, how much of each is in use, and what waits for them. As `ray status`.
 /// Displays as a table.
@@ -23,7 +23,9 @@ pub use crate::abi::{Demand, ResourceStatus};
 #[track_caller]
 pub fn status() -> Status {
     match answer(&Question::Status) {
-        Answer::Status(RuntimeStatus { resources, workers, demands }) => Status { resources, workers, demands },
+        Answer::Status(RuntimeStatus { resources, workers, demands, sessions }) => {
+            Status { resources, workers, demands, sessions }
+        }
         other => panic!("the runtime answered `status` with {other:?}"),
     }
 }
@@ -38,6 +40,8 @@ pub struct Status {
     pub workers: u32,
     /// What waits for resources.
     pub demands: Vec<Demand>,
+    /// The sessions that have joined it, if others may.
+    pub sessions: Vec<SessionInfo>,
 }
 
 impl Tabular<3> for Status {
@@ -51,6 +55,10 @@ impl Tabular<3> for Status {
             table.row([name.clone(), amount(*in_use), amount(*total)]);
         }
         table.note(format!("{} for tasks and actors", counted(self.workers as usize, "process")));
+        for SessionInfo { session, pid, namespace } in &self.sessions {
+            let named = namespace.iter().map(|name| format!(", namespace {name}")).collect::<String>();
+            table.note(format!("session {session}, pid {pid}{named}"));
+        }
         for Demand { needs, tasks, is_possible } in &self.demands {
             let verb = if *tasks == 1 { "waits" } else { "wait" };
             let never = if *is_possible { "" } else { ", which is more than there is" };

@@ -1,7 +1,7 @@
 //! `tasks()`: the runs of tasks.
 
 use super::super::answer;
-use super::{ROWS_MAX, list};
+use super::{ROWS_MAX, cell_in_words, list};
 use crate::abi::{Answer, Question, TaskEntry, TaskState, TaskTable, TaskType};
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::object::ObjectId;
@@ -48,6 +48,8 @@ pub struct TaskInfo {
     pub kind: TaskType,
     /// How this run is, or how it ended.
     pub state: TaskState,
+    /// The session that started the task, if that is another one of a shared runtime.
+    pub session: Option<u8>,
     /// The cell that started the task; `None` outside a session.
     pub cell: Option<u64>,
     /// The number of this run among those of the task, from 1.
@@ -78,6 +80,7 @@ impl TaskInfo {
             name: name.to_owned(),
             kind: entry.of,
             state: entry.state,
+            session: Some(entry.session).filter(|session| *session != 0),
             cell: Some(entry.cell).filter(|cell| *cell != 0),
             attempt: entry.attempt,
             pid: Some(entry.pid).filter(|pid| *pid != 0),
@@ -123,7 +126,7 @@ impl Tabular<7> for Tasks {
         let shown = &self.list[self.len().saturating_sub(ROWS_MAX)..];
         for task in shown {
             table.row([
-                task.cell.map(|cell| cell.to_string()).unwrap_or_default(),
+                cell_in_words(task.cell, task.session),
                 task.name.clone(),
                 task.state.to_string(),
                 task.attempt.to_string(),

@@ -137,6 +137,7 @@ mod tests {
             name: name.into(),
             kind: TaskType::Task,
             state: TaskState::Finished,
+            session: None,
             cell: Some(3),
             attempt: 1,
             pid: Some(pid),

@@ -56,8 +56,13 @@ impl Notebook {
     /// Starts running it.
     #[track_caller]
     pub fn start(self, place: &Place) -> Running {
+        self.start_as(place, "test.ipynb")
+    }
+
+    /// The same as a file of this name.
+    pub fn start_as(self, place: &Place, name: &str) -> Running {
         let text = self.text().replace("{here}", &place.folder().display().to_string());
-        let file = place.write("test.ipynb", &text);
+        let file = place.write(name, &text);
         let mut command = place.mobula();
         command.args(["run", "--save"]).arg(&file).stdin(std::process::Stdio::null());
         Running { program: Spawned::start(&mut command, place.folder()), file }

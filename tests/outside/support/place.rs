@@ -6,9 +6,10 @@
 //! - Every process of a test carries the variable [`MARK`] with the place's path, so that it can be found.
 //! - A place's path is short: sockets below it must fit into 108 bytes.
 
-use super::eventually;
 use super::traces::{self, shared_memory};
+use super::{eventually, finish};
 use rustix::process::{Pid, Signal, kill_process};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -32,6 +33,13 @@ const OF_CARGO: [&str; 4] = ["CARGO", "LD_LIBRARY_PATH", "RUSTUP_TOOLCHAIN", "RU
 pub struct Place {
     folder: TempDir,
     shm_before: BTreeSet<OsString>,
+    /// Whether a runtime runs here that every session joins.
+    is_shared: bool,
+}
+
+thread_local! {
+    /// Whether the places of this thread have such a runtime.
+    static SHARED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Place {
@@ -41,7 +49,22 @@ impl Place {
         for name in ["home", "run", "tmp"] {
             DirBuilder::new().mode(0o700).create(folder.path().join(name)).expect("a folder of the place");
         }
-        Place { folder, shm_before: shared_memory() }
+        let place = Place { folder, shm_before: shared_memory(), is_shared: false };
+        if SHARED.get() { place.with_a_runtime() } else { place }
+    }
+
+    /// This place, with a runtime of `mobula start` that every session joins.
+    pub fn with_a_runtime(mut self) -> Place {
+        finish(self.mobula().arg("start")).exits(0);
+        self.is_shared = true;
+        self
+    }
+
+    /// Does `test` with such a runtime in each place that it makes.
+    pub fn shared(test: impl FnOnce()) {
+        SHARED.set(true);
+        test();
+        SHARED.set(false);
     }
 
     /// A path inside the place, as text to be put into a cell.
@@ -100,6 +123,9 @@ impl Place {
         // Nobody answers there: what asks cargo for the network fails. A session must not.
         command.env("CARGO_HTTP_PROXY", "127.0.0.1:9");
         command.env("XDG_RUNTIME_DIR", self.path("run")).env("TMPDIR", self.path("tmp"));
+        if self.is_shared {
+            command.env("MOBULA_ADDRESS", "auto");
+        }
         command.env(MARK, self.folder()).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE").current_dir(self.folder());
         command
     }
@@ -127,6 +153,9 @@ impl Place {
     /// Asserts that, once everything has ended, no process, file, socket or shared memory of this test is left.
     #[track_caller]
     pub fn leaves_nothing(&self) {
+        if self.is_shared {
+            finish(self.mobula().arg("stop")).exits(0);
+        }
         eventually("nothing was left of the test", || {
             let left = self.left();
             if left.is_empty() { Ok(()) } else { Err(format!("left:\n  {}", left.join("\n  "))) }

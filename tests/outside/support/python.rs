@@ -47,6 +47,11 @@ impl Jupyter {
         self.place.path(name)
     }
 
+    /// The place alone.
+    pub fn into_place(self) -> Place {
+        self.place
+    }
+
     /// One of our scripts, which finds the kernel.
     pub fn script(&self, name: &str) -> Command {
         let mut command = self.place.command(python());

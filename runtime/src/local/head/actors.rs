@@ -14,11 +14,12 @@
 //! - A mailbox is used again only when the object that stood for its actor is gone: nobody can have a handle.
 
 use super::Head;
+use super::groups::is_later;
 use super::lines::Label;
 use super::tasks::{Blame, cause_in_a_word};
 use crate::abi::{ActorEntry, ActorState, Cause, Failure, Fault, NamedActor, TaskOptions};
 use crate::client::Fallible;
-use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
+use crate::protocol::{ClientId, ObjectId, Request, SessionId, ToClient, WorkerId};
 use crate::scheduler::Event;
 use crate::store::{Flags, MAILBOXES, Mailbox, State, TaskKind, Word};
 use crate::sync::{Ordering, fence};
@@ -38,6 +39,9 @@ struct Actor {
     /// The client that submits that task.
     by: ClientId,
     name: Option<String>,
+    /// Where the name stands for it.
+    namespace: String,
+    is_detached: bool,
     type_id: u64,
     type_name: String,
     is_stream: bool,
@@ -76,7 +80,8 @@ struct Death {
 pub(super) struct Actors {
     by_mailbox: BTreeMap<u32, Actor>,
     /// Living actors with a name.
-    names: HashMap<String, u32>,
+    /// By namespace and name.
+    names: HashMap<(String, String), u32>,
     /// Workers that make an actor or are its process.
     by_worker: HashMap<WorkerId, u32>,
     /// Calls for whose mailboxes there was no room.
@@ -97,7 +102,8 @@ impl Head {
     /// Gives a client a mailbox for the actor that it is about to make, or the actor that there is.
     pub(super) fn spawn(&mut self, from: ClientId, req: Request, mut options: TaskOptions) {
         let name = options.name.clone();
-        if let Some(mailbox) = name.as_ref().and_then(|name| self.actors.names.get(name)).copied()
+        let namespace = self.namespace_of(self.session_of(from));
+        if let Some(mailbox) = name.as_deref().and_then(|name| self.mailbox_named(&namespace, name))
             && let Some(known) = self.actors.by_mailbox.get_mut(&mailbox)
         {
             let is_same = known.type_id == options.actor.type_id;
@@ -118,7 +124,8 @@ impl Head {
         }
         options.name = None;
         let (type_id, type_name) = (options.actor.type_id, options.actor.type_name.clone());
-        let is_kept = name.is_some() || options.actor.is_detached;
+        let is_detached = options.actor.is_detached;
+        let is_kept = name.is_some() || is_detached;
         let is_stream = options.actor.is_stream;
         let threads = options.actor.max_concurrency.unwrap_or(1);
         let checkpoint_interval = options.actor.checkpoint_interval.unwrap_or(0);
@@ -132,12 +139,14 @@ impl Head {
         self.release_log(mailbox);
         self.segment.reset_mailbox(mailbox, threads, checkpoint_interval);
         if let Some(name) = &name {
-            self.actors.names.insert(name.clone(), mailbox);
+            self.actors.names.insert((namespace.clone(), name.clone()), mailbox);
         }
         let actor = Actor {
             object: None,
             by: from,
             name,
+            namespace,
+            is_detached,
             type_id,
             type_name,
             is_stream,
@@ -237,16 +246,20 @@ impl Head {
     /// Forgets an actor that nobody can have a handle of.
     fn forget_actor(&mut self, mailbox: u32) {
         let Some(actor) = self.actors.by_mailbox.remove(&mailbox) else { return };
-        self.forget_name(actor.name.as_deref(), mailbox);
+        self.forget_name(&actor.namespace, actor.name.as_deref(), mailbox);
         for (client, req, options) in actor.wanted_by {
             self.spawn(client, req, options);
         }
     }
 
-    fn forget_name(&mut self, name: Option<&str>, mailbox: u32) {
-        if let Some(name) = name.filter(|name| self.actors.names.get(*name) == Some(&mailbox)) {
-            self.actors.names.remove(name);
+    fn forget_name(&mut self, namespace: &str, name: Option<&str>, mailbox: u32) {
+        if let Some(name) = name.filter(|name| self.mailbox_named(namespace, name) == Some(mailbox)) {
+            self.actors.names.remove(&(namespace.to_owned(), name.to_owned()));
         }
+    }
+
+    fn mailbox_named(&self, namespace: &str, name: &str) -> Option<u32> {
+        self.actors.names.get(&(namespace.to_owned(), name.to_owned())).copied()
     }
 
     /// The mailbox of the actor that an object stands for, if it is known here.
@@ -332,6 +345,7 @@ impl Head {
             self.give_up(object.into_iter().collect());
         }
         let actor = self.actors.by_mailbox.get_mut(&mailbox)?;
+        let cell = actor.cell;
         if actor.death.is_some() {
             self.release_log(mailbox);
             self.let_go(mailbox, true);
@@ -340,7 +354,7 @@ impl Head {
         if actor.restarts >= max {
             if max > 0 {
                 let why = cause_in_a_word(cause);
-                self.notice(format!("actor `{title}` {why}; restart {max} of {max} was its last"));
+                self.notice_of(cell, format!("actor `{title}` {why}; restart {max} of {max} was its last"));
             }
             self.actor_dies(mailbox, cause.clone(), pid);
             // Else the call that is lost with it announces it.
@@ -355,7 +369,7 @@ impl Head {
         let why = cause_in_a_word(cause);
         let said = format!("actor `{title}` {why}; restart {}{of}", actor.restarts);
         if actor.restarts <= RESTARTS_TOLD_MAX {
-            self.notice(said);
+            self.notice_of(cell, said);
         }
         Some(Fate::Restarts(mailbox))
     }
@@ -404,7 +418,8 @@ impl Head {
 
     /// The constructor of an actor has failed, which had not failed before.
     pub(super) fn restart_failed(&mut self, object: ObjectId, mut cause: Cause, pid: u32) {
-        self.locate(self.segment.read_spec(object.slot()).function, &mut cause);
+        let spec = self.segment.read_spec(object.slot());
+        self.locate(spec.function, spec.cell, &mut cause);
         if let Some(mailbox) = self.actor_of(object).filter(|mailbox| !self.is_dead(*mailbox)) {
             self.actor_dies(mailbox, cause, pid);
             self.release_log(mailbox);
@@ -419,8 +434,8 @@ impl Head {
         };
         tracing::debug!(mailbox, ?cause, "actor died");
         actor.death = Some(Death { cause, pid });
-        let name = actor.name.clone();
-        self.forget_name(name.as_deref(), mailbox);
+        let (name, namespace) = (actor.name.clone(), actor.namespace.clone());
+        self.forget_name(&namespace, name.as_deref(), mailbox);
         self.segment.mailbox(mailbox).state.store(Mailbox::DEAD, Ordering::Release);
         // Pairs with the fence in `send`.
         fence(Ordering::SeqCst);
@@ -538,9 +553,10 @@ impl Head {
         }
     }
 
-    /// The living actor of this name.
-    pub(super) fn named_actor(&self, name: &str) -> Option<NamedActor> {
-        let actor = self.actors.by_mailbox.get(self.actors.names.get(name)?)?;
+    /// The living actor of this name, for a session.
+    pub(super) fn named_actor(&self, session: SessionId, name: &str) -> Option<NamedActor> {
+        let mailbox = self.mailbox_named(&self.namespace_of(session), name)?;
+        let actor = self.actors.by_mailbox.get(&mailbox)?;
         Some(NamedActor { id: actor.object?.0, type_id: actor.type_id, type_name: actor.type_name.clone() })
     }
 
@@ -555,8 +571,8 @@ impl Head {
         Some(client.map_or(ActorState::Starting, |client| ActorState::Alive { pid: client.pid }))
     }
 
-    /// The actors that there are, and the dead ones with handles.
-    pub(super) fn actor_entries(&self) -> Vec<ActorEntry> {
+    /// The actors that there are, and the dead ones with handles, for a session.
+    pub(super) fn actor_entries(&self, asker: SessionId) -> Vec<ActorEntry> {
         let is_there = |actor: &Actor| actor.object.filter(|object| self.segment.exists(*object));
         let shown = self.actors.by_mailbox.iter().filter(|(_, actor)| !actor.is_stream);
         let mut entries: Vec<ActorEntry> = shown
@@ -567,7 +583,8 @@ impl Head {
                     type_name: actor.type_name.clone(),
                     name: actor.name.clone(),
                     state: self.actor_state(id).unwrap_or(ActorState::Dead),
-                    cell: actor.cell,
+                    session: Some(SessionId::of(actor.cell)).filter(|by| *by != asker).map_or(0, |by| by.0),
+                    cell: SessionId::number(actor.cell),
                     restarts: actor.restarts,
                     calls: if actor.death.is_some() { 0 } else { self.segment.calls_in(*mailbox) },
                     death: actor.death.as_ref().map(|death| cause_in_a_word(&death.cause)),
@@ -612,10 +629,22 @@ impl Head {
 
     /// Actors that a cell has made which was undone by a crash end, also those that live without a handle.
     pub(super) fn undo_actors_after(&mut self, cell: u64) {
-        let made = self.actors.by_mailbox.values().filter(|actor| actor.cell > cell && actor.death.is_none());
+        let made = self.actors.by_mailbox.values();
+        let made = made.filter(|actor| is_later(actor.cell, cell) && actor.death.is_none());
         let undone: Vec<ObjectId> = made.filter_map(|actor| actor.object).collect();
         for object in undone {
             // They were asked for by nobody that there is.
+            let _ = self.kill_actor(object);
+        }
+    }
+
+    /// The actors of a session that ends, but for the detached ones. Calls of handles that others have fail.
+    pub(super) fn end_actors_of(&mut self, session: SessionId) {
+        let is_its =
+            |actor: &&Actor| SessionId::of(actor.cell) == session && !actor.is_detached && actor.death.is_none();
+        let its: Vec<ObjectId> =
+            self.actors.by_mailbox.values().filter(is_its).filter_map(|actor| actor.object).collect();
+        for object in its {
             let _ = self.kill_actor(object);
         }
     }

@@ -149,10 +149,12 @@ impl Head {
                 // Its worker is an actor, which is not to die with one call: the call ends when it notices, as in Ray.
                 self.cancels.running.insert(task, now + GRACE);
                 if self.cancels.told.insert(task) {
-                    let name = self.functions.name(self.segment.read_spec(task.slot()).function).to_owned();
-                    self.notice(format!(
+                    let spec = self.segment.read_spec(task.slot());
+                    let name = self.functions.name(spec.function);
+                    let text = format!(
                         "call `{name}` was cancelled and goes on until it asks `is_cancelled()` or waits; `kill` ends its actor"
-                    ));
+                    );
+                    self.notice_of(spec.cell, text);
                 }
                 continue;
             }

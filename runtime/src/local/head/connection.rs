@@ -58,6 +58,11 @@ impl Connection {
         }
     }
 
+    /// The bytes that wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
     /// Its descriptor.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

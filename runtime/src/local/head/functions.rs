@@ -42,7 +42,8 @@ mod tests {
     #[test]
     fn a_function_has_one_number_for_good() {
         let mut functions = Functions::default();
-        let named = |name: &str| Function { library: String::new(), offset: 8, name: name.into() };
+        let named =
+            |name: &str| Function { library: String::new(), offset: 8, name: name.into(), folder: String::new() };
         let (f, g) = (functions.number(named("f")), functions.number(named("g")));
         assert_ne!(f, g);
         assert_eq!((functions.number(named("f")), functions.name(g), functions.name(7)), (f, "g", "unknown"));

@@ -4,7 +4,7 @@ use super::Head;
 use super::refuse;
 use crate::abi::{Cause, PlacementStrategy, TaskOptions};
 use crate::client::Fallible;
-use crate::protocol::ObjectId;
+use crate::protocol::{ObjectId, SessionId};
 use crate::scheduler::{Event, Resources};
 use crate::store::Word;
 use std::collections::BTreeMap;
@@ -80,17 +80,23 @@ impl Head {
     /// Says that a placement group waits for more than there is.
     pub(super) fn warn_infeasible_group(&mut self, group: u64) {
         let (needs, machine) = (self.scheduler.group_needs(group).unwrap_or_default(), self.scheduler.machine());
-        self.notice(format!(
+        let text = format!(
             "placement group {group} needs {needs} and the runtime has {machine}: it waits until there is more"
-        ));
+        );
+        self.notice_of(self.groups.cells.get(&group).copied().unwrap_or_default(), text);
     }
 
-    /// Removes the placement groups of cells that were undone by a crash.
+    /// Removes the placement groups of a session's cells after this one, which were undone by a crash.
     pub(super) fn undo_groups_after(&mut self, cell: u64) {
         let undone: Vec<u64> =
-            self.groups.cells.iter().filter(|(_, of)| **of > cell).map(|(group, _)| *group).collect();
+            self.groups.cells.iter().filter(|(_, of)| is_later(**of, cell)).map(|(group, _)| *group).collect();
         undone.into_iter().for_each(|group| _ = self.remove_group(group));
     }
+}
+
+/// Whether a cell is of the same session as another one, and later.
+pub(super) fn is_later(cell: u64, than: u64) -> bool {
+    SessionId::of(cell) == SessionId::of(than) && cell > than
 }
 
 const GONE: &str = "its placement group was removed";

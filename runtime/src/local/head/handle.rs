@@ -47,6 +47,10 @@ impl Local {
         let limits = Limits { slots: config.objects_max(), ..Limits::default() };
         let segment = Segment::create(limits).map_err(StartError::system("make its tables"))?;
         segment.start_clock();
+        if config.is_shared {
+            // A session may have known other runtimes.
+            segment.header().generation.store(random() | 1, Ordering::Relaxed);
+        }
         let arena = map(&region, &config).map_err(StartError::system("map its memory"))?;
         lay_out(&segment, &region);
         segment.set_arena(Arc::clone(&arena));
@@ -108,6 +112,7 @@ impl Local {
             folds: Default::default(),
             output_limit: Default::default(),
             groups: Default::default(),
+            sessions: Default::default(),
             ending: false,
             folder,
         };
@@ -140,10 +145,7 @@ impl Local {
     /// Whether a call of the runtime has met the interrupt of a cell, or is about to. That is so if the cell has not
     /// been told yet, or if a thread of it is in a blocking call or has left one because of the interrupt.
     pub fn is_interrupt_heeded(&self, cell: u64) -> bool {
-        let desks = self.segment.header().taken.iter().map(|seat| self.segment.desk(seat));
-        let mut told = desks.filter(|desk| desk.interrupted.load(Ordering::Acquire) == cell + 1).peekable();
-        told.peek().is_none()
-            || told.any(|desk| desk.blocked.load(Ordering::Acquire) > 0 || desk.heeded.load(Ordering::Acquire) != 0)
+        self.segment.is_interrupt_heeded(cell)
     }
 
     /// Tells the runtime that the cell host is the process `pid` now. Without `takeover` it is a new process, and the
@@ -151,6 +153,11 @@ impl Local {
     /// itself.
     pub fn cell_host_changed(&self, pid: u32, takeover: bool) {
         self.wake.ask(Command::CellHost { pid, takeover });
+    }
+
+    /// Ends the workers until a task is submitted: the session uses another runtime.
+    pub fn rest(&self) {
+        self.wake.ask(Command::Rest);
     }
 
     /// Ends the runtime. Returns when its processes, its folder and its memory are gone.
@@ -167,6 +174,11 @@ impl Drop for Local {
             let _ = thread.join();
         }
     }
+}
+
+/// A number that no other runtime is likely to have.
+fn random() -> u32 {
+    std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id()) as u32
 }
 
 fn listen(path: &Path) -> std::io::Result<OwnedFd> {

@@ -63,7 +63,10 @@ impl Head {
         let loose = match remade {
             Ok(loose) => {
                 let attempt = self.attempt(&self.segment.read_spec(id.slot()), retries);
-                self.notice(format!("object {id}, which task `{name}` made, is lost: {reason}; {attempt}"));
+                self.notice_of(
+                    spec.cell,
+                    format!("object {id}, which task `{name}` made, is lost: {reason}; {attempt}"),
+                );
                 self.watched.push(id);
                 loose
             }

@@ -11,6 +11,7 @@
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write; folds.rs, what several of them write alike
 //!   redirect.rs  the same in files
+//!   sessions.rs  sessions of other processes that have joined
 //!   settings.rs  init, and questions about the whole
 //! ```
 //!
@@ -39,6 +40,7 @@ mod output_signal;
 mod pool;
 mod redirect;
 mod requests;
+mod sessions;
 mod settings;
 mod spill_folder;
 mod task_options;
@@ -47,10 +49,10 @@ mod tasks;
 pub use handle::Local;
 
 use super::folder::Folder;
-use super::{Observer, RuntimeEvent, signals};
-use crate::abi::{Cause, CommAnswer, Fault};
+use super::{Observer, signals};
+use crate::abi::{Answer, Cause, CommAnswer, Fault};
 use crate::client::Fallible;
-use crate::protocol::{ClientId, ObjectId, Request, Role, ToClient};
+use crate::protocol::{ClientId, ObjectId, Request, Role, SessionId, ToClient};
 use crate::scheduler::{Action, Event, Scheduler, WORKERS_MAX};
 use crate::store::{Arena, Desk, Eviction, Keep, Leases, Region, SEATS, Seat, Segment, Spill};
 use crate::sync::Ordering;
@@ -69,6 +71,7 @@ use redirect::Redirect;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use sessions::Sessions;
 use settings::{Farewell, Settings};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -96,6 +99,10 @@ enum Command {
     CellHost { pid: u32, takeover: bool },
     /// Answer a client's call of a comm.
     CommAnswer { client: ClientId, req: Request, answer: Option<CommAnswer> },
+    /// Answer a client's wish to join or to leave a runtime.
+    Joined { client: ClientId, req: Request, answer: Result<Answer, String> },
+    /// End the workers until a task is submitted.
+    Rest,
     /// End the runtime.
     Shutdown,
 }
@@ -128,6 +135,8 @@ struct Client {
     pub role: Option<Role>,
     pub seat: Option<Seat>,
     pub pid: u32,
+    /// The session that it is of.
+    pub session: SessionId,
 }
 
 /// A driver whose connection has ended.
@@ -135,6 +144,7 @@ struct Client {
 struct Orphan {
     pub pid: u32,
     pub seat: Seat,
+    pub session: SessionId,
 }
 
 /// The head.
@@ -182,6 +192,7 @@ struct Head {
     folds: Folds,
     output_limit: OutputLimit,
     groups: Groups,
+    sessions: Sessions,
     /// Files for the output of workers, if it does not go to the cells.
     redirect: Option<Redirect>,
     clients: HashMap<ClientId, Client>,
@@ -406,7 +417,7 @@ impl Head {
         let connection = Connection::new(socket);
         let token = EventData::new_u64(Pool::socket_token(id));
         if epoll::add(&self.epoll, connection.socket(), token, EventFlags::IN).is_ok() {
-            let client = Client { connection, role: None, seat: None, pid: 0 };
+            let client = Client { connection, role: None, seat: None, pid: 0, session: SessionId::OWNER };
             self.clients.insert(id, client);
         }
     }
@@ -450,10 +461,14 @@ impl Head {
             return self.end_worker(worker);
         }
         let Some(client) = self.clients.get(&id) else { return };
-        let (pid, driver) = (client.pid, client.seat.filter(|_| client.role == Some(Role::Driver)));
+        let (pid, session) = (client.pid, client.session);
+        let driver = client.seat.filter(|_| client.role == Some(Role::Driver) && self.has_session(session));
+        if self.is_front(id) {
+            self.end_session(id);
+        }
         if let Some(seat) = driver {
             // Its drafts are gone; its references stand until the front process says what became of it.
-            self.orphans.insert(id, Orphan { pid, seat });
+            self.orphans.insert(id, Orphan { pid, seat, session });
             self.remove_connection(id);
             let estate = self.segment.bury(seat, Keep::Had);
             self.settle(estate, pid, None);
@@ -510,19 +525,16 @@ impl Head {
         let commands = std::mem::take(&mut *self.wake.commands.lock().unwrap_or_else(PoisonError::into_inner));
         for command in commands {
             match command {
-                Command::Interrupt(cell) => {
-                    for id in self.drivers() {
-                        self.send(id, &ToClient::Interrupt { cell });
-                        if let Some(seat) = self.seat(id) {
-                            self.segment.desk(seat).interrupted.store(cell + 1, Ordering::Release);
-                            self.segment.ring(seat);
-                        }
-                    }
-                }
-                Command::CellHost { pid, takeover: false } => self.keep_only_driver(pid),
+                Command::Interrupt(cell) => self.interrupt(SessionId::OWNER, cell),
+                Command::CellHost { pid, takeover: false } => self.keep_only_driver(SessionId::OWNER, pid),
                 // The twin's own `Hello` names its references; until then those of the dead driver stand.
                 Command::CellHost { takeover: true, .. } => {}
                 Command::CommAnswer { client, req, answer } => self.answer_comm(client, req, answer),
+                Command::Joined { client, req, answer } => {
+                    let answer = answer.map_err(|message| Fault::Refused { message });
+                    self.send(client, &ToClient::Answer { req, answer });
+                }
+                Command::Rest => self.rest(),
                 Command::Shutdown => {
                     self.end_all_folds();
                     self.ending = true;
@@ -531,23 +543,31 @@ impl Head {
         }
     }
 
-    /// The connected drivers.
-    fn drivers(&self) -> Vec<ClientId> {
-        let drivers = self.clients.iter().filter(|(_, client)| client.role == Some(Role::Driver));
-        drivers.map(|(id, _)| *id).collect()
+    /// Interrupts a cell of a session, by the runtime's number.
+    fn interrupt(&mut self, session: SessionId, cell: u64) {
+        for id in self.drivers(session) {
+            self.send(id, &ToClient::Interrupt { cell });
+            if let Some(seat) = self.seat(id) {
+                self.segment.desk(seat).interrupted.store(cell + 1, Ordering::Release);
+                self.segment.ring(seat);
+            }
+        }
     }
 
-    fn keep_only_driver(&mut self, pid: u32) {
-        let orphans = self.orphans.iter().filter(|(_, orphan)| orphan.pid != pid).map(|(id, orphan)| (*id, orphan.pid));
-        let live = self.drivers().into_iter().map(|id| (id, self.clients[&id].pid)).filter(|(_, other)| *other != pid);
+    /// The connected drivers of a session.
+    fn drivers(&self, session: SessionId) -> Vec<ClientId> {
+        let is_one = |client: &Client| client.role == Some(Role::Driver) && client.session == session;
+        self.clients.iter().filter(|(_, client)| is_one(client)).map(|(id, _)| *id).collect()
+    }
+
+    /// The cell host of a session is the process `pid` now; what others had is released.
+    fn keep_only_driver(&mut self, session: SessionId, pid: u32) {
+        let is_dead = |orphan: &Orphan| orphan.session == session && orphan.pid != pid;
+        let orphans = self.orphans.iter().filter(|(_, orphan)| is_dead(orphan)).map(|(id, orphan)| (*id, orphan.pid));
+        let live =
+            self.drivers(session).into_iter().map(|id| (id, self.clients[&id].pid)).filter(|(_, other)| *other != pid);
         let gone: Vec<(ClientId, u32)> = orphans.chain(live).collect();
         gone.into_iter().for_each(|(id, pid)| self.remove_client(id, pid, None));
-    }
-
-    /// Shows the person a notice.
-    fn notice(&self, text: String) {
-        tracing::info!(text, "notice");
-        self.observer.event(RuntimeEvent::Notice(text));
     }
 
     /// Watches a pipe.

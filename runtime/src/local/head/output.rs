@@ -10,8 +10,7 @@ use super::folds::Folded;
 use super::lines::Label;
 use super::output_limit::HeldBack;
 use super::pool::{Pool, READ_BYTES, STREAMS};
-use crate::local::{RuntimeEvent, Stream};
-use crate::protocol::{ClientId, ObjectId, Request, WorkerId};
+use crate::protocol::{ClientId, ObjectId, Request, RuntimeEvent, SessionId, Stream, WorkerId};
 use crate::sync::Ordering;
 use rustix::event::epoll;
 use rustix::io::Errno;
@@ -30,6 +29,11 @@ impl Head {
         }
         let spec = self.segment.read_spec(task.slot());
         Label { task: self.functions.name(spec.function).into(), cell: spec.cell, pid: self.pool.pid(worker) }
+    }
+
+    /// The cell that a worker works for at the moment, by the runtime's number; 0 for none.
+    pub(super) fn cell_of_worker(&self, worker: WorkerId) -> u64 {
+        self.label(worker).cell
     }
 
     /// Reads a pipe that has bytes.
@@ -138,7 +142,8 @@ impl Head {
             self.settings.config.redirect_output = false;
             self.notice(format!("output of tasks comes here again, because its files cannot be written: {error}"));
         }
-        if self.redirect.is_some() {
+        // A shared runtime writes files, too, because sessions come and go.
+        if self.redirect.is_some() && self.settings.config.redirect_output {
             return;
         }
         let mut text = match self.settings.config.folds_output() {
@@ -152,17 +157,17 @@ impl Head {
     }
 
     /// Says how much was held back, in its place.
-    fn tell_of(&self, held_back: Vec<HeldBack>) {
+    fn tell_of(&mut self, held_back: Vec<HeldBack>) {
         for held_back in held_back {
             let text = held_back.told();
             self.show(Folded { label: held_back.label, stream: held_back.stream, text });
         }
     }
 
-    fn show(&self, Folded { label, stream, text }: Folded) {
+    fn show(&mut self, Folded { label, stream, text }: Folded) {
         if !text.is_empty() && !self.settings.config.is_silent {
-            let (cell, task, pid) = (label.cell, label.task.to_string(), label.pid);
-            self.observer.event(RuntimeEvent::TaskOutput { cell, task, pid, stream, text });
+            let (cell, task, pid) = (SessionId::number(label.cell), label.task.to_string(), label.pid);
+            self.show_event(label.cell, RuntimeEvent::TaskOutput { cell, task, pid, stream, text });
         }
     }
 

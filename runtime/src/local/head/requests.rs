@@ -1,10 +1,9 @@
 //! The clients' requests and the head's answers.
 
-use super::{Command, Head};
+use super::Head;
 use crate::abi::{Answer, CommAnswer, Fault, Question};
-use crate::local::CommReply;
 use crate::protocol::{
-    ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, Takeover, ToClient, ToHead,
+    ArenaInfo, ClientId, Held, ObjectId, PROTOCOL_VERSION, Request, Role, SessionId, Takeover, ToClient, ToHead,
 };
 use crate::scheduler::Event;
 use crate::store::{Keep, Kind, Seat, State};
@@ -22,8 +21,8 @@ impl Head {
     /// The client's message is invalid, and the client must be dropped.
     pub(super) fn handle_message(&mut self, from: ClientId, message: ToHead) -> Result<(), Nonsense> {
         let Some(client) = self.clients.get(&from) else { return Ok(()) };
-        if let ToHead::Hello { version, role, pid, takeover } = message {
-            return self.hello(from, version, role, pid, takeover);
+        if let ToHead::Hello { version, role, pid, session, takeover } = message {
+            return self.hello(from, version, role, (pid, session), takeover);
         }
         if client.role.is_none() {
             return Err("message before `Hello`");
@@ -57,10 +56,7 @@ impl Head {
             ToHead::RoomNoLonger { req } => self.forget_room(from, Some(req)),
             ToHead::Restore { req, id } => self.restore(from, req, id),
             ToHead::Forget { position, len } => self.spill.forget(position, len),
-            ToHead::Blame { req, id } => {
-                let failure = self.blames.fetch(id, &self.functions).map(Box::new);
-                self.send(from, &ToClient::Blame { req, failure });
-            }
+            ToHead::Blame { req, id } => self.tell_blame(from, req, id),
             ToHead::Arena { req } => {
                 let arena = self.arena_info();
                 let fds = self.arena_descriptors()?;
@@ -73,13 +69,13 @@ impl Head {
                 }
                 Err(_) => self.shut_down(from, req),
             },
-            ToHead::Ask { req, question: Question::Comm { call, cell } } => {
-                let wake = self.wake.clone();
-                let reply = CommReply::new(move |answer| wake.ask(Command::CommAnswer { client: from, req, answer }));
-                self.observer.comm(cell, call, reply);
+            ToHead::Ask { req, question: Question::Comm { call, cell } } => self.pass_comm(from, req, cell, call),
+            ToHead::Ask { req, question: Question::Join { address, namespace } } => {
+                self.pass_join(from, req, Some((address, namespace)));
             }
+            ToHead::Ask { req, question: Question::Leave } => self.pass_join(from, req, None),
             ToHead::Ask { req, question } => {
-                let answer = self.answer(question).map_err(|fault| *fault);
+                let answer = self.answer(self.session_of(from), question).map_err(|fault| *fault);
                 self.send(from, &ToClient::Answer { req, answer });
             }
             ToHead::Wrote { req } => {
@@ -130,7 +126,10 @@ impl Head {
             ToHead::Strand { task } => self.adopt(task),
             ToHead::Stranded => self.adopt_strands(),
             ToHead::Poke => self.look_at_watched(),
-            ToHead::Unserved { function } if self.scheduler.cpus() == 0 => self.warn_needs_a_cpu(function),
+            ToHead::Front(said) => self.hear_front(from, said)?,
+            ToHead::Unserved { function } if self.scheduler.cpus() == 0 => {
+                self.warn_needs_a_cpu(function, self.session_of(from));
+            }
             // One more try to start a worker; if none starts, the task is refused like those before it.
             ToHead::Unserved { .. } => self.tell(Event::Demanded),
         }
@@ -159,7 +158,7 @@ impl Head {
         from: ClientId,
         version: u32,
         role: Role,
-        pid: u32,
+        (pid, session): (u32, SessionId),
         takeover: Option<Takeover>,
     ) -> Result<(), Nonsense> {
         if version != PROTOCOL_VERSION {
@@ -172,8 +171,11 @@ impl Head {
         if client.role.is_some() {
             return Err("second `Hello`");
         }
+        if !self.has_session(session) {
+            return Err("the session has ended");
+        }
         let seat = match takeover {
-            Some(takeover) => self.take_over(takeover)?,
+            Some(takeover) => self.take_over(session, takeover)?,
             None => match self.free_seat() {
                 Some(seat) => seat,
                 None => {
@@ -186,10 +188,15 @@ impl Head {
             seat != Seat::HEAD && self.clients.values().all(|other| other.seat != Some(seat)),
             "a seat is one client's"
         );
+        let session = match role {
+            Role::Front => self.join(from).ok_or("there are too many sessions")?,
+            _ => session,
+        };
         let client = self.clients.get_mut(&from).ok_or("the client is gone")?;
-        (client.role, client.pid, client.seat) = (Some(role), pid, Some(seat));
+        (client.role, client.pid, client.seat, client.session) = (Some(role), pid, Some(seat), session);
         self.segment.desk(seat).pid.store(pid, Ordering::Relaxed);
-        let welcome = ToClient::Welcome { client: from, seat, limits: self.segment.limits(), arena: self.arena_info() };
+        let welcome =
+            ToClient::Welcome { client: from, seat, session, limits: self.segment.limits(), arena: self.arena_info() };
         let control = self.segment.file().and_then(|file| file.try_clone_to_owned().ok());
         let mut fds = vec![control.ok_or("a descriptor cannot be duplicated")?];
         fds.extend(self.arena_descriptors()?);
@@ -202,10 +209,11 @@ impl Head {
     }
 
     /// Makes a twin the driver in the dead driver's seat. Exactly the references that the twin names are kept.
-    fn take_over(&mut self, takeover: Takeover) -> Result<Seat, Nonsense> {
+    fn take_over(&mut self, session: SessionId, takeover: Takeover) -> Result<Seat, Nonsense> {
         let Takeover { seat, cell, held } = takeover;
-        let orphans = self.orphans.iter().map(|(id, orphan)| (*id, orphan.seat, orphan.pid));
-        let live = self.drivers().into_iter().filter_map(|id| Some((id, self.seat(id)?, self.clients[&id].pid)));
+        let orphans = self.orphans.iter().filter(|(_, orphan)| orphan.session == session);
+        let orphans = orphans.map(|(id, orphan)| (*id, orphan.seat, orphan.pid));
+        let live = self.drivers(session).into_iter().filter_map(|id| Some((id, self.seat(id)?, self.clients[&id].pid)));
         let dead: Vec<(ClientId, Seat, u32)> = orphans.chain(live).collect();
         if !dead.iter().any(|(_, other, _)| *other == seat) {
             return Err("the seat is not that of a dead driver");

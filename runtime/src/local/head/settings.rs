@@ -10,7 +10,7 @@ use super::spill_folder::spill_folder;
 use crate::abi::{Address, Answer, Demand, Fault, InitOptions, Question, ResourceStatus, RuntimeStatus};
 use crate::client::Fallible;
 use crate::local::Config;
-use crate::protocol::{ClientId, ObjectId, Request, ToClient, WorkerId};
+use crate::protocol::{ClientId, ObjectId, Request, SessionId, ToClient, WorkerId};
 use crate::scheduler::{Event, Resources, ShapeId};
 use crate::store::{Arena, Flags, Region, Segment, State};
 use crate::sync::Ordering;
@@ -41,7 +41,7 @@ impl Head {
         // The amounts were checked before they were taken over.
         if let Ok(total) = self.settings.config.amounts() {
             let pool = self.settings.config.workers();
-            let redirects = self.settings.config.redirect_output;
+            let redirects = self.settings.config.redirect_output || self.settings.config.is_shared;
             self.redirect =
                 redirects.then(|| self.redirect.take().unwrap_or_else(|| Redirect::new(self.folder.path())));
             self.tell(Event::Configured { total, pool });
@@ -51,10 +51,14 @@ impl Head {
     }
 
     /// Answers a question off the fast path.
-    pub(super) fn answer(&mut self, question: Question) -> Fallible<Answer> {
+    pub(super) fn answer(&mut self, asker: SessionId, question: Question) -> Fallible<Answer> {
         match question {
-            Question::Init(options) => self.init(&options).map(Answer::Address),
-            Question::Errors => Ok(Answer::Errors(self.failures.iter().map(|origin| origin.listed()).collect())),
+            Question::Init(options) => self.init(asker, &options).map(Answer::Address),
+            Question::Errors => {
+                let is_shown = |cell: u64| asker == SessionId::OWNER || SessionId::of(cell) == asker;
+                let shown = self.failures.iter().filter(|origin| is_shown(origin.cell()));
+                Ok(Answer::Errors(shown.map(|origin| origin.listed()).collect()))
+            }
             Question::ClusterResources => Ok(Answer::Resources(self.scheduler.total().list())),
             Question::AvailableResources => Ok(Answer::Resources(self.free_resources().list())),
             Question::PlacementGroup { bundles, strategy, cell } => {
@@ -64,14 +68,21 @@ impl Head {
             Question::Status => Ok(Answer::Status(self.status())),
             Question::Cancel { id } => Ok(Answer::Flag(self.cancel(ObjectId(id)))),
             Question::Shutdown => Ok(Answer::Done),
-            Question::Actor { name } => Ok(Answer::Actor(self.named_actor(&name))),
+            Question::Actor { name } => Ok(Answer::Actor(self.named_actor(asker, &name))),
             Question::Kill { id } => self.kill_actor(ObjectId(id)).map(Answer::Flag),
             Question::ActorState { id } => Ok(Answer::ActorState(self.actor_state(ObjectId(id)))),
-            Question::Actors => Ok(Answer::Actors(self.actor_entries())),
+            Question::Actors => Ok(Answer::Actors(self.actor_entries(asker))),
+            Question::Publish { id, name, schema } => {
+                self.publish(asker, ObjectId(id), name, schema).map(|()| Answer::Done)
+            }
+            Question::Unpublish { name } => Ok(Answer::Flag(self.unpublish(asker, &name))),
+            Question::Lookup { name } => Ok(Answer::Published(self.lookup(&name))),
             // A client sees these in shared memory by itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
             Question::IsCancelled => Ok(Answer::Flag(false)),
-            Question::Comm { .. } => refuse("bug: comms are the session's".into()),
+            Question::Comm { .. } | Question::Join { .. } | Question::Leave => {
+                refuse("bug: this is for the session to answer".into())
+            }
             Question::Tasks | Question::Objects => refuse("bug: a process reads this by itself".into()),
         }
     }
@@ -109,10 +120,13 @@ impl Head {
             let is_possible = self.scheduler.machine().fit(&needs);
             demands.push(Demand { needs: format!("placement group of {needs}"), tasks: 1, is_possible });
         }
-        RuntimeStatus { resources, workers: self.pool.pids().len() as u32, demands }
+        RuntimeStatus { resources, workers: self.pool.pids().len() as u32, demands, sessions: self.session_entries() }
     }
 
-    fn init(&mut self, options: &InitOptions) -> Fallible<Address> {
+    fn init(&mut self, asker: SessionId, options: &InitOptions) -> Fallible<Address> {
+        if asker != SessionId::OWNER || self.settings.config.is_shared {
+            return self.init_shared(asker, options);
+        }
         if let Some(address) = &options.address {
             return refuse(format!("this session has a runtime of its own and cannot join the one at `{address}`"));
         }
@@ -136,19 +150,43 @@ impl Head {
         Ok(self.address())
     }
 
+    /// `init` of a session that has joined: the first one is told where it is.
+    fn init_shared(&mut self, asker: SessionId, options: &InitOptions) -> Fallible<Address> {
+        let wishes = Config { is_silent: false, is_shared: false, ..Config::from(options) };
+        if wishes != Config::from(&InitOptions::default()) {
+            return refuse(
+                "the runtime that this session has joined has its own resources and settings: leave those options out, or call `shutdown()` to leave it first"
+                    .into(),
+            );
+        }
+        if self.is_first_init(asker) || options.ignore_reinit {
+            return Ok(self.address());
+        }
+        refuse("this session has joined a runtime already; set ignore_reinit to keep it as it is, or call `shutdown()` to leave it".into())
+    }
+
     /// Ends all workers and fails unfinished tasks. Answers the client when the workers are gone.
     pub(super) fn shut_down(&mut self, from: ClientId, req: Request) {
+        if self.settings.config.is_shared {
+            let message = "this runtime is shared, and `mobula stop` ends it".into();
+            return self.send(from, &ToClient::Answer { req, answer: Err(Fault::Refused { message }) });
+        }
+        self.farewells.push(Farewell { from, req, workers: self.pool.all() });
+        self.rest();
+        self.bid_farewell();
+    }
+
+    /// Ends all workers and fails unfinished tasks. The next one that is submitted starts workers again.
+    pub(super) fn rest(&mut self) {
         (self.settings.config, self.settings.is_explicit) = (self.settings.start.clone(), false);
         self.spill.set_folder(spill_folder(&self.settings.config, &self.folder));
         self.configure();
         self.end_all_folds();
-        self.farewells.push(Farewell { from, req, workers: self.pool.all() });
         self.tell(Event::ShutDown);
         // A process that submits a task from here on tells the head.
         self.segment.header().unserved.store(1, Ordering::Release);
         self.end_actors("the runtime was shut down");
         self.fail_unfinished("the runtime was shut down");
-        self.bid_farewell();
     }
 
     /// Answers the clients that wait for workers to be gone.

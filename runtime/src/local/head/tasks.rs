@@ -5,15 +5,14 @@
 
 use super::functions::Functions;
 use super::{FAILURES_MAX, Head};
-use crate::abi::{Attempt, Cause, Failed, Failure, Place, TaskOptions, TaskState};
-use crate::local::RuntimeEvent;
-use crate::protocol::{ObjectId, WorkerId};
+use crate::abi::{Attempt, Cause, Failed, Failure, TaskOptions, TaskState};
+use crate::protocol::{ObjectId, SessionId, WorkerId};
 use crate::scheduler::{Event, HINTS_MAX};
 use crate::store::{Estate, Flags, HINTS, Seat, Spec, State, Step, TaskEvent, TaskKind, Word, ticks};
 use crate::sync::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 /// How many tasks are named that failed only because an argument of theirs had; the rest is counted. A chain of tasks can be long, and each
 /// of its objects has a failure of its own.
@@ -25,18 +24,37 @@ const RETRIES_TOLD_MAX: u32 = 20;
 /// A failure, and whether a client has asked why an object failed with it.
 #[derive(Debug)]
 pub(super) struct Origin {
+    /// Its cell has the runtime's number.
     failure: Failure,
     is_fetched: AtomicBool,
+    /// What happened, with the places that a joined session has found in its cells.
+    located: OnceLock<Cause>,
 }
 
 impl Origin {
     fn new(failure: Failure) -> Arc<Origin> {
-        Arc::new(Origin { failure, is_fetched: AtomicBool::new(false) })
+        Arc::new(Origin { failure, is_fetched: AtomicBool::new(false), located: OnceLock::new() })
     }
 
     /// As `errors()` lists it.
     pub fn listed(&self) -> Failed {
-        Failed { failure: self.failure.clone(), is_fetched: self.is_fetched.load(Ordering::Relaxed) }
+        Failed { failure: self.told(), is_fetched: self.is_fetched.load(Ordering::Relaxed) }
+    }
+
+    /// The failure for a session, with the number that it has given the cell.
+    pub fn told(&self) -> Failure {
+        let cause = self.located.get().unwrap_or(&self.failure.cause).clone();
+        Failure { cell: SessionId::number(self.failure.cell), cause, ..self.failure.clone() }
+    }
+
+    /// The cell that started the task, by the runtime's number.
+    pub fn cell(&self) -> u64 {
+        self.failure.cell
+    }
+
+    /// Takes what happened in, with its places.
+    pub fn locate(&self, cause: Cause) {
+        let _ = self.located.set(cause);
     }
 }
 
@@ -70,7 +88,7 @@ impl Blame {
     fn told(&self, functions: &Functions) -> Failure {
         let names = self.carried_by.iter().map(|function| functions.name(*function).to_owned());
         let more = (self.more > 0).then(|| format!("… and {} more", self.more));
-        Failure { carried_by: names.chain(more).collect(), ..self.origin.failure.clone() }
+        Failure { carried_by: names.chain(more).collect(), ..self.origin.told() }
     }
 }
 
@@ -90,6 +108,11 @@ impl Blames {
         Some(blame.told(functions))
     }
 
+    /// The failure that an object failed with.
+    pub fn origin(&self, id: ObjectId) -> Option<&Arc<Origin>> {
+        self.by_object.get(&id).map(|blame| &blame.origin)
+    }
+
     pub fn insert(&mut self, id: ObjectId, blame: Blame, exists: impl Fn(ObjectId) -> bool) {
         self.by_object.insert(id, blame);
         if self.by_object.len() > self.tidy_at.max(1024) {
@@ -107,24 +130,13 @@ impl Head {
         self.fail(task, carried);
     }
 
-    /// Finds the callers of a place in the cells, and drops those that are not found there.
-    fn locate_callers(&self, place: &mut Place) {
-        let mut callers = std::mem::take(&mut place.callers);
-        for caller in &mut callers {
-            let at = Place { file: caller.file.clone(), line: caller.line, column: caller.column, ..place.clone() };
-            caller.cell = self.observer.locate(&at);
-        }
-        callers.retain(|caller| caller.cell.is_some());
-        place.callers = callers;
-    }
-
     /// Fails a task where its failure began: records and announces it.
     pub(super) fn fail_at_origin(&mut self, task: ObjectId, mut cause: Cause, pid: u32) {
         if !self.word(task).is_some_and(Word::is_task) {
             return;
         }
         let spec = self.segment.read_spec(task.slot());
-        self.locate(spec.function, &mut cause);
+        self.locate(spec.function, spec.cell, &mut cause);
         if let TaskKind::Call { mailbox, .. } = spec.kind
             && matches!(cause, Cause::Signal { .. } | Cause::Exit { .. })
         {
@@ -156,20 +168,18 @@ impl Head {
         if self.failures.len() > FAILURES_MAX {
             self.failures.pop_front();
         }
-        if !self.settings.config.is_silent {
-            self.observer.event(RuntimeEvent::TaskFailed(origin.failure.clone()));
-        }
+        let is_shown = !self.settings.config.is_silent;
+        self.announce_to_session(origin, is_shown);
     }
 
     /// Finds the place of a panic in the cells: the worker's panic hook knows the line, not the library.
-    pub(super) fn locate(&self, function: u32, cause: &mut Cause) {
+    pub(super) fn locate(&self, function: u32, cell: u64, cause: &mut Cause) {
         if let Cause::Panic { place: Some(place), .. } = cause
             && place.cell.is_none()
         {
             let function = self.functions.get(function);
             place.library = function.map(|function| function.library.clone()).unwrap_or_default();
-            place.cell = self.observer.locate(place);
-            self.locate_callers(place);
+            self.locate_here(cell, cause);
         }
     }
 
@@ -267,8 +277,8 @@ impl Head {
     }
 
     /// Warns once for each function: it needs a CPU, and the runtime has less than one.
-    pub(super) fn warn_needs_a_cpu(&mut self, function: u32) {
-        self.warn_of(function, "1 CPU");
+    pub(super) fn warn_needs_a_cpu(&mut self, function: u32, session: SessionId) {
+        self.warn_of(function, session.cell(0), "1 CPU");
     }
 
     /// The same for a task that asks for more than there is.
@@ -276,15 +286,14 @@ impl Head {
         let spec = self.segment.read_spec(task.slot());
         let Some(shape) = self.options.get(spec.options).map(|known| known.shape) else { return };
         let needs = self.scheduler.shapes().needs(shape).to_string();
-        self.warn_of(spec.function, &needs);
+        self.warn_of(spec.function, spec.cell, &needs);
     }
 
-    fn warn_of(&mut self, function: u32, needs: &str) {
+    fn warn_of(&mut self, function: u32, cell: u64, needs: &str) {
         if self.warned.insert(function) {
             let (name, total) = (self.functions.name(function), self.scheduler.total());
-            self.notice(format!(
-                "task `{name}` needs {needs} and the runtime has {total}: it waits until there is more"
-            ));
+            let text = format!("task `{name}` needs {needs} and the runtime has {total}: it waits until there is more");
+            self.notice_of(cell, text);
         }
     }
 
@@ -360,8 +369,8 @@ impl Head {
         let told = self.retries_told.entry(spec.function).or_default();
         *told += 1;
         match *told {
-            ..RETRIES_TOLD_MAX => self.notice(said),
-            RETRIES_TOLD_MAX => self.notice(format!("{said} (more attempts of `{name}` are not told)")),
+            ..RETRIES_TOLD_MAX => self.notice_of(spec.cell, said),
+            RETRIES_TOLD_MAX => self.notice_of(spec.cell, format!("{said} (more attempts of `{name}` are not told)")),
             _ => {}
         }
         // A call still has its place in the mailbox.

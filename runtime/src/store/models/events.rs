@@ -44,7 +44,7 @@ fn record(segment: &Segment, event: &TaskEvent) {
 
 /// A `record` that does not say that it begins.
 fn record_at_once(segment: &Segment, event: &TaskEvent) {
-    let number = segment.desk(ALICE).recorded.fetch_add(1, Ordering::Relaxed);
+    let number = segment.desk(ALICE).own.recorded.fetch_add(1, Ordering::Relaxed);
     let place = segment.event(ALICE, number);
     place.task.store(event.task.0, Ordering::Relaxed);
     place.number.store(number + 1, Ordering::Release);

@@ -1,0 +1,105 @@
+//! Changing to the runtime of another process, and back: the calls of `init_with(Config::connect(…))` and `shutdown()`.
+//!
+//! ```text
+//!   cell host ── Join ──▶ home's head ──▶ front process, which joins as a session ──▶ the runtime's socket, the session's number
+//!       └── connects there as the session's driver; from now on the calls of cells go there
+//! ```
+//!
+//! The client of the home runtime stays connected: its head is the way to the front process, and cells come back to it when they leave.
+
+use super::current::{current, go_home, home, install};
+use super::{Client, Fallible, nonsense, refused};
+use crate::abi::{Answer, InitOptions, Question};
+use crate::protocol::{ObjectId, Role, SessionId};
+use crate::sync::Ordering;
+use std::path::Path;
+
+impl Client {
+    /// Has the calls of cells go to the runtime at this address.
+    ///
+    /// # Errors
+    /// There is no such runtime, or it refuses; this process has used its own one already, or has joined one.
+    pub(super) fn join(&self, address: String, namespace: Option<String>, is_lenient: bool) -> Fallible<Answer> {
+        if self.is_worker() {
+            return Err(refused("a task cannot choose the runtime that runs it".into()));
+        }
+        let Some(home) = home() else { return Err(nonsense()) };
+        if self.session != SessionId::OWNER && !self.has_ended() {
+            if is_lenient {
+                return self.ask_head(reinit());
+            }
+            let message = "this session has joined a runtime already: `shutdown()` leaves it, and ignore_reinit keeps it as it is";
+            return Err(refused(message.into()));
+        }
+        let objects = home.object_entries().len();
+        if objects > 0 {
+            return Err(refused(format!(
+                "this session's own runtime holds {objects} objects, which do not come along: join another one before anything is put or submitted, or call `shutdown()` first"
+            )));
+        }
+        match home.ask_head(Question::Join { address, namespace })? {
+            Answer::Joined { socket, session } => {
+                join_driver(Path::new(&socket), SessionId(session)).map_err(refused)?
+            }
+            _ => return Err(nonsense()),
+        }
+        current().ok_or_else(nonsense)?.ask_head(reinit())
+    }
+
+    /// Has the calls of cells go to this process's own runtime again.
+    ///
+    /// # Errors
+    /// The own runtime is gone.
+    pub(super) fn leave(&self) -> Fallible<Answer> {
+        let Some(home) = home() else { return Err(nonsense()) };
+        drop(self.state().forget_all());
+        let cell = SessionId::number(self.state().cell);
+        go_home();
+        home.resume_cell(cell);
+        home.ask_head(Question::Leave)
+    }
+
+    /// Looks a published object up, and refers to it.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub(super) fn lookup(&self, question: Question) -> Fallible<Answer> {
+        match self.ask_head(question)? {
+            // The head refers to it for as long as it has the name.
+            Answer::Published(Some(found)) if !self.state().retain(ObjectId(found.id)) => {
+                drop(found);
+                Ok(Answer::Published(None))
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    /// Whether the runtime has ended.
+    fn has_ended(&self) -> bool {
+        self.segment.header().closed.load(Ordering::Acquire) != 0
+    }
+
+    /// Has a cell that runs go on with this client.
+    fn resume_cell(&self, cell: u64) {
+        let mut state = self.state();
+        state.handles.cell_began();
+        (state.cell, state.is_interruptible) = (self.session.cell(cell), true);
+        self.segment.header().active.add(self.seat);
+    }
+}
+
+/// Has the calls of this process go to the runtime that listens there, as the driver of a session that has joined it.
+///
+/// # Errors
+/// A sentence.
+pub fn join_driver(socket: &Path, session: SessionId) -> Result<(), String> {
+    let cell = home().map_or(0, |home| SessionId::number(home.state().cell));
+    let before = current().map_or(cell, |client| SessionId::number(client.state().cell));
+    let joined = Client::connect(socket, Role::Driver, session, None).map_err(|error| error.to_string())?;
+    install(joined).resume_cell(before);
+    Ok(())
+}
+
+fn reinit() -> Question {
+    Question::Init(InitOptions { ignore_reinit: true, ..InitOptions::default() })
+}

@@ -1,0 +1,129 @@
+//! The runtime as the session's [`Host`]: its own, or one of another process that it has joined.
+//!
+//! ```text
+//!   session ──Host──▶ Runtime ─┬─ Local      the own one: always there, for the session's folder and the way back
+//!                              └─ Attached   the one that it has joined, if it has: interrupts and deaths are told to both
+//! ```
+
+use super::cell_host::{JOINED_ENV, RUNTIME_ENV};
+use super::embedded::EMBEDDED_CRATE;
+use mobula::attached::{Attached, JoinError, find};
+use mobula::local::{Local, Observer};
+use mobula_session::{CellId, EmbeddedFile, Host};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The runtime that a session has joined, if it has.
+#[derive(Clone, Debug, Default)]
+pub struct Joined(Arc<Mutex<Option<Arc<Attached>>>>);
+
+impl Joined {
+    /// The runtime, if there is one.
+    pub fn get(&self) -> Option<Arc<Attached>> {
+        self.lock().clone()
+    }
+
+    /// Joins the runtime at this address, in the place of one that was joined before. The caller is no thread that passes events on.
+    ///
+    /// # Errors
+    /// See [`JoinError`].
+    pub fn join(
+        &self,
+        address: &str,
+        namespace: Option<String>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Attached>, JoinError> {
+        let joined = Arc::new(Attached::join(find(address)?, namespace, observer)?);
+        *self.lock() = Some(joined.clone());
+        Ok(joined)
+    }
+
+    /// Leaves it.
+    pub fn leave(&self) {
+        // Dropped without the lock, because that waits for a thread.
+        let left = self.lock().take();
+        drop(left);
+    }
+
+    /// Returns when the output of the joined runtime's tasks that came by now has been passed on.
+    pub fn flush(&self) {
+        if let Some(joined) = self.get() {
+            joined.flush();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Attached>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The runtime of a session.
+pub struct Runtime {
+    session_dir: PathBuf,
+    socket: PathBuf,
+    /// `None` once the runtime has been ended.
+    local: Mutex<Option<Local>>,
+    joined: Joined,
+}
+
+impl Runtime {
+    pub fn new(local: Local, joined: Joined) -> Runtime {
+        let (session_dir, socket) = (local.session_dir().to_owned(), local.socket().to_owned());
+        Runtime { session_dir, socket, local: Mutex::new(Some(local)), joined }
+    }
+
+    fn with_local(&self, work: impl FnOnce(&Local)) {
+        if let Some(local) = &*self.local.lock().unwrap_or_else(PoisonError::into_inner) {
+            work(local);
+        }
+    }
+
+    /// Ends the session's own runtime and leaves the one that it has joined.
+    pub fn end(&self) {
+        self.joined.leave();
+        let local = self.local.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(local) = local {
+            local.shutdown();
+        }
+    }
+}
+
+impl Host for Runtime {
+    fn embedded_crate(&self) -> &'static [EmbeddedFile] {
+        EMBEDDED_CRATE
+    }
+
+    fn session_dir(&self) -> PathBuf {
+        self.session_dir.clone()
+    }
+
+    fn cell_host_env(&self) -> Vec<(String, String)> {
+        let mut env = vec![(RUNTIME_ENV.into(), self.socket.to_string_lossy().into_owned())];
+        if let Some(joined) = self.joined.get().filter(|joined| !joined.has_ended()) {
+            env.push((JOINED_ENV.into(), format!("{}:{}", joined.session().0, joined.socket().display())));
+        }
+        env
+    }
+
+    fn interrupt(&self, cell: CellId) {
+        self.with_local(|local| local.interrupt(cell.0));
+        if let Some(joined) = self.joined.get() {
+            joined.interrupt(cell.0);
+        }
+    }
+
+    fn is_interrupt_heeded(&self, cell: CellId) -> bool {
+        if let Some(joined) = self.joined.get().filter(|joined| !joined.has_ended()) {
+            return joined.is_interrupt_heeded(cell.0);
+        }
+        let local = self.local.lock().unwrap_or_else(PoisonError::into_inner);
+        local.as_ref().is_some_and(|local| local.is_interrupt_heeded(cell.0))
+    }
+
+    fn cell_host_changed(&self, pid: u32, takeover: bool) {
+        self.with_local(|local| local.cell_host_changed(pid, takeover));
+        if let Some(joined) = self.joined.get() {
+            joined.cell_host_changed(pid, takeover);
+        }
+    }
+}

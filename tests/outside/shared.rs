@@ -1,0 +1,168 @@
+//! A runtime that outlives sessions: `mobula start`, and notebooks, prompts and scripts that join it.
+
+use crate::support::{Jupyter, Notebook, Place, Terminal, eventually, finish};
+use crate::tasks;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Tests of other files, on a runtime that every session joins.
+macro_rules! hold_on_a_shared_runtime {
+    ($($name:ident = $test:path),* $(,)?) => {$(
+        #[test]
+        fn $name() {
+            Place::shared($test);
+        }
+    )*};
+}
+
+hold_on_a_shared_runtime! {
+    the_api_holds_on_a_shared_runtime = tasks::the_example_of_the_api_works_as_written,
+    failures_are_located_on_a_shared_runtime = tasks::a_failing_task_is_shown_where_it_was_started_and_raised_where_it_is_got,
+    output_finds_its_cell_on_a_shared_runtime = tasks::what_a_task_prints_appears_in_the_cell_that_started_it,
+    arrays_are_views_on_a_shared_runtime = tasks::arrays_come_back_as_views_of_the_store_and_everything_is_freed_in_the_end,
+    callers_are_named_on_a_shared_runtime = tasks::a_task_that_panics_names_the_lines_that_called,
+    a_killed_worker_fails_its_task_on_a_shared_runtime = crate::death::a_killed_worker_fails_its_task_by_name_and_the_rest_goes_on,
+    a_killed_cell_host_loses_nothing_on_a_shared_runtime =
+        crate::death::a_cell_host_killed_in_mid_cell_loses_no_variable_and_no_object,
+}
+
+const JOIN: &str = "init_with(Config::connect(\"auto\").namespace(\"team\"))?;";
+
+/// Code that waits until there is a file in the place.
+fn until(name: &str) -> String {
+    format!(
+        "while !std::path::Path::new(\"{{here}}/{name}\").exists() {{ std::thread::sleep(Duration::from_millis(5)); }}"
+    )
+}
+
+/// Ends a process as `kill -9` does.
+fn kill(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("the process was alive");
+}
+
+/// The process that owns the runtime of a place.
+fn owner(place: &Place) -> u32 {
+    let said = finish(place.mobula().arg("status")).exits(0).stdout;
+    let number = said.split("pid ").nth(1).and_then(|rest| rest.split(',').next()).expect("a process id in the status");
+    number.parse().expect("a process id")
+}
+
+#[test]
+fn objects_and_actors_pass_from_one_session_to_another_by_name() {
+    let place = Place::new().with_a_runtime();
+    let giver = Notebook::new()
+        .cell("#[derive(serde::Serialize, serde::Deserialize, Debug)]\nstruct P { x: i64, name: String }")
+        .cell("struct Counter(i64);\nimpl Counter {\n    fn new() -> Counter { Counter(0) }\n    fn add(&mut self, n: i64) -> i64 { self.0 += n; self.0 }\n}")
+        .cell("init_with(Config::connect(\"auto\").namespace(\"team\").ignore_reinit())?;")
+        .cell("publish(&put(&P { x: 7, name: \"seven\".into() })?, \"p\")?;\npublish(&put(&ndarray::Array1::from(vec![1.5f64; 1000]).into_shared())?, \"numbers\").ok();")
+        .cell("let c = Counter::new.options().name(\"count\").detached().spawn();\nget(Counter::add.call(&c, 5))?")
+        .cell(&format!("std::fs::write(\"{{here}}/given\", \"\")?;\n{}", until("taken")))
+        .cell("get(Counter::add.call(&c, 1))?");
+    let giver = giver.start_as(&place, "giver.ipynb");
+    eventually("the object was published", || std::fs::metadata(place.path("given")).map(drop));
+    let taker = Notebook::new()
+        .cell("#[derive(serde::Serialize, serde::Deserialize, Debug)]\nstruct P { x: i64, name: String }")
+        .cell("let p: ObjectRef<P> = lookup(\"p\")?;\nget(&p)?")
+        .failing("#[derive(serde::Serialize, serde::Deserialize, Debug)]\nstruct P { x: u8 }\nlookup::<P>(\"p\")?")
+        .failing("lookup::<i64>(\"nothing\")?")
+        .cell("fn x_of(p: P) -> u8 { p.x }")
+        .cell("std::fs::write(\"{here}/taken\", \"\")?;")
+        .start_as(&place, "taker.ipynb")
+        .finish();
+    assert!(taker.cell(2).value().contains("seven"), "{}", taker.cell(2).everything());
+    let (_, _, report) = taker.cell(3).error();
+    for word in ["P { x: i64, name: String }", "P { x: u8 }", "session 1"] {
+        assert!(report.contains(word), "no {word} in {report}");
+    }
+    assert!(taker.cell(4).error().2.contains("publish(&object, \"nothing\")"), "{}", taker.cell(4).everything());
+    assert_eq!(giver.finish().cell(7).value(), "6");
+
+    // The session that made it is over, and the detached actor is not.
+    let heir = Notebook::new()
+        .cell("struct Counter(i64);\nimpl Counter {\n    fn new() -> Counter { Counter(0) }\n    fn add(&mut self, n: i64) -> i64 { self.0 += n; self.0 }\n}")
+        .cell("init_with(Config::connect(\"auto\").namespace(\"team\").ignore_reinit())?;\nactors().len()")
+        .failing("lookup::<i64>(\"p\")?")
+        .start_as(&place, "heir.ipynb")
+        .finish();
+    assert_eq!(heir.cell(2).value(), "1", "{}", heir.cell(2).everything());
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_kernel_a_prompt_and_a_script_share_a_runtime_and_each_outlives_the_death_of_another() {
+    let place = Place::new().with_a_runtime();
+    let owner = owner(&place);
+    let mut prompt = Terminal::open(&place);
+    prompt.is_asked_for_cell(1).types("fn half(n: u32) -> u32 { assert!(n % 2 == 0, \"odd\"); n / 2 }");
+    prompt.is_asked_for_cell(2).types("get(half.remote(8))?").sees("4");
+    // A script whose tasks hold all CPUs is killed: they end, and the prompt's run.
+    let mut script = Notebook::new()
+        .cell("fn endless(n: i64) -> i64 { std::fs::write(format!(\"{here}/pid-{n}\"), format!(\"{}\\n\", std::process::id())).unwrap(); loop { std::thread::park() } }")
+        .cell("let all: Vec<_> = (0..64).map(|n| endless.remote(n)).collect();\nlet named = put(&1i64)?;\npublish(&named, \"mine\")?;")
+        .cell("get(&all)?")
+        .start_as(&place, "script.ipynb");
+    place.pid_in("pid-0");
+    script.kill_front();
+    prompt.is_asked_for_cell(3).types("get(half.remote(10))?").sees("5");
+    prompt.is_asked_for_cell(4).types("lookup::<i64>(\"mine\").is_err()").sees("true");
+    // Its errors are its own.
+    prompt.is_asked_for_cell(5).types("get(half.remote(3))?").sees("odd");
+    let jupyter = Jupyter::with_kernel(place);
+    let notebook = Notebook::new()
+        .cell("fn one() -> i64 { 1 }\nget(one.remote())?")
+        .cell("errors().len()")
+        .cell("tasks().iter().any(|task| task.session.is_some())");
+    jupyter.write("kernel.ipynb", &notebook.text());
+    let out = jupyter.path("out.ipynb");
+    finish(jupyter.script("execute.py").args([&jupyter.path("kernel.ipynb"), &out])).exits(0);
+    let shown = std::fs::read_to_string(out).expect("the notebook");
+    assert!(shown.contains("\"0\"") && shown.contains("\"true\""), "{shown}");
+    // The runtime is killed while a call waits for it.
+    prompt.is_asked_for_cell(6).types("fn forever() -> i64 { println!(\"begun\"); loop { std::thread::park() } }");
+    prompt.is_asked_for_cell(7).types("get(forever.remote())?").sees("begun");
+    kill(owner);
+    prompt.sees("has ended").is_asked_for_cell(8).types("get(half.remote(8)).is_err()").sees("true");
+    // A new one can be started at once, and joined.
+    let place = jupyter.into_place();
+    let place = place.with_a_runtime();
+    prompt.is_asked_for_cell(9).types(JOIN).is_asked_for_cell(10).types("get(half.remote(12))?").sees("6");
+    prompt.is_asked_for_cell(11).types("shutdown()?; get(half.remote(14))?").sees("7");
+    prompt.is_asked_for_cell(12);
+    assert!(prompt.closes().success());
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_runtime_is_started_once_and_found_or_refused_with_a_sentence() {
+    let place = Place::new();
+    let ended = finish(place.mobula().arg("stop")).exits(2);
+    assert!(ended.stderr.contains("`mobula start` starts one"), "{ended}");
+    let started = finish(place.mobula().args(["start", "--num-cpus", "3", "--resource", "tpu=2"])).exits(0);
+    assert!(started.stdout.contains("Config::connect(\"auto\")"), "{started}");
+    let again = finish(place.mobula().arg("start")).exits(2);
+    assert!(again.stderr.contains("runs already") && again.stderr.contains("mobula stop"), "{again}");
+    let status = finish(place.mobula().arg("status")).exits(0);
+    assert!(status.stdout.contains("tpu") && status.stdout.contains('3'), "{status}");
+    for address in ["10.0.0.5:6379", "nowhere", "/nowhere"] {
+        let refused = finish(place.mobula().args(["--address", address, "-c", "1"])).exits(3);
+        assert!(refused.stderr.contains(address), "{refused}");
+    }
+    let ran = Notebook::new()
+        .cell("cluster_resources().get(\"tpu\")")
+        .failing("init_with(Config::connect(\"auto\").num_cpus(1.0))?")
+        .cell("let x = put(&1)?;")
+        .failing("init_with(Config::connect(\"auto\"))?")
+        .cell("drop(x); init_with(Config::connect(\"auto\"))?; cluster_resources().get(\"tpu\")")
+        .failing("init_with(Config::connect(\"auto\"))?")
+        .cell("init_with(Config::connect(\"auto\").ignore_reinit())?.num_cpus")
+        .cell("shutdown()?; cluster_resources().get(\"tpu\")")
+        .run(&place);
+    assert_eq!(ran.cell(1).value(), "None");
+    assert!(ran.cell(2).error().2.contains("has its own resources"), "{}", ran.cell(2).everything());
+    assert!(ran.cell(4).error().2.contains("do not come along"), "{}", ran.cell(4).everything());
+    assert_eq!(ran.cell(5).value(), "Some(2.0)");
+    assert!(ran.cell(6).error().2.contains("joined a runtime already"), "{}", ran.cell(6).everything());
+    assert_eq!((ran.cell(7).value(), ran.cell(8).value()), ("3.0".to_owned(), "None".to_owned()));
+    finish(place.mobula().arg("stop")).exits(0);
+    place.leaves_nothing();
+}
