@@ -34,7 +34,7 @@ impl Client {
         let objects = home.object_entries().len();
         if objects > 0 {
             return Err(refused(format!(
-                "this session's own runtime holds {objects} objects, which do not come along: join another one before anything is put or submitted, or call `shutdown()` first"
+                "this session's own runtime holds objects ({objects}), which do not come along: join another one before anything is put or submitted, or call `shutdown()` first"
             )));
         }
         match home.ask_head(Question::Join { address, namespace })? {

@@ -504,7 +504,7 @@ impl Direct {
         let project = Project {
             dir: dir.join("project"),
             target_dir: target.clone(),
-            krate: format!("{}_{}", base::CRATE, self.bases + 1),
+            krate: format!("{}_{}_{}", base::CRATE, self.bases + 1, self.folders.tag),
             deps: self.template.deps_with(&deps),
             lock: (!lock.is_file()).then(|| self.template.lock()),
         };

@@ -86,6 +86,7 @@ use rustc::{Compiled, Job, Kind, compile, entry, expand};
 use session_state::{SessionState, Standing};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -168,12 +169,15 @@ struct Folders {
     libraries: PathBuf,
     /// Libraries of items. A folder of their own, because the compiler scans the folder in which it looks for libraries.
     units: PathBuf,
+    /// What the names of libraries have of this session. A worker of a shared runtime opens those of several sessions, and the loader takes one
+    /// for another if they have the same name.
+    tag: String,
 }
 
 impl Folders {
     fn make(base: &Path) -> std::io::Result<Folders> {
         let [run, items, libraries, units] = ["run", "items", "libraries", "units"].map(|name| base.join(name));
-        let folders = Folders { run, items, libraries, units };
+        let folders = Folders { run, items, libraries, units, tag: tag(base) };
         for dir in [&folders.run, &folders.items, &folders.libraries, &folders.units] {
             std::fs::create_dir_all(dir)?;
         }
@@ -187,8 +191,15 @@ impl Folders {
     }
 
     fn unit(&self, number: u32) -> PathBuf {
-        self.units.join(format!("lib{}.so", program::krate(number)))
+        self.units.join(format!("lib{}-{}.so", program::krate(number), self.tag))
     }
+}
+
+/// A word of letters and digits that no other folder is likely to give.
+fn tag(folder: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    format!("{:08x}", hasher.finish() as u32)
 }
 
 /// The result of compiling a unit.
