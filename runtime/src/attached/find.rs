@@ -198,7 +198,7 @@ fn fits(found: Found) -> Result<Found, FindError> {
 }
 
 /// Whether the process that owns this folder lives.
-pub(super) fn is_alive(folder: &Path) -> bool {
+fn is_alive(folder: &Path) -> bool {
     let lock = folder::open_lock(folder, rustix::fs::OFlags::empty());
     lock.is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
 }

@@ -19,14 +19,20 @@ use crate::client::{ConnectError, Front};
 use crate::local::{CommReply, Observer, RuntimeEvent, locate_causes};
 pub use crate::protocol::SessionId;
 use crate::protocol::{FromFront, ToFront};
+use mobula_fds as fds;
+use rustix::event::PollFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a runtime may take to deliver the output of tasks that have ended.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// How long the end of a process may come after that of its connections.
+const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why a session cannot join a runtime.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +92,8 @@ impl Attached {
             flushes: Mutex::default(),
             flushed: Condvar::new(),
         });
-        let (listener, folder) = (Arc::clone(&shared), found.folder.clone());
-        let thread = std::thread::Builder::new().name("mobula-joined".into()).spawn(move || listen(&listener, &folder));
+        let (listener, owner) = (Arc::clone(&shared), found.record.pid);
+        let thread = std::thread::Builder::new().name("mobula-joined".into()).spawn(move || listen(&listener, owner));
         Ok(Attached { shared, found, thread: Some(thread.map_err(JoinError::Thread)?) })
     }
 
@@ -152,7 +158,7 @@ impl Drop for Attached {
 }
 
 /// Passes on what the runtime says, until it is gone.
-fn listen(shared: &Arc<Shared>, folder: &Path) {
+fn listen(shared: &Arc<Shared>, owner: u32) {
     while let Some(told) = shared.front.next() {
         match told {
             ToFront::Event(event) => shared.observer.event(event),
@@ -179,17 +185,26 @@ fn listen(shared: &Arc<Shared>, folder: &Path) {
     if shared.is_leaving.load(Ordering::Acquire) {
         return;
     }
-    let what = if find::is_alive(folder) {
-        "has dropped this session"
-    } else {
+    let what = if ends_now(owner) {
         shared.front.close_for_all();
         "has ended"
+    } else {
+        "has dropped this session"
     };
     shared.observer.event(RuntimeEvent::Notice(format!(
         "the runtime that this session had joined {what}: its tasks, actors and objects are gone; `init_with(Config::connect(\"auto\"))` joins \
          another one, `shutdown()` goes back to the session's own"
     )));
     shared.observer.left();
+}
+
+/// Whether a process has ended, or does within a moment: what it had open is closed while it ends.
+fn ends_now(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let process = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    process.is_none_or(|process| {
+        fds::wait_ready(process, PollFlags::IN, Some(Instant::now() + ENDS_WITHIN)).unwrap_or(true)
+    })
 }
 
 /// The runtime's folder, for messages.

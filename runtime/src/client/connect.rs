@@ -1,7 +1,7 @@
 //! Connecting a process to the runtime, and the calls that only a cell host makes.
 
 use super::buffers::Draft;
-use super::current::{current, home, install, replace};
+use super::current::{current, go_home, home, install, replace};
 use super::fork_guard::guard_forks;
 use super::inbox::{Inbox, Incoming};
 use super::spin::Spin;
@@ -111,8 +111,12 @@ pub fn end_cell() {
 pub fn take_over() -> Result<(), ConnectError> {
     let now = current().ok_or(ConnectError::NotConnected)?;
     let home = home().filter(|home| !std::ptr::eq(*home, now));
-    for dead in home.into_iter().chain([now]) {
-        dead.taken_over()?;
+    let Some(home) = home else { return now.taken_over() };
+    home.taken_over()?;
+    if let Err(error) = now.taken_over() {
+        // What the session had joined may have ended, or dropped it. The variables are worth more.
+        tracing::info!(%error, "the joined runtime is gone");
+        go_home();
     }
     Ok(())
 }
