@@ -128,7 +128,7 @@ fn a_kernel_a_prompt_and_a_script_share_a_runtime_and_each_outlives_the_death_of
     let place = place.with_a_runtime();
     prompt.is_asked_for_cell(9).types(JOIN).is_asked_for_cell(10).types("get(half.remote(12))?").sees("6");
     prompt.is_asked_for_cell(11).types("shutdown()?; get(half.remote(14))?").sees("7");
-    prompt.is_asked_for_cell(12);
+    prompt.is_asked_for_cell(12).presses_ctrl_d();
     assert!(prompt.closes().success());
     place.leaves_nothing();
 }

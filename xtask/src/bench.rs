@@ -107,6 +107,11 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     if wants(Subject::Tasks) {
         ours.extend(measure(&mut command(cargo, &["bench", "--quiet", "--locked", "--bench", "start"]))?);
         ours.extend(measure(&mut command(&tree.mobula(), &["run", "benches/tasks.rs"]))?);
+        // The same beside other sessions: the rows are `NAME@joined`.
+        shell::run(&mut command(&tree.mobula(), &["start"]))?;
+        let joined = measure(&mut command(&tree.mobula(), &["run", "--address", "auto", "benches/tasks.rs"]));
+        shell::run(&mut command(&tree.mobula(), &["stop"]))?;
+        ours.extend(joined?.into_iter().map(|row| Row { name: format!("{}@joined", row.name), ..row }));
     }
     if wants(Subject::Cells) {
         let python = setup::run(tree)?;

@@ -50,7 +50,8 @@ impl Place {
             DirBuilder::new().mode(0o700).create(folder.path().join(name)).expect("a folder of the place");
         }
         let place = Place { folder, shm_before: shared_memory(), is_shared: false };
-        if SHARED.get() { place.with_a_runtime() } else { place }
+        let is_shared = SHARED.get() || std::env::var_os("MOBULA_TEST_SHARED").is_some();
+        if is_shared { place.with_a_runtime() } else { place }
     }
 
     /// This place, with a runtime of `mobula start` that every session joins.
