@@ -70,6 +70,11 @@ impl Client {
         }
     }
 
+    /// Whether this worker has claimed nothing that it has yet to run, and offers nothing.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.hinted.load(Ordering::Relaxed) == 0 && self.offers.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes the task that the head has given this worker. True if it makes an actor that was made before.
     fn assigned_task(&self) -> Option<(ObjectId, bool)> {
         let desk = self.segment.desk(self.seat);

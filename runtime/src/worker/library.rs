@@ -92,7 +92,12 @@ pub(super) struct Libraries {
     folder: Arc<str>,
     /// The runtime's.
     home: Option<PathBuf>,
+    /// How many libraries there were when they were last looked at.
+    looked_at: usize,
 }
+
+/// How many libraries a worker opens before it looks how many of their files are still there.
+const LOOKED_AT_FROM: usize = 64;
 
 /// A function: the place of its library, its address, and the folder in which it runs.
 #[derive(Clone)]
@@ -120,6 +125,16 @@ impl Libraries {
     /// Whether [`Libraries::learn`] has recorded this function.
     pub fn knows(&self, number: u32) -> bool {
         matches!(self.functions.get(number as usize), Some(Some(_)))
+    }
+
+    /// Whether the files of most libraries are gone, with the sessions that they were of. Looks only when they have doubled since.
+    pub fn are_mostly_gone(&mut self) -> bool {
+        if self.list.len() < LOOKED_AT_FROM.max(2 * self.looked_at) {
+            return false;
+        }
+        self.looked_at = self.list.len();
+        let gone = self.opened.keys().filter(|path| !path.is_empty() && !Path::new(path).exists()).count();
+        2 * gone > self.list.len()
     }
 
     /// Records where function `number` is, and in which folder it runs. An empty path means the executable itself.
@@ -333,4 +348,38 @@ fn loader_error() -> String {
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions; the kernel releases all resources.
     unsafe { libc::_exit(code) }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::abi::Table;
+
+    #[test]
+    fn a_worker_whose_sessions_have_ended_has_libraries_without_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut libraries = Libraries::default();
+        let open = |libraries: &mut Libraries, number: usize| {
+            let path = folder.path().join(format!("cell_{number}.so"));
+            std::fs::write(&path, "").unwrap();
+            libraries.list.push(program_for_tests());
+            libraries.opened.insert(path.to_str().unwrap().to_owned(), number);
+            path
+        };
+        let first: Vec<PathBuf> = (0..LOOKED_AT_FROM).map(|number| open(&mut libraries, number)).collect();
+        assert!(!libraries.are_mostly_gone(), "all files are there");
+        first.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        assert!(!libraries.are_mostly_gone(), "that was looked at just now");
+        (LOOKED_AT_FROM..2 * LOOKED_AT_FROM - 1).for_each(|number| _ = open(&mut libraries, number));
+        assert!(!libraries.are_mostly_gone());
+        std::fs::remove_file(open(&mut libraries, 2 * LOOKED_AT_FROM)).unwrap();
+        assert!(libraries.are_mostly_gone());
+    }
+
+    fn program_for_tests() -> Library {
+        unsafe extern "C" fn attach(_table: *const Table, _tenant: *const Tenant) -> *const Hooks {
+            std::ptr::null()
+        }
+        Library { base: 0, attach, cell: None, hooks: None }
+    }
 }

@@ -34,6 +34,10 @@ pub(crate) fn run(socket: OwnedFd) -> ! {
     let mut libraries = Libraries::default();
     let mut views = Vec::new();
     loop {
+        if libraries.are_mostly_gone() && client.has_nothing() {
+            // Another worker takes its place. It would keep the code of sessions that have ended for as long as a shared runtime lives.
+            exit_now(0);
+        }
         let claimed = client.next_task();
         let mut instance = Instance::EMPTY;
         let mut pending = Pending::NONE;
