@@ -682,7 +682,9 @@ impl Store {
                     State::Ready(_) => ObjectPlace::Memory,
                     _ => ObjectPlace::Nowhere,
                 },
-                references: 1,
+                cell: 0,
+                function: None,
+                held_by: vec![std::process::id()],
                 holders: 0,
                 readers: 0,
             })

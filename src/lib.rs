@@ -93,7 +93,7 @@ pub use error::{
 };
 pub use mobula_macros::remote;
 pub use object::{ObjectId, ObjectRef};
-pub use progress::{Progress, ProgressIter, progress};
+pub use progress::{Progress, ProgressIter, Term, progress};
 pub use remote::Options;
 pub use stream::TaskStream;
 

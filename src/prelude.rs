@@ -12,6 +12,7 @@ pub use crate::api::{
 };
 pub use crate::array::{Array, Buffer};
 pub use crate::display::{DisplayAny, DisplayDebug, DisplayHandle, clear_output, display, display_as};
+pub use crate::draw_target;
 pub use crate::error::GetError;
 pub use crate::object::ObjectRef;
 pub use crate::progress::{Progress, progress};

@@ -2,7 +2,11 @@
 //!
 //! A bar reports how far it is; the session draws one bar for each name in a cell, of all that report under it.
 
-use crate::abi::{CommCall, ProgressReport, Tenant};
+mod term;
+
+pub use term::Term;
+
+use crate::abi::{CommCall, ProgressEnding, ProgressReport, Tenant};
 use crate::calls::{comm, role};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -40,6 +44,7 @@ struct Inner {
 
 struct State {
     name: String,
+    message: String,
     total: Option<u64>,
     /// When it reported last; `None` before the first time.
     reported: Option<Instant>,
@@ -64,7 +69,7 @@ impl Progress {
     }
 
     fn with(name: String, total: Option<u64>) -> Progress {
-        let state = State { name, total, reported: None, is_alone: false };
+        let state = State { name, message: String::new(), total, reported: None, is_alone: false };
         Progress { inner: Arc::new(Inner { part: new_part(), done: AtomicU64::new(0), state: Mutex::new(state) }) }
     }
 
@@ -74,16 +79,32 @@ impl Progress {
         self
     }
 
+    /// Shows a text behind the bar, such as what is being done. Of several bars of one name, the newest text is shown.
+    ///
+    /// ```
+    /// # mobula::inline::attach();
+    /// use mobula::prelude::*;
+    /// let bar = Progress::new(2).name("files");
+    /// for file in ["a.csv", "b.csv"] {
+    ///     bar.message(file);
+    ///     bar.inc(1);
+    /// }
+    /// ```
+    pub fn message(&self, text: &str) {
+        self.inner.state().message = text.to_owned();
+        self.inner.report(None);
+    }
+
     /// Takes so many steps.
     pub fn inc(&self, steps: u64) {
         self.inner.done.fetch_add(steps, Ordering::Relaxed);
-        self.inner.report(false);
+        self.inner.report(None);
     }
 
     /// Goes to this step.
     pub fn set(&self, done: u64) {
         self.inner.done.store(done, Ordering::Relaxed);
-        self.inner.report(false);
+        self.inner.report(None);
     }
 
     /// How many steps this bar has taken; others of its name are not counted.
@@ -98,22 +119,22 @@ impl Inner {
     }
 
     /// Tells the session how far it is, unless it has just done so.
-    fn report(&self, is_finished: bool) {
+    fn report(&self, ending: Option<ProgressEnding>) {
         // The lock is not held over the call: a process that is forked meanwhile would find it locked for ever.
-        let (name, total, is_alone) = {
+        let (name, message, total, is_alone) = {
             let mut state = self.state();
             let now = Instant::now();
-            if !is_finished && state.reported.is_some_and(|reported| now < reported + REPORTED_EVERY) {
+            if ending.is_none() && state.reported.is_some_and(|reported| now < reported + REPORTED_EVERY) {
                 return;
             }
             state.reported = Some(now);
-            (state.name.clone(), state.total, state.is_alone)
+            (state.name.clone(), state.message.clone(), state.total, state.is_alone)
         };
-        let done = self.done.load(Ordering::Relaxed);
-        let report = ProgressReport { name: name.clone(), part: self.part, done, total, is_finished };
-        if is_alone || comm(CommCall::Progress(report)).is_err() {
+        let (done, pid) = (self.done.load(Ordering::Relaxed), std::process::id());
+        let report = ProgressReport { name, message, part: self.part, pid, done, total, ending };
+        if is_alone || comm(CommCall::Progress(report.clone())).is_err() {
             self.state().is_alone = true;
-            alone(&name, done, total, is_finished);
+            alone(&report);
         }
     }
 }
@@ -122,21 +143,27 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // One that never moved has not been drawn.
         if self.state().reported.is_some() {
-            self.report(true);
+            let has_failed = std::thread::panicking();
+            self.report(Some(if has_failed { ProgressEnding::Panicked } else { ProgressEnding::Done }));
         }
     }
 }
 
 /// Draws a bar of a plain program on its terminal.
-fn alone(name: &str, done: u64, total: Option<u64>, is_finished: bool) {
+fn alone(report: &ProgressReport) {
+    let ProgressReport { name, message, done, total, ending, .. } = report;
     let mut err = std::io::stderr();
-    if !err.is_terminal() && !is_finished {
+    if !err.is_terminal() && ending.is_none() {
         return;
     }
     let of = total.map_or_else(|| done.to_string(), |total| format!("{done}/{total}"));
-    let (begin, end) = if err.is_terminal() { ("\r", if is_finished { "\n" } else { "" }) } else { ("", "\n") };
+    // A shorter line leaves nothing of the one before.
+    let (begin, end) =
+        if err.is_terminal() { ("\r\x1b[K", if ending.is_some() { "\n" } else { "" }) } else { ("", "\n") };
+    let name = if name.is_empty() { "progress" } else { name };
+    let line = format!("{begin}{name} {of} {message}");
     // A program whose standard error is closed goes on.
-    let _ = write!(err, "{begin}{} {of}{end}", if name.is_empty() { "progress" } else { name });
+    let _ = write!(err, "{}{end}", line.trim_end());
 }
 
 /// The number of a bar that no other process has.
@@ -159,7 +186,7 @@ impl fmt::Debug for Progress {
 impl Serialize for Progress {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // The bar stands in the cell before a task moves it.
-        self.inner.report(false);
+        self.inner.report(None);
         self.inner.state().name.serialize(serializer)
     }
 }
@@ -213,7 +240,7 @@ impl<I: Iterator> Iterator for ProgressIter<I> {
     fn next(&mut self) -> Option<I::Item> {
         // An item is done when the next one is asked for.
         match std::mem::replace(&mut self.is_begun, true) {
-            false => self.bar.inner.report(false),
+            false => self.bar.inner.report(None),
             true if !self.is_over => self.bar.inc(1),
             true => {}
         }

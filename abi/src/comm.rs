@@ -85,6 +85,13 @@ pub enum CommCall {
     },
     /// Reports how far a bar is.
     Progress(ProgressReport),
+    /// Shows a text in the place of the one that this number showed before.
+    Screen {
+        /// The terminal that the text stands on.
+        number: u64,
+        /// The text, which may have codes for colours.
+        text: String,
+    },
     /// Takes the messages that wait for a library, to be handled between two cells.
     Take {
         /// The library.
@@ -102,14 +109,27 @@ pub enum CommCall {
 pub struct ProgressReport {
     /// Its name: reports of one name in a cell are one bar.
     pub name: String,
+    /// What is shown behind the bar, such as what is being done; empty to leave what stands there.
+    pub message: String,
     /// The number of the reporter.
     pub part: u64,
+    /// The reporter's process.
+    pub pid: u32,
     /// How many steps it has taken.
     pub done: u64,
     /// How many there are, if that is known.
     pub total: Option<u64>,
-    /// Whether this is its last report.
-    pub is_finished: bool,
+    /// Set in its last report.
+    pub ending: Option<ProgressEnding>,
+}
+
+/// How what a bar stands for has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProgressEnding {
+    /// There is nothing more to do.
+    Done,
+    /// It was left by a panic, or an interrupt.
+    Panicked,
 }
 
 /// Where messages come from.

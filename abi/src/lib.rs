@@ -26,14 +26,16 @@ pub mod engine;
 #[doc(hidden)]
 pub mod held;
 mod name;
+mod task_counts;
 mod task_options;
 
-pub use comm::{CommAnswer, CommCall, CommKind, CommMessage, Listened, ProgressReport};
-pub use name::{shorten, task_name};
+pub use comm::{CommAnswer, CommCall, CommKind, CommMessage, Listened, ProgressEnding, ProgressReport};
+pub use name::{hue, shorten, task_name};
+pub use task_counts::TaskCounts;
 pub use task_options::{ActorOptions, Placement, PlacementStrategy, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 11;
+pub const ABI_VERSION: u32 = 13;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -900,8 +902,12 @@ pub struct ObjectEntry {
     pub state: ObjectState,
     /// Where its bytes are.
     pub place: ObjectPlace,
-    /// How many processes have a reference to it.
-    pub references: u32,
+    /// The cell that put it, or whose task made it; 0 outside a session.
+    pub cell: u64,
+    /// The function whose task makes it; `None` for a value that was put.
+    pub function: Option<String>,
+    /// The processes that have a reference to it.
+    pub held_by: Vec<u32>,
     /// How many tasks and objects keep it.
     pub holders: u64,
     /// How many processes read its bytes.

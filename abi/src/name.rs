@@ -83,6 +83,14 @@ fn segments(path: &str) -> Vec<&str> {
     segments
 }
 
+/// The colour of a function, by its name, as a hue in degrees: the same on the page and wherever else functions have colours.
+pub fn hue(name: &str) -> u16 {
+    // FNV-1a: short, and spreads names that differ in one letter.
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    // Its high bits are the mixed ones.
+    ((u64::from(hash) * 360) >> 32) as u16
+}
+
 /// A type's name with each path cut to its last word.
 pub fn shorten(text: &str) -> String {
     let mut short = String::with_capacity(text.len());

@@ -185,6 +185,9 @@ impl Cells {
         let kernel = self.kernel.clone();
         let cell = evaluator.next_cell();
         let reader = allow_stdin.then(|| kernel.stdin.reader(&route.origin));
+        // Front ends that have names for cells are notebooks with a person before them: they replace a display that changes. A console
+        // does not, and what a program executes and keeps should not tell how fast that was.
+        evaluator.watch_tasks(origin.is_some() && !route.silent);
         kernel.routes.open(cell, route);
         let input = reader.as_ref().map(crate::stdin::Reader::input);
         let outcome = catch_unwind(AssertUnwindSafe(|| match origin {

@@ -5,7 +5,7 @@
 
 use crate::iopub::IoPub;
 use crate::wire::{Draft, Origin, comm};
-use mobula_session::{Bundle, CellId, CommKind, CommMessage, Event, Stream};
+use mobula_session::{Bundle, CellId, CommKind, CommMessage, Event, Stage, Stream};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -105,6 +105,10 @@ impl Routes {
             }
             Event::Update { cell, bundle } => {
                 self.show(cell, |_| Draft::new("update_display_data", bundle_content(bundle)))
+            }
+            Event::Tasks { cell, bundle, stage } => {
+                let msg_type = if stage == Stage::Begun { "display_data" } else { "update_display_data" };
+                self.show(cell, |_| Draft::new(msg_type, bundle_content(bundle)));
             }
             Event::Clear { cell, wait } => self.show(cell, |_| Draft::new("clear_output", json!({ "wait": wait }))),
             Event::Result { cell, bundle } => {

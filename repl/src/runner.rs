@@ -99,6 +99,7 @@ impl<E: Evaluator + Clone> Runner<E> {
     /// As [`Runner::run`], for a program, which may exit when it likes.
     pub fn run_program(&self, code: &str) -> Outcome {
         let running = self.interrupts.as_ref().map(Interrupts::cell);
+        self.screen.cell_begins();
         let outcome = self.evaluator.execute(code, self.input.clone());
         drop(running);
         self.screen.cell_ended();

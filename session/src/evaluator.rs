@@ -16,6 +16,10 @@ pub trait Evaluator: Send + Sync + 'static {
     }
     /// A cell runs next, and the person may see it as running already: from here on, an interrupt is meant for it.
     fn announce(&self) {}
+    /// Whether [`crate::Event::Tasks`] are wanted of the cells that run from now on. At first they are not.
+    fn watch_tasks(&self, watched: bool) {
+        let _ = watched;
+    }
     /// The number that the next cell will get. Never blocks.
     fn next_cell(&self) -> CellId;
     /// Interrupts the cell that runs now, if any. Never blocks; may be called from any thread. A second call during the

@@ -1,7 +1,7 @@
 //! Events and outcomes between a session and its front end: plain data, no behaviour.
 
 pub use crate::bundle::{Bundle, kept_bytes};
-pub use crate::rendered::{Rendered, html_escaped};
+pub use crate::rendered::{Rendered, html_escaped, without_codes};
 pub use mobula_abi::{CommKind, CommMessage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -60,6 +60,16 @@ pub enum Event {
         /// The new content.
         bundle: Bundle,
     },
+    /// How far the tasks of a cell are, while they run, and a line about all of them when they have ended. A front end that cannot
+    /// replace what it has shown leaves it out. It comes only if the front end has asked: [`crate::Evaluator::watch_tasks`].
+    Tasks {
+        /// The cell that started them.
+        cell: CellId,
+        /// The content, whose `display_id` is the same each time.
+        bundle: Bundle,
+        /// Where in the row of such events it is.
+        stage: Stage,
+    },
     /// Forget what the cell showed so far; with `wait`, when the next output comes.
     Clear {
         /// The cell whose output is cleared.
@@ -104,6 +114,17 @@ pub enum Event {
     },
 }
 
+/// Where in the row of events about a cell's tasks one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It is the first.
+    Begun,
+    /// Something has changed.
+    Goes,
+    /// It is the last.
+    Over,
+}
+
 impl Event {
     /// Roughly the bytes of memory that the event takes.
     pub fn bytes(&self) -> usize {
@@ -112,6 +133,7 @@ impl Event {
             Event::Display { bundle, .. }
             | Event::Page { bundle, .. }
             | Event::Update { bundle, .. }
+            | Event::Tasks { bundle, .. }
             | Event::Result { bundle, .. } => bundle.bytes(),
             Event::Report { report, .. } => report.plain.len(),
             Event::Comm { message, .. } => message.bytes(),

@@ -1,8 +1,10 @@
-//! The runtime as a session sees it: two small traits. The root crate implements both; this crate never imports it.
+//! The runtime as a session sees it: small traits. The root crate implements them; this crate never imports it.
 
 use crate::event::CellId;
 use std::ffi::c_void;
 use std::path::PathBuf;
+
+pub use mobula_abi::TaskCounts;
 
 /// One file of the crate that cells are compiled against.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,18 @@ pub trait Host: Send + Sync {
     fn is_interrupt_heeded(&self, cell: CellId) -> bool;
     /// Tells the runtime of a new cell host process. `takeover`: a twin took the place of a dead one.
     fn cell_host_changed(&self, pid: u32, takeover: bool);
+    /// A counter of the tasks of cells; `None` if this runtime cannot be looked at. It may block for a moment.
+    fn task_counter(&self) -> Option<Box<dyn TaskCounter>> {
+        None
+    }
+}
+
+/// Counts the tasks of cells, again and again.
+pub trait TaskCounter: Send {
+    /// Passes over the tasks that have ended up to now.
+    fn skip(&mut self);
+    /// Counts the tasks of `cell` and of later cells, by cell and function; `None` if the runtime is gone. May block for a moment.
+    fn count(&mut self, cell: CellId) -> Option<Vec<TaskCounts>>;
 }
 
 /// The runtime as the cell host process sees it.

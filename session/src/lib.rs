@@ -14,6 +14,7 @@
 //! `cells` and `evcxr` (the two evaluators); `session` (the handle).
 
 pub mod analyst;
+mod bar;
 mod base;
 mod bundle;
 pub mod cellhost;
@@ -31,6 +32,7 @@ mod rendered;
 mod reports;
 mod session;
 mod settings;
+mod task_lines;
 mod tokens;
 
 pub use analyst::outline::KEYWORDS;
@@ -45,7 +47,7 @@ pub use comms::join as join_updates;
 pub use evaluator::Evaluator;
 pub use event::*;
 pub use home::home;
-pub use host::{CellRuntime, EmbeddedFile, Host};
+pub use host::{CellRuntime, EmbeddedFile, Host, TaskCounter};
 pub use outlet::Outlet;
 pub use reports::report;
 pub use reports::sources::Found;

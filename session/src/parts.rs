@@ -7,6 +7,7 @@ use crate::link::Link;
 use crate::outlet::Outlet;
 use crate::reports::sources::Sources;
 use crate::settings::Settings;
+use crate::task_lines::TaskWatch;
 use std::sync::Arc;
 
 /// What a session is made of, besides its evaluator. A clone has the same parts.
@@ -20,4 +21,5 @@ pub struct Parts {
     pub running: Running,
     pub known: Known,
     pub analysis: Analysis,
+    pub watch: Arc<TaskWatch>,
 }

@@ -52,6 +52,24 @@ pub fn html_escaped(text: &str) -> String {
     out
 }
 
+/// Text without ANSI control sequences.
+///
+/// ```
+/// assert_eq!(mobula_session::without_codes("\x1b[31mred\x1b[0m"), "red");
+/// ```
+pub fn without_codes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        if c != '\x1b' {
+            out.push(c);
+        } else if chars.next() == Some('[') {
+            chars.find(|c| ('@'..='~').contains(c));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

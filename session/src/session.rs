@@ -15,6 +15,7 @@ use crate::parts::Parts;
 use crate::reports::report;
 use crate::reports::sources::{Found, Sources};
 use crate::settings::{Engine, Settings};
+use crate::task_lines::TaskWatch;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use std::path::PathBuf;
@@ -86,6 +87,7 @@ struct Inner {
     analysis: Analysis,
     running: Running,
     outlet: Arc<dyn Outlet>,
+    watch: Arc<TaskWatch>,
     /// The next cell has been announced: a later interrupt is meant for it.
     is_announced: AtomicBool,
     /// A cell of the person's runs.
@@ -112,20 +114,22 @@ impl Session {
         let (announce, readiness) = bounded(0);
         let ready = Arc::new(OnceLock::new());
         let (known, running) = (Known::default(), Running::default());
+        let watch = Arc::new(TaskWatch::new(host.clone(), outlet.clone()));
         let analysis = Analysis::start(&*host, known.clone());
         let parts = link.clone().map(|link| {
-            let (sources, outlet) = (sources.clone(), outlet.clone());
-            Parts { settings, host, link, sources, outlet, running: running.clone(), known, analysis: analysis.clone() }
+            let (sources, outlet, watch) = (sources.clone(), outlet.clone(), watch.clone());
+            let (running, analysis) = (running.clone(), analysis.clone());
+            Parts { settings, host, link, sources, outlet, running, known, analysis, watch }
         });
         let thread = {
-            let (warm, ready, comms) = (analysis.clone(), ready.clone(), comms.clone());
+            let (warm, ready, comms, watch) = (analysis.clone(), ready.clone(), comms.clone(), watch.clone());
             std::thread::Builder::new().name("mobula-session".into()).spawn(move || {
                 let parts = parts.map_err(|error| format!("the session's socket cannot be made: {error}"));
                 let made = parts.and_then(Backend::start);
                 let _ = ready.set(made.as_ref().map(|_| ()).map_err(Clone::clone));
                 // This closes the channel, which wakes every caller of `ready`.
                 drop(announce);
-                serve(made, &inbox, &comms, || warm.warm());
+                serve(made, &inbox, &comms, &watch, || warm.warm());
             })
         };
         let inner = Inner {
@@ -141,6 +145,7 @@ impl Session {
             analysis,
             running,
             outlet,
+            watch,
             is_announced: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
             variables: Mutex::default(),
@@ -199,6 +204,7 @@ impl Session {
         let cell = CellId(self.inner.next.fetch_add(1, Ordering::Relaxed));
         let (reply, outcome) = bounded(1);
         self.inner.is_busy.store(true, Ordering::Release);
+        self.inner.watch.cell_began(cell);
         let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), origin, input, reply });
         let outcome = outcome.recv().unwrap_or_else(|_| Outcome {
             cell,
@@ -206,6 +212,7 @@ impl Session {
             phases: Vec::new(),
             exit: None,
         });
+        self.inner.watch.cell_ended(cell);
         // All output of the cell is shown before its outcome.
         self.inner.outlet.settle();
         self.inner.is_busy.store(false, Ordering::Release);
@@ -225,6 +232,10 @@ impl Evaluator for Session {
     fn announce(&self) {
         self.inner.running.reset();
         self.inner.is_announced.store(true, Ordering::Release);
+    }
+
+    fn watch_tasks(&self, watched: bool) {
+        self.inner.watch.set_watched(watched);
     }
 
     fn next_cell(&self) -> CellId {
@@ -328,7 +339,13 @@ impl Drop for Inner {
 /// After so long without a job, the session gets ready for completions.
 const IDLE: Duration = Duration::from_millis(200);
 
-fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, comms: &Comms, when_idle: impl FnOnce()) {
+fn serve(
+    mut backend: Result<Backend, String>,
+    inbox: &Receiver<Job>,
+    comms: &Comms,
+    watch: &TaskWatch,
+    when_idle: impl FnOnce(),
+) {
     let mut when_idle = Some(when_idle).filter(|_| backend.is_ok());
     loop {
         let next = match when_idle {
@@ -354,7 +371,9 @@ fn serve(mut backend: Result<Backend, String>, inbox: &Receiver<Job>, comms: &Co
             (Job::Callbacks { done }, Ok(backend)) => {
                 for cell in comms.turns() {
                     comms.begin_turn(cell);
+                    watch.cell_began(cell);
                     backend.run_callbacks(cell);
+                    watch.cell_ended(cell);
                     comms.end_turn();
                 }
                 let _ = done.send(());

@@ -7,9 +7,11 @@
 
 use super::cell_host::{JOINED_ENV, RUNTIME_ENV};
 use super::embedded::EMBEDDED_CRATE;
-use mobula::attached::{Attached, JoinError, find};
+use mobula::abi::TaskCounts;
+use mobula::attached::{Attached, JoinError, SessionId, find};
+use mobula::client::{Reader, Tally};
 use mobula::local::{Local, Observer};
-use mobula_session::{CellId, EmbeddedFile, Host};
+use mobula_session::{CellId, EmbeddedFile, Host, TaskCounter};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -125,5 +127,34 @@ impl Host for Runtime {
         if let Some(joined) = self.joined.get() {
             joined.cell_host_changed(pid, takeover);
         }
+    }
+
+    fn task_counter(&self) -> Option<Box<dyn TaskCounter>> {
+        let joined = self.joined.get();
+        let (socket, session) = match &joined {
+            Some(joined) => (joined.socket(), joined.session()),
+            None => (self.socket.as_path(), SessionId::OWNER),
+        };
+        let tally = Tally::new(Reader::connect(socket).ok()?, session);
+        Some(Box::new(Counter { tally, counted: joined, joined: self.joined.clone() }))
+    }
+}
+
+/// A count of the session's tasks in one runtime.
+struct Counter {
+    tally: Tally,
+    /// The runtime, if it is not the session's own.
+    counted: Option<Arc<Attached>>,
+    joined: Joined,
+}
+
+impl TaskCounter for Counter {
+    fn skip(&mut self) {
+        self.tally.skip();
+    }
+
+    fn count(&mut self, cell: CellId) -> Option<Vec<TaskCounts>> {
+        let is_same = self.joined.get().as_ref().map(Arc::as_ptr) == self.counted.as_ref().map(Arc::as_ptr);
+        if is_same { self.tally.look(cell.0).ok() } else { None }
     }
 }

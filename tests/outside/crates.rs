@@ -173,6 +173,27 @@ fn files_and_modules_beside_the_notebook_are_found_and_read_again_when_they_chan
 }
 
 #[test]
+fn bars_of_another_crate_are_drawn_in_the_cell_and_in_a_pipe_stand_there_once() {
+    let place = Place::new();
+    let bars = "use indicatif::{MultiProgress, ProgressBar};\nlet bars = MultiProgress::with_draw_target(draw_target!());\n\
+                let all: Vec<_> = (1..=2u64).map(|n| bars.add(ProgressBar::new(10 * n))).collect();\n\
+                for bar in &all { for _ in 0..bar.length().unwrap() { bar.inc(1) } }\nfor bar in &all { bar.finish() }";
+    let task = "fn work(n: u64) -> u64 { let bar = ProgressBar::with_draw_target(Some(n), draw_target!()); (0..n).for_each(|_| bar.inc(1)); \
+                bar.finish_with_message(\"worked\"); n }\nget(&work.remote(7))?";
+    let ran = Notebook::new()
+        .cell(":dep indicatif = { version = \"0.18\", default-features = false }")
+        .cell(bars)
+        .cell(task)
+        .run(&place);
+    let drawn = ran.cell(2).everything();
+    // Once as text, and once as HTML.
+    let counts = ["10/10", "20/20", "11/20"].map(|count| drawn.matches(count).count());
+    assert_eq!(counts, [2, 2, 0], "{drawn}");
+    assert!(ran.cell(3).everything().contains(" 7/7") && ran.cell(3).value() == "7", "{}", ran.cell(3).everything());
+    place.leaves_nothing();
+}
+
+#[test]
 fn a_notebook_runs_in_its_own_folder_as_in_jupyter() {
     let place = Place::new();
     place.write("below/data.txt", "four");

@@ -45,6 +45,30 @@ fn ctrl_c_interrupts_what_runs_and_never_leaves() {
 }
 
 #[test]
+fn the_tasks_of_a_cell_are_a_line_below_its_output_that_no_pipe_gets() {
+    let place = Place::new();
+    let functions = "fn gate(n: u64) -> u64 { while !std::path::Path::new(\"open\").exists() { std::thread::sleep(Duration::from_millis(5)) } n }";
+    let cell = "let tasks: Vec<_> = (0..3).map(|n| gate.remote(n)).collect(); println!(\"out{}\", \"put\"); get(&tasks)?.len()";
+    let mut terminal = Terminal::open(&place);
+    terminal.is_asked_for_cell(1).types(functions);
+    terminal.is_asked_for_cell(2).types(cell).sees("output").sees("gate   0% |").sees("| 0/3 [").sees(" running");
+    place.write("open", "");
+    terminal.sees("3").is_asked_for_cell(3).types(":progress off").sees("not shown");
+    terminal.is_asked_for_cell(4).presses_ctrl_d();
+    assert!(terminal.closes().success());
+    // The same through a pipe, with tasks that take long enough for a line.
+    let slow = "fn gate(n: u64) -> u64 { std::thread::sleep(Duration::from_millis(700)); n }";
+    let finished = finish_with_input(&place, &format!("{slow}\n{cell}\n"));
+    let err = String::from_utf8_lossy(&finished.stderr).into_owned();
+    assert_eq!(
+        (String::from_utf8_lossy(&finished.stdout).as_ref(), err.contains("gate")),
+        ("output\n3\n", false),
+        "{err}"
+    );
+    place.leaves_nothing();
+}
+
+#[test]
 fn a_pipe_is_read_as_a_script() {
     let place = Place::new();
     let source = "fn add(a: i64, b: i64) -> i64 {\n    a + b\n}\nlet x = get(&add.remote(40, 2))?;\nprintln!(\"x is {x}\");\nx * 2\n";

@@ -4,6 +4,9 @@
 
 use crate::options::{folder, shown};
 use crate::{Scenario, start, until, until_there_is};
+use mobula::abi::TaskCounts;
+use mobula::attached::SessionId;
+use mobula::client::{Reader, Tally};
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
 use mobula::{ActorState, ObjectPlace, ObjectState, TaskInfo, TaskState, TaskType, status};
@@ -21,6 +24,8 @@ scenarios! {
     an_error_says_whether_somebody_has_met_it
     an_actor_is_listed_from_its_creation_to_its_death
     calls_of_an_actor_are_runs_of_its_process
+    who_counts_again_and_again_counts_each_task_once
+    what_has_ended_before_a_look_and_was_skipped_is_not_counted
     an_object_says_where_it_is_and_who_keeps_it
     a_summary_counts_the_runs_of_each_function
     the_status_says_what_is_in_use_and_what_waits_for_ever
@@ -258,13 +263,73 @@ fn calls_of_an_actor_are_runs_of_its_process() {
     assert!(all.iter().all(|run| run.pid == pid && run.state == TaskState::Finished), "{all}");
 }
 
+/// A count of the tasks of this program.
+fn tally() -> Tally {
+    let address = mobula::init_with(mobula::Config::new().ignore_reinit()).unwrap();
+    Tally::new(Reader::connect(Path::new(&address.socket)).unwrap(), SessionId::OWNER)
+}
+
+/// How many tasks of each function there are: waiting, running, finished, failed.
+fn look(tally: &mut Tally) -> BTreeMap<String, [u64; 4]> {
+    let counts = tally.look(0).unwrap();
+    let numbers = |counts: &TaskCounts| [counts.waiting, counts.running, counts.finished, counts.failed];
+    counts.iter().map(|counts| (short(&counts.function).to_owned(), numbers(counts))).collect()
+}
+
+fn who_counts_again_and_again_counts_each_task_once() {
+    let _program = start(1.0);
+    let mut tally = tally();
+    assert_eq!(look(&mut tally), BTreeMap::new());
+    let folder = folder();
+    let (begun, end) = (format!("{}/begun", shown(&folder)), format!("{}/end", shown(&folder)));
+    let running = runs_until.remote(begun.clone(), end.clone());
+    until_there_is(&begun);
+    let queued: Vec<_> = (0..100).map(|n| twice.remote(n)).collect();
+    for _ in 0..2 {
+        let expected = [("runs_until".to_owned(), [0, 1, 0, 0]), ("twice".to_owned(), [100, 0, 0, 0])];
+        assert_eq!(look(&mut tally), BTreeMap::from(expected));
+    }
+    assert!(tally.look(0).unwrap().iter().all(|counts| counts.oldest.is_some() && counts.last.is_none()));
+    fs::write(end, "").unwrap();
+    get(&running).unwrap();
+    get(&queued).unwrap();
+    let again = dies_once.remote(format!("{}/mark", shown(&folder)));
+    get(&again).unwrap();
+    get(&panics.remote()).unwrap_err();
+    // A result is there a moment before the end of its task is recorded.
+    let is_all = |counts: &BTreeMap<String, [u64; 4]>| {
+        let expected = [
+            ("dies_once".to_owned(), [0, 0, 1, 0]),
+            ("panics".to_owned(), [0, 0, 0, 1]),
+            ("runs_until".to_owned(), [0, 0, 1, 0]),
+            ("twice".to_owned(), [0, 0, 100, 0]),
+        ];
+        *counts == BTreeMap::from(expected)
+    };
+    until(|| is_all(&look(&mut tally)));
+    assert!(is_all(&look(&mut tally)));
+    assert_eq!(tally.look(1).unwrap(), [], "they are of no cell");
+    assert_eq!(look(&mut tally), BTreeMap::new(), "earlier cells are forgotten");
+}
+
+fn what_has_ended_before_a_look_and_was_skipped_is_not_counted() {
+    let _program = start(1.0);
+    let mut tally = tally();
+    get(&twice.remote(1)).unwrap();
+    until(|| look(&mut tally).get("twice") == Some(&[0, 0, 1, 0]));
+    tally.skip();
+    get(&add.remote(1, 2)).unwrap();
+    until(|| look(&mut tally).contains_key("add"));
+    assert_eq!(look(&mut tally), BTreeMap::from([("add".to_owned(), [0, 0, 1, 0])]));
+}
+
 fn an_object_says_where_it_is_and_who_keeps_it() {
     let config = Config { num_cpus: Some(1.0), object_store_memory: Some(64 << 20), ..Config::default() };
     let _program = Program::start(config).unwrap();
     let listed = |id| objects().into_iter().find(|object| object.id == id).unwrap();
     let small = put(&7u64).unwrap();
     let large = put(&Buffer::from(vec![1u8; 1 << 20])).unwrap();
-    assert_eq!((listed(small.id()).place, listed(small.id()).references), (ObjectPlace::Table, 1));
+    assert_eq!((listed(small.id()).place, listed(small.id()).held_by), (ObjectPlace::Table, vec![std::process::id()]));
     let in_memory = listed(large.id());
     assert_eq!((in_memory.place, in_memory.readers), (ObjectPlace::Memory, 0));
     assert!(in_memory.bytes().unwrap() >= 1 << 20 && objects()[0].id == large.id(), "the largest is the first");
@@ -278,6 +343,7 @@ fn an_object_says_where_it_is_and_who_keeps_it() {
     until_there_is(&begun);
     let keeps = add.remote(&small, &small);
     assert_eq!(listed(small.id()).holders, 2);
+    assert_eq!((listed(small.id()).function, short(&listed(keeps.id()).function.unwrap())), (None, "add"));
     assert_eq!((listed(keeps.id()).state, listed(keeps.id()).place), (ObjectState::Pending, ObjectPlace::Nowhere));
     fs::write(end, "").unwrap();
     get(&running).unwrap();
@@ -290,6 +356,9 @@ fn an_object_says_where_it_is_and_who_keeps_it() {
     let all = objects();
     assert!(all.bytes_in(ObjectPlace::Disk) > 0, "{all}");
     assert!(all.bytes_in(ObjectPlace::Memory) <= 64 << 20 && all.to_string().contains(" on disk"), "{all}");
+    let (holder, count, bytes) = all.by_holder()[0];
+    assert_eq!((holder, count, bytes > 80 << 20), (std::process::id(), all.len(), true));
+    assert!(all.to_string().contains("this process has references to"), "{all}");
     drop((more, large));
     while objects().bytes_in(ObjectPlace::Disk) > 0 {
         std::thread::yield_now();

@@ -53,6 +53,7 @@ pub fn run<E: Evaluator + Clone>(options: ReplOptions, start: impl FnOnce(Sink) 
     let interrupts = Some(interrupts);
     let input = interactive.then(|| ask::reader(evaluator.clone(), screen.clone()));
     let runner = Runner { evaluator: evaluator.clone(), screen: screen.clone(), interrupts, input };
+    evaluator.watch_tasks(interactive && screen.is_terminal());
     let ending = if interactive {
         at_prompt(&runner, &options)
     } else {

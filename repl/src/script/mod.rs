@@ -212,6 +212,9 @@ fn run_on<E: Evaluator + Clone>(
     let evaluator = start(tee(screen, &recorder));
     let interrupts = when_idle.map(|idle| Interrupts::install(evaluator.clone(), screen.clone(), idle)).transpose();
     let interrupts = interrupts.map_err(ScriptError::Signal)?;
+    // What is written of a run does not depend on how fast it was.
+    let is_written = options.save != Save::No || options.html.is_some() || options.report.is_some();
+    evaluator.watch_tasks(screen.is_terminal() && !is_written);
     let input = Some(ask::reader(evaluator.clone(), screen.clone()));
     let runner = Runner { evaluator: evaluator.clone(), screen: screen.clone(), interrupts, input };
     let ending = match runner.ready() {

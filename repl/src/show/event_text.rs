@@ -8,7 +8,7 @@
 //!   content waits for [`Page::settle`], so that a file or a pipe gets only the last content.
 
 use crate::show::colour::{DIM, paint};
-use mobula_session::{Bundle, CellError, Event, Stream};
+use mobula_session::{Bundle, CellError, Event, Stream, without_codes};
 use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr;
 
@@ -89,8 +89,8 @@ impl Page {
             Event::Page { bundle, .. } if self.look.stdout_is_terminal => self.texts.push(bundle.words()),
             Event::Page { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),
             Event::Update { bundle, .. } => self.update(bundle, in_place, &mut inks),
-            // Widgets are shown as texts here.
-            Event::Comm { .. } | Event::Capture { .. } => {}
+            // Widgets are shown as texts here, and a cell's tasks below the output.
+            Event::Comm { .. } | Event::Capture { .. } | Event::Tasks { .. } => {}
             Event::Clear { wait: true, .. } => self.clear_waits = true,
             Event::Clear { wait: false, .. } => self.clear(in_place, &mut inks),
             Event::Result { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),
@@ -258,6 +258,11 @@ impl Page {
         }
     }
 
+    /// Whether the line in which standard output goes on is unfinished.
+    pub fn is_line_open(&self) -> bool {
+        self.open.0
+    }
+
     fn is_open(&self, stream: Stream) -> bool {
         if stream == Stream::Stdout { self.open.0 } else { self.open.1 }
     }
@@ -283,20 +288,6 @@ impl Page {
         let rows = text.lines().map(|line| without_codes(line).width().div_ceil(columns.max(1)).max(1)).sum();
         (rows < rows_max).then_some(rows)
     }
-}
-
-/// `line` without ANSI control sequences. A tab counts as too few columns, but displays with tabs are rare.
-fn without_codes(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c != '\x1b' {
-            text.push(c);
-        } else if chars.next() == Some('[') {
-            chars.find(|c| ('@'..='~').contains(c));
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@
 //!   reading, and the thread that stopped it needs the lock.
 //! - At the prompt, an unfinished line is held back for [`PARTIAL_LINE_MAX`], because the editor would end it.
 
+use crate::show::below::Below;
 use crate::show::colour::ColorChoice;
 use crate::show::event_text::{Ink, Look, Page};
 use crate::show::pager;
-use mobula_session::{CellError, Event, Sink, Stream};
+use mobula_session::{CellError, Event, Sink, Stage, Stream};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -51,6 +52,9 @@ struct State {
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
     at_prompt: bool,
+    /// What stands below the output while a cell runs.
+    below: Below,
+    is_running: bool,
     /// Whether the editor has a printer for text.
     above: bool,
     waiting: String,
@@ -77,6 +81,8 @@ impl Screen {
             stdout,
             stderr,
             at_prompt: false,
+            below: Below::default(),
+            is_running: false,
             above: false,
             waiting: String::new(),
             handing_over: false,
@@ -105,6 +111,13 @@ impl Screen {
     /// Shows an event.
     pub fn event(&self, event: Event) {
         let mut state = self.lock();
+        if let Event::Tasks { cell, bundle, stage } = &event {
+            match stage {
+                Stage::Begun | Stage::Goes => state.below.set(*cell, bundle.words()),
+                Stage::Over => state.below.remove(*cell),
+            }
+            self.write_below(&mut state, true);
+        }
         if matches!(event, Event::Display { .. } | Event::Update { .. }) && state.look.stdout_is_terminal {
             state.page.resize(terminal_size());
         }
@@ -134,9 +147,16 @@ impl Screen {
         self.show(&mut state, inks);
     }
 
+    /// A cell begins.
+    pub fn cell_begins(&self) {
+        self.lock().is_running = true;
+    }
+
     /// Shows what was kept for the end of a cell.
     pub fn cell_ended(&self) {
         let mut state = self.lock();
+        state.is_running = false;
+        self.write_below(&mut state, false);
         let inks = state.page.settle();
         self.show(&mut state, inks);
         if state.look.stdout_is_terminal {
@@ -205,7 +225,31 @@ impl Screen {
         self.show(&mut state, inks);
     }
 
+    /// Erases what stands below the output, and draws it again if it is wanted, on a terminal that shows both streams.
+    fn write_below(&self, state: &mut State, again: bool) {
+        let mut text = state.below.erase().to_owned();
+        let is_terminal = state.look.stdout_is_terminal && state.look.stderr_is_terminal;
+        if again && state.is_running && !state.at_prompt && is_terminal {
+            let (size, is_open) = (state.look.size.or_else(terminal_size), state.page.is_line_open());
+            text.push_str(&size.map(|size| state.below.draw(size, is_open)).unwrap_or_default());
+        }
+        if !text.is_empty()
+            && let Err(error) = state.stdout.write_all(text.as_bytes()).and_then(|()| state.stdout.flush())
+        {
+            tracing::debug!(%error, "the line of tasks could not be written");
+        }
+    }
+
     fn show(&self, state: &mut State, inks: Vec<Ink>) {
+        if inks.is_empty() {
+            return;
+        }
+        self.write_below(state, false);
+        self.write(state, inks);
+        self.write_below(state, true);
+    }
+
+    fn write(&self, state: &mut State, inks: Vec<Ink>) {
         for ink in inks {
             let (stream, terminal) = match ink.stream {
                 Stream::Stdout => (&mut state.stdout, state.look.stdout_is_terminal),
@@ -326,6 +370,38 @@ pub(crate) mod tests {
         screen.prompt_ended();
         print(&screen, "next cell\n");
         assert_eq!(paper.text(), "in the cell\nnext cell\n");
+    }
+
+    fn tasks(screen: &Screen, text: &str, stage: Stage) {
+        screen.event(Event::Tasks { cell: CellId(1), bundle: mobula_session::Bundle::text(text), stage });
+    }
+
+    #[test]
+    fn the_line_of_a_cells_tasks_stays_below_what_it_prints_and_is_gone_with_it() {
+        let (screen, paper, _above) = terminal();
+        screen.lock().look.size = Some((80, 24));
+        tasks(&screen, "half 0/3", Stage::Begun);
+        assert_eq!(paper.text(), "", "no cell runs");
+        screen.cell_begins();
+        tasks(&screen, "half 1/3", Stage::Goes);
+        let drawn = |text: &str| format!("\x1bD\x1b[1A\x1b7\x1b[B\r{text}\x1b[K\x1b8");
+        assert_eq!(paper.text(), drawn("half 1/3"));
+        print(&screen, "a\nb");
+        let after = format!("{}\x1b[Ja\nb{}", drawn("half 1/3"), drawn("half 1/3"));
+        assert_eq!(paper.text(), after);
+        tasks(&screen, "3 tasks", Stage::Over);
+        assert_eq!(paper.text(), after.clone() + "\x1b7\x1b[B\r\x1b[J\x1b8");
+        screen.cell_ended();
+        assert_eq!(paper.text(), after + "\x1b7\x1b[B\r\x1b[J\x1b8");
+    }
+
+    #[test]
+    fn a_file_gets_no_line_of_tasks() {
+        let (screen, out, err) = on_paper();
+        screen.cell_begins();
+        tasks(&screen, "half 1/3", Stage::Begun);
+        tasks(&screen, "3 tasks", Stage::Over);
+        assert_eq!((out.text(), err.text()), (String::new(), String::new()));
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Client {
             let message = "this session has joined a runtime already: `shutdown()` leaves it, and ignore_reinit keeps it as it is";
             return Err(refused(message.into()));
         }
-        let objects = home.object_entries().len();
+        let objects = home.object_entries()?.len();
         if objects > 0 {
             return Err(refused(format!(
                 "this session's own runtime holds objects ({objects}), which do not come along: join another one before anything is put or submitted, or call `shutdown()` first"

@@ -9,6 +9,7 @@
 //!   wait     get and wait      watch  futures        tasks    submitting        execute  a worker's tasks
 //!   actors   calls of actors                        checkpoints  what is saved of the actor that this process is
 //!   reader   looking at a runtime from outside           join  changing to the runtime of another process
+//!   tally    counting a session's tasks again and again
 //! ```
 //!
 //! A process's calls go through one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
@@ -38,6 +39,7 @@ mod spin;
 mod state;
 mod store_full;
 mod tables;
+mod tally;
 mod tasks;
 mod wait;
 mod watch;
@@ -48,6 +50,7 @@ pub use current::current;
 pub use front::Front;
 pub use join::join_driver;
 pub use reader::Reader;
+pub use tally::Tally;
 pub use tasks::Input;
 
 pub(crate) use actors::Came;
@@ -122,7 +125,7 @@ impl Client {
             Question::Shutdown if self.session != SessionId::OWNER => return self.leave(),
             Question::Lookup { .. } => return self.lookup(question),
             Question::Tasks => return self.task_table().map(Answer::Tasks),
-            Question::Objects => return Ok(Answer::Objects(self.object_entries())),
+            Question::Objects => return self.object_entries().map(Answer::Objects),
             _ => {}
         }
         self.ask_head(question)

@@ -356,6 +356,7 @@ impl State {
         }
         let id = sealed.unwrap_or(ObjectId(0));
         debug_assert!(sealed.is_some(), "a slot of this process's was not free");
+        self.segment().note_put(id, self.cell);
         self.handles.insert(id);
         (id, home.and_then(|home| self.written(home)))
     }

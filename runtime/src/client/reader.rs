@@ -9,7 +9,7 @@ use std::path::Path;
 /// A connection that asks. A process may have several, beside the client that its calls go through.
 ///
 /// Tables of tasks and objects are read from shared memory, so that looking ten times a second holds nobody up.
-pub struct Reader(Client);
+pub struct Reader(pub(super) Client);
 
 impl Reader {
     /// Connects to the runtime that listens on this socket.

@@ -4,7 +4,9 @@ use super::{Client, Fallible};
 use crate::abi::{ObjectEntry, ObjectPlace, ObjectState, TaskEntry, TaskState, TaskTable};
 use crate::protocol::{ObjectId, SessionId};
 use crate::store::{Body, Events, Flags, State, TaskEvent, Word};
+use crate::sync::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 impl Client {
     /// The runs of tasks that have not ended, and the ends that are remembered.
@@ -76,12 +78,28 @@ impl Client {
     }
 
     /// The objects that there are, but for those that stand for actors.
-    pub(super) fn object_entries(&self) -> Vec<ObjectEntry> {
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub(super) fn object_entries(&self) -> Fallible<Vec<ObjectEntry>> {
         let words = (1..self.segment.slots_used()).map(|index| (index, self.segment.slot(index).word()));
-        words.filter_map(|(index, word)| self.object_entry(index, word)).collect()
+        let found: Vec<(ObjectEntry, Option<u32>)> =
+            words.filter_map(|(index, word)| self.object_entry(index, word)).collect();
+        let mut names: HashMap<u32, Option<String>> = HashMap::new();
+        for number in found.iter().filter_map(|(_, function)| *function) {
+            if let Entry::Vacant(place) = names.entry(number) {
+                place.insert(self.known_function(number)?.map(|function| function.name));
+            }
+        }
+        let named = |(entry, function): (ObjectEntry, Option<u32>)| {
+            let function = function.and_then(|number| names.get(&number)?.clone());
+            ObjectEntry { function, ..entry }
+        };
+        Ok(found.into_iter().map(named).collect())
     }
 
-    fn object_entry(&self, index: u32, word: Word) -> Option<ObjectEntry> {
+    /// An object, and the number of the function whose task makes it.
+    fn object_entry(&self, index: u32, word: Word) -> Option<(ObjectEntry, Option<u32>)> {
         let (id, slot) = (ObjectId::new(index, word.generation()), self.segment.slot(index));
         let (state, place) = match word.state() {
             _ if word.flags().contains(Flags::ACTOR) => return None,
@@ -94,7 +112,18 @@ impl Client {
             State::Waiting | State::Pending | State::Running => (ObjectState::Pending, ObjectPlace::Nowhere),
             State::Free | State::Dying => return None,
         };
-        let holders = self.segment.holds_of(id);
-        Some(ObjectEntry { id: id.0, state, place, references: slot.refs.count(), holders, readers: slot.pins.count() })
+        let (cell, function) = self.segment.origin(id).unwrap_or_default();
+        let pid = |seat| self.segment.desk(seat).pid.load(Ordering::Relaxed);
+        let entry = ObjectEntry {
+            id: id.0,
+            state,
+            place,
+            cell: SessionId::number(cell),
+            function: None,
+            held_by: slot.refs.iter().map(pid).collect(),
+            holders: self.segment.holds_of(id),
+            readers: slot.pins.count(),
+        };
+        Some((entry, function))
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   a run ends ─▶ its process's ring of records, over the oldest           no lock, no system call
 //!   `tasks()`, `timeline()` ─▶ all rings; a record that changes meanwhile is lost
+//!   who looks again and again ─▶ what is new since the last time, by a bookmark
 //! ```
 //!
 //! Nothing else reads the records, and what is wrong in them harms nothing.
@@ -70,6 +71,27 @@ fn type_of(kind: TaskKind) -> TaskType {
     }
 }
 
+/// How far somebody has read the records, who reads each of them once.
+#[derive(Clone, Debug)]
+pub struct Bookmark {
+    by_seat: Vec<Unread>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Unread {
+    next: u64,
+    /// How many of those before were written over unread, and have not been told yet.
+    lost: u64,
+    /// Whether the last reading ended at a record that was being written.
+    is_awaited: bool,
+}
+
+impl Default for Bookmark {
+    fn default() -> Bookmark {
+        Bookmark { by_seat: vec![Unread::default(); SEATS] }
+    }
+}
+
 /// What the rings of records hold.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
@@ -120,6 +142,43 @@ impl Segment {
         }
         events.lost = events.lost.saturating_sub(events.list.len() as u64);
         events
+    }
+
+    /// Calls `each` for what was recorded since the last time, with the number of that process's records between this one and the one
+    /// before that were written over unread.
+    pub fn events_since(&self, bookmark: &mut Bookmark, mut each: impl FnMut(&TaskEvent, u64)) {
+        for (seat, unread) in (0..SEATS as u16).map(Seat).zip(&mut bookmark.by_seat) {
+            let end = self.desk(seat).own.recorded.load(Ordering::Acquire);
+            let kept = end.saturating_sub(EVENTS_KEPT);
+            unread.lost = unread.lost.saturating_add(kept.saturating_sub(unread.next));
+            unread.next = unread.next.max(kept);
+            while unread.next < end {
+                match self.recorded(seat, unread.next) {
+                    Some(event) => each(&event, std::mem::take(&mut unread.lost)),
+                    // It is read the next time. If it is not there then, its process died while it wrote.
+                    None if !unread.is_awaited && self.is_unwritten(seat, unread.next) => {
+                        unread.is_awaited = true;
+                        break;
+                    }
+                    None => unread.lost += 1,
+                }
+                unread.is_awaited = false;
+                unread.next += 1;
+            }
+        }
+    }
+
+    /// Moves a bookmark to the end of what is recorded now.
+    pub fn skip_events(&self, bookmark: &mut Bookmark) {
+        for (seat, unread) in (0..SEATS as u16).map(Seat).zip(&mut bookmark.by_seat) {
+            let next = self.desk(seat).own.recorded.load(Ordering::Acquire);
+            *unread = Unread { next, ..Unread::default() };
+        }
+    }
+
+    /// Whether the record of this number has not been written yet, and is not one that was written over.
+    fn is_unwritten(&self, seat: Seat, number: u64) -> bool {
+        self.event(seat, number).number.load(Ordering::Acquire) <= number
     }
 
     /// A process's record of this number, unless it is written over.
@@ -207,6 +266,42 @@ mod tests {
         assert_eq!((list.iter().map(|event| event.task.0).collect(), lost), (vec![1, 3], 1));
     }
 
+    fn read(segment: &Segment, bookmark: &mut Bookmark) -> Vec<(u64, u64)> {
+        let mut read = Vec::new();
+        segment.events_since(bookmark, |event, lost| read.push((event.task.0, lost)));
+        read
+    }
+
+    #[test]
+    fn who_keeps_a_bookmark_reads_each_record_once_and_learns_how_many_were_lost() {
+        let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
+        let mut bookmark = Bookmark::default();
+        (1..=2).for_each(|task| segment.record(ALICE, &event(task)));
+        assert_eq!(read(&segment, &mut bookmark), [(1, 0), (2, 0)]);
+        assert_eq!(read(&segment, &mut bookmark), []);
+        (3..3 + EVENTS_KEPT + 2).for_each(|task| segment.record(ALICE, &event(task)));
+        assert_eq!(read(&segment, &mut bookmark)[0], (5, 2));
+        segment.record(ALICE, &event(9));
+        segment.skip_events(&mut bookmark);
+        segment.record(ALICE, &event(10));
+        assert_eq!(read(&segment, &mut bookmark), [(10, 0)]);
+    }
+
+    #[test]
+    fn a_record_that_is_being_written_is_read_the_next_time_and_given_up_after_that() {
+        let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
+        let mut bookmark = Bookmark::default();
+        segment.desk(ALICE).own.recorded.fetch_add(1, Ordering::Relaxed);
+        segment.record(ALICE, &event(2));
+        assert_eq!(read(&segment, &mut bookmark), [], "the first is awaited");
+        segment.event(ALICE, 0).number.store(1, Ordering::Release);
+        assert_eq!(read(&segment, &mut bookmark), [(0, 0), (2, 0)]);
+        segment.desk(ALICE).own.recorded.fetch_add(1, Ordering::Relaxed);
+        segment.record(ALICE, &event(4));
+        assert_eq!(read(&segment, &mut bookmark), []);
+        assert_eq!(read(&segment, &mut bookmark), [(4, 1)], "its process died while it wrote");
+    }
+
     #[test]
     fn nonsense_in_shared_memory_is_an_event_like_any_other() {
         let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
@@ -217,5 +312,7 @@ mod tests {
         }
         segment.desk(ALICE).own.recorded.store(u64::MAX, Ordering::Relaxed);
         assert!(segment.events().list.is_empty());
+        let mut bookmark = Bookmark::default();
+        assert_eq!((read(&segment, &mut bookmark), read(&segment, &mut bookmark)), (vec![], vec![]));
     }
 }

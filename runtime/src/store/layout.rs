@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 10;
+pub const LAYOUT_VERSION: u32 = 11;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -335,7 +335,7 @@ pub struct Slot {
     pub waiters: Seats,
     /// Where that list begins in the arena.
     pub list: AtomicU64,
-    /// The task that submitted this task; 0 for a cell or a program.
+    /// The task that submitted this task; 0 for a cell or a program. Of a value that was put: the cell.
     pub parent: AtomicU64,
     /// What an actor has to do with this task; see `task_spec.rs`.
     pub kind: AtomicU64,

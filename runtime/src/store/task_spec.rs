@@ -63,6 +63,8 @@ pub enum Access {
 const NORMAL: u64 = 3 << 32;
 const CREATION: u64 = 1 << 32;
 const CALL: u64 = 2 << 32;
+/// No task, but a value that was put: with the slot's generation, and the cell in place of the task that submitted.
+const PUT: u64 = 4 << 32;
 const SHARED: u64 = 1 << 30;
 const ASYNC: u64 = 1 << 31;
 const OF_TASK: u64 = u16::MAX as u64;
@@ -205,7 +207,32 @@ impl Spec {
     }
 }
 
+/// What is read of a description to count tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The function's number, given by the head.
+    pub function: u32,
+    /// The cell that started it; 0 outside a session.
+    pub cell: u64,
+    /// How often it was run before.
+    pub attempt: u8,
+    /// When it was submitted, or came to be run again (`clock.rs`).
+    pub submitted: u64,
+}
+
 impl Segment {
+    /// The beginning of a description.
+    pub fn label(&self, index: u32) -> Label {
+        let slot = self.slot(index);
+        let first = slot.spec[0].load(Ordering::Relaxed);
+        Label {
+            function: first as u32,
+            cell: slot.spec[1].load(Ordering::Relaxed),
+            attempt: (first >> 56) as u8,
+            submitted: slot.offset.load(Ordering::Relaxed),
+        }
+    }
+
     /// Counts one more attempt of a task that no process runs. Gives how often it was run before.
     pub fn count_attempt(&self, index: u32) -> u8 {
         let mut spec = self.read_spec(index);
@@ -233,6 +260,28 @@ impl Segment {
     /// Whether a plain task made an object, or is to make it.
     pub(super) fn is_of_normal_task(&self, id: Id) -> bool {
         self.slot(id.slot()).kind.load(Ordering::Relaxed) == NORMAL | u64::from(id.generation())
+    }
+
+    /// Notes which cell put an object, which this process has just sealed; 0 for a program.
+    pub fn note_put(&self, id: Id, cell: u64) {
+        let slot = self.slot(id.slot());
+        slot.kind.store(PUT | u64::from(id.generation()), Ordering::Relaxed);
+        slot.parent.store(cell, Ordering::Relaxed);
+    }
+
+    /// The cell that made an object, and the number of the function whose task did, if one did; `None` if nobody knows.
+    pub fn origin(&self, id: Id) -> Option<(u64, Option<u32>)> {
+        let slot = self.slot(id.slot());
+        let (kind, of) = (slot.kind.load(Ordering::Relaxed), u64::from(id.generation()));
+        match kind & !u64::from(u32::MAX) {
+            PUT if kind == PUT | of => Some((slot.parent.load(Ordering::Relaxed), None)),
+            NORMAL if kind != NORMAL | of => None,
+            NORMAL | CREATION | CALL => {
+                let label = self.label(id.slot());
+                Some((label.cell, Some(label.function)))
+            }
+            _ => None,
+        }
     }
 
     /// Makes what was a task's slot before that of a plain object of this process.
@@ -290,9 +339,25 @@ mod tests {
         assert_eq!((read.function, read.cell, read.options, read.attempt), (7, 3, SHAPED | 5, 2));
         assert_eq!((read.parent, read.kind), (Some(Id(9)), TaskKind::Creation { mailbox: 1 }));
         assert_eq!(read.submitted, 77);
+        assert_eq!(segment.label(5), Label { function: 7, cell: 3, attempt: 2, submitted: 77 });
         assert!(read.is_shaped() && segment.count_attempt(5) == 3 && segment.read_spec(5).attempt == 3);
         let args: Vec<Arg<'_>> = read.args().collect();
         assert_eq!(args, [Arg::Bytes(b"nine chars"), Arg::Object(Id(1 << 40 | 9)), Arg::Bytes(b"")]);
+    }
+
+    #[test]
+    fn an_object_says_which_cell_made_it_and_whether_a_task_did() {
+        let segment = Segment::stand_in(Limits { slots: 64, units: 1, ring: 2 });
+        let id = Id::new(5, segment.slot(5).word().generation());
+        assert_eq!(segment.origin(id), None);
+        segment.write_spec(5, &Spec::new(7, 3));
+        assert_eq!(segment.origin(id), Some((3, Some(7))));
+        assert_eq!(segment.origin(Id::new(5, id.generation() + 1)), None, "the next object in its slot");
+        segment.note_put(id, 4);
+        assert_eq!((segment.origin(id), segment.maker(id)), (Some((4, None)), None));
+        let call = TaskKind::Call { mailbox: 1, caller: None, access: Access::Shared };
+        segment.write_spec(5, &Spec { kind: call, ..Spec::new(8, 6) });
+        assert_eq!(segment.origin(id), Some((6, Some(8))));
     }
 
     #[test]

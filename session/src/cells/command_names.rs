@@ -1,7 +1,7 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
 /// Name, arguments and meaning of each command.
-pub const COMMANDS: [(&str, &str, &str); 23] = [
+pub const COMMANDS: [(&str, &str, &str); 25] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),
@@ -15,12 +15,14 @@ pub const COMMANDS: [(&str, &str, &str); 23] = [
     (":memory", "[SIZE]", "how much more memory a cell may take, such as `4 GiB`; without a size, no limit"),
     (":timing", "", "show after each cell where its time went; again, to stop"),
     (":checkpoint", "", "how long the last checkpoints took"),
+    (":progress", "[on|off]", "whether a cell's tasks are shown while they run"),
     (":status", "", "the runtime's resources, in use and wanted"),
     (":summary", "", "the tasks by function and state, and how many actors and objects there are"),
     (":tasks", "", "the tasks, one run a row"),
     (":actors", "", "the actors"),
     (":errors", "", "the tasks that failed"),
-    (":memory-summary", "", "the objects, their sizes and who keeps them"),
+    (":memory-summary", "", "the objects by size, the cells that made them, and who holds them"),
+    (":dashboard", "", "the address of the runtime's web page, which it starts"),
     (":test", "[NAME]", "run the `#[test]` functions, or those whose names contain NAME, each in a worker process"),
     (":timeline", "FILE", "write a trace of the tasks for Perfetto"),
     (":reset", "", "forget all variables, items and imports"),

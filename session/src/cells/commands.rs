@@ -186,6 +186,12 @@ impl Direct {
                 self.say(cell, if self.habits.keeps { "kept" } else { "not kept" });
                 Ok(())
             }
+            (":progress", word @ ("" | "on" | "off")) => {
+                let wanted = if word.is_empty() { !self.watch.is_wanted() } else { word == "on" };
+                self.watch.set_wanted(wanted);
+                self.say(cell, if wanted { "shown" } else { "not shown" });
+                Ok(())
+            }
             (":type" | ":t", argument) => self.type_of(cell, argument),
             (":doc", name) if !name.is_empty() => self.document(cell, name),
             (":warnings", "") => {
@@ -209,6 +215,7 @@ impl Direct {
             (":actors", "") => self.as_code(cell, "::mobula::actors().display();", input),
             (":errors", "") => self.as_code(cell, "::mobula::errors().display();", input),
             (":memory-summary", "") => self.as_code(cell, "::mobula::objects().display();", input),
+            (":dashboard", "") => self.as_code(cell, "::mobula::dashboard()?", input),
             (":test", name) => self.run_tests(cell, name, input),
             (":timeline", file) if !file.is_empty() => {
                 self.as_code(cell, &format!("::mobula::timeline({:?})?;", file.trim_matches('"')), input)

@@ -71,6 +71,7 @@ use crate::reports::record::{Death, Record};
 use crate::reports::report::{self, Finding};
 use crate::reports::source_map::Glue;
 use crate::reports::sources::Sources;
+use crate::task_lines::TaskWatch;
 use codegen::{Memory, Source, Within, Written, file_name};
 use commands::Habits;
 pub use commands::without_commands;
@@ -157,6 +158,7 @@ pub struct Direct {
     habits: Habits,
     known: Known,
     analysis: Analysis,
+    watch: Arc<TaskWatch>,
 }
 
 /// The folders of the session's cells.
@@ -278,7 +280,7 @@ impl Direct {
     /// # Errors
     /// A sentence that says what is missing, or what the compiler said.
     pub fn start(parts: Parts) -> Result<Direct, String> {
-        let Parts { settings, host, link, sources, outlet, running, known, analysis } = parts;
+        let Parts { settings, host, link, sources, outlet, running, known, analysis, watch } = parts;
         let toolchain = Toolchain::find()?;
         let notice = |text: String| outlet.put(Event::Notice { text });
         let template = Template::prepare(host.embedded_crate(), &toolchain, &notice)?;
@@ -312,6 +314,7 @@ impl Direct {
             arguments: settings.arguments,
             known,
             analysis,
+            watch,
         })
     }
 

@@ -53,7 +53,7 @@ fn command(line: &str, cursor: usize) -> Completions {
     match name {
         ":dep" => dependency(argument, cursor, &crates()),
         ":opt" => words(&["0", "1", "2", "3", "s", "z"]),
-        ":keep" => words(&["on", "off"]),
+        ":keep" | ":progress" => words(&["on", "off"]),
         ":help" => words(&COMMANDS.map(|(name, ..)| &name[1..])),
         _ => completions(cursor, cursor, std::iter::empty()),
     }

@@ -14,6 +14,7 @@
 
 mod model;
 mod progress;
+mod screens;
 
 use crate::event::{CellId, Event, Received};
 use crate::outlet::Outlet;
@@ -21,6 +22,7 @@ use mobula_abi::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
 pub use model::join;
 use model::{Model, Update, all_states};
 use progress::{Bars, Drawing};
+use screens::Screens;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,6 +61,7 @@ struct State {
     /// How many turns have begun.
     turns: u64,
     bars: Bars,
+    screens: Screens,
     /// By listener.
     at_once: HashMap<u64, AtOnce>,
 }
@@ -151,10 +154,14 @@ impl Comms {
                 state.listen(to, listener, [between_cells, at_once], cell)
             }
             CommCall::Progress(report) => {
-                if let Some(Drawing { is_new, bundle }) = state.bars.report(cell, &report, Instant::now()) {
+                if let Some(Drawing { is_new, bundle }) = state.bars.report(cell, &report, Instant::now(), lives) {
                     let event = if is_new { Event::Display { cell, bundle } } else { Event::Update { cell, bundle } };
                     self.outlet.put(event);
                 }
+                CommAnswer::Done
+            }
+            CommCall::Screen { number, text } => {
+                self.outlet.put(state.screens.show(cell, number, text));
                 CommAnswer::Done
             }
             CommCall::Take { listener } => CommAnswer::Messages(state.take(listener)),
@@ -390,6 +397,13 @@ fn bound<T>(queue: &mut VecDeque<T>, size: impl Fn(&T) -> usize) {
     while queue.len() > WAITING_MAX || bytes > SENT_BYTES_MAX {
         bytes -= queue.pop_front().as_ref().map_or(bytes, &size);
     }
+}
+
+/// Whether there is such a process, and not only its end that nobody has asked for.
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state stands behind the name, which is in brackets and may have some itself.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn method(data: &Value) -> &str {
