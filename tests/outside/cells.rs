@@ -153,3 +153,26 @@ fn a_plot_is_vega_lite_a_picture_and_words_and_json_is_no_text() {
     assert!(shown[1]["text/html"][0].as_str().is_some_and(|html| html.contains("data:audio/wav;base64,UklGRg==")));
     place.leaves_nothing();
 }
+
+#[test]
+fn a_cell_that_is_tried_leaves_variables_items_and_references_as_they_were() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell("let mut kept = vec![1]; let object = put(&7u8)?;")
+        .cell(":try kept.push(2); drop(object); fn added() -> u8 { get(&one.remote()).unwrap() } fn one() -> u8 { 1 } (kept.len(), added())")
+        .cell("kept.len()")
+        .failing("added()")
+        .cell(":try\nlet object = 1u8;\nkept.clear();\nkept.len()")
+        .cell("fn one() -> u8 { 5 } (kept.len(), get(&object)?, get(&one.remote())?)")
+        .failing(":try kept.clear(); panic!(\"on purpose\")")
+        .failing(":try kept.clear(); let wrong: u8 = \"text\";")
+        .failing(":try kept.clear(); std::process::abort()")
+        .cell("kept.push(3); kept")
+        .run(&place);
+    let values: Vec<String> = [2, 3, 5, 6, 10].map(|cell| ran.cell(cell).value()).into();
+    assert_eq!(values, ["(2, 1)", "1", "0", "(1, 7, 5)", "[1, 3]"]);
+    assert!(ran.cell(2).text().contains("taken back"), "{}", ran.cell(2).everything());
+    assert!(ran.cell(4).everything().contains("cannot find function `added`"), "{}", ran.cell(4).everything());
+    assert!(ran.cell(7).everything().contains("on purpose"), "{}", ran.cell(7).everything());
+    place.leaves_nothing();
+}

@@ -18,8 +18,17 @@ pub const CHILD_ENV: &str = "EVCXR_IS_RUNTIME";
 /// The command that runs the callbacks for which messages wait.
 pub const CALLBACKS: &str = "CALLBACKS";
 
+/// The command that runs a cell.
+pub const RUN: &str = "RUN";
+
+/// The command that runs a cell whose effects are taken back when it has ended.
+pub const TRY: &str = "TRY";
+
 /// A flag in the result of a cell's function: variables of earlier cells are lost. The same as `ending::LOST` of the cells' crate.
 const LOST: u32 = 4;
+
+/// Why a cell that is to be taken back is not run.
+const NOT_TAKEN_BACK: &str = "there is no copy of the process from which it could be taken back";
 
 /// How large the stack of cells may grow, in bytes. A cell's variables, arrays too, lie on it while the cell runs and are moved once or
 /// twice. The usual 8 MiB are too little for an array of 6 MB.
@@ -56,6 +65,8 @@ struct Host<'a> {
     checkpoint: u64,
     /// The number of the twin's state: an earlier one if the system has had no room for another twin since.
     guarded: u64,
+    /// Whether what the present cell does is taken back.
+    is_trial: bool,
     /// How long opening the last library took.
     loading: Duration,
     twin: Option<Twin>,
@@ -97,6 +108,7 @@ impl<'a> Host<'a> {
             settler: Settler::default(),
             checkpoint: 0,
             guarded: 0,
+            is_trial: false,
             loading: Duration::ZERO,
             twin: None,
         };
@@ -111,8 +123,10 @@ impl<'a> Host<'a> {
             let words: Vec<&str> = line.splitn(4, ' ').collect();
             match words[..] {
                 ["LOAD_AND_RUN", library, function] => self.cell(library, Some(Entry::Evcxr(function))),
-                ["RUN", function, last, library] if let Ok(last) = last.parse() => {
+                [verb @ (RUN | TRY), function, last, library] if let Ok(last) = last.parse() => {
+                    self.is_trial = verb == TRY;
                     self.cell(library, Some(Entry::Direct(function, last)));
+                    self.is_trial = false;
                 }
                 [CALLBACKS] => self.cell("", None),
                 _ => {
@@ -136,13 +150,14 @@ impl<'a> Host<'a> {
                 self.runtime.cell_began(cell);
                 limit_memory(memory);
                 let ended = match entry {
+                    Some(_) if self.is_trial && !self.has_exact_twin() => Err(NOT_TAKEN_BACK.to_owned()),
                     Some(entry) => self.load_and_run(library, entry, cell),
                     None => Ok(self.call_back()),
                 };
                 limit_memory(None);
                 self.runtime.flush();
                 match ended {
-                    Ok(0) => {}
+                    Ok(0) if !self.is_trial => {}
                     Ok(how) => self.failed(how),
                     Err(message) => self.tell(&FromHost::LoadFailed { message }),
                 }
@@ -153,13 +168,19 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// The cell has failed. If it has lost variables and the twin is from just before it, this process exits, and the twin takes over.
+    /// The cell has failed, or was only tried. If it has lost variables, or was tried, and the twin is from just before it, this process
+    /// exits, and the twin takes over.
     fn failed(&mut self, how: u32) {
-        let undone = how & LOST != 0 && self.twin.is_some() && self.guarded == self.checkpoint;
+        let undone = (self.is_trial || how & LOST != 0) && self.has_exact_twin();
         self.tell(&FromHost::Ended { how: how & !LOST, undone });
         if undone {
             exit(0);
         }
+    }
+
+    /// Whether the twin has the state from just before the present cell.
+    fn has_exact_twin(&self) -> bool {
+        self.twin.is_some() && self.guarded == self.checkpoint
     }
 
     fn load_and_run(&mut self, library: &str, entry: Entry<'_>, cell: CellId) -> Result<u32, String> {

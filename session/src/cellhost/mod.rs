@@ -14,4 +14,4 @@ pub(crate) mod library;
 mod relocate;
 mod twin;
 
-pub use host::{CALLBACKS, CHILD_ENV, is_asked_for, run};
+pub use host::{CALLBACKS, CHILD_ENV, RUN, TRY, is_asked_for, run};

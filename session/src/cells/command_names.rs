@@ -1,7 +1,7 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
 /// Name, arguments and meaning of each command.
-pub const COMMANDS: [(&str, &str, &str); 25] = [
+pub const COMMANDS: [(&str, &str, &str); 26] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),
@@ -25,6 +25,7 @@ pub const COMMANDS: [(&str, &str, &str); 25] = [
     (":dashboard", "", "the address of the runtime's web page, which it starts"),
     (":test", "[NAME]", "run the `#[test]` functions, or those whose names contain NAME, each in a worker process"),
     (":timeline", "FILE", "write a trace of the tasks for Perfetto"),
+    (":try", "[CODE]", "run code, or the rest of the cell, show what it does, and take it back"),
     (":reset", "", "forget all variables, items and imports"),
     (":help", "", "this list"),
 ];

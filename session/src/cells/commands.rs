@@ -216,6 +216,16 @@ impl Direct {
             (":errors", "") => self.as_code(cell, "::mobula::errors().display();", input),
             (":memory-summary", "") => self.as_code(cell, "::mobula::objects().display();", input),
             (":dashboard", "") => self.as_code(cell, "::mobula::dashboard()?", input),
+            (":try", "") => {
+                self.is_trial = true;
+                Ok(())
+            }
+            (":try", code) => {
+                let result = self.try_out(cell, code, &mut Clock::default());
+                // The rest of the cell is a run of its own.
+                self.link.begin(cell, input.cloned());
+                result
+            }
             (":test", name) => self.run_tests(cell, name, input),
             (":timeline", file) if !file.is_empty() => {
                 self.as_code(cell, &format!("::mobula::timeline({:?})?;", file.trim_matches('"')), input)

@@ -1,7 +1,7 @@
 //! The cell host's process, as this process's child: commands go into its standard input, and a line comes back when a library has run.
 
 use crate::base::own_program;
-use crate::cellhost::{CALLBACKS, CHILD_ENV};
+use crate::cellhost::{CALLBACKS, CHILD_ENV, RUN, TRY};
 use crate::host::Host;
 use crate::link::wire::SOCKET_ENV;
 use std::ffi::OsString;
@@ -38,12 +38,13 @@ impl Child {
         Ok(Child { process, commands, results: BufReader::new(results) })
     }
 
-    /// Has the cell host run a library's function, and waits until it has.
+    /// Has the cell host run a library's function, and waits until it has. What a trial does to variables is taken back by then.
     ///
     /// # Errors
     /// The process is gone, and no twin takes its place.
-    pub fn run(&mut self, library: &Path, function: &str, word: u32) -> Result<(), String> {
-        self.order(&format!("RUN {function} {word} {}", library.display()))
+    pub fn run(&mut self, library: &Path, function: &str, word: u32, is_trial: bool) -> Result<(), String> {
+        let verb = if is_trial { TRY } else { RUN };
+        self.order(&format!("{verb} {function} {word} {}", library.display()))
     }
 
     /// Has the cell host run the callbacks for which messages wait, and waits until it has.

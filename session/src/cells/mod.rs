@@ -147,6 +147,8 @@ pub struct Direct {
     arguments: Vec<OsString>,
     /// Set while the twin holds an older state.
     guard: Option<Guard>,
+    /// Whether what the present cell does is taken back.
+    is_trial: bool,
     /// The exit code with which the cell has ended its process.
     exit: Option<i32>,
     /// The number of the present version of `base`.
@@ -304,6 +306,7 @@ impl Direct {
             stamps: HashMap::new(),
             folder: settings.folder(),
             guard: None,
+            is_trial: false,
             exit: None,
             bases: 0,
             sources,
@@ -325,7 +328,7 @@ impl Direct {
     pub fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
         let begin = Instant::now();
         self.earlier = origin.and_then(|origin| self.runs.get(origin)).copied().filter(|_| !self.habits.keeps);
-        self.exit = None;
+        (self.exit, self.is_trial) = (None, false);
         self.sources.add_cell(cell, code);
         self.go_back();
         self.link.begin(cell, input.clone());
@@ -333,13 +336,16 @@ impl Direct {
         let (commands, code) = commands::apart(code);
         let mut result = self.commands(cell, &commands, input.as_ref());
         if result.is_ok() && !code.trim().is_empty() {
-            let evaluated = self.evaluate(cell, &code, &mut clock);
+            let evaluated = match self.is_trial {
+                true => self.try_out(cell, &code, &mut clock),
+                false => self.evaluate(cell, &code, &mut clock),
+            };
             result = evaluated.map_err(|error| explain_habit(self.explain_damage(error), &code));
         } else {
             drop(self.link.end());
         }
         self.earlier = None;
-        if let Some(origin) = origin.filter(|_| result.is_ok()) {
+        if let Some(origin) = origin.filter(|_| result.is_ok() && !self.is_trial) {
             self.runs.insert(origin.to_owned(), cell);
         }
         clock.add("total", begin.elapsed());
@@ -402,7 +408,7 @@ impl Direct {
             drop(self.link.end());
             return Ok(());
         };
-        let lives = self.child.run(&library, &entry(cell), ready.planned.word());
+        let lives = self.child.run(&library, &entry(cell), ready.planned.word(), self.is_trial);
         let record = self.link.end();
         clock.phases.extend(outcome::phases(&record));
         if let Err(error) = lives {
@@ -420,6 +426,20 @@ impl Direct {
         if record.lives() {
             self.note_guard(cell, &record);
             ready.planned.happened(&mut self.state, cell, result.is_ok() && !record.returned);
+        }
+        result
+    }
+
+    /// Runs code and takes back what it does to variables, items and imports.
+    fn try_out(&mut self, cell: CellId, code: &str, clock: &mut Clock) -> Result<(), CellError> {
+        let before = self.state.clone();
+        let was_trial = std::mem::replace(&mut self.is_trial, true);
+        let result = self.evaluate(cell, code, clock);
+        self.is_trial = was_trial;
+        // Without a process there are no variables any more, which that run has said.
+        if before.variables.is_empty() || !self.state.variables.is_empty() {
+            self.state = before.with_numbers_of(&self.state);
+            self.remark(cell, "taken back: variables, items and imports are as they were");
         }
         result
     }

@@ -484,6 +484,11 @@ impl Program {
         Program { next_unit: self.next_unit, next_definition: self.next_definition, ..Program::default() }
     }
 
+    /// This program, with the numbers of a later one.
+    pub fn with_numbers_of(&self, later: &Program) -> Program {
+        Program { next_unit: later.next_unit, next_definition: later.next_definition, ..self.clone() }
+    }
+
     /// All definitions, in the order of their cells.
     pub fn definitions(&self) -> Vec<&Definition> {
         let mut all: Vec<&Definition> = self.definitions.values().map(|known| &**known).collect();

@@ -83,6 +83,11 @@ impl SessionState {
         SessionState { program: Arc::new(self.program.emptied()), ..SessionState::default() }
     }
 
+    /// This state, with the numbers of a later one: libraries with those numbers may be open somewhere.
+    pub fn with_numbers_of(self, later: &SessionState) -> SessionState {
+        SessionState { program: Arc::new(self.program.with_numbers_of(&later.program)), ..self }
+    }
+
     /// Records a change to the items. A value whose type is unchanged in its new unit has the new type; any other keeps the type that it
     /// was made with.
     pub fn take(&mut self, changed: &Changed, cell: CellId) {

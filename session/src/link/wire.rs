@@ -33,7 +33,7 @@ pub enum FromHost {
     Ended {
         /// 1: it unwound; 2: a `?` met an `Err`; 8: a `return` ended it, which is no failure.
         how: u32,
-        /// The cell has lost variables of earlier cells, so this process exits in favour of the twin that has them.
+        /// The cell has lost variables of earlier cells, or was only tried, so this process exits in favour of the twin from before it.
         undone: bool,
     },
     /// A signal is ending this process.

@@ -112,7 +112,7 @@ pub struct Record {
     pub shown_failures: Vec<String>,
     /// Such reports that have not been shown, because the cell ended soon after.
     pub held_failures: Vec<String>,
-    /// The cell failed, and what it had done to the session's variables was undone.
+    /// The cell failed or was only tried, and what it had done to the session's variables was undone.
     pub undone: bool,
     /// Why no twin holds the state after it, if none does.
     pub unguarded: Option<String>,
