@@ -6,6 +6,7 @@ use crate::calls::{self, Handle};
 use crate::codec::{Value, schema};
 use crate::error::InitError;
 use crate::object::ObjectRef;
+use serde::de::DeserializeOwned;
 
 /// Gives an object a name, by which the other sessions of a shared runtime find it with [`lookup`]. A session that gives the
 /// same name again replaces it. The name lasts as long as the session, or until [`unpublish`]; what others have looked up by then stays
@@ -23,10 +24,7 @@ use crate::object::ObjectRef;
 /// assert_eq!(get(&same).unwrap(), ["manta"]);
 /// # Ok::<(), mobula::InitError>(())
 /// ```
-pub fn publish<T: Value>(object: &ObjectRef<T>, name: &str) -> Result<(), InitError>
-where
-    T: for<'de> serde::Deserialize<'de>,
-{
+pub fn publish<T: Value + DeserializeOwned>(object: &ObjectRef<T>, name: &str) -> Result<(), InitError> {
     let question = Question::Publish { id: object.id().0, name: name.to_owned(), schema: schema::<T>() };
     calls::ask(&question).map(drop).map_err(InitError::from_fault)
 }
@@ -91,10 +89,7 @@ pub enum LookupError {
 /// assert_eq!(get(lookup::<i64>("number").unwrap()).unwrap(), 1);
 /// # Ok::<(), mobula::InitError>(())
 /// ```
-pub fn lookup<T: Value>(name: &str) -> Result<ObjectRef<T>, LookupError>
-where
-    T: for<'de> serde::Deserialize<'de>,
-{
+pub fn lookup<T: Value + DeserializeOwned>(name: &str) -> Result<ObjectRef<T>, LookupError> {
     let name = name.to_owned();
     let answer = calls::ask(&Question::Lookup { name: name.clone() }).map_err(InitError::from_fault)?;
     let Answer::Published(Some(Published { id, schema: published, by })) = answer else {
