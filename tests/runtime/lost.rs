@@ -138,7 +138,12 @@ fn a_task_that_may_not_be_run_again_or_has_lost_an_argument_says_so() {
         (put(&Buffer::from(vec![7_u8; 3 * MIB])).unwrap(), |bytes: Buffer<u8>| bytes.to_vec().into());
     let copied: ObjectRef<Buffer<u8>> = copy.remote(&argument);
     has_come(&copied);
+    let dropped = id(&argument);
     drop(argument);
+    // The task's worker gives its argument back a moment after the result has come.
+    while objects().iter().any(|object| object.id.0 == dropped.0) {
+        std::thread::yield_now();
+    }
     lose(id(&copied));
     let error = get(&copied).unwrap_err().to_string();
     assert!(error.contains("its bytes cannot be read back from") && error.ends_with("is gone"), "{error}");
