@@ -8,6 +8,7 @@ pub use error::CommError;
 
 use crate::abi::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
 use crate::calls::{self, callbacks};
+use crate::json::JsonValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -47,7 +48,8 @@ impl Message {
     /// # Errors
     /// The data are no `T`.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, CommError> {
-        serde_json::from_str(&self.data).map_err(|error| CommError::Data { message: error.to_string() })
+        let data = JsonValue::parse(&self.data).and_then(|data| data.to());
+        data.map_err(|error| CommError::Data { message: error.to_string() })
     }
 
     /// The binary data beside it.
@@ -206,8 +208,8 @@ fn send(message: CommMessage) -> Result<(), CommError> {
 
 /// The data of a message, which the protocol wants to be an object.
 fn json<T: Serialize + ?Sized>(data: &T) -> Result<String, CommError> {
-    match serde_json::to_value(data) {
-        Ok(data) if data.is_object() => Ok(data.to_string()),
+    match JsonValue::of(data) {
+        Ok(data @ JsonValue::Map(_)) => Ok(data.to_string()),
         Ok(data) => Err(CommError::Data { message: format!("a message is a struct or a map, and not {data}") }),
         Err(error) => Err(CommError::Data { message: error.to_string() }),
     }

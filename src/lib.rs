@@ -42,6 +42,7 @@ pub mod error;
 mod future;
 #[cfg(any(test, feature = "inline"))]
 pub mod inline;
+mod json;
 pub mod object;
 pub mod prelude;
 mod progress;

@@ -3,6 +3,7 @@
 //! As in `sizes`, Rust's order of method lookup decides, on a `&Looked<T>`: first [`Readable`], then [`Opaque`].
 
 use crate::calls::write_block;
+use crate::json::JsonValue;
 use serde::Serialize;
 use std::fmt::{self, Debug, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,7 +65,7 @@ pub fn tell_variables(rows: &[Row<'_>]) {
         made: *made,
     };
     let told: Vec<Told> = rows.iter().map(told).collect();
-    write_block("application/vnd.mobula.variables+json", &serde_json::to_string(&told).unwrap_or_default());
+    write_block("application/vnd.mobula.variables+json", &JsonValue::of(&told).unwrap_or_default().to_string());
 }
 
 /// The beginning of a value's `Debug` text.

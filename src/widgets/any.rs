@@ -2,9 +2,9 @@
 
 use super::model::{Classes, Model};
 use crate::comm::{Callback, CommError};
+use crate::json::{JsonMap, JsonValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -73,8 +73,8 @@ impl<T: Serialize + DeserializeOwned + 'static> AnyWidget<T> {
     /// # Errors
     /// The module has set a field to a value of another type.
     pub fn state(&self) -> Result<T, CommError> {
-        serde_json::from_value(Value::Object(self.model.get_all()))
-            .map_err(|error| CommError::Data { message: error.to_string() })
+        let state = JsonValue::Map(self.model.get_all());
+        state.to().map_err(|error| CommError::Data { message: error.to_string() })
     }
 
     /// Sets the state, wherever the widget is shown.
@@ -104,7 +104,7 @@ impl<T: Serialize + DeserializeOwned + 'static> AnyWidget<T> {
     /// # Errors
     /// JSON cannot write the message.
     pub fn send<M: Serialize + ?Sized>(&self, message: &M, buffers: Vec<Vec<u8>>) -> Result<(), CommError> {
-        let content = serde_json::to_value(message).map_err(|error| CommError::Data { message: error.to_string() })?;
+        let content = JsonValue::of(message).map_err(|error| CommError::Data { message: error.to_string() })?;
         self.model.send(&content, buffers);
         Ok(())
     }
@@ -115,7 +115,7 @@ impl<T: Serialize + DeserializeOwned + 'static> AnyWidget<T> {
     /// In a task or an actor: set callbacks in a cell.
     pub fn on_message<M: DeserializeOwned>(&self, mut code: impl FnMut(M, &[Vec<u8>]) + Send + 'static) -> Callback {
         self.model.on_custom(move |content, buffers| {
-            if let Ok(message) = serde_json::from_value(content.clone()) {
+            if let Ok(message) = content.to() {
                 code(message, buffers);
             }
         })
@@ -137,9 +137,9 @@ impl<T: Serialize + DeserializeOwned + 'static> AnyWidget<T> {
     }
 }
 
-fn fields<T: Serialize>(state: &T) -> Result<Map<String, Value>, CommError> {
-    match serde_json::to_value(state) {
-        Ok(Value::Object(fields)) => Ok(fields),
+fn fields<T: Serialize>(state: &T) -> Result<JsonMap, CommError> {
+    match JsonValue::of(state) {
+        Ok(JsonValue::Map(fields)) => Ok(fields),
         Ok(other) => Err(CommError::Data { message: format!("a state is a struct or a map, and not {other}") }),
         Err(error) => Err(CommError::Data { message: error.to_string() }),
     }

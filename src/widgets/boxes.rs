@@ -2,7 +2,6 @@
 
 use super::model::{Model, controls};
 use super::widget::{Widget, is_widget};
-use serde_json::Value;
 
 /// Defines the type of a box.
 macro_rules! boxes {
@@ -26,7 +25,7 @@ macro_rules! boxes {
 
                 /// Replaces what is in it.
                 pub fn set_children<W: Into<Widget>>(&self, children: impl IntoIterator<Item = W>) {
-                    let references: Vec<Value> = children.into_iter().map(|child| child.into().model.reference()).collect();
+                    let references: Vec<String> = children.into_iter().map(|child| child.into().model.reference()).collect();
                     self.model.set("children", references);
                 }
             }

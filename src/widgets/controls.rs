@@ -4,7 +4,7 @@ use super::date::Date;
 use super::model::{Model, controls};
 use super::widget::{has_value, is_widget, options};
 use crate::comm::Callback;
-use serde_json::Value;
+use crate::json::JsonValue;
 
 /// Defines a widget's type.
 macro_rules! widgets {
@@ -337,7 +337,7 @@ impl Button {
     /// In a task or an actor: set callbacks in a cell.
     pub fn on_click(&self, mut code: impl FnMut() + Send + 'static) -> Callback {
         self.model.on_custom(move |content, _| {
-            if content.get("event").and_then(Value::as_str) == Some("click") {
+            if content.get("event").and_then(JsonValue::as_str) == Some("click") {
                 code();
             }
         })

@@ -1,7 +1,6 @@
 //! Links: two widgets that have the same value, kept so by the front end.
 
 use super::model::{Classes, Model, controls};
-use serde_json::{Value, json};
 
 /// A widget whose value can be linked to that of another one.
 pub trait Linkable {
@@ -14,11 +13,11 @@ pub trait Linkable {
 
 /// One end of a link.
 #[derive(Clone, Debug)]
-pub struct End(Value);
+pub struct End(String, &'static str);
 
 impl End {
-    pub(super) fn of(model: &Model, key: &str) -> End {
-        End(json!([model.reference(), key]))
+    pub(super) fn of(model: &Model, key: &'static str) -> End {
+        End(model.reference(), key)
     }
 }
 
@@ -40,8 +39,9 @@ const LINK: Classes = controls("Link", "LinkModel", "");
 /// ```
 pub fn link<A: Linkable, B: Linkable<Value = A::Value>>(source: &A, target: &B) -> Link {
     let model = Model::new(LINK);
-    model.set("source", source.end().0);
-    model.set("target", target.end().0);
+    for (key, End(widget, of)) in [("source", source.end()), ("target", target.end())] {
+        model.set(key, [widget.as_str(), of]);
+    }
     model.open();
     Link { model }
 }

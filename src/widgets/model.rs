@@ -9,11 +9,11 @@
 //! stay here, so that a program that is not a notebook goes on.
 
 use crate::abi::Tenant;
-use crate::calls::role;
+use crate::calls::{Json, role};
 use crate::comm::{Callback, Comm, CommError, append, new_id};
+use crate::json::{JsonMap, JsonValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,14 +48,14 @@ struct Inner {
 }
 
 struct State {
-    values: Map<String, Value>,
+    values: JsonMap,
     /// Values that are bytes.
     bytes: Vec<(&'static str, Vec<u8>)>,
     place: Place,
 }
 
 /// Code that hears a message's data and buffers.
-type Heard = Box<dyn FnMut(&Value, &[Vec<u8>]) + Send>;
+type Heard = Box<dyn FnMut(&JsonValue, &[Vec<u8>]) + Send>;
 
 /// Where the values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,19 +71,19 @@ enum Place {
 impl Model {
     /// A model that is not opened yet.
     pub fn new(classes: Classes) -> Model {
-        let mut values = Map::new();
+        let mut values = JsonMap::new();
         let names = [("_model_name", classes.model), ("_model_module", classes.module)];
         values.extend(names.map(|(key, name)| (key.to_owned(), name.into())));
         values.insert("_model_module_version".into(), classes.version.into());
         values.insert("_view_module".into(), classes.module.into());
         values.insert("_view_module_version".into(), classes.version.into());
-        values.insert("_view_name".into(), if classes.view.is_empty() { Value::Null } else { classes.view.into() });
+        values.insert("_view_name".into(), if classes.view.is_empty() { JsonValue::Null } else { classes.view.into() });
         Model::with(classes, &new_id(), State { values, bytes: Vec::new(), place: Place::NotOpened })
     }
 
     /// The model with this id, which was opened before.
     pub fn known(classes: Classes, id: &str) -> Model {
-        Model::with(classes, id, State { values: Map::new(), bytes: Vec::new(), place: Place::Session })
+        Model::with(classes, id, State { values: JsonMap::new(), bytes: Vec::new(), place: Place::Session })
     }
 
     fn with(classes: Classes, id: &str, state: State) -> Model {
@@ -99,9 +99,9 @@ impl Model {
     }
 
     /// The reference to this model in another one's state. Opens it.
-    pub fn reference(&self) -> Value {
+    pub fn reference(&self) -> String {
         self.open();
-        format!("IPY_MODEL_{}", self.id()).into()
+        format!("IPY_MODEL_{}", self.id())
     }
 
     /// Opens the widget, if it is not open yet.
@@ -113,9 +113,8 @@ impl Model {
                 return;
             }
             state.place = Place::Session;
-            let paths: Vec<[&str; 1]> = state.bytes.iter().map(|(key, _)| [*key]).collect();
-            let data = json!({"state": state.values, "buffer_paths": paths}).to_string();
-            (data, state.bytes.iter().map(|(_, bytes)| bytes.clone()).collect())
+            let keys = state.bytes.iter().map(|(key, _)| *key);
+            (state_data(None, state.values.clone(), keys), state.bytes.iter().map(|(_, bytes)| bytes.clone()).collect())
         };
         if let Err(error) = Comm::open_as(self.id().to_owned(), "jupyter.widget", data, PROTOCOL, buffers) {
             self.state().place = Place::Program;
@@ -131,15 +130,12 @@ impl Model {
 
     /// Sets a value. One that JSON cannot write becomes `null`.
     pub fn set(&self, key: &str, value: impl Serialize) {
-        self.set_json(key, serde_json::to_value(value).unwrap_or_default());
-    }
-
-    fn set_json(&self, key: &str, value: Value) {
-        self.set_all(Map::from_iter([(key.to_owned(), value)]));
+        let value = JsonValue::of(&value).unwrap_or_default();
+        self.set_all(JsonMap::from([(key.to_owned(), value)]));
     }
 
     /// Sets values with one message.
-    pub fn set_all(&self, values: Map<String, Value>) {
+    pub fn set_all(&self, values: JsonMap) {
         let place = {
             let mut state = self.state();
             // What was set here last is also kept here, for the text that stands for the widget.
@@ -147,7 +143,7 @@ impl Model {
             state.place
         };
         if place == Place::Session {
-            let data = json!({"method": "update", "state": values, "buffer_paths": []}).to_string();
+            let data = state_data(Some("update"), values, []);
             // It is closed: nobody sees it any more.
             let _ = self.0.comm.send_json(data, Vec::new());
         }
@@ -163,42 +159,42 @@ impl Model {
                 return;
             }
         }
-        let data = json!({"method": "update", "state": {}, "buffer_paths": [[key]]}).to_string();
+        let data = state_data(Some("update"), JsonMap::new(), [key]);
         if let Err(error @ CommError::NoSession { .. }) = self.0.comm.send_json(data, vec![bytes]) {
             eprintln!("the widget's value cannot be sent: {error}");
         }
     }
 
     /// Appends to a list.
-    pub fn append(&self, key: &str, value: &Value) {
+    pub fn append(&self, key: &str, value: &JsonValue) {
         self.open();
         let _ = append(self.id(), key, value.to_string());
     }
 
     /// A value; `None` when the widget has no such value, or one of another type.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        serde_json::from_value(self.get_json(key)).ok()
+        self.get_json(key).to().ok()
     }
 
-    fn get_json(&self, key: &str) -> Value {
+    fn get_json(&self, key: &str) -> JsonValue {
         if self.is_in_session()
             && let Ok((json, _)) = self.0.comm.value(key)
         {
-            return serde_json::from_str(&json).unwrap_or_default();
+            return JsonValue::parse(&json).unwrap_or_default();
         }
         let state = self.state();
         if key.is_empty() {
-            Value::Object(state.values.clone())
+            JsonValue::Map(state.values.clone())
         } else {
             state.values.get(key).cloned().unwrap_or_default()
         }
     }
 
     /// All values, but for those of the protocol.
-    pub fn get_all(&self) -> Map<String, Value> {
+    pub fn get_all(&self) -> JsonMap {
         match self.get_json("") {
-            Value::Object(values) => values.into_iter().filter(|(key, _)| !is_of_protocol(key)).collect(),
-            _ => Map::new(),
+            JsonValue::Map(values) => values.into_iter().filter(|(key, _)| !is_of_protocol(key)).collect(),
+            _ => JsonMap::new(),
         }
     }
 
@@ -217,9 +213,10 @@ impl Model {
     }
 
     /// Sends a message of the widget's own protocol.
-    pub fn send(&self, content: &Value, buffers: Vec<Vec<u8>>) {
+    pub fn send(&self, content: &JsonValue, buffers: Vec<Vec<u8>>) {
         self.open();
-        let _ = self.0.comm.send_json(json!({"method": "custom", "content": content}).to_string(), buffers);
+        let data = JsonValue::map([("method", "custom".into()), ("content", content.clone())]);
+        let _ = self.0.comm.send_json(data.to_string(), buffers);
     }
 
     /// Calls `code` with each new value of `key` that comes from a front end.
@@ -230,7 +227,7 @@ impl Model {
     ) -> Callback {
         self.listen(Box::new(move |data, _| {
             if let Some(value) = data.get("state").and_then(|state| state.get(key))
-                && let Ok(value) = serde_json::from_value(value.clone())
+                && let Ok(value) = value.to()
             {
                 code(value);
             }
@@ -238,10 +235,10 @@ impl Model {
     }
 
     /// Calls `code` with the content and the buffers of each message of the widget's own protocol.
-    pub fn on_custom(&self, mut code: impl FnMut(&Value, &[Vec<u8>]) + Send + 'static) -> Callback {
+    pub fn on_custom(&self, mut code: impl FnMut(&JsonValue, &[Vec<u8>]) + Send + 'static) -> Callback {
         self.listen(Box::new(move |data, buffers| {
-            if data.get("method").and_then(Value::as_str) == Some("custom") {
-                code(data.get("content").unwrap_or(&Value::Null), buffers);
+            if data.get("method").and_then(JsonValue::as_str) == Some("custom") {
+                code(data.get("content").unwrap_or(&JsonValue::Null), buffers);
             }
         }))
     }
@@ -249,7 +246,7 @@ impl Model {
     /// Calls `code` after each change that a front end makes.
     pub fn on_update(&self, mut code: impl FnMut() + Send + 'static) -> Callback {
         self.listen(Box::new(move |data, _| {
-            if data.get("method").and_then(Value::as_str) == Some("update") {
+            if data.get("method").and_then(JsonValue::as_str) == Some("update") {
                 code();
             }
         }))
@@ -258,7 +255,7 @@ impl Model {
     fn listen(&self, mut code: Heard) -> Callback {
         self.open();
         let listened = self.0.comm.listen(Box::new(move |message| {
-            code(&serde_json::from_str(&message.data).unwrap_or_default(), &message.buffers);
+            code(&JsonValue::parse(&message.data).unwrap_or_default(), &message.buffers);
         }));
         // In a plain program nobody changes a widget.
         listened.unwrap_or_else(|_| Callback::new(0))
@@ -272,8 +269,19 @@ impl Model {
     /// The data by which a front end shows the widget. Opens it.
     pub fn view(&self) -> String {
         self.open();
-        json!({"version_major": 2, "version_minor": 1, "model_id": self.id()}).to_string()
+        format!("{{\"version_major\":2,\"version_minor\":1,\"model_id\":{}}}", Json(self.id()))
     }
+}
+
+/// The data of a message with values; `binary` are the keys of those whose bytes are beside it.
+fn state_data(method: Option<&str>, values: JsonMap, binary: impl IntoIterator<Item = &'static str>) -> String {
+    let paths = binary.into_iter().map(|key| JsonValue::List(vec![key.into()])).collect();
+    let mut data = JsonMap::from([
+        ("state".to_owned(), JsonValue::Map(values)),
+        ("buffer_paths".to_owned(), JsonValue::List(paths)),
+    ]);
+    data.extend(method.map(|method| ("method".to_owned(), method.into())));
+    JsonValue::Map(data).to_string()
 }
 
 /// Whether a key is none of a person's.
@@ -286,14 +294,15 @@ impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.get_json("value");
         let mut words: Vec<String> = Vec::new();
-        if !value.is_null() || self.state().values.contains_key("value") {
+        if value != JsonValue::Null || self.state().values.contains_key("value") {
             words.push(format!("value={value}"));
         }
         let state = self.state();
         for (key, value) in &state.values {
-            let is_plain = !key.starts_with('_') && key != "value" && !value.is_array() && !value.is_object();
+            let is_plain = !matches!(value, JsonValue::Null | JsonValue::List(_) | JsonValue::Map(_));
+            let is_shown = is_plain && !key.starts_with('_') && key != "value";
             let is_model = value.as_str().is_some_and(|text| text.starts_with("IPY_MODEL_"));
-            if is_plain && !is_model && !value.is_null() {
+            if is_shown && !is_model {
                 words.push(format!("{key}={value}"));
             }
         }

@@ -5,7 +5,7 @@ use super::widget::is_widget;
 use crate::abi::Tenant;
 use crate::calls::{Json, role, write_block};
 use crate::display::clear_output;
-use serde_json::json;
+use crate::json::JsonValue;
 use std::io::Write;
 
 /// A place that takes what is printed and shown while a closure runs.
@@ -48,7 +48,7 @@ impl Output {
     /// An empty one.
     pub fn new() -> Output {
         let widget = Output::made();
-        widget.model.set("outputs", json!([]));
+        widget.model.set("outputs", [(); 0]);
         widget.model.set("msg_id", "");
         widget
     }
@@ -66,7 +66,8 @@ impl Output {
             // In its order with what is captured.
             self.capture(|| print!("{text}"));
         } else {
-            self.model.append("outputs", &json!({"output_type": "stream", "name": "stdout", "text": text}));
+            let output = [("output_type", "stream"), ("name", "stdout"), ("text", text)];
+            self.model.append("outputs", &JsonValue::map(output.map(|(key, text)| (key, text.into()))));
         }
     }
 
@@ -75,7 +76,7 @@ impl Output {
         if role() == Tenant::CELL_HOST {
             self.capture(|| clear_output(false));
         } else {
-            self.model.set("outputs", json!([]));
+            self.model.set("outputs", [(); 0]);
         }
     }
 

@@ -18,8 +18,8 @@ const LAYERS: [(&str, &[&str]); 4] = [
     (
         "src",
         &[
-            "future", "calls", "error", "codec", "array", "object", "remote", "actor", "stream", "display", "api",
-            "cell", "prelude",
+            "future", "calls", "json", "error", "codec", "array", "object", "remote", "actor", "stream", "display",
+            "api", "cell", "prelude",
         ],
     ),
     ("runtime/src", &["store", "protocol", "scheduler", "client", "worker", "local"]),
