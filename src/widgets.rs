@@ -24,6 +24,7 @@
 //! They share values with cells through a `static`, an `Arc` or another widget, because the variables of cells are the cells' own.
 
 mod any;
+mod bounds;
 mod boxes;
 mod controls;
 mod date;

@@ -65,9 +65,7 @@ impl Cells {
         while let Some(Turn { number, request }) = turns.blocking_recv() {
             match &*request.msg_type {
                 "execute_request" => {
-                    self.kernel.debugger.cell_begins();
                     self.execute_request(number, &request);
-                    self.kernel.debugger.cell_ended();
                 }
                 "debug_request" => self.debug_request(&request),
                 "history_request" => {
@@ -91,10 +89,10 @@ impl Cells {
     fn debug_request(&mut self, request: &Request) {
         let (kernel, content) = (self.kernel.clone(), Value::Object(request.content.clone()));
         let evaluator = kernel.evaluator();
-        // Another cell may have run since the request was put into the queue, or asked for the same.
-        let reply = match kernel.debugger.needs(&content) {
+        // Another request of the queue may have asked for the same.
+        let reply = match kernel.debugger.needs(&content, || evaluator.known_variables()) {
             Needs::Nothing(reply) => reply,
-            Needs::Variables => kernel.debugger.variables(&content, evaluator.variables()),
+            Needs::Variables => kernel.debugger.variables(&content, &evaluator.variables()),
         };
         kernel.answer(Channel::Control, request, reply);
     }

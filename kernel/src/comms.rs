@@ -5,7 +5,7 @@
 
 use crate::kernel::{Channel, Kernel};
 use crate::wire::{Request, comm};
-use mobula_session::Received;
+use mobula_session::nobody_is_there;
 use serde_json::{Map, Value, json};
 
 /// Handles a `comm_open`, `comm_msg` or `comm_close`. Returns whether callbacks are to run; then [`ran`] ends the request,
@@ -17,17 +17,17 @@ pub(crate) fn received(kernel: &Kernel, request: &Request) -> bool {
         kernel.iopub.idle(&request.origin);
         return false;
     };
-    let received = match kernel.evaluator.get() {
-        Some(evaluator) => evaluator.comm(message),
+    let Some(evaluator) = kernel.evaluator.get() else {
         // Nothing can be open yet.
-        None => Received::nothing_is_open(&message),
-    };
-    for reply in received.replies {
-        kernel.iopub.post(&request.origin, comm::draft(reply));
-    }
-    if !received.wants_turn {
+        if let Some(reply) = nobody_is_there(&message) {
+            kernel.iopub.post(&request.origin, comm::draft(reply));
+        }
         kernel.iopub.idle(&request.origin);
-    }
+        return false;
+    };
+    let number = kernel.routes.ask(request.origin.clone());
+    let received = evaluator.comm(number, message);
+    kernel.routes.asked(number, &received);
     received.wants_turn
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn serve(kernel: Arc<Kernel>, mut messages: mpsc::Receiver<Vec<
         };
         let Some(request) = answers::at_once(&kernel, Channel::Control, request) else { continue };
         match &*request.msg_type {
-            "debug_request" => match kernel.debugger.needs(&Value::Object(request.content.clone())) {
+            "debug_request" => match debugger_needs(&kernel, &request) {
                 Needs::Nothing(reply) => kernel.answer(Channel::Control, &request, reply),
                 // The cells thread answers. If it has too much to do, the front end asks again after the next cell.
                 _ => {
@@ -55,4 +55,9 @@ pub(crate) async fn serve(kernel: Arc<Kernel>, mut messages: mpsc::Receiver<Vec<
             _ => answers::unknown(&kernel, Channel::Control, &request),
         }
     }
+}
+
+fn debugger_needs(kernel: &Kernel, request: &Request) -> Needs {
+    let known = || kernel.evaluator.get().and_then(|evaluator| evaluator.known_variables());
+    kernel.debugger.needs(&Value::Object(request.content.clone()), known)
 }

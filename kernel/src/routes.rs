@@ -5,9 +5,9 @@
 
 use crate::iopub::IoPub;
 use crate::wire::{Draft, Origin, comm};
-use mobula_session::{Bundle, CellId, CommKind, CommMessage, Event, Stage, Stream};
+use mobula_session::{Bundle, CellId, CommKind, CommMessage, Event, Received, Stage, Stream};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The most cells whose routes are kept. Late output of older cells goes to the newest cell.
@@ -40,6 +40,17 @@ struct State {
     result: Option<Bundle>,
     /// The pages that it opened.
     pages: Vec<Bundle>,
+    /// Front ends' messages on comms whose answers are on their way, by number.
+    asked: HashMap<u64, Asked>,
+    asked_count: u64,
+}
+
+/// A front end's message on a comm.
+struct Asked {
+    origin: Arc<Origin>,
+    is_answered: bool,
+    /// Whether its request ends with the answer. Known when the session has taken the message.
+    ends: Option<bool>,
 }
 
 impl State {
@@ -77,6 +88,44 @@ impl Routes {
         let mut state = self.state();
         state.running = None;
         (state.result.take(), std::mem::take(&mut state.pages))
+    }
+
+    /// A front end's message on a comm is about to be given to the session. Returns its number.
+    pub(crate) fn ask(&self, origin: Arc<Origin>) -> u64 {
+        let mut state = self.state();
+        state.asked_count += 1;
+        let number = state.asked_count;
+        state.asked.insert(number, Asked { origin, is_answered: false, ends: None });
+        number
+    }
+
+    /// The session has taken the message: its request ends with the answer, if one comes and no callbacks run because of it.
+    pub(crate) fn asked(&self, number: u64, received: &Received) {
+        let mut state = self.state();
+        let Some(asked) = state.asked.get_mut(&number) else { return };
+        asked.ends = Some(!received.wants_turn);
+        if !received.has_reply || asked.is_answered {
+            self.end(&mut state, number);
+        }
+    }
+
+    /// Publishes the answer to a front end's message on a comm.
+    fn answer(&self, number: u64, message: CommMessage) {
+        let mut state = self.state();
+        let Some(asked) = state.asked.get_mut(&number) else { return };
+        asked.is_answered = true;
+        self.iopub.post(&asked.origin, comm::draft(message));
+        // Otherwise the session has put the answer into the queue and not returned yet.
+        if asked.ends.is_some() {
+            self.end(&mut state, number);
+        }
+    }
+
+    /// Nothing more comes for a front end's message, unless callbacks run because of it.
+    fn end(&self, state: &mut State, number: u64) {
+        if let Some(Asked { origin, ends: Some(true), .. }) = state.asked.remove(&number) {
+            self.iopub.idle(&origin);
+        }
     }
 
     /// Callbacks run because of this request, or no longer do.
@@ -120,6 +169,7 @@ impl Routes {
                 });
             }
             Event::Comm { cell, message } => self.say(cell, message),
+            Event::CommReply { request, message } => self.answer(request, message),
             Event::Capture { cell, comm, begins } => {
                 let origin = self.origin(cell);
                 let parent = if begins { origin.msg_id.as_str() } else { "" };

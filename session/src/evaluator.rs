@@ -29,9 +29,10 @@ pub trait Evaluator: Send + Sync + 'static {
     fn complete(&self, code: &str, cursor: usize) -> Completions;
     /// What is known of the name at byte `cursor` of `code`. May block while a cell runs.
     fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle>;
-    /// Takes a message that a front end sent on a comm. Never blocks.
-    fn comm(&self, message: CommMessage) -> Received {
-        Received::nothing_is_open(&message)
+    /// Takes a message that a front end sent on a comm; `request` is a number for it, which is in its [`crate::Event::CommReply`]. Never blocks.
+    fn comm(&self, request: u64, message: CommMessage) -> Received {
+        let _ = (request, message);
+        Received::default()
     }
     /// The open comms, of one target or all: their ids and targets. Never blocks.
     fn comms(&self, target: Option<&str>) -> Vec<(String, String)> {
@@ -40,10 +41,15 @@ pub trait Evaluator: Send + Sync + 'static {
     }
     /// Runs the callbacks that wait for messages on comms, after the cells that were given before, and blocks until they have ended.
     fn run_callbacks(&self) {}
-    /// The variables, after the cells that were given before; `None` when they could not be read now. Code that reads their values is compiled
+    /// The variables as they are known without running anything: those after the last cell, or, while a cell runs, those of before. `None` if they
+    /// have to be read: [`Evaluator::variables`].
+    fn known_variables(&self) -> Option<Vec<VariableInfo>> {
+        None
+    }
+    /// The variables, after the cells that were given before; if they cannot be read now, those of before. Code that reads their values is compiled
     /// and run; blocks until it has ended.
-    fn variables(&self) -> Option<Vec<VariableInfo>> {
-        Some(Vec::new())
+    fn variables(&self) -> Vec<VariableInfo> {
+        Vec::new()
     }
     /// Blocks until cells can run.
     ///

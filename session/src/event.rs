@@ -17,6 +17,10 @@ impl std::fmt::Display for CellId {
     }
 }
 
+/// The number of an execution in the cell host: of a cell, or of the callbacks of an earlier one. An interrupt is meant for one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn(pub u64);
+
 /// One of a cell's two text streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
@@ -98,6 +102,13 @@ pub enum Event {
         /// The message.
         message: CommMessage,
     },
+    /// The session's answer to a message that a front end sent on a comm, for all front ends, in its order among [`Event::Comm`].
+    CommReply {
+        /// The front end's message: what was given to [`crate::Evaluator::comm`].
+        request: u64,
+        /// The answer.
+        message: CommMessage,
+    },
     /// From here on, what the cell shows belongs into an `Output` widget, or no longer does.
     Capture {
         /// The cell.
@@ -136,7 +147,7 @@ impl Event {
             | Event::Tasks { bundle, .. }
             | Event::Result { bundle, .. } => bundle.bytes(),
             Event::Report { report, .. } => report.plain.len(),
-            Event::Comm { message, .. } => message.bytes(),
+            Event::Comm { message, .. } | Event::CommReply { message, .. } => message.bytes(),
             Event::Clear { .. } | Event::Capture { .. } => 0,
         }
     }
@@ -256,19 +267,16 @@ impl VariableInfo {
 /// The consequences of a message that a front end sent on a comm.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Received {
-    /// Messages for all front ends, caused by the one that was received.
-    pub replies: Vec<CommMessage>,
+    /// Whether an [`Event::CommReply`] comes.
+    pub has_reply: bool,
     /// Whether callbacks are to run between cells: see [`crate::Evaluator::run_callbacks`].
     pub wants_turn: bool,
 }
 
-impl Received {
-    /// The consequences of a message before there is a session: a front end that opens a comm is told that nobody is there.
-    pub fn nothing_is_open(message: &CommMessage) -> Received {
-        let is_open = matches!(message.kind, CommKind::Open { .. });
-        let close = is_open.then(|| CommMessage::new(&message.comm, CommKind::Close, "{}".into(), Vec::new()));
-        Received { replies: close.into_iter().collect(), wants_turn: false }
-    }
+/// The answer to a front end that opens a comm for which there is nobody: it is closed. None to another message.
+pub fn nobody_is_there(message: &CommMessage) -> Option<CommMessage> {
+    let is_open = matches!(message.kind, CommKind::Open { .. });
+    is_open.then(|| CommMessage::new(&message.comm, CommKind::Close, "{}".into(), Vec::new()))
 }
 
 /// A question that a running cell asks the person.

@@ -1,6 +1,6 @@
 //! The runtime as a session sees it: small traits. The root crate implements them; this crate never imports it.
 
-use crate::event::CellId;
+use crate::event::{CellId, Turn};
 use std::ffi::c_void;
 use std::path::PathBuf;
 
@@ -23,10 +23,10 @@ pub trait Host: Send + Sync {
     fn session_dir(&self) -> PathBuf;
     /// Environment variables that let the cell host find the runtime.
     fn cell_host_env(&self) -> Vec<(String, String)>;
-    /// Makes blocking calls of the cell return `Interrupted`. Returns at once.
-    fn interrupt(&self, cell: CellId);
-    /// Whether a call of the cell has met the interrupt, or blocks and is about to. If so, the cell is stopping by itself.
-    fn is_interrupt_heeded(&self, cell: CellId) -> bool;
+    /// Makes blocking calls of the turn return `Interrupted`. Returns at once.
+    fn interrupt(&self, turn: Turn);
+    /// Whether a call of the turn has met the interrupt, or blocks and is about to. If so, the cell is stopping by itself.
+    fn is_interrupt_heeded(&self, turn: Turn) -> bool;
     /// Tells the runtime of a new cell host process. `takeover`: a twin took the place of a dead one.
     fn cell_host_changed(&self, pid: u32, takeover: bool);
     /// A counter of the tasks of cells; `None` if this runtime cannot be looked at. It may block for a moment.
@@ -50,8 +50,8 @@ pub trait CellRuntime {
     /// # Errors
     /// A sentence: the library was built against another version.
     fn attach(&self, symbol: *mut c_void, cell: CellId) -> Result<(), String>;
-    /// A cell begins: from here on, releases of objects are deferred.
-    fn cell_began(&self, cell: CellId);
+    /// A cell, or its callbacks, begin: from here on, releases of objects are deferred.
+    fn cell_began(&self, cell: CellId, turn: Turn);
     /// The cell has ended and cannot be undone: the deferred releases are made.
     fn cell_ended(&self, cell: CellId);
     /// Runs the callbacks for which messages wait. Returns how that ended, as a cell's function does.

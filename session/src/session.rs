@@ -179,14 +179,7 @@ impl Session {
         if !self.inner.analysis.has_variable(name) {
             return None;
         }
-        let next = self.inner.next.load(Ordering::Relaxed);
-        let is_busy = self.inner.is_busy.load(Ordering::Acquire);
-        let known = self.inner.seen().clone();
-        let variables = match known {
-            Some((read_at, variables)) if read_at == next || is_busy => variables,
-            None if is_busy => return None,
-            known => self.variables().or(known.map(|(_, variables)| variables))?,
-        };
+        let variables = self.known_variables().unwrap_or_else(|| self.variables());
         variables.into_iter().find(|variable| variable.name.trim_start_matches("mut ") == name)
     }
 
@@ -263,8 +256,8 @@ impl Evaluator for Session {
         }
     }
 
-    fn comm(&self, message: CommMessage) -> Received {
-        self.inner.comms.received(message)
+    fn comm(&self, request: u64, message: CommMessage) -> Received {
+        self.inner.comms.received(request, message)
     }
 
     fn comms(&self, target: Option<&str>) -> Vec<(String, String)> {
@@ -281,7 +274,17 @@ impl Evaluator for Session {
         self.inner.outlet.settle();
     }
 
-    fn variables(&self) -> Option<Vec<VariableInfo>> {
+    fn known_variables(&self) -> Option<Vec<VariableInfo>> {
+        let next = self.inner.next.load(Ordering::Relaxed);
+        let is_busy = self.inner.is_busy.load(Ordering::Acquire);
+        match &*self.inner.seen() {
+            Some((read_at, variables)) if *read_at == next || is_busy => Some(variables.clone()),
+            None if is_busy => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
+    fn variables(&self) -> Vec<VariableInfo> {
         let is_awaited = self.inner.is_announced.load(Ordering::Acquire) || self.inner.is_busy.load(Ordering::Acquire);
         if !is_awaited {
             // An interrupt of the last cell is over.
@@ -298,9 +301,11 @@ impl Evaluator for Session {
                 variables.recv()
             })
         });
-        let found = found.ok().flatten()?;
-        *self.inner.seen() = Some((next, found.clone()));
-        Some(found)
+        let mut seen = self.inner.seen();
+        if let Some(found) = found.ok().flatten() {
+            *seen = Some((next, found));
+        }
+        seen.as_ref().map(|(_, variables)| variables.clone()).unwrap_or_default()
     }
 
     fn ready(&self) -> Result<(), String> {

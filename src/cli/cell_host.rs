@@ -3,7 +3,7 @@
 
 use mobula::attached::SessionId;
 use mobula::client;
-use mobula_session::{CellId, CellRuntime, cellhost};
+use mobula_session::{CellId, CellRuntime, Turn, cellhost};
 use std::ffi::c_void;
 use std::path::Path;
 
@@ -55,8 +55,8 @@ impl CellRuntime for Driver {
         unsafe { mobula::worker::attach_cell(symbol, cell.0) }
     }
 
-    fn cell_began(&self, cell: CellId) {
-        client::begin_cell(cell.0);
+    fn cell_began(&self, cell: CellId, turn: Turn) {
+        client::begin_cell(cell.0, turn.0);
     }
 
     fn cell_ended(&self, _cell: CellId) {

@@ -11,7 +11,7 @@ use mobula::abi::TaskCounts;
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{Local, Observer};
-use mobula_session::{CellId, EmbeddedFile, Host, TaskCounter};
+use mobula_session::{CellId, EmbeddedFile, Host, TaskCounter, Turn};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -107,19 +107,19 @@ impl Host for Runtime {
         env
     }
 
-    fn interrupt(&self, cell: CellId) {
-        self.with_local(|local| local.interrupt(cell.0));
+    fn interrupt(&self, turn: Turn) {
+        self.with_local(|local| local.interrupt(turn.0));
         if let Some(joined) = self.joined.get() {
-            joined.interrupt(cell.0);
+            joined.interrupt(turn.0);
         }
     }
 
-    fn is_interrupt_heeded(&self, cell: CellId) -> bool {
+    fn is_interrupt_heeded(&self, turn: Turn) -> bool {
         if let Some(joined) = self.joined.get().filter(|joined| !joined.has_ended()) {
-            return joined.is_interrupt_heeded(cell.0);
+            return joined.is_interrupt_heeded(turn.0);
         }
         let local = self.local.lock().unwrap_or_else(PoisonError::into_inner);
-        local.as_ref().is_some_and(|local| local.is_interrupt_heeded(cell.0))
+        local.as_ref().is_some_and(|local| local.is_interrupt_heeded(turn.0))
     }
 
     fn cell_host_changed(&self, pid: u32, takeover: bool) {

@@ -174,10 +174,10 @@ widgets! {
     Image = "Image", "ImageModel", "ImageView";
 }
 
-has_value!(IntSlider, i64, i64);
-has_value!(FloatSlider, f64, f64);
-has_value!(IntProgress, i64, i64);
-has_value!(FloatProgress, f64, f64);
+has_value!(IntSlider, i64, i64, set_within);
+has_value!(FloatSlider, f64, f64, set_within);
+has_value!(IntProgress, i64, i64, set_within);
+has_value!(FloatProgress, f64, f64, set_within);
 has_value!(Checkbox, bool, bool);
 has_value!(ToggleButton, bool, bool);
 has_value!(Text, String, &str);
@@ -186,7 +186,7 @@ has_value!(HTML, String, &str);
 has_value!(Label, String, &str);
 has_value!(DatePicker, Option<Date>, Option<Date>);
 
-/// Widgets of a number between two others.
+/// Widgets of a number between two others. A value beyond them is the nearest one within, as in ipywidgets, also when they change.
 macro_rules! bounded {
     ($($type:ident of $number:ty: $least:literal to $greatest:literal),* $(,)?) => {
         $(
@@ -202,18 +202,31 @@ macro_rules! bounded {
             }
 
             options!($type {
-                /// The least value.
-                min: $number = "min",
-                /// The greatest value.
-                max: $number = "max",
                 /// `"horizontal"` or `"vertical"`.
                 orientation: &str = "orientation",
             });
 
             impl $type {
+                /// The least value.
+                pub fn min(self, min: $number) -> $type {
+                    self.model.set_within("min", min);
+                    self
+                }
+
+                /// The greatest value.
+                pub fn max(self, max: $number) -> $type {
+                    self.model.set_within("max", max);
+                    self
+                }
+
+                /// Sets the least value, while it is shown.
+                pub fn set_min(&self, min: $number) {
+                    self.model.set_within("min", min);
+                }
+
                 /// Sets the greatest value, while it is shown.
                 pub fn set_max(&self, max: $number) {
-                    self.model.set("max", max);
+                    self.model.set_within("max", max);
                 }
             }
         )*

@@ -8,6 +8,7 @@
 //! A widget is opened when it is first needed, with all of its options in one message. Where there is no session, its values
 //! stay here, so that a program that is not a notebook goes on.
 
+use super::bounds::within;
 use crate::abi::Tenant;
 use crate::calls::{Json, role};
 use crate::comm::{Callback, Comm, CommError, append, new_id};
@@ -132,6 +133,16 @@ impl Model {
     pub fn set(&self, key: &str, value: impl Serialize) {
         let value = JsonValue::of(&value).unwrap_or_default();
         self.set_all(JsonMap::from([(key.to_owned(), value)]));
+    }
+
+    /// Sets `value`, `min` or `max` of a widget of a number; the value stays within the two.
+    pub fn set_within(&self, key: &str, value: impl Serialize) {
+        let set = JsonMap::from([(key.to_owned(), JsonValue::of(&value).unwrap_or_default())]);
+        let known = match self.get_json("") {
+            JsonValue::Map(known) => known,
+            _ => JsonMap::new(),
+        };
+        self.set_all(within(set, &known));
     }
 
     /// Sets values with one message.

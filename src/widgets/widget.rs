@@ -159,6 +159,9 @@ macro_rules! options {
 /// The value of a widget: reading it, setting it, hearing of it.
 macro_rules! has_value {
     ($type:ident, $of:ty, $set:ty) => {
+        has_value!($type, $of, $set, set);
+    };
+    ($type:ident, $of:ty, $set:ty, $setter:ident) => {
         impl $type {
             /// The present value: what was set last, here or by a person.
             pub fn value(&self) -> $of {
@@ -167,7 +170,7 @@ macro_rules! has_value {
 
             /// Sets the value, wherever the widget is shown.
             pub fn set_value(&self, value: $set) {
-                self.model.set("value", value);
+                self.model.$setter("value", value);
             }
 
             /// Calls `code` with each value that a person sets; of several while a cell runs, with the newest.

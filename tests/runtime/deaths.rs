@@ -294,7 +294,8 @@ pub fn cell_host(socket: &Path) {
             ["read"] => kept.iter().map(|object| get(object).unwrap().len().to_string()).collect::<Vec<_>>().join(" "),
             ["draft", bytes] => cell::draft(bytes.parse().unwrap()).map_or("full".into(), |_| "drafted".into()),
             ["begin", number] => {
-                client::begin_cell(number.parse().unwrap());
+                let number = number.parse().unwrap();
+                client::begin_cell(number, number);
                 if fork_twin() {
                     // Nobody is left to take over for when the scenario is over.
                     let Ok(()) = client::take_over() else { return };

@@ -1,16 +1,18 @@
 //! `debug_request`: the part of the Debug Adapter Protocol by which front ends show variables.
 //!
 //! ```text
-//!   control ─▶ answer known, or a cell runs ─▶ answered here
-//!          └─▶ a cell has run since ─▶ cells thread: asks the session for the variables ─▶ answered there
+//!   control ─▶ the session knows them, or a cell runs ─▶ answered here
+//!          └─▶ a cell has run since ─▶ cells thread: has the session read the variables ─▶ answered there
 //! ```
 //!
 //! Breakpoints are refused: a cell is optimised native code in a process that must be able to be copied at any time.
 //! ("Debug request" in Jupyter's messaging protocol; the requests are those of JupyterLab's debugger.)
 
+mod murmur;
 mod value;
 
 use mobula_session::VariableInfo;
+use murmur::murmur2;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,6 +27,12 @@ const REFERENCES_MAX: usize = 10_000;
 /// How many cells' sources are remembered.
 const SOURCES_MAX: usize = 1000;
 
+/// The name of a cell's file, around the hash of its code; a front end makes the same.
+const PREFIX: &str = "mobula-cell-";
+const SUFFIX: &str = ".rs";
+/// The seed of that hash, which is ipykernel's.
+const SEED: u32 = 0xc70f_6907;
+
 /// The state of the debugger.
 #[derive(Default)]
 pub(crate) struct Debugger(Mutex<State>);
@@ -32,13 +40,6 @@ pub(crate) struct Debugger(Mutex<State>);
 #[derive(Default)]
 struct State {
     is_started: bool,
-    /// How many cells have begun.
-    cells: u64,
-    /// Whether one runs.
-    is_busy: bool,
-    variables: Vec<VariableInfo>,
-    /// How many cells had begun when the variables were read.
-    read_at: Option<u64>,
     /// Texts of values that have parts, by reference - 1.
     references: Vec<String>,
     /// Code that was dumped, by path.
@@ -58,20 +59,8 @@ impl Debugger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A cell begins.
-    pub(crate) fn cell_begins(&self) {
-        let mut state = self.state();
-        state.cells += 1;
-        state.is_busy = true;
-    }
-
-    /// The cell has ended.
-    pub(crate) fn cell_ended(&self) {
-        self.state().is_busy = false;
-    }
-
-    /// What is needed to answer a request with this content.
-    pub(crate) fn needs(&self, content: &Value) -> Needs {
+    /// What is needed to answer a request with this content. `known` are the variables, if they need not be read.
+    pub(crate) fn needs(&self, content: &Value, known: impl FnOnce() -> Option<Vec<VariableInfo>>) -> Needs {
         let mut state = self.state();
         let command = content.get("command").and_then(Value::as_str).unwrap_or_default();
         let argument = |name: &str| content.get("arguments").and_then(|arguments| arguments.get(name));
@@ -88,17 +77,8 @@ impl Debugger {
                 state.is_started = false;
                 json!({"restart": false, "terminateDebuggee": false})
             }
-            "inspectVariables" if state.is_busy || state.read_at == Some(state.cells) => state.scope(),
-            "inspectVariables" => return Needs::Variables,
-            "richInspectVariables" => {
-                let name = text("variableName");
-                match state.variables.iter().find(|variable| bare(&variable.name) == name) {
-                    Some(variable) => {
-                        let text = variable.value.clone().unwrap_or_else(|| variable.standing.clone());
-                        json!({"data": {"text/plain": text}, "metadata": {}})
-                    }
-                    None => return Needs::Nothing(refused(content, &format!("there is no variable `{name}`"))),
-                }
+            "inspectVariables" | "richInspectVariables" => {
+                return known().map_or(Needs::Variables, |known| Needs::Nothing(state.inspected(content, &known)));
             }
             "variables" => match state.parts(number("variablesReference"), number("start"), number("count")) {
                 Some(body) => body,
@@ -109,7 +89,7 @@ impl Debugger {
                 if state.sources.len() >= SOURCES_MAX {
                     state.sources.clear();
                 }
-                let path = format!("mobula-cell-{:016x}.rs", hash(&code));
+                let path = format!("{PREFIX}{}{SUFFIX}", murmur2(&code, SEED));
                 state.sources.insert(path.clone(), code);
                 json!({"sourcePath": path})
             }
@@ -134,14 +114,9 @@ impl Debugger {
         Needs::Nothing(response(content, body))
     }
 
-    /// The reply to a request for variables, which these are; `None` if they could not be read, so that those of before are shown.
-    pub(crate) fn variables(&self, content: &Value, variables: Option<Vec<VariableInfo>>) -> Value {
-        let mut state = self.state();
-        if let Some(variables) = variables {
-            state.variables = variables;
-            state.read_at = Some(state.cells);
-        }
-        response(content, state.scope())
+    /// The reply to a request for variables, which these are.
+    pub(crate) fn variables(&self, content: &Value, variables: &[VariableInfo]) -> Value {
+        self.state().inspected(content, variables)
     }
 }
 
@@ -150,9 +125,9 @@ impl State {
         json!({
             "isStarted": self.is_started,
             "hashMethod": "Murmur2",
-            "hashSeed": 0,
-            "tmpFilePrefix": "mobula-cell-",
-            "tmpFileSuffix": ".rs",
+            "hashSeed": SEED,
+            "tmpFilePrefix": PREFIX,
+            "tmpFileSuffix": SUFFIX,
             "breakpoints": [],
             "stoppedThreads": [],
             "richRendering": true,
@@ -161,10 +136,24 @@ impl State {
         })
     }
 
+    /// The reply to a request for all variables, or for one.
+    fn inspected(&mut self, content: &Value, variables: &[VariableInfo]) -> Value {
+        if content.get("command").and_then(Value::as_str) == Some("inspectVariables") {
+            return response(content, self.scope(variables));
+        }
+        let name = content.pointer("/arguments/variableName").and_then(Value::as_str).unwrap_or_default();
+        match variables.iter().find(|variable| bare(&variable.name) == name) {
+            Some(variable) => {
+                let text = variable.value.as_ref().unwrap_or(&variable.standing);
+                response(content, json!({"data": {"text/plain": text}, "metadata": {}}))
+            }
+            None => refused(content, &format!("there is no variable `{name}`")),
+        }
+    }
+
     /// The variables as a list of the protocol.
-    fn scope(&mut self) -> Value {
+    fn scope(&mut self, variables: &[VariableInfo]) -> Value {
         self.references.clear();
-        let variables = self.variables.clone();
         let list: Vec<Value> = variables
             .iter()
             .map(|variable| {
@@ -244,13 +233,6 @@ fn bare(name: &str) -> &str {
     name.strip_prefix("mut ").unwrap_or(name)
 }
 
-fn hash(code: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    code.hash(&mut hasher);
-    hasher.finish()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,19 +253,20 @@ mod tests {
     }
 
     fn answer(debugger: &Debugger, command: &str, arguments: Value) -> Value {
-        match debugger.needs(&ask(command, arguments)) {
+        match debugger.needs(&ask(command, arguments), || Some(Vec::new())) {
             Needs::Nothing(reply) => reply,
             _ => panic!("{command} needs the session"),
         }
     }
 
     #[test]
-    fn variables_are_read_once_for_each_cell_and_their_parts_by_page() {
+    fn variables_that_are_known_are_not_read_and_their_parts_come_by_page() {
         let debugger = Debugger::default();
         assert_eq!(answer(&debugger, "initialize", json!({}))["success"], true);
         let request = ask("inspectVariables", json!({}));
-        assert!(matches!(debugger.needs(&request), Needs::Variables));
-        let reply = debugger.variables(&request, Some(vec![variable("mut list", "[10, [1], 30]"), variable("n", "5")]));
+        assert!(matches!(debugger.needs(&request, || None), Needs::Variables));
+        let variables = vec![variable("mut list", "[10, [1], 30]"), variable("n", "5")];
+        let reply = debugger.variables(&request, &variables);
         assert_eq!(reply["request_seq"], 5);
         let list = &reply["body"]["variables"];
         assert_eq!(
@@ -291,18 +274,15 @@ mod tests {
             (&json!("mut list"), &json!("list"), &json!(3))
         );
         assert_eq!((&list[1]["value"], &list[1]["variablesReference"]), (&json!("5"), &json!(0)));
-        assert_eq!(answer(&debugger, "inspectVariables", json!({}))["body"]["variables"][1]["value"], "5");
         let page = json!({"variablesReference": list[0]["variablesReference"], "start": 1, "count": 1});
         let parts = answer(&debugger, "variables", page)["body"]["variables"].clone();
         assert_eq!(
             (parts.as_array().map(Vec::len), &parts[0]["name"], &parts[0]["value"]),
             (Some(1), &json!("1"), &json!("[1]"))
         );
-        debugger.cell_begins();
-        // A cell runs: what is known is better than to wait for its end.
-        assert_eq!(answer(&debugger, "inspectVariables", json!({}))["body"]["variables"][1]["value"], "5");
-        debugger.cell_ended();
-        assert!(matches!(debugger.needs(&request), Needs::Variables));
+        let rich = ask("richInspectVariables", json!({"variableName": "list"}));
+        let Needs::Nothing(reply) = debugger.needs(&rich, || Some(variables)) else { panic!("they are known") };
+        assert_eq!(reply["body"]["data"]["text/plain"], "[10, [1], 30]");
     }
 
     #[test]
@@ -322,6 +302,7 @@ mod tests {
     fn the_source_of_a_cell_that_was_dumped_is_given_back() {
         let debugger = Debugger::default();
         let path = answer(&debugger, "dumpCell", json!({"code": "let x = 1;"}))["body"]["sourcePath"].clone();
+        assert_eq!(path, "mobula-cell-67329842.rs", "as a front end finds it by `debugInfo`");
         assert_eq!(answer(&debugger, "source", json!({"source": {"path": path}}))["body"]["content"], "let x = 1;");
     }
 }

@@ -34,7 +34,7 @@ impl Recorder {
             Event::Report { cell, report } => self.push(*cell, Output::Display(report.bundle())),
             Event::Result { cell, bundle } => self.push(*cell, Output::Result(bundle.clone())),
             Event::Update { bundle, .. } => self.update(bundle),
-            Event::Comm { .. } | Event::Capture { .. } | Event::Tasks { .. } => {}
+            Event::Comm { .. } | Event::CommReply { .. } | Event::Capture { .. } | Event::Tasks { .. } => {}
             Event::Clear { cell, wait: true } => drop(self.clear_waits.insert(*cell)),
             Event::Clear { cell, wait: false } => {
                 self.clear_waits.remove(cell);

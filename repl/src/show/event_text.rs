@@ -90,7 +90,7 @@ impl Page {
             Event::Page { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),
             Event::Update { bundle, .. } => self.update(bundle, in_place, &mut inks),
             // Widgets are shown as texts here, and a cell's tasks below the output.
-            Event::Comm { .. } | Event::Capture { .. } | Event::Tasks { .. } => {}
+            Event::Comm { .. } | Event::CommReply { .. } | Event::Capture { .. } | Event::Tasks { .. } => {}
             Event::Clear { wait: true, .. } => self.clear_waits = true,
             Event::Clear { wait: false, .. } => self.clear(in_place, &mut inks),
             Event::Result { bundle, .. } => self.lines(Stream::Stdout, &bundle.words(), &mut inks),

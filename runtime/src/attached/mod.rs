@@ -118,13 +118,13 @@ impl Attached {
     }
 
     /// As [`crate::local::Local::interrupt`].
-    pub fn interrupt(&self, cell: u64) {
-        self.shared.front.tell(FromFront::Interrupt { cell });
+    pub fn interrupt(&self, turn: u64) {
+        self.shared.front.tell(FromFront::Interrupt { turn });
     }
 
     /// As [`crate::local::Local::is_interrupt_heeded`].
-    pub fn is_interrupt_heeded(&self, cell: u64) -> bool {
-        self.shared.front.segment().is_interrupt_heeded(self.session().cell(cell))
+    pub fn is_interrupt_heeded(&self, turn: u64) -> bool {
+        self.shared.front.segment().is_interrupt_heeded(self.session().cell(turn))
     }
 
     /// As [`crate::local::Local::cell_host_changed`].

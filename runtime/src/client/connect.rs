@@ -67,18 +67,19 @@ pub fn connect_program(socket: &Path) -> Result<(), ConnectError> {
 
 /// Begins a cell: from here on, references to older objects are given back only when it ends. Call it before the twin
 /// is forked.
-pub fn begin_cell(cell: u64) {
+/// `turn` is the number that an interrupt of it has: the callbacks of a cell have another one than the cell.
+pub fn begin_cell(cell: u64, turn: u64) {
     if let Some(client) = current() {
         let mut state = client.state();
         state.handles.cell_began();
-        let cell = client.session.cell(cell);
-        (state.cell, state.is_interruptible) = (cell, true);
+        let (cell, turn) = (client.session.cell(cell), client.session.cell(turn));
+        (state.cell, state.turn, state.is_interruptible) = (cell, turn, true);
         client.segment.header().active.add(client.seat);
-        // An interrupt of an earlier cell is over, so calls need not look at it any more. One of this cell may have
+        // An interrupt of an earlier turn is over, so calls need not look at it any more. One of this turn may have
         // come already.
         let interrupted = &client.segment.desk(client.seat).interrupted;
         let before = interrupted.load(Ordering::Acquire);
-        if before != cell + 1 {
+        if before != turn + 1 {
             let _ = interrupted.compare_exchange(before, 0, Ordering::AcqRel, Ordering::Acquire);
             client.segment.desk(client.seat).heeded.store(0, Ordering::Release);
         }
@@ -92,10 +93,9 @@ pub fn end_cell() {
             let mut state = client.state();
             state.is_interruptible = false;
             client.segment.header().active.remove(client.seat);
-            // Its callbacks may still run, and an interrupt was not meant for them.
-            let (desk, over) = (client.segment.desk(client.seat), state.cell + 1);
+            let (desk, over) = (client.segment.desk(client.seat), state.turn + 1);
             let _ = desk.interrupted.compare_exchange(over, 0, Ordering::AcqRel, Ordering::Acquire);
-            client.inbox.end_interrupt(state.cell);
+            client.inbox.end_interrupt(state.turn);
             state.cell_ended()
         };
         said.iter().for_each(|message| client.tell(message));

@@ -40,7 +40,7 @@ pub enum Stop {
 pub struct Books {
     /// Expected answers, and those of them that have come. An answer that is not expected is thrown away.
     answers: HashMap<Request, Option<ToClient>>,
-    /// The cell that was interrupted last.
+    /// The turn that was interrupted last.
     interrupted: Option<u64>,
     /// Of a front process: what it is told.
     told: VecDeque<ToFront>,
@@ -159,25 +159,25 @@ impl Inbox {
         self.books().answers.remove(&req);
     }
 
-    /// The cell has ended, and its interrupt with it.
-    pub fn end_interrupt(&self, cell: u64) {
+    /// The turn has ended, and its interrupt with it.
+    pub fn end_interrupt(&self, turn: u64) {
         let mut books = self.books();
-        books.interrupted = books.interrupted.filter(|interrupted| *interrupted != cell);
+        books.interrupted = books.interrupted.filter(|interrupted| *interrupted != turn);
     }
 
-    /// Blocks until `look` finds something. `cell` is the one whose interruption ends the waiting.
+    /// Blocks until `look` finds something. `turn` is the one whose interruption ends the waiting.
     ///
     /// # Errors
     /// See [`Stop`]. A result goes before a passed deadline, and an interruption before both.
     pub fn wait<T>(
         &self,
         deadline: Option<Instant>,
-        cell: Option<u64>,
+        turn: Option<u64>,
         mut look: impl FnMut(&mut Books) -> Option<T>,
     ) -> Result<T, Stop> {
         let mut books = self.books();
         loop {
-            if cell.is_some() && books.interrupted == cell {
+            if turn.is_some() && books.interrupted == turn {
                 return Err(Stop::Interrupted);
             }
             if let Some(found) = look(&mut books) {
@@ -272,8 +272,8 @@ impl Books {
             | ToClient::Done { req }
             | ToClient::Refused { req, .. }
             | ToClient::Answer { req, .. } => *req,
-            ToClient::Interrupt { cell } => {
-                self.interrupted = Some(*cell);
+            ToClient::Interrupt { turn } => {
+                self.interrupted = Some(*turn);
                 return;
             }
             ToClient::Front(_) => {
@@ -333,10 +333,10 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_counts_for_its_own_cell_only() {
+    fn an_interrupt_counts_for_its_own_turn_only() {
         let (inbox, head) = inbox();
         inbox.expect(Request(1));
-        say(&head, &[ToClient::Interrupt { cell: 3 }, granted(1)]);
+        say(&head, &[ToClient::Interrupt { turn: 3 }, granted(1)]);
         let stopped = inbox.wait(None, Some(3), |books| books.answer(Request(1)));
         assert_eq!(stopped, Err(Stop::Interrupted));
         assert!(inbox.wait(None, Some(4), |books| books.answer(Request(1))).is_ok());

@@ -53,9 +53,9 @@ impl Client {
     pub(super) fn leave(&self) -> Fallible<Answer> {
         let Some(home) = home() else { return Err(nonsense()) };
         drop(self.state().forget_all());
-        let cell = SessionId::number(self.state().cell);
+        let running = self.cell_and_turn();
         go_home();
-        home.resume_cell(cell);
+        home.resume_cell(running);
         home.ask_head(Question::Leave)
     }
 
@@ -79,11 +79,17 @@ impl Client {
         self.segment.header().closed.load(Ordering::Acquire) != 0
     }
 
+    /// The cell that runs here and its turn, by the session's own numbers.
+    fn cell_and_turn(&self) -> (u64, u64) {
+        let state = self.state();
+        (SessionId::number(state.cell), SessionId::number(state.turn))
+    }
+
     /// Has a cell that runs go on with this client.
-    fn resume_cell(&self, cell: u64) {
+    fn resume_cell(&self, (cell, turn): (u64, u64)) {
         let mut state = self.state();
         state.handles.cell_began();
-        (state.cell, state.is_interruptible) = (self.session.cell(cell), true);
+        (state.cell, state.turn, state.is_interruptible) = (self.session.cell(cell), self.session.cell(turn), true);
         self.segment.header().active.add(self.seat);
     }
 }
@@ -93,8 +99,7 @@ impl Client {
 /// # Errors
 /// A sentence.
 pub fn join_driver(socket: &Path, session: SessionId) -> Result<(), String> {
-    let cell = home().map_or(0, |home| SessionId::number(home.state().cell));
-    let before = current().map_or(cell, |client| SessionId::number(client.state().cell));
+    let before = current().map_or((0, 0), Client::cell_and_turn);
     let joined = Client::connect(socket, Role::Driver, session, None).map_err(|error| error.to_string())?;
     install(joined).resume_cell(before);
     Ok(())

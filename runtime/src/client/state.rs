@@ -46,7 +46,9 @@ pub(super) struct State {
     pub request_next: u64,
     /// The cell that runs here, or that started the task that runs here.
     pub cell: u64,
-    /// Whether an interrupt of the cell ends waiting here.
+    /// What the interrupts of what runs here name: see [`super::begin_cell`].
+    pub turn: u64,
+    /// Whether an interrupt of the turn ends waiting here.
     pub is_interruptible: bool,
     /// Threads that wait for objects.
     pub waiting: u32,
@@ -134,6 +136,7 @@ impl State {
             checkpoints: None,
             request_next: 0,
             cell: 0,
+            turn: 0,
             is_interruptible: false,
             waiting: 0,
             watch: Watch::default(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 impl Client {
     /// Asks the head for room, and waits until it has made some, or says that it cannot.
     pub(super) fn ask_room(&self, units: u32, bytes: u64) -> Fallible<()> {
-        let cell = {
+        let turn = {
             let mut state = self.state();
             // This process's own empty lease may be the room that is missing.
             if let Some(run) = state.leases.close_lease() {
@@ -20,11 +20,11 @@ impl Client {
                     state.arena.1.lock(run);
                 }
             }
-            state.is_interruptible.then_some(state.cell)
+            state.is_interruptible.then_some(state.turn)
         };
         let _blocked = self.blocked();
         let req = self.send_question(|req| ToHead::Room { req, units, bytes })?;
-        match self.inbox.wait(None, cell, |books| books.answer(req)) {
+        match self.inbox.wait(None, turn, |books| books.answer(req)) {
             Ok(ToClient::Done { .. }) => Ok(()),
             Ok(ToClient::Refused { fault, .. }) => Err(fault.into()),
             Ok(_) => Err(nonsense()),

@@ -125,7 +125,7 @@ impl Client {
             };
         }
         let state = self.state();
-        state.is_interruptible && state.cell + 1 == number
+        state.is_interruptible && state.turn + 1 == number
     }
 
     /// Notes that a call has returned the interrupt, so that the cell is unwinding.

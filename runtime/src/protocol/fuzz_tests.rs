@@ -164,7 +164,7 @@ fn task_options() -> impl Strategy<Value = TaskOptions> {
 fn from_front() -> impl Strategy<Value = FromFront> {
     prop_oneof![
         text().prop_map(|name| FromFront::Namespace { name }),
-        any::<u64>().prop_map(|cell| FromFront::Interrupt { cell }),
+        any::<u64>().prop_map(|turn| FromFront::Interrupt { turn }),
         any::<(u32, bool)>().prop_map(|(pid, takeover)| FromFront::CellHost { pid, takeover }),
         (any::<u32>().prop_map(ClientId), req()).prop_map(|(client, req)| FromFront::Comm {
             client,
@@ -266,7 +266,7 @@ fn to_client() -> impl Strategy<Value = ToClient> {
         req().prop_map(|req| ToClient::Done { req }),
         (req(), fault()).prop_map(|(req, fault)| ToClient::Refused { req, fault }),
         (req(), answered).prop_map(|(req, answer)| ToClient::Answer { req, answer }),
-        any::<u64>().prop_map(|cell| ToClient::Interrupt { cell }),
+        any::<u64>().prop_map(|turn| ToClient::Interrupt { turn }),
     ]
 }
 

@@ -244,10 +244,10 @@ pub enum FromFront {
         /// Its name.
         name: String,
     },
-    /// The person interrupted a cell.
+    /// The person interrupted a turn: a cell or callbacks.
     Interrupt {
-        /// The cell.
-        cell: u64,
+        /// The turn's number.
+        turn: u64,
     },
     /// The cell host is another process now.
     CellHost {
@@ -406,9 +406,9 @@ pub enum ToClient {
     },
     /// For the front process of a joined session.
     Front(ToFront),
-    /// The person interrupted this cell.
+    /// The person interrupted this turn: a cell or callbacks.
     Interrupt {
-        /// The cell's number.
-        cell: u64,
+        /// The turn's number.
+        turn: u64,
     },
 }

@@ -29,11 +29,11 @@ pub fn rung_for(before: u32, now: u32, objects: u64) -> bool {
 }
 
 impl Segment {
-    /// Whether a call of the runtime has met the interrupt of a cell, or is about to. That is so if the cell has not been told yet, or if a
+    /// Whether a call of the runtime has met the interrupt of a turn, or is about to. That is so if the turn has not been told yet, or if a
     /// thread of it is in a blocking call or has left one because of the interrupt.
-    pub fn is_interrupt_heeded(&self, cell: u64) -> bool {
+    pub fn is_interrupt_heeded(&self, turn: u64) -> bool {
         let desks = self.header().taken.iter().map(|seat| self.desk(seat));
-        let mut told = desks.filter(|desk| desk.interrupted.load(Ordering::Acquire) == cell + 1).peekable();
+        let mut told = desks.filter(|desk| desk.interrupted.load(Ordering::Acquire) == turn + 1).peekable();
         told.peek().is_none()
             || told.any(|desk| desk.blocked.load(Ordering::Acquire) > 0 || desk.heeded.load(Ordering::Acquire) != 0)
     }

@@ -147,7 +147,7 @@ pub struct Desk {
     pub asleep: AtomicU32,
     /// How many more of the awaited objects must be sealed before the process is rung.
     pub countdown: AtomicI64,
-    /// Whose blocking calls are to end: one more than a cell's number, or a task's complement (see `interrupt_of`); 0 for none.
+    /// Whose blocking calls are to end: one more than a turn's number (that of a cell or of callbacks), or a task's complement (see `interrupt_of`); 0 for none.
     pub interrupted: AtomicU64,
     /// Whether it may take tasks from rings: odd while it has a lease, one more with each that is given or recalled.
     pub leased: AtomicU32,
@@ -226,7 +226,7 @@ impl Desk {
         number % 2 == 1
     }
 
-    /// What stands in `interrupted` for a task. A cell's number is never that large.
+    /// What stands in `interrupted` for a task. A turn's number is never that large.
     pub fn interrupt_of(task: Id) -> u64 {
         !task.0
     }

@@ -3,7 +3,7 @@
 use super::library::{Entry, Library, Variables, forget_role};
 use super::relocate::Settler;
 use super::twin::{Side, Twin, exit, freeze};
-use crate::event::CellId;
+use crate::event::{CellId, Turn};
 use crate::host::CellRuntime;
 use crate::link::wire::{FromHost, SOCKET_ENV, ToHost, receive, send};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -141,13 +141,13 @@ impl<'a> Host<'a> {
     fn cell(&mut self, library: &str, entry: Option<Entry<'_>>) {
         let (answer, fds) = self.ask(&FromHost::Load { library: library.to_owned() });
         match answer {
-            ToHost::Begin { cell, memory } => {
+            ToHost::Begin { cell, turn, memory } => {
                 if let Some(input) = fds.first() {
                     let _ = rustix::stdio::dup2_stdin(input);
                 }
                 drop(fds);
                 let cell = CellId(cell);
-                self.runtime.cell_began(cell);
+                self.runtime.cell_began(cell, Turn(turn));
                 limit_memory(memory);
                 let ended = match entry {
                     Some(_) if self.is_trial && !self.has_exact_twin() => Err(NOT_TAKEN_BACK.to_owned()),

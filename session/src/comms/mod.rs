@@ -9,14 +9,15 @@
 //! The states are kept here and not in the cell host: so they are there while a cell runs, after a crash, and for tasks.
 //!
 //! # Invariants
-//! - What front ends hear of a comm comes in the order of the calls.
+//! - What front ends hear of a comm comes in the order of the calls and of their own messages: all of it passes through the queue of
+//!   events, put there under the lock.
 //! - A message for a callback waits in one place; of several updates of a widget that wait, the newest values are left.
 
 mod model;
 mod progress;
 mod screens;
 
-use crate::event::{CellId, Event, Received};
+use crate::event::{CellId, Event, Received, nobody_is_there};
 use crate::outlet::Outlet;
 use mobula_abi::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
 pub use model::join;
@@ -179,18 +180,24 @@ impl Comms {
         reply(answer);
     }
 
-    /// Handles a message of a front end. Never waits.
-    pub fn received(&self, message: CommMessage) -> Received {
+    /// Handles a message of a front end, whose number is `request`. Never waits.
+    pub fn received(&self, request: u64, message: CommMessage) -> Received {
         let mut state = self.state();
         let data: Value = serde_json::from_str(&message.data).unwrap_or_default();
-        match message.kind.clone() {
+        let (reply, wants_turn) = match message.kind.clone() {
             CommKind::Open { target } => state.opened_outside(&target, &data, message),
-            CommKind::Close => {
-                let Some(open) = state.open.remove(&message.comm) else { return Received::default() };
-                Received { replies: Vec::new(), wants_turn: state.deliver(&open.listeners, &message) }
-            }
+            CommKind::Close => match state.open.remove(&message.comm) {
+                Some(open) => (None, state.deliver(&open.listeners, &message)),
+                None => (None, false),
+            },
             CommKind::Message => state.said_outside(&data, message),
+        };
+        let has_reply = reply.is_some();
+        if let Some(message) = reply {
+            // Under the lock, so that an update that a process has made before does not come after it.
+            self.outlet.put(Event::CommReply { request, message });
         }
+        Received { has_reply, wants_turn }
     }
 
     /// The open comms, of one target or all: their ids and targets.
@@ -311,40 +318,38 @@ impl State {
         taken.into_iter().map(|waiting| waiting.message).collect()
     }
 
-    fn opened_outside(&mut self, target: &str, data: &Value, message: CommMessage) -> Received {
+    /// Opens a comm of a front end. Returns the answer, and whether callbacks are to run.
+    fn opened_outside(&mut self, target: &str, data: &Value, message: CommMessage) -> (Option<CommMessage>, bool) {
         let listeners = self.targets.get(target).cloned();
         let is_full = self.open.len() >= OPEN_MAX && target != CONTROL;
         if listeners.is_none() && ![WIDGET, CONTROL].contains(&target) || is_full {
-            return Received::nothing_is_open(&message);
+            return (nobody_is_there(&message), false);
         }
         let model = Model::opened(data, &message.buffers);
         let open = Open { target: target.to_owned(), model, listeners: Listeners::default() };
         self.open.insert(message.comm.clone(), open);
-        let wants_turn = self.deliver(&listeners.unwrap_or_default(), &message);
-        Received { replies: Vec::new(), wants_turn }
+        (None, self.deliver(&listeners.unwrap_or_default(), &message))
     }
 
-    fn said_outside(&mut self, data: &Value, message: CommMessage) -> Received {
-        let Some(open) = self.open.get_mut(&message.comm) else { return Received::default() };
+    /// Takes a front end's message on a comm. Returns the answer, and whether callbacks are to run.
+    fn said_outside(&mut self, data: &Value, message: CommMessage) -> (Option<CommMessage>, bool) {
+        let Some(open) = self.open.get_mut(&message.comm) else { return (None, false) };
         let to_all = |(data, buffers): (Value, Vec<Vec<u8>>)| reply(&message.comm, CommKind::Message, data, buffers);
-        let replies = match (&*open.target, method(data)) {
+        let reply = match (&*open.target, method(data)) {
             (CONTROL, "request_states") => {
                 let widgets = self.open.iter().filter(|(_, open)| open.target == WIDGET);
-                vec![to_all(all_states(widgets.map(|(id, open)| (id.as_str(), &open.model))))]
+                Some(to_all(all_states(widgets.map(|(id, open)| (id.as_str(), &open.model)))))
             }
-            (_, "request_state") => vec![to_all(open.model.whole().message("update"))],
-            (_, "update") => match Update::of(data, &message.buffers) {
-                Some(update) => {
-                    open.model.update(update.clone());
-                    // Other front ends of this kernel learn of it; the one that sent it knows its own echo.
-                    vec![to_all(update.message("echo_update"))]
-                }
-                None => Vec::new(),
-            },
-            _ => Vec::new(),
+            (_, "request_state") => Some(to_all(open.model.whole().message("update"))),
+            (_, "update") => Update::of(data, &message.buffers).map(|update| {
+                open.model.update(update.clone());
+                // Other front ends of this kernel learn of it; the one that sent it knows its own echo.
+                to_all(update.message("echo_update"))
+            }),
+            _ => None,
         };
         let listeners = self.open.get(&message.comm).map(|open| open.listeners.clone()).unwrap_or_default();
-        Received { replies, wants_turn: self.deliver(&listeners, &message) }
+        (reply, self.deliver(&listeners, &message))
     }
 
     /// Puts a message where callbacks take it. Returns whether the session's thread is to run some.

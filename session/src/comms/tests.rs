@@ -76,6 +76,19 @@ impl Fixture {
         }
     }
 
+    /// A front end's message.
+    fn received(&self, message: CommMessage) -> Received {
+        self.comms.received(1, message)
+    }
+
+    /// The last answer to a front end's message.
+    fn answer(&self) -> CommMessage {
+        match self.outlet.0.lock().unwrap().last() {
+            Some(Event::CommReply { request: 1, message }) => message.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn taken(&self) -> Vec<CommMessage> {
         match self.call(CommCall::Take { listener: LIBRARY }) {
             CommAnswer::Messages(messages) => messages,
@@ -95,12 +108,13 @@ fn a_value_is_what_a_process_or_a_front_end_set_last() {
     assert_eq!(fixture.value("w"), "1");
     fixture.call(CommCall::Send(update("w", json!({"value": 2}))));
     assert_eq!(fixture.value("w"), "2");
-    let received = fixture.comms.received(update("w", json!({"value": 3})));
+    let received = fixture.received(update("w", json!({"value": 3})));
     assert_eq!(fixture.value("w"), "3");
-    let [echo] = &received.replies[..] else { panic!("{received:?}") };
-    assert_eq!((&data(echo)["method"], &data(echo)["state"]), (&json!("echo_update"), &json!({"value": 3})));
-    assert!(!received.wants_turn);
-    assert_eq!(fixture.outlet.0.lock().unwrap().len(), 2, "the front ends heard of both messages of the process");
+    assert_eq!(received, Received { has_reply: true, wants_turn: false });
+    let echo = data(&fixture.answer());
+    assert_eq!((&echo["method"], &echo["state"]), (&json!("echo_update"), &json!({"value": 3})));
+    let events = fixture.outlet.0.lock().unwrap();
+    assert!(matches!(events[..], [Event::Comm { .. }, Event::Comm { .. }, Event::CommReply { .. }]), "in this order");
 }
 
 #[test]
@@ -110,17 +124,17 @@ fn callbacks_between_cells_get_the_newest_value_of_each_widget_and_every_message
     assert_eq!((fixture.listen("a", false), fixture.listen("b", false)), (CommAnswer::Done, CommAnswer::Done));
     let click = || message("b", CommKind::Message, json!({"method": "custom", "content": {"event": "click"}}));
     for value in 0..10 {
-        assert!(fixture.comms.received(update("a", json!({"value": value}))).wants_turn);
+        assert!(fixture.received(update("a", json!({"value": value}))).wants_turn);
     }
-    fixture.comms.received(click());
-    fixture.comms.received(click());
+    fixture.received(click());
+    fixture.received(click());
     assert_eq!(fixture.comms.turns(), [CellId(3)]);
     fixture.comms.begin_turn(CellId(3));
     let taken = fixture.taken();
     assert_eq!(taken.len(), 3);
     assert_eq!(data(&taken[0])["state"], json!({"value": 9}));
     // While they run, a person goes on: that is for the next time, and not lost.
-    fixture.comms.received(update("a", json!({"value": 10})));
+    fixture.received(update("a", json!({"value": 10})));
     fixture.comms.end_turn();
     assert_eq!(fixture.comms.turns(), [CellId(3)]);
     fixture.comms.begin_turn(CellId(3));
@@ -134,7 +148,7 @@ fn messages_for_a_library_that_is_gone_do_not_keep_the_session_busy() {
     let fixture = fixture();
     fixture.widget("w");
     fixture.listen("w", false);
-    fixture.comms.received(update("w", json!({"value": 2})));
+    fixture.received(update("w", json!({"value": 2})));
     assert_eq!(fixture.comms.turns(), [CellId(3)]);
     fixture.comms.begin_turn(CellId(3));
     // Nobody takes it.
@@ -148,34 +162,34 @@ fn a_thread_that_waits_gets_a_message_at_once_and_a_new_process_is_called_first(
     fixture.widget("w");
     fixture.listen("w", true);
     // No thread waits yet.
-    assert!(fixture.comms.received(update("w", json!({"value": 2}))).wants_turn);
+    assert!(fixture.received(update("w", json!({"value": 2}))).wants_turn);
     assert_eq!(fixture.comms.turns(), [CellId(3)]);
     assert_eq!(fixture.comms.turns(), []);
     let wait = || fixture.ask(CommCall::Wait { listener: LIBRARY });
     assert!(matches!(&wait().try_recv().unwrap(), CommAnswer::Messages(messages) if messages.len() == 1));
     let waiting = wait();
     assert!(waiting.try_recv().is_err());
-    assert!(!fixture.comms.received(update("w", json!({"value": 3}))).wants_turn);
+    assert!(!fixture.received(update("w", json!({"value": 3}))).wants_turn);
     assert!(matches!(waiting.try_recv(), Ok(CommAnswer::Messages(_))));
     fixture.comms.host_changed();
-    assert!(fixture.comms.received(update("w", json!({"value": 4}))).wants_turn);
+    assert!(fixture.received(update("w", json!({"value": 4}))).wants_turn);
 }
 
 #[test]
 fn a_page_that_is_loaded_again_gets_all_widgets_with_their_present_values() {
     let fixture = fixture();
     fixture.widget("w");
-    fixture.comms.received(update("w", json!({"value": 5})));
+    fixture.received(update("w", json!({"value": 5})));
     let open = message("ctl", CommKind::Open { target: CONTROL.into() }, json!({}));
-    assert_eq!(fixture.comms.received(open), Received::default());
-    let received = fixture.comms.received(message("ctl", CommKind::Message, json!({"method": "request_states"})));
-    let [states] = &received.replies[..] else { panic!("{received:?}") };
-    assert_eq!((&*states.comm, &data(states)["method"]), ("ctl", &json!("update_states")));
-    let state = &data(states)["states"]["w"];
+    assert_eq!(fixture.received(open), Received::default());
+    fixture.received(message("ctl", CommKind::Message, json!({"method": "request_states"})));
+    let states = fixture.answer();
+    assert_eq!((&*states.comm, &data(&states)["method"]), ("ctl", &json!("update_states")));
+    let state = &data(&states)["states"]["w"];
     assert_eq!((&state["model_name"], &state["state"]["value"]), (&json!("IntSliderModel"), &json!(5)));
-    assert!(data(states)["states"].as_object().unwrap().len() == 1, "the control comm is no widget");
-    let received = fixture.comms.received(message("w", CommKind::Message, json!({"method": "request_state"})));
-    assert_eq!(data(&received.replies[0])["state"]["value"], 5);
+    assert!(data(&states)["states"].as_object().unwrap().len() == 1, "the control comm is no widget");
+    fixture.received(message("w", CommKind::Message, json!({"method": "request_state"})));
+    assert_eq!(data(&fixture.answer())["state"]["value"], 5);
     assert_eq!(fixture.comms.open(Some(WIDGET)), [("w".to_owned(), WIDGET.to_owned())]);
     assert_eq!(fixture.comms.open(None).len(), 2);
 }
@@ -184,11 +198,12 @@ fn a_page_that_is_loaded_again_gets_all_widgets_with_their_present_values() {
 fn a_comm_for_an_unknown_target_is_closed_and_one_for_a_target_of_the_session_is_delivered() {
     let fixture = fixture();
     let open = |comm: &str| message(comm, CommKind::Open { target: "mine".into() }, json!({"hello": 1}));
-    let refused = fixture.comms.received(open("a"));
-    assert!(matches!(&refused.replies[..], [close] if close.kind == CommKind::Close && close.comm == "a"));
+    fixture.received(open("a"));
+    let refused = fixture.answer();
+    assert_eq!((refused.kind, &*refused.comm), (CommKind::Close, "a"));
     let to = Listened::Target("mine".into());
     fixture.call(CommCall::Listen { to, listener: LIBRARY, between_cells: true, at_once: false });
-    assert!(fixture.comms.received(open("b")).wants_turn);
+    assert!(fixture.received(open("b")).wants_turn);
     assert_eq!(fixture.comms.turns(), [CellId(3)]);
     fixture.comms.begin_turn(CellId(3));
     assert_eq!(fixture.taken(), [open("b")]);
@@ -199,10 +214,10 @@ fn a_callback_that_has_become_one_that_runs_at_once_wants_no_turn_any_more() {
     let fixture = fixture();
     fixture.widget("w");
     fixture.listen("w", false);
-    assert!(fixture.comms.received(update("w", json!({"value": 2}))).wants_turn);
+    assert!(fixture.received(update("w", json!({"value": 2}))).wants_turn);
     fixture.listen("w", true);
     let waiting = fixture.ask(CommCall::Wait { listener: LIBRARY });
-    assert!(!fixture.comms.received(update("w", json!({"value": 3}))).wants_turn);
+    assert!(!fixture.received(update("w", json!({"value": 3}))).wants_turn);
     assert!(waiting.try_recv().is_ok());
 }
 
@@ -227,5 +242,5 @@ fn what_is_closed_answers_that_it_is() {
     assert_eq!(fixture.call(CommCall::Send(close)), CommAnswer::Closed);
     assert_eq!(fixture.value("w"), "Closed");
     assert_eq!(fixture.listen("w", false), CommAnswer::Closed);
-    assert_eq!(fixture.comms.received(update("w", json!({"value": 1}))), Received::default());
+    assert_eq!(fixture.received(update("w", json!({"value": 1}))), Received::default());
 }

@@ -18,7 +18,7 @@ mod supervisor;
 pub mod wire;
 
 use crate::comms::Comms;
-use crate::event::{CellId, InputReader};
+use crate::event::{CellId, InputReader, Turn};
 use crate::host::Host;
 use crate::outlet::Outlet;
 use crate::reports::record::Record;
@@ -53,6 +53,8 @@ pub struct Shared {
 struct State {
     /// The cell that runs, or ran last. Output belongs to it.
     cell: CellId,
+    /// How many cells and callbacks have begun.
+    turn: Turn,
     running: bool,
     /// What has been learnt of the cell so far.
     record: Record,
@@ -113,6 +115,7 @@ impl Link {
         let listener = listen(&socket)?;
         let state = State {
             cell: CellId(0),
+            turn: Turn(0),
             running: false,
             record: Record::default(),
             interrupt: Interrupt::None,
@@ -147,6 +150,7 @@ impl Link {
     pub fn begin(&self, cell: CellId, input: Option<InputReader>) {
         let mut state = self.shared.lock();
         state.cell = cell;
+        state.turn.0 += 1;
         state.running = true;
         state.interrupt = Interrupt::None;
         state.record = Record::default();
@@ -233,14 +237,14 @@ impl Link {
         if !state.running {
             return;
         }
-        let cell = state.cell;
+        let turn = state.turn;
         state.interrupt = match state.interrupt {
             Interrupt::None => Interrupt::Asked(Instant::now() + ATTENTION, Instant::now() + self.grace),
             Interrupt::Asked(..) => Interrupt::Now,
             already => already,
         };
         drop(state);
-        self.host.interrupt(cell);
+        self.host.interrupt(turn);
         self.shared.ring();
     }
 

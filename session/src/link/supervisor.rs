@@ -211,7 +211,7 @@ impl Hosts {
             Interrupt::Asked(_, end) if end <= now => true,
             // A cell that unwinds or waits for a runtime call stops by itself; any other would not.
             Interrupt::Asked(next, end) if next <= now => {
-                let is_heeded = self.runtime.is_interrupt_heeded(state.cell);
+                let is_heeded = self.runtime.is_interrupt_heeded(state.turn);
                 state.interrupt = Interrupt::Asked(now + ATTENTION, end);
                 !is_heeded
             }
@@ -272,7 +272,7 @@ impl Hosts {
             state.record.library = Some(library);
         }
         let skip = state.running && state.interrupt != Interrupt::None;
-        let cell = state.cell.0;
+        let (cell, turn) = (state.cell.0, state.turn.0);
         state.record.loaded_at.get_or_insert_with(Instant::now);
         drop(state);
         self.loaded = true;
@@ -286,7 +286,7 @@ impl Hosts {
             // Without a pipe the cell reads from the previous one, which is at its end.
             let input = self.input.open(reader).ok();
             let fds: Vec<_> = input.iter().map(|fd| fd.as_fd()).collect();
-            self.answer(&ToHost::Begin { cell, memory }, &fds);
+            self.answer(&ToHost::Begin { cell, turn, memory }, &fds);
         }
         if skip {
             self.shared.lock().record.panicked = true;

@@ -72,6 +72,8 @@ pub enum ToHost {
     Begin {
         /// The number of its cell.
         cell: u64,
+        /// The number of this execution, which interrupts name.
+        turn: u64,
         /// How many bytes more than now it may take.
         memory: Option<u64>,
     },

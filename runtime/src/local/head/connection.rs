@@ -159,7 +159,7 @@ mod tests {
         let mut connection = Connection::new(here);
         const MESSAGES: u64 = 100_000;
         for cell in 0..MESSAGES {
-            connection.queue(&ToClient::Interrupt { cell }, Vec::new()).unwrap();
+            connection.queue(&ToClient::Interrupt { turn: cell }, Vec::new()).unwrap();
         }
         assert_eq!(connection.flush(), Health::Stuffed);
         let (mut decoder, mut next) = (Decoder::default(), 0);
@@ -168,7 +168,7 @@ mod tests {
             let bytes = fds::receive(&there, decoder.room(READ_BYTES), &mut Vec::new(), false).unwrap();
             decoder.arrived(bytes);
             while let Some(message) = decoder.take::<ToClient>().unwrap() {
-                assert_eq!(message, ToClient::Interrupt { cell: next });
+                assert_eq!(message, ToClient::Interrupt { turn: next });
                 next += 1;
             }
         }

@@ -136,16 +136,16 @@ impl Local {
         &self.session_dir
     }
 
-    /// Makes the blocking calls of a cell return [`crate::abi::Fault::Interrupted`], the present one and those that follow
-    /// until the cell ends. Returns at once.
-    pub fn interrupt(&self, cell: u64) {
-        self.wake.ask(Command::Interrupt(cell));
+    /// Makes the blocking calls of a turn, a cell or callbacks, return [`crate::abi::Fault::Interrupted`], the present one and those
+    /// that follow until it ends. Returns at once.
+    pub fn interrupt(&self, turn: u64) {
+        self.wake.ask(Command::Interrupt(turn));
     }
 
-    /// Whether a call of the runtime has met the interrupt of a cell, or is about to. That is so if the cell has not
+    /// Whether a call of the runtime has met the interrupt of a turn, or is about to. That is so if the turn has not
     /// been told yet, or if a thread of it is in a blocking call or has left one because of the interrupt.
-    pub fn is_interrupt_heeded(&self, cell: u64) -> bool {
-        self.segment.is_interrupt_heeded(cell)
+    pub fn is_interrupt_heeded(&self, turn: u64) -> bool {
+        self.segment.is_interrupt_heeded(turn)
     }
 
     /// Tells the runtime that the cell host is the process `pid` now. Without `takeover` it is a new process, and the

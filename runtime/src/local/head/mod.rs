@@ -525,7 +525,7 @@ impl Head {
         let commands = std::mem::take(&mut *self.wake.commands.lock().unwrap_or_else(PoisonError::into_inner));
         for command in commands {
             match command {
-                Command::Interrupt(cell) => self.interrupt(SessionId::OWNER, cell),
+                Command::Interrupt(turn) => self.interrupt(SessionId::OWNER, turn),
                 Command::CellHost { pid, takeover: false } => self.keep_only_driver(SessionId::OWNER, pid),
                 // The twin's own `Hello` names its references; until then those of the dead driver stand.
                 Command::CellHost { takeover: true, .. } => {}
@@ -543,12 +543,12 @@ impl Head {
         }
     }
 
-    /// Interrupts a cell of a session, by the runtime's number.
-    fn interrupt(&mut self, session: SessionId, cell: u64) {
+    /// Interrupts a turn of a session, by the runtime's number.
+    fn interrupt(&mut self, session: SessionId, turn: u64) {
         for id in self.drivers(session) {
-            self.send(id, &ToClient::Interrupt { cell });
+            self.send(id, &ToClient::Interrupt { turn });
             if let Some(seat) = self.seat(id) {
-                self.segment.desk(seat).interrupted.store(cell + 1, Ordering::Release);
+                self.segment.desk(seat).interrupted.store(turn + 1, Ordering::Release);
                 self.segment.ring(seat);
             }
         }

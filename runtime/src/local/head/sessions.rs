@@ -115,7 +115,7 @@ impl Head {
                     joined.namespace = Some(name);
                 }
             }
-            FromFront::Interrupt { cell } => self.interrupt(session, session.cell(cell)),
+            FromFront::Interrupt { turn } => self.interrupt(session, session.cell(turn)),
             FromFront::CellHost { pid, takeover: false } => self.keep_only_driver(session, pid),
             FromFront::CellHost { takeover: true, .. } => {}
             FromFront::Comm { client, req, answer } => self.answer_comm(client, req, answer),
