@@ -39,6 +39,10 @@ pub trait Evaluator: Send + Sync + 'static {
         let _ = target;
         Vec::new()
     }
+    /// The states of all widgets, as a notebook keeps them in its metadata (`widgets`); `None` when there are none. Never blocks.
+    fn widget_states(&self) -> Option<serde_json::Value> {
+        None
+    }
     /// Runs the callbacks that wait for messages on comms, after the cells that were given before, and blocks until they have ended.
     fn run_callbacks(&self) {}
     /// The variables as they are known without running anything: those after the last cell, or, while a cell runs, those of before. `None` if they

@@ -43,7 +43,7 @@ pub use cells::export;
 pub use cells::line_input::{Gathered, Gathering};
 pub use cells::parameters;
 pub use cells::script;
-pub use comms::join as join_updates;
+pub use comms::{WIDGET_STATES, join as join_updates};
 pub use evaluator::Evaluator;
 pub use event::*;
 pub use home::home;

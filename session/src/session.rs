@@ -264,6 +264,10 @@ impl Evaluator for Session {
         self.inner.comms.open(target)
     }
 
+    fn widget_states(&self) -> Option<serde_json::Value> {
+        self.inner.comms.saved()
+    }
+
     fn run_callbacks(&self) {
         if !self.inner.is_announced.load(Ordering::Acquire) {
             self.inner.running.reset();

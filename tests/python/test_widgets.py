@@ -3,13 +3,18 @@
 Every wait has a deadline, and none is a guess at how long something takes.
 """
 
+import base64
 import os
 import queue
 import signal
+import subprocess
+import tempfile
 import time
 import unittest
 
 import nbformat
+from ipykernel.compiler import murmur2_x86
+from jupyter_client.kernelspec import KernelSpecManager
 from kernel_case import DEADLINE_S, KernelCase
 from nbclient import NotebookClient
 
@@ -101,6 +106,26 @@ class Widgets(KernelCase):
         self.cell("n.set_value(4);")
         told = lambda m: m["msg_type"] == "comm_msg" and m["content"]["data"].get("state") == {"value": 4}
         self.until(told)
+
+    def test_what_a_front_end_sees_last_is_what_the_value_is(self):
+        _, comm = self.widget("use mobula::widgets::*;\nlet racing = IntSlider::new(0);\nracing")
+        racing = self.start('println!("it races");\nfor n in 0..20_000 { racing.set_value(n % 50); }')
+        self.printed(racing, "it races")
+        changes = [self.change(comm, value=value) for value in range(51, 91)]
+        for changed in [*changes, racing]:
+            self.idle(changed)
+        of_it = lambda m: m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == comm and "value" in m["content"]["data"]["state"]
+        self.cell("1")
+        last = [m for m in self.seen if of_it(m)][-1]
+        self.assertEqual(self.value("racing.value()"), str(last["content"]["data"]["state"]["value"]))
+
+    def test_a_value_stays_within_its_bounds(self):
+        _, comm = self.widget("use mobula::widgets::*;\nlet bound = IntSlider::new(3).max(10);\nbound")
+        self.cell("bound.set_value(99);")
+        self.until(lambda m: m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == comm and m["content"]["data"]["state"] == {"value": 10})
+        self.cell("fn narrow(bar: IntSlider) { bar.set_max(4); }\nget(narrow.remote(bound.clone()))?;")
+        self.until(lambda m: m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == comm and m["content"]["data"]["state"] == {"max": 4, "value": 4})
+        self.assertEqual(self.value("bound.value()"), "4")
 
     def test_a_running_cell_reads_what_a_person_changes_meanwhile_and_eager_callbacks_run(self):
         _, comm = self.widget(
@@ -268,6 +293,10 @@ class Widgets(KernelCase):
         rich = self.debug("richInspectVariables", variableName="list")["body"]["data"]
         self.assertTrue(rich["text/plain"].startswith("[0, 1, 2"))
         self.assertFalse(self.debug("stepIn")["success"])
+        info, code = self.debug("debugInfo")["body"], "let here = 1;"
+        name = f"{info['tmpFilePrefix']}{murmur2_x86(code, info['hashSeed'])}{info['tmpFileSuffix']}"
+        self.assertEqual((info["hashMethod"], self.debug("dumpCell", code=code)["body"]["sourcePath"]), ("Murmur2", name))
+        self.assertEqual(self.debug("source", source={"path": name})["body"]["content"], code)
         # What was looked at is neither shown nor counted.
         _, messages = self.cell("2")
         self.assertEqual(number_of(messages), before + 1)
@@ -284,6 +313,41 @@ class Saved(unittest.TestCase):
         states = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
         self.assertEqual((states[comm]["model_name"], states[comm]["state"]["value"]), ("IntSliderModel", 8))
         self.assertTrue(data["text/plain"].startswith("IntSlider(value=8"))
+
+    def test_mobula_run_saves_the_states_that_nbclient_saves(self):
+        code = (
+            "use mobula::widgets::*;\nlet n = IntSlider::new(3).max(10);\nn.set_value(80);\nlet log = Output::new();\n"
+            'log.capture(|| println!("inside"));\nprintln!("outside");\nVBox::new([n.widget(), log.widget()])'
+        )
+        cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell('Image::new(b"\\x89PNG")')]
+        program = KernelSpecManager().get_kernel_spec("mobula").argv[0]
+        with tempfile.TemporaryDirectory() as folder:
+            path, copy = os.path.join(folder, "widgets.ipynb"), os.path.join(folder, "out.ipynb")
+            nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+            subprocess.run([program, "run", f"--save={copy}", path], check=True, timeout=DEADLINE_S)
+            ours, theirs = nbformat.read(copy, as_version=4), nbformat.read(path, as_version=4)
+        nbformat.validate(ours)
+        NotebookClient(theirs, kernel_name="mobula", timeout=DEADLINE_S, startup_timeout=DEADLINE_S).execute()
+        self.assertEqual(told(ours), told(theirs))
+        slider, log, picture = told(ours)["IntSliderModel"], told(ours)["OutputModel"], told(ours)["ImageModel"]
+        self.assertEqual((slider[0], log[1], picture[2]), (10, ["inside\n"], [base64.b64encode(b"\x89PNG").decode()]))
+        view = ours.cells[0].outputs[-1]["data"]["application/vnd.jupyter.widget-view+json"]["model_id"]
+        self.assertEqual(states_of(ours)[view]["model_name"], "VBoxModel")
+        self.assertEqual([output["text"] for output in ours.cells[0].outputs if output["output_type"] == "stream"], ["outside\n"])
+
+
+def states_of(notebook):
+    return notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+
+
+def told(notebook):
+    """By each widget's model: its value, the texts in it, and its bytes. The ids are other ones in each session."""
+
+    def of(widget):
+        texts = ["".join(output["text"]) for output in widget["state"].get("outputs", [])]
+        return widget["state"].get("value"), texts, [buffer["data"].strip() for buffer in widget.get("buffers", [])]
+
+    return {widget["model_name"]: of(widget) for widget in states_of(notebook).values()}
 
 
 def parent(message):

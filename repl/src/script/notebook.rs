@@ -13,8 +13,8 @@ use crate::script::outputs::lines;
 use nbformat::v4;
 use serde::Serialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use serde_json::ser::PrettyFormatter;
+use serde_json::{Value, json};
 use std::ops::Range;
 
 /// Why a file cannot be used as a notebook.
@@ -165,8 +165,8 @@ impl Notebook {
         (count, outputs.unwrap_or_default())
     }
 
-    /// The text of the file with the outputs of `runs`, each cell at most once.
-    pub fn with_outputs(&self, runs: &[CellRun]) -> String {
+    /// The text of the file with the outputs of `runs`, each cell at most once, and with `widgets` in its metadata, if there are some.
+    pub fn with_outputs(&self, runs: &[CellRun], widgets: Option<&Value>) -> String {
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
         for run in runs {
             let span = &self.code_cells[run.index].span;
@@ -188,6 +188,7 @@ impl Notebook {
                 (None, None) => {}
             }
         }
+        edits.extend(widgets.and_then(|widgets| self.with_widgets(widgets)));
         edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut written = String::with_capacity(self.text.len());
         written.push_str(self.mark());
@@ -198,6 +199,22 @@ impl Notebook {
             at = range.end;
         }
         written + &self.text[at..]
+    }
+
+    /// The edit that puts the states of widgets into the metadata.
+    fn with_widgets(&self, widgets: &Value) -> Option<(Range<usize>, String)> {
+        let metadata = member(&self.text, &root(&self.text), "metadata")?;
+        if let Some(old) = member(&self.text, &metadata.value, "widgets") {
+            return Some((old.value.clone(), self.render(&old, widgets)));
+        }
+        match members(&self.text, &metadata.value).pop() {
+            // Last, where Jupyter, which sorts, has them in most notebooks.
+            Some(last) => {
+                let new = format!(",{}\"widgets\": {}", self.line_break(&last), self.render(&last, widgets));
+                Some((last.value.end..last.value.end, new))
+            }
+            None => Some((metadata.value.clone(), self.render(&metadata, &json!({"widgets": widgets})))),
+        }
     }
 
     /// The JSON text of `value`, indented for the place of `member`.
@@ -297,7 +314,6 @@ fn indent_of(text: &str, whole: &Range<usize>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     /// Written by Python's nbformat 5.10: with old outputs, and with the outputs of [`runs`].
     const BEFORE: &str = include_str!("../../fixtures/before.ipynb");
@@ -334,13 +350,13 @@ mod tests {
     #[test]
     fn a_notebook_that_jupyter_wrote_is_written_as_jupyter_would() {
         let notebook = parse(BEFORE).unwrap();
-        assert_eq!(notebook.with_outputs(&runs()), AFTER);
+        assert_eq!(notebook.with_outputs(&runs(), None), AFTER);
     }
 
     #[test]
     fn a_notebook_of_which_nothing_ran_is_the_same_to_the_byte() {
         for text in [BEFORE, AFTER] {
-            assert_eq!(parse(text).unwrap().with_outputs(&[]), text);
+            assert_eq!(parse(text).unwrap().with_outputs(&[], None), text);
         }
     }
 
@@ -358,14 +374,29 @@ mod tests {
         let cell = "{\"cell_type\":\"code\",\"source\":\"1\",\"metadata\":{},\"later\":1.50e0,\"outputs\":[ ],\"execution_count\":null}";
         let compact = notebook_of(cell);
         let run = CellRun { index: 0, execution_count: 7, outputs: json!([{"a": 1}]) };
-        let written = parse(&compact).unwrap().with_outputs(&[run]);
+        let written = parse(&compact).unwrap().with_outputs(&[run], None);
         assert_eq!(written, compact.replace("[ ]", "[{\"a\":1}]").replace("null", "7"));
 
         let tabs = "{\n\t\"nbformat\": 4,\n\t\"cells\": [\n\t\t{\n\t\t\t\"cell_type\": \"code\",\n\t\t\t\"metadata\": {},\n\t\t\t\"source\": [],\n\t\t\t\"outputs\": []\n\t\t}\n\t]\n}";
         let run = CellRun { index: 0, execution_count: 7, outputs: json!([1]) };
-        let written = parse(tabs).unwrap().with_outputs(&[run]);
+        let written = parse(tabs).unwrap().with_outputs(&[run], None);
         let expected = "\"execution_count\": 7,\n\t\t\t\"outputs\": [\n\t\t\t\t1\n\t\t\t]";
         assert_eq!(written, tabs.replace("\"outputs\": []", expected));
+    }
+
+    #[test]
+    fn the_states_of_widgets_stand_in_the_metadata_once() {
+        let widgets = |n: i32| json!({"states": {"n": n}});
+        let write = |text: &str, n| parse(text).unwrap().with_outputs(&[], Some(&widgets(n)));
+        for text in [notebook_of(""), BEFORE.to_owned()] {
+            let once = write(&text, 1);
+            assert_eq!(parse(&once).unwrap().metadata()["widgets"], widgets(1));
+            let twice = write(&once, 2);
+            assert_eq!(twice, once.replace("\"n\": 1", "\"n\": 2").replace("\"n\":1", "\"n\":2"));
+            let mut others = parse(&twice).unwrap().metadata();
+            others.as_object_mut().unwrap().remove("widgets");
+            assert_eq!(others, parse(&text).unwrap().metadata());
+        }
     }
 
     #[test]
@@ -440,7 +471,7 @@ mod tests {
         let marked = format!("\u{feff}{BEFORE}");
         let notebook = parse(&marked).unwrap();
         assert_eq!(notebook.text(), marked);
-        assert_eq!(notebook.with_outputs(&runs()), format!("\u{feff}{AFTER}"));
+        assert_eq!(notebook.with_outputs(&runs(), None), format!("\u{feff}{AFTER}"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A cell's outputs in the notebook format.
 //!
 //! The rules are those of nbclient. Consecutive text of one stream is one output. An update changes a display wherever
-//! it was shown. A cleared cell begins anew. Output that comes after its cell has ended still goes to that cell.
+//! it was shown. A cleared cell begins anew. Output that comes after its cell has ended still goes to that cell. What an
+//! `Output` widget takes stands in the widget's state, and on a page, which has no widgets, below the cell.
 
 use mobula_session::{Bundle, CellError, CellId, Event, Stream};
 use serde_json::{Map, Value, json};
@@ -10,9 +11,18 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The outputs of all cells that have run.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    cells: BTreeMap<CellId, Vec<Output>>,
-    /// Cells whose outputs are cleared when their next output comes.
-    clear_waits: BTreeSet<CellId>,
+    cells: BTreeMap<CellId, Vec<Shown>>,
+    /// The `Output` widgets that take what a cell shows, by their comms, the innermost last.
+    inside: BTreeMap<CellId, Vec<String>>,
+    /// Cells and widgets whose outputs are cleared when their next output comes.
+    clear_waits: BTreeSet<(CellId, Option<String>)>,
+}
+
+/// An output, and the `Output` widget that has taken it.
+#[derive(Clone, Debug, PartialEq)]
+struct Shown {
+    output: Output,
+    inside: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,11 +44,14 @@ impl Recorder {
             Event::Report { cell, report } => self.push(*cell, Output::Display(report.bundle())),
             Event::Result { cell, bundle } => self.push(*cell, Output::Result(bundle.clone())),
             Event::Update { bundle, .. } => self.update(bundle),
-            Event::Comm { .. } | Event::CommReply { .. } | Event::Capture { .. } | Event::Tasks { .. } => {}
-            Event::Clear { cell, wait: true } => drop(self.clear_waits.insert(*cell)),
+            Event::Comm { .. } | Event::CommReply { .. } | Event::Tasks { .. } => {}
+            Event::Capture { cell, comm, begins: true } => self.inside.entry(*cell).or_default().push(comm.clone()),
+            Event::Capture { cell, begins: false, .. } => drop(self.inside.get_mut(cell).and_then(Vec::pop)),
+            Event::Clear { cell, wait: true } => drop(self.clear_waits.insert((*cell, self.inside(*cell)))),
             Event::Clear { cell, wait: false } => {
-                self.clear_waits.remove(cell);
-                self.cells.remove(cell);
+                let inside = self.inside(*cell);
+                self.clear_waits.remove(&(*cell, inside.clone()));
+                self.clear(*cell, inside.as_deref());
             }
             Event::Notice { .. } => {}
         }
@@ -53,40 +66,70 @@ impl Recorder {
     /// What the cell has printed on a stream.
     pub fn text(&self, cell: CellId, of: Stream) -> String {
         let outputs = self.cells.get(&cell).into_iter().flatten();
-        let text = |output: &Output| match output {
+        let text = |shown: &Shown| match &shown.output {
             Output::Text { stream, text } if *stream == of => Some(text.clone()),
             _ => None,
         };
         outputs.filter_map(text).collect()
     }
 
-    /// The cell's outputs in the notebook format.
+    /// The cell's outputs in the notebook format, without those that stand in a widget.
     pub fn outputs(&self, cell: CellId) -> Value {
-        self.cells.get(&cell).into_iter().flatten().map(|output| output.json(cell)).collect()
+        self.json(cell, |shown| shown.inside.is_none())
     }
 
-    fn of(&mut self, cell: CellId) -> &mut Vec<Output> {
-        let outputs = self.cells.entry(cell).or_default();
-        if self.clear_waits.remove(&cell) {
-            outputs.clear();
+    /// All of the cell's outputs in the notebook format, for a page, which shows no widgets.
+    pub fn all_outputs(&self, cell: CellId) -> Value {
+        self.json(cell, |_| true)
+    }
+
+    /// The outputs that an `Output` widget has taken.
+    pub fn taken_by(&self, comm: &str) -> Vec<Value> {
+        let of_it = |shown: &&Shown| shown.inside.as_deref() == Some(comm);
+        let of_cell = |(cell, outputs): (&CellId, &Vec<Shown>)| -> Vec<Value> {
+            outputs.iter().filter(of_it).map(|shown| shown.output.json(*cell)).collect()
+        };
+        self.cells.iter().flat_map(of_cell).collect()
+    }
+
+    fn json(&self, cell: CellId, is_wanted: impl Fn(&Shown) -> bool) -> Value {
+        let outputs = self.cells.get(&cell).into_iter().flatten();
+        outputs.filter(|shown| is_wanted(shown)).map(|shown| shown.output.json(cell)).collect()
+    }
+
+    /// The widget that takes what the cell shows now.
+    fn inside(&self, cell: CellId) -> Option<String> {
+        self.inside.get(&cell).and_then(|inside| inside.last()).cloned()
+    }
+
+    /// Forgets what a cell, or a widget, has shown. A widget may have been filled by several cells.
+    fn clear(&mut self, cell: CellId, inside: Option<&str>) {
+        for (_, outputs) in self.cells.iter_mut().filter(|(of, _)| inside.is_some() || **of == cell) {
+            outputs.retain(|shown| shown.inside.as_deref() != inside);
         }
-        outputs
     }
 
     fn push(&mut self, cell: CellId, output: Output) {
-        self.of(cell).push(output);
-    }
-
-    fn print(&mut self, cell: CellId, stream: Stream, more: &str) {
-        let outputs = self.of(cell);
-        match outputs.last_mut() {
-            Some(Output::Text { stream: last, text }) if *last == stream => text.push_str(more),
-            _ => outputs.push(Output::Text { stream, text: more.to_owned() }),
+        let inside = self.inside(cell);
+        if self.clear_waits.remove(&(cell, inside.clone())) {
+            self.clear(cell, inside.as_deref());
+        }
+        let outputs = self.cells.entry(cell).or_default();
+        match (outputs.last_mut(), output) {
+            (
+                Some(Shown { output: Output::Text { stream: last, text }, inside: before }),
+                Output::Text { stream, text: more },
+            ) if *last == stream && *before == inside => text.push_str(&more),
+            (_, output) => outputs.push(Shown { output, inside }),
         }
     }
 
+    fn print(&mut self, cell: CellId, stream: Stream, more: &str) {
+        self.push(cell, Output::Text { stream, text: more.to_owned() });
+    }
+
     fn update(&mut self, new: &Bundle) {
-        let shown = self.cells.values_mut().flatten().filter_map(|output| match output {
+        let shown = self.cells.values_mut().flatten().filter_map(|shown| match &mut shown.output {
             Output::Display(bundle) | Output::Result(bundle) => Some(bundle),
             _ => None,
         });
@@ -130,9 +173,7 @@ fn data(bundle: &Bundle) -> Map<String, Value> {
         Value::String(text) if split(mime) => (mime.clone(), lines(text)),
         value => (mime.clone(), value.clone()),
     };
-    // The states of widgets are not saved, and a front end would miss them: the text is shown.
-    let is_kept = |(mime, _): &(&String, &Value)| *mime != "application/vnd.jupyter.widget-view+json";
-    bundle.data.iter().filter(is_kept).map(content).collect()
+    bundle.data.iter().map(content).collect()
 }
 
 /// The lines of `text`, each with its end. The ends of lines are Python's, because Jupyter splits with Python, and a
@@ -213,6 +254,32 @@ mod tests {
         assert_eq!(recorded(text(clear(true))).outputs(FIRST)[0]["text"], json!(["a"]));
         let more = text(clear(true)).into_iter().chain([print(FIRST, Stream::Stdout, "b")]);
         assert_eq!(recorded(more).outputs(FIRST)[0]["text"], json!(["b"]));
+    }
+
+    #[test]
+    fn what_a_widget_takes_stands_in_it_until_it_is_cleared_and_on_a_page_below_the_cell() {
+        let capture = |begins| Event::Capture { cell: FIRST, comm: "w".into(), begins };
+        let story = || {
+            vec![
+                print(FIRST, Stream::Stdout, "before"),
+                capture(true),
+                print(FIRST, Stream::Stdout, "old"),
+                Event::Clear { cell: FIRST, wait: true },
+                capture(false),
+                print(FIRST, Stream::Stdout, "after"),
+                capture(true),
+                print(FIRST, Stream::Stdout, "new"),
+                capture(false),
+            ]
+        };
+        let text = |text: &str| json!({"name": "stdout", "output_type": "stream", "text": [text]});
+        let recorder = recorded(story());
+        assert_eq!(recorder.outputs(FIRST), json!([text("before"), text("after")]));
+        assert_eq!(recorder.taken_by("w"), [text("new")]);
+        assert_eq!(recorder.all_outputs(FIRST), json!([text("before"), text("after"), text("new")]));
+        let cleared = [capture(true), Event::Clear { cell: FIRST, wait: false }, capture(false)];
+        let recorder = recorded(story().into_iter().chain(cleared));
+        assert_eq!((recorder.taken_by("w"), recorder.outputs(FIRST)), (vec![], json!([text("before"), text("after")])));
     }
 
     #[test]

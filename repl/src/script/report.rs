@@ -5,7 +5,7 @@
 use super::notebook::{CellRun, Notebook};
 use super::outputs::Recorder;
 use super::{RunOptions, Save, ScriptError, html};
-use mobula_session::CellId;
+use mobula_session::{CellId, WIDGET_STATES};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs;
@@ -52,19 +52,35 @@ pub(super) struct Keeper<'a> {
     pub options: &'a RunOptions,
     /// The cells that have run, without their outputs, because some may still come.
     pub runs: Vec<CellRun>,
+    /// The states of widgets, as the notebook's metadata has them.
+    pub widgets: &'a dyn Fn() -> Option<Value>,
     /// The run of `main` behind them. What it shows belongs to the last cell.
     pub behind: Option<CellId>,
     pub report: RunReport,
 }
 
 impl Keeper<'_> {
-    /// The cells that have run, with their outputs up to now.
-    pub fn runs(&self) -> Vec<CellRun> {
+    /// The notebook's text with the outputs up to now, and with the states of its widgets.
+    pub fn ran(&self) -> String {
+        let runs = self.runs(Recorder::outputs);
+        let mut widgets = (self.widgets)();
+        let states = widgets.as_mut().and_then(|widgets| widgets[WIDGET_STATES]["state"].as_object_mut());
         let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = |run: &CellRun| CellRun { outputs: recorder.outputs(CellId(run.execution_count)), ..*run };
+        for (comm, widget) in states.into_iter().flatten() {
+            if let Some(Value::Array(outputs)) = widget.pointer_mut("/state/outputs") {
+                outputs.extend(recorder.taken_by(comm));
+            }
+        }
+        self.notebook.with_outputs(&runs, widgets.as_ref())
+    }
+
+    /// The cells that have run, with their outputs up to now.
+    fn runs(&self, outputs: fn(&Recorder, CellId) -> Value) -> Vec<CellRun> {
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = |run: &CellRun| CellRun { outputs: outputs(&recorder, CellId(run.execution_count)), ..*run };
         let mut runs: Vec<CellRun> = self.runs.iter().map(run).collect();
         if let (Some(last), Some(behind)) = (runs.last_mut(), self.behind)
-            && let (Value::Array(shown), Value::Array(more)) = (&mut last.outputs, recorder.outputs(behind))
+            && let (Value::Array(shown), Value::Array(more)) = (&mut last.outputs, outputs(&recorder, behind))
         {
             shown.extend(more);
         }
@@ -80,7 +96,7 @@ impl Keeper<'_> {
             fs::write(file, text).map_err(|source| ScriptError::NotSaved { file: file.to_owned(), source })
         };
         if let Save::To(copy) = &self.options.save {
-            write(copy, self.notebook.with_outputs(&self.runs()))?;
+            write(copy, self.ran())?;
         }
         self.options.report.as_ref().map_or(Ok(()), |file| write(file, serde_json::json!(self.report).to_string()))
     }
@@ -92,7 +108,7 @@ impl Keeper<'_> {
     pub fn write_page(&self) -> Result<(), ScriptError> {
         let Some(file) = &self.options.html else { return Ok(()) };
         let not_saved = |source| ScriptError::NotSaved { file: file.clone(), source };
-        let ran = Notebook::parse(self.notebook.with_outputs(&self.runs()).into_bytes());
+        let ran = Notebook::parse(self.notebook.with_outputs(&self.runs(Recorder::all_outputs), None).into_bytes());
         let ran = ran.map_err(std::io::Error::other).map_err(not_saved)?;
         let title = if self.options.code.is_some() { "cell".into() } else { html::title(&self.options.file) };
         fs::write(file, html::page(&ran, &title)).map_err(not_saved)

@@ -26,7 +26,8 @@ pub(super) fn run<E: Evaluator + Clone>(
 ) -> Result<Ending, ScriptError> {
     let notebook = &program.notebook;
     let report = RunReport::default();
-    let mut keeper = Keeper { notebook, recorder, options, runs: Vec::new(), behind: None, report };
+    let widgets = || runner.evaluator.widget_states();
+    let mut keeper = Keeper { notebook, recorder, options, runs: Vec::new(), widgets: &widgets, behind: None, report };
     let mut ending = run_cells(runner, program, &mut keeper)?;
     if options.tests && !matches!(ending, Stopped::Early) && run_tests(runner, &mut keeper) {
         ending = Stopped::AtTheEnd { has_failed: true };
@@ -50,7 +51,7 @@ pub(super) fn run<E: Evaluator + Clone>(
         (Stopped::AtTheEnd { has_failed: true } | Stopped::Early, _) => Ending::CellFailed,
     };
     if options.save == Save::Back {
-        save(&options.file, &notebook.text(), &notebook.with_outputs(&keeper.runs()))?;
+        save(&options.file, &notebook.text(), &keeper.ran())?;
     }
     keeper.write()?;
     keeper.write_page()?;

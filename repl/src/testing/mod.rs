@@ -254,7 +254,7 @@ impl Test {
         }
         let not_written = |source| TestError::NotWritten { path: self.file.clone(), source };
         let target = fs::canonicalize(&self.file).map_err(not_written)?;
-        replace(&target, &notebook.with_outputs(&runs)).map_err(not_written)
+        replace(&target, &notebook.with_outputs(&runs, None)).map_err(not_written)
     }
 }
 

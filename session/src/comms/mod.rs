@@ -20,8 +20,8 @@ mod screens;
 use crate::event::{CellId, Event, Received, nobody_is_there};
 use crate::outlet::Outlet;
 use mobula_abi::{CommAnswer, CommCall, CommKind, CommMessage, Listened};
-pub use model::join;
-use model::{Model, Update, all_states};
+use model::{Model, Update, all_states, saved_states};
+pub use model::{WIDGET_STATES, join};
 use progress::{Bars, Drawing};
 use screens::Screens;
 use serde_json::Value;
@@ -205,6 +205,13 @@ impl Comms {
         let state = self.state();
         let open = state.open.iter().filter(|(_, open)| target.is_none_or(|target| open.target == target));
         open.map(|(id, open)| (id.clone(), open.target.clone())).collect()
+    }
+
+    /// The states of all widgets, as a notebook keeps them in its metadata; `None` when there are none.
+    pub fn saved(&self) -> Option<Value> {
+        let state = self.state();
+        let widgets = state.open.iter().filter(|(_, open)| open.target == WIDGET);
+        saved_states(widgets.map(|(id, open)| (id.as_str(), &open.model)))
     }
 
     /// The cells whose callbacks are to run between two cells. Messages that come while they run are for the next time.

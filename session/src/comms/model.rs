@@ -2,6 +2,8 @@
 //!
 //! "Jupyter widget messaging protocol", version 2.1.0 (ipywidgets, packages/schema/messages.md).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use mobula_abi::CommMessage;
 use serde_json::{Map, Value, json};
 
@@ -9,6 +11,9 @@ use serde_json::{Map, Value, json};
 type Binary = (Vec<Value>, Vec<u8>);
 /// The same, borrowed.
 type Place<'a> = (Vec<Value>, &'a [u8]);
+
+/// The key of the states of widgets in a notebook's metadata.
+pub const WIDGET_STATES: &str = "application/vnd.jupyter.widget-state+json";
 
 /// A widget's state.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -130,6 +135,24 @@ pub fn all_states<'a>(models: impl Iterator<Item = (&'a str, &'a Model)>) -> (Va
     (json!({"method": "update_states", "states": states, "buffer_paths": paths}), buffers)
 }
 
+/// The states of widgets in a notebook's metadata ("Jupyter widget state", version 2.0), with their binary data as base64; `None` without widgets.
+pub fn saved_states<'a>(models: impl Iterator<Item = (&'a str, &'a Model)>) -> Option<Value> {
+    let mut states = Map::new();
+    for (id, model) in models {
+        let (mut entry, _) = model.entry(id);
+        let buffer = |(path, bytes): &Binary| json!({"path": path, "encoding": "base64", "data": BASE64.encode(bytes)});
+        if !model.binary.is_empty() {
+            entry["buffers"] = model.binary.iter().map(buffer).collect();
+        }
+        states.insert(id.to_owned(), entry);
+    }
+    if states.is_empty() {
+        return None;
+    }
+    let document = json!({"state": states, "version_major": 2, "version_minor": 0});
+    Some(json!({WIDGET_STATES: document}))
+}
+
 /// Joins a message with a later one of the same comm, if both are updates: the newest values win. Returns the later one otherwise.
 pub fn join(earlier: &mut CommMessage, later: CommMessage) -> Option<CommMessage> {
     let update = |message: &CommMessage| {
@@ -176,6 +199,21 @@ mod tests {
         assert_eq!(data["states"]["a"]["model_name"], "M");
         assert_eq!((&data["buffer_paths"], buffers), (&json!([["a", "state", "value"]]), vec![vec![1]]));
         assert!(data["states"]["b"]["state"].is_object());
+    }
+
+    #[test]
+    fn a_notebook_keeps_states_with_their_bytes_and_nothing_without_widgets() {
+        let model =
+            Model::opened(&json!({"state": {"_model_name": "M", "n": 1}, "buffer_paths": [["value"]]}), &[vec![1, 2]]);
+        let saved = saved_states([("a", &model)].into_iter()).unwrap();
+        let document = &saved["application/vnd.jupyter.widget-state+json"];
+        let widget = &document["state"]["a"];
+        assert_eq!(
+            (&document["version_major"], &widget["model_name"], &widget["state"]["n"]),
+            (&json!(2), &json!("M"), &json!(1))
+        );
+        assert_eq!(widget["buffers"], json!([{"path": ["value"], "encoding": "base64", "data": "AQI="}]));
+        assert_eq!(saved_states([].into_iter()), None);
     }
 
     #[test]

@@ -76,7 +76,9 @@ impl Outputs {
                     });
                 }
                 Some(kind) => {
-                    let forms = output["data"].as_object().into_iter().flatten();
+                    // A widget has another number each time; its text tells its value.
+                    let is_view = |mime: &str| mime == "application/vnd.jupyter.widget-view+json";
+                    let forms = output["data"].as_object().into_iter().flatten().filter(|(mime, _)| !is_view(mime));
                     let forms = forms.map(|(mime, value)| (mime.clone(), Form::read(mime, value, rules))).collect();
                     let what = if kind == "execute_result" { "the result" } else { "a display" };
                     read.bundles.push(Bundle { what, forms });
