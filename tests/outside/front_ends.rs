@@ -1,6 +1,7 @@
 //! Front ends that other people wrote, in front of the kernel. What is done with each is Python, in `tests/python`.
 
 use crate::support::{Jupyter, Place};
+use std::io::Write;
 use std::path::Path;
 
 #[test]
@@ -22,4 +23,13 @@ fn a_person_at_jupyter_console_gets_what_other_front_ends_give() {
 #[test]
 fn editors_get_the_answers_that_they_wait_for() {
     Jupyter::with_kernel(Place::new()).run("test_editors.py", &[]);
+}
+
+#[test]
+fn a_person_at_jupyterlab_drags_clicks_reloads_and_reads() {
+    let finished = Jupyter::with_kernel(Place::new()).run("test_browser.py", &[]);
+    // Past the harness, which shows nothing of a test that passes.
+    for line in finished.stdout.lines().filter(|line| line.starts_with("left out")) {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
 }
