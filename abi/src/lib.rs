@@ -26,16 +26,20 @@ pub mod engine;
 #[doc(hidden)]
 pub mod held;
 mod name;
+mod store_summary;
+mod task_changes;
 mod task_counts;
 mod task_options;
 
 pub use comm::{CommAnswer, CommCall, CommKind, CommMessage, Listened, ProgressEnding, ProgressReport};
 pub use name::{hue, shorten, task_name};
+pub use store_summary::{Share, StoreSummary};
+pub use task_changes::{LivingTask, TaskChanges, TaskLinks, WaitingTasks};
 pub use task_counts::TaskCounts;
 pub use task_options::{ActorOptions, Placement, PlacementStrategy, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 13;
+pub const ABI_VERSION: u32 = 14;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -612,6 +616,8 @@ pub enum Question {
         /// The cell that asks; the client's to say.
         cell: u64,
     },
+    /// Starts the web page, unless it is there, and returns its address.
+    Dashboard,
     /// Ends the workers, fails unfinished tasks and drops the caller's references; answered when the workers are gone.
     Shutdown,
 }
@@ -657,6 +663,17 @@ pub enum Answer {
     Published(Option<Published>),
     /// To `Comm`.
     Comm(CommAnswer),
+    /// To `Dashboard`.
+    Dashboard(Dashboard),
+}
+
+/// Where the web page is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dashboard {
+    /// Its address, with the token.
+    pub url: String,
+    /// Its address on the Jupyter server that a browser has this notebook from, when that server passes it on: a path.
+    pub proxied: Option<String>,
 }
 
 /// An object that has a name.
@@ -711,6 +728,8 @@ pub struct RuntimeStatus {
     pub resources: Vec<ResourceStatus>,
     /// How many processes there are for tasks and actors.
     pub workers: u32,
+    /// Their ids.
+    pub pids: Vec<u32>,
     /// What waits.
     pub demands: Vec<Demand>,
     /// The sessions that have joined.
@@ -993,6 +1012,8 @@ pub struct InitOptions {
     pub driver_mode: DriverMode,
     /// How long a `put` waits for room, in milliseconds.
     pub store_wait_ms: Option<u64>,
+    /// The web page.
+    pub dashboard: DashboardOptions,
     /// The address of a running runtime to join, instead of starting one.
     pub address: Option<String>,
     /// The namespace of the session's named actors in it.
@@ -1014,6 +1035,17 @@ pub enum DriverMode {
     Silent,
 }
 
+/// Whether there is a web page, and where. `None` means the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DashboardOptions {
+    /// Whether `init` starts it. Default: it does.
+    pub include: Option<bool>,
+    /// The name or address that it listens on. Default: `127.0.0.1`.
+    pub host: Option<String>,
+    /// Its port. Default: one that is free.
+    pub port: Option<u16>,
+}
+
 /// A runtime's address and resources: the answer to `init`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Address {
@@ -1029,4 +1061,6 @@ pub struct Address {
     pub num_cpus: f64,
     /// Process ids of the workers that run now.
     pub workers: Vec<u32>,
+    /// The address of the web page, with its token; `None` where there is none.
+    pub dashboard_url: Option<String>,
 }

@@ -145,6 +145,15 @@ mod tests {
         assert!(name.ends_with('…'));
     }
 
+    #[test]
+    fn a_function_has_one_hue_and_others_have_others() {
+        assert_eq!(hue("half"), hue("half"));
+        let mut hues: Vec<u16> = ["half", "sum", "load", "train", "Counter::add"].map(hue).to_vec();
+        hues.sort_unstable();
+        hues.dedup();
+        assert!(hues.len() == 5 && hues.iter().all(|hue| *hue < 360), "{hues:?}");
+    }
+
     fn of_value<F>(_: &F) -> String {
         task_name(std::any::type_name::<F>())
     }

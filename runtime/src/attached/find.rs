@@ -189,6 +189,28 @@ pub fn find(address: &str) -> Result<Found, FindError> {
     }
 }
 
+/// Finds the socket of a runtime to look at: as [`find`], but also that of a session of this user. Without an address it is the shared one,
+/// or else the session that was started last.
+///
+/// # Errors
+/// See [`FindError`].
+pub fn find_to_look_at(address: Option<&str>) -> Result<PathBuf, FindError> {
+    match find(address.unwrap_or("auto")) {
+        Ok(found) => Ok(found.socket),
+        Err(FindError::NotShared { path }) => Ok(socket_in(&path)),
+        Err(FindError::None) => newest_session().ok_or(FindError::None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The socket of the session that was started last.
+fn newest_session() -> Option<PathBuf> {
+    let folders = bases().into_iter().flat_map(|base| std::fs::read_dir(base).into_iter().flatten().flatten());
+    let living = folders.map(|entry| entry.path()).filter(|folder| is_alive(folder)).map(|folder| socket_in(&folder));
+    let made = living.filter_map(|socket| Some((std::fs::metadata(&socket).ok()?.modified().ok()?, socket)));
+    made.max().map(|(_, socket)| socket)
+}
+
 fn fits(found: Found) -> Result<Found, FindError> {
     let ours = version();
     if found.record.version == ours {

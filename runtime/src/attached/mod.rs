@@ -13,7 +13,7 @@
 
 mod find;
 
-pub use find::{FindError, Found, Record, find, shared};
+pub use find::{FindError, Found, Record, find, find_to_look_at, shared};
 
 use crate::client::{ConnectError, Front};
 use crate::local::{CommReply, Observer, RuntimeEvent, locate_causes};

@@ -9,7 +9,8 @@
 //!   wait     get and wait      watch  futures        tasks    submitting        execute  a worker's tasks
 //!   actors   calls of actors                        checkpoints  what is saved of the actor that this process is
 //!   reader   looking at a runtime from outside           join  changing to the runtime of another process
-//!   tally    counting a session's tasks again and again
+//!   tally    counting a session's tasks again and again  changes  what is new of tasks, for a reader
+//!   store_summary  what fills the store
 //! ```
 //!
 //! A process's calls go through one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
@@ -20,6 +21,7 @@
 
 mod actors;
 mod buffers;
+mod changes;
 mod checkpoints;
 mod claim;
 mod connect;
@@ -28,6 +30,7 @@ pub mod engine;
 mod execute;
 mod fork_guard;
 mod front;
+mod function_names;
 mod inbox;
 mod join;
 mod lend;
@@ -38,6 +41,7 @@ mod references;
 mod spin;
 mod state;
 mod store_full;
+mod store_summary;
 mod tables;
 mod tally;
 mod tasks;
@@ -45,6 +49,7 @@ mod wait;
 mod watch;
 
 pub use crate::abi::engine::{Fallible, Opened};
+pub use changes::Look;
 pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end_cell, take_over};
 pub use current::current;
 pub use front::Front;

@@ -1,9 +1,10 @@
 //! The tables of tasks and objects, read from shared memory by the process that asks for them: nobody else is disturbed.
 
+use super::function_names::Names;
 use super::{Client, Fallible};
 use crate::abi::{ObjectEntry, ObjectPlace, ObjectState, TaskEntry, TaskState, TaskTable};
 use crate::protocol::{ObjectId, SessionId};
-use crate::store::{Body, Events, Flags, State, TaskEvent, Word};
+use crate::store::{Body, Clock, Events, Flags, State, TaskEvent, Word};
 use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -27,36 +28,33 @@ impl Client {
             }
         }
         let mut table = TaskTable { forgotten, now: clock.now(), ..TaskTable::default() };
-        let mut names: HashMap<u32, u32> = HashMap::new();
+        let mut names = Names::default();
         for run in runs.into_values() {
-            let name = match names.get(&run.function) {
-                Some(name) => *name,
-                None => {
-                    let name = self.known_function(run.function)?.map_or("unknown".into(), |function| function.name);
-                    table.names.push(name);
-                    let index = table.names.len() as u32 - 1;
-                    names.insert(run.function, index);
-                    index
-                }
-            };
-            let (began, ended) = (clock.time_of(run.began), clock.time_of(run.ended));
-            table.tasks.push(TaskEntry {
-                id: run.task.0,
-                parent: run.parent.map_or(0, |parent| parent.0),
-                name,
-                of: run.of,
-                state: run.state,
-                session: Some(SessionId::of(run.cell)).filter(|by| *by != self.session).map_or(0, |by| by.0),
-                cell: SessionId::number(run.cell),
-                attempt: u32::from(run.attempt) + 1,
-                pid: run.pid,
-                submitted: clock.time_of(run.submitted).or(began).or(ended).unwrap_or(clock.now()),
-                began,
-                ended,
-            });
+            let name = names.index(self, run.function)?;
+            table.tasks.push(self.entry(&run, name, clock));
         }
+        table.names = names.list().to_vec();
         table.tasks.sort_unstable_by_key(|task| (task.submitted, task.id, task.attempt));
         Ok(table)
+    }
+
+    /// A run as a table has it; `name` is the index of its function's name.
+    pub(super) fn entry(&self, run: &TaskEvent, name: u32, clock: Clock) -> TaskEntry {
+        let (began, ended) = (clock.time_of(run.began), clock.time_of(run.ended));
+        TaskEntry {
+            id: run.task.0,
+            parent: run.parent.map_or(0, |parent| parent.0),
+            name,
+            of: run.of,
+            state: run.state,
+            session: Some(SessionId::of(run.cell)).filter(|by| *by != self.session).map_or(0, |by| by.0),
+            cell: SessionId::number(run.cell),
+            attempt: u32::from(run.attempt) + 1,
+            pid: run.pid,
+            submitted: clock.time_of(run.submitted).or(began).or(ended).unwrap_or(clock.now()),
+            began,
+            ended,
+        }
     }
 
     /// The tasks that have not ended.
@@ -66,13 +64,8 @@ impl Client {
     }
 
     fn living_task(&self, index: u32, word: Word) -> Option<TaskEvent> {
-        let state = match word.state() {
-            State::Waiting => TaskState::Waiting,
-            State::Pending => TaskState::Queued,
-            _ => TaskState::Running,
-        };
         let task = ObjectId::new(index, word.generation());
-        let event = self.segment.run_of(task, word, &self.segment.read_spec(index), state);
+        let event = self.segment.run_of(task, word, &self.segment.read_spec(index), living_state(word));
         // What was read is that of the task only if it is the same all the time.
         (self.segment.slot(index).word().generation() == word.generation()).then_some(event)
     }
@@ -125,5 +118,14 @@ impl Client {
             readers: slot.pins.count(),
         };
         Some((entry, function))
+    }
+}
+
+/// The state of a task that has not ended.
+pub(super) fn living_state(word: Word) -> TaskState {
+    match word.state() {
+        State::Waiting => TaskState::Waiting,
+        State::Pending => TaskState::Queued,
+        _ => TaskState::Running,
     }
 }

@@ -1,7 +1,7 @@
 //! The runtime's start options.
 
 use super::gpus;
-use crate::abi::{DriverMode, InitOptions};
+use crate::abi::{DashboardOptions, DriverMode, InitOptions};
 use crate::scheduler::{CPU, GPU, MEMORY, Resources, ResourcesError};
 use crate::store::{Limits, default_bytes, memory_of_machine};
 use std::path::PathBuf;
@@ -40,6 +40,8 @@ pub struct Config {
     pub limit_output: Option<bool>,
     /// Whether nothing is shown of what tasks print and of how they fail.
     pub is_silent: bool,
+    /// The web page.
+    pub dashboard: DashboardOptions,
     /// How long a `put` waits for room, when nothing more can go to disk. Default: 3 seconds.
     pub store_wait: Option<Duration>,
     /// Objects and unfinished tasks that there can be at once. Default: 16,777,216.
@@ -64,6 +66,9 @@ impl Config {
         self.limit_output = other.limit_output.or(self.limit_output);
         self.is_silent |= other.is_silent;
         self.is_shared |= other.is_shared;
+        self.dashboard.include = other.dashboard.include.or(self.dashboard.include);
+        self.dashboard.host = other.dashboard.host.or(self.dashboard.host);
+        self.dashboard.port = other.dashboard.port.or(self.dashboard.port);
         self.store_wait = other.store_wait.or(self.store_wait);
         self.objects_max = other.objects_max.or(self.objects_max);
         if !other.resources.is_empty() {
@@ -142,6 +147,7 @@ impl From<&InitOptions> for Config {
             fold_output: options.fold_output,
             limit_output: options.limit_output,
             is_silent: options.driver_mode == DriverMode::Silent,
+            dashboard: options.dashboard.clone(),
             store_wait: options.store_wait_ms.map(Duration::from_millis),
             objects_max: None,
         }

@@ -1,6 +1,6 @@
 //! The runtime's questions and events for the process that owns it, or for the front process of a session that has joined it.
 
-use crate::abi::{Cause, CellPlace, CommAnswer, CommCall, Place};
+use crate::abi::{Cause, CellPlace, CommAnswer, CommCall, Dashboard, DashboardOptions, Place};
 use crate::protocol::{RuntimeEvent, SessionId};
 use std::path::PathBuf;
 
@@ -37,6 +37,15 @@ pub trait Observer: Send + Sync {
 
     /// The runtime that the session had joined has ended.
     fn left(&self) {}
+
+    /// Starts the web page, unless it is there. `None`: this process has none. The page asks the head only after this has returned.
+    ///
+    /// # Errors
+    /// Why it cannot be started: a sentence.
+    fn dashboard(&self, options: &DashboardOptions) -> Result<Option<Dashboard>, String> {
+        let _ = options;
+        Ok(None)
+    }
 
     /// The place in a cell that a place in generated code stands for, if it is known.
     fn locate(&self, place: &Place) -> Option<CellPlace>;

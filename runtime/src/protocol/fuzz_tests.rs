@@ -121,6 +121,7 @@ fn question() -> impl Strategy<Value = Question> {
         Just(Question::ClusterResources),
         Just(Question::AvailableResources),
         Just(Question::Actors),
+        Just(Question::Dashboard),
         Just(Question::Shutdown),
         any::<u64>().prop_map(|id| Question::State { id }),
         text().prop_map(|name| Question::Actor { name }),
@@ -129,14 +130,15 @@ fn question() -> impl Strategy<Value = Question> {
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
-    let address = ([text(), text(), text()], any::<(u64, f64)>(), any::<[u32; 2]>()).prop_map(
-        |([session_dir, socket, store], (object_store_memory, num_cpus), workers)| {
+    let address = ([text(), text(), text()], any::<(u64, f64)>(), any::<[u32; 2]>(), prop::option::of(text()))
+        .prop_map(|([session_dir, socket, store], (object_store_memory, num_cpus), workers, dashboard_url)| {
             let workers = workers.to_vec();
-            Address { session_dir, socket, store, object_store_memory, num_cpus, workers }
-        },
-    );
+            Address { session_dir, socket, store, object_store_memory, num_cpus, workers, dashboard_url }
+        });
     prop_oneof![
         address.prop_map(Answer::Address),
+        (text(), prop::option::of(text()))
+            .prop_map(|(url, proxied)| Answer::Dashboard(crate::abi::Dashboard { url, proxied })),
         prop::collection::vec((failure(), any::<bool>()), 0..3).prop_map(|all| {
             Answer::Errors(all.into_iter().map(|(failure, is_fetched)| Failed { failure, is_fetched }).collect())
         }),

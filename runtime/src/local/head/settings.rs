@@ -7,7 +7,7 @@ use super::Head;
 use super::redirect::Redirect;
 use super::refuse;
 use super::spill_folder::spill_folder;
-use crate::abi::{Address, Answer, Demand, Fault, InitOptions, Question, ResourceStatus, RuntimeStatus};
+use crate::abi::{Address, Answer, Dashboard, Demand, Fault, InitOptions, Question, ResourceStatus, RuntimeStatus};
 use crate::client::Fallible;
 use crate::local::Config;
 use crate::protocol::{ClientId, ObjectId, Request, SessionId, ToClient, WorkerId};
@@ -80,6 +80,7 @@ impl Head {
             // A client sees these in shared memory by itself.
             Question::State { id } => Err(Fault::Unknown { id }.into()),
             Question::IsCancelled => Ok(Answer::Flag(false)),
+            Question::Dashboard => self.dashboard().map(Answer::Dashboard),
             Question::Comm { .. } | Question::Join { .. } | Question::Leave => {
                 refuse("bug: this is for the session to answer".into())
             }
@@ -120,7 +121,18 @@ impl Head {
             let is_possible = self.scheduler.machine().fit(&needs);
             demands.push(Demand { needs: format!("placement group of {needs}"), tasks: 1, is_possible });
         }
-        RuntimeStatus { resources, workers: self.pool.pids().len() as u32, demands, sessions: self.session_entries() }
+        let pids = self.pool.pids();
+        RuntimeStatus { resources, workers: pids.len() as u32, pids, demands, sessions: self.session_entries() }
+    }
+
+    fn dashboard(&self) -> Fallible<Dashboard> {
+        match self.observer.dashboard(&self.settings.config.dashboard) {
+            Ok(Some(dashboard)) => Ok(dashboard),
+            Ok(None) => {
+                refuse("this process has no web page: cells have one, and so has a runtime of `mobula start`".into())
+            }
+            Err(message) => refuse(message),
+        }
     }
 
     fn init(&mut self, asker: SessionId, options: &InitOptions) -> Fallible<Address> {
@@ -132,7 +144,8 @@ impl Head {
         }
         if self.settings.is_explicit {
             if options.ignore_reinit {
-                return Ok(self.address());
+                let url = self.page_url();
+                return Ok(self.address(url));
             }
             return refuse("the runtime is running already; set ignore_reinit to keep it as it is".into());
         }
@@ -147,7 +160,23 @@ impl Head {
         self.set_spill_folder(&config)?;
         (self.settings.config, self.settings.is_explicit) = (config, true);
         self.configure();
-        Ok(self.address())
+        let url = self.page_url();
+        Ok(self.address(url))
+    }
+
+    /// The address of the web page, which is started unless that is not wanted. A runtime works without one.
+    fn page_url(&mut self) -> Option<String> {
+        let wish = &self.settings.config.dashboard;
+        if wish.include == Some(false) {
+            return None;
+        }
+        match self.observer.dashboard(wish) {
+            Ok(dashboard) => dashboard.map(|dashboard| dashboard.url),
+            Err(message) => {
+                self.notice(message);
+                None
+            }
+        }
     }
 
     /// `init` of a session that has joined: the first one is told where it is.
@@ -160,7 +189,8 @@ impl Head {
             );
         }
         if self.is_first_init(asker) || options.ignore_reinit {
-            return Ok(self.address());
+            let url = self.page_url();
+            return Ok(self.address(url));
         }
         refuse("this session has joined a runtime already; set ignore_reinit to keep it as it is, or call `shutdown()` to leave it".into())
     }
@@ -255,7 +285,7 @@ impl Head {
         words.filter(|word| word.state() != State::Free || word.flags() != Flags::empty()).count()
     }
 
-    fn address(&self) -> Address {
+    fn address(&self, dashboard_url: Option<String>) -> Address {
         Address {
             session_dir: self.folder.path().display().to_string(),
             socket: self.folder.socket().display().to_string(),
@@ -263,6 +293,7 @@ impl Head {
             object_store_memory: self.region.len(),
             num_cpus: self.scheduler.total().amount("CPU"),
             workers: self.pool.pids(),
+            dashboard_url,
         }
     }
 }
