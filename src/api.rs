@@ -2,6 +2,7 @@
 
 mod cancel;
 mod config;
+mod dashboard;
 mod errors;
 mod fetch;
 mod future;
@@ -15,6 +16,7 @@ mod wait_stream;
 
 pub use cancel::{cancel, is_cancelled};
 pub use config::{AddressInfo, Config, Resources, gib, init, init_with, shutdown};
+pub use dashboard::{DashboardInfo, dashboard};
 pub use errors::{ErrorInfo, Errors, errors};
 pub use gpus::gpu_ids;
 pub use placement::{Bundle, PlacementGroup, placement_group, remove_placement_group};

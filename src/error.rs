@@ -424,7 +424,8 @@ impl InitError {
 }
 
 /// A fault as one line of text.
-pub(crate) fn sentence(fault: impl Into<Box<Fault>>) -> String {
+#[doc(hidden)] // For the command line.
+pub fn sentence(fault: impl Into<Box<Fault>>) -> String {
     match *fault.into() {
         Fault::Refused { message } => message,
         other => GetError::from_fault(other, Duration::ZERO).to_string(),

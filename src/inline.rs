@@ -293,6 +293,7 @@ impl Store {
                     object_store_memory: u64::MAX,
                     num_cpus: options.num_cpus.unwrap_or(cpus),
                     workers: Vec::new(),
+                    dashboard_url: None,
                 })
             }
             // Tasks end before their ids are known.
@@ -348,6 +349,10 @@ impl Store {
                 Answer::Published(found)
             }
             Question::Comm { .. } => return Err(Fault::Refused { message: "there is no session here".into() }.into()),
+            Question::Dashboard => {
+                let message = "tasks run in this process, which has no web page".into();
+                return Err(Fault::Refused { message }.into());
+            }
             Question::Errors => Answer::Errors(self.failures.clone()),
             Question::ClusterResources | Question::AvailableResources => Answer::Resources(vec![("CPU".into(), cpus)]),
             Question::State { id } => {

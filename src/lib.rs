@@ -77,11 +77,11 @@ pub mod local {
 pub use abi::{ActorState, DriverMode, ObjectPlace, ObjectState, Placement, PlacementStrategy, TaskState, TaskType};
 pub use actor::{Actor, actor, kill};
 pub use api::{
-    ActorInfo, Actors, AddressInfo, Bundle, Config, Demand, ErrorInfo, Errors, LookupError, ObjectInfo, Objects,
-    PlacementGroup, Refs, ResourceStatus, Resources, SessionInfo, Status, Summary, TaskInfo, TaskSummary, Tasks, Wait,
-    WaitStream, actors, available_resources, cancel, cluster_resources, errors, get, get_timeout, gib, gpu_ids, init,
-    init_with, is_cancelled, lookup, objects, placement_group, publish, put, remove_placement_group, shutdown, status,
-    summary, tasks, timeline, unpublish, wait, wait_stream,
+    ActorInfo, Actors, AddressInfo, Bundle, Config, DashboardInfo, Demand, ErrorInfo, Errors, LookupError, ObjectInfo,
+    Objects, PlacementGroup, Refs, ResourceStatus, Resources, SessionInfo, Status, Summary, TaskInfo, TaskSummary,
+    Tasks, Wait, WaitStream, actors, available_resources, cancel, cluster_resources, dashboard, errors, get,
+    get_timeout, gib, gpu_ids, init, init_with, is_cancelled, lookup, objects, placement_group, publish, put,
+    remove_placement_group, shutdown, status, summary, tasks, timeline, unpublish, wait, wait_stream,
 };
 #[cfg(feature = "arrow")]
 pub use array::RecordBatch;

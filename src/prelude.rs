@@ -6,8 +6,8 @@ pub use crate::actor::{
     Spawn6, Spawn7, Spawn8, actor, kill,
 };
 pub use crate::api::{
-    Bundle, Config, PlacementGroup, actors, available_resources, cancel, cluster_resources, errors, get, get_timeout,
-    gib, gpu_ids, init, init_with, is_cancelled, lookup, objects, placement_group, publish, put,
+    Bundle, Config, PlacementGroup, actors, available_resources, cancel, cluster_resources, dashboard, errors, get,
+    get_timeout, gib, gpu_ids, init, init_with, is_cancelled, lookup, objects, placement_group, publish, put,
     remove_placement_group, shutdown, summary, tasks, timeline, unpublish, wait, wait_stream,
 };
 pub use crate::array::{Array, Buffer};

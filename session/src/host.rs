@@ -1,6 +1,6 @@
 //! The runtime as a session sees it: small traits. The root crate implements them; this crate never imports it.
 
-use crate::event::{CellId, Turn};
+use crate::event::{CellId, Outcome, Turn};
 use std::ffi::c_void;
 use std::path::PathBuf;
 
@@ -27,6 +27,19 @@ pub trait Host: Send + Sync {
     fn interrupt(&self, turn: Turn);
     /// Whether a call of the turn has met the interrupt, or blocks and is about to. If so, the cell is stopping by itself.
     fn is_interrupt_heeded(&self, turn: Turn) -> bool;
+    /// A cell begins, with this code.
+    fn cell_began(&self, cell: CellId, code: &str) {
+        let _ = (cell, code);
+    }
+    /// A cell has ended.
+    fn cell_ended(&self, outcome: &Outcome) {
+        let _ = outcome;
+    }
+    /// Starts the web page, unless it is there, and returns its address, with the token.
+    ///
+    /// # Errors
+    /// Why it cannot be started: a sentence.
+    fn dashboard(&self) -> Result<String, String>;
     /// Tells the runtime of a new cell host process. `takeover`: a twin took the place of a dead one.
     fn cell_host_changed(&self, pid: u32, takeover: bool);
     /// A counter of the tasks of cells; `None` if this runtime cannot be looked at. It may block for a moment.

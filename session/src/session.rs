@@ -76,6 +76,7 @@ pub struct Session {
 struct Inner {
     jobs: Sender<Job>,
     link: Option<Arc<Link>>,
+    host: Arc<dyn Host>,
     sources: Arc<Sources>,
     comms: Arc<Comms>,
     /// The folder of relative paths in cells.
@@ -116,6 +117,7 @@ impl Session {
         let (known, running) = (Known::default(), Running::default());
         let watch = Arc::new(TaskWatch::new(host.clone(), outlet.clone()));
         let analysis = Analysis::start(&*host, known.clone());
+        let observed = host.clone();
         let parts = link.clone().map(|link| {
             let (sources, outlet, watch) = (sources.clone(), outlet.clone(), watch.clone());
             let (running, analysis) = (running.clone(), analysis.clone());
@@ -135,6 +137,7 @@ impl Session {
         let inner = Inner {
             jobs,
             link: link.ok(),
+            host: observed,
             sources,
             comms,
             folder,
@@ -198,6 +201,7 @@ impl Session {
         let (reply, outcome) = bounded(1);
         self.inner.is_busy.store(true, Ordering::Release);
         self.inner.watch.cell_began(cell);
+        self.inner.host.cell_began(cell, code);
         let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), origin, input, reply });
         let outcome = outcome.recv().unwrap_or_else(|_| Outcome {
             cell,
@@ -206,6 +210,7 @@ impl Session {
             exit: None,
         });
         self.inner.watch.cell_ended(cell);
+        self.inner.host.cell_ended(&outcome);
         // All output of the cell is shown before its outcome.
         self.inner.outlet.settle();
         self.inner.is_busy.store(false, Ordering::Release);

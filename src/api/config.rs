@@ -243,6 +243,25 @@ impl Config {
         self
     }
 
+    /// Sets whether this function starts the web page. Default: it does. [`dashboard`](crate::dashboard) starts it in any case.
+    pub fn include_dashboard(mut self, include: bool) -> Config {
+        self.options.dashboard.include = Some(include);
+        self
+    }
+
+    /// Sets the name or address that the web page listens on. Default: `127.0.0.1`, this machine alone. The page is not encrypted: on a
+    /// network that others read, they read its token, too.
+    pub fn dashboard_host(mut self, host: impl Into<String>) -> Config {
+        self.options.dashboard.host = Some(host.into());
+        self
+    }
+
+    /// Sets the port of the web page. Default: one that is free.
+    pub fn dashboard_port(mut self, port: u16) -> Config {
+        self.options.dashboard.port = Some(port);
+        self
+    }
+
     /// Accepts a runtime that is already running as it is, instead of failing.
     pub fn ignore_reinit(mut self) -> Config {
         self.options.ignore_reinit = true;
@@ -308,12 +327,14 @@ pub struct AddressInfo {
     pub num_cpus: f64,
     /// Process ids of the workers that run now.
     pub workers: Vec<u32>,
+    /// The address of the web page, with its token; `None` where there is none. See [`dashboard`](crate::dashboard).
+    pub dashboard_url: Option<String>,
 }
 
 impl From<Address> for AddressInfo {
     fn from(address: Address) -> AddressInfo {
-        let Address { session_dir, socket, store, object_store_memory, num_cpus, workers } = address;
-        AddressInfo { session_dir, socket, store, object_store_memory, num_cpus, workers }
+        let Address { session_dir, socket, store, object_store_memory, num_cpus, workers, dashboard_url } = address;
+        AddressInfo { session_dir, socket, store, object_store_memory, num_cpus, workers, dashboard_url }
     }
 }
 
@@ -326,6 +347,9 @@ impl Tabular<2> for AddressInfo {
         table.row(["store".into(), format!("{} in {}", Size(self.object_store_memory), self.store)]);
         table.row(["CPUs".into(), self.num_cpus.to_string()]);
         table.row(["workers".into(), workers]);
+        if let Some(url) = &self.dashboard_url {
+            table.row(["web page".into(), url.clone()]);
+        }
         Ok(table)
     }
 }

@@ -1,8 +1,9 @@
 //! The front process: starts a runtime and a session for the front end that was asked for.
 
 use super::runtime::{Joined, Runtime};
+use super::web_page::{Opened, WebPage};
 use super::{BROKEN, FAILED, fail};
-use mobula::abi::{CellPlace, CommCall, Place};
+use mobula::abi::{CellPlace, CommCall, Dashboard, DashboardOptions, Place};
 use mobula::attached::SessionId;
 use mobula::local::{self, CommReply, JoinReply, Local, Observer, Outbox, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
@@ -110,18 +111,20 @@ impl Front {
 
 fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<dyn FnOnce(Sink) -> Session> {
     Box::new(move |sink| {
-        let joined = Joined::default();
-        let made = Queue::start(sink, joined.clone()).map_err(anyhow::Error::from).and_then(|queue| {
+        let (joined, page) = (Joined::default(), Arc::new(WebPage::new()));
+        let made = Queue::start(sink, joined.clone(), page.clone()).map_err(anyhow::Error::from).and_then(|queue| {
             let queue = Arc::new(queue);
             let forward = Forward {
                 queue: queue.clone(),
                 session: OnceLock::new(),
                 joined: joined.clone(),
+                page: page.clone(),
                 myself: OnceLock::new(),
             };
             let observer = Arc::new(forward);
             let _ = observer.myself.set(Arc::downgrade(&observer));
             let local = Local::start(zygote, local::Config::default(), observer.clone())?;
+            page.set_socket(local.socket().to_owned());
             if let Some(address) = &place.address {
                 joined.join(address, None, observer.clone())?;
                 local.rest();
@@ -133,7 +136,7 @@ fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<
             let _ = fail(&error.context("the runtime could not start"), BROKEN);
             std::process::exit(i32::from(BROKEN));
         });
-        let runtime = Arc::new(Runtime::new(local, joined));
+        let runtime = Arc::new(Runtime::new(local, joined, page));
         let session = Session::start(settings(place), runtime.clone(), queue.clone());
         let _ = observer.session.set(session.clone());
         let _ = started.set(Front { runtime, session: session.clone(), queue });
@@ -159,17 +162,19 @@ const QUEUE_BYTES: usize = 1 << 20;
 struct Queue {
     events: Outbox<Event>,
     joined: Joined,
+    page: Arc<WebPage>,
 }
 
 impl Queue {
-    fn start(sink: Sink, joined: Joined) -> std::io::Result<Queue> {
+    fn start(sink: Sink, joined: Joined, page: Arc<WebPage>) -> std::io::Result<Queue> {
         let events = Outbox::start("mobula-output", QUEUE_BYTES, move |event| sink(event))?;
-        Ok(Queue { events, joined })
+        Ok(Queue { events, joined, page })
     }
 }
 
 impl Outlet for Queue {
     fn put(&self, event: Event) {
+        self.page.cells().shown(&event);
         let bytes = event.bytes();
         self.events.put(event, bytes);
     }
@@ -194,6 +199,7 @@ struct Forward {
     /// Set once the session exists; the runtime starts before it.
     session: OnceLock<Session>,
     joined: Joined,
+    page: Arc<WebPage>,
     /// Itself, for the events of a runtime that is joined later.
     myself: OnceLock<Weak<Forward>>,
 }
@@ -218,11 +224,12 @@ impl Forward {
 impl Observer for Forward {
     fn event(&self, event: RuntimeEvent) {
         self.queue.put(match event {
-            RuntimeEvent::TaskOutput { cell, stream, text, .. } => {
-                let stream = match stream {
-                    local::Stream::Stdout => Stream::Stdout,
-                    local::Stream::Stderr => Stream::Stderr,
+            RuntimeEvent::TaskOutput { cell, task, pid, stream, text } => {
+                let (stream, name) = match stream {
+                    local::Stream::Stdout => (Stream::Stdout, "stdout"),
+                    local::Stream::Stderr => (Stream::Stderr, "stderr"),
                 };
+                self.page.tasks_output().add(cell, &task, pid, name, &text);
                 Event::Text { cell: CellId(cell), stream, text }
             }
             RuntimeEvent::TaskFailed(failure) => {
@@ -254,6 +261,12 @@ impl Observer for Forward {
         let Some(forward) = self.myself.get().and_then(Weak::upgrade) else { return };
         // The head asks, which may be the one that is joined.
         std::thread::spawn(move || reply.send(forward.join_now(to)));
+    }
+
+    fn dashboard(&self, options: &DashboardOptions) -> Result<Option<Dashboard>, String> {
+        let Opened { dashboard, warning } = self.page.open(options)?;
+        warning.into_iter().for_each(|text| self.queue.put(Event::Notice { text }));
+        Ok(Some(dashboard))
     }
 
     fn locate(&self, place: &Place) -> Option<CellPlace> {

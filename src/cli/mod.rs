@@ -1,13 +1,18 @@
 //! The command line: parses the arguments and runs the command.
 
 pub mod cell_host;
+mod cell_log;
 mod doctor;
 mod embedded;
 mod front;
+mod jupyter_proxy;
 mod kernel;
 mod runtime;
 mod shared;
+mod task_log;
 mod test;
+mod watching;
+mod web_page;
 
 pub use embedded::EMBEDDED_CRATE;
 
@@ -188,6 +193,17 @@ enum Command {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Print the address of the runtime's web page, and open it.
+    #[command(
+        after_help = "Example:\n  mobula dashboard\n\nThe runtime is the one of `mobula start`, or else that of the session that was started last. `--address` names\nanother, by its folder or its socket."
+    )]
+    Dashboard,
+    /// Write the web page with all that it shows into one file, to hand around.
+    #[command(after_help = "Example:\n  mobula report tuesday.html")]
+    Report {
+        /// The HTML file to write.
+        file: PathBuf,
+    },
     /// Check everything that a session needs and say what mends it.
     #[command(after_help = "Example:\n  mobula doctor")]
     Doctor,
@@ -234,6 +250,8 @@ pub fn main() -> ExitCode {
         Command::Memory => shared::memory(address.as_deref()),
         Command::Timeline { file } => shared::timeline(address.as_deref(), &file),
         Command::Logs { follow } => shared::logs(address.as_deref(), follow),
+        Command::Dashboard => watching::dashboard(address.as_deref()),
+        Command::Report { file } => watching::report(address.as_deref(), &file),
         Command::Doctor => doctor::main(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "mobula", &mut std::io::stdout());

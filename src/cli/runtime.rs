@@ -7,11 +7,12 @@
 
 use super::cell_host::{JOINED_ENV, RUNTIME_ENV};
 use super::embedded::EMBEDDED_CRATE;
-use mobula::abi::TaskCounts;
+use super::web_page::WebPage;
+use mobula::abi::{Answer, Question, TaskCounts};
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{Local, Observer};
-use mobula_session::{CellId, EmbeddedFile, Host, TaskCounter, Turn};
+use mobula_session::{CellId, EmbeddedFile, Host, Outcome, TaskCounter, Turn};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -66,12 +67,13 @@ pub struct Runtime {
     /// `None` once the runtime has been ended.
     local: Mutex<Option<Local>>,
     joined: Joined,
+    page: Arc<WebPage>,
 }
 
 impl Runtime {
-    pub fn new(local: Local, joined: Joined) -> Runtime {
+    pub fn new(local: Local, joined: Joined, page: Arc<WebPage>) -> Runtime {
         let (session_dir, socket) = (local.session_dir().to_owned(), local.socket().to_owned());
-        Runtime { session_dir, socket, local: Mutex::new(Some(local)), joined }
+        Runtime { session_dir, socket, local: Mutex::new(Some(local)), joined, page }
     }
 
     fn with_local(&self, work: impl FnOnce(&Local)) {
@@ -82,6 +84,7 @@ impl Runtime {
 
     /// Ends the session's own runtime and leaves the one that it has joined.
     pub fn end(&self) {
+        self.page.end();
         self.joined.leave();
         let local = self.local.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(local) = local {
@@ -122,7 +125,31 @@ impl Host for Runtime {
         local.as_ref().is_some_and(|local| local.is_interrupt_heeded(turn.0))
     }
 
+    fn cell_began(&self, cell: CellId, code: &str) {
+        self.page.cells().began(cell, code);
+    }
+
+    fn cell_ended(&self, outcome: &Outcome) {
+        self.page.cells().ended(outcome);
+    }
+
+    fn dashboard(&self) -> Result<String, String> {
+        // By way of the head, which knows what `init` said of the page.
+        let answer = match self.joined.get().filter(|joined| !joined.has_ended()) {
+            None => self.page.ask(Question::Dashboard).map_err(|error| error.to_string())?,
+            Some(joined) => {
+                let reader = Reader::connect(joined.socket()).map_err(|error| error.to_string())?;
+                reader.ask(Question::Dashboard).map_err(mobula::error::sentence)?
+            }
+        };
+        match answer {
+            Answer::Dashboard(dashboard) => Ok(dashboard.url),
+            other => Err(format!("the runtime answered `dashboard` with {other:?}")),
+        }
+    }
+
     fn cell_host_changed(&self, pid: u32, takeover: bool) {
+        self.page.cells().host_changed(pid);
         self.with_local(|local| local.cell_host_changed(pid, takeover));
         if let Some(joined) = self.joined.get() {
             joined.cell_host_changed(pid, takeover);

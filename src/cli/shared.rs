@@ -5,10 +5,11 @@
 //!        ◀── one line: its folder, or why not ──┘
 //! ```
 
+use super::web_page::{Opened, WebPage};
 use super::{BROKEN, FAILED, WRONG, fail};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use mobula::abi::{CellPlace, Place};
+use mobula::abi::{CellPlace, Dashboard, DashboardOptions, Place};
 use mobula::attached::{FindError, Found, Record, find, shared};
 use mobula::local::{self, Local, Observer, RuntimeEvent, Zygote};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, setsid}
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::net::ToSocketAddrs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -54,6 +56,15 @@ pub struct Start {
     /// The folder for objects that do not fit in memory.
     #[arg(long, value_name = "FOLDER")]
     spill_directory: Option<PathBuf>,
+    /// Start no web page before somebody asks for it.
+    #[arg(long)]
+    no_dashboard: bool,
+    /// The name or address that the web page listens on [default: 127.0.0.1].
+    #[arg(long, value_name = "HOST")]
+    dashboard_host: Option<String>,
+    /// The port of the web page [default: one that is free].
+    #[arg(long, value_name = "PORT")]
+    dashboard_port: Option<u16>,
     /// Stay in the foreground until Ctrl-C or `mobula stop`.
     #[arg(long)]
     block: bool,
@@ -71,6 +82,11 @@ impl Start {
             store_directory: self.store_directory.clone(),
             spill_directory: self.spill_directory.clone(),
             is_shared: true,
+            dashboard: DashboardOptions {
+                include: self.no_dashboard.then_some(false),
+                host: self.dashboard_host.clone(),
+                port: self.dashboard_port,
+            },
             ..local::Config::default()
         }
     }
@@ -86,7 +102,10 @@ impl Start {
         add("object-store-memory", self.object_store_memory.map(|n| n.to_string()));
         add("store-directory", self.store_directory.as_ref().map(|path| path.display().to_string()));
         add("spill-directory", self.spill_directory.as_ref().map(|path| path.display().to_string()));
+        add("dashboard-host", self.dashboard_host.clone());
+        add("dashboard-port", self.dashboard_port.map(|port| port.to_string()));
         self.resources.iter().for_each(|(name, amount)| add("resource", Some(format!("{name}={amount}"))));
+        words.extend(self.no_dashboard.then(|| "--no-dashboard".to_owned()));
         words
     }
 }
@@ -111,11 +130,22 @@ pub fn start(options: &Start) -> ExitCode {
             println!("  cells join it with   init_with(Config::connect(\"auto\"))?");
             println!("  whole sessions with  mobula --address auto, or MOBULA_ADDRESS=auto");
             println!("  look at it with      mobula status");
+            if let Some(url) = find(&folder).ok().and_then(|found| found.record.dashboard) {
+                println!("  or on its web page   {url}");
+            }
+            if options.dashboard_host.as_deref().is_some_and(|host| !is_loopback(host)) {
+                eprintln!("warning: other machines reach the web page, and what it sends is not encrypted");
+            }
             println!("  end it with          mobula stop");
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error, BROKEN),
     }
+}
+
+/// Whether a name or address is this machine's alone.
+fn is_loopback(host: &str) -> bool {
+    (host, 0).to_socket_addrs().is_ok_and(|mut found| found.all(|address| address.ip().is_loopback()))
 }
 
 /// Starts the process that owns the runtime. Returns the runtime's folder.
@@ -164,11 +194,16 @@ fn serve_with(zygote: Zygote, options: &Start, is_apart: bool) -> Result<()> {
     for signal in [Signal::TERM, Signal::INT] {
         signal_hook::low_level::pipe::register(signal.as_raw(), end.try_clone()?)?;
     }
-    let log = Arc::new(Log::default());
+    let log = Arc::new(Log { file: Mutex::default(), page: WebPage::new() });
     let local = Local::start(zygote, options.config(), log.clone())?;
     let folder = local.session_dir().to_owned();
     log.open(&folder)?;
-    Record::here(None).write(&folder).context("the runtime cannot be announced")?;
+    log.page.set_socket(local.socket().to_owned());
+    let page = match &options.config().dashboard {
+        wish if wish.include == Some(false) => None,
+        wish => log.dashboard(wish).map_err(anyhow::Error::msg)?,
+    };
+    Record::here(page.map(|page| page.url)).write(&folder).context("the runtime cannot be announced")?;
     println!("{READY}{}", folder.display());
     if is_apart {
         // Whoever reads this process's output sees its end.
@@ -177,20 +212,23 @@ fn serve_with(zygote: Zygote, options: &Start, is_apart: bool) -> Result<()> {
         rustix::stdio::dup2_stderr(&null)?;
     }
     ended.read_exact(&mut [0])?;
+    log.page.end();
     drop(local);
     Ok(())
 }
 
-/// Writes what concerns no session to the runtime's log.
-#[derive(Debug, Default)]
-struct Log(Mutex<Option<File>>);
+/// Writes what concerns no session to the runtime's log, and has the runtime's web page.
+struct Log {
+    file: Mutex<Option<File>>,
+    page: WebPage,
+}
 
 impl Log {
     fn open(&self, folder: &Path) -> std::io::Result<()> {
         let folder = folder.join("logs");
         std::fs::create_dir_all(&folder)?;
         let file = File::options().append(true).create(true).open(folder.join("runtime.log"))?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
     }
 }
@@ -198,14 +236,24 @@ impl Log {
 impl Observer for Log {
     fn event(&self, event: RuntimeEvent) {
         let text = match event {
-            RuntimeEvent::TaskOutput { text, .. } => text,
+            RuntimeEvent::TaskOutput { cell, task, pid, stream, text } => {
+                let stream = if stream == local::Stream::Stdout { "stdout" } else { "stderr" };
+                self.page.tasks_output().add(cell, &task, pid, stream, &text);
+                text
+            }
             RuntimeEvent::TaskFailed(failure) => mobula::error::report(&failure) + "\n",
             RuntimeEvent::Notice(text) => text + "\n",
         };
-        if let Some(file) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(file) = &mut *self.file.lock().unwrap_or_else(PoisonError::into_inner) {
             // A full disk ends no runtime.
             let _ = file.write_all(text.as_bytes());
         }
+    }
+
+    fn dashboard(&self, options: &DashboardOptions) -> Result<Option<Dashboard>, String> {
+        let Opened { dashboard, warning } = self.page.open(options)?;
+        warning.into_iter().for_each(|text| self.event(RuntimeEvent::Notice(text)));
+        Ok(Some(dashboard))
     }
 
     fn locate(&self, _place: &Place) -> Option<CellPlace> {

@@ -23,7 +23,7 @@ pub use crate::abi::{Demand, ResourceStatus, SessionInfo};
 #[track_caller]
 pub fn status() -> Status {
     match answer(&Question::Status) {
-        Answer::Status(RuntimeStatus { resources, workers, demands, sessions }) => {
+        Answer::Status(RuntimeStatus { resources, workers, demands, sessions, .. }) => {
             Status { resources, workers, demands, sessions }
         }
         other => panic!("the runtime answered `status` with {other:?}"),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! main.rs, cli/ ─┬▶ kernel, repl ─▶ session ─▶ abi, fds (the binary joins them)
+//!                ├▶ dashboard ─▶ abi                 (the web page)
 //!                ├▶ runtime ─▶ abi, fds                (never a front end)
 //!                └▶ src/ ─▶ abi, macros                (what a cell sees)
 //! ```
@@ -14,8 +15,9 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The packages, and the ones of this workspace that each may depend on. The root package joins all of them.
-const HOUSES: [(&str, &[&str]); 8] = [
+const HOUSES: [(&str, &[&str]); 9] = [
     ("mobula-abi", &[]),
+    ("mobula-dashboard", &["mobula-abi"]),
     ("mobula-fds", &[]),
     ("mobula-macros", &[]),
     ("mobula-runtime", &["mobula-abi", "mobula-fds"]),
@@ -26,7 +28,7 @@ const HOUSES: [(&str, &[&str]); 8] = [
 ];
 
 /// Packages that only those who join may name, though the root package depends on them.
-const FRONTS: [&str; 3] = ["mobula-session", "mobula-kernel", "mobula-repl"];
+const FRONTS: [&str; 4] = ["mobula-dashboard", "mobula-session", "mobula-kernel", "mobula-repl"];
 
 /// The files of the root package that may name a front end: they join the two.
 const JOINERS: [&str; 2] = ["src/main.rs", "src/cli"];
