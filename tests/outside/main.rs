@@ -17,6 +17,7 @@ mod cache;
 mod cells;
 mod cli;
 mod crates;
+mod dashboard;
 mod death;
 mod front_ends;
 mod kernel;
