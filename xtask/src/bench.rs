@@ -4,6 +4,7 @@
 //! benches/floors.rs   what the machine can do ─┐
 //! benches/start.rs    starting, and being idle ─┤
 //! benches/tasks.rs    tasks and objects, a cell ├─▶ rows ─▶ table with ratios, target/bench/mobula.json
+//! benches/watched.rs  what the web page costs   │
 //! benches/cells.py    cells, through Jupyter    │
 //! benches/terminal.py cells, at a terminal      │
 //! benches/growth.rs   ten times as much        ─┘
@@ -112,6 +113,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         let joined = measure(&mut command(&tree.mobula(), &["run", "--address", "auto", "benches/tasks.rs"]));
         shell::run(&mut command(&tree.mobula(), &["stop"]))?;
         ours.extend(joined?.into_iter().map(|row| Row { name: format!("{}@joined", row.name), ..row }));
+        ours.extend(measure(&mut command(&tree.mobula(), &["run", "benches/watched.rs"]))?);
     }
     if wants(Subject::Cells) {
         let python = setup::run(tree)?;
