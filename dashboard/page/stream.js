@@ -160,21 +160,22 @@ class Stream {
       const share = run.runs > 1 && run.ended > run.began ? Math.min(1, run.ran / (run.ended - run.began)) : 1;
       const dim = this.picked && !isMarked ? 0.35 : 1;
       context.fillStyle = isFailed ? failed : colour(this.model.hue(run.name), dim * (run.ended === null ? 0.55 : 0.4 + 0.6 * share));
-      context.fillRect(left, top, across, ROW - 4);
+      // A line between neighbours.
+      context.fillRect(left, top, across > 4 ? across - 1 : across, ROW - 4);
       if (isFailed || isMarked) {
         context.strokeStyle = isMarked ? styled("--text") : outline;
         context.lineWidth = isMarked ? 2 : 1;
         context.strokeRect(left + 0.5, top + 0.5, Math.max(across - 1, 1), ROW - 5);
         context.lineWidth = 1;
       }
-      if (across > 44) this.drawName(context, run, left, top, across, isFailed);
+      if (across > 44) this.drawName(context, run, left, top, across, isFailed, dim < 1);
     }
     context.restore();
   }
 
-  drawName(context, run, left, top, across, isFailed) {
+  drawName(context, run, left, top, across, isFailed, isDim) {
     const name = this.model.name(run.name) + (run.runs > 1 ? ` ×${run.runs}` : "");
-    context.fillStyle = isFailed ? styled("--on-failed") : run.ended === null ? styled("--text") : styled("--on-block");
+    context.fillStyle = isFailed ? styled("--on-failed") : run.ended === null || isDim ? styled("--text") : styled("--on-block");
     context.textAlign = "left";
     context.textBaseline = "middle";
     context.font = "11px system-ui, sans-serif";
