@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 import unittest
 import urllib.request
@@ -65,14 +66,17 @@ class Dashboard(KernelCase):
             cls.cell(code)
         cls.url = cls.cell('println!("{}", dashboard()?.url)').strip()
         cls.playwright = sync_playwright().start()
-        cls.browser = cls.playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+        # What the browser leaves behind is no trace of ours.
+        cls.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        own = {name: cls.folder.name for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"]}
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, env={**os.environ, **own})
 
     @classmethod
     def tearDownClass(cls):
         cls.browser.close()
         cls.playwright.stop()
+        cls.folder.cleanup()
         super().tearDownClass()
 
     @classmethod
