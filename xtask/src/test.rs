@@ -14,8 +14,16 @@ const TESTS_AT_ONCE: &str = "2";
 
 /// Our own packages. In the tests their assertions are on and their arithmetic is checked; what lies beneath stays as it is built for everybody, because
 /// rust-analyzer would be compiled once more.
-const CHECKED: [&str; 7] =
-    ["mobula", "mobula-abi", "mobula-kernel", "mobula-macros", "mobula-repl", "mobula-runtime", "mobula-session"];
+const CHECKED: [&str; 8] = [
+    "mobula",
+    "mobula-abi",
+    "mobula-dashboard",
+    "mobula-kernel",
+    "mobula-macros",
+    "mobula-repl",
+    "mobula-runtime",
+    "mobula-session",
+];
 
 /// What tells Cargo so.
 fn checked() -> Vec<String> {
