@@ -119,6 +119,14 @@ impl Evaluator for Script {
         (cursor > 0).then(|| Bundle::text(format!("about `{}`", &code[..cursor])))
     }
 
+    /// Nobody is behind any comm.
+    fn comm(&self, request: u64, message: CommMessage) -> Received {
+        let reply = nobody_is_there(&message);
+        let has_reply = reply.is_some();
+        reply.into_iter().for_each(|message| (self.sink)(Event::CommReply { request, message }));
+        Received { has_reply, ..Received::default() }
+    }
+
     fn ready(&self) -> Result<(), String> {
         Ok(())
     }
