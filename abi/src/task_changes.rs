@@ -3,7 +3,8 @@
 use crate::{TaskEntry, TaskState};
 use serde::{Deserialize, Serialize};
 
-/// What has become of tasks since the same looker's last look.
+/// What has become of tasks since the same looker's last look. Cells have the runtime's numbers here: those of a session that has joined are the
+/// session's number × 2²⁴ + its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskChanges {
     /// The names of functions, of which entries give the index. A later look has the same and perhaps more.

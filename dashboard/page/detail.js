@@ -38,7 +38,7 @@ class Detail {
     const facts = [
       `${several}task ${run.id}, attempt ${run.attempt}, ${STATES[run.state]}`,
       row ? `on ${rowTitle(row)}` : null,
-      run.cell ? `started by cell ${run.cell}` : null,
+      run.cell ? `started by cell ${cellName(run.cell)}` : null,
       `submitted at ${clock(run.submitted, 1e6)}, waited ${duration(Math.max(0, run.began - run.submitted))}`,
       run.ended === null ? `runs since ${clock(run.began, 1e6)}` : `ran for ${duration(run.ran)}, until ${clock(run.ended, 1e6)}`,
     ];

@@ -241,7 +241,7 @@ class Stream {
     const ran = run.ran ?? this.model.time() - run.began;
     fill(this.tip,
       el("b", {}, swatch(this.model.hue(run.name)), this.model.name(run.name)),
-      el("div", {}, `${run.cell ? `cell ${run.cell}, ` : ""}attempt ${run.attempt}, ${STATES[run.state]}`),
+      el("div", {}, `${run.cell ? `cell ${cellName(run.cell)}, ` : ""}attempt ${run.attempt}, ${STATES[run.state]}`),
       el("div", {}, `${ended} ${duration(ran)}`),
       el("div", {}, `waited ${duration(Math.max(0, run.began - run.submitted))}, began at ${clock(run.began, 1e6)}`),
       el("div", { class: "note" }, row ? rowTitle(row) : ""));

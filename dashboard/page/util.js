@@ -71,3 +71,9 @@ function swatch(hue) {
   square.style.background = colour(hue);
   return square;
 }
+
+/** A cell by the runtime's number, which names the session, too, if it is another one than the page's. */
+function cellName(cell) {
+  const [session, number] = [Math.floor(cell / 2 ** 24), cell % 2 ** 24];
+  return session ? `${number} of session ${session}` : `${number}`;
+}

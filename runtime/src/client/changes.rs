@@ -8,8 +8,8 @@
 use super::function_names::Names;
 use super::reader::Reader;
 use super::{Client, Fallible};
-use crate::abi::{LivingTask, TaskChanges, TaskLinks, TaskState, WaitingTasks};
-use crate::protocol::{ObjectId, SessionId};
+use crate::abi::{LivingTask, TaskChanges, TaskEntry, TaskLinks, TaskState, WaitingTasks};
+use crate::protocol::ObjectId;
 use crate::store::{Bookmark, Spec, State, TaskEvent, Word};
 use std::collections::{HashMap, HashSet};
 
@@ -47,7 +47,7 @@ impl Reader {
         changes.now = clock.now();
         for event in &ended {
             let name = look.names.index(client, event.function)?;
-            changes.ended.push(client.entry(event, name, clock));
+            changes.ended.push(with_whole_cell(client.entry(event, name, clock), event));
         }
         let has_ended = |event: &TaskEvent| {
             let run = (event.task, event.attempt);
@@ -55,11 +55,12 @@ impl Reader {
         };
         for (event, needs) in living.into_iter().filter(|(event, _)| !has_ended(event)) {
             let name = look.names.index(client, event.function)?;
-            changes.living.push(LivingTask { run: client.entry(&event, name, clock), needs });
+            let run = with_whole_cell(client.entry(&event, name, clock), &event);
+            changes.living.push(LivingTask { run, needs });
         }
         for ((function, cell, state), tasks) in waiting {
             let name = look.names.index(client, function)?;
-            changes.waiting.push(WaitingTasks { name, cell: SessionId::number(cell), state, tasks });
+            changes.waiting.push(WaitingTasks { name, cell, state, tasks });
         }
         changes.names = look.names.list().to_vec();
         Ok(changes)
@@ -77,6 +78,11 @@ impl Reader {
             |other: &ObjectId| client.description(*other).is_some_and(|spec| spec.objects().any(|arg| arg == id));
         TaskLinks { needs, needed_by: others.filter(needs_it).map(|other| other.0).take(LINKS_MAX).collect() }
     }
+}
+
+/// With the runtime's number of the cell, so that those of two sessions are counted apart.
+fn with_whole_cell(entry: TaskEntry, event: &TaskEvent) -> TaskEntry {
+    TaskEntry { cell: event.cell, ..entry }
 }
 
 /// Runs that wait, counted by function, cell and state.
