@@ -35,11 +35,6 @@ pub trait Host: Send + Sync {
     fn cell_ended(&self, outcome: &Outcome) {
         let _ = outcome;
     }
-    /// Starts the web page, unless it is there, and returns its address, with the token.
-    ///
-    /// # Errors
-    /// Why it cannot be started: a sentence.
-    fn dashboard(&self) -> Result<String, String>;
     /// Tells the runtime of a new cell host process. `takeover`: a twin took the place of a dead one.
     fn cell_host_changed(&self, pid: u32, takeover: bool);
     /// A counter of the tasks of cells; `None` if this runtime cannot be looked at. It may block for a moment.

@@ -8,7 +8,7 @@
 use super::cell_host::{JOINED_ENV, RUNTIME_ENV};
 use super::embedded::EMBEDDED_CRATE;
 use super::web_page::WebPage;
-use mobula::abi::{Answer, Question, TaskCounts};
+use mobula::abi::TaskCounts;
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{Local, Observer};
@@ -131,21 +131,6 @@ impl Host for Runtime {
 
     fn cell_ended(&self, outcome: &Outcome) {
         self.page.cells().ended(outcome);
-    }
-
-    fn dashboard(&self) -> Result<String, String> {
-        // By way of the head, which knows what `init` said of the page.
-        let answer = match self.joined.get().filter(|joined| !joined.has_ended()) {
-            None => self.page.ask(Question::Dashboard).map_err(|error| error.to_string())?,
-            Some(joined) => {
-                let reader = Reader::connect(joined.socket()).map_err(|error| error.to_string())?;
-                reader.ask(Question::Dashboard).map_err(mobula::error::sentence)?
-            }
-        };
-        match answer {
-            Answer::Dashboard(dashboard) => Ok(dashboard.url),
-            other => Err(format!("the runtime answered `dashboard` with {other:?}")),
-        }
     }
 
     fn cell_host_changed(&self, pid: u32, takeover: bool) {

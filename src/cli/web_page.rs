@@ -1,9 +1,8 @@
 //! The web page of a runtime, joined to the runtime's socket. It is started when it is first asked for.
 //!
 //! ```text
-//!   `init`, `dashboard()` ─▶ head ─▶ Observer::dashboard ─┐
-//!   `:dashboard` ─▶ Host::dashboard ─▶ head ──────────────┴▶ WebPage ─▶ mobula_dashboard::start
-//!                                        head ◀── Reader ◀── Source ◀──┘ once somebody looks
+//!   `init`, `dashboard()` ─▶ head ─▶ Observer::dashboard ─▶ WebPage ─▶ mobula_dashboard::start
+//!                                    head ◀── Reader ◀── Source ◀──┘ once somebody looks
 //! ```
 
 use super::cell_log::CellLog;
@@ -55,15 +54,6 @@ impl WebPage {
     pub fn set_socket(&self, socket: PathBuf) {
         let _ = self.source.socket.set(socket);
     }
-
-    /// Asks the runtime, over a connection of the page's own.
-    ///
-    /// # Errors
-    /// The runtime is gone, or refuses the question.
-    pub fn ask(&self, question: Question) -> Result<Answer, Unanswered> {
-        self.source.ask(question)
-    }
-
     /// Starts the page, unless it is there. Waits for nothing, so the head itself may call it.
     ///
     /// # Errors
