@@ -32,7 +32,7 @@ pub const ALL: &[Scenario] = &[
     ("a_client_that_dies_gives_its_drafts_back", a_client_that_dies_gives_its_drafts_back),
     ("a_twin_keeps_what_it_was_forked_with", a_twin_keeps_what_it_was_forked_with),
     ("a_new_cell_host_inherits_nothing", a_new_cell_host_inherits_nothing),
-    ("an_interrupt_ends_a_blocking_call_of_its_cell", an_interrupt_ends_a_blocking_call_of_its_cell),
+    ("an_interrupt_ends_a_blocking_call_of_its_turn", an_interrupt_ends_a_blocking_call_of_its_turn),
     ("whatever_dies_every_task_ends_and_nothing_is_lost", whatever_dies_every_task_ends_and_nothing_is_lost),
     // Played by processes that other scenarios start.
     ("(front process)", front_process),
@@ -304,6 +304,10 @@ pub fn cell_host(socket: &Path) {
                     "begun".into()
                 }
             }
+            ["callbacks", turn] => {
+                client::begin_cell(5, turn.parse().unwrap());
+                "begun".into()
+            }
             ["end"] => {
                 client::end_cell();
                 "ended".into()
@@ -411,7 +415,7 @@ fn a_new_cell_host_inherits_nothing() {
     until("the object is gone", || is_gone(&object));
 }
 
-fn an_interrupt_ends_a_blocking_call_of_its_cell() {
+fn an_interrupt_ends_a_blocking_call_of_its_turn() {
     let front = Front::with_cpus(2);
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -430,8 +434,8 @@ fn an_interrupt_ends_a_blocking_call_of_its_cell() {
     assert_eq!(host.hear(), "interrupted");
     assert!(front.local.is_interrupt_heeded(5), "a call has met it");
     host.ask("end");
-    host.ask("begin 6");
-    // One that comes before the cell blocks is not lost, and one for an earlier cell does nothing.
+    host.ask("callbacks 6");
+    // One that comes before the turn blocks is not lost, and one for an earlier turn does nothing, though it was of the same cell.
     front.local.interrupt(5);
     front.local.interrupt(6);
     writeln!(host.say, "block {}", path("second")).unwrap();
