@@ -20,11 +20,27 @@ class KernelCase(unittest.TestCase):
         cls.client = cls.manager.client()
         cls.client.start_channels()
         cls.client.wait_for_ready(timeout=DEADLINE_S)
+        cls.seen = []
 
     @classmethod
     def tearDownClass(cls):
         cls.client.stop_channels()
         cls.manager.shutdown_kernel()
+
+    def until(self, accepts):
+        """The first message on iopub, old or new, that `accepts`."""
+        deadline = time.monotonic() + DEADLINE_S
+        looked_at = 0
+        while time.monotonic() < deadline:
+            for message in self.seen[looked_at:]:
+                if accepts(message):
+                    return message
+            looked_at = len(self.seen)
+            try:
+                self.seen.append(self.client.get_iopub_msg(timeout=1))
+            except queue.Empty:
+                pass
+        self.fail(f"waited in vain; so far: {[(m['msg_type'], m['content']) for m in self.seen[-20:]]}")
 
 
 def about(get, request):

@@ -4,13 +4,11 @@ Every wait has a deadline. Tasks wait for files, so that nothing depends on how 
 """
 
 import os
-import queue
 import signal
 import tempfile
-import time
 import unittest
 
-from kernel_case import DEADLINE_S, KernelCase
+from kernel_case import KernelCase
 
 FUNCTIONS = """
 fn gate(file: String, n: u64) -> u64 {
@@ -25,7 +23,6 @@ class Progress(KernelCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.seen = []
         cls.folder = tempfile.TemporaryDirectory()
         cls.files = cls.cells = 0
 
@@ -33,21 +30,6 @@ class Progress(KernelCase):
     def tearDownClass(cls):
         super().tearDownClass()
         cls.folder.cleanup()
-
-    def until(self, accepts):
-        """The first message on iopub, old or new, that `accepts`."""
-        deadline = time.monotonic() + DEADLINE_S
-        looked_at = 0
-        while time.monotonic() < deadline:
-            for message in self.seen[looked_at:]:
-                if accepts(message):
-                    return message
-            looked_at = len(self.seen)
-            try:
-                self.seen.append(self.client.get_iopub_msg(timeout=1))
-            except queue.Empty:
-                pass
-        self.fail(f"waited in vain; so far: {[(m['msg_type'], m['content']) for m in self.seen[-20:]]}")
 
     def start(self, code, is_notebook=True):
         """Starts a cell, as a notebook does, or as a console does."""

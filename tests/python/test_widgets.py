@@ -5,11 +5,9 @@ Every wait has a deadline, and none is a guess at how long something takes.
 
 import base64
 import os
-import queue
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 
 import nbformat
@@ -20,26 +18,6 @@ from nbclient import NotebookClient
 
 
 class Widgets(KernelCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.seen = []
-
-    def until(self, accepts):
-        """The first message on iopub, old or new, that `accepts`."""
-        deadline = time.monotonic() + DEADLINE_S
-        looked_at = 0
-        while time.monotonic() < deadline:
-            for message in self.seen[looked_at:]:
-                if accepts(message):
-                    return message
-            looked_at = len(self.seen)
-            try:
-                self.seen.append(self.client.get_iopub_msg(timeout=1))
-            except queue.Empty:
-                pass
-        self.fail(f"waited in vain; so far: {[(m['msg_type'], m['content']) for m in self.seen[-20:]]}")
-
     def idle(self, request):
         self.until(lambda m: m["msg_type"] == "status" and parent(m) == request and m["content"]["execution_state"] == "idle")
 
