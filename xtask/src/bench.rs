@@ -109,8 +109,8 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         ours.extend(measure(&mut command(cargo, &["bench", "--quiet", "--locked", "--bench", "start"]))?);
         ours.extend(measure(&mut command(&tree.mobula(), &["run", "benches/tasks.rs"]))?);
         // The same beside other sessions: the rows are `NAME@joined`.
-        shell::run(&mut command(&tree.mobula(), &["start"]))?;
-        let joined = measure(&mut command(&tree.mobula(), &["run", "--address", "auto", "benches/tasks.rs"]));
+        shell::run(&mut command(&tree.mobula(), &["start", "--num-cpus", "2"]))?;
+        let joined = measure(command(&tree.mobula(), &["run", "benches/tasks.rs"]).env("MOBULA_ADDRESS", "auto"));
         shell::run(&mut command(&tree.mobula(), &["stop"]))?;
         ours.extend(joined?.into_iter().map(|row| Row { name: format!("{}@joined", row.name), ..row }));
         ours.extend(measure(&mut command(&tree.mobula(), &["run", "benches/watched.rs"]))?);
