@@ -121,6 +121,11 @@ impl Tracer<'_> {
         Tracer { notes: self.notes, text: self.text, depth: self.depth + 1 }
     }
 
+    /// So many elements, or these fields, of what is traced here.
+    fn elements(&mut self, left: usize, fields: Option<&'static [&'static str]>) -> Elements<'_> {
+        Elements { tracer: self.inner(), left, fields, separator: "" }
+    }
+
     /// Notes a primitive.
     fn plain(&mut self, name: &str) {
         self.text.push_str(name);
@@ -221,19 +226,14 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Untraced> {
         self.plain("[");
         let is_deep = self.depth >= DEPTH_MAX;
-        let value = visitor.visit_seq(Elements {
-            tracer: self.inner(),
-            left: usize::from(!is_deep),
-            fields: None,
-            separator: "",
-        });
+        let value = visitor.visit_seq(self.elements(usize::from(!is_deep), None));
         self.plain("]");
         value
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, Untraced> {
         self.plain("(");
-        let value = visitor.visit_seq(Elements { tracer: self.inner(), left: len, fields: None, separator: "" });
+        let value = visitor.visit_seq(self.elements(len, None));
         self.plain(")");
         value
     }
@@ -250,12 +250,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Untraced> {
         self.plain("{");
         let is_deep = self.depth >= DEPTH_MAX;
-        let value = visitor.visit_map(Elements {
-            tracer: self.inner(),
-            left: usize::from(!is_deep),
-            fields: None,
-            separator: "",
-        });
+        let value = visitor.visit_map(self.elements(usize::from(!is_deep), None));
         self.plain("}");
         value
     }
@@ -268,9 +263,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     ) -> Result<V::Value, Untraced> {
         self.named(name, |mut within| {
             within.plain(" { ");
-            let left = fields.len();
-            let value =
-                visitor.visit_seq(Elements { tracer: within.inner(), left, fields: Some(fields), separator: "" });
+            let value = visitor.visit_seq(within.elements(fields.len(), Some(fields)));
             within.plain(" }");
             value
         })
@@ -406,8 +399,7 @@ impl<'de> VariantAccess<'de> for Tracer<'_> {
         visitor: V,
     ) -> Result<V::Value, Untraced> {
         self.plain(" { ");
-        let left = fields.len();
-        let value = visitor.visit_seq(Elements { tracer: self.inner(), left, fields: Some(fields), separator: "" });
+        let value = visitor.visit_seq(self.elements(fields.len(), Some(fields)));
         self.plain(" }");
         value
     }

@@ -1,14 +1,7 @@
 //! `kill -9` and everything else that ends a process: what is promised to survive does, and nothing is left behind.
 
-use crate::support::{Notebook, Place, eventually};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::support::{Notebook, Place, eventually, kill};
 use std::collections::BTreeSet;
-
-/// Ends a process as `kill -9` does.
-fn kill(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, Signal::KILL).expect("the process was alive");
-}
 
 /// A task that tells its process id and then never ends.
 const DOOMED: &str = r#"

@@ -1,8 +1,7 @@
 //! A runtime that outlives sessions: `mobula start`, and notebooks, prompts and scripts that join it.
 
-use crate::support::{Jupyter, Notebook, Place, Terminal, eventually, finish};
+use crate::support::{Jupyter, Notebook, Place, Terminal, eventually, finish, kill};
 use crate::tasks;
-use rustix::process::{Pid, Signal, kill_process};
 
 /// Tests of other files, on a runtime that every session joins.
 macro_rules! hold_on_a_shared_runtime {
@@ -32,12 +31,6 @@ fn until(name: &str) -> String {
     format!(
         "while !std::path::Path::new(\"{{here}}/{name}\").exists() {{ std::thread::sleep(Duration::from_millis(5)); }}"
     )
-}
-
-/// Ends a process as `kill -9` does.
-fn kill(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
-    kill_process(pid, Signal::KILL).expect("the process was alive");
 }
 
 /// The process that owns the runtime of a place.

@@ -5,9 +5,8 @@
 //!                                       lock        held for as long as it lives
 //! ```
 
-use super::socket_in;
 use crate::abi::ABI_VERSION;
-use crate::local::folder::{self, bases};
+use crate::local::folder::{self, SOCKET, bases, socket_in};
 use crate::protocol::PROTOCOL_VERSION;
 use rustix::fs::FlockOperation;
 use std::fmt;
@@ -178,8 +177,7 @@ pub fn find(address: &str) -> Result<Found, FindError> {
         let address = address.to_owned();
         return Err(if is_remote { FindError::OtherMachine { address } } else { FindError::Unknown { address } });
     }
-    let folder =
-        if path.file_name().is_some_and(|name| name == "head.sock") { path.parent().unwrap_or(path) } else { path };
+    let folder = if path.file_name().is_some_and(|name| name == SOCKET) { path.parent().unwrap_or(path) } else { path };
     let path = folder.to_owned();
     match std::fs::metadata(folder) {
         Ok(metadata) if !folder::is_ours(&metadata) => Err(FindError::OtherUser { path }),

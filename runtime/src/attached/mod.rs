@@ -22,7 +22,7 @@ use crate::protocol::{FromFront, ToFront};
 use mobula_fds as fds;
 use rustix::event::PollFlags;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -100,11 +100,6 @@ impl Attached {
     /// Where the cell host connects.
     pub fn socket(&self) -> &Path {
         &self.found.socket
-    }
-
-    /// The runtime.
-    pub fn found(&self) -> &Found {
-        &self.found
     }
 
     /// The session's number.
@@ -205,16 +200,4 @@ fn ends_now(pid: u32) -> bool {
     process.is_none_or(|process| {
         fds::wait_ready(process, PollFlags::IN, Some(Instant::now() + ENDS_WITHIN)).unwrap_or(true)
     })
-}
-
-/// The runtime's folder, for messages.
-impl std::fmt::Display for Attached {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.found.folder.display())
-    }
-}
-
-/// The path of a folder's socket.
-fn socket_in(folder: &Path) -> PathBuf {
-    folder.join("head.sock")
 }

@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::{Client, Fallible};
 use crate::abi::{LivingTask, TaskChanges, TaskEntry, TaskLinks, TaskState, WaitingTasks};
 use crate::protocol::ObjectId;
-use crate::store::{Bookmark, Spec, State, TaskEvent, Word};
+use crate::store::{Bookmark, Spec, State, TaskEvent};
 use std::collections::{HashMap, HashSet};
 
 /// How many of the runs that wait are told one by one.
@@ -97,7 +97,7 @@ impl Client {
             if !word.is_task() {
                 continue;
             }
-            let Some((event, needs)) = self.living_run(index, word) else { continue };
+            let Some((event, spec)) = self.living_task(index, word) else { continue };
             if event.state != TaskState::Running {
                 *waiting.entry((event.function, event.cell, event.state)).or_default() += 1;
                 told += 1;
@@ -105,18 +105,9 @@ impl Client {
                     continue;
                 }
             }
-            living.push((event, needs));
+            living.push((event, spec.objects().map(|object| object.0).collect()));
         }
         (living, waiting)
-    }
-
-    fn living_run(&self, index: u32, word: Word) -> Option<(TaskEvent, Vec<u64>)> {
-        let task = ObjectId::new(index, word.generation());
-        let spec = self.segment.read_spec(index);
-        let event = self.segment.run_of(task, word, &spec, super::tables::living_state(word));
-        // What was read is that of the task only if it is the same all the time.
-        let is_same = self.segment.slot(index).word().generation() == word.generation();
-        is_same.then(|| (event, spec.objects().map(|object| object.0).collect()))
     }
 
     /// The description of the task that makes an object, or has made it, as far as it is there.

@@ -66,10 +66,7 @@ impl Client {
     pub(super) fn lookup(&self, question: Question) -> Fallible<Answer> {
         match self.ask_head(question)? {
             // The head refers to it for as long as it has the name.
-            Answer::Published(Some(found)) if !self.state().retain(ObjectId(found.id)) => {
-                drop(found);
-                Ok(Answer::Published(None))
-            }
+            Answer::Published(Some(found)) if !self.state().retain(ObjectId(found.id)) => Ok(Answer::Published(None)),
             answer => Ok(answer),
         }
     }

@@ -4,7 +4,7 @@ use super::function_names::Names;
 use super::{Client, Fallible};
 use crate::abi::{ObjectEntry, ObjectPlace, ObjectState, TaskEntry, TaskState, TaskTable};
 use crate::protocol::{ObjectId, SessionId};
-use crate::store::{Body, Clock, Events, Flags, State, TaskEvent, Word};
+use crate::store::{Body, Clock, Events, Flags, Spec, State, TaskEvent, Word};
 use crate::sync::Ordering;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -47,7 +47,7 @@ impl Client {
             name,
             of: run.of,
             state: run.state,
-            session: Some(SessionId::of(run.cell)).filter(|by| *by != self.session).map_or(0, |by| by.0),
+            session: SessionId::of(run.cell).for_asker(self.session),
             cell: SessionId::number(run.cell),
             attempt: u32::from(run.attempt) + 1,
             pid: run.pid,
@@ -60,14 +60,16 @@ impl Client {
     /// The tasks that have not ended.
     fn living_tasks(&self) -> Vec<TaskEvent> {
         let words = (1..self.segment.slots_used()).map(|index| (index, self.segment.slot(index).word()));
-        words.filter(|(_, word)| word.is_task()).filter_map(|(index, word)| self.living_task(index, word)).collect()
+        let tasks = words.filter(|(_, word)| word.is_task());
+        tasks.filter_map(|(index, word)| self.living_task(index, word)).map(|(event, _)| event).collect()
     }
 
-    fn living_task(&self, index: u32, word: Word) -> Option<TaskEvent> {
-        let task = ObjectId::new(index, word.generation());
-        let event = self.segment.run_of(task, word, &self.segment.read_spec(index), living_state(word));
+    /// A task that has not ended, with its description.
+    pub(super) fn living_task(&self, index: u32, word: Word) -> Option<(TaskEvent, Spec)> {
+        let (task, spec) = (ObjectId::new(index, word.generation()), self.segment.read_spec(index));
+        let event = self.segment.run_of(task, word, &spec, living_state(word));
         // What was read is that of the task only if it is the same all the time.
-        (self.segment.slot(index).word().generation() == word.generation()).then_some(event)
+        (self.segment.slot(index).word().generation() == word.generation()).then_some((event, spec))
     }
 
     /// The objects that there are, but for those that stand for actors.
@@ -122,7 +124,7 @@ impl Client {
 }
 
 /// The state of a task that has not ended.
-pub(super) fn living_state(word: Word) -> TaskState {
+fn living_state(word: Word) -> TaskState {
     match word.state() {
         State::Waiting => TaskState::Waiting,
         State::Pending => TaskState::Queued,

@@ -27,6 +27,9 @@ use std::time::Duration;
 /// A unix socket's path, with its final zero, has room for 108 bytes.
 const SOCKET_PATH_MAX: usize = 107;
 
+/// The head's socket in a session's folder.
+pub const SOCKET: &str = "head.sock";
+
 /// Why there is no folder for the session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -93,7 +96,7 @@ impl Folder {
 
     /// Where the head listens.
     pub fn socket(&self) -> PathBuf {
-        self.path.join("head.sock")
+        socket_in(&self.path)
     }
 }
 
@@ -119,6 +122,11 @@ pub fn bases() -> Vec<PathBuf> {
     let fits = |parent: &PathBuf| parent.as_os_str().len() + 60 <= SOCKET_PATH_MAX && parent.is_dir();
     let uid = rustix::process::geteuid().as_raw();
     parents.filter(fits).map(|parent| parent.join(format!("mobula-{uid}"))).collect()
+}
+
+/// Where the head of the session in this folder listens.
+pub fn socket_in(folder: &Path) -> PathBuf {
+    folder.join(SOCKET)
 }
 
 /// Whether a folder is this user's.

@@ -50,6 +50,11 @@ impl SessionId {
         SessionId((cell >> CELL_BITS) as u8)
     }
 
+    /// How a table names this session to another one: 0 if it is the asker's own.
+    pub fn for_asker(self, asker: SessionId) -> u8 {
+        if self == asker { 0 } else { self.0 }
+    }
+
     /// The session's own number of a cell; 0 outside a session.
     pub fn number(cell: u64) -> u64 {
         cell & CELL_MASK

@@ -10,6 +10,6 @@ mod traces;
 
 pub use notebook::{Notebook, joined, shown};
 pub use patience::{Finished, Spawned, eventually, finish};
-pub use place::Place;
+pub use place::{Place, kill};
 pub use python::{Jupyter, python, script};
 pub use terminal::Terminal;

@@ -205,3 +205,9 @@ fn is_shared_by_sessions(path: &Path) -> bool {
 fn shared_cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
+
+/// Ends a process as `kill -9` does.
+pub fn kill(pid: u32) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
+    kill_process(pid, Signal::KILL).expect("the process was alive");
+}

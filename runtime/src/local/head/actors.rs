@@ -583,7 +583,7 @@ impl Head {
                     type_name: actor.type_name.clone(),
                     name: actor.name.clone(),
                     state: self.actor_state(id).unwrap_or(ActorState::Dead),
-                    session: Some(SessionId::of(actor.cell)).filter(|by| *by != asker).map_or(0, |by| by.0),
+                    session: SessionId::of(actor.cell).for_asker(asker),
                     cell: SessionId::number(actor.cell),
                     restarts: actor.restarts,
                     calls: if actor.death.is_some() { 0 } else { self.segment.calls_in(*mailbox) },
