@@ -138,7 +138,11 @@ class Person(unittest.TestCase):
         cls.playwright = sync_playwright().start()
         cls.addClassCleanup(cls.playwright.stop)
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        # What the browser leaves behind is no trace of ours.
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        cls.addClassCleanup(folder.cleanup)
+        own = {name: folder.name for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"]}
+        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=options, env={**os.environ, **own})
         cls.addClassCleanup(cls.browser.close)
         cls.page = cls.browser.new_page(viewport={"width": 1200, "height": 2400})
         cls.page.set_default_timeout(DEADLINE_S * 1000)
