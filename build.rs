@@ -10,8 +10,8 @@ use std::{env, fs};
 /// Sources that a cell does not need: the runtime and the command line.
 const LEFT_OUT: [&str; 3] = ["main.rs", "cli", "program.rs"];
 
-/// Only `cargo xtask loom` sets this one.
-const KNOWN_CFGS: &str = "\n[lints.rust]\nunexpected_cfgs = { level = \"warn\", check-cfg = ['cfg(loom)'] }\n";
+/// Only `cargo xtask loom` sets the first one; the second one is the program's alone.
+const KNOWN_CFGS: &str = "\n[lints.rust]\nunexpected_cfgs = { level = \"warn\", check-cfg = ['cfg(loom)', 'cfg(feature, values(\"ray\"))'] }\n";
 
 fn main() {
     println!("cargo::rerun-if-changed=src");
@@ -44,6 +44,7 @@ fn main() {
 
     let mut files = vec!["src/program.rs".to_owned()];
     collect(&root.join("runtime/src"), "runtime/src", &mut files);
+    files.retain(|name| !name.starts_with("runtime/src/ray/"));
     collect(&root.join("fds/src"), "fds/src", &mut files);
     let made = [
         ("Cargo.toml", runtime_manifest(&manifest)),

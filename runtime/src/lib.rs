@@ -23,6 +23,8 @@ pub mod attached;
 pub mod client;
 pub mod local;
 pub mod protocol;
+#[cfg(feature = "ray")]
+pub mod ray;
 pub mod scheduler;
 #[doc(hidden)] // Public for the tests that kill processes in the middle of it.
 pub mod store;

@@ -116,7 +116,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
         ours.extend(measure(&mut command(&tree.mobula(), &["run", "benches/watched.rs"]))?);
     }
     if wants(Subject::Cells) {
-        let python = setup::run(tree)?;
+        let python = setup::run(tree)?.jupyter;
         let prefix = folder.join("jupyter");
         shell::run(command(&tree.mobula(), &["kernel", "install", "--prefix"]).arg(&prefix))?;
         let mut cells = command(&python, &["benches/cells.py", "--repeats", &repeats, "mobula"]);

@@ -40,7 +40,7 @@ enum Chore {
     /// Sets up what the tests need, builds everything and runs all tests and lints.
     #[command(after_help = "Example: cargo xtask test\n         cargo xtask test death -- --nocapture")]
     Test(test::Options),
-    /// Makes target/python (pinned Jupyter packages) and checks the Rust toolchain's parts.
+    /// Makes target/python and target/ray (pinned packages of Jupyter and of Ray) and checks the Rust toolchain's parts.
     #[command(after_help = "Example: cargo xtask setup")]
     Setup,
     /// Checks the rules of the tree that no compiler checks: who may import whom, where `unsafe` may stand, and so on.

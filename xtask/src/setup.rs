@@ -1,8 +1,8 @@
-//! Setup of the tests: parts of the toolchain, Jupyter in a Python virtual environment, and the sources of the crates that cells ask for.
+//! Setup of the tests: parts of the toolchain, Jupyter and Ray in Python virtual environments, and the sources of the crates that cells ask for.
 //! Tests are cut off from the network.
 //!
-//! The environment is made once, in `target/python`, and made anew when `tests/requirements.txt`, the interpreter or the description of our package for
-//! papermill (`python/`) changes. The package's modules are used where they lie.
+//! The environments are made once, in `target/python` and `target/ray`, and made anew when `tests/requirements.txt` or `tests/ray/requirements.txt`, the
+//! interpreter or, for the first one, the description of our package for papermill (`python/`) changes. The package's modules are used where they lie.
 
 use crate::shell;
 use crate::tree::{self, Tree};
@@ -18,13 +18,29 @@ const COMPONENTS: [(&str, &str, &str); 3] = [
     ("clippy", "bin/cargo-clippy", "the lints are run"),
 ];
 
-/// Sets everything up and returns the environment's Python.
-pub fn run(tree: &Tree) -> Result<PathBuf> {
+/// The Pythons of the tests.
+pub struct Pythons {
+    /// With Jupyter, its front ends and our package for papermill.
+    pub jupyter: PathBuf,
+    /// With Ray.
+    pub ray: PathBuf,
+}
+
+/// Sets everything up.
+pub fn run(tree: &Tree) -> Result<Pythons> {
     toolchain()?;
     crates(tree)?;
-    let python = environment(tree)?;
-    eprintln!("ready: {}", python.display());
-    Ok(python)
+    let package = tree.root.join("python");
+    let jupyter = Environment {
+        name: "python",
+        requirements: "tests/requirements.txt",
+        package: Some(&package),
+        imports: "mobula_papermill, jupyter_kernel_test",
+    };
+    let ray = Environment { name: "ray", requirements: "tests/ray/requirements.txt", package: None, imports: "ray" };
+    let pythons = Pythons { jupyter: jupyter.python(tree)?, ray: ray.python(tree)? };
+    eprintln!("ready: {} and {}", pythons.jupyter.display(), pythons.ray.display());
+    Ok(pythons)
 }
 
 /// Adds the missing parts of the toolchain through rustup, or names the command where there is no rustup.
@@ -61,46 +77,62 @@ fn crates(tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-/// The Python of `target/python`, made if need be.
-fn environment(tree: &Tree) -> Result<PathBuf> {
-    let folder = tree.target.join("python");
-    let python = folder.join("bin/python");
-    let requirements = tree.root.join("tests/requirements.txt");
-    let package = tree.root.join("python");
-    let wanted = wanted(&requirements, &package)?;
-    // Written last, so that an environment whose making was interrupted is not taken for a whole one.
-    let mark = folder.join("requirements.installed");
-    let same = fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted);
-    if same && shell::works(Command::new(&python).args(["-c", "import mobula_papermill, jupyter_kernel_test"])) {
-        return Ok(python);
-    }
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove the old {}", folder.display()))?;
-    }
-    shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).context(
-        "the tests need Python 3 with its venv module; on Debian and Ubuntu `apt-get install python3 python3-venv` brings it",
-    )?;
-    let mut install = Command::new(&python);
-    install
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-        .arg(&requirements)
-        .arg("--editable")
-        .arg(&package);
-    shell::run(&mut install)
-        .context("the pinned Jupyter packages could not be installed; that needs a way to PyPI, once")?;
-    fs::write(&mark, wanted).with_context(|| format!("cannot write {}", mark.display()))?;
-    Ok(python)
+/// A Python virtual environment in the target folder.
+struct Environment<'a> {
+    name: &'static str,
+    /// Relative to the root.
+    requirements: &'static str,
+    /// A package of ours.
+    package: Option<&'a Path>,
+    /// The modules that show that it is whole.
+    imports: &'static str,
 }
 
-/// What the environment is made from, as text: the interpreter's version, the requirements, and where and what our package is.
-fn wanted(requirements: &Path, package: &Path) -> Result<String> {
-    if !shell::works(Command::new("python3").arg("--version")) {
-        bail!(
-            "the tests need Python 3, and `python3` is not there; on Debian and Ubuntu `apt-get install python3 python3-venv` brings it"
-        );
+impl Environment<'_> {
+    /// Its Python; the environment is made if need be.
+    fn python(&self, tree: &Tree) -> Result<PathBuf> {
+        let folder = tree.target.join(self.name);
+        let python = folder.join("bin/python");
+        let requirements = tree.root.join(self.requirements);
+        let wanted = self.wanted(&requirements)?;
+        // Written last, so that an environment whose making was interrupted is not taken for a whole one.
+        let mark = folder.join("requirements.installed");
+        let same = fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted);
+        if same && shell::works(Command::new(&python).args(["-c", &format!("import {}", self.imports)])) {
+            return Ok(python);
+        }
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove the old {}", folder.display()))?;
+        }
+        shell::run(Command::new("python3").args(["-m", "venv"]).arg(&folder)).context(
+            "the tests need Python 3 with its venv module; on Debian and Ubuntu `apt-get install python3 python3-venv` brings it",
+        )?;
+        let mut install = Command::new(&python);
+        install
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .arg(&requirements);
+        if let Some(package) = self.package {
+            install.arg("--editable").arg(package);
+        }
+        shell::run(&mut install).with_context(|| {
+            format!("the packages of {} could not be installed; that needs a way to PyPI, once", self.requirements)
+        })?;
+        fs::write(&mark, wanted).with_context(|| format!("cannot write {}", mark.display()))?;
+        Ok(python)
     }
-    let version = shell::capture(Command::new("python3").arg("--version"))?;
-    let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let (list, description) = (read(requirements)?, read(&package.join("pyproject.toml"))?);
-    Ok(format!("{version}{list}{}\n{description}", package.display()))
+
+    /// What it is made from, as text: the interpreter's version, the requirements, and where and what our package is.
+    fn wanted(&self, requirements: &Path) -> Result<String> {
+        if !shell::works(Command::new("python3").arg("--version")) {
+            bail!(
+                "the tests need Python 3, and `python3` is not there; on Debian and Ubuntu `apt-get install python3 python3-venv` brings it"
+            );
+        }
+        let version = shell::capture(Command::new("python3").arg("--version"))?;
+        let read = |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+        let list = read(requirements)?;
+        let Some(package) = self.package else { return Ok(version + &list) };
+        let description = read(&package.join("pyproject.toml"))?;
+        Ok(format!("{version}{list}{}\n{description}", package.display()))
+    }
 }

@@ -44,11 +44,13 @@ pub struct Options {
 
 /// Runs them.
 pub fn run(tree: &Tree, options: &Options) -> Result<()> {
-    let python = setup::run(tree)?;
+    let pythons = setup::run(tree)?;
+    let python = &pythons.jupyter;
+    let ray = pythons.ray.with_file_name("");
     let cargo = |words: &[&str]| {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(words).current_dir(&tree.root);
-        command.env("RUST_TEST_THREADS", TESTS_AT_ONCE).env("MOBULA_TEST_PYTHON", &python);
+        command.env("RUST_TEST_THREADS", TESTS_AT_ONCE).env("MOBULA_TEST_PYTHON", python).env("MOBULA_TEST_RAY", &ray);
         command
     };
     if let Some(filter) = &options.filter {
@@ -63,7 +65,7 @@ pub fn run(tree: &Tree, options: &Options) -> Result<()> {
     shell::run(cargo(&test).args(checked()).args(["--workspace", "--tests", "--"]).args(&options.rest))?;
     // All of it: without the root package, cargo would choose other features and compile rust-analyzer once more.
     shell::run(cargo(&test).args(checked()).args(["--workspace", "--doc"]))?;
-    conformance::sample(tree, &python)?;
+    conformance::sample(tree, python)?;
     loom::short(tree)?;
     // The crate as a cell sees it, with a runtime that runs tasks in line. In a folder of its own, because its features
     // are not those of the rest.

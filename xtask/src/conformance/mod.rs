@@ -63,7 +63,7 @@ pub struct Options {
 
 /// Compares, and fails if something differs that is no exception.
 pub fn run(tree: &Tree, options: &Options) -> Result<()> {
-    let python = setup::run(tree)?;
+    let python = setup::run(tree)?.jupyter;
     if options.program.is_none() {
         shell::run(Command::new(tree::cargo()).current_dir(&tree.root).args([
             "build",

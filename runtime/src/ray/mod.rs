@@ -1,0 +1,3 @@
+//! Sessions on a Ray cluster.
+
+pub mod transport;
