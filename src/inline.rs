@@ -22,6 +22,7 @@
 
 mod runs;
 
+use crate::abi::desk::{Aligned, Desk};
 use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{
@@ -51,16 +52,6 @@ pub(crate) static TABLE: Table = engine::table::<Inline>();
 /// The engine. Its whole state is [`STORE`].
 struct Inline;
 
-/// The unit of memory, with the alignment of an object.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
-struct Memory {
-    lines: Vec<Line>,
-    len: u64,
-}
-
 struct Object {
     state: State,
     /// References from the program.
@@ -72,7 +63,7 @@ struct Object {
 enum State {
     #[cfg_attr(not(test), expect(dead_code, reason = "tasks end before their ids are known; tests make such objects"))]
     Pending,
-    Ready(Arc<Memory>),
+    Ready(Arc<Aligned>),
     Failed(Box<Failure>),
 }
 
@@ -80,7 +71,7 @@ impl State {
     fn of_object(&self) -> ObjectState {
         match self {
             State::Pending => ObjectState::Pending,
-            State::Ready(memory) => ObjectState::Ready { bytes: memory.len },
+            State::Ready(memory) => ObjectState::Ready { bytes: memory.len() as u64 },
             State::Failed(_) => ObjectState::Failed,
         }
     }
@@ -93,7 +84,7 @@ struct Running {
 }
 
 enum Outcome {
-    Result(Arc<Memory>, Vec<u64>),
+    Result(Arc<Aligned>, Vec<u64>),
     Failed(Cause),
 }
 
@@ -116,7 +107,7 @@ struct Actor {
 /// A constructor or a call, for the thread of an actor: a state never leaves the thread that it was made in.
 struct Work {
     trampoline: Trampoline,
-    arguments: Vec<Arc<Memory>>,
+    arguments: Vec<Arc<Aligned>>,
     ended: Sender<Option<Outcome>>,
 }
 
@@ -139,7 +130,7 @@ impl Actor {
     }
 
     /// Runs the trampoline in the actor's thread.
-    fn work(thread: &Sender<Work>, trampoline: Trampoline, arguments: Vec<Arc<Memory>>) -> Option<Outcome> {
+    fn work(thread: &Sender<Work>, trampoline: Trampoline, arguments: Vec<Arc<Aligned>>) -> Option<Outcome> {
         let (ended, outcome) = channel();
         thread.send(Work { trampoline, arguments, ended }).ok()?;
         outcome.recv().ok()?
@@ -171,7 +162,7 @@ impl Actor {
 }
 
 /// Opens an argument each.
-fn views(arguments: Vec<Arc<Memory>>) -> Vec<View> {
+fn views(arguments: Vec<Arc<Aligned>>) -> Vec<View> {
     let mut store = store();
     arguments.into_iter().map(|memory| store.view(memory)).collect()
 }
@@ -179,10 +170,8 @@ fn views(arguments: Vec<Arc<Memory>>) -> Vec<View> {
 /// The whole state. Ids, drafts, holds and calls are numbered by one counter.
 #[derive(Default)]
 struct Store {
-    last: u64,
+    desk: Desk<Arc<Aligned>>,
     objects: HashMap<u64, Object>,
-    drafts: HashMap<u64, Memory>,
-    holds: HashMap<u64, Arc<Memory>>,
     calls: HashMap<u64, Running>,
     failures: Vec<Failed>,
     runs: Runs,
@@ -213,8 +202,7 @@ fn locked() -> MutexGuard<'static, Store> {
 
 impl Store {
     fn number(&mut self) -> u64 {
-        self.last += 1;
-        self.last
+        self.desk.number()
     }
 
     fn add(&mut self, state: State, refs: Vec<u64>) -> u64 {
@@ -248,8 +236,8 @@ impl Store {
         }
     }
 
-    fn take_draft(&mut self, token: u64) -> Arc<Memory> {
-        Arc::new(self.drafts.remove(&token).expect("bug: a draft ended twice"))
+    fn take_draft(&mut self, token: u64) -> Arc<Aligned> {
+        Arc::new(self.desk.take(token).expect("bug: a draft ended twice"))
     }
 
     /// Turns an argument into an object with one reference, which is the task's.
@@ -266,11 +254,8 @@ impl Store {
         }
     }
 
-    fn view(&mut self, memory: Arc<Memory>) -> View {
-        let hold = self.number();
-        let view = View { ptr: memory.lines.as_ptr().cast(), len: memory.len, hold };
-        self.holds.insert(hold, memory);
-        view
+    fn view(&mut self, memory: Arc<Aligned>) -> View {
+        self.desk.open(memory.ptr(), memory.len() as u64, memory)
     }
 
     fn is_ready(&self, id: u64) -> Result<bool, Box<Fault>> {
@@ -368,12 +353,8 @@ impl Engine for Inline {
     }
 
     fn create(&self, len: u64) -> Fallible<Draft> {
-        let mut lines = vec![Line([0; 64]); (len as usize).div_ceil(64)];
-        let mut store = store();
-        // The lines stay in place when their vector moves.
-        let draft = Draft { token: store.number(), ptr: lines.as_mut_ptr().cast() };
-        store.drafts.insert(draft.token, Memory { lines, len });
-        Ok(draft)
+        let memory = Aligned::zeroed(len as usize);
+        Ok(store().desk.begin(memory))
     }
 
     fn seal(&self, draft: u64, contains: &[u64]) -> Fallible<u64> {
@@ -383,7 +364,7 @@ impl Engine for Inline {
     }
 
     fn discard(&self, draft: u64) {
-        store().drafts.remove(&draft);
+        store().desk.take(draft);
     }
 
     fn submit(&self, task: Task<'_>) -> Fallible<u64> {
@@ -510,7 +491,7 @@ impl Engine for Inline {
     }
 
     fn close(&self, hold: u64) {
-        store().holds.remove(&hold);
+        store().desk.close(hold);
     }
 
     fn retain(&self, ids: &[u64]) {
@@ -556,7 +537,7 @@ struct Submitted<'a> {
 
 /// What a task has made.
 struct Made {
-    memory: Arc<Memory>,
+    memory: Arc<Aligned>,
     refs: Vec<u64>,
     /// The thread of the actor, if it was a constructor.
     thread: Option<Sender<Work>>,
@@ -582,7 +563,7 @@ impl Submitted<'_> {
     fn run(&self) -> Result<Made, Box<Failure>> {
         // SAFETY: the task was submitted with the address of a `Trampoline`, in a library that stays loaded.
         let trampoline = unsafe { std::mem::transmute::<*const c_void, Trampoline>(self.task.trampoline) };
-        let arguments: Vec<Arc<Memory>> = {
+        let arguments: Vec<Arc<Aligned>> = {
             let store = store();
             let ready = |id: &u64| match &store.objects.get(id)?.state {
                 State::Ready(memory) => Some(memory.clone()),
@@ -706,9 +687,9 @@ impl Store {
         }
     }
 
-    fn drop_input(&mut self, input: Input<'_>) -> Option<Memory> {
+    fn drop_input(&mut self, input: Input<'_>) -> Option<Aligned> {
         match input {
-            Input::Draft(draft, _) => self.drafts.remove(&draft),
+            Input::Draft(draft, _) => self.desk.take(draft),
             Input::Object(_) => None,
         }
     }
@@ -793,7 +774,7 @@ pub(crate) mod unready {
 
     /// Whether a view is still open.
     pub(crate) fn is_open(hold: u64) -> bool {
-        store().holds.contains_key(&hold)
+        store().desk.is_open(hold)
     }
 
     /// Whether the object exists.

@@ -46,6 +46,7 @@ mod json;
 pub mod object;
 pub mod prelude;
 mod progress;
+mod ray_worker;
 pub mod remote;
 pub mod show;
 pub mod stream;
@@ -58,7 +59,7 @@ mod program;
 pub use mobula_abi as abi;
 #[cfg(feature = "runtime")]
 #[doc(hidden)] // For the tests that kill processes in the middle of an operation.
-pub use mobula_runtime::{attached, client, protocol, store};
+pub use mobula_runtime::{attached, client, protocol, ray, store};
 
 /// The roles of this program's processes, besides that of the one which a person starts.
 #[cfg(feature = "runtime")]

@@ -21,11 +21,14 @@ use serde::{Deserialize, Serialize};
 use std::ffi::c_void;
 
 mod comm;
+#[doc(hidden)] // For the engines behind the table whose objects are in a process's own memory.
+pub mod desk;
 #[doc(hidden)] // For the engines behind the table, like `held`.
 pub mod engine;
 #[doc(hidden)]
 pub mod held;
 mod name;
+mod ray_options;
 mod store_summary;
 mod task_changes;
 mod task_counts;
@@ -33,6 +36,7 @@ mod task_options;
 
 pub use comm::{CommAnswer, CommCall, CommKind, CommMessage, Listened, ProgressEnding, ProgressReport};
 pub use name::{hue, shorten, task_name};
+pub use ray_options::{RayOption, RayOptions};
 pub use store_summary::{Share, StoreSummary};
 pub use task_changes::{LivingTask, TaskChanges, TaskLinks, WaitingTasks};
 pub use task_counts::TaskCounts;
@@ -658,6 +662,8 @@ pub enum Answer {
         socket: String,
         /// The session's number in it.
         session: u8,
+        /// Whether it is a Ray cluster, for which the session's front process listens there.
+        is_cluster: bool,
     },
     /// To `Lookup`; `None` when no object has the name. The one who asks refers to the object from then on.
     Published(Option<Published>),

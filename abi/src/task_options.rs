@@ -52,6 +52,18 @@ pub enum PlacementStrategy {
     StrictSpread,
 }
 
+impl PlacementStrategy {
+    /// Ray's name for it.
+    pub fn ray_name(self) -> &'static str {
+        match self {
+            PlacementStrategy::Pack => "PACK",
+            PlacementStrategy::Spread => "SPREAD",
+            PlacementStrategy::StrictPack => "STRICT_PACK",
+            PlacementStrategy::StrictSpread => "STRICT_SPREAD",
+        }
+    }
+}
+
 /// Options of an actor besides those of the task that its constructor is. `None` and `false` mean the default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ActorOptions {

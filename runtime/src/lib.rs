@@ -1,9 +1,10 @@
-//! The local runtime: a scheduler, a store in shared memory, and worker processes, behind the table of [`abi`].
+//! The runtime behind the table of [`abi`]: a scheduler, a store in shared memory, and worker processes; or a Ray cluster in their place.
 //!
 //! Layers; each uses those below it:
 //!
 //! ```text
 //!   attached   a session in a runtime of another process
+//!   ray        a session on a Ray cluster: the cells' engine, the session with the cluster, its transport
 //!   local      the front process: the head, the zygote, the session's folder
 //!   worker     a worker process: opens libraries and runs tasks
 //!   client     a process's side: get, put, wait, submit, and the engine behind the C table
@@ -23,7 +24,6 @@ pub mod attached;
 pub mod client;
 pub mod local;
 pub mod protocol;
-#[cfg(feature = "ray")]
 pub mod ray;
 pub mod scheduler;
 #[doc(hidden)] // Public for the tests that kill processes in the middle of it.

@@ -10,8 +10,11 @@ use std::path::Path;
 /// The environment variable that names the runtime's socket to the cell host.
 pub const RUNTIME_ENV: &str = "MOBULA_RUNTIME_SOCKET";
 
-/// The environment variable that names a joined runtime to the cell host: the session's number, a colon, the socket.
+/// The environment variable that names a joined runtime to the cell host: the session's number, or [`CLUSTER`], a colon, the socket.
 pub const JOINED_ENV: &str = "MOBULA_RUNTIME_JOINED";
+
+/// Stands for the session's number in the name of a Ray cluster.
+pub const CLUSTER: &str = "ray";
 
 /// Runs the cell host if this process was started as one; returns otherwise.
 pub fn run_if_asked() {
@@ -37,9 +40,13 @@ pub fn run_if_asked() {
 /// Connects to the runtime that the session has joined, if it has.
 fn join_if_asked() {
     let Ok(joined) = std::env::var(JOINED_ENV) else { return };
-    let named = joined.split_once(':').and_then(|(number, socket)| Some((number.parse().ok()?, socket)));
-    let Some((session, socket)) = named else { return };
-    if let Err(message) = client::join_driver(Path::new(socket), SessionId(session)) {
+    let Some((session, socket)) = joined.split_once(':') else { return };
+    let joined = match session.parse() {
+        Ok(session) => client::join_driver(Path::new(socket), SessionId(session)),
+        Err(_) if session == CLUSTER => mobula::ray::join_driver(Path::new(socket)),
+        Err(_) => return,
+    };
+    if let Err(message) = joined {
         // Cells run all the same, and say so when they use it.
         eprintln!("mobula: the runtime that this session has joined cannot be reached: {message}");
     }

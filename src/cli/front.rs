@@ -4,8 +4,7 @@ use super::runtime::{Joined, Runtime};
 use super::web_page::{Opened, WebPage};
 use super::{BROKEN, FAILED, fail};
 use mobula::abi::{CellPlace, CommCall, Dashboard, DashboardOptions, Place};
-use mobula::attached::SessionId;
-use mobula::local::{self, CommReply, JoinReply, Local, Observer, Outbox, RuntimeEvent, Zygote};
+use mobula::local::{self, CommReply, JoinReply, JoinedAt, Local, Observer, Outbox, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
 use mobula_session::{CellId, Engine, Evaluator, Event, Outlet, Session, Settings, Sink, Stream};
@@ -119,14 +118,16 @@ fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<
                 session: OnceLock::new(),
                 joined: joined.clone(),
                 page: page.clone(),
+                folder: OnceLock::new(),
                 myself: OnceLock::new(),
             };
             let observer = Arc::new(forward);
             let _ = observer.myself.set(Arc::downgrade(&observer));
             let local = Local::start(zygote, local::Config::default(), observer.clone())?;
             page.set_socket(local.socket().to_owned());
+            let _ = observer.folder.set(local.session_dir().to_owned());
             if let Some(address) = &place.address {
-                joined.join(address, None, observer.clone())?;
+                joined.join(address, None, local.session_dir(), observer.clone())?;
                 local.rest();
             }
             Ok((queue, observer, local))
@@ -200,22 +201,23 @@ struct Forward {
     session: OnceLock<Session>,
     joined: Joined,
     page: Arc<WebPage>,
+    /// The session's.
+    folder: OnceLock<PathBuf>,
     /// Itself, for the events of a runtime that is joined later.
     myself: OnceLock<Weak<Forward>>,
 }
 
 impl Forward {
     /// Joins a runtime, or leaves the one that was joined. Waits.
-    fn join_now(&self, to: Option<(String, Option<String>)>) -> Result<Option<(PathBuf, SessionId)>, String> {
+    fn join_now(&self, to: Option<(String, Option<String>)>) -> Result<Option<JoinedAt>, String> {
         let Some((address, namespace)) = to else {
             self.joined.leave();
             return Ok(None);
         };
-        let Some(observer) = self.myself.get().and_then(Weak::upgrade) else {
-            return Err("the session has ended".into());
-        };
-        match self.joined.join(&address, namespace, observer) {
-            Ok(joined) => Ok(Some((joined.socket().to_owned(), joined.session()))),
+        let observer = self.myself.get().and_then(Weak::upgrade).zip(self.folder.get());
+        let Some((observer, folder)) = observer else { return Err("the session has ended".into()) };
+        match self.joined.join(&address, namespace, folder, observer) {
+            Ok(joined) => Ok(Some(joined.at())),
             Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
         }
     }

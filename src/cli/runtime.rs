@@ -2,41 +2,113 @@
 //!
 //! ```text
 //!   session ──Host──▶ Runtime ─┬─ Local      the own one: always there, for the session's folder and the way back
-//!                              └─ Attached   the one that it has joined, if it has: interrupts and deaths are told to both
+//!                              └─ Elsewhere  the runtime or the cluster that it has joined, if it has: interrupts and deaths are told to both
 //! ```
 
-use super::cell_host::{JOINED_ENV, RUNTIME_ENV};
+use super::cell_host::{CLUSTER, JOINED_ENV, RUNTIME_ENV};
 use super::embedded::EMBEDDED_CRATE;
 use super::web_page::WebPage;
 use mobula::abi::TaskCounts;
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
-use mobula::local::{Local, Observer};
+use mobula::local::{JoinedAt, Local, Observer};
+use mobula::ray::{self, Cluster, ClusterError};
 use mobula_session::{CellId, EmbeddedFile, Host, Outcome, TaskCounter, Turn};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The runtime that a session has joined, if it has.
+/// What runs a session's tasks, if that is not its own runtime.
+#[derive(Debug)]
+pub enum Elsewhere {
+    /// A runtime that another process owns.
+    Runtime(Attached),
+    /// A Ray cluster.
+    Cluster(Cluster),
+}
+
+/// Why a session cannot join what it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ElsewhereError {
+    /// A runtime.
+    #[error(transparent)]
+    Runtime(#[from] JoinError),
+    /// A cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+impl Elsewhere {
+    /// What a cell host has to know of it.
+    pub fn at(&self) -> JoinedAt {
+        match self {
+            Elsewhere::Runtime(runtime) => {
+                JoinedAt { socket: runtime.socket().to_owned(), session: runtime.session(), is_cluster: false }
+            }
+            Elsewhere::Cluster(cluster) => {
+                JoinedAt { socket: cluster.socket().to_owned(), session: SessionId::OWNER, is_cluster: true }
+            }
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self {
+            Elsewhere::Runtime(runtime) => runtime.has_ended(),
+            Elsewhere::Cluster(cluster) => cluster.has_ended(),
+        }
+    }
+
+    fn interrupt(&self, turn: u64) {
+        match self {
+            Elsewhere::Runtime(runtime) => runtime.interrupt(turn),
+            Elsewhere::Cluster(cluster) => cluster.interrupt(turn),
+        }
+    }
+
+    fn is_interrupt_heeded(&self, turn: u64) -> bool {
+        match self {
+            Elsewhere::Runtime(runtime) => runtime.is_interrupt_heeded(turn),
+            Elsewhere::Cluster(cluster) => cluster.is_interrupt_heeded(turn),
+        }
+    }
+
+    /// A runtime of another process; its tables can be read.
+    fn runtime(&self) -> Option<&Attached> {
+        match self {
+            Elsewhere::Runtime(runtime) => Some(runtime),
+            Elsewhere::Cluster(_) => None,
+        }
+    }
+}
+
+/// What a session has joined, if it has.
 #[derive(Clone, Debug, Default)]
-pub struct Joined(Arc<Mutex<Option<Arc<Attached>>>>);
+pub struct Joined(Arc<Mutex<Option<Arc<Elsewhere>>>>);
 
 impl Joined {
-    /// The runtime, if there is one.
-    pub fn get(&self) -> Option<Arc<Attached>> {
+    /// It, if there is one.
+    pub fn get(&self) -> Option<Arc<Elsewhere>> {
         self.lock().clone()
     }
 
-    /// Joins the runtime at this address, in the place of one that was joined before. The caller is no thread that passes events on.
+    /// Joins what is at this address, in the place of what was joined before. The caller is no thread that passes events on. `folder` is the
+    /// session's.
     ///
     /// # Errors
-    /// See [`JoinError`].
+    /// See [`ElsewhereError`].
     pub fn join(
         &self,
         address: &str,
         namespace: Option<String>,
+        folder: &Path,
         observer: Arc<dyn Observer>,
-    ) -> Result<Arc<Attached>, JoinError> {
-        let joined = Arc::new(Attached::join(find(address)?, namespace, observer)?);
+    ) -> Result<Arc<Elsewhere>, ElsewhereError> {
+        let joined = if ray::is_address(address) {
+            Elsewhere::Cluster(Cluster::join(address, namespace, folder, observer)?)
+        } else {
+            let found = find(address).map_err(JoinError::from)?;
+            Elsewhere::Runtime(Attached::join(found, namespace, observer)?)
+        };
+        let joined = Arc::new(joined);
         *self.lock() = Some(joined.clone());
         Ok(joined)
     }
@@ -50,12 +122,12 @@ impl Joined {
 
     /// Returns when the output of the joined runtime's tasks that came by now has been passed on.
     pub fn flush(&self) {
-        if let Some(joined) = self.get() {
-            joined.flush();
+        if let Some(runtime) = self.get().as_deref().and_then(Elsewhere::runtime) {
+            runtime.flush();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Attached>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Elsewhere>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,7 +177,9 @@ impl Host for Runtime {
     fn cell_host_env(&self) -> Vec<(String, String)> {
         let mut env = vec![(RUNTIME_ENV.into(), self.socket.to_string_lossy().into_owned())];
         if let Some(joined) = self.joined.get().filter(|joined| !joined.has_ended()) {
-            env.push((JOINED_ENV.into(), format!("{}:{}", joined.session().0, joined.socket().display())));
+            let JoinedAt { socket, session, is_cluster } = joined.at();
+            let session = if is_cluster { CLUSTER.to_owned() } else { session.0.to_string() };
+            env.push((JOINED_ENV.into(), format!("{session}:{}", socket.display())));
         }
         env
     }
@@ -136,15 +210,16 @@ impl Host for Runtime {
     fn cell_host_changed(&self, pid: u32, takeover: bool) {
         self.page.cells().host_changed(pid);
         self.with_local(|local| local.cell_host_changed(pid, takeover));
-        if let Some(joined) = self.joined.get() {
-            joined.cell_host_changed(pid, takeover);
+        if let Some(runtime) = self.joined.get().as_deref().and_then(Elsewhere::runtime) {
+            runtime.cell_host_changed(pid, takeover);
         }
     }
 
     fn task_counter(&self) -> Option<Box<dyn TaskCounter>> {
         let joined = self.joined.get();
-        let (socket, session) = match &joined {
-            Some(joined) => (joined.socket(), joined.session()),
+        let (socket, session) = match joined.as_deref() {
+            Some(Elsewhere::Runtime(runtime)) => (runtime.socket(), runtime.session()),
+            Some(Elsewhere::Cluster(_)) => return None,
             None => (self.socket.as_path(), SessionId::OWNER),
         };
         let tally = Tally::new(Reader::connect(socket).ok()?, session);
@@ -156,7 +231,7 @@ impl Host for Runtime {
 struct Counter {
     tally: Tally,
     /// The runtime, if it is not the session's own.
-    counted: Option<Arc<Attached>>,
+    counted: Option<Arc<Elsewhere>>,
     joined: Joined,
 }
 

@@ -1,56 +1,7 @@
 //! A client's buffers: drafts that are being written, and copies that are being read.
 
+use crate::abi::desk::Aligned;
 use crate::store::Space;
-
-const ALIGNMENT: usize = 64;
-
-/// Private bytes that begin at a multiple of 64.
-///
-/// A vector that is a little too long, of which only the aligned part is used, so that nothing here is unsafe.
-#[derive(Debug)]
-pub struct Aligned {
-    bytes: Vec<u8>,
-    start: usize,
-    len: usize,
-}
-
-impl Aligned {
-    /// `len` zeros.
-    pub fn zeroed(len: usize) -> Aligned {
-        let bytes = vec![0; len + ALIGNMENT];
-        let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        Aligned { bytes, start, len }
-    }
-
-    /// Sets the length to `len`. False when the buffer is not large enough.
-    pub fn resize(&mut self, len: usize) -> bool {
-        let fits = self.bytes.len() >= len + ALIGNMENT;
-        if fits {
-            self.len = len;
-        }
-        fits
-    }
-
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..self.start + self.len]
-    }
-
-    /// The bytes, to write.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.start + self.len]
-    }
-
-    /// The address to read at; it stays the same when `self` moves.
-    pub fn ptr(&self) -> *const u8 {
-        self.bytes[self.start..].as_ptr()
-    }
-
-    /// The address to write at.
-    pub fn mut_ptr(&mut self) -> *mut u8 {
-        self.bytes[self.start..].as_mut_ptr()
-    }
-}
 
 /// An object that is being written.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 
 use super::current::current;
 use super::{Client, Still};
+use crate::ray::client as ray;
 use std::cell::RefCell;
 use std::sync::Once;
 
@@ -15,15 +16,19 @@ pub(super) fn guard_forks() {
     });
 }
 
+/// The client of the local engine, and that of a cluster.
+type Both = (Option<Still>, Option<ray::Still>);
+
 thread_local! {
-    static STILL: RefCell<Option<Still>> = const { RefCell::new(None) };
+    static STILL: RefCell<Both> = const { RefCell::new((None, None)) };
 }
 
 extern "C" fn before_fork() {
+    let of_cluster = ray::hold_still();
     let still = current().map(Client::hold_still);
-    STILL.with(|held| *held.borrow_mut() = still);
+    STILL.with(|held| *held.borrow_mut() = (still, of_cluster));
 }
 
 extern "C" fn after_fork() {
-    STILL.with(|held| *held.borrow_mut() = None);
+    STILL.with(|held| *held.borrow_mut() = (None, None));
 }

@@ -11,6 +11,7 @@ use super::current::{current, go_home, home, install};
 use super::{Client, Fallible, nonsense, refused};
 use crate::abi::{Answer, InitOptions, Question};
 use crate::protocol::{ObjectId, Role, SessionId};
+use crate::ray::client as ray;
 use crate::sync::Ordering;
 use std::path::Path;
 
@@ -38,7 +39,11 @@ impl Client {
             )));
         }
         match home.ask_head(Question::Join { address, namespace })? {
-            Answer::Joined { socket, session } => {
+            Answer::Joined { socket, is_cluster: true, .. } => {
+                ray::join(Path::new(&socket), home.cell_and_turn()).map_err(refused)?;
+                return ray::address();
+            }
+            Answer::Joined { socket, session, .. } => {
                 join_driver(Path::new(&socket), SessionId(session)).map_err(refused)?
             }
             _ => return Err(nonsense()),

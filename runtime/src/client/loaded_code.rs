@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The library that an address is in, its offset there, and the function's name for people. `name` is the name of its
 /// type, as the compiler writes it.
-pub(super) fn locate(address: *const c_void, name: &[u8]) -> Fallible<Function> {
+pub(crate) fn locate(address: *const c_void, name: &[u8]) -> Fallible<Function> {
     let message = "the function is in no library that a worker could open";
     let unknown = || Box::new(Fault::Refused { message: message.into() });
     let info = library_of(address).ok_or_else(unknown)?;

@@ -60,9 +60,9 @@ pub use tasks::Input;
 
 pub(crate) use actors::Came;
 pub(crate) use claim::Claimed;
-pub(crate) use current::{for_call, install};
+pub(crate) use current::{for_call, home, install};
 pub(crate) use execute::{Next, Unfit};
-pub(crate) use loaded_code::{library_base, program_base};
+pub(crate) use loaded_code::{library_base, locate, program_base};
 
 use crate::abi::held::{Held, none_here};
 use crate::abi::{Answer, CommCall, Fault, InitOptions, Question};

@@ -1,9 +1,10 @@
 //! A client's state, behind its one lock. Nothing here blocks.
 
-use super::buffers::{Aligned, Draft, Spares, Tokens};
+use super::buffers::{Draft, Spares, Tokens};
 use super::references::{Handles, News};
 use super::watch::Watch;
 use crate::abi::Cause;
+use crate::abi::desk::Aligned;
 use crate::protocol::{ArenaInfo, Function, ObjectId, ToHead};
 use crate::store::{Arena, Kind, Leases, Leftovers, Run, Segment, Step};
 use std::collections::HashMap;

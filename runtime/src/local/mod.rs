@@ -28,6 +28,6 @@ pub use config::Config;
 pub use error::StartError;
 pub use folder::FolderError;
 pub use head::Local;
-pub use observer::{CommReply, JoinReply, Observer, Reply, locate_causes};
+pub use observer::{CommReply, JoinReply, JoinedAt, Observer, Reply, locate_causes};
 pub use outbox::Outbox;
 pub use zygote::{Zygote, ZygoteError, role_from_env};

@@ -54,8 +54,19 @@ pub trait Observer: Send + Sync {
 /// The answer to a call of a comm, which a process waits for. Dropping it refuses the call.
 pub type CommReply = Reply<CommAnswer>;
 
-/// Where the runtime listens that a session has joined, and the session's number there; or why it has not. `Ok(None)` when it has left one.
-pub type JoinReply = Reply<Result<Option<(PathBuf, SessionId)>, String>>;
+/// What a session has joined, or why it has not. `Ok(None)` when it has left one.
+pub type JoinReply = Reply<Result<Option<JoinedAt>, String>>;
+
+/// What a session has joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinedAt {
+    /// Where it listens.
+    pub socket: PathBuf,
+    /// The session's number there.
+    pub session: SessionId,
+    /// Whether it is a Ray cluster, for which the front process listens.
+    pub is_cluster: bool,
+}
 
 /// An answer that a process waits for. Dropping it refuses the question.
 pub struct Reply<T>(Option<Box<dyn FnOnce(Option<T>) + Send>>);

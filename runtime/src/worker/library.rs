@@ -3,10 +3,11 @@
 #![allow(unsafe_code)]
 
 use crate::abi::engine::{attach, attach_address};
-use crate::abi::{ATTACH_SYMBOL, Attach, Awake, Call, Hooks, Instance, Pending, Tenant, Trampoline, View};
+use crate::abi::{ATTACH_SYMBOL, Attach, Awake, Call, Hooks, Instance, Pending, Table, Tenant, Trampoline, View};
 use crate::client::engine::table;
 use crate::client::{library_base, program_base};
 use crate::protocol::Function;
+use crate::ray::client as ray;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ pub fn register_program(attach: Attach) {
 /// The hooks of the cell libraries attached to this cell host.
 static CELLS: Mutex<Vec<Hooks>> = Mutex::new(Vec::new());
 
+/// The attach functions of these, with the cells that they were attached for.
+static ATTACHED: Mutex<Vec<(usize, u64)>> = Mutex::new(Vec::new());
+
 /// Attaches a freshly opened cell library to this process's client. `symbol` is what `dlsym` returned for [`ATTACH_SYMBOL`].
 ///
 /// # Errors
@@ -33,13 +37,30 @@ static CELLS: Mutex<Vec<Hooks>> = Mutex::new(Vec::new());
 /// `symbol` is null or that symbol's address in a library that stays open.
 pub unsafe fn attach_cell(symbol: *mut c_void, cell: u64) -> Result<(), String> {
     // SAFETY: `symbol` is null or an attach function in a library that stays open, by this function's contract.
-    let hooks = unsafe { attach_address(table(), symbol, Tenant::CELL_HOST, cell)? };
+    let hooks = unsafe { attach_address(cell_table(), symbol, Tenant::CELL_HOST, cell)? };
     let mut cells = CELLS.lock().unwrap_or_else(PoisonError::into_inner);
     // Cells that share one copy of the crate share its streams.
     if !cells.iter().any(|known| std::ptr::fn_addr_eq(known.flush, hooks.flush)) {
         cells.push(hooks);
+        ATTACHED.lock().unwrap_or_else(PoisonError::into_inner).push((symbol as usize, cell));
     }
     Ok(())
+}
+
+/// The table that the cells of this process have now: that of a cluster, if the session has joined one.
+fn cell_table() -> &'static Table {
+    if ray::is_joined() { &ray::TABLE } else { table() }
+}
+
+/// Has the calls of all attached cell libraries go where the session's calls go now.
+pub(crate) fn attach_cells_again() {
+    for (symbol, cell) in &*ATTACHED.lock().unwrap_or_else(PoisonError::into_inner) {
+        // SAFETY: it was attached by this address before, and the library stays open.
+        if let Err(message) = unsafe { attach_address(cell_table(), *symbol as *mut c_void, Tenant::CELL_HOST, *cell) }
+        {
+            tracing::error!(message, "a library cannot be attached again");
+        }
+    }
 }
 
 /// Flushes the standard output of all attached cell libraries, and all streams of the C library.
@@ -353,7 +374,6 @@ pub(crate) fn exit_now(code: i32) -> ! {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::abi::Table;
 
     #[test]
     fn a_worker_whose_sessions_have_ended_has_libraries_without_files() {

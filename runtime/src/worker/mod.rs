@@ -21,6 +21,7 @@ use library::{Entry, Libraries};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+pub(crate) use library::attach_cells_again;
 pub(crate) use library::exit_now;
 pub use library::{attach_cell, flush_cells, register_program, run_callbacks, with_streams_locked};
 

@@ -18,7 +18,7 @@ use super::tasks::Origin;
 use crate::abi::{Answer, Cause, CommCall, Published, SessionInfo};
 use crate::client::Fallible;
 use crate::local::observer::locate_causes;
-use crate::local::{CommReply, JoinReply};
+use crate::local::{CommReply, JoinReply, JoinedAt};
 use crate::protocol::{ClientId, FromFront, ObjectId, Request, Role, RuntimeEvent, SessionId, ToClient, ToFront};
 use crate::store::{TaskKind, Word};
 use std::collections::{BTreeMap, HashMap};
@@ -186,8 +186,8 @@ impl Head {
         let wake = self.wake.clone();
         let reply = JoinReply::new(move |answer| {
             let answer = match answer {
-                Some(Ok(Some((socket, session)))) => {
-                    Ok(Answer::Joined { socket: socket.display().to_string(), session: session.0 })
+                Some(Ok(Some(JoinedAt { socket, session, is_cluster }))) => {
+                    Ok(Answer::Joined { socket: socket.display().to_string(), session: session.0, is_cluster })
                 }
                 Some(Ok(None)) => Ok(Answer::Done),
                 Some(Err(message)) => Err(message),

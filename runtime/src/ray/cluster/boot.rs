@@ -1,0 +1,175 @@
+//! What a session puts on the cluster before its first task: the functions of `boot.py`, and the libraries of cells.
+
+use super::libraries::linked;
+use super::values::items;
+use super::{Shared, State};
+use crate::ray::transport::{Kind, RayError, Ref, Schedule, Session, Value};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+const BOOT: &str = include_str!("../boot.py");
+const WORKER: &str = include_str!("../worker.py");
+
+/// Tells workers of one version from those of another one.
+static VERSION: LazyLock<String> = LazyLock::new(|| hex::encode(&Sha256::digest(WORKER)[..8]));
+
+/// How long a session that leaves waits until its libraries are gone.
+const PARTING_MAX: Duration = Duration::from_secs(2);
+
+/// The functions on the cluster, and what is known of it.
+pub(super) struct Boot {
+    /// Does one of the operations of `worker.py`.
+    pub operate: Ref,
+    /// Whether Python there has numpy, whose arrays can be read through Ray Client.
+    pub has_numpy: bool,
+}
+
+impl Boot {
+    /// Puts them there, and asks what the cluster is.
+    ///
+    /// # Errors
+    /// A sentence: the cluster cannot run the cells.
+    pub fn new(session: &Session) -> Result<Boot, String> {
+        let operate = session.put(evaluated("operate", Value::None));
+        let description = first(session, &operate, request("describe", Vec::new())).map_err(|error| match error {
+            RayError::SessionEnded(reason) => format!("the session with the cluster has ended: {reason}"),
+            other => format!("the cluster cannot run what Mobula needs there: {other}"),
+        })?;
+        let text = |name: &str| description.entry(name).and_then(Value::as_str).unwrap_or_default();
+        let (there, here) = (text("machine"), std::env::consts::ARCH);
+        if there != here {
+            return Err(format!(
+                "the cluster's nodes are {there}, and cells are compiled here for {here}: start the session on a machine of that kind"
+            ));
+        }
+        let has_numpy = description.entry("has_numpy") == Some(&Value::Bool(true));
+        Ok(Boot { operate, has_numpy })
+    }
+}
+
+/// An expression of what `boot.py` defines and of the value `it`.
+fn evaluated(expression: &str, it: Value) -> Value {
+    let globals = [("boot", BOOT), ("source", WORKER), ("version", &VERSION), ("__name__", "__main__")];
+    let mut globals = globals.map(|(name, text)| (Value::text(name), Value::text(text))).to_vec();
+    globals.push((Value::text("it"), it));
+    let expression = format!("(exec(boot, globals()), {expression}, globals().pop('it', None))[1]");
+    Value::call(Value::global("builtins", "eval"), [Value::Str(expression), Value::Dict(globals)])
+}
+
+/// The function of a library that `meta` describes, on the cluster.
+pub(super) fn function(session: &Session, meta: Value) -> Ref {
+    session.put(evaluated("function(it)", meta))
+}
+
+/// The result of one operation, which is waited for.
+fn first(session: &Session, operate: &Ref, request: Value) -> Result<Value, RayError> {
+    let (done, result) = channel();
+    let task = operation(session, operate, request);
+    session.get(&task, Box::new(move |result| _ = done.send(result)));
+    result.recv().unwrap_or_else(|_| Err(RayError::SessionEnded("it does not answer".into())))
+}
+
+/// Has a worker do one of the operations of `worker.py`.
+pub(super) fn operation(session: &Session, operate: &Ref, request: Value) -> Ref {
+    let options = vec![("num_cpus".to_owned(), Value::Float(0.0)), ("name".to_owned(), Value::text("mobula"))];
+    let schedule = Schedule {
+        kind: Kind::Task,
+        target: operate,
+        name: "mobula",
+        args: vec![request],
+        options,
+        baseline: Vec::new(),
+        returns: 1,
+    };
+    session.schedule(schedule).swap_remove(0)
+}
+
+/// The class of actors of this type.
+pub(super) fn class(session: &Session, state: &mut State, type_name: &str) -> Ref {
+    let make = || session.put(evaluated("actor_class(it)", Value::text(type_name)));
+    state.classes.entry(type_name.to_owned()).or_insert_with(make).clone()
+}
+
+impl Shared {
+    /// The description of a library and of what it is linked with, all of which the cluster has then: each file goes there once, by its hash.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn library(&self, path: &str) -> Result<Arc<str>, String> {
+        if let Some(known) = self.state().libraries.get(path) {
+            return Ok(Arc::clone(known));
+        }
+        if path.is_empty() {
+            return Err("a plain program's functions are in the program itself, which a Ray cluster cannot run: submit them from cells".into());
+        }
+        let linked = linked(Path::new(path))?;
+        let (mut files, mut contents) = (Vec::new(), Vec::new());
+        for file in &linked.files {
+            let content = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let digest = hex::encode(Sha256::digest(&content));
+            files.push((file.file_name().unwrap_or_default().to_string_lossy().into_owned(), digest.clone()));
+            contents.push((digest, content));
+        }
+        self.store(contents).map_err(|error| format!("the library cannot be brought to the cluster: {error}"))?;
+        let glibc: Vec<String> = linked.glibc.iter().map(u32::to_string).collect();
+        let description = serde_json::json!({
+            "machine": std::env::consts::ARCH, "glibc": glibc.join("."), "files": files,
+        });
+        let mut state = self.state();
+        // Those before it, but for units of the session, are of every session of this version.
+        state
+            .own
+            .extend(files.iter().filter(|(name, _)| name.starts_with("libcells")).map(|(_, digest)| digest.clone()));
+        let description: Arc<str> = description.to_string().into();
+        Ok(Arc::clone(state.libraries.entry(path.to_owned()).or_insert(description)))
+    }
+
+    /// Brings those of these files to the cluster that it does not have.
+    fn store(&self, mut files: Vec<(String, Vec<u8>)>) -> Result<(), RayError> {
+        {
+            let state = self.state();
+            files.retain(|(digest, _)| !state.stored.contains(digest));
+        }
+        let digests = files.iter().map(|(digest, _)| Value::text(digest)).collect();
+        let missing = self.operate("missing", vec![("digests", Value::List(digests))])?;
+        let is_missing =
+            |digest: &str| items(&missing).is_some_and(|all| all.iter().any(|one| one.as_str() == Some(digest)));
+        for (digest, content) in files {
+            if is_missing(&digest) {
+                let what = vec![("digest", Value::text(&digest)), ("content", Value::Bytes(content.into()))];
+                self.operate("store", what)?;
+            }
+            self.state().stored.insert(digest);
+        }
+        Ok(())
+    }
+
+    /// Has the cluster forget libraries that no other session has. Waits a little.
+    pub(super) fn remove_libraries(&self, digests: &[String]) {
+        if digests.is_empty() {
+            return;
+        }
+        let digests = digests.iter().map(|digest| Value::text(digest)).collect();
+        let request = request("remove", vec![("digests", Value::List(digests))]);
+        let task = operation(&self.session, &self.boot.operate, request);
+        let (done, result) = channel();
+        self.session.get(&task, Box::new(move |_| _ = done.send(())));
+        let _ = result.recv_timeout(PARTING_MAX);
+    }
+
+    /// Has a worker do one of the operations of `worker.py`, and waits.
+    ///
+    /// # Errors
+    /// The cluster's.
+    pub(super) fn operate(&self, op: &str, what: Vec<(&str, Value)>) -> Result<Value, RayError> {
+        first(&self.session, &self.boot.operate, request(op, what))
+    }
+}
+
+fn request(op: &str, what: Vec<(&str, Value)>) -> Value {
+    let what = what.into_iter().chain([("op", Value::text(op))]);
+    Value::Dict(what.map(|(name, value)| (Value::text(name), value)).collect())
+}
