@@ -2,7 +2,7 @@
 
 use mobula_runtime::ray::transport::{ConnectOptions, Session, Token};
 use std::fs;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -45,6 +45,11 @@ impl Cluster {
     /// The address of its client port.
     pub fn address(&self) -> String {
         format!("ray://127.0.0.1:{CLIENT}")
+    }
+
+    /// Its client port.
+    pub fn client_port(&self) -> SocketAddr {
+        ([127, 0, 0, 1], CLIENT).into()
     }
 
     /// The address of its other port, at which no session starts.

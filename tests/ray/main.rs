@@ -16,9 +16,11 @@ macro_rules! tests {
 
 mod actors;
 mod cluster;
+mod cuts;
 mod objects;
 mod python;
 mod refusals;
+mod starts;
 mod tasks;
 
 use cluster::Cluster;
@@ -29,7 +31,7 @@ use std::time::Instant;
 /// A test's name and body. It fails by panicking.
 type Test = (&'static str, fn(&Cluster));
 
-const TESTS: &[&[Test]] = &[objects::ALL, tasks::ALL, actors::ALL, refusals::ALL];
+const TESTS: &[&[Test]] = &[objects::ALL, tasks::ALL, actors::ALL, cuts::ALL, refusals::ALL, starts::ALL];
 
 /// Set in the program that runs in namespaces of its own.
 const INSIDE: &str = "MOBULA_TEST_RAY_INSIDE";

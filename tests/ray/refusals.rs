@@ -40,6 +40,5 @@ fn what_does_not_speak_at_all_is_told_apart(_: &Cluster) {
     });
     let error = refusal(&address);
     assert!(matches!(error, ConnectError::NotRay { .. } | ConnectError::Unreachable { .. }), "{error}");
-    println!("{error}");
     drop(web);
 }
