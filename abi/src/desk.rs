@@ -140,3 +140,38 @@ pub fn unique_id() -> u64 {
     // A process that was forked has the seed of its parent, and not its number.
     (SEED.hash_one((LAST.fetch_add(1, Ordering::Relaxed), std::process::id())) & (u64::MAX >> 2)) | 1 << 62
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_bytes_are_aligned_and_stay_where_they_are() {
+        for len in [0, 1, 63, 64, 4096] {
+            let mut aligned = Aligned::zeroed(len);
+            let ptr = aligned.mut_ptr();
+            assert_eq!(ptr as usize % ALIGNMENT, 0);
+            let moved = Box::new(aligned);
+            assert_eq!(moved.ptr(), ptr.cast_const());
+            assert_eq!(moved.bytes().len(), len);
+        }
+    }
+
+    #[test]
+    fn a_draft_ends_once_and_a_view_is_open_until_it_is_closed() {
+        let mut desk = Desk::default();
+        let draft = desk.begin(Aligned::from(&b"seven"[..]));
+        let memory = desk.take(draft.token).unwrap();
+        assert_eq!((memory.bytes(), desk.take(draft.token).is_none()), (&b"seven"[..], true));
+        let view = desk.open(memory.ptr(), memory.len() as u64, "kept");
+        assert!(desk.is_open(view.hold));
+        assert_eq!((desk.close(view.hold), desk.close(view.hold)), (Some("kept"), None));
+    }
+
+    #[test]
+    fn ids_differ_and_fit_a_signed_number() {
+        let ids: std::collections::HashSet<u64> = (0..1000).map(|_| unique_id()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| i64::try_from(*id).is_ok() && id >> 62 == 1));
+    }
+}

@@ -132,6 +132,16 @@ impl Config {
 
     /// Options to join a runtime that `mobula start` has left running: `"auto"` for the one on this machine, or its folder or socket.
     /// [`shutdown`] leaves it. Tasks and actors of this session, but for detached actors, end with the session.
+    ///
+    /// `"ray://host:10001"` joins an existing Ray cluster by its client port: functions and actors of cells run on its workers, with Ray's resources,
+    /// and [`get`](crate::get) brings results here. Streams, checkpoints and [`publish`](crate::publish) are refused there. A token is taken from where
+    /// Ray takes it: `RAY_AUTH_TOKEN`, the file that `RAY_AUTH_TOKEN_PATH` names, `~/.ray/auth_token`.
+    ///
+    /// ```no_run
+    /// use mobula::prelude::*;
+    /// init_with(Config::connect("ray://10.0.0.5:10001").namespace("team"))?;
+    /// # Ok::<(), mobula::InitError>(())
+    /// ```
     pub fn connect(address: impl Into<String>) -> Config {
         let options = InitOptions { address: Some(address.into()), ..InitOptions::default() };
         Config { options, object_id_seed: None }

@@ -25,6 +25,7 @@ pub fn run_if_asked() {
         eprintln!("mobula: the cell host was started without a runtime");
         std::process::exit(99);
     };
+    mobula::ray::register();
     match client::connect_driver(Path::new(&socket)) {
         Ok(()) => {
             join_if_asked();

@@ -60,7 +60,7 @@ struct Common {
     /// When to use colours; NO_COLOR is obeyed.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     color: Color,
-    /// Join this runtime, of those that `mobula start` leaves running: `auto`, or its folder.
+    /// Join this runtime, of those that `mobula start` leaves running: `auto`, or its folder. Or a Ray cluster: `ray://HOST:10001`.
     #[arg(long, global = true, value_name = "ADDRESS", env = front::ADDRESS_ENV, hide_env_values = true)]
     address: Option<String>,
 }

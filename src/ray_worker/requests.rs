@@ -1,4 +1,4 @@
-//! What the engine asks of Python, as JSON: an object with the name of the operation, and what it is to be done with.
+//! Requests of the engine to Python, as JSON: an object with the name of the operation, and what it is to be done with.
 
 use crate::abi::{RayOption, RayOptions};
 use crate::json::{JsonMap, JsonValue};

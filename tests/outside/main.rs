@@ -16,6 +16,7 @@ mod support;
 mod cache;
 mod cells;
 mod cli;
+mod contract;
 mod crates;
 mod dashboard;
 mod death;

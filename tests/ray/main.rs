@@ -15,6 +15,7 @@ macro_rules! tests {
 }
 
 mod actors;
+mod cells;
 mod cluster;
 mod cuts;
 mod objects;
@@ -31,7 +32,7 @@ use std::time::Instant;
 /// A test's name and body. It fails by panicking.
 type Test = (&'static str, fn(&Cluster));
 
-const TESTS: &[&[Test]] = &[objects::ALL, tasks::ALL, actors::ALL, cuts::ALL, refusals::ALL, starts::ALL];
+const TESTS: &[&[Test]] = &[objects::ALL, tasks::ALL, actors::ALL, cells::ALL, cuts::ALL, refusals::ALL, starts::ALL];
 
 /// Set in the program that runs in namespaces of its own.
 const INSIDE: &str = "MOBULA_TEST_RAY_INSIDE";

@@ -97,18 +97,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_bytes_are_aligned_and_stay_where_they_are() {
-        for len in [0, 1, 63, 64, 4096] {
-            let mut aligned = Aligned::zeroed(len);
-            let ptr = aligned.mut_ptr();
-            assert_eq!(ptr as usize % ALIGNMENT, 0);
-            let moved = Box::new(aligned);
-            assert_eq!(moved.ptr(), ptr.cast_const());
-            assert_eq!(moved.bytes().len(), len);
-        }
-    }
-
-    #[test]
     fn a_spare_buffer_is_used_again_for_whatever_fits() {
         let mut spares = Spares::default();
         let first = spares.take(8);

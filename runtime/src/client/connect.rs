@@ -2,6 +2,7 @@
 
 use super::buffers::Draft;
 use super::current::{current, go_home, home, install, replace};
+use super::elsewhere::{elsewhere, go};
 use super::fork_guard::guard_forks;
 use super::inbox::{Inbox, Incoming};
 use super::spin::Spin;
@@ -9,7 +10,6 @@ use super::state::State;
 use super::watch::Watch;
 use super::{Client, send_all};
 use crate::protocol::{ArenaInfo, PROTOCOL_VERSION, Role, SessionId, Takeover, ToClient, ToHead, encode};
-use crate::ray::client as ray;
 use crate::store::{Arena, Leases, Segment};
 use crate::sync::Ordering;
 use crate::sync::{AtomicU32, AtomicU64};
@@ -70,7 +70,9 @@ pub fn connect_program(socket: &Path) -> Result<(), ConnectError> {
 /// is forked.
 /// `turn` is the number that an interrupt of it has: the callbacks of a cell have another one than the cell.
 pub fn begin_cell(cell: u64, turn: u64) {
-    ray::begin_cell(cell, turn);
+    if let Some(elsewhere) = elsewhere() {
+        elsewhere.begin_cell(cell, turn);
+    }
     if let Some(client) = current() {
         let mut state = client.state();
         state.handles.cell_began();
@@ -90,7 +92,9 @@ pub fn begin_cell(cell: u64, turn: u64) {
 
 /// Ends the cell, which cannot be undone any more.
 pub fn end_cell() {
-    ray::end_cell();
+    if let Some(elsewhere) = elsewhere() {
+        elsewhere.end_cell();
+    }
     if let Some(client) = current() {
         let said = {
             let mut state = client.state();
@@ -112,7 +116,12 @@ pub fn end_cell() {
 /// # Errors
 /// See [`ConnectError`].
 pub fn take_over() -> Result<(), ConnectError> {
-    ray::took_over();
+    if let Some(joined) = elsewhere()
+        && let Err(error) = joined.take_over()
+    {
+        tracing::info!(%error, "what the session had joined is gone");
+        go(None);
+    }
     let now = current().ok_or(ConnectError::NotConnected)?;
     let home = home().filter(|home| !std::ptr::eq(*home, now));
     let Some(home) = home else { return now.taken_over() };

@@ -2,8 +2,9 @@
 #![allow(unsafe_code)] // Registers functions with the C library.
 
 use super::current::current;
+use super::elsewhere::elsewhere;
 use super::{Client, Still};
-use crate::ray::client as ray;
+use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Once;
 
@@ -16,17 +17,17 @@ pub(super) fn guard_forks() {
     });
 }
 
-/// The client of the local engine, and that of a cluster.
-type Both = (Option<Still>, Option<ray::Still>);
+/// What holds the local engine still, and another one that the session has joined.
+type Both = (Option<Still>, Option<Box<dyn Any>>);
 
 thread_local! {
     static STILL: RefCell<Both> = const { RefCell::new((None, None)) };
 }
 
 extern "C" fn before_fork() {
-    let of_cluster = ray::hold_still();
+    let other = elsewhere().map(|elsewhere| elsewhere.hold_still());
     let still = current().map(Client::hold_still);
-    STILL.with(|held| *held.borrow_mut() = (still, of_cluster));
+    STILL.with(|held| *held.borrow_mut() = (still, other));
 }
 
 extern "C" fn after_fork() {

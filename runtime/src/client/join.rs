@@ -8,10 +8,10 @@
 //! The client of the home runtime stays connected: its head is the way to the front process, and cells come back to it when they leave.
 
 use super::current::{current, go_home, home, install};
+use super::elsewhere;
 use super::{Client, Fallible, nonsense, refused};
 use crate::abi::{Answer, InitOptions, Question};
 use crate::protocol::{ObjectId, Role, SessionId};
-use crate::ray::client as ray;
 use crate::sync::Ordering;
 use std::path::Path;
 
@@ -40,8 +40,8 @@ impl Client {
         }
         match home.ask_head(Question::Join { address, namespace })? {
             Answer::Joined { socket, is_cluster: true, .. } => {
-                ray::join(Path::new(&socket), home.cell_and_turn()).map_err(refused)?;
-                return ray::address();
+                elsewhere::join(Path::new(&socket), home.cell_and_turn()).map_err(refused)?;
+                return elsewhere::elsewhere().ok_or_else(nonsense)?.address();
             }
             Answer::Joined { socket, session, .. } => {
                 join_driver(Path::new(&socket), SessionId(session)).map_err(refused)?

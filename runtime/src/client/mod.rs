@@ -26,6 +26,7 @@ mod checkpoints;
 mod claim;
 mod connect;
 mod current;
+mod elsewhere;
 pub mod engine;
 mod execute;
 mod fork_guard;
@@ -61,6 +62,7 @@ pub use tasks::Input;
 pub(crate) use actors::Came;
 pub(crate) use claim::Claimed;
 pub(crate) use current::{for_call, home, install};
+pub(crate) use elsewhere::{Elsewhere, elsewhere, go, register};
 pub(crate) use execute::{Next, Unfit};
 pub(crate) use loaded_code::{library_base, locate, program_base};
 

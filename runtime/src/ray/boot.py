@@ -35,13 +35,17 @@ def actor_class(type_name):
     class Actor:
         def __init__(self, meta, id, *values):
             self.meta = meta
-            worker().run(meta, id, values)
+            self.failure = worker().construct(meta, id, values)
 
         @ray.method(num_returns=2)
         def call(self, meta, id, *values):
+            if self.failure is not None:
+                raise self.failure
             return worker().run(meta, id, values)
 
         def type_of(self):
+            if self.failure is not None:
+                raise self.failure
             return self.meta["type_id"], self.meta["type_name"]
 
         def __repr__(self):

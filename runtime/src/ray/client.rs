@@ -30,10 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-pub(crate) use engine::TABLE;
-pub(crate) use fork::{Still, begin_cell, end_cell, hold_still, took_over};
-pub use questions::join_driver;
-pub(crate) use questions::{address, is_joined, join};
+pub use questions::{join_driver, register};
 
 /// A cell host's side of a cluster.
 pub(crate) struct RayClient {

@@ -123,8 +123,8 @@ enum Place {
     Known { inline: Option<Bytes>, payload: Option<Ref> },
     /// The results of a task.
     Results { head: Ref, payload: Ref },
-    /// An actor.
-    Actor(Ref),
+    /// An actor, and its name in the log of its worker, if that is known.
+    Actor(Ref, Arc<str>),
 }
 
 /// How an object is.

@@ -16,7 +16,7 @@ mod cluster;
 pub mod transport;
 mod wire;
 
-pub use client::join_driver;
+pub use client::{join_driver, register};
 #[cfg(feature = "ray")]
 pub use cluster::{Cluster, ClusterError};
 

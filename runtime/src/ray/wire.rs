@@ -1,4 +1,4 @@
-//! What a cell host and the front process say to each other about a cluster.
+//! Messages between a cell host and the front process of a session on a cluster.
 //!
 //! ```text
 //!   cell host (client.rs) ──ToCluster──▶ front process (cluster.rs) ──▶ Ray

@@ -32,6 +32,9 @@ except ImportError:
 # Values of at most so many bytes travel with their heads. Ray keeps objects of up to 100 KiB in its messages, too.
 INLINE_BYTES_MAX = 64 << 10
 
+# What is wrong is said by the session, to which every failure comes.
+os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+
 # Where the cluster keeps the libraries of cells: in its table of keys, as it keeps the files of a `runtime_env`.
 NAMESPACE = b"mobula"
 
@@ -357,6 +360,17 @@ def run(meta, id, values):
     bytes_there = (ctypes.c_ubyte * data.len).from_address(data.ptr)
     weakref.finalize(bytes_there, library.free, data.token, answer["refs"])
     return ("value", None, refs), payload_of(bytes_there)
+
+
+def construct(meta, id, values):
+    """Runs the constructor of an actor. Returns the error that it fails with, which every call of the actor raises: an actor of Ray whose
+    constructor raises tells its callers of it in a text alone."""
+    try:
+        run(meta, id, values)
+    except RuntimeError as error:
+        error.mobula_actor = meta["type_name"]
+        return error
+    return None
 
 
 def attempt():

@@ -5,9 +5,8 @@
 use crate::abi::engine::{attach, attach_address};
 use crate::abi::{ATTACH_SYMBOL, Attach, Awake, Call, Hooks, Instance, Pending, Table, Tenant, Trampoline, View};
 use crate::client::engine::table;
-use crate::client::{library_base, program_base};
+use crate::client::{elsewhere, library_base, program_base};
 use crate::protocol::Function;
-use crate::ray::client as ray;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::path::{Path, PathBuf};
@@ -47,9 +46,9 @@ pub unsafe fn attach_cell(symbol: *mut c_void, cell: u64) -> Result<(), String> 
     Ok(())
 }
 
-/// The table that the cells of this process have now: that of a cluster, if the session has joined one.
+/// The table that the cells of this process have now: another engine's, if the session has joined one.
 fn cell_table() -> &'static Table {
-    if ray::is_joined() { &ray::TABLE } else { table() }
+    elsewhere().map_or_else(table, |elsewhere| elsewhere.table())
 }
 
 /// Has the calls of all attached cell libraries go where the session's calls go now.

@@ -22,7 +22,7 @@ const LAYERS: [(&str, &[&str]); 4] = [
             "api", "cell", "prelude",
         ],
     ),
-    ("runtime/src", &["store", "protocol", "scheduler", "client", "worker", "local"]),
+    ("runtime/src", &["store", "protocol", "scheduler", "client", "worker", "local", "attached", "ray"]),
     (
         "session/src",
         &[

@@ -39,6 +39,11 @@ const ALLOWED: &[(&str, &str)] = &[
     ("runtime/src/store/segment.rs", "references into memory that processes share"),
     ("runtime/src/worker/library.rs", "opens a task's library and calls into it"),
     ("runtime/src/worker/output.rs", "a signal handler"),
+    ("runtime/src/ray/wire.rs", "maps a memory file that is sealed"),
+    (
+        "src/ray_worker/boundary.rs",
+        "the raw parts between Python and a Ray worker's engine, and a trampoline by its address",
+    ),
     ("tests/crash/trace.rs", "steps and kills other processes"),
     ("tests/runtime/cell.rs", "plays a cell library: calls the table and is called as a trampoline"),
     ("tests/runtime/deaths.rs", "forks a twin as the session does"),

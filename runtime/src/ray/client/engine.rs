@@ -4,29 +4,25 @@ use super::{End, Kept, Object, RayClient, State, Stop};
 use crate::abi::desk::{Aligned, unique_id};
 use crate::abi::engine::{self, Engine, Fallible, Input, Opened, Task};
 use crate::abi::{Answer, Cause, Draft, Fault, Notify, Question, Table};
-use crate::client::locate;
+use crate::client::{Elsewhere, go, locate};
 use crate::ray::wire::{Argument, Body, INLINE_BYTES_MAX, Parcel, Submitted, ToCluster, body_of};
 use crossbeam::atomic::AtomicCell;
 use std::time::{Duration, Instant};
 
 /// The table of a process whose session has joined a cluster.
-pub(crate) static TABLE: Table = engine::table::<RayClient>();
+pub(super) static TABLE: Table = engine::table::<RayClient>();
 
 static CURRENT: AtomicCell<Option<&'static RayClient>> = AtomicCell::new(None);
 
-/// The process's client, if its session has joined a cluster.
-pub(crate) fn installed() -> Option<&'static RayClient> {
-    CURRENT.load()
-}
-
-/// Makes it the process's client, or nobody.
+/// Makes it the process's client, to which the calls of cells go, or nobody.
 pub(super) fn install(client: Option<&'static RayClient>) {
     CURRENT.store(client);
+    go(client.map(|client| client as &dyn Elsewhere));
 }
 
 impl Engine for RayClient {
     fn current() -> Option<&'static RayClient> {
-        installed()
+        CURRENT.load()
     }
 
     fn create(&self, len: u64) -> Fallible<Draft> {

@@ -1,48 +1,48 @@
-//! What a cell host does around cells and forks: the same as `client/connect.rs` does for the local engine.
+//! Cells and forks of a cell host: the same as `client/connect.rs` does for the local engine.
 
-use super::engine::{install, installed};
-use super::{RayClient, State};
+use super::{RayClient, State, engine};
+use crate::abi::engine::Fallible;
+use crate::abi::{Answer, InitOptions, Question, Table};
+use crate::client::Elsewhere;
+use std::any::Any;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-/// Begins a cell: see [`crate::client::begin_cell`].
-pub(crate) fn begin_cell(cell: u64, turn: u64) {
-    if let Some(client) = installed() {
-        let mut state = client.state();
-        state.period += 1;
-        (state.cell, state.turn, state.is_running) = (cell, turn, true);
-    }
-}
-
-/// Ends the cell, which cannot be undone any more.
-pub(crate) fn end_cell() {
-    if let Some(client) = installed() {
-        let gone = client.state().cell_ended();
-        client.let_go(gone);
-    }
-}
-
-/// While this is held no thread changes the client, so that a fork may copy it.
-pub(crate) struct Still {
+/// The locks of the client, which a fork copies.
+struct Still {
     _state: MutexGuard<'static, State>,
     _socket: MutexGuard<'static, Arc<OwnedFd>>,
 }
 
-/// Locks the client for a fork. The lock is not among those that are counted, because that of the local client is taken beside it.
-pub(crate) fn hold_still() -> Option<Still> {
-    let client = installed()?;
-    // In this order, because who writes may need the state before, and never under it.
-    let socket = client.socket.lock().unwrap_or_else(PoisonError::into_inner);
-    Some(Still { _state: client.locked(), _socket: socket })
-}
+impl Elsewhere for RayClient {
+    fn table(&self) -> &'static Table {
+        &engine::TABLE
+    }
 
-/// Lets this process, a twin, take the place of its dead original: it connects anew, and says which objects it has. When the front process
-/// has none for it any more, the calls of cells go home.
-pub(crate) fn took_over() {
-    let Some(client) = installed() else { return };
-    if let Err(error) = client.taken_over() {
-        tracing::info!(%error, "the cluster is gone");
-        install(None);
+    fn begin_cell(&self, cell: u64, turn: u64) {
+        let mut state = self.state();
+        state.period += 1;
+        (state.cell, state.turn, state.is_running) = (cell, turn, true);
+    }
+
+    fn end_cell(&self) {
+        let gone = self.state().cell_ended();
+        self.let_go(gone);
+    }
+
+    fn hold_still(&'static self) -> Box<dyn Any> {
+        // In this order, because who writes may need the state before, and never under it. The lock of the state is not among those that are
+        // counted, because that of the local client is taken beside it.
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        Box::new(Still { _state: self.locked(), _socket: socket })
+    }
+
+    fn take_over(&'static self) -> std::io::Result<()> {
+        self.taken_over().inspect_err(|_| engine::install(None))
+    }
+
+    fn address(&self) -> Fallible<Answer> {
+        self.ask(Question::Init(InitOptions { ignore_reinit: true, ..InitOptions::default() }))
     }
 }
 

@@ -1,20 +1,22 @@
 //! Joining a cluster and leaving it, and the questions off the fast path.
 
-use super::engine::{install, installed};
+use super::engine::install;
 use super::{End, RayClient};
 use crate::abi::engine::Fallible;
-use crate::abi::{Answer, Fault, InitOptions, ObjectState, Question};
-use crate::client::home;
+use crate::abi::{Answer, Fault, ObjectState, Question};
+use crate::client::{self, home};
 use crate::ray::wire::ToCluster;
 use crate::worker;
 use std::path::Path;
 
+/// Lets the session of this process, which is a cell host, join clusters.
+pub fn register() {
+    client::register(join);
+}
+
 /// Has the calls of cells go to the cluster that the front process has joined, and listens for at this path. `cell` and `turn` are those that
 /// run now.
-///
-/// # Errors
-/// A sentence.
-pub(crate) fn join(path: &Path, (cell, turn): (u64, u64)) -> Result<(), String> {
+fn join(path: &Path, (cell, turn): (u64, u64)) -> Result<(), String> {
     let client = RayClient::connect(path).map_err(|error| format!("the cluster cannot be reached: {error}"))?;
     {
         let mut state = client.state();
@@ -58,7 +60,7 @@ impl RayClient {
     }
 
     /// Asks the front process, and waits for the answer.
-    fn ask(&self, question: Question) -> Fallible<Answer> {
+    pub(super) fn ask(&self, question: Question) -> Fallible<Answer> {
         self.heed_interrupt()?;
         let (req, cell) = {
             let mut state = self.state();
@@ -91,21 +93,10 @@ impl RayClient {
         self.tell_all(crate::ray::wire::FromCluster::Closed { reason: "the session has left it".into() }, None);
         install(None);
         worker::attach_cells_again();
-        crate::client::begin_cell(cell, turn);
+        client::begin_cell(cell, turn);
         self.hang_up();
         home.question(Question::Leave)
     }
-}
-
-/// The cluster's address, as `init` returns it.
-pub(crate) fn address() -> Fallible<Answer> {
-    let client = installed().ok_or_else(no_session)?;
-    client.ask(Question::Init(InitOptions { ignore_reinit: true, ..InitOptions::default() }))
-}
-
-/// Whether the calls of cells go to a cluster.
-pub(crate) fn is_joined() -> bool {
-    installed().is_some()
 }
 
 fn refused(message: &str) -> Box<Fault> {

@@ -6,7 +6,7 @@ use crate::abi::{
     ActorEntry, ActorState, Address, Answer, Cause, Dashboard, Fault, NamedActor, ObjectEntry, ObjectPlace,
     ObjectState, Question, ResourceStatus, RuntimeStatus,
 };
-use crate::ray::transport::{Info, RayError, Value};
+use crate::ray::transport::{Info, RayError, Ref, Value};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Shared {
             }
             Question::ActorState { id } => {
                 let state = self.state();
-                let found = state.objects.get(&id).filter(|object| matches!(object.place, Place::Actor(_)));
+                let found = state.objects.get(&id).filter(|object| matches!(object.place, Place::Actor(..)));
                 let answer = found.map(actor_state);
                 drop(state);
                 self.answer(req, Ok(Answer::ActorState(answer)));
@@ -144,22 +144,30 @@ impl Shared {
         }
     }
 
-    /// The actor of this name, as an object of this session.
-    fn named(self: &Arc<Shared>, name: &str) -> Result<Option<NamedActor>, Fault> {
+    /// The actor of this name. Waits.
+    ///
+    /// # Errors
+    /// The cluster's.
+    pub(super) fn find_actor(&self, name: &str) -> Result<Option<Ref>, RayError> {
         let (done, result) = channel();
         self.session.named_actor(name, None, Box::new(move |result| _ = done.send(result)));
-        let actor = match result.recv() {
-            Ok(Ok(actor)) => actor,
+        match result.recv() {
             // Ray's word for one that does not exist.
-            Ok(Err(RayError::Other { class, .. })) if class == "ValueError" => return Ok(None),
-            Ok(Err(error)) => return Err(refused(error.to_string())),
-            Err(_) => return Err(Fault::Disconnected { reason: "the session with the Ray cluster has ended".into() }),
-        };
+            Ok(Err(RayError::Other { class, .. })) if class == "ValueError" => Ok(None),
+            Ok(found) => found.map(Some),
+            Err(_) => Err(RayError::SessionEnded("it does not answer".into())),
+        }
+    }
+
+    /// The actor of this name, as an object of this session.
+    fn named(self: &Arc<Shared>, name: &str) -> Result<Option<NamedActor>, Fault> {
+        let found = self.find_actor(name).map_err(|error| refused(error.to_string()))?;
+        let Some(actor) = found else { return Ok(None) };
         let (done, result) = channel();
         self.ask_type(&actor, move |result| _ = done.send(result));
         let (type_id, type_name) = self.received(&result)?;
         let id = unique_id();
-        let (place, refs) = (Place::Actor(actor), Vec::new());
+        let (place, refs) = (Place::Actor(actor, "".into()), Vec::new());
         let object = Object { is_held: true, inside: 0, place, end: End::Ready, is_watched: true, refs };
         self.state().objects.insert(id, object);
         Ok(Some(NamedActor { id, type_id, type_name }))
@@ -196,7 +204,7 @@ impl Shared {
         let actor = {
             let mut state = self.state();
             let Some(object) = state.objects.get_mut(&id) else { return false };
-            let Place::Actor(actor) = &object.place else { return false };
+            let Place::Actor(actor, _) = &object.place else { return false };
             if matches!(object.end, End::Failed(_)) {
                 return false;
             }
@@ -219,7 +227,7 @@ impl Shared {
         let entry = |(id, object): (&u64, &Object)| {
             let (bytes, place) = match &object.place {
                 Place::Known { inline: Some(bytes), .. } => (bytes.len() as u64, ObjectPlace::Table),
-                Place::Actor(_) => return None,
+                Place::Actor(..) => return None,
                 _ => (0, ObjectPlace::Memory),
             };
             let (of, place) = match object.end {
@@ -244,7 +252,7 @@ impl Shared {
 
     fn actors(&self) -> Vec<ActorEntry> {
         let state = self.state();
-        let actors = state.objects.iter().filter(|(_, object)| matches!(object.place, Place::Actor(_)));
+        let actors = state.objects.iter().filter(|(_, object)| matches!(object.place, Place::Actor(..)));
         let entry = |(id, object): (&u64, &Object)| {
             let run = state.runs.find(*id);
             ActorEntry {

@@ -1,4 +1,4 @@
-//! What a session puts on the cluster before its first task: the functions of `boot.py`, and the libraries of cells.
+//! Functions of `boot.py` and libraries of cells: a session puts them on the cluster before their first task.
 
 use super::libraries::linked;
 use super::values::items;

@@ -1,8 +1,8 @@
-//! What Ray's exceptions are in this runtime's words.
+//! Ray's exceptions, in this runtime's words.
 
 use super::logs::Death;
 use super::runs::Run;
-use crate::abi::{Attempt, Cause, Failure, TaskType};
+use crate::abi::{Attempt, Cause, Failure};
 use crate::ray::transport::{RayError, Value};
 
 /// A failure, and the task in which it began, if that is known.
@@ -11,15 +11,31 @@ pub(super) struct Failing {
     pub origin: Option<u64>,
 }
 
+/// What a worker reports.
+struct Reported {
+    failure: Failure,
+    /// The task that failed.
+    task: Option<u64>,
+    /// The type of the actor, if the task was its constructor.
+    actor: Option<String>,
+}
+
 /// How deep a report may be wrapped into exceptions.
 const DEPTH_MAX: u32 = 24;
 
 /// The failure of `run`, which Ray tells of by this exception.
 pub(super) fn failing(error: &RayError, run: Option<&Run>, death: Option<Death>) -> Failing {
     if let RayError::Task { cause, .. } | RayError::Other { value: cause, .. } = error
-        && let Some((failure, origin)) = reported(cause, DEPTH_MAX)
+        && let Some(Reported { failure, task, actor }) = reported(cause, DEPTH_MAX)
     {
-        return Failing { failure, origin };
+        let own = run.filter(|run| actor.is_some() && Some(run.id) != task);
+        // A call of an actor whose constructor has failed fails by itself.
+        if let Some((run, actor)) = own.zip(actor) {
+            let cause = Cause::ActorDied { actor, death: Box::new(failure.cause), output: Vec::new() };
+            let failure = Failure { task: run.name.clone(), cell: run.cell, cause, ..failure };
+            return Failing { failure, origin: Some(run.id) };
+        }
+        return Failing { failure, origin: task };
     }
     let pid = match error {
         RayError::Task { pid, .. } => u32::try_from(*pid).unwrap_or(0),
@@ -42,10 +58,10 @@ fn cause_of(error: &RayError, run: Option<&Run>, death: Option<Death>) -> Cause 
             None => refused(format!("its worker process died: {}", first_line(text))),
         },
         RayError::ActorDied(text) => {
-            let death = death.map_or_else(|| refused(first_line(text).to_owned()), |death| death.cause);
-            let is_call = run.is_none_or(|run| run.of == TaskType::ActorCall);
-            let actor =
-                run.filter(|_| is_call).and_then(|run| run.name.split("::").next()).unwrap_or("actor").to_owned();
+            let death = death.map_or_else(|| refused(without_id(first_line(text)).to_owned()), |death| death.cause);
+            // A method's name, or a constructor's, begins with the type.
+            let actor = run.and_then(|run| run.name.rsplit_once("::")).map_or("actor", |(type_name, _)| type_name);
+            let actor = actor.to_owned();
             Cause::ActorDied { actor, death: Box::new(death), output: Vec::new() }
         }
         RayError::ObjectLost(text) => Cause::ObjectLost { reason: first_line(text).to_owned() },
@@ -76,19 +92,21 @@ fn class_name(class: &Value) -> Option<&str> {
 }
 
 /// The report that `worker.py` gave an exception along: see `error.mobula` there.
-fn reported(value: &Value, depth: u32) -> Option<(Failure, Option<u64>)> {
+fn reported(value: &Value, depth: u32) -> Option<Reported> {
     let depth = depth.checked_sub(1)?;
     let Value::Call { args, state, .. } = value else { return None };
     if let Some(Value::Bytes(bytes)) = state.as_deref().and_then(|state| entry(state, "mobula"))
         && let Ok(failure) = postcard::from_bytes(bytes)
     {
-        let id = state.as_deref().and_then(|state| entry(state, "mobula_task")).and_then(Value::as_int);
-        return Some((failure, id.and_then(|id| u64::try_from(id).ok())));
+        let task = state.as_deref().and_then(|state| entry(state, "mobula_task")).and_then(Value::as_int);
+        let actor = state.as_deref().and_then(|state| entry(state, "mobula_actor")).and_then(Value::as_str);
+        let task = task.and_then(|id| u64::try_from(id).ok());
+        return Some(Reported { failure, task, actor: actor.map(str::to_owned) });
     }
     args.iter().chain(state.as_deref()).find_map(|inner| within(inner, depth))
 }
 
-fn within(value: &Value, depth: u32) -> Option<(Failure, Option<u64>)> {
+fn within(value: &Value, depth: u32) -> Option<Reported> {
     let depth = depth.checked_sub(1)?;
     match value {
         Value::Call { .. } => reported(value, depth),
@@ -103,6 +121,14 @@ fn entry<'a>(state: &'a Value, name: &str) -> Option<&'a Value> {
     match state {
         Value::Tuple(parts) => parts.iter().find_map(|part| part.entry(name)),
         state => state.entry(name),
+    }
+}
+
+/// What Ray says of an actor begins with the actor's number, which nobody knows here.
+fn without_id(text: &str) -> &str {
+    match text.split_once(", ") {
+        Some((id, rest)) if id.len() > 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => rest,
+        _ => text,
     }
 }
 
@@ -138,7 +164,7 @@ mod tests {
         let error = RayError::Task {
             function: "half".into(),
             traceback: String::new(),
-            cause: wrapped,
+            cause: wrapped.into(),
             pid: 7,
             ip: String::new(),
         };
@@ -155,7 +181,8 @@ mod tests {
     #[test]
     fn an_exception_of_python_is_told_by_its_last_line() {
         let traceback = "Traceback (most recent call last):\n  here\nValueError: too large\n".into();
-        let error = RayError::Task { function: "f".into(), traceback, cause: Value::None, pid: 1, ip: String::new() };
+        let error =
+            RayError::Task { function: "f".into(), traceback, cause: Value::None.into(), pid: 1, ip: String::new() };
         let expected = Cause::Refused { message: "ValueError: too large".into() };
         assert_eq!(failing(&error, None, None).failure.cause, expected);
     }

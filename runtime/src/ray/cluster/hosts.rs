@@ -183,7 +183,7 @@ impl super::State {
             End::Ready => {
                 let body = match &object.place {
                     Place::Known { inline: Some(bytes), .. } => Some(Body::Inline(bytes.to_vec())),
-                    Place::Actor(_) => Some(Body::Inline(Vec::new())),
+                    Place::Actor(..) => Some(Body::Inline(Vec::new())),
                     _ => None,
                 };
                 Some(FromCluster::Ready { id, refs: object.refs.clone(), body })

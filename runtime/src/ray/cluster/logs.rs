@@ -1,4 +1,4 @@
-//! What workers write, as Ray Client sends it: lines with `(name pid=123) ` before each. The name of a task has its cell in it, as
+//! Lines that workers write, as Ray Client sends them: with `(name pid=123) ` before each. The name of a task has its cell in it, as
 //! `submit.rs` gives it: `half [3]`.
 
 use super::Shared;

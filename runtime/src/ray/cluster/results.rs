@@ -80,7 +80,7 @@ impl Shared {
                 // Its last words may come a little later. This thread is the session's, so another one waits.
                 let shared = Arc::clone(self);
                 std::thread::spawn(move || {
-                    let shown = shared.state().runs.find(id).map(|run| super::submit::shown(&run.name, run.cell));
+                    let shown = shared.state().runs.find(id).map(|run| Arc::clone(&run.shown));
                     let death = shown.and_then(|shown| shared.last_words(&shown));
                     shared.failed(id, &error, death);
                 });

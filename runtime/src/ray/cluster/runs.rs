@@ -2,6 +2,7 @@
 
 use crate::abi::{Submission, TaskEntry, TaskState, TaskTable, TaskType};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// So many ends are remembered.
@@ -22,6 +23,8 @@ pub(super) struct Run {
     pub name: String,
     pub cell: u64,
     pub of: TaskType,
+    /// Its name in the log of its worker, or that of its actor.
+    pub shown: Arc<str>,
     state: TaskState,
     attempt: u32,
     pid: u32,
@@ -41,14 +44,14 @@ impl Runs {
     }
 
     /// A task was submitted; `kind` is as in [`Submission`].
-    pub fn begin(&mut self, id: u64, name: String, cell: u64, kind: u32) {
+    pub fn begin(&mut self, id: u64, name: String, cell: u64, kind: u32, shown: Arc<str>) {
         let of = match kind {
             Submission::SPAWN => TaskType::ActorCreation,
             kind if Submission::is_call(kind) => TaskType::ActorCall,
             _ => TaskType::Task,
         };
         let (state, submitted) = (TaskState::Queued, self.now());
-        self.living.insert(id, Run { id, name, cell, of, state, attempt: 1, pid: 0, submitted, ended: None });
+        self.living.insert(id, Run { id, name, cell, of, shown, state, attempt: 1, pid: 0, submitted, ended: None });
     }
 
     /// It has ended.
@@ -109,8 +112,8 @@ mod tests {
     #[test]
     fn a_task_is_there_once_and_keeps_its_end() {
         let mut runs = Runs::default();
-        runs.begin(1, "half".into(), 3, Submission::TASK);
-        runs.begin(2, "half".into(), 3, Submission::CALL);
+        runs.begin(1, "half".into(), 3, Submission::TASK, "half [3]".into());
+        runs.begin(2, "half".into(), 3, Submission::CALL, "A [1]".into());
         runs.end(1, TaskState::Finished, 7, 2);
         let table = runs.table();
         assert_eq!(table.names, ["half"]);
@@ -123,7 +126,7 @@ mod tests {
     fn the_oldest_ends_are_forgotten_and_counted() {
         let mut runs = Runs::default();
         for id in 0..=KEPT_MAX as u64 {
-            runs.begin(id, String::new(), 0, Submission::TASK);
+            runs.begin(id, String::new(), 0, Submission::TASK, "".into());
             runs.end(id, TaskState::Finished, 0, 1);
         }
         assert_eq!((runs.table().tasks.len(), runs.table().forgotten), (KEPT_MAX, 1));

@@ -115,7 +115,8 @@ impl Shared {
         let read = TaskOptions::read(&task.options);
         let given = read.as_ref().ok().and_then(|options| options.name.clone()).filter(|_| kind == Submission::TASK);
         let name = given.unwrap_or_else(|| task.function.name.clone());
-        self.state().runs.begin(id, name.clone(), cell, kind);
+        let shown = self.shown_in_log(&task, &name, read.as_ref().ok());
+        self.state().runs.begin(id, name.clone(), cell, kind, shown);
         if let Err(cause) = read.map_err(refused).and_then(|options| self.try_submit(&task, &name, options)) {
             let (attempt, carried_by) = (Attempt::ONLY, Vec::new());
             let failure = Failure { task: name, pid: 0, cell, cause, carried_by, attempt };
@@ -140,7 +141,7 @@ impl Shared {
             let actor = match arguments.next().filter(|_| is_call) {
                 Some(Argument::Object(id)) => match state.objects.get(id) {
                     Some(Object { end: End::Failed(failure), .. }) => return Err(dead(failure)),
-                    Some(Object { place: Place::Actor(actor), .. }) => Some(actor.clone()),
+                    Some(Object { place: Place::Actor(actor, _), .. }) => Some(actor.clone()),
                     _ => return Err(refused("this object stands for no actor".into())),
                 },
                 _ => {
@@ -169,6 +170,15 @@ impl Shared {
         let (session, id) = (&self.session, Value::Int(task.id as i64));
         let (kind, target, returns, mut args) = match (&spawned, actor) {
             (Some(spawned), _) => {
+                if let Some(name) = options_of.name.as_deref().filter(|_| spawned.gets_existing)
+                    && let Some(existing) = self.find_actor(name).map_err(|error| refused(error.to_string()))?
+                {
+                    self.keep(task.id, Place::Actor(existing.clone(), "".into()));
+                    self.await_actor(task.id, &existing, spawned.type_id, options_of.name.clone());
+                    return Ok(());
+                }
+                // Ray's own way would end the actor that is there: its handle replaces the one that keeps the actor alive.
+                options.retain(|(name, _)| name != "get_if_exists");
                 let class = boot::class(session, &mut self.state(), &spawned.type_name);
                 let shown = shown(&spawned.type_name, task.cell);
                 let more = [
@@ -207,7 +217,7 @@ impl Shared {
                 if options_of.name.is_some() {
                     self.state().lasting.push(first.clone());
                 }
-                self.keep(task.id, Place::Actor(first.clone()));
+                self.keep(task.id, Place::Actor(first.clone(), shown(&spawned.type_name, task.cell).into()));
                 self.await_actor(task.id, &first, spawned.type_id, options_of.name.clone());
             }
             (None, Some(payload)) => {
@@ -217,6 +227,22 @@ impl Shared {
             (None, None) => return Err(refused("the cluster gives it one result of two".into())),
         }
         Ok(())
+    }
+
+    /// The name that the log of the task's worker has before each line.
+    fn shown_in_log(&self, task: &Submitted, name: &str, options: Option<&TaskOptions>) -> Arc<str> {
+        match task.arguments.first() {
+            Some(Argument::Object(id)) if Submission::is_call(task.kind) => {
+                match self.state().objects.get(id).map(|object| &object.place) {
+                    Some(Place::Actor(_, shown)) => Arc::clone(shown),
+                    _ => "".into(),
+                }
+            }
+            _ => match options.filter(|options| options.is_actor()) {
+                Some(options) => shown(&options.actor.type_name, task.cell).into(),
+                None => shown(name, task.cell).into(),
+            },
+        }
     }
 
     fn keep(&self, id: u64, place: Place) {

@@ -74,7 +74,9 @@ impl State {
                 [head(inline.clone(), refs), payload.clone().map_or(Value::None, Value::Ref)]
             }
             Place::Results { head, payload } => [Value::Ref(head.clone()), Value::Ref(payload.clone())],
-            Place::Actor(actor) => [Value::Tuple(vec![Value::text("actor"), Value::Actor(actor.clone())]), Value::None],
+            Place::Actor(actor, _) => {
+                [Value::Tuple(vec![Value::text("actor"), Value::Actor(actor.clone())]), Value::None]
+            }
         })
     }
 
@@ -110,7 +112,7 @@ impl State {
                 if let Some([kind, Value::Actor(actor)]) = items(known)
                     && kind.as_str() == Some("actor")
                 {
-                    return object(Place::Actor(actor.clone()), super::End::Ready, Vec::new());
+                    return object(Place::Actor(actor.clone(), "".into()), super::End::Ready, Vec::new());
                 }
                 let head = read_head(known)?;
                 let refs = self.adopt(head.refs);

@@ -1,0 +1,159 @@
+//! Cells of a session on the cluster: the contract that holds on every runtime, and what only a cluster has.
+
+use crate::cluster::Cluster;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+tests! {
+    tasks_and_objects_keep_the_contract
+    failures_keep_the_contract
+    actors_keep_the_contract
+    options_keep_the_contract
+    what_a_task_prints_is_shown_with_its_name
+    a_cell_host_that_dies_loses_no_variable_and_no_object
+    an_interrupt_ends_a_get_at_once_and_the_next_cell_goes_on
+    a_session_leaves_the_cluster_and_comes_back
+    what_a_cluster_does_not_have_is_refused_with_a_sentence
+    a_cluster_that_is_not_there_is_refused_with_a_sentence
+    sessions_find_named_actors_of_a_namespace
+}
+
+/// The program under test, with the cluster as the runtime that it joins.
+fn mobula(address: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mobula"));
+    // The prepared crate is shared with the other tests.
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+    command.env("XDG_CACHE_HOME", cache).env("RAY_AUTH_MODE", "disabled").env("NO_COLOR", "1");
+    command.env("MOBULA_ADDRESS", address).env_remove("RUST_BACKTRACE").env_remove("CARGO");
+    command
+}
+
+/// Runs cells and waits for their end.
+fn run(address: &str, cells: &str) -> Output {
+    let mut child = start(address, cells, &[]);
+    drop(child.stdin.take());
+    child.wait_with_output().expect("it was started")
+}
+
+/// Starts a script of these cells.
+fn start(address: &str, cells: &str, options: &[&str]) -> Child {
+    let mut command = mobula(address);
+    command.arg("run").args(options).arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program is built");
+    child.stdin.take().expect("it is piped").write_all(cells.as_bytes()).expect("it reads");
+    child
+}
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[track_caller]
+fn holds(address: &str, cells: &str) -> String {
+    let output = run(address, cells);
+    let said = said(&output);
+    assert!(output.status.success(), "{}\n{said}", output.status);
+    said
+}
+
+#[track_caller]
+fn keeps_the_contract(cluster: &Cluster, script: &str) {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract").join(script);
+    holds(&cluster.address(), &fs::read_to_string(path).expect("it is in the tree"));
+}
+
+fn tasks_and_objects_keep_the_contract(cluster: &Cluster) {
+    keeps_the_contract(cluster, "tasks.rs");
+}
+
+fn failures_keep_the_contract(cluster: &Cluster) {
+    keeps_the_contract(cluster, "failures.rs");
+}
+
+fn actors_keep_the_contract(cluster: &Cluster) {
+    keeps_the_contract(cluster, "actors.rs");
+}
+
+fn options_keep_the_contract(cluster: &Cluster) {
+    keeps_the_contract(cluster, "options.rs");
+}
+
+fn what_a_task_prints_is_shown_with_its_name(cluster: &Cluster) {
+    let cells = "// %%\nfn says(n: u32) -> u32 { println!(\"I say {n}\"); eprintln!(\"I cry {n}\"); n }\nget(&says.remote(7))?;\n\
+        // The log of a worker comes a little later.\nfor _ in 0..100 { std::thread::sleep(Duration::from_millis(20)); }";
+    let said = holds(&cluster.address(), cells);
+    for line in ["I say 7", "I cry 7"] {
+        let line = said.lines().find(|shown| shown.ends_with(line)).unwrap_or_else(|| panic!("no {line} in {said}"));
+        assert!(line.starts_with("(says pid="), "{line}");
+    }
+}
+
+fn a_cell_host_that_dies_loses_no_variable_and_no_object(cluster: &Cluster) {
+    let cells = "// %%\nfn twice(n: u64) -> u64 { 2 * n }\nlet a = twice.remote(4);\nlet big = put(&vec![1u8; 1_000_000])?;\n\
+        // %%\ndrop(big);\nlet b = twice.remote(&a);\nstd::process::abort();\n\
+        // %%\nassert_eq!((get(&a)?, get(&big)?.len()), (8, 1_000_000));\nassert_eq!(get(&twice.remote(&a))?, 16);\nprintln!(\"all is there\");";
+    let output = start(&cluster.address(), cells, &["--keep-going"]).wait_with_output().expect("it was started");
+    let said = said(&output);
+    assert!(said.contains("SIGABRT") && said.contains("all is there"), "{said}");
+}
+
+fn an_interrupt_ends_a_get_at_once_and_the_next_cell_goes_on(cluster: &Cluster) {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{BufRead, BufReader};
+    let cells = "// %%\nfn nap(s: u64) -> u64 { std::thread::sleep(Duration::from_secs(s)); s }\nlet long = nap.remote(600);\n\
+        // %%\nprintln!(\"it waits\");\nget(&long)?;\n// %%\ncancel(&long)?;\nprintln!(\"it goes on\");";
+    let mut child = start(&cluster.address(), cells, &["--keep-going"]);
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let waits = lines.by_ref().map_while(Result::ok).any(|line| line.contains("it waits"));
+    assert!(waits, "the cell began");
+    let pid = Pid::from_raw(child.id().cast_signed()).expect("it is above 0");
+    kill_process(pid, Signal::INT).expect("it lives");
+    assert!(lines.map_while(Result::ok).any(|line| line.contains("it goes on")), "the next cell ran");
+    let _ = child.wait();
+}
+
+fn a_session_leaves_the_cluster_and_comes_back(cluster: &Cluster) {
+    let address = cluster.address();
+    let cells = format!(
+        "// %%\nfn place() -> String {{ std::env::var(\"RAY_JOB_ID\").unwrap_or_else(|_| \"home\".into()) }}\nassert_eq!(get(&place.remote())?, \"home\");\n\
+        shutdown()?;\n// %%\nlet info = init_with(Config::connect(\"{address}\"))?;\nassert!(info.socket.starts_with(\"ray://\"));\n\
+        // %%\nassert_ne!(get(&place.remote())?, \"home\");\n// %%\nassert!(init_with(Config::connect(\"{address}\")).is_err());\nshutdown()?;\n\
+        // %%\nassert_eq!(get(&place.remote())?, \"home\");\n// %%\nshutdown()?;\ninit_with(Config::connect(\"{address}\"))?;\nassert_ne!(get(&place.remote())?, \"home\");"
+    );
+    holds("", &cells);
+}
+
+fn what_a_cluster_does_not_have_is_refused_with_a_sentence(cluster: &Cluster) {
+    let cells = "// %%\nfn items() -> impl Iterator<Item = u64> { 0..3 }\nstruct Saved(u64);\n\
+        assert!(publish(&put(&1)?, \"one\").unwrap_err().to_string().contains(\"named actor\"));\n\
+        // %%\nassert!(init_with(Config::new().num_cpus(2.0)).unwrap_err().to_string().contains(\"shutdown\"));";
+    holds(&cluster.address(), cells);
+}
+
+fn a_cluster_that_is_not_there_is_refused_with_a_sentence(cluster: &Cluster) {
+    let gcs = cluster.gcs();
+    let cells = format!(
+        "// %%\nlet error = init_with(Config::connect(\"ray://127.0.0.1:1\")).unwrap_err().to_string();\nassert!(error.contains(\"127.0.0.1:1\"), \"{{error}}\");\n\
+        // %%\nlet error = init_with(Config::connect(\"{gcs}\")).unwrap_err().to_string();\nassert!(error.contains(\"10001\"), \"{{error}}\");\n\
+        // %%\n// The session's own runtime is as it was.\nfn one() -> u32 {{ 1 }}\nassert_eq!(get(&one.remote())?, 1);"
+    );
+    holds("", &cells);
+}
+
+fn sessions_find_named_actors_of_a_namespace(cluster: &Cluster) {
+    let address = cluster.address();
+    let counter = "struct Counter(i64);\nimpl Counter { fn new() -> Counter { Counter(0) } fn add(&mut self, n: i64) -> i64 { self.0 += n; self.0 } }";
+    let join = format!("init_with(Config::connect(\"{address}\").namespace(\"team\"))?;");
+    let giver = format!(
+        "// %%\n{counter}\n// %%\n{join}\nlet counter = Counter::new.options().name(\"shared\").detached().spawn();\nassert_eq!(get(&Counter::add.call(&counter, 3))?, 3);"
+    );
+    holds("", &giver);
+    // Its session has ended.
+    let taker = format!(
+        "// %%\n{counter}\n// %%\n{join}\nlet counter = actor::<Counter>(\"shared\")?;\nassert_eq!(get(&Counter::add.call(&counter, 4))?, 7);\nkill(&counter)?;"
+    );
+    holds("", &taker);
+}
