@@ -42,6 +42,7 @@ pub mod error;
 mod future;
 #[cfg(any(test, feature = "inline"))]
 pub mod inline;
+mod item_names;
 mod json;
 pub mod object;
 pub mod prelude;
@@ -117,6 +118,7 @@ pub mod __private {
     pub use crate::cell::variables::{Debugged, Failed, Variables, end, end_moving, ending, returned, run};
     pub use crate::display::{known, show_type};
     pub use crate::future::block_on;
+    pub use crate::item_names::{Told, named, tell};
     pub use crate::remote::Defaults;
     pub use inventory;
 

@@ -29,9 +29,8 @@ pub(crate) enum CellValue<'a> {
 impl<'a> CellValue<'a> {
     /// Reads a cell. Of `Some(x)`, the value is that of `x`.
     pub(super) fn read(cell: &'a str, written: Written) -> CellValue<'a> {
-        let inside = cell.strip_prefix("Some(").and_then(|rest| rest.strip_suffix(')'));
-        if let Some(inside) = inside.filter(|_| written == Written::Debug) {
-            return CellValue::read(inside.trim().trim_end_matches(','), written);
+        if let Some(inside) = inside_some(cell).filter(|_| written == Written::Debug) {
+            return CellValue::read(inside, written);
         }
         match (cell, written) {
             ("None", Written::Debug) | ("" | "null", Written::Plain) => return CellValue::Missing,
@@ -53,7 +52,7 @@ impl<'a> CellValue<'a> {
 
 /// A cell's value as statistics take it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Sample<'a> {
+pub enum Sample<'a> {
     /// No value.
     Missing,
     /// A number.
@@ -80,6 +79,24 @@ impl<'a> CellValue<'a> {
             CellValue::Text(text) => Sample::Text(text),
         }
     }
+}
+
+/// A cell of a column of `Option`s as a person reads it: what is in it, or that there is nothing.
+pub(super) fn shown_of_option(cell: &str) -> Cow<'_, str> {
+    match inside_some(cell) {
+        Some(inside) => unquoted(inside),
+        None if cell == "None" => Cow::Borrowed(NOTHING),
+        None => unquoted(cell),
+    }
+}
+
+/// What stands for no value.
+const NOTHING: &str = "—";
+
+/// What is in a `Some(…)`.
+pub(super) fn inside_some(cell: &str) -> Option<&str> {
+    let inside = cell.strip_prefix("Some(")?.strip_suffix(')')?;
+    Some(inside.trim().trim_end_matches(','))
 }
 
 /// A cell as a person reads it: a string without the quotes that `Debug` writes.
@@ -180,6 +197,12 @@ mod tests {
         {
             assert_eq!(unquoted(cell), text);
         }
+    }
+
+    #[test]
+    fn an_option_is_read_as_what_is_in_it() {
+        let cells = ["Some(1)", "Some(\"a\")", "Some(Some(1))", "Some(None)", "None"].map(shown_of_option);
+        assert_eq!(cells, ["1", "a", "Some(1)", "None", "—"]);
     }
 
     #[test]

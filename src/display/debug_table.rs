@@ -104,7 +104,7 @@ impl Layout {
     /// The types of the columns, as far as the name of the table's type tells them.
     fn types(&self, type_name: &str) -> Vec<String> {
         match self {
-            Layout::Structs { fields, .. } => vec![String::new(); fields.len()],
+            Layout::Structs { fields, .. } => types::of_a_struct(type_name, fields),
             Layout::Map => types::of_a_map(type_name).into(),
             Layout::Lists(columns) => vec![types::innermost(type_name); *columns],
             Layout::Tuples { fields, .. } => types::of_a_tuple(&types::innermost(type_name), *fields),

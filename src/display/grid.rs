@@ -1,6 +1,6 @@
 //! A table as it is shown: some of its rows and columns, and how many more there are.
 
-use super::cell_value::{CellValue, Field, Written, shown};
+use super::cell_value::{CellValue, Field, Written, inside_some, shown, shown_of_option};
 use std::borrow::Cow;
 
 /// How much of a table is shown.
@@ -36,6 +36,8 @@ pub(super) struct Column {
     /// Its type; empty if it is not known.
     pub(super) type_name: String,
     pub(super) field: Field,
+    /// Whether its values are `Option`s, written as `Debug` does.
+    is_optional: bool,
 }
 
 /// The kind of value.
@@ -81,15 +83,25 @@ impl Grid {
         rows.iter_mut().for_each(|row| row.truncate(columns));
         let heads = heads.into_iter().take(columns).enumerate();
         let columns = heads.map(|(at, (name, type_name))| {
-            let values = rows.iter().map(|row| CellValue::read(&row[at], kind.written()));
-            Column { name, type_name, field: Field::of(values) }
+            let cells = || rows.iter().map(|row| row[at].as_str());
+            let field = Field::of(cells().map(|cell| CellValue::read(cell, kind.written())));
+            // A variant may be called `None`, too.
+            let is_option = type_name.starts_with("Option<") || cells().any(|cell| inside_some(cell).is_some());
+            let is_optional = kind.written() == Written::Debug && is_option;
+            Column { name, type_name, field, is_optional }
         });
         Grid { columns: columns.collect(), rows, kind, left, note: String::new() }
     }
 
     /// A cell as a person reads it.
-    pub(super) fn shown<'c>(&self, cell: &'c str) -> Cow<'c, str> {
-        shown(cell, self.kind.written())
+    fn shown<'c>(&self, column: usize, cell: &'c str) -> Cow<'c, str> {
+        let is_optional = self.columns.get(column).is_some_and(|column| column.is_optional);
+        if is_optional { shown_of_option(cell) } else { shown(cell, self.kind.written()) }
+    }
+
+    /// A row's cells as a person reads them, the very long ones cut.
+    pub(super) fn shown_row<'c>(&'c self, row: &'c [String]) -> impl Iterator<Item = Cow<'c, str>> {
+        row.iter().enumerate().map(|(column, cell)| short(self.shown(column, cell)))
     }
 
     /// The lines below the table: its note, and what is not shown.
@@ -114,8 +126,7 @@ impl Grid {
         if self.columns.iter().any(|column| !column.type_name.is_empty()) {
             heads.push(self.columns.iter().map(|column| column.type_name.as_str()).collect());
         }
-        let cells: Vec<Vec<Cow<'_, str>>> =
-            self.rows.iter().map(|row| row.iter().map(|cell| short(self.shown(cell))).collect()).collect();
+        let cells: Vec<Vec<Cow<'_, str>>> = self.rows.iter().map(|row| self.shown_row(row).collect()).collect();
         let rows: Vec<Vec<&str>> = cells.iter().map(|row| row.iter().map(AsRef::as_ref).collect()).collect();
         let is_right: Vec<bool> = self.columns.iter().map(|column| column.field.is_number()).collect();
         let table = aligned(&heads, &rows, &is_right);
@@ -140,7 +151,7 @@ impl Grid {
 const CELL_CHARS_MAX: usize = 300;
 
 /// A cell, cut if it would make the table unreadable.
-pub(super) fn short(cell: Cow<'_, str>) -> Cow<'_, str> {
+fn short(cell: Cow<'_, str>) -> Cow<'_, str> {
     match cell.char_indices().nth(CELL_CHARS_MAX) {
         Some((at, _)) => Cow::Owned(format!("{}…", &cell[..at])),
         None => cell,

@@ -3,7 +3,7 @@
 //! A front end that removes the script and the style (a notebook that is not trusted, GitHub) still has a table with its
 //! numbers right-aligned.
 
-use super::grid::{Grid, short};
+use super::grid::Grid;
 
 /// Colours come from JupyterLab or VS Code; without them, a grey that can be read on white and on black. The class stands
 /// twice where a rule of JupyterLab's has to give way.
@@ -30,7 +30,7 @@ const SCRIPT: &str = "<script>(d=>{\
     const body=head.closest('table').tBodies[0],rows=[...body.rows],at=head.cellIndex;\
     rows.forEach((row,place)=>row.place??=place);\
     const turn={ascending:'descending',descending:'none'}[head.getAttribute('aria-sort')]||'ascending';\
-    const sign=turn=='descending'?-1:1,text=row=>row.cells[at].textContent.replace(/^Some\\(/,'');\
+    const sign=turn=='descending'?-1:1,text=row=>row.cells[at].textContent;\
     const number=row=>parseFloat(text(row).replace('inf','Infinity'));\
     const byNumber=(a,b)=>isNaN(number(a))-isNaN(number(b))||sign*(number(a)-number(b));\
     const byText=(a,b)=>sign*text(a).localeCompare(text(b));\
@@ -49,8 +49,11 @@ pub(super) fn html(grid: &Grid) -> String {
         };
         format!("<th{}>{}{type_name}</th>", align(at), escaped(&column.name))
     });
-    let cell = |(at, cell): (usize, &String)| format!("<td{}>{}</td>", align(at), escaped(&short(grid.shown(cell))));
-    let row = |cells: &Vec<String>| format!("<tr>{}</tr>", cells.iter().enumerate().map(cell).collect::<String>());
+    let row = |cells: &Vec<String>| {
+        let cells = grid.shown_row(cells).enumerate();
+        let cells = cells.map(|(at, cell)| format!("<td{}>{}</td>", align(at), escaped(&cell)));
+        format!("<tr>{}</tr>", cells.collect::<String>())
+    };
     let below = grid.below().into_iter().map(|line| format!("<p>{}</p>", in_code(&escaped(&line))));
     let script = if grid.rows.len() > 1 { SCRIPT } else { "" };
     format!(

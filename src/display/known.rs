@@ -6,6 +6,7 @@
 #![allow(unsafe_code)] // A value cast to the type that its id names.
 
 pub use super::Drawing;
+pub use super::cell_value::Sample;
 
 use super::Forms;
 use std::any::{TypeId, type_name};
@@ -16,6 +17,27 @@ use std::sync::{PoisonError, RwLock};
 type Draw = Box<dyn Fn(*const ()) -> Option<Drawing> + Send + Sync>;
 
 static KNOWN: RwLock<Vec<(TypeId, Draw)>> = RwLock::new(Vec::new());
+
+/// Takes each value of a table with the number of its column.
+pub type Each<'a> = &'a mut dyn FnMut(usize, Sample<'_>);
+
+/// Reads the values of the data frame at this address, whose type is the registered one. Returns the names of the columns.
+type Read = Box<dyn Fn(*const (), Each<'_>) -> Option<Vec<String>> + Send + Sync>;
+
+static FRAMES: RwLock<Vec<(TypeId, Read)>> = RwLock::new(Vec::new());
+
+/// Registers `read` for data frames of type `T`, whose `Debug` text does not have all of their values.
+///
+/// # Safety
+/// As for [`draw_with`].
+pub unsafe fn read_with<T: 'static>(read: fn(&T, Each<'_>) -> Option<Vec<String>>) {
+    let read_at: Read = Box::new(move |at, each| {
+        // SAFETY: `Seen::each_value` calls this for a value whose type has this id, which is `T`. `Seen` borrows that
+        // value, so it lives and does not change.
+        read(unsafe { &*at.cast::<T>() }, each)
+    });
+    FRAMES.write().unwrap_or_else(PoisonError::into_inner).push((TypeId::of::<T>(), read_at));
+}
 
 /// Registers `draw` for values of type `T`. Where it returns `None`, the value is shown as `Debug` writes it.
 ///
@@ -83,6 +105,14 @@ impl<'a> Seen<'a> {
         Some(Forms { data: data.collect() })
     }
 
+    /// Gives `each` every value of a registered data frame. Returns the names of its columns; `None` for a value of
+    /// another type, and where a value cannot be read.
+    pub(super) fn each_value(&self, each: Each<'_>) -> Option<Vec<String>> {
+        let known = FRAMES.read().unwrap_or_else(PoisonError::into_inner);
+        let (_, read) = known.iter().find(|(id, _)| *id == self.id)?;
+        read(self.at, each)
+    }
+
     /// The record batches in the value, if it is one or several of Arrow's or ours.
     #[cfg(feature = "arrow")]
     pub(super) fn batches(&self) -> Option<Vec<&arrow_array::RecordBatch>> {
@@ -118,6 +148,20 @@ mod tests {
 
     #[derive(Debug)]
     struct Lends<'a>(#[expect(dead_code, reason = "only shown")] &'a u8);
+
+    #[test]
+    fn a_registered_data_frame_is_read_and_no_other_value() {
+        let read: fn(&Drawn, Each<'_>) -> _ = |Drawn(n), each| {
+            each(0, Sample::Number(f64::from(*n)));
+            Some(vec!["n".to_owned()])
+        };
+        // SAFETY: `Drawn` has no lifetime.
+        unsafe { read_with(read) };
+        let mut seen = Vec::new();
+        let names = Seen::of(&&Drawn(7)).each_value(&mut |column, sample| seen.push(format!("{column} {sample:?}")));
+        assert_eq!((names, seen), (Some(vec!["n".to_owned()]), vec!["0 Number(7.0)".to_owned()]));
+        assert_eq!(Seen::of(&"text").each_value(&mut |_, _| {}), None);
+    }
 
     #[test]
     fn a_type_that_somebody_can_draw_is_drawn_and_its_references_too() {

@@ -65,6 +65,9 @@ pub(crate) fn each_cell(value: &Seen<'_>, each: &mut dyn FnMut(usize, Sample<'_>
     if let Some(batches) = value.batches() {
         return super::arrow::each_cell(&batches, each).ok_or(NoColumns::NoTable);
     }
+    if let Some(names) = value.each_value(each) {
+        return Ok(names);
+    }
     debug_table::each_cell(value.debug(), value.type_name(), each)
 }
 

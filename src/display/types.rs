@@ -6,6 +6,7 @@
 //! ```
 
 use crate::abi::shorten;
+use crate::item_names;
 
 /// Types that hold values of the type that is their first argument.
 const HOLDERS: [&str; 16] = [
@@ -37,8 +38,12 @@ pub(super) fn is_array(type_name: &str) -> bool {
 
 /// The type of the values in all holders around them; empty for an unknown one.
 pub(super) fn innermost(type_name: &str) -> String {
-    let name = shorten(type_name);
-    let mut name = name.trim();
+    shorten(element(type_name))
+}
+
+/// The same, with its path.
+fn element(type_name: &str) -> &str {
+    let mut name = type_name.trim();
     loop {
         let bare = name.trim_start_matches('&').trim_start_matches("mut ");
         if let Some(inside) = bare.strip_prefix('[').and_then(|bare| bare.strip_suffix(']')) {
@@ -46,15 +51,46 @@ pub(super) fn innermost(type_name: &str) -> String {
             continue;
         }
         match bare.split_once('<') {
-            Some((holder, rest)) if HOLDERS.contains(&holder) => {
+            Some((holder, rest)) if HOLDERS.contains(&last_word(holder)) => {
                 name = arguments(rest.strip_suffix('>').unwrap_or(rest), ',').first().copied().unwrap_or_default();
-                if holder == "ViewRepr" {
+                if last_word(holder) == "ViewRepr" {
                     name = name.trim_start_matches('&').trim_start_matches("mut ");
                 }
             }
-            _ => return name.to_owned(),
+            _ => return name,
         }
     }
+}
+
+fn last_word(path: &str) -> &str {
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+/// The types of a struct's fields; empty for those that are not known.
+pub(super) fn of_a_struct(type_name: &str, fields: &[String]) -> Vec<String> {
+    let name = element(type_name).trim_start_matches('&').trim_start_matches("mut ");
+    let (parameters, known) = item_names::fields(name);
+    let inside = name.split_once('<').and_then(|(_, rest)| rest.strip_suffix('>')).unwrap_or_default();
+    let given: Vec<(&str, &str)> = parameters.iter().copied().zip(arguments(inside, ',')).collect();
+    let type_of = |field: &String| {
+        let written = known.iter().find(|(name, _)| name == field).map_or("", |(_, written)| written);
+        shorten(&with_arguments(written, &given))
+    };
+    fields.iter().map(type_of).collect()
+}
+
+/// A type as it is written in a generic struct, with the struct's arguments.
+fn with_arguments(written: &str, given: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    let is_in_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut rest = written;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| is_in_word(c) != is_in_word(first)).unwrap_or(rest.len());
+        let word = &rest[..end];
+        text.push_str(given.iter().find(|(name, _)| *name == word).map_or(word, |(_, argument)| argument));
+        rest = &rest[end..];
+    }
+    text
 }
 
 /// The types of a map's keys and values; empty for an unknown map.
@@ -109,6 +145,19 @@ mod tests {
         assert_eq!(innermost("&alloc::vec::Vec<[f64; 3]>"), "f64");
         assert_eq!(innermost("alloc::vec::Vec<(i64, alloc::string::String)>"), "(i64, String)");
         assert_eq!(innermost("core::result::Result<alloc::vec::Vec<cells_1::P>, mobula::GetError>"), "P");
+    }
+
+    #[test]
+    fn fields_of_a_struct_have_the_types_that_are_told_of_it() {
+        use crate::item_names::{Told, tell};
+        const FIELDS: &[(&str, &str)] =
+            &[("name", "&'static str"), ("parts", "std::vec::Vec<T>"), ("length", "[u8; N]")];
+        tell(&[("cells_7::Row", Told::Struct { parameters: &["T", "N"], fields: FIELDS })]);
+        let names = ["parts", "name", "length", "other"].map(str::to_owned);
+        let types = ["Vec<Option<f64>>", "&'static str", "[u8; 3]", ""];
+        let rows = "core::result::Result<alloc::vec::Vec<&cells_7::Row<core::option::Option<f64>, 3>>, cells_7::Error>";
+        assert_eq!(of_a_struct(rows, &names), types);
+        assert_eq!(of_a_struct("alloc::vec::Vec<cells_8::Row>", &names), [""; 4]);
     }
 
     #[test]

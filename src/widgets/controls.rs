@@ -13,7 +13,7 @@ macro_rules! widgets {
             $(#[$doc])*
             #[derive(Clone, PartialEq)]
             pub struct $type {
-                model: Model,
+                pub(super) model: Model,
             }
 
             is_widget!($type, controls($name, $model, $view));

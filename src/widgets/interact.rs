@@ -5,6 +5,7 @@ use super::controls::{Checkbox, Dropdown, FloatSlider, IntSlider, Text};
 use super::output::Output;
 use super::{Callback, Widget};
 use crate::display::display;
+use crate::item_names;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,8 @@ pub trait Control: Clone + Send + 'static {
     fn as_widget(&self) -> Widget;
     /// With these words beside it.
     fn named(self, name: &str) -> Self;
+    /// Whether there are words beside it.
+    fn is_named(&self) -> bool;
 }
 
 /// What stands for a control: a widget, `0..=10`, `0.0..=1.0`, `true`, `"text"`, or a list of texts; with a name before it, as
@@ -53,6 +56,10 @@ macro_rules! controls {
 
                 fn named(self, name: &str) -> $type {
                     self.description(name)
+                }
+
+                fn is_named(&self) -> bool {
+                    self.model.get("description").is_some_and(|words: String| !words.is_empty())
                 }
             }
 
@@ -143,7 +150,8 @@ pub trait Interactive<A> {
 /// Shows a control for each argument of a function, and the function's value below; when a person changes a control, it is called
 /// again. Of several changes while it runs, the newest counts. (ipywidgets' `interact`.)
 ///
-/// The arguments are given as one tuple: see [`IntoControl`]. The function runs between cells, in the process of the cells; what it
+/// The arguments are given as one tuple: see [`IntoControl`]. A control without a name has that of the function's parameter, if the
+/// function is one of a cell or a closure that is written here. The function runs between cells, in the process of the cells; what it
 /// prints and shows stands below the controls, too.
 ///
 /// ```
@@ -153,11 +161,19 @@ pub trait Interactive<A> {
 /// fn area(width: f64, height: f64) -> f64 {
 ///     width * height
 /// }
-/// interact(area, (("width", 0.0..=2.0), ("height", 0.0..=3.0)));
-/// interact(|n: i64, loud: bool| if loud { format!("{n}!") } else { n.to_string() }, (1..=9, true));
+/// interact(area, (0.0..=2.0, 0.0..=3.0));
+/// interact(|n: i64, loud: bool| if loud { format!("{n}!") } else { n.to_string() }, (("number", 1..=9), true));
 /// ```
 pub fn interact<A, F: Interactive<A>>(function: F, arguments: A) {
     function.begin(arguments).show();
+}
+
+/// The control, with the name of the function's parameter if it has none.
+fn with_name<C: Control>(control: C, parameter: Option<&&'static str>) -> C {
+    match parameter {
+        Some(name) if !name.is_empty() && !control.is_named() => control.named(name),
+        _ => control,
+    }
 }
 
 /// Shows the value of `call` in `output`, now and on each input.
@@ -192,7 +208,8 @@ macro_rules! interactive {
             Fun: FnMut($(<$into::Control as Control>::Value),+) -> R + Send + 'static,
         {
             fn begin(mut self, ($($argument,)+): ($($into,)+)) -> VBox {
-                $(let $argument = $argument.control();)+
+                let mut names = item_names::parameters(std::any::type_name::<Fun>()).iter();
+                $(let $argument = with_name($argument.control(), names.next());)+
                 let controls = vec![$($argument.as_widget()),+];
                 let inputs = ($($argument.clone(),)+);
                 let on_input = move |again: &dyn Fn() -> Box<dyn FnMut() + Send>| {

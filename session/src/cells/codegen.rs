@@ -54,8 +54,9 @@ pub fn cell(number: CellId, code: &str, parsed: &ParsedCell, imports: &str, plan
     }
     text.generated(&format!(
         "#[unsafe(no_mangle)] extern \"C\" fn {}(store: *mut *mut ::core::ffi::c_void, last: u32) -> u32 {{ \
-         let mobula_variables = unsafe {{ ::mobula::__private::Variables::at(store, last) }}; ",
-        entry(number)
+         let mobula_variables = unsafe {{ ::mobula::__private::Variables::at(store, last) }}; {}",
+        entry(number),
+        plan.tells
     ));
     for (name, variable) in &plan.takes {
         let word = if variable.is_mut { "mut " } else { "" };

@@ -14,6 +14,7 @@ use super::macro_visibility::publish_rules;
 use super::mentions::{mentioned, plain};
 use super::rewrite;
 use super::session_tests::{self, Test};
+use super::told::Told;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::HashSet;
@@ -102,6 +103,8 @@ pub struct Part {
     pub as_static: Option<Static>,
     /// The tests in it.
     pub tests: Vec<Test>,
+    /// What the library is told of it.
+    pub told: Option<Told>,
 }
 
 impl Part {
@@ -157,6 +160,7 @@ pub fn part(item: &Item) -> Part {
     (part.mentions, part.calls) = (depends.mentions, depends.calls);
     part.shape = shape(item, &part.mentions);
     part.kind = kind(item);
+    part.told = Told::of(item);
     described(item, &mut part);
     // In a macro's rules, a column is that of the macro's caller.
     if !part.is_macro {

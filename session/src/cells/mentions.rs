@@ -44,6 +44,15 @@ fn in_braces(literal: &str, names: &mut HashSet<String>) {
     }
 }
 
+/// The name of a parameter; empty for a pattern.
+pub fn name_of_parameter(pattern: &syn::Pat) -> String {
+    match pattern {
+        syn::Pat::Ident(name) => plain(&name.ident.to_string()).to_owned(),
+        syn::Pat::Type(typed) => name_of_parameter(&typed.pat),
+        _ => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,6 +54,7 @@ pub mod script;
 mod session_state;
 mod session_tests;
 mod set_aside;
+mod told;
 mod typed_words;
 
 use crate::analyst::Snapshot;
@@ -478,6 +479,7 @@ impl Direct {
     /// The cell host is gone with the variables: starts another one. Returns the error of the cell that ran.
     fn begin_anew(&mut self, record: &Record, why: &str) -> CellError {
         self.state.variables.clear();
+        self.state.told_units = 0;
         self.guard = None;
         match self.start_child() {
             Ok(child) => {
@@ -563,6 +565,7 @@ impl Direct {
             changed = Some(done);
         }
         let mut planned = Planned::new(parsed, &state.variables);
+        planned.plan.tells = state.telling();
         let library = if parsed.runs {
             let library = self.folders.unused(cell);
             clock.time("compile", || self.compile_cell(&state, cell, code, parsed, &mut planned, &library))?;

@@ -339,6 +339,7 @@ impl Cutter {
         self.parsed.last.extend(uses.found);
         self.parsed.last.sort_by_key(|at| at.start);
         self.parsed.returns.extend(inside.returns);
+        self.parsed.rewrites.extend(inside.rewrites);
         self.parsed.awaits |= inside.awaits;
         self.parsed.is_heavy |= inside.is_heavy;
     }
@@ -386,6 +387,7 @@ impl<'ast> Visit<'ast> for Patterns {
 #[derive(Default)]
 struct Inside {
     returns: Vec<Return>,
+    rewrites: Vec<Rewrite>,
     awaits: bool,
     is_heavy: bool,
     depth: usize,
@@ -431,6 +433,7 @@ impl<'ast> Visit<'ast> for Inside {
             Expr::ForLoop(_) | Expr::While(_) | Expr::Loop(_) | Expr::Closure(_) | Expr::Async(_) => {
                 self.is_heavy = true
             }
+            Expr::Call(call) => self.rewrites.extend(rewrite::named_parameters(call).into_iter().flatten()),
             Expr::MethodCall(call) if !LIGHT.contains(&call.method.to_string().as_str()) => self.is_heavy = true,
             _ => {}
         }

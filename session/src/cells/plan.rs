@@ -15,6 +15,8 @@ use std::ops::Range;
 /// What a cell does with variables.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// The statement that tells the process of names in new items; see `told`.
+    pub tells: String,
     /// Variables of earlier cells that the cell may use.
     pub takes: BTreeMap<String, Variable>,
     /// Those of them that the cell moves away.
@@ -305,6 +307,7 @@ impl Planned {
         if !well {
             return;
         }
+        state.told_units = state.program.next_unit();
         let (fate, ty) = (self.fate(), self.types.get(last_value::NAME).cloned().unwrap_or_default());
         if fate != Fate::Stays {
             state.last_place = None;

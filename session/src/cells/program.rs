@@ -496,6 +496,17 @@ impl Program {
         all
     }
 
+    /// The definitions that have been compiled in this unit or a later one, and their units.
+    pub fn compiled_since(&self, first: u32) -> impl Iterator<Item = (u32, &Definition)> {
+        let compiled = self.definitions.values().filter_map(|known| Some((known.unit()?, &**known)));
+        compiled.filter(move |(unit, _)| *unit >= first)
+    }
+
+    /// The number of the unit that is compiled next.
+    pub fn next_unit(&self) -> u32 {
+        self.next_unit
+    }
+
     /// The waiting item that is meant by an error about an unknown `name`.
     pub fn waiting(&self, name: &str) -> Option<&Definition> {
         self.all_waiting().find(|known| known.part.has_name(name))

@@ -5,10 +5,12 @@
 //!   Ok(())             Ok::<_, Infallible>(())                                  shown; nothing else determines its error type
 //!   dbg!(x)            ::mobula::__dbg_at!(9, x)                                columns are the cell's, not those of the generated line
 //!   column!()          9u32
+//!   interact(|x| …, a) interact(::mobula::__private::named(&["x"], |x| …), a)   the controls have the names of the parameters
 //! ```
 //!
 //! `line!()` and `file!()` need no rewrite: lines stay where they are, and the compiler is told the cell's name.
 
+use super::mentions::name_of_parameter;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::ops::Range;
 use syn::Expr;
@@ -105,6 +107,19 @@ pub fn untold(expression: &Expr) -> Option<Rewrite> {
     arguments(expression, false).map(|(at, text)| Rewrite::closing(at, text))
 }
 
+/// The rewrites for a call of `interact` with a closure: no value has the names of its parameters.
+pub fn named_parameters(call: &syn::ExprCall) -> Option<[Rewrite; 2]> {
+    let Expr::Path(function) = &*call.func else { return None };
+    let Some(Expr::Closure(closure)) = call.args.first() else { return None };
+    if function.path.segments.last()?.ident != "interact" {
+        return None;
+    }
+    let names: Vec<String> = closure.inputs.iter().map(name_of_parameter).collect();
+    let range = closure.span().byte_range();
+    let named = format!("::mobula::__private::named(&{names:?}, ");
+    Some([Rewrite::opening(range.start, named), Rewrite::closing(range.end, ")")])
+}
+
 /// Finds the macros that use a column, also among the arguments of others.
 pub fn columns(tokens: TokenStream, found: &mut Vec<Rewrite>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
@@ -169,6 +184,16 @@ mod tests {
     fn the_error_type_of_a_shown_ok_is_told() {
         assert_eq!(rewritten("f()?;\nOk(())"), "f()?;\nOk::<_, ::core::convert::Infallible>(())");
         assert_eq!(rewritten("Ok::<u8, String>(1)"), "Ok::<u8, String>(1)");
+    }
+
+    #[test]
+    fn parameters_of_a_closure_are_named_for_interact() {
+        let code = "w::interact(|x: f64, (a, b): P| x, (1, 2));";
+        let expected = "w::interact(::mobula::__private::named(&[\"x\", \"\"], |x: f64, (a, b): P| x), (1, 2));";
+        assert_eq!(rewritten(code), expected);
+        for code in ["interact(f, (1,));", "interact();", "act(|x: f64| x);"] {
+            assert_eq!(rewritten(code), code);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::last_value;
 use super::mentions::{mentioned, words};
 use super::parse::ParsedCell;
 use super::program::{Changed, Line, Program, krate, units_in};
+use super::told;
 use crate::event::CellId;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub struct SessionState {
     pub variables: BTreeMap<String, Variable>,
     /// The words of what was shown last, if `_` stands for them; otherwise `_` is a variable.
     pub last_place: Option<String>,
+    /// The process knows the names in units below this one: see [`told`].
+    pub told_units: u32,
 }
 
 impl SessionState {
@@ -76,6 +79,11 @@ impl SessionState {
     pub fn prelude(&self, mentions: &HashSet<String>, own: &HashSet<&str>) -> (String, BTreeSet<u32>) {
         let (lines, units) = self.program.prelude(mentions, own, &BTreeSet::new());
         (joined(&lines), units)
+    }
+
+    /// The statement that tells the process of names that it does not know yet.
+    pub fn telling(&self) -> String {
+        told::statement(self.program.compiled_since(self.told_units))
     }
 
     /// An empty state whose numbers go on.
