@@ -9,6 +9,7 @@
 //! Each has a text beside it, for a terminal.
 
 mod chart;
+mod colours;
 mod content;
 mod describe;
 mod numbers;

@@ -7,7 +7,8 @@ use std::fmt::{self, Debug, Display};
 /// Describes the columns of a table: how many values they have; of numbers, the mean, the standard deviation, the least, the
 /// quartiles and the greatest; of other values, how many different ones there are, and the most frequent.
 ///
-/// It takes what [`table`](super::table) takes. `None`, Arrow's null and NaN count as missing. All rows are read.
+/// It takes what [`table`](super::table) takes, and data frames of polars in a session with `:dep polars`. `None`, null and NaN
+/// count as missing. All rows are read.
 ///
 /// ```
 /// use mobula::show::describe;

@@ -1,5 +1,6 @@
 //! A plot as an SVG picture, for front ends without Vega-Lite.
 
+use super::colours::{GRID_OPACITY, INK, of_series};
 use super::content::{Content, Mark, Series, word};
 use super::scale::Scale;
 use crate::display::escaped;
@@ -9,14 +10,8 @@ use std::fmt::Write as _;
 const SIZE: (f64, f64) = (560.0, 360.0);
 const MARGINS: (f64, f64, f64, f64) = (64.0, 44.0, 16.0, 48.0);
 
-/// The colours of series, which people who see few colours can tell apart (Okabe and Ito, 2008).
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#888888"];
-
 /// About the width of a letter.
 const LETTER: f64 = 7.0;
-
-/// Text that is read on a light and on a dark page.
-const INK: &str = "#888888";
 
 /// The picture.
 pub(super) fn picture(plot: &Content) -> String {
@@ -64,7 +59,10 @@ fn draw_series(svg: &mut String, plot: &Content) {
     let at = |x: f64, y: f64| (left + of_x.place(x) * width, top + (1.0 - of_y.place(y)) * height);
     for (number, tick) in of_y.ticks() {
         let (_, y) = at(of_x.low, number);
-        let _ = write!(svg, "<path d=\"M{left:.1} {y:.1}h{width:.1}\" stroke=\"{INK}\" stroke-opacity=\".25\"/>");
+        let _ = write!(
+            svg,
+            "<path d=\"M{left:.1} {y:.1}h{width:.1}\" stroke=\"{INK}\" stroke-opacity=\"{GRID_OPACITY}\"/>"
+        );
         text(svg, (left - 6.0, y + 4.0), "end", "", &tick, "");
     }
     let below = top + height + 16.0;
@@ -82,7 +80,7 @@ fn draw_series(svg: &mut String, plot: &Content) {
     }
     let groups = plot.series.iter().filter(|series| matches!(series.mark, Mark::Bars(_))).count().max(1) as f64;
     let mut group = 0.0;
-    for (series, colour) in plot.series.iter().zip(COLOURS.iter().cycle()) {
+    for (series, colour) in plot.series.iter().zip(of_series()) {
         let points = || series.x.iter().zip(&series.y).map(|(x, y)| (*x, *y));
         let mut bar = |x: f64, wide: f64, y: f64| {
             let ((begin, from), (end, to)) = (at(x, 0.0), at(x + wide, y));
@@ -114,7 +112,7 @@ fn draw_series(svg: &mut String, plot: &Content) {
     }
     // The names in one row above the drawing, where no mark is.
     let mut end = left + width;
-    let named = plot.series.iter().zip(COLOURS.iter().cycle()).filter(|(series, _)| !series.name.is_empty());
+    let named = plot.series.iter().zip(of_series()).filter(|(series, _)| !series.name.is_empty());
     for (series, colour) in named.collect::<Vec<_>>().into_iter().rev() {
         text(svg, (end, top - 6.0), "end", colour, &series.name, "");
         end -= LETTER * (series.name.chars().count() + 2) as f64;

@@ -1,5 +1,6 @@
 //! A plot as Vega-Lite, version 5 (vega.github.io/vega-lite): JupyterLab and VS Code draw it.
 
+use super::colours::{GRID_OPACITY, INK, of_series};
 use super::content::{Content, Mark, Series, word};
 use crate::calls::Json;
 
@@ -8,15 +9,36 @@ const SCHEMA: &str = "https://vega.github.io/schema/vega-lite/v5.json";
 /// The specification, one line of JSON.
 pub(super) fn spec(plot: &Content) -> String {
     let title = if plot.title.is_empty() { String::new() } else { format!("\"title\":{},", Json(&plot.title)) };
-    let layers: Vec<String> = plot.series.iter().map(|series| layer(plot, series)).chain(heat(plot)).collect();
+    let names = names(plot);
+    let series = plot.series.iter().zip(of_series()).map(|(series, colour)| layer(plot, series, colour, &names));
+    let layers: Vec<String> = series.chain(heat(plot)).collect();
     format!(
-        "{{\"$schema\":\"{SCHEMA}\",{title}\"width\":480,\"height\":300,\"layer\":[{}],\
-         \"resolve\":{{\"scale\":{{\"color\":\"shared\"}}}}}}",
-        layers.join(",")
+        "{{\"$schema\":\"{SCHEMA}\",{title}\"background\":\"transparent\",\"width\":480,\"height\":300,\"layer\":[{}],\
+         \"resolve\":{{\"scale\":{{\"color\":\"shared\"}}}},\"config\":{}}}",
+        layers.join(","),
+        config()
     )
 }
 
-fn layer(plot: &Content, series: &Series) -> String {
+/// Colours of words and lines; without them, Vega's are for a white page.
+fn config() -> String {
+    let words = format!("\"labelColor\":\"{INK}\",\"titleColor\":\"{INK}\"");
+    let lines = format!("\"domainColor\":\"{INK}\",\"tickColor\":\"{INK}\",\"gridColor\":\"{INK}\"");
+    format!(
+        "{{\"axis\":{{{words},{lines},\"gridOpacity\":{GRID_OPACITY}}},\"legend\":{{{words}}},\"title\":{{\"color\":\"{INK}\"}},\
+         \"view\":{{\"stroke\":null}}}}"
+    )
+}
+
+/// The scale that gives each named series the colour that it has in the SVG twin, too.
+fn names(plot: &Content) -> String {
+    let named = || plot.series.iter().zip(of_series()).filter(|(series, _)| !series.name.is_empty());
+    let names: Vec<String> = named().map(|(series, _)| Json(&series.name).to_string()).collect();
+    let colours: Vec<String> = named().map(|(_, colour)| format!("\"{colour}\"")).collect();
+    format!("{{\"domain\":[{}],\"range\":[{}]}}", names.join(","), colours.join(","))
+}
+
+fn layer(plot: &Content, series: &Series, colour: &str, names: &str) -> String {
     let Series { name, mark, x, y } = series;
     let points = x.iter().zip(y);
     let (values, mark, x_encoding, beside): (Vec<String>, &str, String, String) = match mark {
@@ -46,7 +68,10 @@ fn layer(plot: &Content, series: &Series) -> String {
             String::new(),
         ),
     };
-    let colour = if name.is_empty() { String::new() } else { format!(",\"color\":{{\"datum\":{}}}", Json(name)) };
+    let colour = match name.as_str() {
+        "" => format!(",\"color\":{{\"value\":\"{colour}\"}}"),
+        name => format!(",\"color\":{{\"datum\":{},\"scale\":{names}}}", Json(name)),
+    };
     let y_encoding = encoding("y", "quantitative", &plot.y_label, "");
     format!(
         "{{\"data\":{{\"values\":[{}]}},\"mark\":{mark},\"encoding\":{{{x_encoding},{y_encoding}{beside}{colour}}}}}",

@@ -109,9 +109,44 @@ extern \"C\" fn register() {
 }
 ";
 
-/// The code that draws values of a crate's types: the crate, the file, its source.
-const DRAWINGS: [(&str, &str, &str); 2] =
-    [("image", "image_drawings.rs", IMAGE), ("serde_json", "serde_json_drawings.rs", JSON)];
+/// Reads polars' data frames for `describe`: their text has some of their rows only.
+const POLARS: &str = "
+use mobula::__private::known::{Each, Sample, read_with};
+use polars::datatypes::DataType;
+use polars::frame::DataFrame;
+
+#[used]
+#[unsafe(link_section = \".init_array\")]
+static WHEN_OPENED: extern \"C\" fn() = register;
+
+extern \"C\" fn register() {
+    // SAFETY: `DataFrame` has no lifetime.
+    unsafe { read_with(read) };
+}
+
+fn read(frame: &DataFrame, each: Each<'_>) -> Option<Vec<String>> {
+    let names: Vec<String> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
+    for (number, name) in names.iter().enumerate() {
+        let column = frame.column(name).ok()?.as_materialized_series().rechunk();
+        if column.dtype().is_primitive_numeric() {
+            let numbers = column.cast(&DataType::Float64).ok()?;
+            numbers.f64().ok()?.iter().for_each(|value| each(number, value.map_or(Sample::Missing, Sample::Number)));
+        } else {
+            for value in column.iter() {
+                if value.is_null() { each(number, Sample::Missing) } else { each(number, Sample::Text(&value.str_value())) }
+            }
+        }
+    }
+    Some(names)
+}
+";
+
+/// The code that draws and reads values of a crate's types: the crate, the file, its source.
+const DRAWINGS: [(&str, &str, &str); 3] = [
+    ("image", "image_drawings.rs", IMAGE),
+    ("serde_json", "serde_json_drawings.rs", JSON),
+    ("polars", "polars_drawings.rs", POLARS),
+];
 
 /// Whether a compile error is in code that can be left out.
 pub fn is_about_drawings(error: &str) -> bool {
