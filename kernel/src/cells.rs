@@ -234,5 +234,5 @@ impl Cells {
 }
 
 fn error_content(error: &CellError) -> Value {
-    json!({"ename": error.name, "evalue": error.value, "traceback": error.ansi.lines().collect::<Vec<_>>()})
+    json!({"ename": error.name, "evalue": error.value, "traceback": error.traceback()})
 }

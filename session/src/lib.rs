@@ -34,6 +34,7 @@ mod session;
 mod settings;
 mod task_lines;
 mod tokens;
+mod traceback;
 
 pub use analyst::outline::KEYWORDS;
 pub use base::rustc_wrapper;

@@ -2,6 +2,13 @@
 
 use crate::bundle::Bundle;
 
+/// The colours of a report on a page: those of JupyterLab's or VS Code's theme that are read on its background.
+const COLOURS: &str = "--red:var(--jp-error-color1,var(--vscode-terminal-ansiRed,#c33));\
+    --green:var(--jp-success-color0,var(--vscode-terminal-ansiGreen,#2a7d2e));\
+    --blue:var(--jp-brand-color1,var(--vscode-terminal-ansiBlue,#1f74c9));\
+    --cyan:var(--jp-info-color0,var(--vscode-terminal-ansiCyan,#0b7d8a));\
+    --yellow:var(--jp-warn-color0,var(--vscode-terminal-ansiYellow,#a86400));";
+
 /// A report, plain and for terminals.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rendered {
@@ -14,10 +21,15 @@ pub struct Rendered {
 impl Rendered {
     /// The report for a notebook: plain, and in HTML with the terminal's colours.
     pub fn bundle(&self) -> Bundle {
+        self.bundle_with("")
+    }
+
+    /// The same, with more of CSS for the HTML.
+    pub(crate) fn bundle_with(&self, style: &str) -> Bundle {
         let mut bundle = Bundle::text(self.plain.as_str());
         // A report with malformed ANSI codes is shown without colours.
         if let Ok(html) = ansi_to_html::convert(&self.ansi) {
-            bundle.data.insert("text/html".into(), format!("<pre>{html}</pre>").into());
+            bundle.data.insert("text/html".into(), format!("<pre style=\"{COLOURS}{style}\">{html}</pre>").into());
         }
         bundle
     }
@@ -78,6 +90,7 @@ mod tests {
     fn a_report_for_a_notebook_has_the_terminals_colours_in_html() {
         let report = Rendered { plain: "<a>: no".into(), ansi: "\x1b[31m<a>\x1b[0m: no".into() }.bundle();
         assert_eq!(report.plain(), Some("<a>: no"));
-        assert_eq!(report.data["text/html"], "<pre><span style='color:var(--red,#a00)'>&lt;a&gt;</span>: no</pre>");
+        let html = format!("<pre style=\"{COLOURS}\"><span style='color:var(--red,#a00)'>&lt;a&gt;</span>: no</pre>");
+        assert_eq!(report.data["text/html"], html);
     }
 }

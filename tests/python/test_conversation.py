@@ -3,9 +3,11 @@
 Every wait has a deadline, and none is a guess at how long something takes.
 """
 
+import json
 import os
 import pathlib
 import signal
+import tempfile
 import time
 import unittest
 
@@ -153,6 +155,17 @@ class Conversation(KernelCase):
         self.assertEqual(self.reply(request)["status"], "error")
         self.published(request, is_idle)
 
+    def test_what_a_thread_prints_when_no_cell_runs_stands_below_the_newest_cell(self):
+        with tempfile.TemporaryDirectory() as folder:
+            go = os.path.join(folder, "go")
+            wait = f"while !std::path::Path::new({json.dumps(go)}).exists() {{ std::thread::sleep(std::time::Duration::from_millis(5)); }}"
+            self.assertEqual(self.run_cell(f'std::thread::spawn(|| {{ {wait} println!("out of a thread"); }});')[0]["status"], "ok")
+            newest = self.client.execute("let newest = 1;")
+            self.assertEqual(self.reply(newest)["status"], "ok")
+            self.published(newest, is_idle)
+            pathlib.Path(go).touch()
+            self.published(newest, lambda m: kind(m) == "stream" and "out of a thread" in m["content"]["text"])
+
     def test_what_was_made_can_be_completed_and_looked_up_while_a_cell_runs(self):
         made = "/// Makes one.\nfn make_point() -> Point { Point { across: 1, up: 2.0 } }\nlet point = make_point();"
         reply, _ = self.run_cell("struct Point { across: i64, up: f64 }\n" + made)
@@ -250,7 +263,7 @@ class Conversation(KernelCase):
         self.run_cell(":warnings")
         [warning] = [m["content"]["data"] for m in messages if kind(m) == "display_data"]
         self.assertIn("warning[unused_mut]", warning["text/plain"])
-        self.assertRegex(warning["text/html"], r"<pre>.*<span style=.*warning\[unused_mut\]")
+        self.assertRegex(warning["text/html"], r"<pre style=.*<span style=.*warning\[unused_mut\]")
 
     def test_a_cell_that_the_front_end_runs_again_replaces_what_it_defined(self):
         def run(cell, code):

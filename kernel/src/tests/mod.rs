@@ -36,7 +36,7 @@ fn a_failed_cell_is_one_error_and_a_reply_with_the_same_words() {
         (&reply["status"], &reply["ename"], &reply["evalue"]),
         (&json!("error"), &json!("Failed"), &json!("odd"))
     );
-    assert_eq!(reply["traceback"], json!(["\u{1b}[31mFailed: odd", "  help: none\u{1b}[0m"]));
+    assert_eq!(reply["traceback"], json!(["\u{1b}[1mFailed: odd", "  help: none\u{1b}[0m"]));
 }
 
 #[test]

@@ -59,8 +59,8 @@ impl Recorder {
 
     /// Records why a cell failed.
     pub fn error(&mut self, cell: CellId, error: &CellError) {
-        let traceback = error.ansi.lines().map(str::to_owned).collect();
-        self.push(cell, Output::Error { name: error.name.clone(), value: error.value.clone(), traceback });
+        let (name, value, traceback) = (error.name.clone(), error.value.clone(), error.traceback());
+        self.push(cell, Output::Error { name, value, traceback });
     }
 
     /// What the cell has printed on a stream.

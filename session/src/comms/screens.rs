@@ -1,7 +1,7 @@
 //! Terminals for bars of other crates: what stands on each of them is one display, which changes.
 
 use crate::bar::STYLE;
-use crate::event::{Bundle, CellId, Event};
+use crate::event::{CellId, Event};
 use crate::rendered::{Rendered, without_codes};
 use std::collections::BTreeSet;
 
@@ -18,11 +18,7 @@ impl Screens {
     /// Shows a text on a terminal, for a cell.
     pub fn show(&mut self, cell: CellId, number: u64, text: String) -> Event {
         let rendered = Rendered { plain: without_codes(&text), ansi: text };
-        let mut bundle: Bundle = rendered.bundle();
-        if let Some(html) = bundle.data.get("text/html").and_then(|html| html.as_str()) {
-            let html = html.replacen("<pre>", &format!("<pre style=\"margin:0;padding:0;{STYLE}\">"), 1);
-            bundle.data.insert("text/html".into(), html.into());
-        }
+        let mut bundle = rendered.bundle_with(&format!("margin:0;padding:0;{STYLE}"));
         bundle.display_id = Some(format!("mobula-screen-{number}"));
         let is_known = self.shown.contains(&number);
         if !is_known && self.shown.len() < SCREENS_MAX {
