@@ -133,7 +133,7 @@ enum Command {
     Run(Run),
     /// Run notebooks and compare each output with the stored one.
     #[command(
-        after_help = "Examples:\n  mobula test notebooks\n  mobula test tour.ipynb --update\n\nTags of a cell: `skip` it is not run, `skip-output` it is not compared, `slow` it is run with --slow,\n`raises-error` it must fail.\n\nIn a folder, hidden files and folders, folders called `target`, symbolic links, and Rust files without `// %%`\nare left out. Name such a file itself to have it tested."
+        after_help = "Examples:\n  mobula test notebooks\n  mobula test tour.ipynb --update\n\nTags of a cell: `skip` it is not run, `skip-output` it is not compared, `slow` it is run with --slow,\n`raises-error` (or `raises-exception`) it must fail.\n\nIn a folder, hidden files and folders, folders called `target`, symbolic links, and Rust files without `// %%`\nare left out. Name such a file itself to have it tested."
     )]
     Test(test::Test),
     /// Convert a .rs file with `// %%` cells to a notebook, or a notebook to such a file, or either to a page.

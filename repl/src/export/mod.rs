@@ -10,6 +10,7 @@
 mod main_file;
 mod manifest;
 
+use crate::script::MUST_FAIL_TAGS;
 use crate::script::convert::{ConvertError, read};
 use crate::script::document::{Cell, Kind};
 use mobula_session::EmbeddedFile;
@@ -110,7 +111,7 @@ fn code_cells(cells: &[Cell]) -> impl Iterator<Item = (usize, &Cell)> {
 /// The tag that keeps a cell out of a program: it is not run, or it fails on purpose, which would end the program.
 fn left_out(cell: &Cell) -> Option<&str> {
     let tags = cell.metadata.get("tags")?.as_array()?;
-    let is_one = |tag: &&str| ["skip", "skip-execution", "raises-error", "raises-exception"].contains(tag);
+    let is_one = |tag: &&str| ["skip", "skip-execution"].contains(tag) || MUST_FAIL_TAGS.contains(tag);
     tags.iter().filter_map(|tag| tag.as_str()).find(is_one)
 }
 

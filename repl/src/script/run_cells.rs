@@ -98,8 +98,8 @@ fn run_cells<E: Evaluator + Clone>(
         if let Err(error) = &outcome.result {
             record(recorder, outcome.cell, error);
         }
-        let must_fail = MUST_FAIL_TAGS.into_iter().any(|tag| cell.has_tag(tag));
-        if failed == must_fail && !is_late {
+        let must_fail = MUST_FAIL_TAGS.into_iter().find(|tag| cell.has_tag(tag));
+        if failed == must_fail.is_some() && !is_late {
             continue;
         }
         if is_late {
@@ -107,8 +107,8 @@ fn run_cells<E: Evaluator + Clone>(
             runner
                 .screen
                 .notice(&format!("cell [{}] took longer than {limit} s and was interrupted: {first}", outcome.cell));
-        } else if must_fail {
-            runner.screen.notice(&format!("cell [{}] is tagged `raises-error` and did not fail", outcome.cell));
+        } else if let Some(tag) = must_fail {
+            runner.screen.notice(&format!("cell [{}] is tagged `{tag}` and did not fail", outcome.cell));
         }
         if let Some(line) = program.lines.get(*index).filter(|_| program.lines.len() > 1) {
             runner.screen.notice(&format!("the cell begins on line {line} of the file"));

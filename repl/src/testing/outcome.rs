@@ -55,13 +55,13 @@ pub fn judge(file: &Path, notebook: &Notebook, ran: &Ran, rules: &Rules, is_slow
 }
 
 fn verdict(cell: &CodeCell, has_failed: bool, stored: &(Option<u64>, Value), new: &Value, rules: &Rules) -> Verdict {
-    let must_fail = MUST_FAIL_TAGS.into_iter().any(|tag| cell.has_tag(tag));
-    if must_fail && !has_failed {
-        return Verdict::Fails { how: "it is tagged `raises-error` and did not fail".into() };
+    let must_fail = MUST_FAIL_TAGS.into_iter().find(|tag| cell.has_tag(tag));
+    if let (Some(tag), false) = (must_fail, has_failed) {
+        return Verdict::Fails { how: format!("it is tagged `{tag}` and did not fail") };
     }
     let (count, outputs) = stored;
     let (stored, new) = (Outputs::read(outputs, rules), Outputs::read(new, rules));
-    let is_expected = must_fail || stored.error.is_some();
+    let is_expected = must_fail.is_some() || stored.error.is_some();
     if let (Some(error), false) = (new.error.as_ref().filter(|_| has_failed), is_expected) {
         return Verdict::Fails { how: format!("it failed, and is not tagged `raises-error`\n{}", error.text()) };
     }

@@ -76,7 +76,9 @@ fn each_form_of_a_result_is_compared_and_none_may_be_missing() {
 fn an_error_is_the_same_with_the_same_message_and_place() {
     let stored = json!([error("oops in worker pid 1", "  at cell 1, line 2")]);
     let same = json!([error("oops in worker pid 2", "\u{1b}[2m  at cell 1, line 2\u{1b}[0m")]);
-    assert_eq!(judged(&["raises-error"], &stored, &same), Verdict::Same);
+    for tag in ["raises-error", "raises-exception"] {
+        assert_eq!(judged(&[tag], &stored, &same), Verdict::Same);
+    }
     // It is stored, so it was seen.
     assert_eq!(judged(&[], &stored, &same), Verdict::Same);
     let verdict = judged(&[], &stored, &json!([error("oops in worker pid 2", "  at cell 1, line 3")]));
@@ -91,8 +93,11 @@ fn a_cell_that_fails_unasked_or_does_not_fail_though_it_must_is_a_failure() {
     let fine = json!([text("stdout", "a\n")]);
     let verdict = judged(&["skip-output"], &fine, &json!([error("oops", "")]));
     assert!(matches!(&verdict, Verdict::Fails { how } if how.contains("Error: oops")), "{verdict:?}");
-    let verdict = judged(&["raises-error"], &fine, &fine);
-    assert!(matches!(&verdict, Verdict::Fails { how } if how.contains("did not fail")), "{verdict:?}");
+    for tag in ["raises-error", "raises-exception"] {
+        let verdict = judged(&[tag], &fine, &fine);
+        let expected = format!("it is tagged `{tag}` and did not fail");
+        assert!(matches!(&verdict, Verdict::Fails { how } if *how == expected), "{verdict:?}");
+    }
 }
 
 #[test]
