@@ -33,3 +33,8 @@ fn a_person_at_jupyterlab_drags_clicks_reloads_and_reads() {
         let _ = writeln!(std::io::stderr(), "{line}");
     }
 }
+
+#[test]
+fn the_web_page_is_reached_through_the_jupyter_server_of_a_notebook() {
+    Jupyter::with_kernel(Place::new()).run("test_proxy.py", &[]);
+}
