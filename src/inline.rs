@@ -307,7 +307,7 @@ impl Store {
                 self.published.clear();
                 Answer::Done
             }
-            Question::Join { .. } | Question::Leave => {
+            Question::Join(_) | Question::Leave => {
                 return Err(
                     Fault::Refused { message: "there is no session here that could join a runtime".into() }.into()
                 );

@@ -43,7 +43,7 @@ pub use task_counts::TaskCounts;
 pub use task_options::{ActorOptions, Placement, PlacementStrategy, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 14;
+pub const ABI_VERSION: u32 = 15;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";
@@ -586,12 +586,7 @@ pub enum Question {
     /// The objects that there are.
     Objects,
     /// Joins a runtime of another process. The session's front process answers.
-    Join {
-        /// Its address.
-        address: String,
-        /// The namespace of the session's named actors there.
-        namespace: Option<String>,
-    },
+    Join(Joining),
     /// Leaves it. The session's front process answers.
     Leave,
     /// Gives an object a name, by which other sessions find it for as long as this one goes on.
@@ -751,6 +746,22 @@ pub struct SessionInfo {
     pub pid: u32,
     /// Where its named actors are, if it has said so.
     pub namespace: Option<String>,
+    /// Its share of what the sessions take from each other.
+    pub share: u32,
+}
+
+/// The largest share that a session can have.
+pub const SHARE_MAX: u32 = 100;
+
+/// Which runtime of another process a session joins, and as what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joining {
+    /// The runtime's address.
+    pub address: String,
+    /// The namespace of the session's named actors there.
+    pub namespace: Option<String>,
+    /// Its share of what sessions that want more than there is get; `None` is 1.
+    pub share: Option<u32>,
 }
 
 /// A resource. Amounts of memory are in bytes.
@@ -1024,6 +1035,8 @@ pub struct InitOptions {
     pub address: Option<String>,
     /// The namespace of the session's named actors in it.
     pub namespace: Option<String>,
+    /// The session's share of what it gives to sessions that want more than there is.
+    pub share: Option<u32>,
     /// Do not refuse a second `init`.
     pub ignore_reinit: bool,
 }

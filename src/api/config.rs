@@ -1,6 +1,6 @@
 //! Configuration: starts or joins a runtime, and reports its address and resources.
 
-use crate::abi::{Address, Answer, DriverMode, InitOptions, Question, Tenant};
+use crate::abi::{Address, Answer, DriverMode, InitOptions, Question, SHARE_MAX, Tenant};
 use crate::calls;
 use crate::display::{Table, Tabular, shown_as_a_table};
 use crate::error::{InitError, Size};
@@ -154,6 +154,19 @@ impl Config {
         self
     }
 
+    /// Sets how much of a runtime that it joins the session gets while several want more than there is: one of 2 gets twice as much as one
+    /// of 1, the default. Of tasks with options, that is CPU time; plain ones are taken in turn, as many at once as the share says.
+    ///
+    /// ```no_run
+    /// use mobula::{Config, init_with};
+    /// init_with(Config::connect("auto").share(2))?;
+    /// # Ok::<(), mobula::InitError>(())
+    /// ```
+    pub fn share(mut self, share: u32) -> Config {
+        self.options.share = Some(share);
+        self
+    }
+
     /// Sets how many CPUs tasks can share. Default: the machine's.
     pub fn num_cpus(mut self, cpus: f64) -> Config {
         self.options.num_cpus = Some(cpus);
@@ -304,6 +317,15 @@ impl Config {
                 "address",
                 format!("the runtime at `{address}` has its own resources; leave those options out to join it"),
             );
+        }
+        if let Some(share) = options.share {
+            if !(1..=SHARE_MAX).contains(&share) {
+                return bad("share", format!("a share is a number from 1 to {SHARE_MAX}, not {share}"));
+            }
+            if options.address.is_none() {
+                let message = "a share is one of a runtime that several sessions have joined: give it together with `Config::connect`";
+                return bad("share", message.into());
+            }
         }
         let mut names: Vec<&str> = options.resources.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();

@@ -3,7 +3,7 @@
 use super::runtime::{Joined, Runtime};
 use super::web_page::{Opened, WebPage};
 use super::{BROKEN, FAILED, fail};
-use mobula::abi::{CellPlace, CommCall, Dashboard, DashboardOptions, Place};
+use mobula::abi::{CellPlace, CommCall, Dashboard, DashboardOptions, Joining, Place};
 use mobula::local::{self, CommReply, JoinReply, JoinedAt, Local, Observer, Outbox, RuntimeEvent, Zygote};
 use mobula_repl::Ending;
 use mobula_session::toolchain::Toolchain;
@@ -22,18 +22,24 @@ pub struct Launch {
     /// The `std::env::args()` of cells.
     pub arguments: Vec<OsString>,
     /// The runtime to join, instead of using one of the session's own.
-    pub address: Option<String>,
+    pub joining: Option<Joining>,
 }
 
 impl Launch {
     /// One in the working folder, with the runtime that the environment names.
     pub fn here() -> Launch {
-        Launch { address: std::env::var(ADDRESS_ENV).ok().filter(|address| !address.is_empty()), ..Launch::default() }
+        let address = std::env::var(ADDRESS_ENV).ok().filter(|address| !address.is_empty());
+        let share = std::env::var(SHARE_ENV).ok().and_then(|share| share.parse().ok());
+        let joining = address.map(|address| Joining { address, share, ..Joining::default() });
+        Launch { joining, ..Launch::default() }
     }
 }
 
 /// The environment variable that names the runtime that sessions join, as `--address` does.
 pub const ADDRESS_ENV: &str = "MOBULA_ADDRESS";
+
+/// The environment variable that says their share of it, as `--share` does.
+pub const SHARE_ENV: &str = "MOBULA_SHARE";
 
 /// Forks the zygote, runs a front end around a session, and ends both. The front end gets a function that starts the
 /// session.
@@ -126,8 +132,8 @@ fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<
             let local = Local::start(zygote, local::Config::default(), observer.clone())?;
             page.set_socket(local.socket().to_owned());
             let _ = observer.folder.set(local.session_dir().to_owned());
-            if let Some(address) = &place.address {
-                joined.join(address, None, local.session_dir(), observer.clone())?;
+            if let Some(joining) = &place.joining {
+                joined.join(joining.clone(), local.session_dir(), observer.clone())?;
                 local.rest();
             }
             Ok((queue, observer, local))
@@ -209,14 +215,14 @@ struct Forward {
 
 impl Forward {
     /// Joins a runtime, or leaves the one that was joined. Waits.
-    fn join_now(&self, to: Option<(String, Option<String>)>) -> Result<Option<JoinedAt>, String> {
-        let Some((address, namespace)) = to else {
+    fn join_now(&self, to: Option<Joining>) -> Result<Option<JoinedAt>, String> {
+        let Some(joining) = to else {
             self.joined.leave();
             return Ok(None);
         };
         let observer = self.myself.get().and_then(Weak::upgrade).zip(self.folder.get());
         let Some((observer, folder)) = observer else { return Err("the session has ended".into()) };
-        match self.joined.join(&address, namespace, folder, observer) {
+        match self.joined.join(joining, folder, observer) {
             Ok(joined) => Ok(Some(joined.at())),
             Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
         }
@@ -259,7 +265,7 @@ impl Observer for Forward {
         }
     }
 
-    fn join(&self, to: Option<(String, Option<String>)>, reply: JoinReply) {
+    fn join(&self, to: Option<Joining>, reply: JoinReply) {
         let Some(forward) = self.myself.get().and_then(Weak::upgrade) else { return };
         // The head asks, which may be the one that is joined.
         std::thread::spawn(move || reply.send(forward.join_now(to)));

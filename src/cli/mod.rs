@@ -17,6 +17,7 @@ mod web_page;
 pub use embedded::EMBEDDED_CRATE;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use mobula::abi::Joining;
 use mobula_repl::ColorChoice;
 use mobula_repl::script::Save;
 use std::ffi::OsString;
@@ -63,6 +64,18 @@ struct Common {
     /// Join this runtime, of those that `mobula start` leaves running: `auto`, or its folder. Or a Ray cluster: `ray://HOST:10001`.
     #[arg(long, global = true, value_name = "ADDRESS", env = front::ADDRESS_ENV, hide_env_values = true)]
     address: Option<String>,
+    /// The session's share of that runtime while several sessions want more than there is.
+    #[arg(long, global = true, value_name = "N", env = front::SHARE_ENV, hide_env_values = true,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(mobula::abi::SHARE_MAX)))]
+    share: Option<u32>,
+}
+
+impl Common {
+    /// The runtime that a session joins, if it does.
+    fn joining(&self) -> Option<Joining> {
+        let address = self.address.clone().filter(|address| !address.is_empty())?;
+        Some(Joining { address, share: self.share, ..Joining::default() })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -220,13 +233,14 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     start_logging();
     let color = ColorChoice::from(cli.common.color);
-    let address = cli.common.address.filter(|address| !address.is_empty());
+    let joining = cli.common.joining();
+    let address = joining.as_ref().map(|joining| joining.address.clone());
     let (arguments, keep_going) = (cli.arguments, cli.keep_going);
     if let Some(code) = cli.code {
         // With `-c`, the first word is an argument like the others.
         let arguments = cli.file.map(PathBuf::into_os_string).into_iter().chain(arguments).collect();
         let file = PathBuf::from("-c");
-        return run(Run { file, keep_going, arguments, ..Run::default() }, Some(code), color, address);
+        return run(Run { file, keep_going, arguments, ..Run::default() }, Some(code), color, joining);
     }
     let command = match (cli.command, cli.file) {
         (Some(command), _) => command,
@@ -234,8 +248,8 @@ pub fn main() -> ExitCode {
         (None, None) => Command::Repl,
     };
     match command {
-        Command::Repl => repl(keep_going, color, address),
-        Command::Run(asked) => run(asked, None, color, address),
+        Command::Repl => repl(keep_going, color, joining),
+        Command::Run(asked) => run(asked, None, color, joining),
         Command::Test(asked) => test::main(asked, color),
         Command::Convert { from, to } => match mobula_repl::script::convert::convert(&from, &to) {
             Ok(()) => ExitCode::SUCCESS,
@@ -260,14 +274,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn repl(keep_going: bool, color: ColorChoice, address: Option<String>) -> ExitCode {
-    front::with_session(front::Launch { address, ..front::Launch::default() }, |start| {
+fn repl(keep_going: bool, color: ColorChoice, joining: Option<Joining>) -> ExitCode {
+    front::with_session(front::Launch { joining, ..front::Launch::default() }, |start| {
         let options = mobula_repl::ReplOptions { color, keep_going, ..Default::default() };
         mobula_repl::repl::run(options, start).map_err(anyhow::Error::from)
     })
 }
 
-fn run(asked: Run, code: Option<String>, color: ColorChoice, address: Option<String>) -> ExitCode {
+fn run(asked: Run, code: Option<String>, color: ColorChoice, joining: Option<Joining>) -> ExitCode {
     let Run {
         file,
         save,
@@ -300,7 +314,7 @@ fn run(asked: Run, code: Option<String>, color: ColorChoice, address: Option<Str
     let place = front::Launch {
         folder: file.parent().map(Path::to_owned).filter(|_| code.is_none()),
         arguments: if is_notebook { Vec::new() } else { words.collect() },
-        address,
+        joining,
     };
     front::with_session(place, |start| {
         let save = match save {

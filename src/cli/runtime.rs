@@ -8,7 +8,7 @@
 use super::cell_host::{CLUSTER, JOINED_ENV, RUNTIME_ENV};
 use super::embedded::EMBEDDED_CRATE;
 use super::web_page::WebPage;
-use mobula::abi::TaskCounts;
+use mobula::abi::{Joining, TaskCounts};
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{JoinedAt, Local, Observer};
@@ -97,16 +97,15 @@ impl Joined {
     /// See [`ElsewhereError`].
     pub fn join(
         &self,
-        address: &str,
-        namespace: Option<String>,
+        joining: Joining,
         folder: &Path,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Elsewhere>, ElsewhereError> {
-        let joined = if ray::is_address(address) {
-            Elsewhere::Cluster(Cluster::join(address, namespace, folder, observer)?)
+        let joined = if ray::is_address(&joining.address) {
+            Elsewhere::Cluster(Cluster::join(&joining.address, joining.namespace, folder, observer)?)
         } else {
-            let found = find(address).map_err(JoinError::from)?;
-            Elsewhere::Runtime(Attached::join(found, namespace, observer)?)
+            let found = find(&joining.address).map_err(JoinError::from)?;
+            Elsewhere::Runtime(Attached::join(found, joining, observer)?)
         };
         let joined = Arc::new(joined);
         *self.lock() = Some(joined.clone());

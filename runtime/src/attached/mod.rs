@@ -15,6 +15,7 @@ mod find;
 
 pub use find::{FindError, Found, Record, find, find_to_look_at, shared};
 
+use crate::abi::Joining;
 use crate::client::{ConnectError, Front};
 use crate::local::{CommReply, Observer, RuntimeEvent, locate_causes};
 pub use crate::protocol::SessionId;
@@ -75,14 +76,17 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Attached {
-    /// Joins a runtime as a new session. `namespace` is where its named actors are; without one, it has its own.
+    /// Joins the runtime that was found at an address, as a new session. Without a namespace for its named actors, it has its own.
     ///
     /// # Errors
     /// See [`JoinError`].
-    pub fn join(found: Found, namespace: Option<String>, observer: Arc<dyn Observer>) -> Result<Attached, JoinError> {
+    pub fn join(found: Found, as_what: Joining, observer: Arc<dyn Observer>) -> Result<Attached, JoinError> {
         let front = Front::connect(&found.socket)?;
-        if let Some(name) = namespace {
+        if let Some(name) = as_what.namespace {
             front.tell(FromFront::Namespace { name });
+        }
+        if let Some(share) = as_what.share {
+            front.tell(FromFront::Share { share });
         }
         let shared = Arc::new(Shared {
             front,

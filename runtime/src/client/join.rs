@@ -10,7 +10,7 @@
 use super::current::{current, go_home, home, install};
 use super::elsewhere;
 use super::{Client, Fallible, nonsense, refused};
-use crate::abi::{Answer, InitOptions, Question};
+use crate::abi::{Answer, InitOptions, Joining, Question};
 use crate::protocol::{ObjectId, Role, SessionId};
 use crate::sync::Ordering;
 use std::path::Path;
@@ -20,7 +20,7 @@ impl Client {
     ///
     /// # Errors
     /// There is no such runtime, or it refuses; this process has used its own one already, or has joined one.
-    pub(super) fn join(&self, address: String, namespace: Option<String>, is_lenient: bool) -> Fallible<Answer> {
+    pub(super) fn join(&self, joining: Joining, is_lenient: bool) -> Fallible<Answer> {
         if self.is_worker() {
             return Err(refused("a task cannot choose the runtime that runs it".into()));
         }
@@ -38,7 +38,7 @@ impl Client {
                 "this session's own runtime holds objects ({objects}), which do not come along: join another one before anything is put or submitted, or call `shutdown()` first"
             )));
         }
-        match home.ask_head(Question::Join { address, namespace })? {
+        match home.ask_head(Question::Join(joining))? {
             Answer::Joined { socket, is_cluster: true, .. } => {
                 elsewhere::join(Path::new(&socket), home.cell_and_turn()).map_err(refused)?;
                 return elsewhere::elsewhere().ok_or_else(nonsense)?.address();

@@ -67,7 +67,7 @@ pub(crate) use execute::{Next, Unfit};
 pub(crate) use loaded_code::{library_base, locate, program_base};
 
 use crate::abi::held::{Held, none_here};
-use crate::abi::{Answer, CommCall, Fault, InitOptions, Question};
+use crate::abi::{Answer, CommCall, Fault, InitOptions, Joining, Question};
 use crate::protocol::{Request, Role, SessionId, ToClient, ToHead, encode};
 use crate::store::{Seat, Segment};
 use crate::sync::{AtomicU32, AtomicU64};
@@ -126,8 +126,8 @@ impl Client {
             *cell = self.state().cell_here();
         }
         match question {
-            Question::Init(InitOptions { address: Some(address), namespace, ignore_reinit, .. }) => {
-                return self.join(address, namespace, ignore_reinit);
+            Question::Init(InitOptions { address: Some(address), namespace, share, ignore_reinit, .. }) => {
+                return self.join(Joining { address, namespace, share }, ignore_reinit);
             }
             Question::Shutdown if self.session != SessionId::OWNER => return self.leave(),
             Question::Lookup { .. } => return self.lookup(question),

@@ -1,6 +1,6 @@
 //! The runtime's questions and events for the process that owns it, or for the front process of a session that has joined it.
 
-use crate::abi::{Cause, CellPlace, CommAnswer, CommCall, Dashboard, DashboardOptions, Place};
+use crate::abi::{Cause, CellPlace, CommAnswer, CommCall, Dashboard, DashboardOptions, Joining, Place};
 use crate::protocol::{RuntimeEvent, SessionId};
 use std::path::PathBuf;
 
@@ -28,9 +28,9 @@ pub trait Observer: Send + Sync {
         drop(reply);
     }
 
-    /// A process wants the session to join the runtime at this address, with this namespace; with `None`, to leave the one that it has joined.
+    /// A process wants the session to join the runtime at this address, as this says; with `None`, to leave the one that it has joined.
     /// `reply` may be called later, from any thread; dropping it says that this process cannot join any.
-    fn join(&self, to: Option<(String, Option<String>)>, reply: JoinReply) {
+    fn join(&self, to: Option<Joining>, reply: JoinReply) {
         let _ = to;
         drop(reply);
     }

@@ -244,6 +244,11 @@ pub enum FromFront {
         /// Its name.
         name: String,
     },
+    /// Its share of what the sessions take from each other. Without this message, it is 1. Said before its cell host connects.
+    Share {
+        /// The share.
+        share: u32,
+    },
     /// The person interrupted a turn: a cell or callbacks.
     Interrupt {
         /// The turn's number.

@@ -3,6 +3,7 @@
 //! [`Scheduler::handle`] takes one event and the time and answers with actions. It has no clock, no socket and no
 //! randomness, so a history of events can be replayed, and the tests try thousands of them.
 
+mod fairness;
 mod gpus;
 mod groups;
 mod names;

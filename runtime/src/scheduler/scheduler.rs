@@ -15,8 +15,9 @@
 //! has its CPUs again at once, even if that is more than there is, and a lease that was given in its place is recalled.
 //!
 //! # Fairness
-//! - Among shapes, the task that has waited longest comes first. One that does not fit is passed over, until it has waited for
-//!   [`PASSED_OVER_MAX`]: from then on, what others give back is kept for it.
+//! - Among sessions, the one comes first whose tasks of shapes have had the least, for its share (`fairness.rs`).
+//! - Among the shapes of a session, the task that has waited longest comes first. One that does not fit is passed over, until it has
+//!   waited for [`PASSED_OVER_MAX`]: from then on, what others give back is kept for it.
 //! - Leases are recalled for a shape that waits. While plain tasks wait too, a lease lasts for [`QUANTUM`], and the two take turns.
 //!
 //! # Invariants
@@ -24,12 +25,13 @@
 //! - There is always a worker for a CPU that nobody uses.
 
 use super::Resources;
+use super::fairness::Accounts;
 use super::gpus::{Gpus, Share};
 use super::groups::Group;
 use super::names::{CPU, GPU};
 use super::resources::UNIT;
 use super::shapes::{EnvironmentId, ShapeId, Shapes};
-use crate::protocol::{ObjectId, WorkerId};
+use crate::protocol::{ObjectId, SessionId, WorkerId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -84,7 +86,13 @@ pub enum Event {
         task: ObjectId,
         /// What it asks for.
         shape: ShapeId,
+        /// Whose it is.
+        session: SessionId,
     },
+    /// A session of this share is there.
+    Joined(SessionId, u32),
+    /// It is gone.
+    Left(SessionId),
     /// A task that is in a queue is not to be run.
     Withdrawn(ObjectId),
     /// A worker has ended the task that it was given, and has taken these of those that it was hinted at.
@@ -161,6 +169,7 @@ enum State {
     Running {
         task: ObjectId,
         shape: ShapeId,
+        session: SessionId,
         share: Share,
     },
     /// As one of the two before, or leased, but waiting inside of a task.
@@ -210,7 +219,10 @@ pub struct Scheduler {
     /// Whether it was said that there are as many workers as there may be.
     is_full_told: bool,
     shapes: Shapes,
-    queues: BTreeMap<ShapeId, Queue>,
+    queues: BTreeMap<QueueId, Queue>,
+    accounts: Accounts,
+    /// Until when those are up to date.
+    charged_until: Option<Instant>,
     plain_waits: bool,
     /// It is a lease's turn, although shapes wait.
     plain_turn: bool,
@@ -220,7 +232,14 @@ pub struct Scheduler {
     quantum_until: Option<Instant>,
 }
 
-/// The tasks of one shape that wait.
+/// Whose tasks are in a queue, and of which shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct QueueId {
+    shape: ShapeId,
+    session: SessionId,
+}
+
+/// The tasks of one shape and session that wait.
 #[derive(Clone, Debug, Default)]
 struct Queue {
     next: VecDeque<Waiting>,
@@ -269,7 +288,10 @@ impl Scheduler {
     /// Takes an event and says what is to be done about it, in order.
     pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.charge(now);
         match event {
+            Event::Joined(session, share) => self.accounts.join(session, share),
+            Event::Left(session) => self.accounts.leave(session),
             Event::Configured { total, pool } => self.configure(total, pool),
             Event::ShutDown => {
                 self.is_shut_down = true;
@@ -293,7 +315,7 @@ impl Scheduler {
                     self.set(worker, State::Parked { since: now });
                 }
             }
-            Event::Queued { task, shape } => {
+            Event::Queued { task, shape, session } => {
                 self.is_shut_down = false;
                 match self.shapes.group(shape).map(|group| self.groups.get(&group)) {
                     Some(None | Some(Group { is_removed: true, .. })) => return vec![Action::Groupless(task)],
@@ -302,7 +324,10 @@ impl Scheduler {
                     _ if self.total.fit(self.shapes.needs(shape)) => {}
                     _ => actions.push(Action::Infeasible(task, shape)),
                 }
-                let queue = self.queues.entry(shape).or_default();
+                if !self.queues.keys().any(|id| id.session == session) {
+                    self.accounts.comes(session);
+                }
+                let queue = self.queues.entry(QueueId { shape, session }).or_default();
                 queue.next.push_back(Waiting { task, since: now });
                 if queue.next.len() > 1 && actions.is_empty() && !self.free.fit(self.shapes.needs(shape)) {
                     // Those before it wait for what others have, and nothing has changed for them.
@@ -438,8 +463,10 @@ impl Scheduler {
     }
 
     /// Tasks that wait in queues, by shape.
-    pub fn queued(&self) -> impl Iterator<Item = (ShapeId, usize)> {
-        self.queues.iter().map(|(shape, queue)| (*shape, queue.len()))
+    pub fn queued(&self) -> BTreeMap<ShapeId, usize> {
+        let mut queued = BTreeMap::new();
+        self.queues.iter().for_each(|(id, queue)| *queued.entry(id.shape).or_default() += queue.len());
+        queued
     }
 }
 
@@ -496,7 +523,7 @@ impl Scheduler {
         let Some(group) = self.groups.get_mut(&id) else { return };
         group.is_removed = true;
         let shapes = &self.shapes;
-        for (_, queue) in self.queues.extract_if(.., |shape, _| shapes.group(*shape) == Some(id)) {
+        for (_, queue) in self.queues.extract_if(.., |of, _| shapes.group(of.shape) == Some(id)) {
             actions.extend(queue.tasks().map(Action::Groupless));
         }
     }
@@ -523,6 +550,20 @@ impl Scheduler {
                 _ => None,
             }
         })
+    }
+
+    /// Brings the accounts of the sessions up to date: nothing has changed since the last event.
+    fn charge(&mut self, now: Instant) {
+        let last = self.charged_until.replace(now).unwrap_or(now);
+        if !self.accounts.are_several() {
+            return;
+        }
+        let time = now.saturating_duration_since(last);
+        for worker in self.workers.values() {
+            if let State::Running { shape, session, .. } = worker.state {
+                self.accounts.charge(session, self.shapes.cpus(shape), time);
+            }
+        }
     }
 
     fn block(&mut self, worker: WorkerId) {
@@ -572,13 +613,11 @@ impl Scheduler {
     /// A worker keeps what an actor keeps of what its constructor took. Its GPUs are among that.
     fn settle(&mut self, worker: WorkerId, keeps: ShapeId) {
         self.unblock(worker);
-        let Some(State::Running { task, shape, share }) = self.workers.get(&worker).map(|worker| worker.state.clone())
-        else {
-            return;
-        };
+        let state = self.workers.get(&worker).map(|worker| worker.state.clone());
+        let Some(State::Running { task, shape, session, share }) = state else { return };
         self.free.give(self.shapes.needs(shape));
         self.free.take(self.shapes.needs(keeps));
-        self.set(worker, State::Running { task, shape: keeps, share });
+        self.set(worker, State::Running { task, shape: keeps, session, share });
     }
 
     fn forget(&mut self, worker: WorkerId) {
@@ -647,8 +686,9 @@ impl Scheduler {
             free.take(&Resources::one_cpu());
         }
         // Tasks at the front of a queue whose workers start.
-        let mut provided: BTreeMap<ShapeId, usize> = BTreeMap::new();
-        while let Some((shape, task)) = self.next_that_fits(now, &free, &gpus, &provided) {
+        let mut provided: BTreeMap<QueueId, usize> = BTreeMap::new();
+        while let Some((queue, task)) = self.next_that_fits(now, &free, &gpus, &provided) {
+            let QueueId { shape, session } = queue;
             let needs = self.shapes.needs(shape).clone();
             let (variables, amount) = (self.shapes.environment_of(shape), self.shapes.gpus(shape));
             let Some(gpus) = gpus.get_mut(&self.shapes.group(shape)) else { break };
@@ -665,13 +705,14 @@ impl Scheduler {
                 gpus.take_share(&share);
                 self.gpus_for(shape).take_share(&share);
                 self.free.take(&needs);
-                self.dequeue(shape);
-                self.set(id, State::Running { task, shape, share });
-                let hints = self.hints(id, shape);
+                self.dequeue(queue);
+                self.accounts.serve(session);
+                self.set(id, State::Running { task, shape, session, share });
+                let hints = self.hints(id, queue);
                 actions.push(Action::Run { worker: id, task, hints });
                 continue;
             }
-            *provided.entry(shape).or_default() += 1;
+            *provided.entry(queue).or_default() += 1;
             if let Some(place) = starting.iter().position(|environment| suits(environment, gpus)) {
                 let environment = starting.swap_remove(place);
                 gpus.take_share(&Gpus::share_of(&environment.gpus, amount));
@@ -683,12 +724,12 @@ impl Scheduler {
 
     /// Hints a worker that is about to be given a task at the next ones, if nobody else waits for what they take: so that many short tasks
     /// of a shape cost one decision for several.
-    fn hints(&mut self, worker: WorkerId, shape: ShapeId) -> Vec<ObjectId> {
+    fn hints(&mut self, worker: WorkerId, of: QueueId) -> Vec<ObjectId> {
         if self.plain_waits || self.queues.len() > 1 || self.waiting_groups().next().is_some() {
             return Vec::new();
         }
-        let alike = self.count(|state| matches!(state, State::Running { shape: of, .. } if *of == shape));
-        let Some(queue) = self.queues.get_mut(&shape) else { return Vec::new() };
+        let alike = self.count(|state| matches!(state, State::Running { shape, .. } if *shape == of.shape));
+        let Some(queue) = self.queues.get_mut(&of) else { return Vec::new() };
         // Few enough that the others have as many left.
         let count = HINTS_MAX.min(queue.next.len() / (2 * alike.max(1)));
         let hinted: Vec<Waiting> = queue.next.drain(..count).collect();
@@ -696,35 +737,36 @@ impl Scheduler {
         hinted.into_iter().map(|waiting| waiting.task).collect()
     }
 
-    /// The task that has waited longest of those that fit; none behind one, of the same resources, that has been passed over for too long.
+    /// The task that comes first of those that fit; none behind one, of the same resources, that has been passed over for too long.
     fn next_that_fits(
         &self,
         now: Instant,
         free: &Resources,
         gpus: &BTreeMap<Option<u64>, Gpus>,
-        provided: &BTreeMap<ShapeId, usize>,
-    ) -> Option<(ShapeId, ObjectId)> {
+        provided: &BTreeMap<QueueId, usize>,
+    ) -> Option<(QueueId, ObjectId)> {
         let fronts = self
             .queues
             .iter()
-            .filter_map(|(shape, queue)| Some((*shape, queue.get(provided.get(shape).copied().unwrap_or(0))?)));
-        let mut fronts: Vec<(ShapeId, Waiting)> =
-            fronts.filter(|(shape, _)| self.total.fit(self.shapes.needs(*shape))).collect();
-        fronts.sort_by_key(|(_, waiting)| waiting.since);
+            .filter_map(|(id, queue)| Some((*id, queue.get(provided.get(id).copied().unwrap_or(0))?)));
+        let mut fronts: Vec<(QueueId, Waiting)> =
+            fronts.filter(|(id, _)| self.total.fit(self.shapes.needs(id.shape))).collect();
+        fronts.sort_by_key(|(id, waiting)| (self.accounts.had(id.session), waiting.since));
         let is_overdue = |since: Instant| now.saturating_duration_since(since) >= PASSED_OVER_MAX;
         // What is given back is kept for a group that has waited for too long; its own tasks take nothing of that.
         let kept = self.waiting_groups().any(|group| is_overdue(group.since));
-        fronts.retain(|(shape, _)| !kept || self.shapes.group(*shape).is_some());
+        fronts.retain(|(id, _)| !kept || self.shapes.group(id.shape).is_some());
         // A group's tasks are not behind those that take from the machine, nor behind another group's.
         let mut held_up = BTreeSet::new();
-        for (shape, waiting) in fronts {
+        for (id, waiting) in fronts {
+            let shape = id.shape;
             let (needs, group) = (self.shapes.needs(shape), self.shapes.group(shape));
             if held_up.contains(&group) {
                 continue;
             }
             let could_give = |gpus: &Gpus| gpus.could_give(self.shapes.gpus(shape));
             if free.fit(needs) && gpus.get(&group).is_some_and(could_give) {
-                return Some((shape, waiting.task));
+                return Some((id, waiting.task));
             }
             if is_overdue(waiting.since) {
                 held_up.insert(group);
@@ -735,8 +777,8 @@ impl Scheduler {
 
     /// CPUs, in units, that tasks of shapes would have if plain tasks left them.
     fn wanted_cpus(&self) -> i64 {
-        let wanted = self.queues.iter().map(|(shape, queue)| {
-            let needs = self.shapes.needs(*shape);
+        let wanted = self.queues.iter().map(|(id, queue)| {
+            let needs = self.shapes.needs(id.shape);
             if !self.total.fit(needs) {
                 return 0;
             }
@@ -872,11 +914,11 @@ impl Scheduler {
         self.workers.values().filter(|worker| what(&worker.state)).map(|worker| worker.environment.clone()).collect()
     }
 
-    fn dequeue(&mut self, shape: ShapeId) {
-        if let Some(queue) = self.queues.get_mut(&shape) {
+    fn dequeue(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.get_mut(&id) {
             queue.pop();
             if queue.is_empty() {
-                self.queues.remove(&shape);
+                self.queues.remove(&id);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Shapes: what tasks ask for besides one CPU, each numbered once.
 
 use super::Resources;
-use super::names::{GPU, name_in};
+use super::names::{CPU, GPU, name_in};
 use std::collections::HashMap;
 
 /// A shape by number. 0 is the plain one: one CPU, in any worker.
@@ -76,9 +76,18 @@ impl Shapes {
 
     /// The GPUs among that, in ten-thousandths.
     pub fn gpus(&self, shape: ShapeId) -> i64 {
+        self.units(shape, GPU)
+    }
+
+    /// The CPUs among that, in ten-thousandths.
+    pub fn cpus(&self, shape: ShapeId) -> i64 {
+        self.units(shape, CPU)
+    }
+
+    fn units(&self, shape: ShapeId, resource: &str) -> i64 {
         match self.group(shape) {
-            None => self.needs(shape).units(GPU),
-            Some(group) => self.needs(shape).units(&name_in(GPU, group, None)),
+            None => self.needs(shape).units(resource),
+            Some(group) => self.needs(shape).units(&name_in(resource, group, None)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the scheduler against a plain model of its workers.
 
+mod sessions;
 mod shapes;
 
 use super::*;

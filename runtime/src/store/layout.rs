@@ -22,7 +22,7 @@ use crate::sync::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"mobula\0s");
 
 /// Changes with every change of this file.
-pub const LAYOUT_VERSION: u32 = 11;
+pub const LAYOUT_VERSION: u32 = 12;
 
 /// Results and values of up to this many bytes lie in their slot.
 pub const INLINE_BYTES: usize = if cfg!(loom) { 8 } else { 128 };
@@ -176,6 +176,8 @@ pub struct Desk {
     pub strands: Strands,
     /// The next entry of its ring that it writes.
     pub tail: Line<AtomicU64>,
+    /// How many tasks of its ring another process takes in a row, before it looks for others: its session's share. 0 is 1.
+    pub share: Line<AtomicU32>,
     /// The next entry of its ring that a worker takes.
     pub head: Line<AtomicU64>,
     /// What only the process itself writes.
@@ -190,6 +192,8 @@ pub struct Own {
     pub recorded: AtomicU64,
     /// The process whose ring it has taken a task from last.
     pub turn: AtomicU32,
+    /// How many tasks it has taken there in a row.
+    pub taken: AtomicU32,
 }
 
 /// See `offers.rs`.
@@ -395,7 +399,7 @@ impl Slot {
 const _: () = {
     assert!(size_of::<Slot>() == 512 && align_of::<Slot>() == 64);
     assert!(std::mem::offset_of!(Slot, inline) % 64 == 0, "objects are 64-byte aligned");
-    assert!(size_of::<Desk>() == 2816 && size_of::<Header>() == 11 * 64 && size_of::<Unit>() == 24);
+    assert!(size_of::<Desk>() == 2880 && size_of::<Header>() == 11 * 64 && size_of::<Unit>() == 24);
     assert!(size_of::<Mailbox>() == 192 && CALLS_MAX.is_power_of_two());
     assert!(size_of::<EventRecord>() == 64 && EVENTS_KEPT.is_power_of_two());
 };

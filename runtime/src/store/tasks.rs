@@ -17,6 +17,7 @@
 //! - One process writes into a ring: its owner, under its client's lock.
 
 use super::Id;
+use super::layout::Own;
 use super::leases::Leases;
 use super::seat::Seat;
 use super::segment::Segment;
@@ -113,18 +114,26 @@ impl Segment {
         }
     }
 
-    /// Claims a task from any ring: from the process's own one if there is any, else from the others' in turn, so that none of two that
-    /// submit all the time waits for the other.
+    /// Claims a task from any ring: from the process's own one if there is any, else from the others' in turn, as many from each as its
+    /// share says, so that none of two that submit all the time waits for the other.
     pub fn claim_any(&self, by: Seat) -> Option<Id> {
         if let Some(id) = self.claim(by, by) {
             return Some(id);
         }
-        let (rings, turn) = (&self.header().rings, &self.desk(by).own.turn);
+        let (rings, Own { turn, taken, .. }) = (&self.header().rings, &self.desk(by).own);
         let last = turn.load(Ordering::Relaxed);
+        let (of, count) = (Seat(last as u16), taken.load(Ordering::Relaxed));
+        if count < self.desk(of).share.load(Ordering::Relaxed)
+            && let Some(id) = self.claim(of, by)
+        {
+            taken.store(count + 1, Ordering::Relaxed);
+            return Some(id);
+        }
         let is_next = |of: &Seat| u32::from(of.0) > last;
         for of in rings.iter().filter(is_next).chain(rings.iter().filter(|of| !is_next(of))) {
             if let Some(id) = self.claim(of, by) {
                 turn.store(of.0.into(), Ordering::Relaxed);
+                taken.store(1, Ordering::Relaxed);
                 return Some(id);
             }
         }

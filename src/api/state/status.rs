@@ -55,9 +55,10 @@ impl Tabular<3> for Status {
             table.row([name.clone(), amount(*in_use), amount(*total)]);
         }
         table.note(format!("{} for tasks and actors", counted(self.workers as usize, "process")));
-        for SessionInfo { session, pid, namespace } in &self.sessions {
+        for SessionInfo { session, pid, namespace, share } in &self.sessions {
             let named = namespace.iter().map(|name| format!(", namespace {name}")).collect::<String>();
-            table.note(format!("session {session}, pid {pid}{named}"));
+            let share = if *share == 1 { String::new() } else { format!(", share {share}") };
+            table.note(format!("session {session}, pid {pid}{named}{share}"));
         }
         for Demand { needs, tasks, is_possible } in &self.demands {
             let verb = if *tasks == 1 { "waits" } else { "wait" };

@@ -379,9 +379,10 @@ impl Head {
         match fate {
             Some(Fate::Restarts(mailbox)) => {
                 let Some(actor) = self.actors.by_mailbox.get(&mailbox) else { return };
+                let session = SessionId::of(actor.cell);
                 let shape = self.options.get(actor.options).map(|known| known.shape);
                 if let (Some(task), Some(shape)) = (actor.object, shape) {
-                    self.tell(Event::Queued { task, shape });
+                    self.tell(Event::Queued { task, shape, session });
                 }
             }
             Some(Fate::Left(mailbox)) => {

@@ -70,9 +70,7 @@ impl Head {
                 Err(_) => self.shut_down(from, req),
             },
             ToHead::Ask { req, question: Question::Comm { call, cell } } => self.pass_comm(from, req, cell, call),
-            ToHead::Ask { req, question: Question::Join { address, namespace } } => {
-                self.pass_join(from, req, Some((address, namespace)));
-            }
+            ToHead::Ask { req, question: Question::Join(joining) } => self.pass_join(from, req, Some(joining)),
             ToHead::Ask { req, question: Question::Leave } => self.pass_join(from, req, None),
             ToHead::Ask { req, question } => {
                 let answer = self.answer(self.session_of(from), question).map_err(|fault| *fault);
@@ -194,7 +192,9 @@ impl Head {
         };
         let client = self.clients.get_mut(&from).ok_or("the client is gone")?;
         (client.role, client.pid, client.seat, client.session) = (Some(role), pid, Some(seat), session);
-        self.segment.desk(seat).pid.store(pid, Ordering::Relaxed);
+        let desk = self.segment.desk(seat);
+        desk.pid.store(pid, Ordering::Relaxed);
+        desk.share.store(self.share_of(session), Ordering::Relaxed);
         let welcome =
             ToClient::Welcome { client: from, seat, session, limits: self.segment.limits(), arena: self.arena_info() };
         let control = self.segment.file().and_then(|file| file.try_clone_to_owned().ok());

@@ -15,11 +15,12 @@
 
 use super::Head;
 use super::tasks::Origin;
-use crate::abi::{Answer, Cause, CommCall, Published, SessionInfo};
+use crate::abi::{Answer, Cause, CommCall, Joining, Published, SHARE_MAX, SessionInfo};
 use crate::client::Fallible;
 use crate::local::observer::locate_causes;
 use crate::local::{CommReply, JoinReply, JoinedAt};
 use crate::protocol::{ClientId, FromFront, ObjectId, Request, Role, RuntimeEvent, SessionId, ToClient, ToFront};
+use crate::scheduler::Event;
 use crate::store::{TaskKind, Word};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ struct Joined {
     front: ClientId,
     /// Of its named actors.
     namespace: Option<String>,
+    share: u32,
     /// Whether `init` has been called.
     is_explicit: bool,
     /// Bytes of output that were left out.
@@ -79,8 +81,14 @@ impl Head {
         let next = (1..=255).map(|step: u8| SessionId(sessions.last.0.wrapping_add(step)));
         let free = next.into_iter().find(|id| *id != SessionId::OWNER && !sessions.joined.contains_key(id))?;
         sessions.last = free;
-        sessions.joined.insert(free, Joined { front, namespace: None, is_explicit: false, left_out: 0 });
+        sessions.joined.insert(free, Joined { front, namespace: None, share: 1, is_explicit: false, left_out: 0 });
+        self.tell(Event::Joined(free, 1));
         Some(free)
+    }
+
+    /// A session's share of what the sessions take from each other.
+    pub(super) fn share_of(&self, session: SessionId) -> u32 {
+        self.sessions.joined.get(&session).map_or(1, |joined| joined.share)
     }
 
     /// Whether there is such a session.
@@ -114,6 +122,13 @@ impl Head {
                 if let Some(joined) = self.sessions.joined.get_mut(&session) {
                     joined.namespace = Some(name);
                 }
+            }
+            FromFront::Share { share } => {
+                let share = share.clamp(1, SHARE_MAX);
+                if let Some(joined) = self.sessions.joined.get_mut(&session) {
+                    joined.share = share;
+                }
+                self.tell(Event::Joined(session, share));
             }
             FromFront::Interrupt { turn } => self.interrupt(session, session.cell(turn)),
             FromFront::CellHost { pid, takeover: false } => self.keep_only_driver(session, pid),
@@ -182,7 +197,7 @@ impl Head {
     }
 
     /// Passes the wish to join a runtime, or to leave it, on to this process's session.
-    pub(super) fn pass_join(&mut self, client: ClientId, req: Request, to: Option<(String, Option<String>)>) {
+    pub(super) fn pass_join(&mut self, client: ClientId, req: Request, to: Option<Joining>) {
         let wake = self.wake.clone();
         let reply = JoinReply::new(move |answer| {
             let answer = match answer {
@@ -251,6 +266,7 @@ impl Head {
         let Some(session) = self.sessions.of_front(front) else { return };
         tracing::info!(session = session.0, "session ended");
         self.sessions.joined.remove(&session);
+        self.tell(Event::Left(session));
         let numbers: Vec<u64> =
             self.sessions.unlocated.iter().filter(|(_, it)| it.session == session).map(|(number, _)| *number).collect();
         for number in numbers {
@@ -326,6 +342,7 @@ impl Head {
             session: id.0,
             pid: pid(joined),
             namespace: joined.namespace.clone(),
+            share: joined.share,
         };
         self.sessions.joined.iter().map(entry).collect()
     }

@@ -11,7 +11,7 @@ use crate::abi::{Address, Answer, Dashboard, Demand, Fault, InitOptions, Questio
 use crate::client::Fallible;
 use crate::local::Config;
 use crate::protocol::{ClientId, ObjectId, Request, SessionId, ToClient, WorkerId};
-use crate::scheduler::{Event, Resources, ShapeId};
+use crate::scheduler::{Event, Resources};
 use crate::store::{Arena, Flags, Region, Segment, State};
 use crate::sync::Ordering;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Head {
             Question::State { id } => Err(Fault::Unknown { id }.into()),
             Question::IsCancelled => Ok(Answer::Flag(false)),
             Question::Dashboard => self.dashboard().map(Answer::Dashboard),
-            Question::Comm { .. } | Question::Join { .. } | Question::Leave => {
+            Question::Comm { .. } | Question::Join(_) | Question::Leave => {
                 refuse("bug: this is for the session to answer".into())
             }
             Question::Tasks | Question::Objects => refuse("bug: a process reads this by itself".into()),
@@ -107,7 +107,7 @@ impl Head {
             let needs = Resources::one_cpu();
             demands.push(Demand { is_possible: total.fit(&needs), needs: needs.to_string(), tasks: plain });
         }
-        let queued: Vec<(ShapeId, usize)> = self.scheduler.queued().collect();
+        let queued = self.scheduler.queued();
         for (shape, tasks) in queued {
             let needs = self.scheduler.shapes().needs(shape);
             let (needs, is_possible) = (needs.to_string(), total.fit(needs));

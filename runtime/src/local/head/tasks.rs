@@ -470,7 +470,7 @@ impl Head {
             return self.deliver_call(task, mailbox);
         }
         match self.options.get(spec.options).filter(|_| spec.is_shaped()).map(|known| known.shape) {
-            Some(shape) => self.tell(Event::Queued { task, shape }),
+            Some(shape) => self.tell(Event::Queued { task, shape, session: SessionId::of(spec.cell) }),
             None => {
                 self.stranded.push_back(task);
                 self.push_stranded();

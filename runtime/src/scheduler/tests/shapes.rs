@@ -1,6 +1,6 @@
 //! Tasks of shapes, held against a plain account of what everybody has.
 
-use crate::protocol::{ObjectId, WorkerId};
+use crate::protocol::{ObjectId, SessionId, WorkerId};
 use crate::scheduler::{Action, Event, Resources, Scheduler, Shape, ShapeId, WORKERS_MAX, needs_in};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +27,14 @@ const GROUP: u64 = 1;
 fn bundles() -> Vec<Resources> {
     vec![Resources::one_cpu(), Resources::new([("CPU", 1.0), ("GPU", 1.0)]).unwrap()]
 }
+
+/// Whose a task is: its number says so.
+fn session(task: ObjectId) -> SessionId {
+    SessionId((task.0 / TASKS_MAX) as u8)
+}
+
+/// More tasks than a session has here.
+const TASKS_MAX: u64 = 1_000_000;
 
 /// What a task of this shape takes from the machine.
 fn needs(shape: usize) -> Resources {
@@ -56,16 +64,16 @@ enum Has {
 }
 
 /// Workers that do what they are told, and what they have.
-struct Machine {
+pub(super) struct Machine {
     scheduler: Scheduler,
     shapes: Vec<ShapeId>,
     /// What an actor keeps, by the shape of the task that makes it.
     kept: Vec<ShapeId>,
-    now: Instant,
+    pub now: Instant,
     starting: Vec<WorkerId>,
     workers: BTreeMap<WorkerId, (Has, bool)>,
     queued: BTreeMap<ObjectId, usize>,
-    ended: BTreeSet<ObjectId>,
+    pub ended: BTreeSet<ObjectId>,
     next: u64,
     leases_given: usize,
     /// Tasks that came back from waiting may have taken more than there is.
@@ -81,7 +89,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(cpus: f64) -> Machine {
+    pub fn new(cpus: f64) -> Machine {
         let mut scheduler = Scheduler::default();
         let number = |scheduler: &mut Scheduler, (index, needs): (usize, &&[(&str, f64)])| {
             let needs = Resources::new(needs.iter().copied()).unwrap();
@@ -123,7 +131,7 @@ impl Machine {
         machine
     }
 
-    fn tell(&mut self, event: Event) {
+    pub fn tell(&mut self, event: Event) {
         let mut over = Vec::new();
         for action in self.scheduler.handle(self.now, event) {
             match action {
@@ -217,14 +225,27 @@ impl Machine {
     }
 
     fn queue(&mut self, shape: usize) -> ObjectId {
-        let task = ObjectId(self.next);
+        self.queue_of(SessionId::OWNER, shape)
+    }
+
+    pub fn queue_of(&mut self, session: SessionId, shape: usize) -> ObjectId {
+        let task = ObjectId(u64::from(session.0) * TASKS_MAX + self.next);
         self.next += 1;
-        self.queued.insert(task, shape);
-        self.tell(Event::Queued { task, shape: self.shapes[shape] });
+        self.queue_again(task, shape);
         task
     }
 
-    fn start_all(&mut self) {
+    fn queue_again(&mut self, task: ObjectId, shape: usize) {
+        self.queued.insert(task, shape);
+        self.tell(Event::Queued { task, shape: self.shapes[shape], session: session(task) });
+    }
+
+    /// How many tasks of a session have ended.
+    pub fn ended_of(&self, of: SessionId) -> usize {
+        self.ended.iter().filter(|task| session(**task) == of).count()
+    }
+
+    pub fn start_all(&mut self) {
         while let Some(worker) = self.starting.pop() {
             self.workers.insert(worker, (Has::Nothing, false));
             self.tell(Event::WorkerReady(worker));
@@ -236,7 +257,7 @@ impl Machine {
     }
 
     /// The worker's task ends, or its recalled lease.
-    fn end(&mut self, worker: WorkerId) {
+    pub fn end(&mut self, worker: WorkerId) {
         match self.workers[&worker].clone() {
             (Has::Task(task, shape), false) => {
                 assert!(self.ended.insert(task));
@@ -280,8 +301,7 @@ impl Machine {
             assert!(self.ended.insert(task));
         }
         if let Has::Task(task, shape) = has {
-            self.queued.insert(task, shape);
-            self.tell(Event::Queued { task, shape: self.shapes[shape] });
+            self.queue_again(task, shape);
         }
     }
 
@@ -336,6 +356,26 @@ impl Machine {
     }
 }
 
+/// The workers that run a task of a shape.
+impl Machine {
+    pub fn running(&self) -> Vec<WorkerId> {
+        let runs = self.workers.iter().filter(|(_, (has, _))| matches!(has, Has::Task(..)));
+        runs.map(|(worker, _)| *worker).collect()
+    }
+
+    /// Whether one of a session's is among what runs.
+    pub fn runs_one_of(&self, of: SessionId) -> bool {
+        self.workers.values().any(|(has, _)| matches!(has, Has::Task(task, _) if session(*task) == of))
+    }
+
+    /// Recalled leases are given back.
+    pub fn give_leases_back(&mut self) {
+        let recalled = self.workers.iter().filter(|(_, (has, _))| *has == Has::Lease { recalled: true });
+        let recalled: Vec<WorkerId> = recalled.map(|(worker, _)| *worker).collect();
+        recalled.into_iter().for_each(|worker| self.end(worker));
+    }
+}
+
 #[test]
 fn half_a_cpu_each_is_four_tasks_on_two_cpus() {
     let mut machine = Machine::new(2.0);
@@ -375,9 +415,10 @@ fn more_than_there_is_is_told_at_once_and_waits() {
     machine.start_all();
     let task = ObjectId(1);
     let shape = machine.shapes[1];
-    let actions = machine.scheduler.handle(machine.now, Event::Queued { task, shape });
+    let queued = Event::Queued { task, shape, session: SessionId::OWNER };
+    let actions = machine.scheduler.handle(machine.now, queued);
     assert!(actions.contains(&Action::Infeasible(task, shape)));
-    assert_eq!(machine.scheduler.queued().collect::<Vec<_>>(), [(shape, 1)]);
+    assert_eq!(machine.scheduler.queued(), BTreeMap::from([(shape, 1)]));
     machine.queued.insert(task, 1);
     machine.total = total(2.0);
     machine.tell(Event::Configured { total: total(2.0), pool: 2 });
@@ -451,7 +492,7 @@ fn an_actor_gives_its_cpu_back_once_it_is_made_and_keeps_the_rest() {
 
 #[derive(Clone, Copy, Debug)]
 enum Do {
-    Queue(usize),
+    Queue(u8, usize),
     End(usize),
     Block(usize),
     Unblock(usize),
@@ -463,11 +504,15 @@ enum Do {
     Wait(u64),
     Configure(u8),
     Group(bool),
+    Join(u8, u32),
+    Leave(u8),
 }
 
 fn anything() -> impl Strategy<Value = Do> {
     prop_oneof![
-        4 => (0..SHAPES.len() + GROUP_SHAPES.len()).prop_map(Do::Queue),
+        4 => (0..3_u8, 0..SHAPES.len() + GROUP_SHAPES.len()).prop_map(|(session, shape)| Do::Queue(session, shape)),
+        1 => (0..3_u8, 1..4_u32).prop_map(|(session, share)| Do::Join(session, share)),
+        1 => (0..3_u8).prop_map(Do::Leave),
         2 => any::<bool>().prop_map(Do::Group),
         4 => any::<usize>().prop_map(Do::End),
         1 => any::<usize>().prop_map(Do::Block),
@@ -492,7 +537,9 @@ proptest! {
         let mut withdrawn = 0;
         for step in steps {
             match step {
-                Do::Queue(shape) => drop(machine.queue(shape)),
+                Do::Queue(session, shape) => drop(machine.queue_of(SessionId(session), shape)),
+                Do::Join(session, share) => machine.tell(Event::Joined(SessionId(session), share)),
+                Do::Leave(session) => machine.tell(Event::Left(SessionId(session))),
                 Do::End(n) => machine.nth(n).into_iter().for_each(|worker| machine.end(worker)),
                 Do::Block(n) => machine.nth(n).into_iter().for_each(|worker| machine.block(worker, true)),
                 Do::Unblock(n) => machine.nth(n).into_iter().for_each(|worker| machine.block(worker, false)),
