@@ -2,7 +2,6 @@
 
 use super::spin::Look;
 use super::{Claimed, Client, Fallible, ended, refused};
-use crate::abi::Fault;
 use crate::abi::engine::{Input, Task};
 use crate::protocol::{ObjectId, ToHead};
 use crate::store::{Mailbox, Reader};
@@ -38,8 +37,9 @@ impl Client {
             let _lending = self.lend_cpu();
             while !self.segment.send(mailbox, call) {
                 if self.is_interrupted() {
+                    let why = self.interruption();
                     self.give_call_up(call);
-                    return Err(Fault::Interrupted.into());
+                    return Err(why);
                 }
                 if self.segment.header().closed.load(Ordering::Relaxed) != 0 {
                     return Err(ended());

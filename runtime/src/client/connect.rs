@@ -10,7 +10,7 @@ use super::state::State;
 use super::watch::Watch;
 use super::{Client, send_all};
 use crate::protocol::{ArenaInfo, PROTOCOL_VERSION, Role, SessionId, Takeover, ToClient, ToHead, encode};
-use crate::store::{Arena, Leases, Segment};
+use crate::store::{Arena, Desk, Leases, Segment};
 use crate::sync::Ordering;
 use crate::sync::{AtomicU32, AtomicU64};
 use rustix::io::Errno;
@@ -83,7 +83,7 @@ pub fn begin_cell(cell: u64, turn: u64) {
         // come already.
         let interrupted = &client.segment.desk(client.seat).interrupted;
         let before = interrupted.load(Ordering::Acquire);
-        if before != turn + 1 {
+        if before != turn + 1 && before != Desk::DROPPED {
             let _ = interrupted.compare_exchange(before, 0, Ordering::AcqRel, Ordering::Acquire);
             client.segment.desk(client.seat).heeded.store(0, Ordering::Release);
         }

@@ -13,6 +13,7 @@ use super::{Client, Fallible, nonsense, refused};
 use crate::abi::{Answer, InitOptions, Joining, Question};
 use crate::protocol::{ObjectId, Role, SessionId};
 use crate::sync::Ordering;
+use rustix::net::Shutdown;
 use std::path::Path;
 
 impl Client {
@@ -58,6 +59,8 @@ impl Client {
     pub(super) fn leave(&self) -> Fallible<Answer> {
         let Some(home) = home() else { return Err(nonsense()) };
         drop(self.state().forget_all());
+        // So that the head does not take this process for one that it has to drop.
+        let _ = rustix::net::shutdown(self.inbox.socket(), Shutdown::Both);
         let running = self.cell_and_turn();
         go_home();
         home.resume_cell(running);
@@ -76,9 +79,9 @@ impl Client {
         }
     }
 
-    /// Whether the runtime has ended.
+    /// Whether the runtime has ended, or has dropped this process.
     fn has_ended(&self) -> bool {
-        self.segment.header().closed.load(Ordering::Acquire) != 0
+        self.segment.header().closed.load(Ordering::Acquire) != 0 || self.is_dropped()
     }
 
     /// The cell that runs here and its turn, by the session's own numbers.

@@ -144,7 +144,7 @@ impl Client {
         let is_cells = !matches!(question, Question::Comm { call: CommCall::Wait { .. }, .. });
         let _blocked = is_cells.then(|| self.blocked());
         let req = self.send_question(|req| ToHead::Ask { req, question })?;
-        match self.inbox.wait(None, None, |books| books.answer(req)).map_err(fault)? {
+        match self.inbox.wait(None, None, |books| books.answer(req)).map_err(|stop| self.fault(stop))? {
             ToClient::Answer { answer, .. } => {
                 let answer = answer?;
                 match &answer {
@@ -183,7 +183,7 @@ impl Client {
     fn ask(&self, question: impl FnOnce(Request) -> ToHead) -> Fallible<ToClient> {
         let _blocked = self.blocked();
         let req = self.send_question(question)?;
-        self.inbox.wait(None, None, |books| books.answer(req)).map_err(fault)
+        self.inbox.wait(None, None, |books| books.answer(req)).map_err(|stop| self.fault(stop))
     }
 
     /// Sends a question, whose answer is kept until it is taken.
@@ -220,6 +220,16 @@ impl Client {
         }
     }
 
+    /// Why waiting for an answer ended without one.
+    fn fault(&self, stop: Stop) -> Box<Fault> {
+        match stop {
+            Stop::Interrupted => self.interruption(),
+            Stop::Closed(_) if self.is_dropped() => dropped(),
+            Stop::Closed(reason) => Box::new(Fault::Disconnected { reason }),
+            Stop::TimedOut => Box::new(Fault::Disconnected { reason: "the runtime does not answer".into() }),
+        }
+    }
+
     fn is_worker(&self) -> bool {
         self.role == Role::Worker
     }
@@ -243,16 +253,14 @@ fn send_all(socket: impl AsFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-fn fault(stop: Stop) -> Box<Fault> {
-    Box::new(match stop {
-        Stop::Interrupted => Fault::Interrupted,
-        Stop::Closed(reason) => Fault::Disconnected { reason },
-        Stop::TimedOut => Fault::Disconnected { reason: "the runtime does not answer".into() },
-    })
-}
-
 fn ended() -> Box<Fault> {
     Box::new(Fault::Disconnected { reason: "the runtime has ended".into() })
+}
+
+fn dropped() -> Box<Fault> {
+    let reason = "the runtime has dropped this session, because a message of it made no sense: its tasks, actors and objects are gone; \
+                  `shutdown()` goes back to the session's own runtime, and `init_with(Config::connect(…))` joins one again";
+    Box::new(Fault::Disconnected { reason: reason.into() })
 }
 
 fn nonsense() -> Box<Fault> {

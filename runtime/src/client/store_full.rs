@@ -1,7 +1,7 @@
 //! A client without room: it asks the head for room, follows it to another arena, and reports what is full.
 
 use super::inbox::Stop;
-use super::{Client, Fallible, fault, nonsense, refused};
+use super::{Client, Fallible, nonsense, refused};
 use crate::abi::Fault;
 use crate::protocol::{ToClient, ToHead};
 use crate::sync::Ordering;
@@ -32,9 +32,9 @@ impl Client {
                 self.inbox.forget(req);
                 self.interrupt_is_met();
                 self.tell(&ToHead::RoomNoLonger { req });
-                Err(fault(Stop::Interrupted))
+                Err(self.fault(Stop::Interrupted))
             }
-            Err(stop) => Err(fault(stop)),
+            Err(stop) => Err(self.fault(stop)),
         }
     }
 

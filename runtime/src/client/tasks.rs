@@ -3,7 +3,6 @@
 use super::buffers::Draft;
 use super::state::State;
 use super::{Client, Fallible, ended, no_draft, nonsense, refused};
-use crate::abi::Fault;
 use crate::protocol::{Function, ObjectId, SessionId, ToClient, ToHead};
 use crate::store::{ARGS_MAX, Arg, CONTAINED_INLINE, NoRoom, Readiness, Run, SHAPED, Space, Spec, TaskKind, ticks};
 use crate::sync::Ordering;
@@ -180,7 +179,7 @@ impl Client {
         let _lending = self.lend_cpu();
         loop {
             if self.is_interrupted() {
-                return Err(Fault::Interrupted.into());
+                return Err(self.interruption());
             }
             if self.segment.header().closed.load(Ordering::Relaxed) != 0 {
                 return Err(ended());

@@ -6,7 +6,7 @@
 
 use super::current::call_here;
 use super::spin::Look;
-use super::{Client, Fallible, ended, refused};
+use super::{Client, Fallible, dropped, ended, refused};
 use crate::abi::Fault;
 use crate::abi::held::none_here;
 use crate::protocol::ObjectId;
@@ -92,14 +92,24 @@ impl Client {
         !(word.generation() == id.generation() && word.is_task())
     }
 
-    /// Fails if the cell was interrupted, or the task cancelled. Every call of a cell begins with this, so that a loop of calls that never block can be
+    /// Fails if the cell was interrupted, the task cancelled, or this process dropped by the runtime. Every call of a cell begins with this, so that a loop of calls that never block can be
     /// interrupted, too. It is one load, unless there was an interrupt.
     ///
     /// # Errors
-    /// [`Fault::Interrupted`].
+    /// See [`Client::interruption`].
     #[inline]
     pub(super) fn heed_interrupt(&self) -> Fallible<()> {
-        if self.is_interrupted() { Err(Fault::Interrupted.into()) } else { Ok(()) }
+        if self.is_interrupted() { Err(self.interruption()) } else { Ok(()) }
+    }
+
+    /// What a call ends with that is interrupted.
+    pub(super) fn interruption(&self) -> Box<Fault> {
+        if self.is_dropped() { dropped() } else { Fault::Interrupted.into() }
+    }
+
+    /// Whether the head has dropped this process.
+    pub(super) fn is_dropped(&self) -> bool {
+        self.segment.desk(self.seat).interrupted.load(Ordering::Acquire) == Desk::DROPPED
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
@@ -114,8 +124,8 @@ impl Client {
     pub(super) fn has_interrupt(&self) -> bool {
         let desk = self.segment.desk(self.seat);
         let number = desk.interrupted.load(Ordering::Acquire);
-        if number == 0 {
-            return false;
+        if number == 0 || number == Desk::DROPPED {
+            return number != 0;
         }
         if self.is_worker() {
             // A task that was cancelled.
@@ -263,7 +273,7 @@ impl Waiter<'_> {
             }
             loop {
                 if client.is_interrupted() {
-                    return Err(Fault::Interrupted.into());
+                    return Err(client.interruption());
                 }
                 if client.segment.header().closed.load(Ordering::Acquire) != 0 {
                     return Err(ended());

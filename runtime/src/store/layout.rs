@@ -147,7 +147,8 @@ pub struct Desk {
     pub asleep: AtomicU32,
     /// How many more of the awaited objects must be sealed before the process is rung.
     pub countdown: AtomicI64,
-    /// Whose blocking calls are to end: one more than a turn's number (that of a cell or of callbacks), or a task's complement (see `interrupt_of`); 0 for none.
+    /// Whose blocking calls are to end: one more than a turn's number (that of a cell or of callbacks), or a task's complement (see `interrupt_of`);
+    /// [`Desk::DROPPED`] for all of a process that is no client any more; 0 for none.
     pub interrupted: AtomicU64,
     /// Whether it may take tasks from rings: odd while it has a lease, one more with each that is given or recalled.
     pub leased: AtomicU32,
@@ -229,6 +230,9 @@ impl Desk {
     pub fn is_lease(number: u32) -> bool {
         number % 2 == 1
     }
+
+    /// What stands in `interrupted` when the head has dropped the process, which lives.
+    pub const DROPPED: u64 = u64::MAX;
 
     /// What stands in `interrupted` for a task. A turn's number is never that large.
     pub fn interrupt_of(task: Id) -> u64 {

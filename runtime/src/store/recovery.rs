@@ -14,6 +14,7 @@
 //! - Only the head calls this, and only for a process that runs no more.
 
 use super::Id;
+use super::layout::Desk;
 use super::leases::Leases;
 use super::objects::{HOLD, HOLDS, Kind, Leftovers};
 use super::seat::Seat;
@@ -89,7 +90,9 @@ impl Segment {
         estate.pending.extend(self.withdraw_offer(dead));
         self.forget_strands(dead);
         desk.hints.iter().for_each(|hint| hint.store(0, Ordering::Release));
-        desk.interrupted.store(0, Ordering::Release);
+        if desk.interrupted.load(Ordering::Acquire) != Desk::DROPPED {
+            desk.interrupted.store(0, Ordering::Release);
+        }
         if desk.busy.load(Ordering::Acquire) % 2 == 1 {
             desk.busy.fetch_add(1, Ordering::AcqRel);
         }

@@ -104,6 +104,7 @@ impl Local {
             redirect: None,
             clients: HashMap::new(),
             orphans: HashMap::new(),
+            dropped: HashMap::new(),
             client_next: 1,
             dirty: Vec::new(),
             events: VecDeque::new(),

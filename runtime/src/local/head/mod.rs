@@ -71,6 +71,7 @@ use redirect::Redirect;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
+use rustix::process::Pid;
 use sessions::Sessions;
 use settings::{Farewell, Settings};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -198,6 +199,8 @@ struct Head {
     clients: HashMap<ClientId, Client>,
     /// Drivers whose connection has ended and whose references stand until the front process says what became of them.
     orphans: HashMap<ClientId, Orphan>,
+    /// Seats of living processes that were dropped: they may still write there.
+    dropped: HashMap<Seat, u32>,
     client_next: u32,
     dirty: Vec<ClientId>,
     events: VecDeque<Event>,
@@ -445,11 +448,22 @@ impl Head {
             };
             if let Err(nonsense) = handled {
                 tracing::error!(client = id.0, nonsense, "client dropped");
+                self.drop_client(id);
                 return self.disconnect(id);
             }
         }
         if health == Health::Dead {
             self.disconnect(id);
+        }
+    }
+
+    /// Has the blocking calls of a living process end, which is no client any more. Its seat is nobody's until it is gone.
+    fn drop_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get(&id).filter(|_| id.worker().is_none()) else { return };
+        if let Some(seat) = client.seat {
+            self.dropped.insert(seat, client.pid);
+            self.segment.desk(seat).interrupted.store(Desk::DROPPED, Ordering::Release);
+            self.segment.ring(seat);
         }
     }
 
@@ -485,7 +499,9 @@ impl Head {
         let seat = self.remove_connection(id).or(orphan);
         if let Some(seat) = seat {
             let estate = self.segment.bury(seat, Keep::Nothing);
-            self.segment.header().taken.remove(seat);
+            if !self.dropped.contains_key(&seat) {
+                self.segment.header().taken.remove(seat);
+            }
             self.settle(estate, pid, cause);
         }
     }
@@ -499,12 +515,14 @@ impl Head {
     }
 
     /// A free seat. What shared memory says of it is not enough, because a client could have written there.
-    fn free_seat(&self) -> Option<Seat> {
+    fn free_seat(&mut self) -> Option<Seat> {
+        let gone: Vec<Seat> = self.dropped.extract_if(|_, pid| !is_there(*pid)).map(|(seat, _)| seat).collect();
         let taken = &self.segment.header().taken;
         let clients = || self.clients.values().filter_map(|client| client.seat);
         let orphans = || self.orphans.values().map(|orphan| orphan.seat);
-        let is_had = |seat| taken.has(seat) || clients().chain(orphans()).any(|other| other == seat);
-        let seat = (1..SEATS as u16).map(Seat).find(|seat| !is_had(*seat))?;
+        let is_in_use = |seat| clients().chain(orphans()).any(|other| other == seat);
+        gone.into_iter().filter(|seat| !is_in_use(*seat)).for_each(|seat| _ = taken.remove(seat));
+        let seat = (1..SEATS as u16).map(Seat).find(|seat| !taken.has(*seat) && !is_in_use(*seat))?;
         taken.add(seat);
         Some(seat)
     }
@@ -567,6 +585,7 @@ impl Head {
         let live =
             self.drivers(session).into_iter().map(|id| (id, self.clients[&id].pid)).filter(|(_, other)| *other != pid);
         let gone: Vec<(ClientId, u32)> = orphans.chain(live).collect();
+        gone.iter().for_each(|(id, _)| self.drop_client(*id));
         gone.into_iter().for_each(|(id, pid)| self.remove_client(id, pid, None));
     }
 
@@ -574,6 +593,12 @@ impl Head {
     fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> rustix::io::Result<()> {
         epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN)
     }
+}
+
+/// Whether there is a process of this number.
+fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
 }
 
 fn refuse<T>(message: String) -> Fallible<T> {

@@ -192,7 +192,9 @@ impl Head {
         };
         let client = self.clients.get_mut(&from).ok_or("the client is gone")?;
         (client.role, client.pid, client.seat, client.session) = (Some(role), pid, Some(seat), session);
+        self.dropped.remove(&seat);
         let desk = self.segment.desk(seat);
+        desk.interrupted.store(0, Ordering::Release);
         desk.pid.store(pid, Ordering::Relaxed);
         desk.share.store(self.share_of(session), Ordering::Relaxed);
         let welcome =
