@@ -7,6 +7,7 @@
 //!           ├── lock                      flock'ed for as long as the front process lives
 //!           ├── head.sock                 0600
 //!           ├── logs/                     the output of tasks, if it is redirected
+//!           ├── kept/                     libraries of other sessions, for detached actors
 //!           └── spill/                    objects for which there is no memory, in files without names
 //! ```
 //!
@@ -26,6 +27,9 @@ use std::time::Duration;
 
 /// A unix socket's path, with its final zero, has room for 108 bytes.
 const SOCKET_PATH_MAX: usize = 107;
+
+/// How the names of sessions' folders begin.
+const SESSION: &str = "session-";
 
 /// The head's socket in a session's folder.
 pub const SOCKET: &str = "head.sock";
@@ -77,7 +81,7 @@ impl Folder {
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| failed(error.into()))?;
         let random = newborn.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let random = random.trim_start_matches(NEWBORN);
-        let path = base.join(format!("session-{}-{random}", std::process::id()));
+        let path = base.join(format!("{SESSION}{}-{random}", std::process::id()));
         std::fs::rename(newborn.path(), &path).map_err(failed)?;
         // The folder has another name now, and `Folder` removes it.
         let _ = newborn.keep();
@@ -94,6 +98,11 @@ impl Folder {
         self.path.join("spill")
     }
 
+    /// The folder for libraries of other sessions.
+    pub fn kept(&self) -> PathBuf {
+        self.path.join("kept")
+    }
+
     /// Where the head listens.
     pub fn socket(&self) -> PathBuf {
         socket_in(&self.path)
@@ -104,6 +113,12 @@ impl Drop for Folder {
     fn drop(&mut self) {
         remove(&self.path);
     }
+}
+
+/// The session's folder that a file is in.
+pub fn session_of(file: &Path) -> Option<&Path> {
+    let is_one = |folder: &&Path| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SESSION));
+    file.ancestors().find(is_one)
 }
 
 /// Removes a session's folder; it may be gone already.
@@ -164,7 +179,7 @@ fn sweep(base: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let is_newborn = name.to_string_lossy().starts_with(NEWBORN);
-        if !is_newborn && !name.to_string_lossy().starts_with("session-") {
+        if !is_newborn && !name.to_string_lossy().starts_with(SESSION) {
             continue;
         }
         let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|made| made.elapsed().ok());

@@ -97,9 +97,10 @@ impl Base {
         Ok(Base { rustc: toolchain.rustc.clone(), flags, found_in, linker: built.linker.clone() })
     }
 
-    /// Options that write into a library the folders of its dependencies (its rpath), `units` among them.
+    /// Options that write into a library the folders of its dependencies (its rpath), `units` among them, and its own: a runtime that
+    /// outlives the session keeps its libraries in one folder.
     pub fn rpath(&self, units: &Path) -> Vec<OsString> {
-        let dirs = self.found_in.iter().map(PathBuf::as_path).chain([units]);
+        let dirs = self.found_in.iter().map(PathBuf::as_path).chain([units, Path::new("$ORIGIN")]);
         dirs.map(|dir| {
             let mut word =
                 OsString::from(if self.linker.is_some() { "-Clink-arg=-rpath=" } else { "-Clink-arg=-Wl,-rpath," });

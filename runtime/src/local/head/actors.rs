@@ -191,6 +191,7 @@ impl Head {
         };
         actor.object = Some(task);
         actor.cell = self.segment.read_spec(task.slot()).cell;
+        let is_detached = actor.is_detached;
         let (is_kept, wanted_by) = (actor.is_kept && actor.death.is_none(), std::mem::take(&mut actor.wanted_by));
         if is_kept {
             let is_there = self.refer(task);
@@ -201,6 +202,28 @@ impl Head {
         for (client, req, _) in wanted_by {
             self.send(client, &ToClient::Existing { req, id: task });
         }
+        if is_detached {
+            self.keep_code();
+        }
+    }
+
+    fn living_detached(&self) -> impl Iterator<Item = (u32, &Actor)> {
+        let living = self.actors.by_mailbox.iter().filter(|(_, actor)| actor.is_detached && actor.death.is_none());
+        living.map(|(mailbox, actor)| (*mailbox, actor))
+    }
+
+    /// Whether there are actors that outlive their sessions.
+    pub(super) fn has_detached_actors(&self) -> bool {
+        self.living_detached().next().is_some()
+    }
+
+    /// The functions by which those would be made again.
+    pub(super) fn functions_of_detached_actors(&self) -> Vec<u32> {
+        let tasks = self.living_detached().flat_map(|(mailbox, actor)| {
+            let calls = self.segment.log_of(mailbox).calls;
+            actor.object.into_iter().chain(calls).chain(self.unbegun_calls(mailbox))
+        });
+        tasks.map(|task| self.segment.read_spec(task.slot()).function).collect()
     }
 
     /// A client will not make the actor that it has a mailbox for.
@@ -435,6 +458,7 @@ impl Head {
         };
         tracing::debug!(mailbox, ?cause, "actor died");
         actor.death = Some(Death { cause, pid });
+        let is_detached = actor.is_detached;
         let (name, namespace) = (actor.name.clone(), actor.namespace.clone());
         self.forget_name(&namespace, name.as_deref(), mailbox);
         self.segment.mailbox(mailbox).state.store(Mailbox::DEAD, Ordering::Release);
@@ -448,6 +472,9 @@ impl Head {
             self.release_log(mailbox);
         }
         self.let_go(mailbox, true);
+        if is_detached {
+            self.release_code();
+        }
     }
 
     /// Lets go of what an actor would be made from again. It has no process.

@@ -24,6 +24,11 @@ impl Functions {
         number
     }
 
+    /// The libraries that they are in.
+    pub fn libraries(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|function| function.library.as_str())
+    }
+
     /// The function of a number.
     pub fn get(&self, number: u32) -> Option<&Function> {
         self.list.get(number as usize)

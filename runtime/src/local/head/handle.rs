@@ -89,6 +89,7 @@ impl Local {
             rooms: Vec::new(),
             scheduler: Scheduler::default(),
             functions: Functions::default(),
+            kept_code: Default::default(),
             options: KnownOptions::default(),
             blames: Blames::default(),
             cancels: Cancels::default(),

@@ -11,6 +11,7 @@
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write; folds.rs, what several of them write alike
 //!   redirect.rs  the same in files
+//!   kept_code.rs libraries that detached actors need when their session is over
 //!   sessions.rs  sessions of other processes that have joined
 //!   settings.rs  init, and questions about the whole
 //! ```
@@ -31,6 +32,7 @@ mod folds;
 mod functions;
 mod groups;
 mod handle;
+mod kept_code;
 mod lines;
 mod lost;
 mod make_room;
@@ -63,6 +65,7 @@ use deadline::Alarm;
 use folds::Folds;
 use functions::Functions;
 use groups::Groups;
+use kept_code::KeptCode;
 use make_room::{LOOK, Room};
 use mobula_fds as fds;
 use output_limit::OutputLimit;
@@ -171,6 +174,7 @@ struct Head {
     rooms: Vec<Room>,
     scheduler: Scheduler,
     functions: Functions,
+    kept_code: KeptCode,
     options: KnownOptions,
     blames: Blames,
     cancels: Cancels,

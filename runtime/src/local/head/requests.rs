@@ -31,11 +31,17 @@ impl Head {
         match message {
             ToHead::Hello { .. } => {}
             ToHead::Intern { req, function } => {
+                self.keep_library_for_actors(&function.library);
                 let function = self.functions.number(function);
                 self.send(from, &ToClient::Interned { req, function });
             }
             ToHead::Resolve { req, function } => {
-                let function = self.functions.get(function).cloned();
+                let mut function = self.functions.get(function).cloned();
+                if let Some(function) = &mut function
+                    && let Some(kept) = self.library_to_open(&function.library)
+                {
+                    function.library = kept;
+                }
                 self.send(from, &ToClient::Function { req, function });
             }
             ToHead::Number { req, options } => {

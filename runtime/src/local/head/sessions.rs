@@ -290,6 +290,7 @@ impl Head {
         self.cancel_tasks_of(session);
         self.keep_only_driver(session, 0);
         self.failures.retain(|origin| SessionId::of(origin.cell()) != session);
+        self.release_code();
     }
 
     /// Cancels what a session's cells have started and has not ended. Calls end with their actors, or are another session's affair.
