@@ -14,6 +14,7 @@ macro_rules! hold_on_a_shared_runtime {
 }
 
 hold_on_a_shared_runtime! {
+    the_contract_holds_on_a_shared_runtime = crate::suite::the_contract_holds_in_scripts,
     the_api_holds_on_a_shared_runtime = tasks::the_example_of_the_api_works_as_written,
     failures_are_located_on_a_shared_runtime = tasks::a_failing_task_is_shown_where_it_was_started_and_raised_where_it_is_got,
     output_finds_its_cell_on_a_shared_runtime = tasks::what_a_task_prints_appears_in_the_cell_that_started_it,
@@ -151,6 +152,9 @@ fn a_runtime_is_started_once_and_found_or_refused_with_a_sentence() {
         .failing("init_with(Config::connect(\"auto\"))?")
         .cell("init_with(Config::connect(\"auto\").ignore_reinit())?.num_cpus")
         .cell("shutdown()?; cluster_resources().get(\"tpu\")")
+        .failing("init_with(Config::connect(\"auto\").share(0))?")
+        .failing("init_with(Config::new().share(2).ignore_reinit())?")
+        .cell("init_with(Config::connect(\"auto\").share(3))?;\nmobula::status()")
         .run(&place);
     assert_eq!(ran.cell(1).value(), "None");
     assert!(ran.cell(2).error().2.contains("has its own resources"), "{}", ran.cell(2).everything());
@@ -158,6 +162,103 @@ fn a_runtime_is_started_once_and_found_or_refused_with_a_sentence() {
     assert_eq!(ran.cell(6).value(), "Some(2.0)");
     assert!(ran.cell(7).error().2.contains("joined a runtime already"), "{}", ran.cell(7).everything());
     assert_eq!((ran.cell(8).value(), ran.cell(9).value()), ("3.0".to_owned(), "None".to_owned()));
+    assert!(ran.cell(10).error().2.contains("from 1 to 100, not 0"), "{}", ran.cell(10).everything());
+    assert!(ran.cell(11).error().2.contains("together with `Config::connect`"), "{}", ran.cell(11).everything());
+    assert!(ran.cell(12).everything().contains("share 3"), "{}", ran.cell(12).everything());
+    let refused = finish(place.mobula().args(["--address", "auto", "--share", "0", "-c", "1"])).exits(2);
+    assert!(refused.stderr.contains("--share"), "{refused}");
     finish(place.mobula().arg("stop")).exits(0);
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_flood_of_one_session_does_not_keep_another_one_waiting() {
+    let place = Place::new().with_a_runtime();
+    const NAP: &str = "fn nap(ms: u64) -> u64 { std::thread::sleep(Duration::from_millis(ms)); ms }";
+    let flood = Notebook::new()
+        .cell(NAP)
+        .cell("let all: Vec<_> = (0..10_000).map(|_| nap.options().num_cpus(0.5).remote(5)).collect();\nstd::fs::write(\"{here}/flooded\", \"\")?;")
+        .cell(&format!("{}\nwait(&all).num_returns(all.len()).timeout(Duration::ZERO).run()?.0.len()", until("served")))
+        .start_as(&place, "flood.ipynb");
+    eventually("the flood has come", || std::fs::metadata(place.path("flooded")).map(drop));
+    let other = Notebook::new()
+        .cell(NAP)
+        .cell("let few: Vec<_> = (0..20).map(|_| nap.options().num_cpus(0.5).remote(5)).collect();\nget(&few)?.len()")
+        .cell("std::fs::write(\"{here}/served\", \"\")?;")
+        .start_as(&place, "other.ipynb")
+        .finish();
+    assert_eq!(other.cell(2).value(), "20");
+    let ended: usize = flood.finish().cell(3).value().parse().expect("a number");
+    assert!(ended < 9_000, "the others waited until {ended} tasks of the flood had ended");
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_session_that_a_living_runtime_drops_is_told_and_can_join_again() {
+    let place = Place::new().with_a_runtime();
+    let ran = Notebook::new()
+        .cell("fn forever() -> i64 { std::fs::write(\"{here}/begun\", \"\").unwrap(); loop { std::thread::park() } }\nfn one() -> i64 { 1 }")
+        .cell("let socket = init_with(Config::connect(\"auto\").ignore_reinit())?.socket;")
+        .failing(&format!(
+            "use std::{{io::Write, mem::ManuallyDrop, os::{{fd::FromRawFd, unix::net::UnixStream}}}};
+            let socket = socket.clone();
+            std::thread::spawn(move || {{
+                {}
+                for fd in 3..256 {{
+                    let mut stream = ManuallyDrop::new(unsafe {{ UnixStream::from_raw_fd(fd) }});
+                    if stream.peer_addr().is_ok_and(|peer| peer.as_pathname() == Some(std::path::Path::new(&socket))) {{
+                        let _ = stream.write_all(&[0xff; 64]);
+                    }}
+                }}
+            }});
+            get(forever.remote())?",
+            until("begun")
+        ))
+        .failing("get(one.remote())?")
+        .cell("shutdown()?; get(one.remote())?")
+        .cell("shutdown()?; init_with(Config::connect(\"auto\"))?; get(one.remote())?")
+        .run(&place);
+    for cell in [3, 4] {
+        assert!(ran.cell(cell).error().2.contains("dropped this session"), "{}", ran.cell(cell).everything());
+    }
+    assert_eq!((ran.cell(5).value(), ran.cell(6).value()), ("1".to_owned(), "1".to_owned()));
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_detached_actor_is_made_again_when_its_session_and_its_files_are_gone() {
+    let place = Place::new().with_a_runtime();
+    const COUNTER: &str = "#[derive(Serialize, Deserialize)] struct Counter(f64);
+impl Counter {
+    fn new(numbers: Buffer<f64>) -> Counter { Counter(numbers.iter().sum()) }
+    fn add(&mut self, n: f64) -> f64 { self.0 += n; self.0 }
+    fn pid(&self) -> u32 { std::process::id() }
+}";
+    let join = format!("shutdown()?;\n{JOIN}");
+    let maker = Notebook::new()
+        .cell(COUNTER)
+        .cell(&join)
+        .cell("let numbers = put(&Buffer::from(vec![1.5f64; 1000]))?;\nlet c = Counter::new.options().name(\"count\").detached().max_restarts(2).checkpoint_interval(100).spawn(&numbers);")
+        .cell("get(Counter::add.call(&c, 5.0))?")
+        .run(&place);
+    assert_eq!(maker.cell(4).value(), "1505.0");
+    // A session that calls it ends, too: what it has called is run again.
+    let kill = "let pid = get(Counter::pid.call(&c))?;\nstd::process::Command::new(\"kill\").args([\"-9\", &pid.to_string()]).status()?;";
+    let caller = Notebook::new()
+        .cell(COUNTER)
+        .cell(&format!("{join}\nlet c = actor::<Counter>(\"count\")?;"))
+        .cell("get(Counter::add.call(&c, 10.0))?")
+        .cell(kill)
+        .cell("get(Counter::add.call(&c, 1.0))?")
+        .run(&place);
+    assert_eq!((caller.cell(3).value(), caller.cell(5).value()), ("1515.0".to_owned(), "1516.0".to_owned()));
+    let heir = Notebook::new()
+        .cell(COUNTER)
+        .cell(&format!("{join}\nlet c = actor::<Counter>(\"count\")?;"))
+        .cell(kill)
+        .cell("get(Counter::add.call(&c, 1.0))?")
+        .cell("kill(&c)?;")
+        .run(&place);
+    assert_eq!(heir.cell(4).value(), "1517.0");
     place.leaves_nothing();
 }

@@ -46,6 +46,9 @@ const OURS: &[&str] = &[
     "foreign",
 ];
 
+/// Those that say what tasks, actors and objects are: the contract, also on a runtime that the session has joined.
+const CONTRACT: [&str; 4] = ["errors", "tasks", "actors", "deaths"];
+
 /// One cell and what is expected of it.
 #[derive(Debug, Default)]
 struct Expected {
@@ -161,6 +164,16 @@ fn every_cell_shows_what_it_must_in_a_script_and_in_jupyter_alike() {
         let (copy, executed) = (jupyter.write("suite.ipynb", &notebook(&cells).text()), jupyter.path("executed.ipynb"));
         jupyter.run("execute.py", &[copy.to_str().expect("UTF-8"), &executed]);
         assert_eq!(shown_by_all(&fs::read_to_string(executed).expect("the executed copy")), script, "{file}");
+    }
+}
+
+/// The cells of the contract, as scripts in places as they are made for this thread.
+pub fn the_contract_holds_in_scripts() {
+    for file in CONTRACT {
+        let place = Place::new();
+        let cells = suite(file);
+        compare(file, &cells, &notebook(&cells).run(&place).shown(), |_| true);
+        place.leaves_nothing();
     }
 }
 
