@@ -299,6 +299,7 @@ impl Store {
                 Answer::Status(RuntimeStatus { resources: vec![cpu], ..RuntimeStatus::default() })
             }
             Question::Tasks => Answer::Tasks(self.runs.table()),
+            Question::DiskMoves { .. } => Answer::DiskMoves(Vec::new()),
             Question::Objects => Answer::Objects(self.object_entries()),
             Question::Shutdown => {
                 self.started = false;

@@ -585,6 +585,11 @@ pub enum Question {
     Actors,
     /// The objects that there are.
     Objects,
+    /// Objects that were moved to disk and back, after the one of this number.
+    DiskMoves {
+        /// The number.
+        after: u64,
+    },
     /// Joins a runtime of another process. The session's front process answers.
     Join(Joining),
     /// Leaves it. The session's front process answers.
@@ -651,6 +656,8 @@ pub enum Answer {
     Actors(Vec<ActorEntry>),
     /// To `Objects`.
     Objects(Vec<ObjectEntry>),
+    /// To `DiskMoves`, oldest first.
+    DiskMoves(Vec<DiskMove>),
     /// To `Join`.
     Joined {
         /// Where the runtime listens.
@@ -786,6 +793,57 @@ pub struct Demand {
     pub is_possible: bool,
 }
 
+/// An object that was moved to disk, or back. Times are in nanoseconds since the runtime began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskMove {
+    /// The number of the move.
+    pub number: u64,
+    /// The object's id.
+    pub id: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Whether it came back.
+    pub is_back: bool,
+    /// When that began.
+    pub began: u64,
+    /// When it ended.
+    pub ended: u64,
+}
+
+/// A cell of a session, for the web page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellRecord {
+    /// Its number.
+    pub cell: u64,
+    /// How it is.
+    pub state: CellState,
+    /// What was typed; long ones are cut.
+    pub source: String,
+    /// Why it failed: the whole report.
+    pub error: Option<String>,
+    /// How long it took, in nanoseconds; `None` while it runs.
+    pub took_ns: Option<u64>,
+    /// How that time was spent: names of phases, and nanoseconds.
+    pub phases: Vec<(String, u64)>,
+    /// How much it has shown, its tasks too, in bytes.
+    pub output_bytes: u64,
+    /// The memory of the process of cells when it had ended, in bytes.
+    pub memory: Option<u64>,
+}
+
+/// How a cell is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CellState {
+    /// It runs.
+    #[default]
+    Running,
+    /// It has ended.
+    Ok,
+    /// It has failed.
+    Failed,
+}
+
 /// Runs of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskTable {
@@ -826,6 +884,13 @@ pub struct TaskEntry {
     pub began: Option<u64>,
     /// When it ended.
     pub ended: Option<u64>,
+}
+
+impl TaskEntry {
+    /// The cell that started it, by the runtime's number, which names the session, too.
+    pub fn cell_of_session(&self) -> u64 {
+        u64::from(self.session) << 24 | self.cell
+    }
 }
 
 /// What a task is: the types that Ray's `list_tasks` tells apart.

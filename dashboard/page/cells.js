@@ -8,7 +8,7 @@ class Cells extends Polled {
     this.revision = 0;
     this.detail = el("section", { class: "card", hidden: true });
     this.table = new Table([
-      { title: "Cell", value: (row) => row.cell, kind: "number" },
+      { title: "Cell", value: (row) => row.cell, text: (row) => cellName(row.cell), kind: "number" },
       { title: "State", value: (row) => row.state },
       { title: "Source", value: (row) => firstLine(row.source), text: (row) => el("code", {}, firstLine(row.source)), kind: "wide" },
       { title: "Tasks", value: (row) => amount(row.counts), text: (row) => tasksOf(row.counts), kind: "number" },
@@ -47,7 +47,7 @@ class Cells extends Polled {
 /** A cell's source, with its error. */
 function sourceOf(cell) {
   return [
-    el("h2", {}, `Cell ${cell.cell}`),
+    el("h2", {}, `Cell ${cellName(cell.cell)}`),
     el("pre", { class: "source" }, cell.source),
     cell.error ? el("pre", { class: "error" }, cell.error) : null,
   ];

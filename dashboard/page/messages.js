@@ -55,8 +55,8 @@ class Logs extends Polled {
 
   draw() {
     const wanted = this.filter.value.toLowerCase();
-    const shown = this.lines.filter(({ text, cell }) => `cell ${cell} ${text}`.toLowerCase().includes(wanted)).slice(-4000);
-    fill(this.text, shown.map(({ text, stream, cell }) => el("span", { class: stream, title: cell ? `cell ${cell}` : "" }, text.endsWith("\n") ? text : `${text}\n`)));
+    const shown = this.lines.filter(({ text, cell }) => `cell ${cellName(cell)} ${text}`.toLowerCase().includes(wanted)).slice(-4000);
+    fill(this.text, shown.map(({ text, stream, cell }) => el("span", { class: stream, title: cell ? `cell ${cellName(cell)}` : "" }, text.endsWith("\n") ? text : `${text}\n`)));
     const said = [];
     if (this.lines.length === 0) said.push("No task has written anything.");
     else if (shown.length === 0) said.push("No line with these words.");

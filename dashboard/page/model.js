@@ -25,6 +25,7 @@ class Model {
     this.blocks = [];
     this.living = [];
     this.samples = [];
+    this.disk = []; // Objects that went to disk and came back.
     this.processes = [];
     this.status = null;
     this.missed = 0;
@@ -44,6 +45,8 @@ class Model {
     for (const values of step.blocks || []) this.blocks.push(readBlock(values));
     if (this.blocks.length > BLOCKS_KEPT * 1.2) this.blocks.splice(0, this.blocks.length - BLOCKS_KEPT);
     if (step.living) this.living = step.living.map(readLive);
+    for (const [id, size, isBack, began, ended] of step.disk || []) this.disk.push({ id, size, isBack, began, ended });
+    if (this.disk.length > 5000) this.disk.splice(0, this.disk.length - 4096);
     if (step.status) this.status = step.status;
     if (step.processes) this.processes = step.processes;
     if (step.samples) this.samples.push(...step.samples);

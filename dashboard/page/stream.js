@@ -20,6 +20,7 @@ class Stream {
         button("+", "show less time (+)", () => this.zoom(0.5)),
         button("All", "show all that is remembered", () => this.showAll()),
         el("span", { class: "note" }, "failed"), el("span", { class: "swatch failed" }),
+        el("span", { class: "note" }, "disk"), el("span", { class: "swatch disk" }),
       ),
       el("div", { class: "canvas" }, this.canvas, this.tip),
       this.note);
@@ -61,6 +62,14 @@ class Stream {
 
   /** The rows with something in the window, or functions in their place when there are too many. */
   lanesOf(from, to) {
+    const lanes = this.lanesOfRuns(from, to);
+    const moves = this.model.disk.filter((move) => move.began <= to && move.ended >= from);
+    if (moves.length === 0) return { ...lanes, moves };
+    // Below all others: the head moves one object after the other.
+    return { ...lanes, moves, disk: lanes.height, height: lanes.height + 1, labels: [...lanes.labels, { at: lanes.height, label: "disk" }] };
+  }
+
+  lanesOfRuns(from, to) {
     const { rows, blocks, living } = this.model;
     const seen = new Map();
     const visible = [];
@@ -108,6 +117,7 @@ class Stream {
     this.view = { from, to, margin, width: width - margin, lanes };
     this.drawAxis(context, height);
     this.drawRuns(context);
+    this.drawMoves(context);
     this.drawLabels(context, lanes.labels, margin);
     this.say(lanes);
   }
@@ -173,6 +183,18 @@ class Stream {
     context.restore();
   }
 
+  drawMoves(context) {
+    const { margin, width, lanes } = this.view;
+    context.fillStyle = styled("--disk");
+    let last = -1;
+    for (const move of lanes.moves) {
+      const [left, right] = [Math.max(this.x(move.began), margin, last), Math.min(this.x(move.ended), margin + width)];
+      if (right - left < 0.5 && last > right - 0.5) continue;
+      last = Math.max(left + 1, right);
+      context.fillRect(left, lanes.disk * ROW + 2, last - left, ROW - 4);
+    }
+  }
+
   drawName(context, run, left, top, across, isFailed, isDim) {
     const name = this.model.name(run.name) + (run.runs > 1 ? ` ×${run.runs}` : "");
     context.fillStyle = isFailed ? styled("--on-failed") : run.ended === null || isDim ? styled("--text") : styled("--on-block");
@@ -206,6 +228,12 @@ class Stream {
     this.note.textContent = said.join(" ");
   }
 
+  /** The move to disk, or back, under a point of the canvas. */
+  moveAt(x, y) {
+    if (!this.view || x < this.view.margin || Math.floor(y / ROW) !== this.view.lanes.disk) return null;
+    return this.view.lanes.moves.find((move) => this.x(move.began) - 3 <= x && x <= this.x(move.ended) + 3) || null;
+  }
+
   /** The run under a point of the canvas. */
   runAt(x, y) {
     if (!this.view || x < this.view.margin) return null;
@@ -233,8 +261,18 @@ class Stream {
 
   hover(x, y) {
     const run = this.runAt(x, y);
+    const move = run ? null : this.moveAt(x, y);
     this.canvas.style.cursor = run ? "pointer" : "grab";
-    this.tip.hidden = !run;
+    this.tip.hidden = !run && !move;
+    const room = this.canvas.clientWidth;
+    this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - 250))}px`;
+    this.tip.style.top = `${y + 16}px`;
+    if (move) {
+      fill(this.tip,
+        el("b", {}, move.isBack ? "back from disk" : "to disk"),
+        el("div", {}, `object ${move.id}, ${bytes(move.size)}`),
+        el("div", {}, `took ${duration(move.ended - move.began)}, began at ${clock(move.began, 1e6)}`));
+    }
     if (!run) return;
     const row = this.model.rows[run.row];
     const ended = run.ended === null ? "runs for" : run.runs > 1 ? `${count(run.runs)} runs, in all` : "ran for";
@@ -245,9 +283,6 @@ class Stream {
       el("div", {}, `${ended} ${duration(ran)}`),
       el("div", {}, `waited ${duration(Math.max(0, run.began - run.submitted))}, began at ${clock(run.began, 1e6)}`),
       el("div", { class: "note" }, row ? rowTitle(row) : ""));
-    const room = this.canvas.clientWidth;
-    this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - 250))}px`;
-    this.tip.style.top = `${y + 16}px`;
   }
 
   watchPointer() {

@@ -117,7 +117,7 @@ pub fn task(source: &dyn Source, choice: &TaskChoice) -> Result<Value, NoAnswer>
     let error = error.map(|failed| source.report(&failed.failure));
     let lines = source.log(0).lines;
     let lines: Vec<_> = lines.into_iter().filter(|line| line.pid == run.pid && line.task == name).collect();
-    let cell = source.cells(0).cells.into_iter().find(|cell| cell.cell == run.cell);
+    let cell = source.cells(0).cells.into_iter().find(|cell| cell.cell == run.cell_of_session());
     Ok(json!({
         "task": row(run),
         "parent": (run.parent != 0).then(|| linked(&run.parent)),

@@ -1,5 +1,6 @@
 //! The page's source: a runtime and, where there is one, a session.
 
+pub use mobula_abi::CellRecord;
 use mobula_abi::{Answer, Failure, Question, StoreSummary, TaskChanges, TaskLinks};
 
 /// What a page shows. Functions are called from threads that may wait, several at a time.
@@ -57,27 +58,6 @@ pub struct CellsSince {
     pub revision: u64,
     /// The cells, oldest first.
     pub cells: Vec<CellRecord>,
-}
-
-/// A cell of a session.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct CellRecord {
-    /// Its number.
-    pub cell: u64,
-    /// `running`, `ok` or `failed`.
-    pub state: &'static str,
-    /// What was typed; long ones are cut.
-    pub source: String,
-    /// Why it failed: the whole report.
-    pub error: Option<String>,
-    /// How long it took, in nanoseconds; `None` while it runs.
-    pub took_ns: Option<u64>,
-    /// How that time was spent: names of phases, and nanoseconds.
-    pub phases: Vec<(String, u64)>,
-    /// How much it has shown, its tasks too, in bytes.
-    pub output_bytes: u64,
-    /// The memory of the process of cells when it had ended, in bytes.
-    pub memory: Option<u64>,
 }
 
 /// Lines that tasks have written.

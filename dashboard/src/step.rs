@@ -5,7 +5,7 @@
 use crate::history::{Block, Counted, Live};
 use crate::ids::id_text;
 use crate::watch::{Picture, Sample};
-use mobula_abi::{RuntimeStatus, hue};
+use mobula_abi::{DiskMove, RuntimeStatus, hue};
 use serde::Serialize;
 
 /// What a reader has already.
@@ -15,6 +15,7 @@ pub struct Place {
     names: usize,
     second: u64,
     samples: u64,
+    disk: u64,
 }
 
 /// What is new.
@@ -42,6 +43,8 @@ struct Step<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     processes: Option<&'a [(u32, Option<f64>, u64)]>,
     samples: Vec<Sample>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disk: Vec<DiskRow>,
 }
 
 /// Key, done, failed, cancelled, running, waiting, nanoseconds that ended runs took, and waited, the first submission, the last end, ends a
@@ -53,6 +56,9 @@ type BlockRow = (u32, u32, u32, u64, String, u32, u8, u64, u64, u64, u64, u64);
 
 /// Row, lane, name, cell, id, attempt, state, submitted, began, ids of arguments.
 type LiveRow = (Option<u32>, u32, u32, u64, String, u32, u8, u64, Option<u64>, Vec<String>);
+
+/// Id, bytes, whether it came back, began, ended.
+type DiskRow = (String, u64, bool, u64, u64);
 
 /// What is new to a reader at `place`, which is moved to now.
 pub fn step(picture: &Picture, place: &mut Place) -> String {
@@ -74,9 +80,15 @@ pub fn step(picture: &Picture, place: &mut Place) -> String {
         status: picture.status.as_ref().filter(|_| is_new_second),
         processes: is_new_second.then_some(&picture.processes),
         samples: picture.samples.iter().skip(picture.samples.len() - fresh).copied().collect(),
+        disk: picture.disk.iter().filter(|it| it.number > place.disk).map(disk).collect(),
     };
-    *place =
-        Place { round: history.round, names: history.names.len(), second: picture.second, samples: picture.sampled };
+    *place = Place {
+        round: history.round,
+        names: history.names.len(),
+        second: picture.second,
+        samples: picture.sampled,
+        disk: picture.disk.back().map_or(place.disk, |last| last.number),
+    };
     serde_json::to_string(&step).unwrap_or_default()
 }
 
@@ -96,6 +108,10 @@ fn block(block: &Block) -> BlockRow {
     let Block { run, row, lane, ended, runs, ran_ns, .. } = block;
     let (began, state) = (run.began.unwrap_or(*ended), run.state as u8);
     (*row, *lane, run.name, run.cell, id_text(run.id), run.attempt, state, run.submitted, began, *ended, *runs, *ran_ns)
+}
+
+fn disk(it: &DiskMove) -> DiskRow {
+    (id_text(it.id), it.bytes, it.is_back, it.began, it.ended)
 }
 
 fn live(live: &Live) -> LiveRow {

@@ -8,7 +8,7 @@
 use crate::history::History;
 use crate::processes::Processes;
 use crate::source::{Source, Unanswered};
-use mobula_abi::{Answer, Question, RuntimeStatus, StoreSummary};
+use mobula_abi::{Answer, DiskMove, Question, RuntimeStatus, StoreSummary};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +24,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const STORE_REST: u32 = 100;
 /// How many samples are remembered: an hour.
 const SAMPLES_MAX: usize = 3600;
+
+/// How many moves to disk and back are remembered.
+const MOVES_MAX: usize = 4096;
 
 /// When, CPUs in use, runs that have ended in a second, bytes in the store, tasks that wait.
 pub type Sample = (u64, f64, f64, u64, u64);
@@ -43,6 +46,8 @@ pub struct Picture {
     pub sampled: u64,
     /// The number of looks at `status` and `processes`.
     pub second: u64,
+    /// Objects that went to disk and came back, the newest.
+    pub disk: VecDeque<DiskMove>,
     /// Why the last look failed.
     pub trouble: Option<Unanswered>,
     usage: Processes,
@@ -119,6 +124,8 @@ impl Watch {
         let now = Instant::now();
         let is_due = self.picture().looked_at_second.is_none_or(|before| before + SECOND <= now);
         let status = is_due.then(|| self.source.ask(Question::Status));
+        let after = self.picture().disk.back().map_or(0, |last| last.number);
+        let moves = is_due.then(|| self.source.ask(Question::DiskMoves { after }));
         let is_store_due =
             self.picture().looked_at_store.is_none_or(|(at, took)| at + SECOND.max(took * STORE_REST) <= now);
         let store = (is_due && is_store_due).then(|| {
@@ -132,6 +139,11 @@ impl Watch {
         }
         if let Some((Ok(summary), took)) = store {
             (picture.store_bytes, picture.looked_at_store) = (bytes_in_memory(&summary), Some((now, took)));
+        }
+        if let Some(Ok(Answer::DiskMoves(moves))) = moves {
+            picture.disk.extend(moves);
+            let forgotten = picture.disk.len().saturating_sub(MOVES_MAX);
+            picture.disk.drain(..forgotten);
         }
         if let Some(Ok(Answer::Status(status))) = status {
             picture.looked_at_second = Some(now);

@@ -200,6 +200,9 @@ impl Outlet for Queue {
     }
 }
 
+/// How many of its cells a session that joins a runtime tells its page.
+const CELLS_TOLD: usize = 100;
+
 /// Forwards the runtime's events to the front end.
 struct Forward {
     queue: Arc<Queue>,
@@ -223,7 +226,13 @@ impl Forward {
         let observer = self.myself.get().and_then(Weak::upgrade).zip(self.folder.get());
         let Some((observer, folder)) = observer else { return Err("the session has ended".into()) };
         match self.joined.join(joining, folder, observer) {
-            Ok(joined) => Ok(Some(joined.at())),
+            Ok(joined) => {
+                if let Some(runtime) = joined.runtime() {
+                    // The runtime's page shows those from which its tasks may come.
+                    self.page.cells().newest(CELLS_TOLD).into_iter().for_each(|record| runtime.tell_cell(record));
+                }
+                Ok(Some(joined.at()))
+            }
             Err(error) => Err(format!("{:#}", anyhow::Error::from(error))),
         }
     }

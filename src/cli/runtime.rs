@@ -8,7 +8,7 @@
 use super::cell_host::{CLUSTER, JOINED_ENV, RUNTIME_ENV};
 use super::embedded::EMBEDDED_CRATE;
 use super::web_page::WebPage;
-use mobula::abi::{Joining, TaskCounts};
+use mobula::abi::{CellRecord, Joining, TaskCounts};
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{JoinedAt, Local, Observer};
@@ -72,7 +72,7 @@ impl Elsewhere {
     }
 
     /// A runtime of another process; its tables can be read.
-    fn runtime(&self) -> Option<&Attached> {
+    pub fn runtime(&self) -> Option<&Attached> {
         match self {
             Elsewhere::Runtime(runtime) => Some(runtime),
             Elsewhere::Cluster(_) => None,
@@ -153,6 +153,13 @@ impl Runtime {
         }
     }
 
+    /// Tells a joined runtime's web page of a cell.
+    fn tell_cell(&self, record: CellRecord) {
+        if let Some(joined) = self.joined.get() {
+            joined.tell_cell(record);
+        }
+    }
+
     /// Ends the session's own runtime and leaves the one that it has joined.
     pub fn end(&self) {
         self.page.end();
@@ -199,11 +206,14 @@ impl Host for Runtime {
     }
 
     fn cell_began(&self, cell: CellId, code: &str) {
-        self.page.cells().began(cell, code);
+        let record = self.page.cells().began(cell, code);
+        self.tell_cell(record);
     }
 
     fn cell_ended(&self, outcome: &Outcome) {
-        self.page.cells().ended(outcome);
+        if let Some(record) = self.page.cells().ended(outcome) {
+            self.tell_cell(record);
+        }
     }
 
     fn cell_host_changed(&self, pid: u32, takeover: bool) {

@@ -9,7 +9,7 @@ use super::web_page::{Opened, WebPage};
 use super::{BROKEN, FAILED, WRONG, fail};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use mobula::abi::{CellPlace, Dashboard, DashboardOptions, Place};
+use mobula::abi::{CellPlace, CellRecord, Dashboard, DashboardOptions, Place};
 use mobula::attached::{FindError, Found, Record, find, shared};
 use mobula::local::{self, Local, Observer, RuntimeEvent, Zygote};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -233,12 +233,15 @@ impl Log {
     }
 }
 
+fn name_of(stream: local::Stream) -> &'static str {
+    if stream == local::Stream::Stdout { "stdout" } else { "stderr" }
+}
+
 impl Observer for Log {
     fn event(&self, event: RuntimeEvent) {
         let text = match event {
             RuntimeEvent::TaskOutput { cell, task, pid, stream, text } => {
-                let stream = if stream == local::Stream::Stdout { "stdout" } else { "stderr" };
-                self.page.tasks_output().add(cell, &task, pid, stream, &text);
+                self.page.tasks_output().add(cell, &task, pid, name_of(stream), &text);
                 text
             }
             RuntimeEvent::TaskFailed(failure) => mobula::error::report(&failure) + "\n",
@@ -248,6 +251,16 @@ impl Observer for Log {
             // A full disk ends no runtime.
             let _ = file.write_all(text.as_bytes());
         }
+    }
+
+    fn overhears(&self, cell: u64, event: &RuntimeEvent) {
+        if let RuntimeEvent::TaskOutput { task, pid, stream, text, .. } = event {
+            self.page.tasks_output().add(cell, task, *pid, name_of(*stream), text);
+        }
+    }
+
+    fn cell_of_session(&self, record: CellRecord) {
+        self.page.cells().put(record);
     }
 
     fn dashboard(&self, options: &DashboardOptions) -> Result<Option<Dashboard>, String> {

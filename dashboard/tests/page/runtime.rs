@@ -1,7 +1,7 @@
 //! A made-up runtime: what it answers is set by the test.
 
 use mobula_abi::{
-    ActorEntry, ActorState, Answer, Attempt, Cause, Failed, Failure, LivingTask, Question, ResourceStatus,
+    ActorEntry, ActorState, Answer, Attempt, Cause, CellState, Failed, Failure, LivingTask, Question, ResourceStatus,
     RuntimeStatus, Share, StoreSummary, TaskChanges, TaskEntry, TaskLinks, TaskState, TaskTable, TaskType,
 };
 use mobula_dashboard::{CellRecord, CellsSince, LogLine, LogSince, Options, Page, Source, Unanswered, start};
@@ -134,7 +134,8 @@ impl Source for Made {
     }
 
     fn cells(&self, after: u64) -> CellsSince {
-        let cell = CellRecord { cell: 3, state: "ok", source: "</script>half".into(), ..CellRecord::default() };
+        let cell =
+            CellRecord { cell: 3, state: CellState::Ok, source: "</script>half".into(), ..CellRecord::default() };
         CellsSince { revision: 1, cells: if after == 0 { vec![cell] } else { Vec::new() } }
     }
 

@@ -15,7 +15,7 @@ mod find;
 
 pub use find::{FindError, Found, Record, find, find_to_look_at, shared};
 
-use crate::abi::Joining;
+use crate::abi::{CellRecord, Joining};
 use crate::client::{ConnectError, Front};
 use crate::local::{CommReply, Observer, RuntimeEvent, locate_causes};
 pub use crate::protocol::SessionId;
@@ -129,6 +129,11 @@ impl Attached {
     /// As [`crate::local::Local::cell_host_changed`].
     pub fn cell_host_changed(&self, pid: u32, takeover: bool) {
         self.shared.front.tell(FromFront::CellHost { pid, takeover });
+    }
+
+    /// Tells the runtime's web page of a cell that has begun or ended.
+    pub fn tell_cell(&self, record: CellRecord) {
+        self.shared.front.tell(FromFront::Cell(record));
     }
 
     /// Returns when what the runtime has sent by now has been given to the observer.

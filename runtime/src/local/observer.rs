@@ -1,6 +1,6 @@
 //! The runtime's questions and events for the process that owns it, or for the front process of a session that has joined it.
 
-use crate::abi::{Cause, CellPlace, CommAnswer, CommCall, Dashboard, DashboardOptions, Joining, Place};
+use crate::abi::{Cause, CellPlace, CellRecord, CommAnswer, CommCall, Dashboard, DashboardOptions, Joining, Place};
 use crate::protocol::{RuntimeEvent, SessionId};
 use std::path::PathBuf;
 
@@ -33,6 +33,16 @@ pub trait Observer: Send + Sync {
     fn join(&self, to: Option<Joining>, reply: JoinReply) {
         let _ = to;
         drop(reply);
+    }
+
+    /// What the session of a cell is shown, which has joined this runtime; the cell has the runtime's number.
+    fn overhears(&self, cell: u64, event: &RuntimeEvent) {
+        let _ = (cell, event);
+    }
+
+    /// A cell of a session that has joined this runtime has begun or ended. It has the runtime's number.
+    fn cell_of_session(&self, record: CellRecord) {
+        drop(record);
     }
 
     /// The runtime that the session had joined has ended.

@@ -167,6 +167,11 @@ fn from_front() -> impl Strategy<Value = FromFront> {
     prop_oneof![
         text().prop_map(|name| FromFront::Namespace { name }),
         any::<u32>().prop_map(|share| FromFront::Share { share }),
+        (any::<u64>(), text()).prop_map(|(cell, source)| FromFront::Cell(crate::abi::CellRecord {
+            cell,
+            source,
+            ..crate::abi::CellRecord::default()
+        })),
         any::<u64>().prop_map(|turn| FromFront::Interrupt { turn }),
         any::<(u32, bool)>().prop_map(|(pid, takeover)| FromFront::CellHost { pid, takeover }),
         (any::<u32>().prop_map(ClientId), req()).prop_map(|(client, req)| FromFront::Comm {

@@ -1,7 +1,7 @@
 //! The messages themselves: plain data, no behaviour.
 
 use super::{ClientId, ObjectId, Request, RuntimeEvent, SessionId};
-use crate::abi::{Answer, Cause, CommAnswer, CommCall, Failure, Fault, Question, TaskOptions};
+use crate::abi::{Answer, Cause, CellRecord, CommAnswer, CommCall, Failure, Fault, Question, TaskOptions};
 use crate::store::{Limits, Seat};
 use serde::{Deserialize, Serialize};
 
@@ -277,6 +277,8 @@ pub enum FromFront {
         /// What happened, with the places.
         cause: Cause,
     },
+    /// A cell has begun or ended, for the runtime's web page.
+    Cell(CellRecord),
     /// Asks for [`ToFront::Flushed`] behind everything that was sent before.
     Flush {
         /// The request's number.

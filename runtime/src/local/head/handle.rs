@@ -86,6 +86,7 @@ impl Local {
             spill_is_told: false,
             eviction: Eviction::default(),
             disk_trouble: None,
+            disk_log: Default::default(),
             rooms: Vec::new(),
             scheduler: Scheduler::default(),
             functions: Functions::default(),

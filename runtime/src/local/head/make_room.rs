@@ -8,7 +8,7 @@
 use super::Head;
 use crate::abi::Fault;
 use crate::protocol::{ClientId, ObjectId, Request, ToClient};
-use crate::store::{Body, Candidate, Flags, Run, Seats, Space};
+use crate::store::{Body, Candidate, Flags, Run, Seats, Space, ticks};
 use crate::sync::Ordering;
 use std::time::{Duration, Instant};
 
@@ -119,7 +119,7 @@ impl Head {
     }
 
     fn spill_one(&mut self, candidate: Candidate) -> std::io::Result<()> {
-        let Candidate { id, offset, len } = candidate;
+        let (Candidate { id, offset, len }, began) = (candidate, ticks());
         let checksum = self.arena.checksum(offset, len).ok_or(std::io::ErrorKind::InvalidInput)?;
         let position = self.spill.write(len, checksum, |file, at| self.arena.save(offset, len, file, at))?;
         self.tell_spill_folder();
@@ -128,6 +128,7 @@ impl Head {
             // A process reads it, or it is gone.
             self.spill.forget(position, len);
         }
+        self.note_disk_move(id, len, false, began);
         // A process that released the object in this moment found it dying, and left it to the head.
         self.collect(vec![id]);
         Ok(())
@@ -174,7 +175,9 @@ impl Head {
                 self.leases.space(len).map_err(|_| NotBack::Full(len))?
             }
         };
+        let began = ticks();
         let copied = self.copy_back(position, len, space);
+        self.note_disk_move(id, len, true, began);
         let moved =
             copied.is_ok() && self.segment.move_bytes(id, Body::Arena { offset: space.offset, len }, Some(space));
         if moved {

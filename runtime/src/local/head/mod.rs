@@ -7,7 +7,7 @@
 //!   requests.rs  what clients say
 //!   tasks.rs     failures, and tasks that a dead process has lost
 //!   cancel.rs    tasks that are not wanted any more
-//!   make_room.rs when memory runs short
+//!   make_room.rs when memory runs short; disk_log.rs, what went to disk then
 //!   pool.rs      workers, and the zygote
 //!   output.rs    what workers write; folds.rs, what several of them write alike
 //!   redirect.rs  the same in files
@@ -28,6 +28,7 @@ mod actors;
 mod cancel;
 mod connection;
 mod deadline;
+mod disk_log;
 mod folds;
 mod functions;
 mod groups;
@@ -171,6 +172,7 @@ struct Head {
     /// Which object goes to disk next.
     eviction: Eviction,
     disk_trouble: Option<String>,
+    disk_log: disk_log::DiskLog,
     rooms: Vec<Room>,
     scheduler: Scheduler,
     functions: Functions,

@@ -15,7 +15,7 @@
 
 use super::Head;
 use super::tasks::Origin;
-use crate::abi::{Answer, Cause, CommCall, Joining, Published, SHARE_MAX, SessionInfo};
+use crate::abi::{Answer, Cause, CellRecord, CommCall, Joining, Published, SHARE_MAX, SessionInfo};
 use crate::client::Fallible;
 use crate::local::observer::locate_causes;
 use crate::local::{CommReply, JoinReply, JoinedAt};
@@ -135,6 +135,9 @@ impl Head {
             FromFront::CellHost { takeover: true, .. } => {}
             FromFront::Comm { client, req, answer } => self.answer_comm(client, req, answer),
             FromFront::Located { number, cause } => self.located(session, number, cause),
+            FromFront::Cell(record) => {
+                self.observer.cell_of_session(CellRecord { cell: session.cell(record.cell), ..record });
+            }
             FromFront::Flush { number } => self.send(from, &ToClient::Front(ToFront::Flushed { number })),
         }
         Ok(())
@@ -144,7 +147,10 @@ impl Head {
     pub(super) fn show_event(&mut self, cell: u64, event: RuntimeEvent) {
         match SessionId::of(cell) {
             SessionId::OWNER => self.observer.event(event),
-            session => self.tell_front(session, ToFront::Event(event)),
+            session => {
+                self.observer.overhears(cell, &event);
+                self.tell_front(session, ToFront::Event(event));
+            }
         }
     }
 

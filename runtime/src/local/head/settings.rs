@@ -81,6 +81,7 @@ impl Head {
             Question::State { id } => Err(Fault::Unknown { id }.into()),
             Question::IsCancelled => Ok(Answer::Flag(false)),
             Question::Dashboard => self.dashboard().map(Answer::Dashboard),
+            Question::DiskMoves { after } => Ok(Answer::DiskMoves(self.disk_moves(after))),
             Question::Comm { .. } | Question::Join(_) | Question::Leave => {
                 refuse("bug: this is for the session to answer".into())
             }
