@@ -155,8 +155,8 @@ impl Runtime {
 
     /// Tells a joined runtime's web page of a cell.
     fn tell_cell(&self, record: CellRecord) {
-        if let Some(joined) = self.joined.get() {
-            joined.tell_cell(record);
+        if let Some(runtime) = self.joined.get().as_deref().and_then(Elsewhere::runtime) {
+            runtime.tell_cell(record);
         }
     }
 

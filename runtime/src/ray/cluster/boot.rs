@@ -16,6 +16,9 @@ const WORKER: &str = include_str!("../worker.py");
 /// Tells workers of one version from those of another one.
 static VERSION: LazyLock<String> = LazyLock::new(|| hex::encode(&Sha256::digest(WORKER)[..8]));
 
+/// So many bytes must be free where the libraries of cells go.
+const FREE_MIN: i64 = 100 << 20;
+
 /// How long a session that leaves waits until its libraries are gone.
 const PARTING_MAX: Duration = Duration::from_secs(2);
 
@@ -25,6 +28,8 @@ pub(super) struct Boot {
     pub operate: Ref,
     /// Whether Python there has numpy, whose arrays can be read through Ray Client.
     pub has_numpy: bool,
+    /// The version of the C library there; empty if it is another one.
+    glibc: Vec<u32>,
 }
 
 impl Boot {
@@ -45,8 +50,18 @@ impl Boot {
                 "the cluster's nodes are {there}, and cells are compiled here for {here}: start the session on a machine of that kind"
             ));
         }
+        let free = description.entry("free").and_then(Value::as_int).unwrap_or(i64::MAX);
+        if free < FREE_MIN {
+            return Err(format!(
+                "a node of the cluster has {} MiB left in {}, where the cells' libraries go, and {} are needed: make room there",
+                free >> 20,
+                text("folder"),
+                FREE_MIN >> 20
+            ));
+        }
         let has_numpy = description.entry("has_numpy") == Some(&Value::Bool(true));
-        Ok(Boot { operate, has_numpy })
+        let glibc = text("glibc").split('.').filter_map(|number| number.parse().ok()).collect();
+        Ok(Boot { operate, has_numpy, glibc })
     }
 }
 
@@ -106,6 +121,14 @@ impl Shared {
             return Err("a plain program's functions are in the program itself, which a Ray cluster cannot run: submit them from cells".into());
         }
         let linked = linked(Path::new(path))?;
+        let words = |version: &[u32]| version.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+        if !self.boot.glibc.is_empty() && linked.glibc > self.boot.glibc {
+            return Err(format!(
+                "the cluster's nodes have glibc {}, and this cell needs {}: start the session on a system as old as theirs",
+                words(&self.boot.glibc),
+                words(&linked.glibc)
+            ));
+        }
         let (mut files, mut contents) = (Vec::new(), Vec::new());
         for file in &linked.files {
             let content = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -114,9 +137,8 @@ impl Shared {
             contents.push((digest, content));
         }
         self.store(contents).map_err(|error| format!("the library cannot be brought to the cluster: {error}"))?;
-        let glibc: Vec<String> = linked.glibc.iter().map(u32::to_string).collect();
         let description = serde_json::json!({
-            "machine": std::env::consts::ARCH, "glibc": glibc.join("."), "files": files,
+            "machine": std::env::consts::ARCH, "glibc": words(&linked.glibc), "files": files,
         });
         let mut state = self.state();
         // Those before it, but for units of the session, are of every session of this version.
