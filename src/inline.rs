@@ -553,7 +553,7 @@ impl Submitted<'_> {
 
     fn failure(&self, cause: Cause) -> Failure {
         let (cell, carried_by, attempt) = (0, Vec::new(), Attempt::ONLY);
-        Failure { task: self.name(), pid: 0, cell, cause, carried_by, attempt }
+        Failure { task: self.name(), pid: 0, cell, cause, carried_by, attempt, node: String::new() }
     }
 
     /// The arguments of the function: all but the actor of a call.

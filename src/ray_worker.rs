@@ -364,7 +364,15 @@ fn failure(run: &JsonValue, cause: Cause) -> Failure {
         of: number(run, "attempts").map(|attempts| attempts as u32),
     };
     let cell = number(run, "cell").unwrap_or(0);
-    Failure { task: text("name"), pid: std::process::id(), cell, cause, carried_by: Vec::new(), attempt }
+    Failure {
+        task: text("name"),
+        pid: std::process::id(),
+        cell,
+        cause,
+        carried_by: Vec::new(),
+        attempt,
+        node: text("node"),
+    }
 }
 
 fn no_draft() -> Box<Fault> {

@@ -399,6 +399,8 @@ pub struct Failure {
     pub carried_by: Vec<String>,
     /// Which run of the task failed.
     pub attempt: Attempt,
+    /// The machine that ran it, of a cluster; empty for this one.
+    pub node: String,
 }
 
 /// A run of a task, of those that it may have. Displays as `attempt 2 of 4`.

@@ -27,6 +27,7 @@ use std::fmt::{self, Display, Write};
 ///     cause: Cause::Error { message: "odd".into() },
 ///     carried_by: vec!["g".into()],
 ///     attempt: Attempt::ONLY,
+///     node: String::new(),
 /// };
 /// let report = "task `half` failed\n  caused by: returned Err: odd\n  worker pid 1234\n  carried by: `g`";
 /// assert_eq!(mobula::error::report(&failure), report);
@@ -60,6 +61,9 @@ pub fn report(failure: &Failure) -> String {
     }
     if failure.pid != 0 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. } | Cause::Cancelled) {
         let _ = write!(text, "\n  worker pid {}", failure.pid);
+        if !failure.node.is_empty() {
+            let _ = write!(text, " on {}", failure.node);
+        }
     }
     if failure.attempt.number > 1 && !matches!(failure.cause, Cause::Signal { .. } | Cause::Exit { .. }) {
         let _ = write!(text, "\n  {}", failure.attempt);
@@ -327,6 +331,7 @@ mod tests {
             cause,
             carried_by: vec!["split().0".into(), "g".into(), "h".into()],
             attempt: Attempt::ONLY,
+            node: String::new(),
         }
     }
 
@@ -393,6 +398,8 @@ mod tests {
         let odd = again(Cause::Error { message: "odd".into() });
         assert_eq!(line(&odd), "task `half` failed: returned Err: odd; attempt 4 of 4");
         assert!(report(&odd).contains("\n  worker pid 1234\n  attempt 4 of 4\n  carried by"));
+        let elsewhere = Failure { node: "10.0.0.7".into(), ..odd };
+        assert!(report(&elsewhere).contains("\n  worker pid 1234 on 10.0.0.7\n  attempt 4 of 4"));
     }
 
     #[test]

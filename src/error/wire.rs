@@ -27,11 +27,11 @@ impl GetError {
                     WorkerStatus::Signal { signal, name } => Cause::Signal { signal, name },
                     WorkerStatus::Exit { code } => Cause::Exit { code },
                 };
-                Fault::Task(Failure { task, pid, cell: 0, cause, carried_by, attempt })
+                Fault::Task(Failure { task, pid, cell: 0, cause, carried_by, attempt, node: String::new() })
             }
             GetError::Cancelled { task, carried_by } => {
                 let (cause, attempt) = (Cause::Cancelled, Attempt::ONLY);
-                Fault::Task(Failure { task, pid: 0, cell: 0, cause, carried_by, attempt })
+                Fault::Task(Failure { task, pid: 0, cell: 0, cause, carried_by, attempt, node: String::new() })
             }
             GetError::Lost { id } => Fault::Unknown { id: id.0 },
             GetError::StoreFull(room) => {
@@ -101,8 +101,15 @@ mod tests {
     #[test]
     fn a_get_error_travels_whole() {
         let attempt = Attempt { number: 4, of: Some(4) };
-        let failure =
-            |cause| Failure { task: "f".into(), pid: 7, cell: 0, cause, carried_by: vec!["g".into()], attempt };
+        let failure = |cause| Failure {
+            task: "f".into(),
+            pid: 7,
+            cell: 0,
+            cause,
+            carried_by: vec!["g".into()],
+            attempt,
+            node: String::new(),
+        };
         let full = Fault::StoreFull { needed: 2, used: 1, limit: 1, detail: "x".into() };
         let faults = [
             Fault::NotReady { id: 3 },

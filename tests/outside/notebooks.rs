@@ -9,13 +9,14 @@ use std::fs;
 use std::path::Path;
 
 /// The notebooks, and how many cells of each have an output that is compared, at least.
-const NOTEBOOKS: [(&str, usize); 6] = [
+const NOTEBOOKS: [(&str, usize); 7] = [
     ("tour", 11),
     ("02_resources_and_options", 7),
     ("03_actors", 8),
     ("04_errors", 6),
     ("05_patterns", 6),
     ("06_watching", 4),
+    ("07_a_cluster", 5),
 ];
 
 /// A notebook in the tree.

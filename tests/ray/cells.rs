@@ -18,6 +18,7 @@ tests! {
     what_a_cluster_does_not_have_is_refused_with_a_sentence
     a_cluster_that_is_not_there_is_refused_with_a_sentence
     sessions_find_named_actors_of_a_namespace
+    the_notebook_shows_on_a_cluster_what_is_stored_in_it
 }
 
 /// The program under test, with the cluster as the runtime that it joins.
@@ -156,4 +157,26 @@ fn sessions_find_named_actors_of_a_namespace(cluster: &Cluster) {
         "// %%\n{counter}\n// %%\n{join}\nlet counter = actor::<Counter>(\"shared\")?;\nassert_eq!(get(&Counter::add.call(&counter, 4))?, 7);\nkill(&counter)?;"
     );
     holds("", &taker);
+}
+
+fn the_notebook_shows_on_a_cluster_what_is_stored_in_it(cluster: &Cluster) {
+    let notebook = Path::new(env!("CARGO_MANIFEST_DIR")).join("notebooks/07_a_cluster.ipynb");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ran = folder.path().join("ran.ipynb");
+    let address = format!("address={:?}", cluster.address());
+    let mut command = mobula("");
+    command.arg("run").arg(&notebook).args(["-p", &address]).arg(format!("--save={}", ran.display()));
+    let output = command.output().expect("the program is built");
+    assert!(output.status.success(), "{}", said(&output));
+    let values = |path: &Path| {
+        let notebook: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(path).expect("it is there")).expect("a notebook is JSON");
+        let compared = |cell: &&serde_json::Value| cell["metadata"]["tags"].is_null();
+        let cells = notebook["cells"].as_array().expect("cells").iter().filter(compared);
+        let results = cells.flat_map(|cell| cell["outputs"].as_array().into_iter().flatten());
+        let results = results.filter(|output| output["output_type"] == "execute_result");
+        results.map(|output| output["data"]["text/plain"].clone()).collect::<Vec<_>>()
+    };
+    assert!(values(&notebook).len() >= 5);
+    assert_eq!(values(&ran), values(&notebook));
 }

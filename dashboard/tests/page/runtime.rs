@@ -102,6 +102,7 @@ impl Source for Made {
                     cause: Cause::Error { message: "odd".into() },
                     carried_by: Vec::new(),
                     attempt: Attempt { number: 1, of: None },
+                    node: String::new(),
                 },
                 is_fetched: true,
             }]),

@@ -79,7 +79,15 @@ fn cause() -> impl Strategy<Value = Cause> {
 
 fn failure() -> impl Strategy<Value = Failure> {
     (text(), any::<(u32, u64)>(), cause(), prop::collection::vec(text(), 0..3)).prop_map(
-        |(task, (pid, cell), cause, carried_by)| Failure { task, pid, cell, cause, carried_by, attempt: Attempt::ONLY },
+        |(node, (pid, cell), cause, carried_by)| Failure {
+            task: "half".into(),
+            pid,
+            cell,
+            cause,
+            carried_by,
+            attempt: Attempt::ONLY,
+            node,
+        },
     )
 }
 

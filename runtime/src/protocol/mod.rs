@@ -27,4 +27,4 @@ pub use id::{ClientId, Request, SessionId, WorkerId};
 pub use message::{ArenaInfo, FromFront, Function, Held, Role, Takeover, ToClient, ToFront, ToHead};
 
 /// The version of every message here. A client that names another version in its `Hello` is refused.
-pub const PROTOCOL_VERSION: u32 = 11;
+pub const PROTOCOL_VERSION: u32 = 12;

@@ -39,6 +39,8 @@ os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
 # Where the cluster keeps the libraries of cells: in its table of keys, as it keeps the files of a `runtime_env`.
 NAMESPACE = b"mobula"
 
+NODE = ray.util.get_node_ip_address()
+
 DONE, FAULT = 0, 1
 TASK, SPAWN = 0, 1
 
@@ -331,6 +333,7 @@ def run(meta, id, values):
         "refs": [[reference[0] for reference in head[2]] for head in heads],
         "attempt": attempt(),
         "attempts": meta.get("attempts"),
+        "node": NODE,
     }
     heed_interrupts()
     here.cell, here.is_cancelled = meta["cell"], False

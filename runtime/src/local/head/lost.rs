@@ -29,8 +29,15 @@ impl Head {
         let task = maker.as_ref().map_or("put", |spec| self.functions.name(spec.function)).to_owned();
         let cell = maker.map_or(0, |spec| spec.cell);
         let cause = Cause::ObjectLost { reason: format!("{reason}; {why}") };
-        let blame =
-            Blame::at_origin(Failure { task, pid: 0, cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY });
+        let blame = Blame::at_origin(Failure {
+            task,
+            pid: 0,
+            cell,
+            cause,
+            carried_by: Vec::new(),
+            attempt: Attempt::ONLY,
+            node: String::new(),
+        });
         self.blames.insert(id, blame.clone(), |id| self.segment.exists(id));
         self.leases.moves();
         let kept = self.segment.fail_lost(id);

@@ -158,7 +158,15 @@ impl Head {
     /// The failure of a task that is run once.
     pub(super) fn failure_of(&self, spec: &Spec, cause: Cause, pid: u32) -> Failure {
         let task = self.functions.name(spec.function).to_owned();
-        Failure { task, pid, cell: spec.cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY }
+        Failure {
+            task,
+            pid,
+            cell: spec.cell,
+            cause,
+            carried_by: Vec::new(),
+            attempt: Attempt::ONLY,
+            node: String::new(),
+        }
     }
 
     /// Records a failure where it began, and tells the person.

@@ -211,7 +211,15 @@ impl Shared {
             let actor = actor.clone();
             let task = state.runs.find(id).map_or_else(|| "actor".to_owned(), |run| run.name.clone());
             let (attempt, carried_by) = (crate::abi::Attempt::ONLY, Vec::new());
-            let failure = crate::abi::Failure { task, pid: 0, cell: 0, cause: Cause::Cancelled, carried_by, attempt };
+            let failure = crate::abi::Failure {
+                task,
+                pid: 0,
+                cell: 0,
+                cause: Cause::Cancelled,
+                carried_by,
+                attempt,
+                node: String::new(),
+            };
             if let Some(object) = state.objects.get_mut(&id) {
                 object.end = End::Failed(Box::new(failure));
             }

@@ -44,7 +44,8 @@ pub(super) fn failing(error: &RayError, run: Option<&Run>, death: Option<Death>)
     let task = run.map_or_else(String::new, |run| run.name.clone());
     let cell = run.map_or(0, |run| run.cell);
     let cause = cause_of(error, run, death);
-    let failure = Failure { task, pid, cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY };
+    let failure =
+        Failure { task, pid, cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY, node: node_of(error) };
     Failing { failure, origin: run.map(|run| run.id) }
 }
 
@@ -69,6 +70,14 @@ fn cause_of(error: &RayError, run: Option<&Run>, death: Option<Death>) -> Cause 
         RayError::SessionEnded(text) => refused(format!("the session with the cluster has ended: {text}")),
         RayError::Other { class, text, .. } if class.is_empty() => refused(text.clone()),
         RayError::Other { class, text, .. } => refused(format!("Ray refuses it: {class}: {text}")),
+    }
+}
+
+/// The node on which a task failed, if Ray says it.
+fn node_of(error: &RayError) -> String {
+    match error {
+        RayError::Task { ip, .. } => ip.clone(),
+        _ => String::new(),
     }
 }
 
@@ -146,7 +155,15 @@ mod tests {
 
     fn failure() -> Failure {
         let cause = Cause::Error { message: "no".into() };
-        Failure { task: "half".into(), pid: 7, cell: 3, cause, carried_by: Vec::new(), attempt: Attempt::ONLY }
+        Failure {
+            task: "half".into(),
+            pid: 7,
+            cell: 3,
+            cause,
+            carried_by: Vec::new(),
+            attempt: Attempt::ONLY,
+            node: String::new(),
+        }
     }
 
     fn exception(args: Vec<Value>, state: Option<Value>) -> Value {

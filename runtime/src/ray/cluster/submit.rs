@@ -119,7 +119,7 @@ impl Shared {
         self.state().runs.begin(id, name.clone(), cell, kind, shown);
         if let Err(cause) = read.map_err(refused).and_then(|options| self.try_submit(&task, &name, options)) {
             let (attempt, carried_by) = (Attempt::ONLY, Vec::new());
-            let failure = Failure { task: name, pid: 0, cell, cause, carried_by, attempt };
+            let failure = Failure { task: name, pid: 0, cell, cause, carried_by, attempt, node: String::new() };
             let place = Place::Known { inline: None, payload: None };
             let end = End::Failed(Box::new(failure.clone()));
             let object = Object { is_held: true, inside: 0, place, end, is_watched: true, refs: Vec::new() };
