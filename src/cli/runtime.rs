@@ -12,7 +12,7 @@ use mobula::abi::{CellRecord, Joining, TaskCounts};
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{JoinedAt, Local, Observer};
-use mobula::ray::{self, Cluster, ClusterError};
+use mobula::ray::{self, Cluster, ClusterError, ClusterTally};
 use mobula_session::{CellId, EmbeddedFile, Host, Outcome, TaskCounter, Turn};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -110,6 +110,11 @@ impl Joined {
         let joined = Arc::new(joined);
         *self.lock() = Some(joined.clone());
         Ok(joined)
+    }
+
+    /// Whether it is this one; `None`: whether there is none.
+    fn is(&self, other: &Option<Arc<Elsewhere>>) -> bool {
+        self.lock().as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
     }
 
     /// Leaves it.
@@ -228,7 +233,10 @@ impl Host for Runtime {
         let joined = self.joined.get();
         let (socket, session) = match joined.as_deref() {
             Some(Elsewhere::Runtime(runtime)) => (runtime.socket(), runtime.session()),
-            Some(Elsewhere::Cluster(_)) => return None,
+            Some(Elsewhere::Cluster(cluster)) => {
+                let tally = cluster.tally();
+                return Some(Box::new(OnCluster { tally, counted: joined.clone(), joined: self.joined.clone() }));
+            }
             None => (self.socket.as_path(), SessionId::OWNER),
         };
         let tally = Tally::new(Reader::connect(socket).ok()?, session);
@@ -250,7 +258,23 @@ impl TaskCounter for Counter {
     }
 
     fn count(&mut self, cell: CellId) -> Option<Vec<TaskCounts>> {
-        let is_same = self.joined.get().as_ref().map(Arc::as_ptr) == self.counted.as_ref().map(Arc::as_ptr);
-        if is_same { self.tally.look(cell.0).ok() } else { None }
+        if self.joined.is(&self.counted) { self.tally.look(cell.0).ok() } else { None }
+    }
+}
+
+/// A count of the session's tasks on a cluster.
+struct OnCluster {
+    tally: ClusterTally,
+    counted: Option<Arc<Elsewhere>>,
+    joined: Joined,
+}
+
+impl TaskCounter for OnCluster {
+    fn skip(&mut self) {
+        self.tally.skip();
+    }
+
+    fn count(&mut self, cell: CellId) -> Option<Vec<TaskCounts>> {
+        if self.joined.is(&self.counted) { self.tally.look(cell.0) } else { None }
     }
 }

@@ -26,15 +26,15 @@ mod values;
 use super::transport::{ConnectError, ConnectOptions, Ref, Session};
 use super::wire::{FromCluster, Parcel};
 use crate::abi::held::{Held, none_here};
-use crate::abi::{Failed, Failure};
+use crate::abi::{Failed, Failure, TaskCounts};
 use crate::local::{Observer, Outbox};
 use boot::Boot;
 use bytes::Bytes;
 use runs::Runs;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 /// Why a session cannot join a cluster.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ struct State {
     classes: HashMap<String, Ref>,
     /// Actors with names, which live on until the session ends.
     lasting: Vec<Ref>,
-    errors: Vec<(u64, Failed)>,
+    errors: VecDeque<Failed>,
     /// Tasks whose failures were told.
     told: HashSet<u64>,
     runs: Runs,
@@ -93,6 +93,8 @@ struct State {
     heeded: Option<u64>,
     /// Why the session has ended, if it has.
     closed: Option<String>,
+    /// Whether it has left by itself.
+    is_left: bool,
 }
 
 /// The cell host that is connected.
@@ -177,11 +179,38 @@ impl Cluster {
     }
 }
 
+/// A count of a session's tasks on a cluster, as [`crate::client::Tally`] is of those of a runtime.
+pub struct ClusterTally {
+    shared: Weak<Shared>,
+    since: u64,
+}
+
+impl Cluster {
+    /// A count of its tasks.
+    pub fn tally(&self) -> ClusterTally {
+        ClusterTally { shared: Arc::downgrade(&self.shared), since: 0 }
+    }
+}
+
+impl ClusterTally {
+    /// Passes over the tasks that have ended up to now: they will not be counted.
+    pub fn skip(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            self.since = shared.state().runs.now();
+        }
+    }
+
+    /// Counts the tasks of `cell` and of later cells, by cell and function; `None`: the session has left the cluster.
+    pub fn look(&self, cell: u64) -> Option<Vec<TaskCounts>> {
+        Some(self.shared.upgrade()?.state().runs.counts(cell, self.since))
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.socket);
-        let left = State { closed: Some("the session has left it".into()), ..State::default() };
+        let left = State { closed: Some("the session has left it".into()), is_left: true, ..State::default() };
         let state = std::mem::replace(&mut *self.shared.state(), left);
+        hosts::stop(&self.socket);
         if let Some(host) = &state.host {
             host.hang_up();
         }

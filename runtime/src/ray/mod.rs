@@ -18,7 +18,7 @@ mod wire;
 
 pub use client::{join_driver, register};
 #[cfg(feature = "ray")]
-pub use cluster::{Cluster, ClusterError};
+pub use cluster::{Cluster, ClusterError, ClusterTally};
 
 /// Whether an address is that of a Ray cluster, and not of a runtime of this machine.
 ///

@@ -5,7 +5,7 @@ use super::{End, RayClient};
 use crate::abi::engine::Fallible;
 use crate::abi::{Answer, Fault, ObjectState, Question};
 use crate::client::{self, home};
-use crate::ray::wire::ToCluster;
+use crate::ray::wire::{FromCluster, ToCluster};
 use crate::worker;
 use std::path::Path;
 
@@ -42,6 +42,11 @@ impl RayClient {
             Question::IsCancelled => Ok(Answer::Flag(self.state().is_interrupted())),
             // Those of the session, wherever tasks run.
             Question::Comm { .. } => home().ok_or_else(no_session)?.question(question),
+            // A cluster that has ended is no reason to stay.
+            question @ Question::Init(_) if self.state().closed.is_some() => {
+                self.go_home()?;
+                home().ok_or_else(no_session)?.question(question)
+            }
             Question::Init(options) if options.ignore_reinit => self.ask(Question::Init(options)),
             Question::Init(_) | Question::Join { .. } => Err(refused(
                 "this session has joined a cluster already: `shutdown()` leaves it, and ignore_reinit keeps it as it is",
@@ -83,19 +88,25 @@ impl RayClient {
         Ok(answer)
     }
 
-    /// Has the calls of cells go to this process's own runtime again.
+    /// Has the calls of cells go to this process's own runtime again, and the front process leave the cluster.
     fn leave(&self) -> Fallible<Answer> {
-        let home = home().ok_or_else(no_session)?;
+        self.go_home()?;
+        home().ok_or_else(no_session)?.question(Question::Leave)
+    }
+
+    /// Has the calls of cells go to this process's own runtime again.
+    fn go_home(&self) -> Fallible<()> {
+        home().ok_or_else(no_session)?;
         let (cell, turn) = {
             let state = self.state();
             (state.cell, state.turn)
         };
-        self.tell_all(crate::ray::wire::FromCluster::Closed { reason: "the session has left it".into() }, None);
+        self.tell_all(FromCluster::Closed { reason: "the session has left it".into() }, None);
         install(None);
         worker::attach_cells_again();
         client::begin_cell(cell, turn);
         self.hang_up();
-        home.question(Question::Leave)
+        Ok(())
     }
 }
 

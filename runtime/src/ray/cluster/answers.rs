@@ -19,7 +19,7 @@ impl Shared {
     pub(super) fn asked(self: &Arc<Shared>, req: u64, cell: u64, question: Question) {
         match question {
             Question::Errors => {
-                let errors = self.state().errors.iter().map(|(_, failed)| failed.clone()).collect();
+                let errors = self.state().errors.iter().cloned().collect();
                 self.answer(req, Ok(Answer::Errors(errors)));
             }
             Question::Tasks => {

@@ -9,6 +9,7 @@ use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketTy
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
@@ -23,23 +24,22 @@ pub(super) fn listen(folder: &Path, shared: &Arc<Shared>) -> io::Result<PathBuf>
     let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::net::bind(&listener, &SocketAddrUnix::new(&path)?)?;
     rustix::net::listen(&listener, 8)?;
-    let (shared, watched) = (Arc::downgrade(shared), path.clone());
-    std::thread::Builder::new().name("mobula-cluster".into()).spawn(move || accept(&listener, &shared, &watched))?;
+    let shared = Arc::downgrade(shared);
+    std::thread::Builder::new().name("mobula-cluster".into()).spawn(move || accept(&listener, &shared))?;
     Ok(path)
 }
 
-fn accept(listener: &OwnedFd, shared: &Weak<Shared>, path: &Path) {
-    use rustix::event::PollFlags;
-    use std::time::{Duration, Instant};
+/// Ends the listening there, when the session has left the cluster.
+pub(super) fn stop(path: &Path) {
+    // The thread looks when somebody comes.
+    let _ = UnixStream::connect(path);
+    let _ = std::fs::remove_file(path);
+}
+
+fn accept(listener: &OwnedFd, shared: &Weak<Shared>) {
     loop {
-        // The file is removed when the cluster is left.
-        let soon = Instant::now() + Duration::from_secs(1);
-        let came = mobula_fds::wait_ready(listener, PollFlags::IN, Some(soon)).unwrap_or(true);
-        let Some(shared) = shared.upgrade().filter(|_| path.exists()) else { return };
-        if !came {
-            continue;
-        }
-        let Ok(socket) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC) else { continue };
+        let Ok(socket) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC) else { return };
+        let Some(shared) = shared.upgrade().filter(|shared| !shared.state().is_left) else { return };
         let socket = Arc::new(socket);
         let begun = std::thread::Builder::new().name("mobula-cluster".into()).spawn(move || serve(&shared, socket));
         if let Err(error) = begun {

@@ -11,6 +11,9 @@ use crate::ray::transport::{RayError, Ref, Value};
 use crate::ray::wire::{FromCluster, Parcel, body_of};
 use std::sync::Arc;
 
+/// So many failures are listed.
+const ERRORS_MAX: usize = 10_000;
+
 impl Shared {
     /// Asks for the head of an object, unless that was done.
     pub(super) fn watch(self: &Arc<Shared>, id: u64) {
@@ -108,7 +111,10 @@ impl Shared {
             let is_new = state.told.insert(origin) && failure.cause != Cause::Cancelled && !is_left;
             if is_new {
                 let failed = Failed { failure: failure.clone(), is_fetched: false };
-                state.errors.push((origin, failed));
+                state.errors.push_back(failed);
+                if state.errors.len() > ERRORS_MAX {
+                    state.errors.pop_front();
+                }
             }
             let told = failure.clone();
             if origin != id
@@ -171,7 +177,7 @@ impl Shared {
         let mut state = self.state();
         let Some(End::Failed(failure)) = state.objects.get(&id).map(|object| &object.end) else { return };
         let met = Failure { carried_by: Vec::new(), ..(**failure).clone() };
-        if let Some((_, known)) = state.errors.iter_mut().rev().find(|(_, known)| known.failure == met) {
+        if let Some(known) = state.errors.iter_mut().rev().find(|known| known.failure == met) {
             known.is_fetched = true;
         }
     }

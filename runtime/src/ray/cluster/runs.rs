@@ -1,9 +1,9 @@
 //! The tasks of a session, for `tasks()`: what was submitted and how it ended, as far as this session sees it.
 
-use crate::abi::{Submission, TaskEntry, TaskState, TaskTable, TaskType};
-use std::collections::{HashMap, VecDeque};
+use crate::abi::{Submission, TaskCounts, TaskEntry, TaskState, TaskTable, TaskType};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many ends are remembered.
 const KEPT_MAX: usize = 10_000;
@@ -39,7 +39,8 @@ impl Default for Runs {
 }
 
 impl Runs {
-    fn now(&self) -> u64 {
+    /// Nanoseconds since the session began.
+    pub fn now(&self) -> u64 {
         self.began.elapsed().as_nanos() as u64
     }
 
@@ -75,7 +76,41 @@ impl Runs {
         self.living.get(&id).or_else(|| self.ended.iter().rev().find(|run| run.id == id))
     }
 
-    /// The calls of no task have ended yet.
+    /// The tasks of `cell` and of later cells, but for those that ended before `since`, by cell and function. All that have not ended count as
+    /// running: the cluster does not say more by itself.
+    pub fn counts(&self, cell: u64, since: u64) -> Vec<TaskCounts> {
+        let now = self.now();
+        let ago = |at: u64| Duration::from_nanos(now.saturating_sub(at));
+        let mut counts: BTreeMap<(u64, &str), TaskCounts> = BTreeMap::new();
+        let ended = self.ended.iter().filter(|run| run.ended.is_some_and(|ended| ended >= since));
+        for run in ended.chain(self.living.values()).filter(|run| run.cell >= cell) {
+            let count = counts.entry((run.cell, &run.name)).or_insert_with(|| TaskCounts {
+                cell: run.cell,
+                function: run.name.clone(),
+                is_rough: self.forgotten > 0,
+                ..TaskCounts::default()
+            });
+            count.first = count.first.max(ago(run.submitted));
+            match (run.ended, run.state) {
+                (None, _) => {
+                    count.running += 1;
+                    count.oldest = count.oldest.max(Some(ago(run.submitted)));
+                }
+                (Some(_), TaskState::Finished) => count.finished += 1,
+                (Some(_), TaskState::Cancelled) => count.cancelled += 1,
+                (Some(_), _) => count.failed += 1,
+            }
+            if let Some(ended) = run.ended {
+                let last = ago(ended);
+                count.last = Some(count.last.map_or(last, |known| known.min(last)));
+            }
+        }
+        let mut counts: Vec<TaskCounts> = counts.into_values().collect();
+        counts.sort_by_key(|counts| (counts.cell, std::cmp::Reverse(counts.first)));
+        counts
+    }
+
+    /// The tasks that are known.
     pub fn table(&self) -> TaskTable {
         let mut table = TaskTable { forgotten: self.forgotten, now: self.now(), ..TaskTable::default() };
         let mut names: HashMap<&str, u32> = HashMap::new();
@@ -120,6 +155,21 @@ mod tests {
         let states: Vec<_> = table.tasks.iter().map(|task| (task.id, task.state, task.attempt)).collect();
         assert_eq!(states, [(1, TaskState::Finished, 2), (2, TaskState::Queued, 1)]);
         assert_eq!(table.tasks[1].of, TaskType::ActorCall);
+    }
+
+    #[test]
+    fn tasks_are_counted_by_cell_and_function() {
+        let mut runs = Runs::default();
+        for (id, cell) in [(1, 2), (2, 3), (3, 3), (4, 3)] {
+            runs.begin(id, "half".into(), cell, Submission::TASK, "".into());
+        }
+        runs.end(1, TaskState::Finished, 0, 1);
+        runs.end(2, TaskState::Finished, 0, 1);
+        runs.end(3, TaskState::WorkerDied, 0, 1);
+        let [count] = &runs.counts(3, 0)[..] else { panic!("one function of one cell") };
+        assert_eq!((count.cell, count.running, count.finished, count.failed), (3, 1, 1, 1));
+        let since = runs.now();
+        assert_eq!(runs.counts(0, since).iter().map(TaskCounts::ended).sum::<u64>(), 0);
     }
 
     #[test]
