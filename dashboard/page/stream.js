@@ -76,25 +76,27 @@ class Stream {
     const see = (run) => {
       if (run.row === null || run.began === null || run.began > to || (run.ended ?? to) < from) return;
       visible.push(run);
-      seen.set(run.row, Math.max(seen.get(run.row) || 0, run.lane + 1));
+      if (!(seen.get(run.row) > run.lane)) seen.set(run.row, run.lane + 1);
     };
     blocks.forEach(see);
     living.forEach(see);
     this.isFolded = seen.size > ROWS_MAX;
     if (this.isFolded) {
       const names = [...new Set(visible.map((run) => run.name))].sort((a, b) => a - b).slice(0, ROWS_MAX * 4);
-      const lanes = new Map(names.map((name, index) => [name, { at: index, label: this.model.name(name) }]));
-      return { visible, height: names.length, placed: (run) => lanes.get(run.name)?.at, labels: [...lanes.values()] };
+      const places = [];
+      names.forEach((name, index) => (places[name] = index));
+      const labels = names.map((name, index) => ({ at: index, label: this.model.name(name) }));
+      return { visible, height: names.length, placed: (run) => places[run.name], labels };
     }
     const order = [...seen.keys()].sort((a, b) => rows[a].isActor - rows[b].isActor || rows[a].pid - rows[b].pid);
-    const [labels, starts] = [[], new Map()];
+    const [labels, starts] = [[], []];
     let height = 0;
     for (const row of order) {
-      starts.set(row, height);
+      starts[row] = height;
       labels.push({ at: height, label: rowTitle(rows[row]) });
       height += seen.get(row);
     }
-    return { visible, height, placed: (run) => starts.get(run.row) + run.lane, labels };
+    return { visible, height, placed: (run) => starts[run.row] + run.lane, labels };
   }
 
   /** Draws, if something has changed since. */
@@ -154,22 +156,25 @@ class Stream {
     context.beginPath();
     context.rect(margin, 0, this.view.width, 1e6);
     context.clip();
-    const last = new Map();
+    const [last, scale] = [[], this.view.width / this.span];
+    const hasMarks = this.picked !== null || this.linked.size > 0;
+    const paints = new Map();
     for (const run of lanes.visible) {
       const lane = lanes.placed(run);
       if (lane === undefined) continue;
-      const [left, end] = [Math.max(this.x(run.began), margin - 4), Math.min(this.x(run.ended ?? to), right + 4)];
-      const isMarked = this.linked.has(run.id) || this.isPicked(run);
+      const left = Math.max(margin + (run.began - this.view.from) * scale, margin - 4);
+      const end = Math.min(margin + ((run.ended ?? to) - this.view.from) * scale, right + 4);
+      const isMarked = hasMarks && (this.linked.has(run.id) || this.isPicked(run));
       const isFailed = run.ended !== null && run.state > FINISHED && run.state !== 7;
-      // What would be drawn over the same pixels in the same colour is not.
-      const key = `${run.name} ${isFailed}`;
-      const before = last.get(lane);
-      if (before && before.key === key && end <= before.end && !isMarked) continue;
-      last.set(lane, { key, end: Math.max(end, left + 1) });
+      // What would be drawn over the same pixels in the same colour is not, nor what is smaller than one that has a colour, unless it failed.
+      const before = last[lane];
+      const isCovered = before !== undefined && end <= before.end && !isMarked;
+      if (isCovered && ((before.name === run.name && before.isFailed === isFailed) || (end - left < 1 && !isFailed))) continue;
+      last[lane] = { name: run.name, isFailed, end: Math.max(end, left + 1) };
       const [top, across] = [lane * ROW + 2, Math.max(end - left, 1)];
       const share = run.runs > 1 && run.ended > run.began ? Math.min(1, run.ran / (run.ended - run.began)) : 1;
       const dim = this.picked && !isMarked ? 0.35 : 1;
-      context.fillStyle = isFailed ? failed : colour(this.model.hue(run.name), dim * (run.ended === null ? 0.55 : 0.4 + 0.6 * share));
+      context.fillStyle = isFailed ? failed : this.paint(paints, run.name, dim * (run.ended === null ? 0.55 : 0.4 + 0.6 * share));
       // A line between neighbours.
       context.fillRect(left, top, across > 4 ? across - 1 : across, ROW - 4);
       if (isFailed || isMarked) {
@@ -181,6 +186,14 @@ class Stream {
       if (across > 44) this.drawName(context, run, left, top, across, isFailed, dim < 1);
     }
     context.restore();
+  }
+
+  /** A function's colour in one of twenty shades, each of which is made once a drawing. */
+  paint(paints, name, alpha) {
+    const shade = Math.round(alpha * 20);
+    const key = name * 32 + shade;
+    if (!paints.has(key)) paints.set(key, colour(this.model.hue(name), shade / 20));
+    return paints.get(key);
   }
 
   drawMoves(context) {

@@ -85,6 +85,30 @@ fn a_report_of_a_session_has_its_cells_its_tasks_and_what_they_wrote() {
 }
 
 #[test]
+fn the_page_of_a_shared_runtime_has_the_cells_and_the_output_of_its_sessions() {
+    let place = Place::new();
+    finish(place.mobula().args(["start", "--num-cpus", "2", "--object-store-memory", "64MiB"])).exits(0);
+    Notebook::new()
+        .cell("fn half(n: u32) -> u32 { println!(\"halving {n}\"); n / 2 }\nfn full() -> Vec<u8> { vec![7; 20 << 20] }")
+        .cell("init_with(Config::connect(\"auto\"))?;")
+        .cell("get(half.remote(8))?")
+        .cell("let all: Vec<_> = (0..6).map(|_| full.remote()).collect();\nget(&all)?.len()")
+        .failing("no_such_name")
+        .run(&place);
+    let file = place.path("report.html");
+    finish(place.mobula().args(["report", &file])).exits(0);
+    let report = std::fs::read_to_string(&file).expect("the report");
+    // One of before the session joined, one of after, and the failure of the last.
+    for part in ["halving {n}", "get(half.remote(8))?", "halving 8", "no_such_name", "\"failed\"", "\"disk\":[["] {
+        let written = part.replace('"', "\\\"");
+        assert!(report.contains(part) || report.contains(&written), "no {part}");
+    }
+    std::fs::remove_file(&file).expect("it was written");
+    finish(place.mobula().arg("stop")).exits(0);
+    place.leaves_nothing();
+}
+
+#[test]
 fn a_runtime_that_outlives_sessions_has_a_page_which_they_are_given() {
     let place = Place::new();
     let started = finish(place.mobula().args(["start", "--num-cpus", "2"])).exits(0);

@@ -1,4 +1,4 @@
-//! Which objects went to disk and came back, and when: for the web page. The newest are remembered.
+//! The log of objects that went to disk and came back: for the web page. The newest are remembered.
 
 use super::Head;
 use crate::abi::DiskMove;
