@@ -110,6 +110,16 @@ pub fn install(options: &Options) -> Result<Installed, InstallError> {
     Ok(Installed { dir: folder, replaced })
 }
 
+/// Whether a kernel of this name is there which runs this program.
+///
+/// # Errors
+/// As for [`install`].
+pub fn is_installed(options: &Options) -> Result<bool, InstallError> {
+    let file = kernel_folder(&options.name, &options.location, &variable)?.join("kernel.json");
+    let spec: Option<serde_json::Value> = fs::read(file).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    Ok(spec.is_some_and(|spec| spec["argv"][0].as_str().map(Path::new) == Some(options.exe.as_path())))
+}
+
 /// Removes the kernelspec of this name, and returns its former folder.
 ///
 /// # Errors

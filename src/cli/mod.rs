@@ -7,6 +7,7 @@ mod embedded;
 mod front;
 mod jupyter_proxy;
 mod kernel;
+mod notebook;
 mod runtime;
 mod shared;
 mod task_log;
@@ -144,6 +145,12 @@ enum Command {
         after_help = "Examples:\n  mobula run notebooks/tour.ipynb --save\n  mobula run sweep.ipynb -p n=5 -p 'name=\"x\"' --save=sweep-5.ipynb\n  mobula run report.rs --html report.html --timeout 60\n  mobula run tool.rs -- --verbose input.csv"
     )]
     Run(Run),
+    /// Start JupyterLab, with the kernel installed; a notebook that does not exist is made.
+    #[command(after_help = "Examples:\n  mobula notebook\n  mobula notebook sweep.ipynb")]
+    Notebook {
+        /// The notebook to open.
+        file: Option<PathBuf>,
+    },
     /// Run notebooks and compare each output with the stored one.
     #[command(
         after_help = "Examples:\n  mobula test notebooks\n  mobula test tour.ipynb --update\n\nTags of a cell: `skip` it is not run, `skip-output` it is not compared, `slow` it is run with --slow,\n`raises-error` (or `raises-exception`) it must fail.\n\nIn a folder, hidden files and folders, folders called `target`, symbolic links, and Rust files without `// %%`\nare left out. Name such a file itself to have it tested."
@@ -250,6 +257,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Repl => repl(keep_going, color, joining),
         Command::Run(asked) => run(asked, None, color, joining),
+        Command::Notebook { file } => notebook::main(file.as_deref()),
         Command::Test(asked) => test::main(asked, color),
         Command::Convert { from, to } => match mobula_repl::script::convert::convert(&from, &to) {
             Ok(()) => ExitCode::SUCCESS,

@@ -147,3 +147,30 @@ fn a_compiler_that_speaks_in_other_words_is_noticed_and_evcxr_runs_the_cells() {
     assert!(ran.stderr.contains("evcxr's evaluator"), "{}", ran.stderr);
     place.leaves_nothing();
 }
+
+#[test]
+fn notebook_installs_the_kernel_makes_the_file_and_becomes_jupyterlab() {
+    let place = Place::new();
+    let none = finish(place.mobula().arg("notebook").env("PATH", place.path("home"))).exits(3);
+    assert!(none.stderr.contains("pip install jupyterlab"), "{none}");
+    let lab = place.write("bin/jupyter-lab", "#!/bin/sh\necho lab with \"$@\"\n");
+    std::fs::set_permissions(&lab, std::fs::Permissions::from_mode(0o755)).expect("it was written");
+    let path = format!("{}:{}", place.path("bin"), std::env::var("PATH").unwrap_or_default());
+    let notebook = |file: &str| {
+        let mut command = place.mobula();
+        command.args(["notebook", file]).env("PATH", &path).env_remove("VIRTUAL_ENV").env_remove("CONDA_PREFIX");
+        command
+    };
+    let file = place.path("new.ipynb");
+    let first = finish(&mut notebook(&file)).exits(0);
+    assert!(
+        first.stdout.contains("installed the kernel") && first.stdout.contains(&format!("lab with {file}")),
+        "{first}"
+    );
+    assert!(std::fs::read_to_string(&file).expect("it was made").contains("\"mobula\""));
+    let second = finish(&mut notebook(&file)).exits(0);
+    assert_eq!(second.stdout, format!("lab with {file}\n"));
+    let wrong = finish(&mut notebook(&place.path("missing.txt"))).exits(2);
+    assert!(wrong.stderr.contains("missing.txt"), "{wrong}");
+    place.leaves_nothing();
+}
