@@ -54,6 +54,7 @@ pub mod script;
 mod session_state;
 mod session_tests;
 mod set_aside;
+mod tell;
 mod told;
 mod typed_words;
 

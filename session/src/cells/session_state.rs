@@ -4,7 +4,7 @@ use super::last_value;
 use super::mentions::{mentioned, words};
 use super::parse::ParsedCell;
 use super::program::{Changed, Line, Program, krate, units_in};
-use super::told;
+use super::tell;
 use crate::event::CellId;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub struct SessionState {
     pub variables: BTreeMap<String, Variable>,
     /// The words of what was shown last, if `_` stands for them; otherwise `_` is a variable.
     pub last_place: Option<String>,
-    /// The process knows the names in units below this one: see [`told`].
+    /// The process knows the names in units below this one: see [`tell`].
     pub told_units: u32,
 }
 
@@ -83,7 +83,7 @@ impl SessionState {
 
     /// The statement that tells the process of names that it does not know yet.
     pub fn telling(&self) -> String {
-        told::statement(self.program.compiled_since(self.told_units))
+        tell::statement(self.program.compiled_since(self.told_units))
     }
 
     /// An empty state whose numbers go on.
