@@ -4,6 +4,9 @@ use super::colours::{GRID_OPACITY, INK, of_series};
 use super::content::{Content, Mark, Series, word};
 use crate::calls::Json;
 
+/// Words below a bar or a field that are not turned; those for which there is no room are left out.
+const UPRIGHT: &str = "\"axis\":{\"labelAngle\":0,\"labelOverlap\":true}";
+
 const SCHEMA: &str = "https://vega.github.io/schema/vega-lite/v5.json";
 
 /// The specification, one line of JSON.
@@ -45,7 +48,7 @@ fn layer(plot: &Content, series: &Series, colour: &str, names: &str) -> String {
         Mark::Bars(words) => (
             points.map(|(place, y)| format!("{{\"x\":{},\"y\":{y}}}", Json(word(words, *place)))).collect(),
             "\"bar\"",
-            encoding("x", "nominal", &plot.x_label, ",\"sort\":null"),
+            encoding("x", "nominal", &plot.x_label, &format!(",\"sort\":null,{UPRIGHT}")),
             String::new(),
         ),
         Mark::Bins(width) => (
@@ -88,7 +91,8 @@ fn heat(plot: &Content) -> Option<String> {
         .filter(|(.., value)| value.is_finite())
         .map(|(x, y, value)| format!("{{\"x\":{x},\"y\":{y},\"v\":{value}}}"))
         .collect();
-    let (x, y) = (encoding("x", "ordinal", &plot.x_label, ""), encoding("y", "ordinal", &plot.y_label, ""));
+    let x = encoding("x", "ordinal", &plot.x_label, &format!(",{UPRIGHT}"));
+    let y = encoding("y", "ordinal", &plot.y_label, "");
     Some(format!(
         "{{\"data\":{{\"values\":[{}]}},\"mark\":{{\"type\":\"rect\",\"tooltip\":true}},\
          \"encoding\":{{{x},{y},\"color\":{{\"field\":\"v\",\"type\":\"quantitative\",\"title\":null}}}}}}",

@@ -30,7 +30,8 @@ let mut clicks = 0;
 go.on_click(move || { clicks += 1; println!("click {clicks}"); });
 go""",
     "interact": """fn twice(width: i64) -> i64 { 2 * width }
-interact(twice, (("width", 0..=20),));""",
+interact(twice, (0..=20,));
+interact(|loud: bool, words: String| if loud { words.to_uppercase() } else { words }, (true, ("say", "hello")));""",
     "module": """use mobula::serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 struct Clicks { count: u32 }
@@ -50,9 +51,16 @@ mine""",
     "plot": """let xs: Vec<f64> = (0..60).map(|x| x as f64 / 6.0).collect();
 let ys: Vec<f64> = xs.iter().map(|x| x.sin()).collect();
 show::plot(&ys)""",
+    "plots": """show::Plot::new().bars("ok", &["Mon", "Tue"], &[3, 5]).title("Tasks").y_label("number").show();
+show::Plot::new().heat_map(&[[1, 2, 3], [4, 5, 6]]).x_label("column").show();
+show::Plot::new().line("sine", &xs, &ys).points("noisy", &xs, &ys.iter().map(|y| y * 1.1).collect::<Vec<_>>())""",
     "table": """#[derive(Clone, Debug)] struct Row { name: &'static str, size: f64, sold: Option<u32> }
 let rows: Vec<Row> = (0..150).map(|n| Row { name: ["ash", "oak", "elm"][n % 3], size: (n as f64 * 37.0) % 11.0, sold: (n % 4 != 0).then_some(n as u32) }).collect();
 rows""",
+    "describe": "show::describe(&rows)",
+    "task": """#[remote] fn third(n: u32) -> u32 { assert!(n % 3 == 0, "not by three: {n}"); n / 3 }
+let lost = third.remote(4);
+let _ = wait(&[lost.clone()]);""",
     "panic": """fn half(n: u32) -> u32 { assert!(n % 2 == 0, "odd: {n}"); n / 2 }
 half(7)""",
     "unknown": "let total = missing + 1;",
@@ -132,13 +140,16 @@ class Person(unittest.TestCase):
 
     def test_3_the_value_of_interact_follows_its_slider(self):
         self.shows("interact", "20")
-        self.assertEqual(self.cell("interact").locator(".widget-label").first.inner_text(), "width")
+        # Of the parameters, and one that is given.
+        self.assertEqual(self.cell("interact").locator(".widget-label:visible").all_inner_texts()[0], "width")
+        self.assertIn("loud", self.cell("interact").inner_text())
+        self.cell("interact").locator(".widget-label", has_text="say").wait_for()
+        self.shows("interact", "HELLO")
         handle = self.cell("interact").locator(".noUi-handle")
         handle.focus()
         handle.press("ArrowRight")
         self.shows("interact", "22")
-        outputs = self.cell("interact").locator(".jupyter-widgets-output-area, .widget-output, .jp-OutputArea-output pre")
-        self.assertNotIn("20", outputs.last.inner_text(), "the newest value takes the place of the one before")
+        self.assertEqual(self.cell("interact").locator("pre").all_inner_texts()[0].strip(), "22", "the newest value takes the place of the one before")
 
     def test_4_a_module_of_ones_own_shares_its_state_with_the_session(self):
         button = self.cell("module").locator("button.mine")
@@ -151,11 +162,19 @@ class Person(unittest.TestCase):
     def test_5_tables_plots_errors_and_bars_are_drawn(self):
         table = self.cell("table").locator("table")
         self.assertIn("50 more", self.cell("table").inner_text())
+        self.assertEqual(table.locator("th").all_inner_texts(), ["name\n&'static str", "size\nf64", "sold\nOption<u32>"])
+        self.assertEqual(table.locator("tbody tr").nth(1).locator("td").all_inner_texts(), ["oak", "4.0", "1"])
+        self.assertEqual(table.locator("tbody tr").first.locator("td").last.inner_text(), "—")
         size = table.locator("th", has_text="size")
         size.click()
         first = table.locator("tbody tr").first
         first.get_by_text("0.0", exact=True).wait_for()
-        self.cell("plot").locator("canvas, svg.marks").first.wait_for()
+        for name, plots in [("plot", 1), ("plots", 3)]:
+            drawn = self.cell(name).locator("canvas, svg.marks")
+            drawn.nth(plots - 1).wait_for()
+            for at in range(plots):
+                self.assertTrue(drawn.nth(at).evaluate(IS_CLEAR), "the page is seen behind a plot")
+        self.shows("task", "not by three: 4")
         self.shows("progress", "1000/1000")
 
     def test_6_the_panel_of_variables_shows_names_types_and_values(self):
@@ -177,8 +196,14 @@ class Person(unittest.TestCase):
         readout = self.cell("slider").locator(".widget-readout")
         readout.wait_for()
         self.assertEqual(readout.inner_text(), before)
-        # What a callback prints stands in the log of JupyterLab now, because the page does not know the cell's request; the session hears it all the same.
+        # The page does not know the request of the cell any more, so what a callback prints stands in JupyterLab's log, where it has what
+        # callbacks of ipykernel's print.
         self.cell("slider").locator(".noUi-handle").press("ArrowRight")
+        self.command("logconsole:open")
+        self.page.locator(".jp-LogConsole").get_by_text(f"slid to {int(before) + 1}", exact=True).first.wait_for()
+        # What is shown in a widget has its place there.
+        self.cell("interact").locator(".noUi-handle").press("ArrowRight")
+        self.shows("interact", "24")
         mine = self.cell("module").locator("button.mine")
         count = int(mine.inner_text().removeprefix("mine "))
         mine.click()
@@ -191,34 +216,46 @@ class Person(unittest.TestCase):
             self.page.evaluate("theme => { window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }", theme)
             self.page.wait_for_function("light => document.body.dataset.jpThemeLight === String(light)", arg="Light" in theme)
             self.page.locator("#jupyterlab-splash").wait_for(state="detached")
-            self.look(theme.rsplit(" ", 1)[1].lower())
-            # A text and what is behind it differ enough, in every output. WCAG asks for 4.5; the colours that JupyterLab has for the red and blue of errors give 2.6.
-            self.assertGreater(self.page.locator(".jp-OutputArea-output").count(), 5)
+            for name in CELLS:
+                self.look(f"{theme.rsplit(' ', 1)[1].lower()}-{name}", self.cell(name))
+            # A text and what is behind it differ enough, in every output (WCAG 2.1, 1.4.3).
+            self.assertGreater(self.page.locator(".jp-OutputArea-output").count(), 10)
             faint = self.page.evaluate(FAINT)
             self.assertEqual(faint, [], theme)
 
-    def look(self, name):
+    def look(self, name, part=None):
         """Leaves a picture for people."""
         if PICTURES:
             os.makedirs(PICTURES, exist_ok=True)
-            self.page.screenshot(path=os.path.join(PICTURES, f"{name}.png"))
+            (part or self.page).screenshot(path=os.path.join(PICTURES, f"{name}.png"))
 
 
-# The texts of outputs whose contrast is below 2.5.
+# Whether a plot's corner is transparent.
+IS_CLEAR = """plot => plot.tagName !== 'CANVAS'
+    ? ![...plot.querySelectorAll('.background')].some(part => ![null, 'transparent', 'none'].includes(part.getAttribute('fill')) && part.getAttribute('class').includes('root'))
+    : plot.getContext('2d').getImageData(0, 0, 1, 1).data[3] === 0"""
+
+# The texts of outputs whose contrast is below 4.5. Frames are no texts.
 FAINT = """() => {
     const colour = text => { const m = text.match(/[\\d.]+/g).map(Number); return m.length > 3 ? m : [...m, 1]; };
+    const over = (front, back) => [0, 1, 2].map(i => front[i] * front[3] + back[i] * (1 - front[3]));
     const bright = ([r, g, b]) => { const f = v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
-    const behind = element => { for (let e = element; e; e = e.parentElement) { const c = colour(getComputedStyle(e).backgroundColor); if (c[3] > 0.9) return c; } return [255, 255, 255, 1]; };
+    const behind = element => {
+        if (!element) return [255, 255, 255];
+        const c = colour(getComputedStyle(element).backgroundColor);
+        return c[3] === 1 ? c.slice(0, 3) : over(c, behind(element.parentElement));
+    };
     const found = [];
     for (const output of document.querySelectorAll(".jp-OutputArea-output")) {
         if (output.querySelector(".jupyter-widgets")) continue;
         const texts = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
         while (texts.nextNode()) {
             const element = texts.currentNode.parentElement;
-            if (!texts.currentNode.data.trim() || element.closest("svg, style, script") || !element.getClientRects().length) continue;
-            const [a, b] = [bright(colour(getComputedStyle(element).color)), bright(behind(element))].sort((x, y) => y - x);
+            if (!/[\\p{L}\\p{N}]/u.test(texts.currentNode.data) || element.closest("svg, style, script, .vega-embed") || !element.getClientRects().length) continue;
+            const back = behind(element);
+            const [a, b] = [bright(over(colour(getComputedStyle(element).color), back)), bright(back)].sort((x, y) => y - x);
             const contrast = (a + 0.05) / (b + 0.05);
-            if (contrast < 2.5) found.push(`${texts.currentNode.data.trim().slice(0, 40)}: ${contrast.toFixed(1)}`);
+            if (contrast < 4.5) found.push(`${texts.currentNode.data.trim().slice(0, 40)}: ${contrast.toFixed(1)}`);
         }
     }
     return [...new Set(found)];
