@@ -44,7 +44,10 @@ fn main() {
 
     let mut files = vec!["src/program.rs".to_owned()];
     collect(&root.join("runtime/src"), "runtime/src", &mut files);
-    files.retain(|name| !name.starts_with("runtime/src/ray/"));
+    // A project of its own joins no cluster; what a cell host needs for that is part of the runtime.
+    let is_of_cluster =
+        |name: &String| ["cluster", "transport"].iter().any(|part| name.contains(&format!("/ray/{part}")));
+    files.retain(|name| !is_of_cluster(name));
     collect(&root.join("fds/src"), "fds/src", &mut files);
     let made = [
         ("Cargo.toml", runtime_manifest(&manifest)),
