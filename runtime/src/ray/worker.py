@@ -4,8 +4,9 @@
                     OPERATIONS ◀──callback── .remote, get, put, wait in that function
 
 What crosses Ray for an object is a pair, head and payload. The head is ("value", bytes or None, references), with the bytes of a small
-value; those of a large one are the payload, a buffer that Ray keeps out of band and maps in place. Or it is ("actor", handle). A reference is (id, head, payload), of which head and payload may be Ray's references to them. `boot.py` makes this module, and sets
-FUNCTION and ACTOR_CLASS.
+value; if a task made it, its process, the number of the run and its nanoseconds stand behind those. The bytes of a large value are the
+payload, a buffer that Ray keeps out of band and maps in place. Or the head is ("actor", handle). A reference is (id, head, payload), of
+which head and payload may be Ray's references to them. `boot.py` makes this module, and sets FUNCTION and ACTOR_CLASS.
 """
 
 import base64
@@ -19,6 +20,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 import weakref
 
 import ray
@@ -339,9 +341,10 @@ def run(meta, id, values):
     here.cell, here.is_cancelled = meta["cell"], False
     text = json.dumps(request).encode()
     part, reply = View(text).part(), Reply()
-    here.is_native = True
+    here.is_native, began = True, time.monotonic_ns()
     status = library.c.mobula_ray_run(ctypes.byref(part), parts, len(heads), ctypes.byref(reply))
     here.is_native = False
+    ran = (os.getpid(), request["attempt"], time.monotonic_ns() - began)
     answer = json.loads(ctypes.string_at(reply.json.ptr, reply.json.len))
     library.free(reply.json.token)
     data = reply.data
@@ -360,10 +363,10 @@ def run(meta, id, values):
     if data.len <= INLINE_BYTES_MAX:
         inline = ctypes.string_at(data.ptr, data.len)
         library.free(data.token, answer["refs"])
-        return ("value", inline, refs), None
+        return ("value", inline, refs, ran), None
     bytes_there = (ctypes.c_ubyte * data.len).from_address(data.ptr)
     weakref.finalize(bytes_there, library.free, data.token, answer["refs"])
-    return ("value", None, refs), payload_of(bytes_there)
+    return ("value", None, refs, ran), payload_of(bytes_there)
 
 
 def construct(meta, id, values):

@@ -2,6 +2,7 @@
 
 use super::failures::{Failing, failing};
 use super::logs::Death;
+use super::runs::Ran;
 use super::values::{bytes_in, read_head};
 use super::{End, Place, Shared, boot};
 use crate::abi::{Attempt, Cause, Failed, Failure, TaskState};
@@ -47,7 +48,7 @@ impl Shared {
                 Some(head) => {
                     let (news, before) = {
                         let mut state = self.state();
-                        state.runs.end(id, TaskState::Finished, 0, 1);
+                        state.runs.end(id, TaskState::Finished, head.ran);
                         let refs = state.adopt(head.refs);
                         let Some(object) = state.objects.get_mut(&id) else {
                             // Nobody wants it any more; what was in it goes, too.
@@ -128,8 +129,8 @@ impl Shared {
                 Cause::Signal { .. } | Cause::Exit { .. } => TaskState::WorkerDied,
                 _ => TaskState::Failed,
             };
-            let Attempt { number, .. } = failure.attempt;
-            state.runs.end(id, how, failure.pid, number);
+            let Attempt { number: attempt, .. } = failure.attempt;
+            state.runs.end(id, how, Ran { pid: failure.pid, attempt, ns: None });
             if let Some(object) = state.objects.get_mut(&id) {
                 object.end = End::Failed(Box::new(failure.clone()));
             }

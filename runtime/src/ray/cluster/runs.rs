@@ -29,7 +29,19 @@ pub(super) struct Run {
     attempt: u32,
     pid: u32,
     submitted: u64,
+    began: Option<u64>,
     ended: Option<u64>,
+}
+
+/// What is known of a run that has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ran {
+    /// Its process; 0 if that is not known.
+    pub pid: u32,
+    /// Its number among the runs of the task, from 1; 0 if that is not known.
+    pub attempt: u32,
+    /// How long it ran, in nanoseconds.
+    pub ns: Option<u64>,
 }
 
 impl Default for Runs {
@@ -52,14 +64,18 @@ impl Runs {
             _ => TaskType::Task,
         };
         let (state, submitted) = (TaskState::Queued, self.now());
-        self.living.insert(id, Run { id, name, cell, of, shown, state, attempt: 1, pid: 0, submitted, ended: None });
+        self.living.insert(
+            id,
+            Run { id, name, cell, of, shown, state, attempt: 1, pid: 0, submitted, began: None, ended: None },
+        );
     }
 
     /// It has ended.
-    pub fn end(&mut self, id: u64, state: TaskState, pid: u32, attempt: u32) {
+    pub fn end(&mut self, id: u64, state: TaskState, Ran { pid, attempt, ns }: Ran) {
         let Some(run) = self.living.remove(&id) else { return };
-        let ended = Some(self.now());
-        self.ended.push_back(Run { state, pid, attempt, ended, ..run });
+        let ended = self.now();
+        let began = ns.map(|ns| ended.saturating_sub(ns).max(run.submitted));
+        self.ended.push_back(Run { state, pid, attempt: attempt.max(1), began, ended: Some(ended), ..run });
         if self.ended.len() > KEPT_MAX {
             self.ended.pop_front();
             self.forgotten += 1;
@@ -131,7 +147,7 @@ impl Runs {
                 attempt: run.attempt,
                 pid: run.pid,
                 submitted: run.submitted,
-                began: None,
+                began: run.began,
                 ended: run.ended,
             });
         }
@@ -149,7 +165,7 @@ mod tests {
         let mut runs = Runs::default();
         runs.begin(1, "half".into(), 3, Submission::TASK, "half [3]".into());
         runs.begin(2, "half".into(), 3, Submission::CALL, "A [1]".into());
-        runs.end(1, TaskState::Finished, 7, 2);
+        runs.end(1, TaskState::Finished, Ran { pid: 7, attempt: 2, ns: None });
         let table = runs.table();
         assert_eq!(table.names, ["half"]);
         let states: Vec<_> = table.tasks.iter().map(|task| (task.id, task.state, task.attempt)).collect();
@@ -163,9 +179,9 @@ mod tests {
         for (id, cell) in [(1, 2), (2, 3), (3, 3), (4, 3)] {
             runs.begin(id, "half".into(), cell, Submission::TASK, "".into());
         }
-        runs.end(1, TaskState::Finished, 0, 1);
-        runs.end(2, TaskState::Finished, 0, 1);
-        runs.end(3, TaskState::WorkerDied, 0, 1);
+        runs.end(1, TaskState::Finished, Ran::default());
+        runs.end(2, TaskState::Finished, Ran::default());
+        runs.end(3, TaskState::WorkerDied, Ran::default());
         let [count] = &runs.counts(3, 0)[..] else { panic!("one function of one cell") };
         assert_eq!((count.cell, count.running, count.finished, count.failed), (3, 1, 1, 1));
         let since = runs.now();
@@ -177,7 +193,7 @@ mod tests {
         let mut runs = Runs::default();
         for id in 0..=KEPT_MAX as u64 {
             runs.begin(id, String::new(), 0, Submission::TASK, "".into());
-            runs.end(id, TaskState::Finished, 0, 1);
+            runs.end(id, TaskState::Finished, Ran::default());
         }
         assert_eq!((runs.table().tasks.len(), runs.table().forgotten), (KEPT_MAX, 1));
     }

@@ -260,7 +260,7 @@ impl Shared {
                 Ok((found, _)) if found == type_id => {
                     let news = {
                         let mut state = shared.state();
-                        state.runs.end(id, crate::abi::TaskState::Finished, 0, 1);
+                        state.runs.end(id, crate::abi::TaskState::Finished, super::runs::Ran::default());
                         if let Some(object) = state.objects.get_mut(&id) {
                             object.end = End::Ready;
                         }

@@ -1,5 +1,6 @@
 //! Objects as the cluster has them: heads, payloads and references, as `worker.py` describes them.
 
+use super::runs::Ran;
 use super::{Object, Place, State};
 use crate::ray::transport::Value;
 use bytes::Bytes;
@@ -10,6 +11,8 @@ pub(super) struct Head {
     pub inline: Option<Bytes>,
     /// The objects in the value: id, head, payload.
     pub refs: Vec<(u64, Value, Value)>,
+    /// The run of the task that made it.
+    pub ran: Ran,
 }
 
 /// The head of a value.
@@ -19,7 +22,7 @@ pub(super) fn head(inline: Option<Bytes>, refs: Vec<Value>) -> Value {
 
 /// Reads a head. `None`: it is none of ours.
 pub(super) fn read_head(value: &Value) -> Option<Head> {
-    let [kind, inline, Value::List(refs)] = items(value)? else { return None };
+    let [kind, inline, Value::List(refs), rest @ ..] = items(value)? else { return None };
     if kind.as_str() != Some("value") {
         return None;
     }
@@ -31,7 +34,12 @@ pub(super) fn read_head(value: &Value) -> Option<Head> {
         [id, head, payload] => Some((u64::try_from(id.as_int()?).ok()?, head.clone(), payload.clone())),
         _ => None,
     };
-    Some(Head { inline, refs: refs.iter().map(read).collect::<Option<_>>()? })
+    let ran = match rest.first().and_then(items) {
+        Some([pid, attempt, ns]) => pid.as_int().zip(attempt.as_int()).zip(ns.as_int()),
+        _ => None,
+    };
+    let ran = ran.map(|((pid, attempt), ns)| Ran { pid: pid as u32, attempt: attempt as u32, ns: Some(ns as u64) });
+    Some(Head { inline, refs: refs.iter().map(read).collect::<Option<_>>()?, ran: ran.unwrap_or_default() })
 }
 
 /// The items of a tuple or a list.
