@@ -110,7 +110,7 @@ fn tour() -> Notebook {
         .cell(":dep itoa = \"1\"\nuse std::collections::BTreeMap;\nfn half(n: u32) -> u32 { n / 2 }")
         .cell("let x = half.remote(8);\nget(&x)?")
         .cell("// How many are ready.\nlet refs: Vec<_> = (0..4).map(|n| half.remote(n)).collect();\nlet (ready, rest) = wait(&refs).num_returns(4).run()?;\nprintln!(\"{} and {}\", ready.len(), rest.len());\nget(&refs)?")
-        .cell("#[derive(Clone, Debug, Serialize, Deserialize)]\nstruct Row { name: String, count: u32 }\n\nfn rows() -> Vec<Row> {\n    (1..3).map(|count| Row { name: format!(\"row {count}\"), count }).collect()\n}\nget(rows.remote())?")
+        .cell("#[derive(Clone, Debug, Serialize, Deserialize)]\nstruct Row { name: String, count: u32 }\n\nfn rows() -> Vec<Row> {\n    (1..3).map(|count| Row { name: format!(\"row {count}\"), count }).collect()\n}\nget(rows.remote())?.into_iter().map(|row| (row.name, row.count)).collect::<Vec<_>>()")
         .cell("struct Counter { n: i64 }\nimpl Counter {\n    fn new(n: i64) -> Self { Counter { n } }\n    fn add(&mut self, by: i64) -> i64 { self.n += by; self.n }\n}\nlet counter = Counter::new.spawn(10);\nget(Counter::add.call(&counter, 5))?")
         .cell("let x = itoa::Buffer::new().format(77).to_owned();\nlet mut counts = BTreeMap::new();\ncounts.insert(x.clone(), x.len());\ncounts")
         .cell("let y = half.remote(40).await?;\ny + 1")
