@@ -59,7 +59,7 @@ pub(super) enum ToCluster {
     /// The failure of an object was met.
     Met { id: u64 },
     /// A question off the fast path.
-    Ask { req: u64, cell: u64, question: Question },
+    Ask { req: u64, question: Question },
     /// A call of this turn has returned the interrupt.
     Heeded { turn: u64 },
 }

@@ -67,14 +67,14 @@ impl RayClient {
     /// Asks the front process, and waits for the answer.
     pub(super) fn ask(&self, question: Question) -> Fallible<Answer> {
         self.heed_interrupt()?;
-        let (req, cell) = {
+        let req = {
             let mut state = self.state();
             state.asked += 1;
             let req = state.asked;
             state.answers.insert(req, None);
-            (req, state.cell)
+            req
         };
-        let said = self.say(&ToCluster::Ask { req, cell, question }.into());
+        let said = self.say(&ToCluster::Ask { req, question }.into());
         let answered = said.and_then(|()| {
             self.block(None, |state| state.answers.get_mut(&req).and_then(Option::take)).map_err(Into::into)
         });

@@ -2,6 +2,7 @@
 
 use super::{End, Object, Place, Shared, submit};
 use crate::abi::desk::unique_id;
+use crate::abi::engine::Fallible;
 use crate::abi::{
     ActorEntry, ActorState, Address, Answer, Cause, Dashboard, Fault, NamedActor, ObjectEntry, ObjectPlace,
     ObjectState, Question, ResourceStatus, RuntimeStatus,
@@ -16,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 impl Shared {
     /// Answers a question, perhaps later.
-    pub(super) fn asked(self: &Arc<Shared>, req: u64, cell: u64, question: Question) {
+    pub(super) fn asked(self: &Arc<Shared>, req: u64, question: Question) {
         match question {
             Question::Errors => {
                 let errors = self.state().errors.iter().cloned().collect();
@@ -53,14 +54,14 @@ impl Shared {
                 // The cluster is asked, and that takes a while.
                 let shared = Arc::clone(self);
                 std::thread::spawn(move || {
-                    let answer = shared.ask_cluster(cell, question);
+                    let answer = shared.ask_cluster(question).map_err(|fault| *fault);
                     shared.answer(req, answer);
                 });
             }
         }
     }
 
-    fn ask_cluster(self: &Arc<Shared>, _cell: u64, question: Question) -> Result<Answer, Fault> {
+    fn ask_cluster(self: &Arc<Shared>, question: Question) -> Fallible<Answer> {
         Ok(match question {
             Question::Init(_) => {
                 let resources = self.resources(Info::ClusterResources)?;
@@ -112,21 +113,23 @@ impl Shared {
         })
     }
 
-    fn received<T>(&self, from: &Receiver<Result<T, RayError>>) -> Result<T, Fault> {
+    fn received<T>(&self, from: &Receiver<Result<T, RayError>>) -> Fallible<T> {
         match from.recv() {
             Ok(result) => result.map_err(|error| refused(error.to_string())),
-            Err(_) => Err(Fault::Disconnected { reason: "the session with the Ray cluster has ended".into() }),
+            Err(_) => {
+                Err(Box::new(Fault::Disconnected { reason: "the session with the Ray cluster has ended".into() }))
+            }
         }
     }
 
-    fn info(&self, of: Info) -> Result<String, Fault> {
+    fn info(&self, of: Info) -> Fallible<String> {
         let (done, result) = channel();
         self.session.info(of, Box::new(move |result| _ = done.send(result)));
         self.received(&result)
     }
 
     /// Resources by name, sorted.
-    fn resources(&self, of: Info) -> Result<Vec<(String, f64)>, Fault> {
+    fn resources(&self, of: Info) -> Fallible<Vec<(String, f64)>> {
         let text = self.info(of)?;
         let found: std::collections::BTreeMap<String, f64> =
             serde_json::from_str(&text).map_err(|error| refused(format!("its resources cannot be read: {error}")))?;
@@ -160,7 +163,7 @@ impl Shared {
     }
 
     /// The actor of this name, as an object of this session.
-    fn named(self: &Arc<Shared>, name: &str) -> Result<Option<NamedActor>, Fault> {
+    fn named(self: &Arc<Shared>, name: &str) -> Fallible<Option<NamedActor>> {
         let found = self.find_actor(name).map_err(|error| refused(error.to_string()))?;
         let Some(actor) = found else { return Ok(None) };
         let (done, result) = channel();
@@ -294,6 +297,6 @@ fn dict(entries: Vec<(String, Value)>) -> Value {
     Value::Dict(entries.into_iter().map(|(name, value)| (Value::Str(name), value)).collect())
 }
 
-fn refused(message: String) -> Fault {
-    Fault::Refused { message }
+fn refused(message: String) -> Box<Fault> {
+    Box::new(Fault::Refused { message })
 }

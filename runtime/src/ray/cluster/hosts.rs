@@ -145,7 +145,7 @@ impl Shared {
                 drop(gone);
             }
             ToCluster::Met { id } => self.met(id),
-            ToCluster::Ask { req, cell, question } => self.asked(req, cell, question),
+            ToCluster::Ask { req, question } => self.asked(req, question),
             ToCluster::Heeded { turn } => self.state().heeded = Some(turn),
         }
         Ok(())

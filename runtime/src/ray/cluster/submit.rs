@@ -119,7 +119,7 @@ impl Shared {
         self.state().runs.begin(id, name.clone(), cell, kind, shown);
         if let Err(cause) = read.map_err(refused).and_then(|options| self.try_submit(&task, &name, options)) {
             let (attempt, carried_by) = (Attempt::ONLY, Vec::new());
-            let failure = Failure { task: name, pid: 0, cell, cause, carried_by, attempt, node: String::new() };
+            let failure = Failure { task: name, pid: 0, cell, cause: *cause, carried_by, attempt, node: String::new() };
             let place = Place::Known { inline: None, payload: None };
             let end = End::Failed(Box::new(failure.clone()));
             let object = Object { is_held: true, inside: 0, place, end, is_watched: true, refs: Vec::new() };
@@ -128,7 +128,7 @@ impl Shared {
         }
     }
 
-    fn try_submit(self: &Arc<Shared>, task: &Submitted, name: &str, options_of: TaskOptions) -> Result<(), Cause> {
+    fn try_submit(self: &Arc<Shared>, task: &Submitted, name: &str, options_of: TaskOptions) -> Result<(), Box<Cause>> {
         let libraries = self.library(&task.function.library).map_err(refused)?;
         let mut options = options(options_of.for_ray().map_err(refused)?);
         let meta =
@@ -307,13 +307,14 @@ impl Shared {
 }
 
 /// Why a call of an actor fails that has failed itself.
-fn dead(failure: &Failure) -> Cause {
-    match &failure.cause {
-        died @ Cause::ActorDied { .. } => died.clone(),
-        cause => Cause::ActorDied { actor: failure.task.clone(), death: Box::new(cause.clone()), output: Vec::new() },
-    }
+fn dead(failure: &Failure) -> Box<Cause> {
+    let (actor, cause) = (failure.task.clone(), failure.cause.clone());
+    Box::new(match cause {
+        died @ Cause::ActorDied { .. } => died,
+        cause => Cause::ActorDied { actor, death: Box::new(cause), output: Vec::new() },
+    })
 }
 
-fn refused(message: String) -> Cause {
-    Cause::Refused { message }
+fn refused(message: String) -> Box<Cause> {
+    Box::new(Cause::Refused { message })
 }
