@@ -5,56 +5,157 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The ports of a head. In a namespace of its own, nobody else has them.
-const GCS: u16 = 6399;
-const CLIENT: u16 = 10001;
+/// The ports of the head that most tests share, and of those that a test starts for itself. In a namespace of its own, nobody else has them.
+const SHARED: Ports = Ports { gcs: 6399, client: 10001 };
+const OWN: Ports = Ports { gcs: 6499, client: 9901 };
+
+#[derive(Clone, Copy)]
+struct Ports {
+    gcs: u16,
+    client: u16,
+}
 
 /// A head that takes longer than this does not start.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A head. It ends with its folder when it is dropped.
+/// A head, and how its sessions reach it. It ends with its folder when the last clone is dropped.
+#[derive(Clone)]
 pub struct Cluster {
+    head: Arc<Head>,
+    way: Way,
+}
+
+struct Head {
     folder: TempDir,
+    ports: Ports,
+    /// What its processes have in their environment, besides what all have.
+    environment: Vec<(String, String)>,
+}
+
+/// A second node, which ends when it is dropped.
+pub struct Node {
+    /// Its processes have it in their environment.
+    mark: String,
+}
+
+impl Node {
+    /// Kills its processes.
+    pub fn kill(&self) {
+        end_processes(&self.mark);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A transport.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Way {
+    /// The client port.
+    Client,
+    /// A bridge on this machine.
+    Bridge,
+}
+
+impl Way {
+    /// A test's name, with the way where it is not the usual one.
+    pub fn name(self, test: &str) -> String {
+        match self {
+            Way::Client => test.to_owned(),
+            Way::Bridge => format!("{test} (over a bridge)"),
+        }
+    }
 }
 
 impl Cluster {
-    /// Starts a head with two CPUs and waits until it takes sessions.
+    /// Starts the head that most tests share.
     pub fn start() -> Cluster {
-        // Ray's sockets lie in it, and their paths may have 107 bytes.
-        let folder = tempfile::Builder::new().prefix("mobula-ray-").tempdir_in("/tmp").expect("a folder can be made");
-        let cluster = Cluster { folder };
-        let mut head = cluster.ray("ray");
-        head.args(["start", "--head", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false"])
-            .args(["--disable-usage-stats", "--object-store-memory=500000000"])
-            .arg(format!("--port={GCS}"))
-            .arg(format!("--ray-client-server-port={CLIENT}"))
-            .arg(format!("--temp-dir={}", cluster.path("ray").display()));
-        cluster.finish(head, "the head did not start");
-        // It is said to have started before its client port takes connections.
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", CLIENT)).is_err() {
-            assert!(began.elapsed() < PATIENCE, "nothing listens at the client port");
-            std::thread::yield_now();
-        }
+        let cluster = Cluster::prepared(SHARED, &[]);
+        cluster.start_head();
         cluster
     }
 
-    /// The address of its client port.
+    /// Starts another head, with this environment.
+    pub fn start_own(environment: &[(&str, &str)]) -> Cluster {
+        let cluster = Cluster::prepared(OWN, environment);
+        cluster.start_head();
+        cluster
+    }
+
+    fn prepared(ports: Ports, environment: &[(&str, &str)]) -> Cluster {
+        // Ray's sockets lie in it, and their paths may have 107 bytes.
+        let folder = tempfile::Builder::new().prefix("mobula-ray-").tempdir_in("/tmp").expect("a folder can be made");
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Cluster { head: Arc::new(Head { folder, ports, environment }), way: Way::Client }
+    }
+
+    /// Starts a head with two CPUs and waits until it takes sessions.
+    pub fn start_head(&self) {
+        let Ports { gcs, client } = self.head.ports;
+        let mut head = self.ray("ray");
+        head.args(["start", "--head", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false"])
+            .args(["--disable-usage-stats", "--object-store-memory=500000000", "--dashboard-agent-listen-port=0"])
+            .arg(format!("--port={gcs}"))
+            .arg(format!("--ray-client-server-port={client}"))
+            .arg(format!("--temp-dir={}", self.path("ray").display()));
+        self.finish(head, "the head did not start");
+        // It is said to have started before its client port takes connections.
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", client)).is_err() {
+            assert!(began.elapsed() < PATIENCE, "nothing listens at the client port");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Kills all of its processes.
+    pub fn kill(&self) {
+        self.head.end();
+    }
+
+    /// Starts a second node with a CPU and one of a resource of this name.
+    pub fn start_node(&self, resource: &str) -> Node {
+        let mark = format!("{}/node-with-{resource}", self.head.folder.path().display());
+        let mut node = self.ray("ray");
+        node.args(["start", "--node-ip-address=127.0.0.1", "--num-cpus=1", "--disable-usage-stats"])
+            .args(["--object-store-memory=100000000", "--dashboard-agent-listen-port=0"])
+            .arg(format!("--address=127.0.0.1:{}", self.head.ports.gcs))
+            .arg(format!("--resources={{\"{resource}\": 1}}"))
+            .env("MOBULA_TEST_NODE", &mark);
+        self.finish(node, "the node did not start");
+        Node { mark }
+    }
+
+    /// This cluster, reached in another way.
+    pub fn over(&self, way: Way) -> Cluster {
+        Cluster { way, ..self.clone() }
+    }
+
+    /// Where sessions connect.
     pub fn address(&self) -> String {
-        format!("ray://127.0.0.1:{CLIENT}")
+        let Ports { gcs, client } = self.head.ports;
+        match self.way {
+            Way::Client => format!("ray://127.0.0.1:{client}"),
+            Way::Bridge => {
+                format!("ray+bridge:{}?address=127.0.0.1:{gcs}", programs().join("python").display())
+            }
+        }
     }
 
     /// Its client port.
     pub fn client_port(&self) -> SocketAddr {
-        ([127, 0, 0, 1], CLIENT).into()
+        ([127, 0, 0, 1], self.head.ports.client).into()
     }
 
     /// The address of its other port, at which no session starts.
     pub fn gcs(&self) -> String {
-        format!("ray://127.0.0.1:{GCS}")
+        format!("ray://127.0.0.1:{}", self.head.ports.gcs)
     }
 
     /// A new session.
@@ -77,7 +178,7 @@ impl Cluster {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.head.folder.path().join(name)
     }
 
     /// A program of Ray's environment, which writes only into the folder.
@@ -87,11 +188,12 @@ impl Cluster {
         let path = std::env::var("PATH").unwrap_or_default();
         command
             .env("PATH", format!("{}:{path}", programs.display()))
-            .env("HOME", self.folder.path())
-            .env("TMPDIR", self.folder.path())
+            .env("HOME", self.head.folder.path())
+            .env("TMPDIR", self.head.folder.path())
             .env("RAY_AUTH_MODE", "disabled")
             .env("RAY_USAGE_STATS_ENABLED", "0")
             .env_remove("RAY_ADDRESS")
+            .envs(self.head.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -106,10 +208,16 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
+impl Head {
+    fn end(&self) {
         // By the folder, which nobody else's Ray knows. `ray stop` would end those of others, too.
-        end_processes(self.folder.path());
+        end_processes(self.folder.path().to_str().expect("made by us"));
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -126,9 +234,9 @@ pub fn programs() -> PathBuf {
     programs
 }
 
-/// Kills every process that has `folder` in its command line or its environment, until there is none.
-fn end_processes(folder: &Path) {
-    let name = folder.to_str().expect("made by us").as_bytes();
+/// Kills every process that has `mark` in its command line or its environment, until there is none.
+fn end_processes(mark: &str) {
+    let name = mark.as_bytes();
     let names_it =
         |path: PathBuf| fs::read(path).is_ok_and(|bytes| bytes.windows(name.len()).any(|window| window == name));
     loop {

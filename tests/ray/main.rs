@@ -15,16 +15,19 @@ macro_rules! tests {
 }
 
 mod actors;
+mod bridges;
 mod cells;
 mod cluster;
 mod cuts;
+mod figures;
+mod heads;
 mod objects;
 mod python;
 mod refusals;
 mod starts;
 mod tasks;
 
-use cluster::Cluster;
+use cluster::{Cluster, Way};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -32,7 +35,22 @@ use std::time::Instant;
 /// A test's name and body. It fails by panicking.
 type Test = (&'static str, fn(&Cluster));
 
-const TESTS: &[&[Test]] = &[objects::ALL, tasks::ALL, actors::ALL, cells::ALL, cuts::ALL, refusals::ALL, starts::ALL];
+/// The ways over which each file's tests run.
+const TESTS: &[(&[Way], &[Test])] = &[
+    (&[Way::Client, Way::Bridge], objects::ALL),
+    (&[Way::Client, Way::Bridge], tasks::ALL),
+    (&[Way::Client, Way::Bridge], actors::ALL),
+    (&[Way::Client], cells::ALL),
+    (&[Way::Client], cuts::ALL),
+    (&[Way::Client], refusals::ALL),
+    (&[Way::Bridge], bridges::ALL),
+    (&[Way::Client], starts::ALL),
+    (&[Way::Client], heads::ALL),
+    (&[Way::Client], figures::ALL),
+];
+
+/// Set for the long form, with tests that start heads and nodes of their own.
+const LONG: &str = "MOBULA_TEST_RAY_LONG";
 
 /// Set in the program that runs in namespaces of its own.
 const INSIDE: &str = "MOBULA_TEST_RAY_INSIDE";
@@ -43,13 +61,25 @@ fn main() -> ExitCode {
         if let Some(mut inside) = namespaces() {
             let script = "ip link set lo up && exec \"$0\" \"$@\"";
             let program = std::env::current_exe().expect("this program has a path");
-            inside.args(["sh", "-c", script]).arg(program).args(args).env(INSIDE, "1");
-            let status = inside.status().expect("it ran before");
-            return if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            inside.args(["sh", "-c", script]).arg(program).args(args);
+            return end(&mut inside);
         }
         println!("no namespaces can be made here; the cluster runs on this machine's loopback, without a token");
+        let program = std::env::current_exe().expect("this program has a path");
+        return end(Command::new(program).args(args));
     }
     run(&args)
+}
+
+/// Runs this program again, as the one inside, with what its bridges and scripts are to find in their environment.
+fn end(inside: &mut Command) -> ExitCode {
+    inside
+        .env(INSIDE, "1")
+        .env("RAY_AUTH_MODE", "disabled")
+        .env("RAY_USAGE_STATS_ENABLED", "0")
+        .env_remove("RAY_ADDRESS");
+    let status = inside.status().expect("this program can be run");
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The command that runs another one in namespaces of its own, if this machine allows it.
@@ -69,16 +99,24 @@ fn namespaces() -> Option<Command> {
 fn run(args: &[String]) -> ExitCode {
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    let wanted: Vec<Test> = TESTS.iter().copied().flatten().copied().filter(|(name, _)| is_wanted(name)).collect();
+    let mut wanted: Vec<(String, Way, &Test)> = Vec::new();
+    for (ways, tests) in TESTS {
+        for (way, test) in ways.iter().flat_map(|way| tests.iter().map(move |test| (*way, test))) {
+            let name = way.name(test.0);
+            if is_wanted(&name) {
+                wanted.push((name, way, test));
+            }
+        }
+    }
     if wanted.is_empty() {
         println!("no test is called so");
         return ExitCode::SUCCESS;
     }
     let cluster = Cluster::start();
     let mut failed = 0;
-    for (name, body) in wanted {
+    for (name, way, (_, body)) in wanted {
         let began = Instant::now();
-        let is_ok = catch_unwind(AssertUnwindSafe(|| body(&cluster))).is_ok();
+        let is_ok = catch_unwind(AssertUnwindSafe(|| body(&cluster.over(way)))).is_ok();
         println!("test {name} ... {} ({:.1} s)", if is_ok { "ok" } else { "FAILED" }, began.elapsed().as_secs_f64());
         failed += usize::from(!is_ok);
     }

@@ -8,6 +8,7 @@ tests! {
     where_nothing_listens_there_is_no_session
     another_port_of_the_cluster_is_told_apart
     what_does_not_speak_at_all_is_told_apart
+    what_takes_connections_and_says_nothing_is_told_apart
 }
 
 fn refusal(address: &str) -> ConnectError {
@@ -41,4 +42,11 @@ fn what_does_not_speak_at_all_is_told_apart(_: &Cluster) {
     let error = refusal(&address);
     assert!(matches!(error, ConnectError::NotRay { .. } | ConnectError::Unreachable { .. }), "{error}");
     drop(web);
+}
+
+fn what_takes_connections_and_says_nothing_is_told_apart(_: &Cluster) {
+    // So does a head whose threads all serve sessions.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = refusal(&format!("ray://{}", listener.local_addr().unwrap()));
+    assert!(matches!(error, ConnectError::Silent { .. }) && error.to_string().contains("clients"), "{error}");
 }

@@ -12,6 +12,7 @@ tests! {
     what_a_function_raises_arrives_with_its_lines
     a_worker_that_dies_is_told_apart
     a_thousand_calls_are_in_flight_at_once
+    small_values_that_come_together_are_told_apart
     a_function_is_passed_to_a_task_that_calls_it
     what_a_task_prints_arrives
     after_the_end_everything_fails_with_the_reason
@@ -82,6 +83,31 @@ fn a_thousand_calls_are_in_flight_at_once(cluster: &Cluster) {
     for _ in 0..1000 {
         let (n, value) = told.recv_timeout(Duration::from_secs(120)).unwrap();
         assert_eq!(value, Ok(Value::Int(n + 1)));
+    }
+    session.close();
+}
+
+fn small_values_that_come_together_are_told_apart(cluster: &Cluster) {
+    let session = cluster.session();
+    let source = "def work(n):\n  import ray, time\n  time.sleep(2 if n == 20 else 0)\n  if n % 50 == 7:\n    raise ValueError(n)\n  return [ray.put(n)] if n % 50 == 9 else n";
+    let work = put_source(&session, source);
+    let (tell, told) = mpsc::channel();
+    for n in 0..300 {
+        let tell = tell.clone();
+        let done = Box::new(move |value| tell.send((n, value)).unwrap());
+        session.get_small(&call(&session, &work, [Value::Int(n)]), done);
+    }
+    for _ in 0..300 {
+        match told.recv_timeout(Duration::from_secs(120)).unwrap() {
+            (n, Err(RayError::Task { traceback, .. })) if n % 50 == 7 => {
+                assert!(traceback.contains(&format!("ValueError: {n}")), "{traceback}");
+            }
+            (n, Ok(Value::List(refs))) if n % 50 == 9 => {
+                let [Value::Ref(of)] = &refs[..] else { panic!("a reference: {refs:?}") };
+                assert_eq!(get(&session, of), Value::Int(n));
+            }
+            (n, value) => assert_eq!(value, Ok(Value::Int(n))),
+        }
     }
     session.close();
 }

@@ -39,7 +39,9 @@ impl Boot {
     /// A sentence: the cluster cannot run the cells.
     pub fn new(session: &Session) -> Result<Boot, String> {
         let operate = session.put(evaluated("operate", Value::None));
-        let description = first(session, &operate, request("describe", Vec::new())).map_err(|error| match error {
+        // What is put is made by the process that serves the session, which is there: a worker would have to be started.
+        let described = session.put(evaluated("operate(it)", request("describe", Vec::new())));
+        let description = value_of(session, &described).map_err(|error| match error {
             RayError::SessionEnded(reason) => format!("the session with the cluster has ended: {reason}"),
             other => format!("the cluster cannot run what Mobula needs there: {other}"),
         })?;
@@ -79,11 +81,10 @@ pub(super) fn function(session: &Session, meta: Value) -> Ref {
     session.put(evaluated("function(it)", meta))
 }
 
-/// The result of one operation, which is waited for.
-fn first(session: &Session, operate: &Ref, request: Value) -> Result<Value, RayError> {
+/// The value of an object, which is waited for.
+fn value_of(session: &Session, of: &Ref) -> Result<Value, RayError> {
     let (done, result) = channel();
-    let task = operation(session, operate, request);
-    session.get(&task, Box::new(move |result| _ = done.send(result)));
+    session.get(of, Box::new(move |result| _ = done.send(result)));
     result.recv().unwrap_or_else(|_| Err(RayError::SessionEnded("it does not answer".into())))
 }
 
@@ -187,7 +188,7 @@ impl Shared {
     /// # Errors
     /// The cluster's.
     pub(super) fn operate(&self, op: &str, what: Vec<(&str, Value)>) -> Result<Value, RayError> {
-        first(&self.session, &self.boot.operate, request(op, what))
+        value_of(&self.session, &operation(&self.session, &self.boot.operate, request(op, what)))
     }
 }
 

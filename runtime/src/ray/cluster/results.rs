@@ -39,7 +39,7 @@ impl Shared {
                 shared.came(id, result);
             }
         };
-        self.session.get(head, Box::new(came));
+        self.session.get_small(head, Box::new(came));
     }
 
     fn came(self: &Arc<Shared>, id: u64, result: Result<Value, RayError>) {

@@ -1,41 +1,38 @@
 //! Calls beside the stream of a session, which change nothing and are made again on another connection: wait, questions about the cluster, output.
 
-use super::call::{Info, Log, seconds};
+use super::call::{Info, Log, guarded};
+use super::door::Door;
 use super::error::RayError;
-use super::line::{Line, is_of_connection, status_text};
+use super::line::{is_of_connection, status_text};
+use super::proto::WaitResponse;
 use super::proto::cluster_info_response::ResponseType;
 use super::proto::cluster_info_type::TypeEnum;
-use super::proto::{ClusterInfoRequest, LogSettingsRequest, WaitRequest, WaitResponse};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::HashSet;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
-use tonic::{Response, Status};
+use tonic::Status;
 
 /// The cluster waits at most this long at a time, because a thread of it waits.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// How long some of many small objects are waited for.
+const BURST_WAIT: Duration = Duration::from_millis(100);
+
 /// Between a call that failed and the next attempt.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
-
-/// Python's level of logging from which on the cluster tells what it logs itself: nothing.
-const NO_LOGGING: i32 = 100;
 
 /// What calls beside the stream need.
 #[derive(Clone)]
 pub(super) struct Beside {
-    pub line: Line,
-    pub client: String,
     pub state: watch::Receiver<State>,
 }
 
 /// The connection of a session, as its calls see it.
 #[derive(Clone)]
 pub(super) enum State {
-    Up(Channel),
+    Up(Door),
     /// A new one is made.
     Down,
     /// The session has ended; why.
@@ -44,24 +41,23 @@ pub(super) enum State {
 
 impl Beside {
     /// The connection, as soon as there is one.
-    async fn channel(&mut self) -> Result<Channel, RayError> {
+    async fn door(&mut self) -> Result<Door, RayError> {
         let state = self.state.wait_for(|state| !matches!(state, State::Down)).await;
         match state.as_deref() {
-            Ok(State::Up(channel)) => Ok(channel.clone()),
+            Ok(State::Up(door)) => Ok(door.clone()),
             Ok(State::Ended(reason)) => Err(RayError::SessionEnded(reason.clone())),
             Ok(State::Down) | Err(_) => Err(RayError::SessionEnded("it was closed".into())),
         }
     }
 
     /// Makes a call, again if it is the connection that fails.
-    async fn call<T, F>(&mut self, make: impl Fn(&Beside, Channel) -> F) -> Result<T, RayError>
+    async fn call<T, F>(&mut self, make: impl Fn(Door) -> F) -> Result<T, RayError>
     where
-        F: Future<Output = Result<Response<T>, Status>>,
+        F: Future<Output = Result<T, Status>>,
     {
         loop {
-            let channel = self.channel().await?;
-            match make(self, channel).await {
-                Ok(answer) => return Ok(answer.into_inner()),
+            match make(self.door().await?).await {
+                Ok(answer) => return Ok(answer),
                 Err(status) if is_of_connection(&status) => sleep(AGAIN_AFTER).await,
                 Err(status) => return Err(RayError::here(status_text(&status))),
             }
@@ -101,15 +97,9 @@ pub(super) async fn wait(
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let time = if wanted == 0 { Duration::ZERO } else { left.unwrap_or(WAIT_MAX).min(WAIT_MAX) };
         let answer: WaitResponse = beside
-            .call(|beside, channel| {
-                let ask = WaitRequest {
-                    object_ids: object_ids.clone(),
-                    num_returns: num_returns as i64,
-                    timeout: seconds(Some(time)),
-                    client_id: beside.client.clone(),
-                };
-                let (line, client) = (beside.line.clone(), beside.client.clone());
-                async move { line.driver(&channel).wait_object(line.request(ask, &client)).await }
+            .call(|door| {
+                let object_ids = object_ids.clone();
+                async move { door.wait(object_ids, num_returns, time).await }
             })
             .await?;
         if !answer.valid {
@@ -144,14 +134,7 @@ pub(super) async fn info(mut beside: Beside, info: Info) -> Result<String, RayEr
         Info::RuntimeContext => TypeEnum::RuntimeContext,
         Info::NamedActors { .. } => unreachable!("it is asked for on the stream"),
     };
-    let ask = |beside: &Beside, channel| {
-        let (line, client) = (beside.line.clone(), beside.client.clone());
-        async move {
-            let request = line.request(ClusterInfoRequest { r#type: kind.into() }, &client);
-            line.driver(&channel).cluster_info(request).await
-        }
-    };
-    Ok(match beside.call(ask).await?.response_type {
+    Ok(match beside.call(async |door: Door| door.info(kind).await).await?.response_type {
         Some(ResponseType::Json(json)) => json,
         Some(ResponseType::ResourceTable(table)) => {
             let entries = table.table.into_iter().map(|(name, amount)| (name, amount.into()));
@@ -176,22 +159,44 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Hands on the output of the session's tasks until the session ends.
 pub(super) async fn logs(mut beside: Beside, tell: Box<dyn Fn(Log) + Send>) {
-    while let Ok(channel) = beside.channel().await {
-        // Held, because the end of the requests ends the answers.
-        let (settings, queue) = mpsc::channel(1);
-        let wish = LogSettingsRequest { enabled: true, loglevel: NO_LOGGING };
-        settings.try_send(wish).expect("the queue is new");
-        let mut logs = beside.line.logs(&channel);
-        let request = beside.line.request(ReceiverStream::new(queue), &beside.client);
-        if let Ok(answer) = logs.logstream(request).await {
-            let mut answers = answer.into_inner();
-            while let Ok(Some(data)) = answers.message().await {
+    while let Ok(door) = beside.door().await {
+        if let Ok(mut logs) = door.logs().await {
+            while let Some(data) = logs.message().await {
                 if matches!(data.level, -1 | -2) {
-                    tell(Log { is_error: data.level == -2, text: data.msg });
+                    guarded(|| tell(Log { is_error: data.level == -2, text: data.msg }));
                 }
             }
         }
-        drop(settings);
         sleep(AGAIN_AFTER).await;
+    }
+}
+
+/// The places of those objects that are ready, as soon as `returns` are, or after a short time.
+pub(super) async fn ready(beside: Beside, ids: &[Bytes], returns: usize) -> Vec<usize> {
+    let waited: Vec<Waited> = ids.iter().cloned().map(Waited::For).collect();
+    // A question that failed has found nothing.
+    wait(beside, &waited, returns, Some(Instant::now() + BURST_WAIT)).await.unwrap_or_default()
+}
+
+/// The values of these objects, which are ready, as the pickle of one list. None if one of them failed.
+pub(super) async fn values(mut beside: Beside, ids: Vec<Bytes>) -> Option<Bytes> {
+    let ask = |door: Door| {
+        let ids = ids.clone();
+        async move { door.values(ids, WAIT_MAX).await }
+    };
+    let parts = beside.call(ask).await.ok()?;
+    let data: Vec<Bytes> = parts.into_iter().map(|part| part.valid.then_some(part.data)).collect::<Option<_>>()?;
+    Some(join(&data))
+}
+
+/// The parts of a value in a row. One part is not copied.
+pub(super) fn join(parts: &[Bytes]) -> Bytes {
+    match parts {
+        [part] => part.clone(),
+        parts => {
+            let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
+            parts.iter().for_each(|part| whole.extend_from_slice(part));
+            whole.freeze()
+        }
     }
 }

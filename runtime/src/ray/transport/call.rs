@@ -74,8 +74,22 @@ pub struct Log {
     pub text: String,
 }
 
-/// Is called with a value, once, in the session's thread. It must not block.
-pub(super) type Done<T> = Box<dyn FnOnce(Result<T, RayError>) + Send>;
+/// A function of the engine that is told something, once, in the session's thread. It must not block.
+pub(super) struct Done<T>(pub Box<dyn FnOnce(Result<T, RayError>) + Send>);
+
+impl<T> Done<T> {
+    pub(super) fn tell(self, result: Result<T, RayError>) {
+        guarded(|| (self.0)(result));
+    }
+}
+
+/// Calls a function of the engine. A panic of it ends only the call: the session is everybody's.
+pub(super) fn guarded(call: impl FnOnce()) {
+    // What the function has half changed is the engine's, which knows of the panic by its hook.
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err() {
+        tracing::error!("a function that a session called has panicked");
+    }
+}
 
 /// A request that is not yet written.
 pub(super) enum Work {
@@ -89,8 +103,9 @@ pub(super) enum Work {
         baseline: Vec<(String, Value)>,
     },
     Get {
-        of: Ref,
-        done: Done<Value>,
+        get: Get,
+        /// Many of its kind may come together.
+        is_small: bool,
     },
     Wait(Wait),
     Cancel {
@@ -114,6 +129,12 @@ pub(super) enum Work {
     },
 }
 
+/// A value that is wanted. The reference is held until it is there, so that nothing releases it before.
+pub(super) struct Get {
+    pub of: Ref,
+    pub done: Done<Value>,
+}
+
 /// A question which of some references are ready.
 pub(super) struct Wait {
     pub of: Vec<Ref>,
@@ -126,10 +147,10 @@ impl Work {
     /// Answers whoever waits for it that it will not be done.
     pub(super) fn fail(self, why: RayError) {
         match self {
-            Work::Get { done, .. } => done(Err(why)),
-            Work::Wait(wait) => (wait.done)(Err(why)),
-            Work::NamedActor { done, .. } => done(Err(why)),
-            Work::NamedActors { done, .. } => done(Err(why)),
+            Work::Get { get, .. } => get.done.tell(Err(why)),
+            Work::Wait(wait) => wait.done.tell(Err(why)),
+            Work::NamedActor { done, .. } => done.tell(Err(why)),
+            Work::NamedActors { done, .. } => done.tell(Err(why)),
             // Nobody is told but the references, which know.
             Work::Put(_) | Work::Schedule { .. } => {}
             Work::Cancel { .. } | Work::Kill { .. } => tracing::debug!(%why, "nothing was cancelled or killed"),
@@ -219,6 +240,11 @@ pub(super) fn seconds(time: Option<Duration>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_that_panics_ends_only_its_call() {
+        Done(Box::new(|_: Result<(), RayError>| panic!("as asked"))).tell(Ok(()));
+    }
 
     #[test]
     fn pieces_become_chunks_that_share_what_is_large() {

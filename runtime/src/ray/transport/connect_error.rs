@@ -35,6 +35,14 @@ pub enum ConnectError {
         /// What is there instead.
         found: String,
     },
+    /// Something listens there and says nothing.
+    #[error(
+        "what listens at {at} takes connections and does not answer: it is not Ray's client port, or its head has as many clients as it takes; end some, or start it with a larger RAY_CLIENT_SERVER_MAX_THREADS"
+    )]
+    Silent {
+        /// Host and port.
+        at: String,
+    },
     /// The cluster wants a token.
     #[error(
         "the cluster at {at} wants a token, and none was found; set RAY_AUTH_TOKEN, or copy the head's ~/.ray/auth_token to this machine"
@@ -55,6 +63,14 @@ pub enum ConnectError {
         /// Host and port.
         at: String,
         /// What is wrong.
+        reason: String,
+    },
+    /// A bridge did not start.
+    #[error("no session through `{command}`: {reason}")]
+    Bridge {
+        /// What was run.
+        command: String,
+        /// Its words, or the system's.
         reason: String,
     },
     /// No place for one more session.

@@ -1,41 +1,41 @@
-//! The thread of a session: takes requests, writes what the outbox decides, and hands out answers.
+//! The thread of a session: takes commands, has requests written as the outbox decides, and takes answers.
 //!
 //! ```text
-//!  Session ──commands──▶ Driver ──▶ Outbox      what goes out next, which ids are kept
-//!                          │ ▲
-//!                 requests ▼ │ answers          one stream, opened again when it breaks
-//!                        the cluster ◀──▶ beside.rs: wait, info, output
+//!  Session ──commands──▶ Driver ──▶ requests.rs ──▶ Outbox      what goes out next, which ids are kept
+//!                          │ ▲         └──▶ Bursts              what is fetched together
+//!                 requests ▼ │ answers.rs                       one stream, opened again when it breaks
+//!                        the cluster ◀──▶ beside.rs: wait, info, values, output
 //! ```
 
-use super::beside::{self, Beside, State, Waited};
-use super::call::{Done, Info, Kind, Log, Wait, Wire, Work, chunks};
+mod answers;
+mod requests;
+
+use super::beside::{self, State};
+use super::bursts::{Bursts, Wanted};
+use super::call::{Done, Get, Info, Log, Wire, Work, guarded};
+use super::door::{ClientDoor, Door};
 use super::error::RayError;
-use super::line::{Line, Stream, may_recover, status_text};
-use super::outbox::{Next, Outbox, Request, Sent, Ticket, Told};
-use super::pickle;
-use super::proto::client_task::RemoteExecType;
+use super::line::{Line, may_recover, status_text};
+use super::outbox::{Outbox, Request};
 use super::proto::data_request::Type as Ask;
-use super::proto::data_response::Type as Answer;
-use super::proto::terminate_request::{ActorTerminate, TaskObjectTerminate, TerminateType};
-use super::proto::{
-    AcknowledgeRequest, ClientListNamedActorsRequest, ClientTask, ClientTaskTicket, ConnectionCleanupRequest,
-    DataRequest, DataResponse, GetRequest, GetResponse, ReleaseRequest, TaskOptions, TerminateRequest,
-};
+use super::proto::{ConnectionCleanupRequest, DataRequest, GetRequest};
 use super::reference::{Key, LetGo, Ref};
-use super::start::Started;
-use super::value::Value;
-use bytes::{Bytes, BytesMut};
-use std::collections::VecDeque;
+use super::stream::{Reply, Stream};
+use super::way::{Started, Way};
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// Ids are released together, at the latest after this.
 const RELEASE_AFTER: Duration = Duration::from_millis(20);
+
+/// Gets that are fetched together wait for more of them this long.
+const TOGETHER_AFTER: Duration = Duration::from_millis(20);
 
 /// The cluster is told that answers have arrived after so many, so that it need not keep them.
 const ACKNOWLEDGE_EVERY: u32 = 32;
@@ -52,6 +52,10 @@ pub(super) enum Command {
     Dropped(Key),
     /// The time of a wait is over. What it waits for may not have ids yet.
     Hurry(u64),
+    /// The places of those gets of a burst that are ready.
+    Ready(Vec<usize>),
+    /// What has come of gets that were made together.
+    Fetched(u64, Option<Bytes>),
     Info(Info, Done<String>),
     OnLog(Box<dyn Fn(Log) + Send>),
     OnEnd(Box<dyn FnOnce(String) + Send>),
@@ -105,8 +109,7 @@ enum Then {
     /// The answer's ids are those of the request's keys.
     Settle,
     Get {
-        of: Ref,
-        done: Done<Value>,
+        get: Get,
         parts: Vec<Bytes>,
     },
     NamedActor {
@@ -120,9 +123,9 @@ enum Then {
 impl Then {
     fn fail(self, why: RayError) {
         match self {
-            Then::Get { done, .. } => done(Err(why)),
-            Then::NamedActor { done, .. } => done(Err(why)),
-            Then::NamedActors(done) => done(Err(why)),
+            Then::Get { get, .. } => get.done.tell(Err(why)),
+            Then::NamedActor { done, .. } => done.tell(Err(why)),
+            Then::NamedActors(done) => done.tell(Err(why)),
             Then::Settle | Then::Nothing => {}
         }
     }
@@ -144,23 +147,29 @@ enum Event {
     Command(Option<Command>),
     /// A message was handed to the connection, or it takes no more.
     Sent(bool),
-    Answer(Result<Option<DataResponse>, Status>),
-    /// Idle ids are due.
-    Release,
+    Answer(Result<Option<Reply>, Status>),
+    /// Idle ids are due, or gets are that waited for more.
+    Time,
 }
 
 pub(super) struct Driver {
-    line: Line,
+    way: Way,
     client: String,
     grace: Duration,
     commands: Arc<Commands>,
     queue: mpsc::UnboundedReceiver<Command>,
     outbox: Outbox<Work, Pending, RayError>,
+    bursts: Bursts<Get>,
+    /// Gets that are made together and are under way.
+    fetched: HashMap<u64, Vec<Wanted<Get>>>,
+    next_fetch: u64,
     stream: Stream,
     /// Written, and not yet taken by the connection.
     outgoing: VecDeque<DataRequest>,
     /// When idle ids are released.
     release_at: Option<Instant>,
+    /// When gets wait no longer for more.
+    together_at: Option<Instant>,
     /// Answers that the cluster keeps until they are acknowledged.
     unacknowledged: u32,
     state: watch::Sender<State>,
@@ -171,7 +180,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        line: Line,
+        way: Way,
         started: Started,
         grace: Duration,
         commands: Arc<Commands>,
@@ -179,17 +188,21 @@ impl Driver {
         ended: Arc<Mutex<Option<String>>>,
     ) -> Driver {
         Driver {
-            line,
+            way,
             client: started.client,
             grace,
             commands,
             queue,
             outbox: Outbox::new(started.req),
+            bursts: Bursts::new(),
+            fetched: HashMap::new(),
+            next_fetch: 0,
             stream: started.stream,
             outgoing: VecDeque::new(),
             release_at: None,
+            together_at: None,
             unacknowledged: 0,
-            state: watch::Sender::new(State::Up(started.channel)),
+            state: watch::Sender::new(State::Up(started.door)),
             on_end: None,
             ended,
         }
@@ -225,6 +238,12 @@ impl Driver {
             if self.release_at.is_none() && self.outbox.has_idle() {
                 self.release_at = Some(Instant::now() + RELEASE_AFTER);
             }
+            if self.together_at.is_some_and(|at| at <= Instant::now()) {
+                self.bursts.due();
+            }
+            self.ask_for_ready();
+            let is_waiting = self.bursts.is_waiting();
+            self.together_at = is_waiting.then(|| self.together_at.unwrap_or_else(|| Instant::now() + TOGETHER_AFTER));
             match self.event().await {
                 Event::Command(command) => {
                     let mut next = command;
@@ -241,7 +260,7 @@ impl Driver {
                 Event::Answer(Err(status)) => return ended_by(&status),
                 // The connection takes no more. Why, the answers say.
                 Event::Sent(false) => return self.last_answers().await,
-                Event::Sent(true) | Event::Release => {}
+                Event::Sent(true) | Event::Time => {}
             }
         }
     }
@@ -255,12 +274,12 @@ impl Driver {
             permit.send(outgoing.pop_front().expect("it is not empty"));
             true
         };
-        let release_at = self.release_at;
+        let time = [self.release_at, self.together_at].into_iter().flatten().min();
         tokio::select! {
             command = self.queue.recv() => Event::Command(command),
             is_sent = send, if has_outgoing => Event::Sent(is_sent),
             answer = self.stream.answers.message() => Event::Answer(answer),
-            () = sleep_until(release_at.unwrap_or_else(Instant::now)), if release_at.is_some() => Event::Release,
+            () = sleep_until(time.unwrap_or_else(Instant::now)), if time.is_some() => Event::Time,
         }
     }
 
@@ -277,9 +296,17 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Ask(request) => {
+            Command::Ask(mut request) => {
+                if let Work::Get { is_small, .. } = &mut request.what {
+                    // A bridge pushes at little cost.
+                    *is_small &= matches!(self.way, Way::Client(_));
+                }
                 let until = match &request.what {
                     Work::Wait(wait) => wait.until,
+                    Work::Get { is_small: true, .. } => {
+                        self.bursts.asked();
+                        None
+                    }
                     _ => None,
                 };
                 let number = self.outbox.ask(*request);
@@ -293,10 +320,12 @@ impl Driver {
                 self.fail_what_failed();
             }
             Command::Hurry(number) => self.outbox.hurry(number),
+            Command::Ready(ready) => self.ready(&ready),
+            Command::Fetched(number, list) => self.fetched(number, list),
             Command::Dropped(key) => self.outbox.dropped(key),
             Command::Info(info, done) => {
                 let beside = self.beside();
-                tokio::spawn(async move { done(beside::info(beside, info).await) });
+                tokio::spawn(async move { done.tell(beside::info(beside, info).await) });
             }
             Command::OnLog(tell) => drop(tokio::spawn(beside::logs(self.beside(), tell))),
             Command::OnEnd(tell) => self.on_end = Some(tell),
@@ -304,294 +333,31 @@ impl Driver {
         }
     }
 
-    fn beside(&self) -> Beside {
-        Beside { line: self.line.clone(), client: self.client.clone(), state: self.state.subscribe() }
-    }
-
-    /// Fills what goes out next.
-    fn write(&mut self, flush: bool) {
-        while self.outgoing.is_empty() {
-            match self.outbox.next(flush) {
-                Some(Next::Request(ticket, work)) => self.write_work(ticket, work),
-                Some(Next::Release(ids)) => {
-                    let wire = Wire::One(Ask::Release(ReleaseRequest { ids: ids.clone() }));
-                    let req = self.outbox.released(&ids, Pending { wire, then: Then::Nothing });
-                    self.queue_messages(req);
-                }
-                None => break,
-            }
-        }
-    }
-
-    fn write_work(&mut self, ticket: Ticket, work: Work) {
-        let written = match work {
-            Work::Put(value) => self.pickle(&value).map(|pieces| (Wire::Put(chunks(pieces)), Then::Settle)),
-            Work::Schedule { kind, target, name, args, options, baseline } => {
-                self.task(kind, &target, name, args, options, baseline).map(|wire| (wire, Then::Settle))
-            }
-            Work::Get { of, done } => match self.get(&of) {
-                Some(wire) => Ok((wire, Then::Get { of, done, parts: Vec::new() })),
-                None => {
-                    let why = self.failure(&of);
-                    return done(Err(why));
-                }
-            },
-            Work::Wait(wait) => return self.wait(wait),
-            Work::Cancel { of, force, recursive } => {
-                let terminate = |id| TerminateType::TaskObject(TaskObjectTerminate { id, force, recursive });
-                self.terminate(&of, terminate).map(|wire| (wire, Then::Nothing))
-            }
-            Work::Kill { actor, no_restart } => {
-                let terminate = |id| TerminateType::Actor(ActorTerminate { id, no_restart });
-                self.terminate(&actor, terminate).map(|wire| (wire, Then::Nothing))
-            }
-            Work::NamedActor { name, namespace, actor, done } => {
-                let task = ClientTask {
-                    r#type: RemoteExecType::NamedActor.into(),
-                    name,
-                    namespace: namespace.unwrap_or_default(),
-                    client_id: self.client.clone(),
-                    ..ClientTask::default()
-                };
-                // It has no arguments, which the cluster reads all the same.
-                let args = self.pickle(&arguments(Vec::new()));
-                args.map(|args| (Wire::Task(Box::new(task), chunks(args)), Then::NamedActor { actor, done }))
-            }
-            Work::NamedActors { everywhere, done } => {
-                let ask = Ask::ListNamedActors(ClientListNamedActorsRequest { all_namespaces: everywhere });
-                Ok((Wire::One(ask), Then::NamedActors(done)))
-            }
-        };
-        match written {
-            Ok((wire, then)) => {
-                let req = self.outbox.sent(ticket, Pending { wire, then });
-                self.queue_messages(req);
-            }
-            Err(why) => {
-                self.outbox.unsent(ticket, why);
-                self.fail_what_failed();
-            }
-        }
-    }
-
-    /// Queues the messages of a request that the outbox has noted.
-    fn queue_messages(&mut self, req: i32) {
-        let sent = self.outbox.peek(req).expect("it was just sent");
-        self.outgoing.extend(sent.what.wire.messages(req));
-    }
-
-    fn pickle(&self, value: &Value) -> Result<Vec<Bytes>, RayError> {
-        let id_of = |of: &Ref| self.outbox.id(of.key()).cloned();
-        pickle::write(value, &self.client, &id_of).map(pickle::Pieces::finish).map_err(RayError::here)
-    }
-
-    fn options(&self, options: Vec<(String, Value)>) -> Result<Option<TaskOptions>, RayError> {
-        if options.is_empty() {
-            return Ok(None);
-        }
-        let options = Value::Dict(options.into_iter().map(|(name, value)| (Value::Str(name), value)).collect());
-        // They are read without references: the cluster loads them before it knows whose they are.
-        let pieces = pickle::write(&options, &self.client, &|_| None).map_err(RayError::here)?;
-        Ok(Some(TaskOptions { pickled_options: pieces.finish().concat().into() }))
-    }
-
-    fn task(
-        &self,
-        kind: Kind,
-        target: &Ref,
-        name: String,
-        args: Vec<Value>,
-        options: Vec<(String, Value)>,
-        baseline: Vec<(String, Value)>,
-    ) -> Result<Wire, RayError> {
-        let payload_id = self.outbox.id(target.key()).cloned().ok_or_else(|| self.failure(target))?;
-        let r#type = kind.wire().into();
-        let name = match kind {
-            Kind::Method(method) => method,
-            _ => name,
-        };
-        let task = ClientTask {
-            r#type,
-            name,
-            payload_id,
-            client_id: self.client.clone(),
-            options: self.options(options)?,
-            baseline_options: self.options(baseline)?,
-            ..ClientTask::default()
-        };
-        Ok(Wire::Task(Box::new(task), chunks(self.pickle(&arguments(args))?)))
-    }
-
-    fn get(&self, of: &Ref) -> Option<Wire> {
-        let id = self.outbox.id(of.key())?.clone();
-        Some(Wire::One(Ask::Get(GetRequest { ids: vec![id], asynchronous: true, start_chunk_id: 0 })))
-    }
-
-    fn terminate(&self, of: &Ref, terminate: impl Fn(Bytes) -> TerminateType) -> Result<Wire, RayError> {
-        let id = self.outbox.id(of.key()).cloned().ok_or_else(|| self.failure(of))?;
-        let terminate_type = Some(terminate(id));
-        Ok(Wire::One(Ask::Terminate(TerminateRequest { client_id: self.client.clone(), terminate_type })))
-    }
-
-    fn failure(&self, of: &Ref) -> RayError {
-        self.outbox.failure(of.key()).cloned().unwrap_or_else(|| RayError::here("the reference is of another session"))
-    }
-
-    /// Asks beside the stream.
-    fn wait(&mut self, wait: Wait) {
-        let waited = |of: &Ref| match self.outbox.id(of.key()) {
-            Some(id) => Waited::For(id.clone()),
-            None if self.outbox.failure(of.key()).is_some() => Waited::Failed,
-            None => Waited::Promised,
-        };
-        let of: Vec<Waited> = wait.of.iter().map(waited).collect();
-        let beside = self.beside();
-        tokio::spawn(async move {
-            (wait.done)(beside::wait(beside, &of, wait.returns, wait.until).await);
-            // Held until now, so that no release overtakes the question.
-            drop(wait.of);
-        });
-    }
-
-    fn answer(&mut self, answer: DataResponse) {
-        let req = answer.req_id;
-        match answer.r#type {
-            Some(Answer::Get(part)) => self.got(req, part),
-            Some(Answer::Put(put)) => {
-                if let Some(sent) = self.answered(req) {
-                    let ids = if put.valid { Ok(vec![put.id]) } else { Err(self.exception(&put.error)) };
-                    self.settle(sent.into, ids);
-                }
-            }
-            Some(Answer::TaskTicket(ticket)) => self.ticket(req, ticket),
-            Some(Answer::ListNamedActors(list)) => {
-                if let Some(Sent { what: Pending { then: Then::NamedActors(done), .. }, .. }) = self.answered(req) {
-                    done(Ok(list.actors_json));
-                }
-            }
-            Some(Answer::Release(_) | Answer::Terminate(_) | Answer::ConnectionInfo(_)) => drop(self.answered(req)),
-            Some(Answer::Init(_) | Answer::ConnectionCleanup(_)) | None => {}
-        }
-    }
-
-    /// The request of a complete answer that the cluster keeps until it is acknowledged. Those come in the order of their requests.
-    fn answered(&mut self, req: i32) -> Option<Sent<Pending>> {
-        let sent = self.outbox.answered(req);
-        self.unacknowledged += 1;
-        if self.unacknowledged >= ACKNOWLEDGE_EVERY && !self.grace.is_zero() {
-            self.unacknowledged = 0;
-            let ask = Ask::Acknowledge(AcknowledgeRequest { req_id: req });
-            self.outgoing.push_back(DataRequest { req_id: 0, r#type: Some(ask) });
-        }
-        sent
-    }
-
-    fn settle(&mut self, into: Vec<Key>, ids: Result<Vec<Bytes>, RayError>) {
-        match ids {
-            Ok(ids) => {
-                let mut ids = ids.into_iter();
-                for key in into {
-                    match ids.next() {
-                        Some(id) => self.outbox.settle(key, id),
-                        None => {
-                            self.outbox.fail(key, RayError::here("the call gives fewer objects than were asked for"))
-                        }
-                    }
-                }
-            }
-            Err(why) => into.into_iter().for_each(|key| self.outbox.fail(key, why.clone())),
-        }
-        self.fail_what_failed();
-    }
-
-    fn ticket(&mut self, req: i32, ticket: ClientTaskTicket) {
-        let Some(sent) = self.answered(req) else { return };
-        if ticket.valid && self.outbox.told(&ticket.return_ids, sent.position) == Told::Doubtful {
-            return self.ask_again(sent);
-        }
-        let ids = if ticket.valid { Ok(ticket.return_ids) } else { Err(self.exception(&ticket.error)) };
-        let failed = ids.as_ref().err().cloned();
-        self.settle(sent.into, ids);
-        if let Then::NamedActor { actor, done } = sent.what.then {
-            done(failed.map_or(Ok(actor), Err));
-        }
-    }
-
-    fn got(&mut self, req: i32, part: GetResponse) {
-        let Some(sent) = self.outbox.peek(req) else { return };
-        let Then::Get { parts, .. } = &mut sent.what.then else { return };
-        if part.valid && part.chunk_id as usize == parts.len() {
-            parts.push(part.data);
-        }
-        if part.valid && part.chunk_id + 1 < part.total_chunks {
-            return;
-        }
-        let Some(mut sent) = self.outbox.answered(req) else { return };
-        let Then::Get { of, done, parts } = sent.what.then else { return };
-        if !part.valid {
-            let why = self.exception(&part.error);
-            return done(Err(why));
-        }
-        let data = join(&parts);
-        let (value, refs) = self.read(&data);
-        let ids = refs.iter().map(|(_, id)| id);
-        if self.outbox.told(ids, sent.position) == Told::Doubtful {
-            sent.what.then = Then::Get { of, done, parts: Vec::new() };
-            return self.ask_again(sent);
-        }
-        for (key, id) in refs {
-            self.outbox.adopt(key, id);
-        }
-        done(value.and_then(RayError::check));
-    }
-
-    /// Sends a request once more, because its answer may have crossed a release of what it brought.
-    fn ask_again(&mut self, sent: Sent<Pending>) {
-        let req = self.outbox.again(sent);
-        self.queue_messages(req);
-    }
-
-    /// A pickle as a value, and the new keys in it with their ids.
-    fn read(&self, data: &Bytes) -> (Result<Value, RayError>, Vec<(Key, Bytes)>) {
-        let mut refs = Vec::new();
-        let value = pickle::read(data, &mut |id| {
-            let of = self.commands.new_ref();
-            refs.push((of.key(), id.clone()));
-            of
-        });
-        let failed = |why| RayError::here(format_args!("what the cluster sent cannot be read: {why}"));
-        (value.map_err(failed), refs)
-    }
-
-    /// A pickled exception as a failure. References in it are not kept for us.
-    fn exception(&self, data: &Bytes) -> RayError {
-        match self.read(data).0 {
-            Ok(exception) => RayError::of(exception),
-            Err(why) => why,
-        }
-    }
-
     /// Tells whoever waits for something that never goes out.
     fn fail_what_failed(&mut self) {
         for (work, why) in self.outbox.take_failed() {
+            if let Work::Get { is_small: true, .. } = work {
+                self.bursts.lost();
+            }
             work.fail(why);
         }
     }
 
     /// Connects again and sends what has no answer once more. The reason why not, if the session is over.
     async fn reconnect(&mut self, broken: String) -> Result<(), String> {
+        let line = match &self.way {
+            Way::Client(line) if !self.grace.is_zero() => line.clone(),
+            _ => return Err(broken),
+        };
         self.state.send_replace(State::Down);
-        if self.grace.is_zero() {
-            return Err(broken);
-        }
         let until = Instant::now() + self.grace;
         let commands = Arc::clone(&self.commands);
         loop {
             let why = tokio::select! {
                 // Until the last moment: the cluster counts from when it saw the end.
-                attempt = self.attempt() => match attempt {
-                    Ok((channel, stream)) => {
-                        self.resume(channel, stream);
+                attempt = self.attempt(&line) => match attempt {
+                    Ok((door, stream)) => {
+                        self.resume(door, stream);
                         return Ok(());
                     }
                     Err(Some(reason)) => return Err(reason),
@@ -607,12 +373,12 @@ impl Driver {
     }
 
     /// One attempt; a reason if none can succeed.
-    async fn attempt(&self) -> Result<(Channel, Stream), Option<String>> {
-        let channel = self.line.connect().await.map_err(|_| None)?;
+    async fn attempt(&self, line: &Line) -> Result<(Door, Stream), Option<String>> {
+        let channel = line.connect().await.map_err(|_| None)?;
         // The cluster answers a stream only when it has something to say, so it is asked for an object that there is not.
-        let probe = GetRequest { ids: vec![Bytes::from_static(&[0; 28])], asynchronous: true, start_chunk_id: 0 };
+        let probe = GetRequest { ids: vec![Bytes::from_static(&[0; 28])], asynchronous: true, ..GetRequest::default() };
         let first = DataRequest { req_id: i32::MAX, r#type: Some(Ask::Get(probe)) };
-        let opened = timeout(CLOSE_MAX, self.line.open(&channel, &self.client, first, true)).await.map_err(|_| None)?;
+        let opened = timeout(CLOSE_MAX, line.open(&channel, &self.client, first, true)).await.map_err(|_| None)?;
         let over = |status: Status| match status.code() {
             Code::NotFound => Some("the cluster has given the session up".to_owned()),
             _ if may_recover(&status) => None,
@@ -621,12 +387,15 @@ impl Driver {
         let mut stream = opened.map_err(over)?;
         let answer = timeout(CLOSE_MAX, stream.answers.message()).await.map_err(|_| None)?;
         match answer.map_err(over)? {
-            Some(_) => Ok((channel, stream)),
+            Some(_) => {
+                let door = ClientDoor { line: line.clone(), channel, client: self.client.clone() };
+                Ok((Door::Client(Box::new(door)), stream))
+            }
             None => Err(None),
         }
     }
 
-    fn resume(&mut self, channel: Channel, stream: Stream) {
+    fn resume(&mut self, door: Door, stream: Stream) {
         self.stream = stream;
         self.outgoing.clear();
         self.outbox.for_unanswered(|req, pending| {
@@ -635,7 +404,7 @@ impl Driver {
             }
             self.outgoing.extend(pending.wire.messages(req));
         });
-        self.state.send_replace(State::Up(channel));
+        self.state.send_replace(State::Up(door));
     }
 
     /// Sends what was asked for before the end, and ends the session in good order.
@@ -669,11 +438,13 @@ impl Driver {
         let (works, sent) = self.outbox.end();
         works.into_iter().for_each(|work| work.fail(why.clone()));
         sent.into_iter().for_each(|pending| pending.then.fail(why.clone()));
+        let fetched = std::mem::take(&mut self.fetched).into_values().flatten().map(|(_, get)| get);
+        fetched.chain(self.bursts.end()).for_each(|get| get.done.tell(Err(why.clone())));
         while let Ok(command) = self.queue.try_recv() {
             refuse(command, &reason);
         }
         if let Some(tell) = self.on_end.take() {
-            tell(reason);
+            guarded(|| tell(reason));
         }
     }
 }
@@ -683,30 +454,18 @@ pub(super) fn refuse(command: Command, reason: &str) {
     let why = RayError::SessionEnded(reason.to_owned());
     match command {
         Command::Ask(request) => request.what.fail(why),
-        Command::Info(_, done) => done(Err(why)),
-        Command::OnEnd(tell) => tell(reason.to_owned()),
-        Command::Dropped(_) | Command::Hurry(_) | Command::OnLog(_) | Command::Close => {}
+        Command::Info(_, done) => done.tell(Err(why)),
+        Command::OnEnd(tell) => guarded(|| tell(reason.to_owned())),
+        Command::Dropped(_)
+        | Command::Hurry(_)
+        | Command::Ready(_)
+        | Command::Fetched(..)
+        | Command::OnLog(_)
+        | Command::Close => {}
     }
 }
 
 fn ended_by(status: &Status) -> End {
     let text = status_text(status);
     if may_recover(status) { End::Broken(text) } else { End::Over(text) }
-}
-
-/// The arguments of a call, as the cluster reads them: those by place, and none by name.
-fn arguments(args: Vec<Value>) -> Value {
-    Value::Tuple(vec![Value::Tuple(args), Value::Dict(Vec::new())])
-}
-
-/// The parts of a value in a row. One part is not copied.
-fn join(parts: &[Bytes]) -> Bytes {
-    match parts {
-        [part] => part.clone(),
-        parts => {
-            let mut whole = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
-            parts.iter().for_each(|part| whole.extend_from_slice(part));
-            whole.freeze()
-        }
-    }
 }

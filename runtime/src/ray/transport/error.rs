@@ -183,3 +183,61 @@ fn text(exception: &Value) -> String {
 fn last_line(text: &str) -> &str {
     text.trim_end().lines().next_back().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ray(name: &str) -> Value {
+        Value::global("ray.exceptions", name)
+    }
+
+    /// The class `RayTaskError(ValueError)`, which Ray makes while it runs and sends with its code.
+    fn dual() -> Value {
+        let bases = Value::Tuple(vec![ray("RayTaskError"), Value::global("builtins", "ValueError")]);
+        let name = Value::text("RayTaskError(ValueError)");
+        let make = Value::global("ray.cloudpickle.cloudpickle", "_make_skeleton_class");
+        Value::call(make, [Value::global("builtins", "type"), name, bases, Value::Dict(Vec::new())])
+    }
+
+    fn cause() -> Value {
+        Value::call(Value::global("builtins", "ValueError"), [Value::text("no")])
+    }
+
+    fn failed(error: RayError) -> (String, String, Value, i64, String) {
+        let RayError::Task { function, traceback, cause, pid, ip } = error else { panic!("{error:?}") };
+        (function, traceback, *cause, pid, ip)
+    }
+
+    #[test]
+    fn what_a_function_raised_is_read_by_place() {
+        let args = [
+            Value::text("f"),
+            Value::text("Traceback"),
+            cause(),
+            Value::text("ray::f"),
+            Value::Int(7),
+            Value::text("::1"),
+        ];
+        let error = RayError::check(Value::call(ray("RayTaskError"), args)).unwrap_err();
+        assert_eq!(failed(error), ("f".into(), "Traceback".into(), cause(), 7, "::1".into()));
+    }
+
+    #[test]
+    fn what_is_also_of_the_class_that_was_raised_is_read_by_name() {
+        let named =
+            [("function_name", Value::text("f")), ("traceback_str", Value::text("Traceback")), ("cause", cause())];
+        let state = Value::Dict(named.into_iter().map(|(name, value)| (Value::text(name), value)).collect());
+        let whole = Value::Call { of: Box::new(dual()), args: vec![cause()], state: Some(Box::new(state)) };
+        assert_eq!(failed(RayError::of(whole.clone())), ("f".into(), "Traceback".into(), cause(), 0, String::new()));
+        // As a result it is a failure, too, and not a value.
+        assert!(matches!(RayError::check(whole), Err(RayError::Task { .. })));
+    }
+
+    #[test]
+    fn exceptions_of_others_are_values() {
+        assert_eq!(RayError::check(cause()), Ok(cause()));
+        let text = RayError::of(cause()).to_string();
+        assert_eq!(text, "ValueError: no");
+    }
+}

@@ -6,14 +6,15 @@ use super::proto::cluster_info_type::TypeEnum;
 use super::proto::raylet_data_streamer_client::RayletDataStreamerClient;
 use super::proto::raylet_driver_client::RayletDriverClient;
 use super::proto::raylet_log_streamer_client::RayletLogStreamerClient;
-use super::proto::{ClusterInfoRequest, ClusterInfoResponse, DataRequest, DataResponse};
+use super::proto::{ClusterInfoRequest, ClusterInfoResponse, DataRequest};
+use super::stream::{Answers, Stream};
 use std::error::Error;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Code, Request, Status};
 
 /// The largest message. Values come in pieces of 5 MiB; the rest is what a cluster says of itself.
 const MESSAGE_BYTES_MAX: usize = i32::MAX as usize;
@@ -37,12 +38,6 @@ pub(super) struct Line {
     at: String,
     token: Option<MetadataValue<Ascii>>,
     is_encrypted: bool,
-}
-
-/// Both directions of the stream that is the session.
-pub(super) struct Stream {
-    pub requests: mpsc::Sender<DataRequest>,
-    pub answers: Streaming<DataResponse>,
 }
 
 impl Line {
@@ -101,9 +96,8 @@ impl Line {
         let ask = driver.cluster_info(self.request(ClusterInfoRequest { r#type: TypeEnum::Ping.into() }, client));
         let answer: Result<_, Status> = match tokio::time::timeout(2 * ATTEMPT, ask).await {
             Ok(answer) => answer.map(tonic::Response::into_inner),
-            Err(_) => {
-                return Err(ConnectError::NotRay { at, found: "it takes connections and does not answer".into() });
-            }
+            // Where all of its threads serve sessions, a head takes a call and leaves it.
+            Err(_) => return Err(ConnectError::Silent { at }),
         };
         match answer {
             Ok(ClusterInfoResponse { .. }) => Ok(()),
@@ -146,7 +140,7 @@ impl Line {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let answers = streamer.datapath(request).await?.into_inner();
-        Ok(Stream { requests, answers })
+        Ok(Stream { requests, answers: Answers::Client(Box::new(answers)) })
     }
 
     /// The calls beside the stream.

@@ -59,8 +59,8 @@ pub(super) enum Next<W> {
     Release(Vec<Id>),
 }
 
-/// A request between `next` and `sent`.
-#[derive(Debug, PartialEq)]
+/// A request between `next` and `sent`. The default one brings no ids.
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Ticket {
     into: Vec<Key>,
 }

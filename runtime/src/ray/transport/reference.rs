@@ -33,6 +33,15 @@ impl Ref {
         Ref(Arc::new(Handle { key, ledger }))
     }
 
+    /// One that stands for nothing.
+    pub(super) fn nowhere() -> Ref {
+        struct Nowhere;
+        impl LetGo for Nowhere {
+            fn let_go(&self, _: Key) {}
+        }
+        Ref::new(Key(u64::MAX), Arc::new(Nowhere))
+    }
+
     pub(super) fn key(&self) -> Key {
         self.0.key
     }

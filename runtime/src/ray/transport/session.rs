@@ -1,15 +1,15 @@
 //! A session on a Ray cluster, as the engine uses it: from any thread, without waiting.
 
-use super::call::{Info, Kind, Log, Schedule, Wait, Work};
+use super::call::{Done, Get, Info, Kind, Log, Schedule, Wait, Work};
 use super::connect_error::ConnectError;
 use super::driver::{Command, Commands, Driver, refuse};
 use super::error::RayError;
-use super::line::Line;
-use super::options::{Address, ConnectOptions};
+use super::options::ConnectOptions;
 use super::outbox::Request;
 use super::reference::{Key, Ref};
-use super::start::{ServerInfo, start};
+use super::server_info::ServerInfo;
 use super::value::Value;
+use super::way::Way;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -30,15 +30,15 @@ struct Inner {
 }
 
 impl Session {
-    /// Starts a session on the cluster at `address`, such as `ray://head:10001`. Waits for it.
+    /// Starts a session on the cluster at `address`, and waits for it. The address is that of the cluster's client port, such as `ray://head:10001`, or
+    /// that of a bridge: `ray+bridge:` runs this machine's `python3` as a driver of its own, `ray+bridge:/path/of/python` another one, and
+    /// `ray+bridge:ssh host` that of another machine. What follows a `?` is given to `ray.init`, as in `ray+bridge:?address=auto`.
     ///
     /// # Errors
     ///
     /// Nothing is there, it is something else, or it lets nobody in; each with what to do about it.
     pub fn connect(address: &str, options: ConnectOptions) -> Result<Session, ConnectError> {
-        let parsed = Address::parse(address);
-        let place = parsed.map_err(|reason| ConnectError::Address { address: address.into(), reason })?;
-        let line = Line::new(&place, &options)?;
+        let way = Way::new(address, &options)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (commands, queue) = Commands::new();
         let (tell, told) = std::sync::mpsc::sync_channel(1);
@@ -46,10 +46,10 @@ impl Session {
         let (for_thread, ended_there) = (Arc::clone(&commands), Arc::clone(&ended));
         let body = move || {
             runtime.block_on(async move {
-                match start(&line, &options).await {
+                match way.start(&options).await {
                     Ok(started) => {
                         let server = started.server.clone();
-                        let driver = Driver::new(line, started, options.grace, for_thread, queue, ended_there);
+                        let driver = Driver::new(way, started, options.grace, for_thread, queue, ended_there);
                         // Nobody waits any more if the session was given up; then the commands have ended, too.
                         let _ = tell.send(Ok(server));
                         driver.run().await;
@@ -93,7 +93,14 @@ impl Session {
 
     /// Has `done` called with the value of an object as soon as it is there.
     pub fn get(&self, of: &Ref, done: Box<dyn FnOnce(Result<Value, RayError>) + Send>) {
-        self.ask(vec![of.key()], Vec::new(), None, Work::Get { of: of.clone(), done });
+        let get = Get { of: of.clone(), done: Done(done) };
+        self.ask(vec![of.key()], Vec::new(), None, Work::Get { get, is_small: false });
+    }
+
+    /// As [`get`](Session::get), of an object that is known to be small. Many that are asked for at once come together, which is faster.
+    pub fn get_small(&self, of: &Ref, done: Box<dyn FnOnce(Result<Value, RayError>) + Send>) {
+        let get = Get { of: of.clone(), done: Done(done) };
+        self.ask(vec![of.key()], Vec::new(), None, Work::Get { get, is_small: true });
     }
 
     /// Has `done` called with the places of the objects that are ready, as soon as `num_returns` of them are, or after `timeout`. What failed is ready.
@@ -105,7 +112,7 @@ impl Session {
         done: Box<dyn FnOnce(Result<Vec<usize>, RayError>) + Send>,
     ) {
         let until = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
-        let wait = Wait { of: of.to_vec(), returns: num_returns, until, done };
+        let wait = Wait { of: of.to_vec(), returns: num_returns, until, done: Done(done) };
         let needs = of.iter().map(Ref::key).collect();
         let request = Request { needs, into: Vec::new(), lane: None, tolerant: true, what: Work::Wait(wait) };
         self.send(Command::Ask(Box::new(request)));
@@ -132,11 +139,17 @@ impl Session {
         let actor = self.0.commands.new_ref();
         let key = actor.key();
         let namespace = namespace.map(str::to_owned);
-        self.ask(Vec::new(), vec![key], None, Work::NamedActor { name: name.into(), namespace, actor, done });
+        self.ask(
+            Vec::new(),
+            vec![key],
+            None,
+            Work::NamedActor { name: name.into(), namespace, actor, done: Done(done) },
+        );
     }
 
     /// Asks the cluster something about itself. The answer is a text in JSON.
     pub fn info(&self, of: Info, done: Box<dyn FnOnce(Result<String, RayError>) + Send>) {
+        let done = Done(done);
         if let Info::NamedActors { everywhere } = of {
             return self.ask(Vec::new(), Vec::new(), None, Work::NamedActors { everywhere, done });
         }
@@ -191,27 +204,5 @@ impl Drop for Inner {
 
 /// What values name.
 fn needs(values: &[Value]) -> Vec<Key> {
-    let mut keys = Vec::new();
-    let mut rest: Vec<&Value> = values.iter().collect();
-    while let Some(value) = rest.pop() {
-        match value {
-            Value::Ref(of) | Value::Actor(of) | Value::Function(of) => keys.push(of.key()),
-            Value::List(items) | Value::Tuple(items) => rest.extend(items),
-            Value::Dict(entries) => rest.extend(entries.iter().flat_map(|(key, value)| [key, value])),
-            Value::Call { of, args, state } => {
-                rest.push(of);
-                rest.extend(args);
-                rest.extend(state.as_deref());
-            }
-            Value::None
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Float(_)
-            | Value::Str(_)
-            | Value::Bytes(_)
-            | Value::Buffer(_)
-            | Value::Global { .. } => {}
-        }
-    }
-    keys
+    values.iter().flat_map(Value::parts).filter_map(Value::reference).map(Ref::key).collect()
 }

@@ -3,14 +3,14 @@
 //! A cluster starts a process for each session, and that fails now and then: the process that forks it has threads (the fork fails, or the child does
 //! not answer). Such a session cannot be started again, so each attempt has a name of its own.
 
-use super::connect_error::{ConnectError, OLDEST_RAY};
-use super::line::{Line, Stream, is_of_connection, status_text};
+use super::connect_error::ConnectError;
+use super::line::{Line, is_of_connection, status_text};
 use super::options::ConnectOptions;
-use super::pickle;
 use super::proto::data_request::Type as Ask;
 use super::proto::data_response::Type as Answer;
 use super::proto::{ConnectionInfoRequest, ConnectionInfoResponse, DataRequest, InitRequest};
-use super::value::Value;
+use super::server_info::ServerInfo;
+use super::stream::Stream;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use tonic::Status;
@@ -21,19 +21,6 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(40);
 
 /// At most so many attempts, each under another name.
 const ATTEMPTS_MAX: u32 = 12;
-
-/// What a cluster says of itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServerInfo {
-    /// Ray's version.
-    pub ray: String,
-    /// Python's version, of the process that serves the session.
-    pub python: String,
-    /// Ray's commit.
-    pub commit: String,
-    /// How many attempts the start took.
-    pub attempts: u32,
-}
 
 /// A session that was started.
 pub(super) struct Started {
@@ -46,16 +33,15 @@ pub(super) struct Started {
 }
 
 /// Starts a session, or says why there is none.
-pub(super) async fn start(line: &Line, options: &ConnectOptions) -> Result<Started, ConnectError> {
+pub(super) async fn start(line: &Line, options: &ConnectOptions, job: &Bytes) -> Result<Started, ConnectError> {
     let until = Instant::now() + options.patience;
-    let config = job_config(options)?;
     let channel = line.connect().await?;
     line.greet(&channel, &name()).await?;
     let mut attempts = 0;
     loop {
         attempts += 1;
         let client = name();
-        let attempt = tokio::time::timeout(ATTEMPT_MAX, attempt(line, &channel, &client, options, &config)).await;
+        let attempt = tokio::time::timeout(ATTEMPT_MAX, attempt(line, &channel, &client, options, job)).await;
         let reason = match attempt {
             Ok(Ok((stream, info))) => {
                 let server = ServerInfo {
@@ -64,7 +50,7 @@ pub(super) async fn start(line: &Line, options: &ConnectOptions) -> Result<Start
                     commit: info.ray_commit,
                     attempts,
                 };
-                if is_too_old(&server.ray) {
+                if server.is_too_old() {
                     return Err(ConnectError::TooOld { at: line.at().into(), version: server.ray });
                 }
                 return Ok(Started { client, channel, stream, server, req: 2 });
@@ -106,7 +92,7 @@ async fn attempt(
     };
     let first = DataRequest { req_id: 1, r#type: Some(Ask::Init(init)) };
     let mut stream = line.open(channel, client, first, false).await.map_err(of_status)?;
-    match stream.answers.message().await.map_err(of_status)?.ok_or_else(ended)?.r#type {
+    match stream.answers.message().await.map_err(of_status)?.ok_or_else(ended)?.answer.r#type {
         Some(Answer::Init(init)) if init.ok => {}
         Some(Answer::Init(init)) => {
             let reason = last_words(&init.msg);
@@ -120,7 +106,7 @@ async fn attempt(
     }
     let ask = DataRequest { req_id: 2, r#type: Some(Ask::ConnectionInfo(ConnectionInfoRequest {})) };
     stream.requests.send(ask).await.map_err(|_| ended())?;
-    match stream.answers.message().await.map_err(of_status)?.ok_or_else(ended)?.r#type {
+    match stream.answers.message().await.map_err(of_status)?.ok_or_else(ended)?.answer.r#type {
         Some(Answer::ConnectionInfo(info)) => Ok((stream, info)),
         _ => Err(Failed::Once("the second answer says nothing of the cluster".into())),
     }
@@ -129,25 +115,6 @@ async fn attempt(
 /// A new name for a session, in Ray's form.
 fn name() -> String {
     uuid::Uuid::new_v4().simple().to_string()
-}
-
-/// `JobConfig(ray_namespace=…, runtime_env=…, metadata=…)`.
-fn job_config(options: &ConnectOptions) -> Result<Bytes, ConnectError> {
-    let mut named = Vec::new();
-    if let Some(namespace) = &options.namespace {
-        named.push(("ray_namespace".to_owned(), Value::text(namespace)));
-    }
-    if !options.runtime_env.is_empty() {
-        let entries = options.runtime_env.iter().map(|(name, value)| (Value::text(name), value.clone()));
-        named.push(("runtime_env".to_owned(), Value::Dict(entries.collect())));
-    }
-    if !options.metadata.is_empty() {
-        let entries = options.metadata.iter().map(|(name, value)| (Value::text(name), Value::text(value)));
-        named.push(("metadata".to_owned(), Value::Dict(entries.collect())));
-    }
-    let config = Value::call_named(Value::global("ray.job_config", "JobConfig"), Vec::new(), named);
-    let pieces = pickle::write(&config, "", &|_| None)?;
-    Ok(pieces.finish().concat().into())
 }
 
 /// Whether the cluster's answer to `Init` is the same for every attempt: the job or its environment is not what it takes.
@@ -160,24 +127,4 @@ fn is_final(message: &str) -> bool {
 /// The last line of a Python traceback, which says what was wrong.
 fn last_words(message: &str) -> String {
     message.trim_end().lines().next_back().unwrap_or_default().trim().to_owned()
-}
-
-/// Whether a version is older than [`OLDEST_RAY`]. One that is not in numbers is taken for new.
-fn is_too_old(version: &str) -> bool {
-    let numbers = |version: &str| {
-        let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-        Some((parts.next()??, parts.next()??))
-    };
-    numbers(version).is_some_and(|found| Some(found) < numbers(OLDEST_RAY))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ray_before_the_oldest_is_told_by_its_numbers() {
-        assert!(is_too_old("2.4.1") && is_too_old("1.13.0"));
-        assert!(!is_too_old("2.5.0") && !is_too_old("2.60.0") && !is_too_old("3.0.0.dev0") && !is_too_old("nightly"));
-    }
 }

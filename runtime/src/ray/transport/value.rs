@@ -80,6 +80,48 @@ impl Value {
         Value::call(partial, [])
     }
 
+    /// What this value holds and names, itself first.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Value> {
+        let mut rest = vec![self];
+        std::iter::from_fn(move || {
+            let value = rest.pop()?;
+            match value {
+                Value::List(items) | Value::Tuple(items) => rest.extend(items),
+                Value::Dict(entries) => rest.extend(entries.iter().flat_map(|(key, value)| [key, value])),
+                Value::Call { of, args, state } => {
+                    rest.push(of);
+                    rest.extend(args);
+                    rest.extend(state.as_deref());
+                }
+                Value::None
+                | Value::Bool(_)
+                | Value::Int(_)
+                | Value::Float(_)
+                | Value::Str(_)
+                | Value::Bytes(_)
+                | Value::Ref(_)
+                | Value::Actor(_)
+                | Value::Function(_)
+                | Value::Buffer(_)
+                | Value::Global { .. } => {}
+            }
+            Some(value)
+        })
+    }
+
+    /// The reference that it is, of whatever kind.
+    pub(super) fn reference(&self) -> Option<&Ref> {
+        match self {
+            Value::Ref(of) | Value::Actor(of) | Value::Function(of) => Some(of),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a reference in it.
+    pub(super) fn has_refs(&self) -> bool {
+        self.parts().any(|part| part.reference().is_some())
+    }
+
     /// A text.
     pub fn text(text: &str) -> Value {
         Value::Str(text.into())

@@ -43,7 +43,7 @@ fn seen(value: &Value) -> String {
 proptest! {
     #[test]
     fn what_is_written_is_read(value in value()) {
-        let read = read(&written(&value), &mut handle).unwrap();
+        let read = read(&written(&value), &[], &mut handle).unwrap();
         prop_assert_eq!(seen(&read), seen(&value));
     }
 
@@ -54,20 +54,20 @@ proptest! {
         let mut bytes = written(&value).to_vec();
         let whole = bytes.clone();
         bytes.truncate(cut.index(bytes.len()));
-        prop_assert!(read(&bytes.into(), &mut handle).is_err());
+        prop_assert!(read(&bytes.into(), &[], &mut handle).is_err());
         let mut bytes = whole;
         for (place, byte) in damage {
             let place = place.index(bytes.len());
             bytes[place] = byte;
         }
-        let _ = read(&bytes.into(), &mut handle);
+        let _ = read(&bytes.into(), &[], &mut handle);
     }
 
     #[test]
     fn arbitrary_instructions_end_in_a_value_or_an_error(
         ops in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(OPS)], 0..400),
     ) {
-        let _ = read(&ops.into(), &mut handle);
+        let _ = read(&ops.into(), &[], &mut handle);
     }
 }
 

@@ -13,7 +13,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub(super) use reader::read;
+pub(super) use reader::{read, read_plain};
 pub use writer::WriteError;
 pub(super) use writer::{Pieces, write};
 

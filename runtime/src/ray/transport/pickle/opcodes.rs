@@ -63,3 +63,5 @@ pub(super) const STACK_GLOBAL: u8 = 0x93;
 pub(super) const MEMOIZE: u8 = 0x94;
 pub(super) const FRAME: u8 = 0x95;
 pub(super) const BYTEARRAY8: u8 = 0x96;
+pub(super) const NEXT_BUFFER: u8 = 0x97;
+pub(super) const READONLY_BUFFER: u8 = 0x98;

@@ -25,7 +25,7 @@ pub(in crate::ray::transport) enum ReadError {
     /// An instruction takes what is not there, or what it cannot use.
     #[error("instruction {op:#04x} at byte {at} does not fit what is before it")]
     Misplaced { op: u8, at: usize },
-    /// An instruction that no pickle of a cluster has: extension codes, buffers beside the pickle.
+    /// An instruction that no pickle of a cluster has: extension codes.
     #[error("instruction {op:#04x} at byte {at} is not supported")]
     Unsupported { op: u8, at: usize },
     /// A later protocol.
@@ -42,13 +42,27 @@ pub(in crate::ray::transport) enum ReadError {
     Stub,
 }
 
-/// Reads a pickle. `make` is asked for the handle of each reference in it.
-pub(in crate::ray::transport) fn read(data: &Bytes, make: &mut dyn FnMut(&Bytes) -> Ref) -> Result<Value, ReadError> {
-    let mut machine =
-        Machine { data, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+/// Reads a pickle with the buffers that it names in their order. `make` is asked for the handle of each reference in it.
+pub(in crate::ray::transport) fn read(
+    data: &Bytes,
+    buffers: &[Bytes],
+    make: &mut dyn FnMut(&Bytes) -> Ref,
+) -> Result<Value, ReadError> {
+    let (nodes, stack, marks, memo) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
+    let mut machine = Machine { data, buffers, at: 0, nodes, stack, marks, memo };
     let top = machine.run()?;
     let budget = COPIES_BYTES_MAX + data.len().saturating_mul(VALUE_BYTES);
     Tree { nodes: &machine.nodes, budget, make }.value(top, 0)
+}
+
+/// Reads a pickle in which no reference may be.
+pub(in crate::ray::transport) fn read_plain(data: &Bytes) -> Result<Value, ReadError> {
+    let mut found = false;
+    let value = read(data, &[], &mut |_| {
+        found = true;
+        Ref::nowhere()
+    })?;
+    if found { Err(ReadError::Stub) } else { Ok(value) }
 }
 
 /// The place of a node in the graph.
@@ -92,6 +106,8 @@ struct Call {
 
 struct Machine<'a> {
     data: &'a Bytes,
+    /// Those that no instruction has taken.
+    buffers: &'a [Bytes],
     at: usize,
     nodes: Vec<Node>,
     stack: Vec<Place>,
@@ -190,6 +206,13 @@ impl Machine<'_> {
             SHORT_BINBYTES => self.bytes(1)?,
             BINBYTES => self.bytes(4)?,
             BINBYTES8 | BYTEARRAY8 => self.bytes(8)?,
+            NEXT_BUFFER => {
+                let (first, rest) = self.buffers.split_first().ok_or(misplaced)?;
+                self.buffers = rest;
+                self.push(Node::Bytes(first.clone()));
+            }
+            // Of a buffer nothing is known here but its bytes.
+            READONLY_BUFFER => {}
             EMPTY_LIST => self.push(Node::List(Vec::new())),
             EMPTY_TUPLE => self.push(Node::Tuple(Vec::new())),
             EMPTY_DICT => self.push(Node::Dict(Vec::new())),
@@ -541,19 +564,22 @@ impl Tree<'_> {
     }
 
     /// The handle that a `PickleStub` stands for. Python writes it as the class and its fields, or as `copyreg._reconstructor` of the class, `tuple`
-    /// and a tuple of the fields.
+    /// and a tuple of the fields. A bridge writes the fields alone.
     fn reference(&mut self, id: Place) -> Result<Value, ReadError> {
         let nodes = self.nodes;
-        let Node::Call(call) = &nodes[id] else { return Err(ReadError::Stub) };
         let tuple = |place: Place| match &nodes[place] {
             Node::Tuple(items) => Some(items.as_slice()),
             _ => None,
         };
         let is_stub =
             |place: Place| matches!(&nodes[place], Node::Global(module, name) if (utf8(module), utf8(name)) == STUB);
-        let fields = match tuple(call.args) {
-            Some(fields) if is_stub(call.of) => Some(fields),
-            Some([class, _, fields]) if is_stub(*class) => tuple(*fields),
+        let fields = match &nodes[id] {
+            Node::Tuple(fields) => Some(fields.as_slice()),
+            Node::Call(call) => match tuple(call.args) {
+                Some(fields) if is_stub(call.of) => Some(fields),
+                Some([class, _, fields]) if is_stub(*class) => tuple(*fields),
+                _ => None,
+            },
             _ => None,
         };
         let Some([kind, _, id, ..]) = fields else { return Err(ReadError::Stub) };

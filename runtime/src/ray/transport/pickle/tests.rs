@@ -79,7 +79,7 @@ fn what_is_written_python_reads_and_writes_back_the_same_in_every_protocol() {
             "import pickle, sys; v = pickle.load(sys.stdin.buffer); sys.stdout.buffer.write(pickle.dumps(v, {protocol}))"
         );
         let back = python(&program, &written(&value));
-        let back = read(&back.into(), &mut handle);
+        let back = read(&back.into(), &[], &mut handle);
         // Before protocol 3 there were no bytes: they are the call that makes them.
         if protocol < 3 {
             assert!(back.map(|back| without_bytes(&back)) == Ok(without_bytes(&value)), "protocol {protocol}");
@@ -127,7 +127,7 @@ class Evil:
 sys.stdout.buffer.write(pickle.dumps([Evil()]))",
         file.to_str().unwrap()
     );
-    let read = read(&python(&program, b"").into(), &mut handle).unwrap();
+    let read = read(&python(&program, b"").into(), &[], &mut handle).unwrap();
     let made = Value::call(Value::global("posix", "mkdir"), [Value::text(file.to_str().unwrap())]);
     assert_eq!(read, Value::List(vec![made]));
     assert!(!file.exists());
@@ -141,7 +141,7 @@ class Point:
   def __init__(self): self.x = 1
 values = [Point(), {1}, frozenset(), 2**64, -2**64, collections.OrderedDict(a=1), collections.deque([1], 5), bytearray(b'ab'), ValueError('why')]
 sys.stdout.buffer.write(pickle.dumps(values, 5))";
-    let Ok(Value::List(values)) = read(&python(program, b"").into(), &mut handle) else { panic!("a list") };
+    let Ok(Value::List(values)) = read(&python(program, b"").into(), &[], &mut handle) else { panic!("a list") };
     let call = |module: &str, name: &str, args: Vec<Value>| Value::call(Value::global(module, name), args);
     let dict = |key: Value, value: i64| Value::Dict(vec![(key, Value::Int(value))]);
     let list = |items: &[i64]| Value::List(items.iter().copied().map(Value::Int).collect());
@@ -189,7 +189,7 @@ Writer(sys.stdout.buffer, 5).dump(values[:2])";
     let of = |n: u8| handle(&Bytes::from(vec![n; 28]));
     let value = Value::List(vec![Value::Ref(of(3)), Value::Actor(of(4)), Value::Function(of(5))]);
     let mut ids = Vec::new();
-    let back = read(&python(program, &written(&value)).into(), &mut |id| {
+    let back = read(&python(program, &written(&value)).into(), &[], &mut |id| {
         ids.push(id.clone());
         handle(id)
     });
@@ -208,7 +208,7 @@ fn large_bytes_are_neither_copied_to_be_written_nor_to_be_read() {
     assert_eq!(pieces.len(), 3);
     assert_eq!(pieces[1].as_ptr(), large.as_ptr());
     let whole = Bytes::from(pieces.concat());
-    let Ok(Value::List(read)) = read(&whole, &mut handle) else { panic!("a list") };
+    let Ok(Value::List(read)) = read(&whole, &[], &mut handle) else { panic!("a list") };
     let [Value::Bytes(bytes), Value::Int(1)] = &read[..] else { panic!("bytes") };
     assert!(whole.as_ptr_range().contains(&bytes.as_ptr()) && *bytes == large);
 }
@@ -221,9 +221,12 @@ fn a_value_that_is_nested_too_deep_is_neither_written_nor_read() {
     pickle.extend([b']'].repeat(100_000));
     pickle.extend([b'a'].repeat(99_999));
     pickle.push(b'.');
-    assert_eq!(read(&pickle.into(), &mut handle), Err(super::reader::ReadError::TooDeep));
+    assert_eq!(read(&pickle.into(), &[], &mut handle), Err(super::reader::ReadError::TooDeep));
     // In itself.
-    assert_eq!(read(&Bytes::from_static(b"\x80\x05]\x94h\x00a."), &mut handle), Err(super::reader::ReadError::TooDeep));
+    assert_eq!(
+        read(&Bytes::from_static(b"\x80\x05]\x94h\x00a."), &[], &mut handle),
+        Err(super::reader::ReadError::TooDeep)
+    );
     std::mem::forget(deep);
 }
 
@@ -235,5 +238,32 @@ fn a_part_that_doubles_and_doubles_is_refused() {
         pickle.extend([b'h', n, b'h', n, 0x86, 0x94]);
     }
     pickle.push(b'.');
-    assert_eq!(read(&pickle.into(), &mut handle), Err(super::reader::ReadError::TooLarge));
+    assert_eq!(read(&pickle.into(), &[], &mut handle), Err(super::reader::ReadError::TooLarge));
+}
+
+#[test]
+fn buffers_beside_a_pickle_are_taken_in_their_order() {
+    let program = "import pickle, sys
+class Array:
+  def __init__(self, data): self.data = data
+  def __reduce_ex__(self, protocol): return bytes, (pickle.PickleBuffer(self.data),)
+sys.stdout.buffer.write(pickle.dumps([Array(b'one'), Array(bytearray(b'two'))], 5, buffer_callback=lambda _: None))";
+    let pickle: Bytes = python(program, b"").into();
+    let buffers = [Bytes::from_static(b"one"), Bytes::from_static(b"two")];
+    let array = |data| Value::call(Value::global("builtins", "bytes"), [bytes(data)]);
+    assert_eq!(read(&pickle, &buffers, &mut handle), Ok(Value::List(vec![array(b"one"), array(b"two")])));
+    assert!(read(&pickle, &buffers[1..], &mut handle).is_err(), "one is missing");
+}
+
+#[test]
+fn a_reference_of_a_bridge_is_its_fields_alone() {
+    let program = "import pickle, sys
+class Out(pickle.Pickler):
+  def persistent_id(self, value): return ('Object', None, b'\\7' * 28) if value == 'it' else None
+Out(sys.stdout.buffer, 5).dump(['it'])";
+    let pickle: Bytes = python(program, b"").into();
+    let Ok(Value::List(items)) = read(&pickle, &[], &mut handle) else { panic!("a list") };
+    let [Value::Ref(of)] = &items[..] else { panic!("a reference: {items:?}") };
+    assert_eq!(of.key(), Key(7));
+    assert_eq!(super::read_plain(&pickle), Err(super::reader::ReadError::Stub));
 }
