@@ -7,6 +7,7 @@
 //!      ─▶ bench   the table of times, beside what the machine itself can do
 //!      ─▶ loom    models of the handshakes in shared memory
 //!      ─▶ crash   processes that die at every instruction
+//!      ─▶ ray     the long form of the tests on a Ray cluster
 //!      ─▶ fresh   what a newcomer does, with nothing built or downloaded before
 //!      ─▶ conformance   documentation examples under rustc and as cells
 //! ```
@@ -16,6 +17,7 @@ mod conformance;
 mod crash;
 mod fresh;
 mod loom;
+mod ray;
 mod setup;
 mod shell;
 mod test;
@@ -55,6 +57,9 @@ enum Chore {
     /// Kills processes at every instruction of what they do to shared memory, and workers at random under load.
     #[command(after_help = "Example: cargo xtask crash\n         cargo xtask crash --full")]
     Crash(crash::Options),
+    /// Runs the long form of the tests on a Ray cluster: the oldest and the newest Ray, heads and nodes that die, 200 starts in a row.
+    #[command(after_help = "Example: cargo xtask ray\n         cargo xtask ray --figures 5")]
+    Ray(ray::Options),
     /// Runs documentation examples under plain rustc and as cells, and prints what differs.
     #[command(
         after_help = "Example: cargo xtask conformance --all\n         cargo xtask conformance ../book/src --verbose"
@@ -74,6 +79,7 @@ fn main() -> Result<()> {
         Chore::Bench(options) => bench::run(&tree, &options),
         Chore::Loom(options) => loom::run(&tree, &options),
         Chore::Crash(options) => crash::run(&tree, &options),
+        Chore::Ray(options) => ray::run(&tree, &options),
         Chore::Fresh(options) => fresh::run(&tree, &options),
         Chore::Conformance(options) => conformance::run(&tree, &options),
     }

@@ -37,10 +37,27 @@ pub fn run(tree: &Tree) -> Result<Pythons> {
         package: Some(&package),
         imports: "mobula_papermill, jupyter_kernel_test",
     };
-    let ray = Environment { name: "ray", requirements: "tests/ray/requirements.txt", package: None, imports: "ray" };
-    let pythons = Pythons { jupyter: jupyter.python(tree)?, ray: ray.python(tree)? };
+    let pythons = Pythons { jupyter: jupyter.python(tree)?, ray: ray(tree, Ray::Newest)? };
     eprintln!("ready: {} and {}", pythons.jupyter.display(), pythons.ray.display());
     Ok(pythons)
+}
+
+/// A version of Ray.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ray {
+    /// The one of all tests.
+    Newest,
+    /// The oldest one that installs with today's Pythons and takes sessions. Only the long form of the tests asks for it.
+    Oldest,
+}
+
+/// The Python with this Ray.
+pub fn ray(tree: &Tree, which: Ray) -> Result<PathBuf> {
+    let (name, requirements) = match which {
+        Ray::Newest => ("ray", "tests/ray/requirements.txt"),
+        Ray::Oldest => ("ray-oldest", "tests/ray/oldest.txt"),
+    };
+    Environment { name, requirements, package: None, imports: "ray" }.python(tree)
 }
 
 /// Adds the missing parts of the toolchain through rustup, or names the command where there is no rustup.
