@@ -23,7 +23,7 @@ use super::reference::{Key, LetGo, Ref};
 use super::stream::{Reply, Stream};
 use super::way::{Started, Way};
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -160,6 +160,8 @@ pub(super) struct Driver {
     queue: mpsc::UnboundedReceiver<Command>,
     outbox: Outbox<Work, Pending, RayError>,
     bursts: Bursts<Get>,
+    /// Objects whose tasks were cancelled by force.
+    cancelled: HashSet<Key>,
     /// Gets that are made together and are under way.
     fetched: HashMap<u64, Vec<Wanted<Get>>>,
     next_fetch: u64,
@@ -195,6 +197,7 @@ impl Driver {
             queue,
             outbox: Outbox::new(started.req),
             bursts: Bursts::new(),
+            cancelled: HashSet::new(),
             fetched: HashMap::new(),
             next_fetch: 0,
             stream: started.stream,
@@ -322,7 +325,10 @@ impl Driver {
             Command::Hurry(number) => self.outbox.hurry(number),
             Command::Ready(ready) => self.ready(&ready),
             Command::Fetched(number, list) => self.fetched(number, list),
-            Command::Dropped(key) => self.outbox.dropped(key),
+            Command::Dropped(key) => {
+                self.cancelled.remove(&key);
+                self.outbox.dropped(key);
+            }
             Command::Info(info, done) => {
                 let beside = self.beside();
                 tokio::spawn(async move { done.tell(beside::info(beside, info).await) });

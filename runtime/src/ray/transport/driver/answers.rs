@@ -3,6 +3,7 @@
 use super::{ACKNOWLEDGE_EVERY, Driver, Pending, Then};
 use crate::ray::transport::beside::join;
 use crate::ray::transport::bursts::Answered;
+use crate::ray::transport::call::Get;
 use crate::ray::transport::error::RayError;
 use crate::ray::transport::outbox::{Sent, Told};
 use crate::ray::transport::pickle;
@@ -104,7 +105,16 @@ impl Driver {
         for (key, id) in refs {
             self.outbox.adopt(key, id);
         }
-        get.done.tell(value.and_then(RayError::check));
+        self.give(get, value.and_then(RayError::check));
+    }
+
+    /// Hands out what a get was made for.
+    fn give(&self, get: Get, result: Result<Value, RayError>) {
+        get.done.tell(match result {
+            // An older Ray only tells that the worker died which it killed.
+            Err(RayError::WorkerCrashed(_)) if self.cancelled.contains(&get.of.key()) => Err(RayError::Cancelled),
+            result => result,
+        });
     }
 
     /// Takes which of the gets that are collected are ready.
@@ -132,7 +142,7 @@ impl Driver {
         let mut values = values.into_iter().map(|value| Some(value).filter(|value| !value.has_refs()));
         for (id, get) in wanted {
             match values.next().flatten() {
-                Some(value) => get.done.tell(RayError::check(value)),
+                Some(value) => self.give(get, RayError::check(value)),
                 None => self.push(id, get),
             }
         }

@@ -55,6 +55,9 @@ impl Driver {
             }
             Work::Wait(wait) => return self.wait(wait),
             Work::Cancel { of, force, recursive } => {
+                if force {
+                    self.cancelled.insert(of.key());
+                }
                 let terminate = |id| TerminateType::TaskObject(TaskObjectTerminate { id, force, recursive });
                 self.terminate(&of, terminate).map(|wire| (wire, Then::Nothing))
             }
