@@ -369,7 +369,7 @@ impl Engine for Inline {
     }
 
     fn submit(&self, task: Task<'_>) -> Fallible<u64> {
-        let options = TaskOptions::read(task.options).map_err(|message| Fault::Refused { message });
+        let options = TaskOptions::read_on_one_machine(task.options).map_err(|message| Fault::Refused { message });
         let options = match options {
             Ok(options) => options,
             Err(fault) => {

@@ -76,7 +76,10 @@ pub mod local {
     pub use mobula_runtime::local::*;
 }
 
-pub use abi::{ActorState, DriverMode, ObjectPlace, ObjectState, Placement, PlacementStrategy, TaskState, TaskType};
+pub use abi::{
+    ActorState, DriverMode, ObjectPlace, ObjectState, Placement, PlacementStrategy, SchedulingStrategy, TaskState,
+    TaskType,
+};
 pub use actor::{Actor, actor, kill};
 pub use api::{
     ActorInfo, Actors, AddressInfo, Bundle, Config, DashboardInfo, Demand, ErrorInfo, Errors, LookupError, ObjectInfo,

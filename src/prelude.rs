@@ -1,6 +1,6 @@
 //! The prelude: names that a cell has in scope without an import.
 
-pub use crate::abi::{DriverMode, PlacementStrategy};
+pub use crate::abi::{DriverMode, PlacementStrategy, SchedulingStrategy};
 pub use crate::actor::{
     Actor, Call0, Call1, Call2, Call3, Call4, Call5, Call6, Call7, Spawn0, Spawn1, Spawn2, Spawn3, Spawn4, Spawn5,
     Spawn6, Spawn7, Spawn8, actor, kill,

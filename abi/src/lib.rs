@@ -40,10 +40,10 @@ pub use ray_options::{RayOption, RayOptions};
 pub use store_summary::{Share, StoreSummary};
 pub use task_changes::{LivingTask, TaskChanges, TaskLinks, WaitingTasks};
 pub use task_counts::TaskCounts;
-pub use task_options::{ActorOptions, Placement, PlacementStrategy, TaskOptions};
+pub use task_options::{ActorOptions, Placement, PlacementStrategy, SchedulingStrategy, TaskOptions};
 
 /// The version of everything in this file. A library and a loader of other versions refuse each other with a message.
-pub const ABI_VERSION: u32 = 15;
+pub const ABI_VERSION: u32 = 16;
 
 /// The symbol that every cell library exports: an [`Attach`].
 pub const ATTACH_SYMBOL: &str = "mobula_attach";

@@ -1,6 +1,6 @@
 //! A task's options in Ray's words: what `.options(…)` takes there.
 
-use crate::TaskOptions;
+use crate::{SchedulingStrategy, TaskOptions};
 
 /// The value of an option.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,13 @@ pub enum RayOption {
         group: u64,
         /// The bundle.
         bundle: i64,
+    },
+    /// A node by its id; `soft`: or another one.
+    Node {
+        /// The id, in hexadecimal digits.
+        id: String,
+        /// Whether another one will do.
+        soft: bool,
     },
 }
 
@@ -57,7 +64,12 @@ impl TaskOptions {
         add("runtime_env", (!self.env.is_empty()).then(|| RayOption::Env(self.env.clone())));
         let bundle = |bundle: Option<u32>| bundle.map_or(-1, i64::from);
         let placed = self.placement.map(|place| RayOption::Bundle { group: place.group, bundle: bundle(place.bundle) });
-        add("scheduling_strategy", placed);
+        let strategy = self.scheduling_strategy.as_ref().map(|strategy| match strategy {
+            SchedulingStrategy::Default => RayOption::Text("DEFAULT".into()),
+            SchedulingStrategy::Spread => RayOption::Text("SPREAD".into()),
+            SchedulingStrategy::NodeAffinity { node_id, soft } => RayOption::Node { id: node_id.clone(), soft: *soft },
+        });
+        add("scheduling_strategy", placed.or(strategy));
         if self.is_actor() {
             add("name", self.name.clone().map(RayOption::Text));
             add("max_restarts", of_actor.max_restarts.map(|restarts| RayOption::Int(restarts.into())));
@@ -86,6 +98,8 @@ mod tests {
             ("scheduling_strategy", RayOption::Bundle { group: 7, bundle: -1 }),
         ];
         assert_eq!(options.for_ray(), Ok(expected));
+        let spread = TaskOptions { scheduling_strategy: Some(SchedulingStrategy::Spread), ..TaskOptions::default() };
+        assert_eq!(spread.for_ray(), Ok(vec![("scheduling_strategy", RayOption::Text("SPREAD".into()))]));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct TaskOptions {
     pub env: Vec<(String, String)>,
     /// The placement group whose resources it takes, instead of the machine's.
     pub placement: Option<Placement>,
+    /// Where it runs, of the machines of a cluster.
+    pub scheduling_strategy: Option<SchedulingStrategy>,
     /// What only an actor has.
     pub actor: ActorOptions,
 }
@@ -36,6 +38,24 @@ pub struct Placement {
     pub group: u64,
     /// One of its bundles; any of them without one.
     pub bundle: Option<u32>,
+}
+
+/// Where a task or an actor runs, of the machines of a cluster: Ray's `scheduling_strategy`. On one machine all are the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum SchedulingStrategy {
+    /// Where its arguments are and room is, on few machines rather than on many.
+    #[default]
+    Default,
+    /// On as many machines as can be.
+    Spread,
+    /// On one machine.
+    NodeAffinity {
+        /// The machine's id, as `ray list nodes` shows it.
+        node_id: String,
+        /// Whether it runs on another one where this one is gone or has no room; it fails if not.
+        soft: bool,
+    },
 }
 
 /// Where the bundles of a placement group are to be, in Ray's words.
@@ -134,6 +154,18 @@ impl TaskOptions {
             return Err("`max_retries`: a number from 0 up, or -1 for no bound".into());
         }
         self.check_actor()?;
+        if self.placement.is_some() && self.scheduling_strategy.is_some() {
+            return Err(
+                "`scheduling_strategy`: a place in a placement group is one already, so there can be no other".into()
+            );
+        }
+        if let Some(SchedulingStrategy::NodeAffinity { node_id, .. }) = &self.scheduling_strategy
+            && (node_id.is_empty() || !node_id.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        {
+            return Err(format!(
+                "`scheduling_strategy`: `{node_id}` is not the id of a node, which has hexadecimal digits"
+            ));
+        }
         if self.max_calls == Some(0) {
             return Err("`max_calls`: a number from 1 up".into());
         }
@@ -197,6 +229,20 @@ impl TaskOptions {
         }
     }
 
+    /// As [`read`](TaskOptions::read), for a runtime on one machine, where all strategies are the same.
+    ///
+    /// # Errors
+    /// Those of `read`, and that a certain machine is asked for.
+    pub fn read_on_one_machine(bytes: &[u8]) -> Result<TaskOptions, String> {
+        let options = TaskOptions::read(bytes)?;
+        match &options.scheduling_strategy {
+            Some(SchedulingStrategy::NodeAffinity { node_id, soft: false }) => Err(format!(
+                "`scheduling_strategy`: this runtime is one machine and knows no node `{node_id}`; nodes are those of a Ray cluster, and with `soft` the task runs here"
+            )),
+            _ => Ok(TaskOptions { scheduling_strategy: None, ..options }),
+        }
+    }
+
     /// Whether these are options of an actor.
     pub fn is_actor(&self) -> bool {
         self.actor.type_id != 0
@@ -232,6 +278,9 @@ impl TaskOptions {
     /// assert_eq!((both.num_cpus, both.max_retries), (Some(1.0), Some(0)));
     /// ```
     pub fn overridden_by(&self, over: &TaskOptions) -> TaskOptions {
+        // Either says where it runs, so one takes the place of the other.
+        let says_where = |options: &TaskOptions| options.placement.is_some() || options.scheduling_strategy.is_some();
+        let place = if says_where(over) { over } else { self };
         TaskOptions {
             num_cpus: over.num_cpus.or(self.num_cpus),
             num_gpus: over.num_gpus.or(self.num_gpus),
@@ -242,7 +291,8 @@ impl TaskOptions {
             max_calls: over.max_calls.or(self.max_calls),
             name: over.name.clone().or_else(|| self.name.clone()),
             env: named(&self.env, &over.env),
-            placement: over.placement.or(self.placement),
+            placement: place.placement,
+            scheduling_strategy: place.scheduling_strategy.clone(),
             actor: over.actor.clone(),
         }
     }

@@ -10,10 +10,22 @@ const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
 
 impl CellError {
-    /// The report's lines for a front end of Jupyter's.
+    /// The report's lines for a front end of Jupyter's. The last one says where the fault is as IPython says it: of that, VS Code makes a link to the
+    /// line of the cell, by the number of its execution.
     pub fn traceback(&self) -> Vec<String> {
-        in_every_theme(&self.ansi).lines().map(str::to_owned).collect()
+        let mut lines: Vec<String> = in_every_theme(&self.ansi).lines().map(str::to_owned).collect();
+        lines.extend(place(&self.plain).map(|(cell, line)| format!("Cell In[{cell}], line {line}")));
+        lines
     }
+}
+
+/// The cell and the line of a report's main place, which its frame begins with: `[ cell 3:2:5 ]`.
+fn place(report: &str) -> Option<(u64, u64)> {
+    let (_, rest) = report.split_once("[ cell ")?;
+    let (place, _) = rest.split_once(" ]")?;
+    let mut numbers = place.split(':').map(str::parse);
+    let (Some(Ok(cell)), Some(Ok(line))) = (numbers.next(), numbers.next()) else { return None };
+    Some((cell, line))
 }
 
 fn in_every_theme(ansi: &str) -> String {
@@ -78,6 +90,12 @@ mod tests {
         let expected = "\x1b[1merror[E0425]:\x1b[0m no\n 1 \x1b[34m│\x1b[0m a + \x1b[1mb\x1b[0m\n   \
                         \x1b[31m╰──\x1b[0m\x1b[1m here\x1b[0m";
         assert_eq!(in_every_theme(ansi), expected);
+    }
+
+    #[test]
+    fn the_last_line_says_the_place_as_ipython_does() {
+        assert_eq!(place("panicked: odd\n   ╭─[ cell 3:12:5 ]\n   ├─[ cell 4:1:9 ]"), Some((3, 12)));
+        assert_eq!(place("panicked: odd\n  of cell 3:12:5"), None);
     }
 
     #[test]

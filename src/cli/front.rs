@@ -1,6 +1,6 @@
 //! The front process: starts a runtime and a session for the front end that was asked for.
 
-use super::runtime::{Joined, Runtime};
+use super::runtime::{Attempt, Joined, Runtime};
 use super::web_page::{Opened, WebPage};
 use super::{BROKEN, FAILED, fail};
 use mobula::abi::{CellPlace, CommCall, Dashboard, DashboardOptions, Joining, Place};
@@ -133,7 +133,7 @@ fn starter(zygote: Zygote, place: Launch, started: Arc<OnceLock<Front>>) -> Box<
             page.set_socket(local.socket().to_owned());
             let _ = observer.folder.set(local.session_dir().to_owned());
             if let Some(joining) = &place.joining {
-                joined.join(joining.clone(), local.session_dir(), observer.clone())?;
+                joined.join(&joined.attempt(), joining.clone(), local.session_dir(), observer.clone())?;
                 local.rest();
             }
             Ok((queue, observer, local))
@@ -218,14 +218,14 @@ struct Forward {
 
 impl Forward {
     /// Joins a runtime, or leaves the one that was joined. Waits.
-    fn join_now(&self, to: Option<Joining>) -> Result<Option<JoinedAt>, String> {
-        let Some(joining) = to else {
+    fn join_now(&self, to: Option<(Joining, Attempt)>) -> Result<Option<JoinedAt>, String> {
+        let Some((joining, attempt)) = to else {
             self.joined.leave();
             return Ok(None);
         };
         let observer = self.myself.get().and_then(Weak::upgrade).zip(self.folder.get());
         let Some((observer, folder)) = observer else { return Err("the session has ended".into()) };
-        match self.joined.join(joining, folder, observer) {
+        match self.joined.join(&attempt, joining, folder, observer) {
             Ok(joined) => {
                 if let Some(runtime) = joined.runtime() {
                     // The runtime's page shows those from which its tasks may come.
@@ -276,6 +276,14 @@ impl Observer for Forward {
 
     fn join(&self, to: Option<Joining>, reply: JoinReply) {
         let Some(forward) = self.myself.get().and_then(Weak::upgrade) else { return };
+        // In the order in which they were asked for, whichever thread comes first.
+        let to = match to {
+            Some(joining) => Some((joining, self.joined.attempt())),
+            None => {
+                self.joined.give_up();
+                None
+            }
+        };
         // The head asks, which may be the one that is joined.
         std::thread::spawn(move || reply.send(forward.join_now(to)));
     }

@@ -12,7 +12,7 @@ use mobula::abi::{CellRecord, Joining, TaskCounts};
 use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{JoinedAt, Local, Observer};
-use mobula::ray::{self, Cluster, ClusterError, ClusterTally};
+use mobula::ray::{self, Cluster, ClusterError, ClusterTally, GiveUp};
 use mobula_session::{CellId, EmbeddedFile, Host, Outcome, TaskCounter, Turn};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +35,9 @@ pub enum ElsewhereError {
     /// A cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// The cell that asked for it was interrupted, or its process died.
+    #[error("nobody waits for it any more")]
+    GivenUp,
 }
 
 impl Elsewhere {
@@ -82,9 +85,30 @@ impl Elsewhere {
 
 /// What a session has joined, if it has.
 #[derive(Clone, Debug, Default)]
-pub struct Joined(Arc<Mutex<Option<Arc<Elsewhere>>>>);
+pub struct Joined {
+    current: Arc<Mutex<Option<Arc<Elsewhere>>>>,
+    /// The newest attempt to join something.
+    attempt: Arc<Mutex<GiveUp>>,
+}
+
+/// An attempt to join something, which can be given up from elsewhere.
+#[derive(Debug)]
+pub struct Attempt(GiveUp);
 
 impl Joined {
+    /// Begins to join something. An attempt that was begun before and goes on is given up.
+    pub fn attempt(&self) -> Attempt {
+        let attempt = GiveUp::default();
+        let mut newest = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *newest, attempt.clone()).now();
+        Attempt(attempt)
+    }
+
+    /// Gives up what was begun and has not come to its end.
+    pub fn give_up(&self) {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner).now();
+    }
+
     /// It, if there is one.
     pub fn get(&self) -> Option<Arc<Elsewhere>> {
         self.lock().clone()
@@ -97,19 +121,28 @@ impl Joined {
     /// See [`ElsewhereError`].
     pub fn join(
         &self,
+        attempt: &Attempt,
         joining: Joining,
         folder: &Path,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Elsewhere>, ElsewhereError> {
         let joined = if ray::is_address(&joining.address) {
-            Elsewhere::Cluster(Cluster::join(&joining.address, joining.namespace, folder, observer)?)
+            Elsewhere::Cluster(Cluster::join(&joining.address, joining.namespace, folder, observer, &attempt.0)?)
         } else {
             let found = find(&joining.address).map_err(JoinError::from)?;
             Elsewhere::Runtime(Attached::join(found, joining, observer)?)
         };
         let joined = Arc::new(joined);
-        *self.lock() = Some(joined.clone());
-        Ok(joined)
+        {
+            let mut current = self.lock();
+            if !attempt.0.is_said() {
+                *current = Some(joined.clone());
+                return Ok(joined);
+            }
+        }
+        // Left without the lock, because that waits for a thread.
+        drop(joined);
+        Err(ElsewhereError::GivenUp)
     }
 
     /// Whether it is this one; `None`: whether there is none.
@@ -117,8 +150,9 @@ impl Joined {
         self.lock().as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
     }
 
-    /// Leaves it.
+    /// Leaves it, and gives up what was begun before.
     pub fn leave(&self) {
+        self.give_up();
         // Dropped without the lock, because that waits for a thread.
         let left = self.lock().take();
         drop(left);
@@ -132,7 +166,7 @@ impl Joined {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Elsewhere>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -223,6 +257,8 @@ impl Host for Runtime {
 
     fn cell_host_changed(&self, pid: u32, takeover: bool) {
         self.page.cells().host_changed(pid);
+        // The process that waited for it is gone.
+        self.joined.give_up();
         self.with_local(|local| local.cell_host_changed(pid, takeover));
         if let Some(runtime) = self.joined.get().as_deref().and_then(Elsewhere::runtime) {
             runtime.cell_host_changed(pid, takeover);

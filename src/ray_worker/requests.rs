@@ -15,7 +15,8 @@ pub(super) fn integers(numbers: &[u64]) -> JsonValue {
     JsonValue::List(numbers.iter().map(|number| JsonValue::Integer((*number).into())).collect())
 }
 
-/// Options by name, as Python gives them to Ray. A place in a placement group is a list of the group's number and the bundle's.
+/// Options by name, as Python gives them to Ray. A place in a placement group is a list of the group's number and the bundle's, a node one of
+/// its id and of whether another one will do.
 pub(super) fn option_values(options: RayOptions) -> JsonValue {
     let value = |option| match option {
         RayOption::Float(number) => JsonValue::Float(number),
@@ -32,6 +33,7 @@ pub(super) fn option_values(options: RayOptions) -> JsonValue {
         RayOption::Bundle { group, bundle } => {
             JsonValue::List(vec![JsonValue::Integer(group.into()), JsonValue::Integer(bundle.into())])
         }
+        RayOption::Node { id, soft } => JsonValue::List(vec![id.into(), JsonValue::Bool(soft)]),
     };
     JsonValue::Map(options.into_iter().map(|(name, option)| (name.to_owned(), value(option))).collect())
 }

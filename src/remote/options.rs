@@ -1,7 +1,7 @@
 //! `.options()`: the resources that a task takes, its retries, its name.
 
 use super::checkpoint::{NotSaved, Saved};
-use crate::abi::{Placement, TaskOptions};
+use crate::abi::{Placement, SchedulingStrategy, TaskOptions};
 use std::marker::PhantomData;
 
 /// A function with options for its tasks; `.remote(…)` starts one. `S` is the function's signature, as a function pointer, and `P` says
@@ -146,6 +146,20 @@ impl<F, S, P> Options<F, S, P> {
     /// ([`PlacementGroup::bundle`](crate::PlacementGroup::bundle)). It waits until the group has them.
     pub fn placement_group(mut self, place: impl Into<Placement>) -> Self {
         self.options.placement = Some(place.into());
+        self
+    }
+
+    /// Where the task or the actor runs, of the machines of a Ray cluster. One machine has all in one place, so nothing is different there.
+    ///
+    /// ```
+    /// # mobula::inline::attach();
+    /// # use mobula::prelude::*;
+    /// let three = (|a: i64, b: i64| a + b).options().scheduling_strategy(SchedulingStrategy::Spread).remote(1, 2);
+    /// assert_eq!(get(&three)?, 3);
+    /// # Ok::<(), mobula::GetError>(())
+    /// ```
+    pub fn scheduling_strategy(mut self, strategy: SchedulingStrategy) -> Self {
+        self.options.scheduling_strategy = Some(strategy);
         self
     }
 

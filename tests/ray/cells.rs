@@ -1,16 +1,27 @@
 //! Cells of a session on the cluster: the contract that holds on every runtime, and what only a cluster has.
 
 use crate::cluster::Cluster;
+use crate::python::{call, get, put_source};
+use mobula_runtime::ray::transport::Value;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+/// What holds over both ways.
+pub mod contract {
+    use super::{actors_keep_the_contract, failures_keep_the_contract};
+    use super::{options_keep_the_contract, tasks_and_objects_keep_the_contract};
+
+    tests! {
+        tasks_and_objects_keep_the_contract
+        failures_keep_the_contract
+        actors_keep_the_contract
+        options_keep_the_contract
+    }
+}
+
 tests! {
-    tasks_and_objects_keep_the_contract
-    failures_keep_the_contract
-    actors_keep_the_contract
-    options_keep_the_contract
     what_a_task_prints_is_shown_with_its_name
     a_cell_host_that_dies_loses_no_variable_and_no_object
     an_interrupt_ends_a_get_at_once_and_the_next_cell_goes_on
@@ -19,6 +30,9 @@ tests! {
     a_cluster_that_is_not_there_is_refused_with_a_sentence
     sessions_find_named_actors_of_a_namespace
     the_notebook_shows_on_a_cluster_what_is_stored_in_it
+    the_table_of_tasks_tells_what_runs_what_waits_and_what_tasks_made
+    an_interrupt_gives_up_a_cluster_that_does_not_answer
+    libraries_of_sessions_that_were_killed_are_removed_by_the_next
 }
 
 /// The program under test, with the cluster as the runtime that it joins.
@@ -102,11 +116,16 @@ fn a_cell_host_that_dies_loses_no_variable_and_no_object(cluster: &Cluster) {
 }
 
 fn an_interrupt_ends_a_get_at_once_and_the_next_cell_goes_on(cluster: &Cluster) {
-    use rustix::process::{Pid, Signal, kill_process};
-    use std::io::{BufRead, BufReader};
     let cells = "// %%\nfn nap(s: u64) -> u64 { std::thread::sleep(Duration::from_secs(s)); s }\nlet long = nap.remote(600);\n\
         // %%\nprintln!(\"it waits\");\nget(&long)?;\n// %%\ncancel(&long)?;\nprintln!(\"it goes on\");";
-    let mut child = start(&cluster.address(), cells, &["--keep-going"]);
+    interrupt_where_it_waits(start(&cluster.address(), cells, &["--keep-going"]));
+}
+
+/// Interrupts a script where it says that it waits, and expects that it goes on.
+#[track_caller]
+fn interrupt_where_it_waits(mut child: Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::io::{BufRead, BufReader};
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let waits = lines.by_ref().map_while(Result::ok).any(|line| line.contains("it waits"));
     assert!(waits, "the cell began");
@@ -179,4 +198,59 @@ fn the_notebook_shows_on_a_cluster_what_is_stored_in_it(cluster: &Cluster) {
     };
     assert!(values(&notebook).len() >= 5);
     assert_eq!(values(&ran), values(&notebook));
+}
+
+fn the_table_of_tasks_tells_what_runs_what_waits_and_what_tasks_made(cluster: &Cluster) {
+    let cells = "// %%\nuse std::time::Instant;\nfn inner(n: u64) -> u64 { n }\n\
+        fn outer(n: u64) -> u64 { let n = get(&inner.remote(n)).unwrap(); std::thread::sleep(Duration::from_secs(600)); n }\n\
+        let long = outer.options().num_cpus(0.0).remote(1);\n\
+        let never = inner.options().resource(\"no such thing\", 1.0).name(\"never\").remote(2);\n\
+        let waits = inner.options().name(\"waits\").remote(&long);\n\
+        // Ray's state API is about a second behind.\n\
+        let expected = [(\"outer\", TaskState::Running), (\"never\", TaskState::Queued), (\"waits\", TaskState::Waiting), (\"inner\", TaskState::Finished)];\n\
+        let until = Instant::now() + Duration::from_secs(60);\n\
+        let all = loop {\n let all = tasks();\n let is_there = |(name, state): &(&str, TaskState)| all.iter().any(|task| task.name == *name && task.state == *state);\n\
+        if expected.iter().all(is_there) { break all }\n assert!(Instant::now() < until, \"{all:?}\");\n std::thread::sleep(Duration::from_millis(100));\n};\n\
+        let found = |name: &str| all.iter().find(|task| task.name == name).unwrap();\n\
+        assert_eq!(found(\"inner\").parent, Some(found(\"outer\").id));\n\
+        assert!(found(\"outer\").pid.is_some() && found(\"outer\").ran.is_some() && found(\"never\").ran.is_none());\n\
+        cancel(&long)?; cancel(&never)?;";
+    holds(&cluster.address(), &cells.replace("TaskState", "mobula::TaskState"));
+}
+
+fn an_interrupt_gives_up_a_cluster_that_does_not_answer(cluster: &Cluster) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (silent, address) = (listener.local_addr().expect("it is bound"), cluster.address());
+    let cells = format!(
+        "// %%\nprintln!(\"it waits\");\ninit_with(Config::connect(\"ray://{silent}\"))?;\n// %%\nfn here() -> String {{ std::env::var(\"RAY_JOB_ID\").unwrap_or_else(|_| \"home\".into()) }}\n\
+        assert_eq!(get(&here.remote())?, \"home\");\nshutdown()?;\n// %%\ninit_with(Config::connect(\"{address}\"))?;\nassert_ne!(get(&here.remote())?, \"home\");\n\
+        println!(\"it goes on\");"
+    );
+    interrupt_where_it_waits(start("", &cells, &["--keep-going"]));
+}
+
+fn libraries_of_sessions_that_were_killed_are_removed_by_the_next(cluster: &Cluster) {
+    let keys = "def keys(add):\n  import ray\n  from ray.experimental import internal_kv as kv\n  job = ray.get_runtime_context().get_job_id()\n\
+        \x20 if add:\n    kv._internal_kv_put('of:' + job + ':abandoned', b'', namespace=b'mobula')\n    kv._internal_kv_put('abandoned', b'library', namespace=b'mobula')\n\
+        \x20 return len(kv._internal_kv_list('abandoned', namespace=b'mobula') + [key for key in kv._internal_kv_list('of:', namespace=b'mobula') if b'abandoned' in key])";
+    let killed = cluster.session();
+    assert_eq!(get(&killed, &call(&killed, &put_source(&killed, keys), [Value::Bool(true)])), Value::Int(2));
+    // As the cluster takes it for ended, and nothing was removed.
+    killed.close();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let end = folder.path().join("end");
+    let cells = format!(
+        "fn one() -> u32 {{ 1 }}\nget(&one.remote())?;\nwhile !std::path::Path::new({end:?}).exists() {{ std::thread::sleep(Duration::from_millis(20)) }}"
+    );
+    let next = start(&cluster.address(), &cells, &[]);
+    let session = cluster.session();
+    let count = put_source(&session, keys);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while get(&session, &call(&session, &count, [Value::Bool(false)])) != Value::Int(0) {
+        assert!(std::time::Instant::now() < until, "they are still there");
+    }
+    session.close();
+    fs::write(end, "").expect("the folder is there");
+    let output = next.wait_with_output().expect("it was started");
+    assert!(output.status.success(), "{}", said(&output));
 }

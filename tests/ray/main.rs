@@ -40,6 +40,7 @@ const TESTS: &[(&[Way], &[Test])] = &[
     (&[Way::Client, Way::Bridge], objects::ALL),
     (&[Way::Client, Way::Bridge], tasks::ALL),
     (&[Way::Client, Way::Bridge], actors::ALL),
+    (&[Way::Client, Way::Bridge], cells::contract::ALL),
     (&[Way::Client], cells::ALL),
     (&[Way::Client], cuts::ALL),
     (&[Way::Client], refusals::ALL),

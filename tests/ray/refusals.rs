@@ -1,7 +1,7 @@
 //! Sessions that cannot start, and the sentences that say why.
 
 use crate::cluster::{Cluster, options};
-use mobula_runtime::ray::transport::{ConnectError, Session};
+use mobula_runtime::ray::transport::{ConnectError, ConnectOptions, GiveUp, Session};
 use std::net::TcpListener;
 
 tests! {
@@ -9,6 +9,7 @@ tests! {
     another_port_of_the_cluster_is_told_apart
     what_does_not_speak_at_all_is_told_apart
     what_takes_connections_and_says_nothing_is_told_apart
+    a_start_that_is_given_up_ends
 }
 
 fn refusal(address: &str) -> ConnectError {
@@ -49,4 +50,18 @@ fn what_takes_connections_and_says_nothing_is_told_apart(_: &Cluster) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let error = refusal(&format!("ray://{}", listener.local_addr().unwrap()));
     assert!(matches!(error, ConnectError::Silent { .. }) && error.to_string().contains("clients"), "{error}");
+}
+
+fn a_start_that_is_given_up_ends(_: &Cluster) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("ray://{}", listener.local_addr().unwrap());
+    let given_up = GiveUp::default();
+    let to_give_up = given_up.clone();
+    let asked = std::thread::spawn(move || Session::connect(&address, ConnectOptions { given_up, ..options() }).err());
+    let (mut stream, _) = listener.accept().unwrap();
+    to_give_up.now();
+    let error = asked.join().unwrap();
+    assert!(matches!(error, Some(ConnectError::GivenUp)), "{error:?}");
+    // The connection has ended with it.
+    std::io::Read::read_to_end(&mut stream, &mut Vec::new()).unwrap();
 }

@@ -157,7 +157,7 @@ impl Client {
 
     /// The mailbox of a new actor and the number of its options, or the actor that is there already.
     fn new_mailbox(&self, options: &[u8]) -> Fallible<Result<(u32, u16), ObjectId>> {
-        let options = TaskOptions::read(options).map_err(refused)?;
+        let options = TaskOptions::read_on_one_machine(options).map_err(refused)?;
         match self.ask(|req| ToHead::Spawn { req, options })? {
             ToClient::Mailbox { mailbox, options, .. } => Ok(Ok((mailbox, options))),
             // The head refers to an actor with a name for as long as it lives.
@@ -173,7 +173,7 @@ impl Client {
         if let Some(known) = self.state().options.get(bytes) {
             return Ok(known.clone());
         }
-        let mut options = TaskOptions::read(bytes).map_err(refused)?;
+        let mut options = TaskOptions::read_on_one_machine(bytes).map_err(refused)?;
         let name: Arc<str> = options.name.take().unwrap_or_default().into();
         let number = match self.ask(|req| ToHead::Number { req, options })? {
             ToClient::Numbered { options, .. } => options,

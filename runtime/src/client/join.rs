@@ -10,8 +10,8 @@
 use super::current::{current, go_home, home, install};
 use super::elsewhere;
 use super::{Client, Fallible, nonsense, refused};
-use crate::abi::{Answer, InitOptions, Joining, Question};
-use crate::protocol::{ObjectId, Role, SessionId};
+use crate::abi::{Answer, Fault, InitOptions, Joining, Question};
+use crate::protocol::{ObjectId, Role, SessionId, ToHead};
 use crate::sync::Ordering;
 use rustix::net::Shutdown;
 use std::path::Path;
@@ -39,7 +39,12 @@ impl Client {
                 "this session's own runtime holds objects ({objects}), which do not come along: join another one before anything is put or submitted, or call `shutdown()` first"
             )));
         }
-        match home.ask_head(Question::Join(joining))? {
+        let joined = home.ask_head(Question::Join(joining));
+        if matches!(&joined, Err(fault) if **fault == Fault::Interrupted) {
+            // The front process goes on with it until it hears that nobody waits; its answer to this is not waited for either.
+            home.send_question(|req| ToHead::Ask { req, question: Question::Leave })?;
+        }
+        match joined? {
             Answer::Joined { socket, is_cluster: true, .. } => {
                 elsewhere::join(Path::new(&socket), home.cell_and_turn()).map_err(refused)?;
                 return elsewhere::elsewhere().ok_or_else(nonsense)?.address();

@@ -21,9 +21,10 @@ mod logs;
 mod results;
 mod runs;
 mod submit;
+mod table;
 mod values;
 
-use super::transport::{ConnectError, ConnectOptions, Ref, Session};
+use super::transport::{ConnectError, ConnectOptions, GiveUp, Ref, Session};
 use super::wire::{FromCluster, Parcel};
 use crate::abi::held::{Held, none_here};
 use crate::abi::{Failed, Failure, TaskCounts};
@@ -137,7 +138,8 @@ enum End {
 }
 
 impl Cluster {
-    /// Joins the cluster at this address, such as `ray://host:10001`. `folder` is the session's own, for the socket of its cell host.
+    /// Joins the cluster at this address, such as `ray://host:10001`. `folder` is the session's own, for the socket of its cell host. Whoever does not
+    /// wait for it any more says so by `given_up`.
     ///
     /// # Errors
     /// See [`ClusterError`].
@@ -146,14 +148,16 @@ impl Cluster {
         namespace: Option<String>,
         folder: &Path,
         observer: Arc<dyn Observer>,
+        given_up: &GiveUp,
     ) -> Result<Cluster, ClusterError> {
-        let options = ConnectOptions { namespace, ..ConnectOptions::default() };
+        let options = ConnectOptions { namespace, given_up: given_up.clone(), ..ConnectOptions::default() };
         let session = Session::connect(address, options)?;
         let boot = Boot::new(&session).map_err(|message| ClusterError::Unfit { message })?;
         let state = Mutex::default();
         let address = address.to_owned();
         let shared = Arc::new(Shared { address, session, boot, observer, state, logged: Condvar::new() });
         shared.listen_to_cluster();
+        shared.sweep_libraries();
         let socket = hosts::listen(folder, &shared)?;
         Ok(Cluster { shared, socket })
     }

@@ -19,6 +19,8 @@ mod wire;
 pub use client::{join_driver, register};
 #[cfg(feature = "ray")]
 pub use cluster::{Cluster, ClusterError, ClusterTally};
+#[cfg(feature = "ray")]
+pub use transport::GiveUp;
 
 /// Whether an address is that of a Ray cluster, and not of a runtime of this machine.
 ///

@@ -414,10 +414,14 @@ def close(request, parts):
 
 
 def strategy(place):
-    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, PlacementGroupSchedulingStrategy
 
-    group, bundle = place
-    return PlacementGroupSchedulingStrategy(group_of(group), placement_group_bundle_index=bundle)
+    if isinstance(place, str):
+        return place
+    first, second = place
+    if isinstance(first, str):
+        return NodeAffinitySchedulingStrategy(first, soft=second)
+    return PlacementGroupSchedulingStrategy(group_of(first), placement_group_bundle_index=second)
 
 
 def options_of(options):
@@ -615,6 +619,7 @@ def describe(request, parts):
     place = folder()
     os.makedirs(place, mode=0o700, exist_ok=True)
     described["folder"], described["free"] = place, shutil.disk_usage(place).free
+    described["has_strays"] = any(job != this_job() for job, _ in marked())
     return described, None
 
 
@@ -625,21 +630,96 @@ def missing(request, parts):
 
 
 def store(request, parts):
-    internal_kv._internal_kv_put(request["digest"], bytes(request["content"]), namespace=NAMESPACE)
+    digest = request["digest"]
+    if request["is_own"]:
+        # Before it is there, so that it never lies there without.
+        internal_kv._internal_kv_put(mark(this_job(), digest), b"", namespace=NAMESPACE)
+    internal_kv._internal_kv_put(digest, bytes(request["content"]), namespace=NAMESPACE)
     return None, None
 
 
 def remove(request, parts):
     for digest in request["digests"]:
-        internal_kv._internal_kv_del(digest, namespace=NAMESPACE)
+        discard(this_job(), digest)
     return None, None
+
+
+def keep_libraries(request, parts):
+    """Has these libraries stay when the session has ended: an actor that lives on is made of them."""
+    for digest in request["digests"]:
+        internal_kv._internal_kv_del(mark(this_job(), digest), namespace=NAMESPACE)
+    return None, None
+
+
+# A library that only one session can have stands in the table with a mark of that session's job, so that others find it if the session was killed.
+MARK = "of"
+
+
+def mark(job, digest):
+    return ":".join([MARK, job, digest])
+
+
+def marked():
+    """The jobs of all marks, and their libraries."""
+    keys = internal_kv._internal_kv_list(MARK + ":", namespace=NAMESPACE)
+    return [tuple(os.fsdecode(key).split(":")[1:]) for key in keys]
+
+
+def this_job():
+    return ray.get_runtime_context().get_job_id()
+
+
+def discard(job, digest):
+    internal_kv._internal_kv_del(digest, namespace=NAMESPACE)
+    internal_kv._internal_kv_del(mark(job, digest), namespace=NAMESPACE)
+
+
+def sweep(request, parts):
+    """Removes the libraries of sessions that were killed."""
+    ended = {job["JobID"] for job in ray._private.state.jobs() if job["IsDead"]}
+    for job, digest in marked():
+        if job in ended:
+            discard(job, digest)
+    return None, None
+
+
+# Tasks that are told, at most; Ray's own bound.
+TASKS_MAX = 10_000
+# What the id of a program's own task, which is no one's child, begins with.
+PROGRAM = "f" * 40
+
+
+def tasks(request, parts):
+    """The tasks of this session, as Ray's state API knows them: those that the session asks about, with its numbers, and those that tasks made."""
+    from ray.util.state import list_tasks
+
+    numbers = {head.task_id().hex(): id for id, head in request["tasks"]}
+    own = [("job_id", "=", ray.get_runtime_context().get_job_id())]
+    rows = []
+    for row in list_tasks(filters=own, limit=TASKS_MAX, detail=True, timeout=10, raise_on_missing_output=False):
+        parent = row.parent_task_id or PROGRAM
+        if row.task_id in numbers or not parent.startswith(PROGRAM):
+            told = {"id": numbers.get(row.task_id, 0), "task": row.task_id, "parent": parent, "name": row.name}
+            told.update(state=row.state, type=row.type, attempt=row.attempt_number or 0, pid=row.worker_pid or 0)
+            told.update(error=row.error_type or "", submitted=row.creation_time_ms, began=row.start_time_ms, ended=row.end_time_ms)
+            rows.append(told)
+    return json.dumps(rows), None
 
 
 def read_payload(request, parts):
     return bytes(request["payload"]), None
 
 
-OPERATIONS.update(describe=describe, missing=missing, read_payload=read_payload, remove=remove, store=store)
+OPERATIONS.update(
+    describe=describe,
+    keep_libraries=keep_libraries,
+    missing=missing,
+    read_payload=read_payload,
+    remove=remove,
+    store=store,
+    sweep=sweep,
+    tasks=tasks,
+)
 
 
 def operate(request):

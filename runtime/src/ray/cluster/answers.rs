@@ -24,8 +24,9 @@ impl Shared {
                 self.answer(req, Ok(Answer::Errors(errors)));
             }
             Question::Tasks => {
-                let table = self.state().runs.table();
-                self.answer(req, Ok(Answer::Tasks(table)));
+                let shared = Arc::clone(self);
+                // The cluster is asked, and that takes a while.
+                std::thread::spawn(move || shared.answer(req, Ok(Answer::Tasks(shared.task_table()))));
             }
             Question::Objects => {
                 let objects = self.objects();

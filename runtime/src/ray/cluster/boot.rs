@@ -26,6 +26,8 @@ const PARTING_MAX: Duration = Duration::from_secs(2);
 pub(super) struct Boot {
     /// Does one of the operations of `worker.py`.
     pub operate: Ref,
+    /// Whether libraries of other sessions are there, some of which may have been killed.
+    pub has_strays: bool,
     /// Whether Python there has numpy, whose arrays can be read through Ray Client.
     pub has_numpy: bool,
     /// The version of the C library there; empty if it is another one.
@@ -61,9 +63,10 @@ impl Boot {
                 FREE_MIN >> 20
             ));
         }
-        let has_numpy = description.entry("has_numpy") == Some(&Value::Bool(true));
+        let says = |name: &str| description.entry(name) == Some(&Value::Bool(true));
+        let (has_numpy, has_strays) = (says("has_numpy"), says("has_strays"));
         let glibc = text("glibc").split('.').filter_map(|number| number.parse().ok()).collect();
-        Ok(Boot { operate, has_numpy, glibc })
+        Ok(Boot { operate, has_strays, has_numpy, glibc })
     }
 }
 
@@ -134,35 +137,40 @@ impl Shared {
         for file in &linked.files {
             let content = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
             let digest = hex::encode(Sha256::digest(&content));
-            files.push((file.file_name().unwrap_or_default().to_string_lossy().into_owned(), digest.clone()));
-            contents.push((digest, content));
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            // Those before it, but for units of the session, are of every session of this version.
+            contents.push((digest.clone(), content, name.starts_with("libcells")));
+            files.push((name, digest));
         }
+        let own: Vec<String> =
+            contents.iter().filter(|(_, _, is_own)| *is_own).map(|(digest, ..)| digest.clone()).collect();
         self.store(contents).map_err(|error| format!("the library cannot be brought to the cluster: {error}"))?;
         let description = serde_json::json!({
             "machine": std::env::consts::ARCH, "glibc": words(&linked.glibc), "files": files,
         });
         let mut state = self.state();
-        // Those before it, but for units of the session, are of every session of this version.
-        state
-            .own
-            .extend(files.iter().filter(|(name, _)| name.starts_with("libcells")).map(|(_, digest)| digest.clone()));
+        state.own.extend(own);
         let description: Arc<str> = description.to_string().into();
         Ok(Arc::clone(state.libraries.entry(path.to_owned()).or_insert(description)))
     }
 
     /// Brings those of these files to the cluster that it does not have.
-    fn store(&self, mut files: Vec<(String, Vec<u8>)>) -> Result<(), RayError> {
+    fn store(&self, mut files: Vec<(String, Vec<u8>, bool)>) -> Result<(), RayError> {
         {
             let state = self.state();
-            files.retain(|(digest, _)| !state.stored.contains(digest));
+            files.retain(|(digest, ..)| !state.stored.contains(digest));
         }
-        let digests = files.iter().map(|(digest, _)| Value::text(digest)).collect();
+        let digests = files.iter().map(|(digest, ..)| Value::text(digest)).collect();
         let missing = self.operate("missing", vec![("digests", Value::List(digests))])?;
         let is_missing =
             |digest: &str| items(&missing).is_some_and(|all| all.iter().any(|one| one.as_str() == Some(digest)));
-        for (digest, content) in files {
+        for (digest, content, is_own) in files {
             if is_missing(&digest) {
-                let what = vec![("digest", Value::text(&digest)), ("content", Value::Bytes(content.into()))];
+                let what = vec![
+                    ("digest", Value::text(&digest)),
+                    ("content", Value::Bytes(content.into())),
+                    ("is_own", Value::Bool(is_own)),
+                ];
                 self.operate("store", what)?;
             }
             self.state().stored.insert(digest);
@@ -170,14 +178,33 @@ impl Shared {
         Ok(())
     }
 
+    /// Has the cluster keep the libraries of this description when the session has ended, because an actor that lives on is made of them.
+    pub(super) fn keep_libraries(&self, description: &str) {
+        let kept: Vec<String> = {
+            let mut state = self.state();
+            state.own.extract_if(.., |digest| description.contains(digest.as_str())).collect()
+        };
+        if !kept.is_empty() {
+            let what = request("keep_libraries", vec![("digests", texts(&kept))]);
+            // By the process that serves the session, in its turn: a worker might not get to it before the session ends. Nothing is done about a
+            // failure, which shows at the actor.
+            drop(self.session.put(evaluated("operate(it)", what)));
+        }
+    }
+
+    /// Has the cluster forget libraries of sessions that were killed, if there are such.
+    pub(super) fn sweep_libraries(&self) {
+        if self.boot.has_strays {
+            drop(self.begin("sweep", Vec::new()));
+        }
+    }
+
     /// Has the cluster forget libraries that no other session has. Waits a little.
     pub(super) fn remove_libraries(&self, digests: &[String]) {
         if digests.is_empty() {
             return;
         }
-        let digests = digests.iter().map(|digest| Value::text(digest)).collect();
-        let request = request("remove", vec![("digests", Value::List(digests))]);
-        let task = operation(&self.session, &self.boot.operate, request);
+        let task = self.begin("remove", vec![("digests", texts(digests))]);
         let (done, result) = channel();
         self.session.get(&task, Box::new(move |_| _ = done.send(())));
         let _ = result.recv_timeout(PARTING_MAX);
@@ -188,8 +215,17 @@ impl Shared {
     /// # Errors
     /// The cluster's.
     pub(super) fn operate(&self, op: &str, what: Vec<(&str, Value)>) -> Result<Value, RayError> {
-        value_of(&self.session, &operation(&self.session, &self.boot.operate, request(op, what)))
+        value_of(&self.session, &self.begin(op, what))
     }
+
+    /// Has a worker do one of the operations of `worker.py`.
+    fn begin(&self, op: &str, what: Vec<(&str, Value)>) -> Ref {
+        operation(&self.session, &self.boot.operate, request(op, what))
+    }
+}
+
+fn texts(of: &[String]) -> Value {
+    Value::List(of.iter().map(|text| Value::text(text)).collect())
 }
 
 fn request(op: &str, what: Vec<(&str, Value)>) -> Value {

@@ -1,9 +1,10 @@
 //! The tasks of a session, for `tasks()`: what was submitted and how it ended, as far as this session sees it.
 
+use super::table::{self, Told};
 use crate::abi::{Submission, TaskCounts, TaskEntry, TaskState, TaskTable, TaskType};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// So many ends are remembered.
 const KEPT_MAX: usize = 10_000;
@@ -11,6 +12,8 @@ const KEPT_MAX: usize = 10_000;
 /// The table.
 pub(super) struct Runs {
     began: Instant,
+    /// The same, by the clock.
+    began_at: SystemTime,
     living: HashMap<u64, Run>,
     ended: VecDeque<Run>,
     forgotten: u64,
@@ -46,7 +49,8 @@ pub(super) struct Ran {
 
 impl Default for Runs {
     fn default() -> Runs {
-        Runs { began: Instant::now(), living: HashMap::new(), ended: VecDeque::new(), forgotten: 0 }
+        let (began, began_at) = (Instant::now(), SystemTime::now());
+        Runs { began, began_at, living: HashMap::new(), ended: VecDeque::new(), forgotten: 0 }
     }
 }
 
@@ -126,20 +130,30 @@ impl Runs {
         counts
     }
 
-    /// The tasks that are known.
-    pub fn table(&self) -> TaskTable {
+    /// The newest of the tasks that have not ended, at most so many.
+    pub fn newest_living(&self, count: usize) -> Vec<u64> {
+        let mut living: Vec<(u64, u64)> = self.living.values().map(|run| (run.submitted, run.id)).collect();
+        living.sort_unstable_by(|one, other| other.cmp(one));
+        living.into_iter().map(|(_, id)| id).take(count).collect()
+    }
+
+    /// The tasks that are known, with what the cluster told of those that have not ended here, and of those that tasks made.
+    pub fn table(&self, told: &[Told]) -> TaskTable {
         let mut table = TaskTable { forgotten: self.forgotten, now: self.now(), ..TaskTable::default() };
-        let mut names: HashMap<&str, u32> = HashMap::new();
-        for run in self.ended.iter().chain(self.living.values()) {
+        let mut names: HashMap<String, u32> = HashMap::new();
+        let mut number = |name: &str| {
             let next = names.len() as u32;
-            let name = *names.entry(&run.name).or_insert(next);
-            if name == next {
-                table.names.push(run.name.clone());
-            }
-            table.tasks.push(TaskEntry {
+            *names.entry(name.to_owned()).or_insert_with(|| {
+                table.names.push(name.to_owned());
+                next
+            })
+        };
+        let by_id: HashMap<u64, &Told> = told.iter().filter(|told| told.id != 0).map(|told| (told.id, told)).collect();
+        for run in self.ended.iter().chain(self.living.values()) {
+            let mut entry = TaskEntry {
                 id: run.id,
                 parent: 0,
-                name,
+                name: number(&run.name),
                 of: run.of,
                 state: run.state,
                 session: 0,
@@ -149,10 +163,45 @@ impl Runs {
                 submitted: run.submitted,
                 began: run.began,
                 ended: run.ended,
+            };
+            if let Some(told) = by_id.get(&run.id).filter(|_| run.ended.is_none()) {
+                entry.state = match told.state() {
+                    state @ (TaskState::Waiting | TaskState::Queued) => state,
+                    // It has ended when its result has come here.
+                    _ => TaskState::Running,
+                };
+                (entry.attempt, entry.pid) = (told.attempt(), told.pid);
+                entry.began = self.since_beginning(told.began).map(|began| began.max(run.submitted));
+            }
+            table.tasks.push(entry);
+        }
+        let by_task: HashMap<&str, u64> = by_id.values().map(|told| (told.task.as_str(), told.id)).collect();
+        for child in told.iter().filter(|told| told.id == 0) {
+            let (name, cell) = child.name();
+            let submitted = self.since_beginning(child.submitted).unwrap_or(0);
+            table.tasks.push(TaskEntry {
+                id: table::number(&child.task),
+                parent: by_task.get(&*child.parent).copied().unwrap_or_else(|| table::number(&child.parent)),
+                name: number(name),
+                of: child.of(),
+                state: child.state(),
+                session: 0,
+                cell,
+                attempt: child.attempt(),
+                pid: child.pid,
+                submitted,
+                began: self.since_beginning(child.began).map(|began| began.max(submitted)),
+                ended: self.since_beginning(child.ended).map(|ended| ended.max(submitted)),
             });
         }
         table.tasks.sort_unstable_by_key(|task| (task.submitted, task.id));
         table
+    }
+
+    /// A time of the cluster's as nanoseconds since the session began.
+    fn since_beginning(&self, at_ms: Option<u64>) -> Option<u64> {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(at_ms?);
+        Some(at.duration_since(self.began_at).map_or(0, |since| since.as_nanos() as u64))
     }
 }
 
@@ -166,7 +215,7 @@ mod tests {
         runs.begin(1, "half".into(), 3, Submission::TASK, "half [3]".into());
         runs.begin(2, "half".into(), 3, Submission::CALL, "A [1]".into());
         runs.end(1, TaskState::Finished, Ran { pid: 7, attempt: 2, ns: None });
-        let table = runs.table();
+        let table = runs.table(&[]);
         assert_eq!(table.names, ["half"]);
         let states: Vec<_> = table.tasks.iter().map(|task| (task.id, task.state, task.attempt)).collect();
         assert_eq!(states, [(1, TaskState::Finished, 2), (2, TaskState::Queued, 1)]);
@@ -195,6 +244,7 @@ mod tests {
             runs.begin(id, String::new(), 0, Submission::TASK, "".into());
             runs.end(id, TaskState::Finished, Ran::default());
         }
-        assert_eq!((runs.table().tasks.len(), runs.table().forgotten), (KEPT_MAX, 1));
+        let table = runs.table(&[]);
+        assert_eq!((table.tasks.len(), table.forgotten), (KEPT_MAX, 1));
     }
 }

@@ -39,6 +39,10 @@ fn option(option: RayOption) -> Value {
             let strategy = "PlacementGroupSchedulingStrategy";
             Value::call(Value::global("ray.util.scheduling_strategies", strategy), [group, Value::Int(bundle)])
         }
+        RayOption::Node { id, soft } => {
+            let strategy = Value::global("ray.util.scheduling_strategies", "NodeAffinitySchedulingStrategy");
+            Value::call(strategy, [Value::Str(id), Value::Bool(soft)])
+        }
     }
 }
 
@@ -179,6 +183,9 @@ impl Shared {
                 }
                 // Ray's own way would end the actor that is there: its handle replaces the one that keeps the actor alive.
                 options.retain(|(name, _)| name != "get_if_exists");
+                if spawned.is_detached {
+                    self.keep_libraries(&meta.libraries);
+                }
                 let class = boot::class(session, &mut self.state(), &spawned.type_name);
                 let shown = shown(&spawned.type_name, task.cell);
                 let more = [

@@ -51,6 +51,7 @@ pub(super) async fn start(
     let failed = |reason: String| ConnectError::Bridge { command: address.to_string(), reason };
     let (process, ends) = Process::start(address).map_err(|error| failed(error.to_string()))?;
     let process = Arc::new(process);
+    let mut unfinished = Unfinished(Some(Arc::clone(&process)));
     let (frames, queue) = mpsc::channel(QUEUE);
     let (greet, greeted) = oneshot::channel();
     let (answer, answers) = mpsc::channel(QUEUE);
@@ -73,6 +74,20 @@ pub(super) async fn start(
     }
     let (requests, from_session) = mpsc::channel(QUEUE);
     tokio::spawn(frames::pump(from_session, frames));
+    unfinished.0 = None;
     let stream = Stream { requests, answers: Answers::Bridge(answers) };
     Ok(Started { calls, stream, server })
+}
+
+/// A bridge that has not started, and is ended if its start is given up.
+struct Unfinished(Option<Arc<Process>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(process) = self.0.take() {
+            process.kill();
+            // Waits for its end, so that none is left.
+            std::thread::spawn(move || process.end());
+        }
+    }
 }

@@ -15,6 +15,9 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Nobody waits for it any more.
+    #[error("the start of the session was given up")]
+    GivenUp,
     /// No connection.
     #[error(
         "nothing answers at {at}: {reason}; is the cluster running, and is this the client port of its head (10001 unless it was chosen)?"

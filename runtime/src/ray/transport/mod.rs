@@ -44,7 +44,7 @@ pub use bytes::Bytes;
 pub use call::{Info, Kind, Log, Schedule};
 pub use connect_error::ConnectError;
 pub use error::RayError;
-pub use options::{ConnectOptions, Tls, Token};
+pub use options::{ConnectOptions, GiveUp, Tls, Token};
 pub use pickle::WriteError;
 pub use reference::Ref;
 pub use server_info::ServerInfo;

@@ -2,8 +2,10 @@
 
 use super::value::Value;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
+use tokio::sync::watch;
 
 /// Ray's client port, where an address names none.
 const PORT: u16 = 10001;
@@ -25,6 +27,30 @@ pub struct ConnectOptions {
     pub grace: Duration,
     /// How long [`connect`](super::Session::connect) tries.
     pub patience: Duration,
+    /// Ends that before.
+    pub given_up: GiveUp,
+}
+
+/// A word to a start that nobody waits for any more. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct GiveUp(Arc<watch::Sender<bool>>);
+
+impl GiveUp {
+    /// Says it.
+    pub fn now(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it was said.
+    pub fn is_said(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns when it is said.
+    pub(super) async fn said(&self) {
+        // The sender is here, so the channel stays open.
+        let _ = self.0.subscribe().wait_for(|is_said| *is_said).await;
+    }
 }
 
 impl Default for ConnectOptions {
@@ -37,6 +63,7 @@ impl Default for ConnectOptions {
             tls: None,
             grace: Duration::from_secs(30),
             patience: Duration::from_secs(90),
+            given_up: GiveUp::default(),
         }
     }
 }

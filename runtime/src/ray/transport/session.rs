@@ -46,7 +46,11 @@ impl Session {
         let (for_thread, ended_there) = (Arc::clone(&commands), Arc::clone(&ended));
         let body = move || {
             runtime.block_on(async move {
-                match way.start(&options).await {
+                let started = tokio::select! {
+                    started = way.start(&options) => started,
+                    () = options.given_up.said() => Err(ConnectError::GivenUp),
+                };
+                match started {
                     Ok(started) => {
                         let server = started.server.clone();
                         let driver = Driver::new(way, started, options.grace, for_thread, queue, ended_there);
