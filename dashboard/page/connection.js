@@ -26,6 +26,14 @@ async function ask(path, parameters = {}) {
   return answer.json();
 }
 
+/** Has the server do something that is more than telling. */
+async function order(path, body) {
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(address(`api/${path}`), { method: "POST", headers, body: JSON.stringify(body), cache: "no-store" });
+  if (!answer.ok) throw new Error((await answer.text()) || answer.statusText);
+  return answer.json();
+}
+
 /** Calls `onStep` with each step, and `onState` with whether the server is there. */
 function listen(onStep, onState) {
   if (isFrozen) {

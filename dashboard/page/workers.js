@@ -5,6 +5,7 @@ class Workers extends Polled {
     super("actors", 1000);
     this.model = model;
     this.actors = [];
+    this.stack = new StackView();
     this.workers = new Table([
       { title: "Process", value: (row) => row.pid, text: (row) => row.title },
       { title: "Runs", value: (row) => row.task, text: (row) => row.shown, kind: "wide" },
@@ -12,6 +13,8 @@ class Workers extends Polled {
       { title: "CPU", value: (row) => row.cpu, text: (row) => (row.cpu === null ? "" : `${Math.round(row.cpu)} %`), kind: "number" },
       { title: "Memory", value: (row) => row.memory, text: (row) => bytes(row.memory), kind: "number" },
       { title: "Runs ended", value: (row) => row.ended, text: (row) => count(row.ended), kind: "number" },
+      // A report has no process to ask.
+      ...(isFrozen ? [] : [{ title: "", value: (row) => row.pid, text: (row) => this.stackButton(row) }]),
     ], { empty: "No worker was started yet." });
     this.table = new Table([
       { title: "Actor", value: (row) => row.type, text: (row) => (row.name ? `${row.type} “${row.name}”` : row.type) },
@@ -23,6 +26,7 @@ class Workers extends Polled {
     ], { empty: "No actor was made." });
     this.element = el("div", {},
       el("section", { class: "card" }, el("h2", {}, "Workers and actors' processes"), this.workers.element),
+      this.stack.element,
       el("section", { class: "card" }, el("h2", {}, "Actors"), this.trouble, this.table.element));
   }
 
@@ -32,7 +36,20 @@ class Workers extends Polled {
     this.draw();
   }
 
+  stackButton({ pid, title }) {
+    return el("button", { "data-pid": pid, "aria-label": `Stack of ${title}`, onclick: () => this.stack.read(pid, title) }, "Stack");
+  }
+
   draw() {
+    // A button that is being pressed is not taken from under the hand, and the one with the focus has it again.
+    if (this.workers.element.querySelector("button:active")) return;
+    const focused = this.workers.element.contains(document.activeElement) ? document.activeElement.dataset.pid : null;
+    this.drawWorkers();
+    if (focused) this.workers.element.querySelector(`button[data-pid="${focused}"]`)?.focus({ preventScroll: true });
+    this.table.show(this.actors);
+  }
+
+  drawWorkers() {
     const { model } = this;
     const time = model.time();
     const ended = new Map();
@@ -50,6 +67,5 @@ class Workers extends Polled {
         since: running.length ? time - oldest : null, ended: ended.get(index) || 0,
       };
     }));
-    this.table.show(this.actors);
   }
 }

@@ -2,6 +2,7 @@
 
 use crate::ids::{id_of, id_text};
 use crate::source::{Source, Unanswered};
+use crate::stack::{self, NoStack, Target};
 use mobula_abi::{
     ActorEntry, ActorState, Answer, Failed, ObjectEntry, ObjectState, Question, RuntimeStatus, Share, StoreSummary,
     TaskEntry, TaskTable,
@@ -13,6 +14,8 @@ use serde_json::{Value, json};
 const TASKS_TOLD: usize = 1000;
 /// How many lines of a log are told with a task.
 const LINES_TOLD: usize = 100;
+/// The part of a cell's number that its session gives it; the rest is the session.
+const CELL_IN_SESSION: u64 = (1 << 24) - 1;
 /// How many children of a task are told.
 const CHILDREN_TOLD: usize = 200;
 
@@ -31,6 +34,9 @@ pub enum NoAnswer {
         /// What there is not.
         what: String,
     },
+    /// A process's stack cannot be read.
+    #[error(transparent)]
+    Stack(#[from] NoStack),
 }
 
 /// Which tasks are wanted.
@@ -49,6 +55,12 @@ pub struct TaskFilter {
 pub struct TaskChoice {
     id: String,
     attempt: Option<u32>,
+}
+
+/// Of which worker the stack is wanted.
+#[derive(Debug, Deserialize)]
+pub struct StackChoice {
+    pid: u32,
 }
 
 macro_rules! answered {
@@ -165,6 +177,29 @@ fn actor_row(actor: &ActorEntry) -> Value {
         "calls": actor.calls,
         "death": actor.death,
     })
+}
+
+/// What each thread of a worker is in, with the lines of cells.
+pub fn stack(source: &dyn Source, choice: &StackChoice) -> Result<Value, NoAnswer> {
+    let StackChoice { pid } = *choice;
+    let no_worker = || NoAnswer::Missing { what: format!("process {pid} is no living worker of this runtime") };
+    // First the process, then whether it is a worker: so that it is not one that got the worker's number meanwhile.
+    let target = Target::of(pid).map_err(|_| no_worker())?;
+    if !status(source)?.pids.contains(&pid) {
+        return Err(no_worker());
+    }
+    let mut threads = stack::stacks(&target)?;
+    let cells = source.cells(0).cells;
+    for frame in threads.iter_mut().flat_map(|thread| &mut thread.frames) {
+        let (Some(number), Some(line)) = (frame.cell, frame.line) else { continue };
+        // Sessions that have joined a runtime number their cells alike: then it is not known whose this is.
+        let mut of_number = cells.iter().filter(|cell| cell.cell & CELL_IN_SESSION == number);
+        if let (Some(cell), None) = (of_number.next(), of_number.next()) {
+            frame.source =
+                (line as usize).checked_sub(1).and_then(|line| cell.source.lines().nth(line)).map(str::to_owned);
+        }
+    }
+    Ok(json!({ "pid": pid, "threads": threads }))
 }
 
 /// What fills the store.

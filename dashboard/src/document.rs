@@ -8,7 +8,7 @@ const SHELL: &str = include_str!("../page/index.html");
 const STYLE: [&str; 2] = [include_str!("../vendor/uplot/uPlot.min.css"), include_str!("../page/style.css")];
 const UPLOT: &str = include_str!("../vendor/uplot/uPlot.iife.min.js");
 /// The page's own files, each after those that it uses.
-const SCRIPT: [&str; 14] = [
+const SCRIPT: [&str; 15] = [
     include_str!("../page/util.js"),
     include_str!("../page/connection.js"),
     include_str!("../page/model.js"),
@@ -16,6 +16,7 @@ const SCRIPT: [&str; 14] = [
     include_str!("../page/stream.js"),
     include_str!("../page/progress.js"),
     include_str!("../page/cells.js"),
+    include_str!("../page/stack.js"),
     include_str!("../page/workers.js"),
     include_str!("../page/objects.js"),
     include_str!("../page/resources.js"),

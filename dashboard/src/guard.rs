@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A page of another site can have the browser send requests here. It has no token, and the browser gives its cookie only to this
-//! address. `Host` and `Origin` are the second wall: a name that was made to point to this machine is not ours.
+//! address. `Host` and `Origin` are the second wall: a name that was made to point to this machine is not ours. What acts on a process
+//! is asked for by `POST`, with which a browser always sends `Origin`, so there it must be.
 
 use crate::secret::Secret;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
@@ -31,6 +32,14 @@ pub struct Guard {
     pub is_proxied: bool,
 }
 
+/// The address at which the stack of a process is asked for, the one that acts on something.
+pub const STACK: &str = "/api/stack";
+
+/// The methods that are answered at this address, as the header `Allow` says them.
+pub fn methods(path: &str) -> &'static str {
+    if path == STACK { "POST" } else { "GET, HEAD" }
+}
+
 /// How a request was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -49,8 +58,16 @@ pub struct Refusal {
     pub message: &'static str,
 }
 
-const METHOD: Refusal =
-    Refusal { status: StatusCode::METHOD_NOT_ALLOWED, message: "this page only answers GET: it changes nothing" };
+const ONLY_GET: Refusal =
+    Refusal { status: StatusCode::METHOD_NOT_ALLOWED, message: "this address only answers GET: it changes nothing" };
+const ONLY_POST: Refusal = Refusal {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    message: "this address only answers POST: it stops a process for a moment",
+};
+const NO_ORIGIN: Refusal = Refusal {
+    status: StatusCode::FORBIDDEN,
+    message: "a POST needs the header `Origin`, with the page's own address such as http://127.0.0.1:1234",
+};
 const STRANGE_HOST: Refusal = Refusal {
     status: StatusCode::FORBIDDEN,
     message: "the page is not known by this name: use the address that `dashboard()` gives",
@@ -68,8 +85,10 @@ impl Guard {
     /// # Errors
     /// See [`Refusal`].
     pub fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Way, Refusal> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return Err(METHOD);
+        match (uri.path() == STACK, method) {
+            (true, &Method::POST) | (false, &Method::GET | &Method::HEAD) => {}
+            (true, _) => return Err(ONLY_POST),
+            (false, _) => return Err(ONLY_GET),
         }
         let has_token = self.has_token(uri, headers);
         let host = one(headers, HOST.as_str()).ok_or(STRANGE_HOST)?;
@@ -79,6 +98,9 @@ impl Guard {
         }
         if headers.contains_key(ORIGIN) && !one(headers, ORIGIN.as_str()).is_some_and(|origin| is_of(origin, host)) {
             return Err(STRANGE_ORIGIN);
+        }
+        if *method == Method::POST && !headers.contains_key(ORIGIN) {
+            return Err(NO_ORIGIN);
         }
         match (has_token, self.has_cookie(headers)) {
             (true, _) => Ok(Way::Token),
@@ -211,13 +233,37 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_reading_is_allowed() {
+    fn a_stack_is_asked_for_by_post_from_this_page_alone() {
+        let guard = guard();
+        let uri = format!("{STACK}?token={}", guard.token.digits());
+        let asked = |method: Method, uri: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", "localhost:1234".parse().unwrap());
+            origin.map(|origin| headers.insert("origin", origin.parse().unwrap()));
+            guard.admit(&method, &uri.parse().unwrap(), &headers).map_err(|refusal| refusal.status.as_u16())
+        };
+        let own = Some("http://localhost:1234");
+        assert_eq!(asked(Method::POST, &uri, own), Ok(Way::Token));
+        for origin in [None, Some("http://evil.example"), Some("null"), Some("http://localhost:8888")] {
+            assert_eq!(asked(Method::POST, &uri, origin), Err(403), "{origin:?}");
+        }
+        assert_eq!(asked(Method::POST, STACK, own), Err(401));
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            assert_eq!(asked(method.clone(), &uri, own), Err(405), "{method}");
+        }
+        for path in ["/", "/api/status", "/api/stack/", "/api/stack2"] {
+            assert_eq!(asked(Method::POST, &uri.replace(STACK, path), own), Err(405), "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_reading_is_allowed_elsewhere() {
         let guard = guard();
         let uri = format!("/?token={}", guard.token.digits()).parse().unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("host", "localhost".parse().unwrap());
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS, Method::CONNECT] {
-            assert_eq!(guard.admit(&method, &uri, &headers), Err(METHOD), "{method}");
+            assert_eq!(guard.admit(&method, &uri, &headers), Err(ONLY_GET), "{method}");
         }
         assert!(guard.admit(&Method::HEAD, &uri, &headers).is_ok());
     }

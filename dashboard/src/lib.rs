@@ -10,7 +10,8 @@
 //!
 //! # Invariants
 //! - Nothing is answered without the token, or the cookie that it is traded for.
-//! - No request changes anything: all of them are `GET` or `HEAD`.
+//! - No request changes anything. All of them are `GET` or `HEAD` but one: a worker's stack costs the worker a moment, so a page of another site
+//!   must not be able to ask for it, and it is `POST`.
 //! - What waits for a slow reader is bounded, and so is the number of connections.
 
 mod answers;
@@ -28,6 +29,7 @@ mod routes;
 mod secret;
 mod server;
 mod source;
+mod stack;
 mod step;
 mod watch;
 

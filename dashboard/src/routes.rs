@@ -1,13 +1,14 @@
 //! The routes, behind the guard.
 
-use crate::answers::{self, NoAnswer, TaskChoice, TaskFilter};
+use crate::answers::{self, NoAnswer, StackChoice, TaskChoice, TaskFilter};
 use crate::document::{self, Document};
-use crate::guard::{Guard, Way};
+use crate::guard::{self, Guard, Way};
 use crate::metrics;
 use crate::source::Source;
+use crate::stack::NoStack;
 use crate::watch::Watch;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request, State};
 use axum::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE,
     X_CONTENT_TYPE_OPTIONS,
@@ -15,10 +16,17 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// The most bytes that a request may have behind its head.
+const BODY_BYTES_MAX: usize = 256;
+/// How long they may take.
+const BODY_MAX: Duration = Duration::from_secs(10);
 
 /// What the routes share.
 #[derive(Clone)]
@@ -26,6 +34,8 @@ pub struct Site {
     source: Arc<dyn Source>,
     watch: Arc<Watch>,
     guard: Arc<Guard>,
+    /// Held while a stack is read, so that a process has to stand for one request at a time, and others find free threads.
+    stack: Arc<Mutex<()>>,
 }
 
 /// A place in a list of which only what comes after is wanted.
@@ -40,7 +50,7 @@ impl Site {
     pub fn new(source: Arc<dyn Source>, guard: Guard) -> Site {
         let watch = Arc::new(Watch::new(source.clone()));
         tokio::spawn(watch.clone().run());
-        Site { source, watch, guard: Arc::new(guard) }
+        Site { source, watch, guard: Arc::new(guard), stack: Arc::default() }
     }
 
     /// Answers on a thread that may wait.
@@ -107,6 +117,7 @@ pub fn routes(site: Site) -> Router {
         .route("/api/actors", get(|State(site): State<Site>| site.answer(|source, _| answers::actors(source))))
         .route("/api/objects", get(|State(site): State<Site>| site.answer(|source, _| answers::objects(source))))
         .route("/api/errors", get(|State(site): State<Site>| site.answer(|source, _| answers::errors(source))))
+        .route(guard::STACK, post(stack).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing at this address") })
         .layer(from_fn_with_state(site.clone(), guarded))
         .with_state(site)
@@ -116,6 +127,7 @@ pub fn routes(site: Site) -> Router {
 async fn guarded(State(site): State<Site>, request: Request, next: Next) -> Response {
     let guard = &site.guard;
     let way = guard.admit(request.method(), request.uri(), request.headers());
+    let methods = guard::methods(request.uri().path());
     let mut response = match way {
         Ok(_) => next.run(request).await,
         Err(refusal) => (refusal.status, refusal.message).into_response(),
@@ -126,7 +138,7 @@ async fn guarded(State(site): State<Site>, request: Request, next: Next) -> Resp
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
     if way == Ok(Way::Token) {
         // Without a path: behind a proxy the browser then gives it to this page alone.
@@ -164,6 +176,21 @@ async fn report(State(site): State<Site>) -> Response {
     }
 }
 
+async fn stack(State(site): State<Site>, request: Request) -> Response {
+    let choice = match tokio::time::timeout(BODY_MAX, Json::<StackChoice>::from_request(request, &())).await {
+        Ok(Ok(Json(choice))) => choice,
+        Ok(Err(error)) => return (error.status(), error.body_text()).into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "the request did not end in time").into_response(),
+    };
+    let turn = site.stack.clone().lock_owned().await;
+    site.answer(move |source, _| {
+        // Also when who has asked is gone meanwhile.
+        let _turn = turn;
+        answers::stack(source, &choice)
+    })
+    .await
+}
+
 async fn prometheus(State(site): State<Site>) -> Response {
     let read = site.on_a_thread(|source, watch| {
         watch.look();
@@ -180,7 +207,9 @@ fn refused(error: &NoAnswer) -> Response {
     let status = match error {
         NoAnswer::Unanswered(_) => StatusCode::SERVICE_UNAVAILABLE,
         NoAnswer::Other => StatusCode::BAD_GATEWAY,
-        NoAnswer::Missing { .. } => StatusCode::NOT_FOUND,
+        NoAnswer::Missing { .. } | NoAnswer::Stack(NoStack::Ended { .. }) => StatusCode::NOT_FOUND,
+        NoAnswer::Stack(NoStack::Traced { .. }) => StatusCode::CONFLICT,
+        NoAnswer::Stack(_) => StatusCode::FORBIDDEN,
     };
     (status, error.to_string()).into_response()
 }

@@ -40,6 +40,18 @@ let all = total.remote(&sums[0], &sums[1]);
 get(&all)?; get(&sums)?;
 """
 
+SPINNING = """
+#[inline(never)] fn inner(path: &str) -> u64 {
+    let mut turns = 0u64;
+    while turns % 1_000_000 != 0 || !std::path::Path::new(path).exists() {
+        turns = std::hint::black_box(turns + 1); // here it spins
+    }
+    turns / turns
+}
+#[inline(never)] fn spinning(path: String) -> u64 { std::hint::black_box(inner(&path)) + 41 }
+struct Slow; impl Slow { fn new() -> Self { Slow } fn nap(&self, path: String) -> u64 { gate(path) } }
+"""
+
 FAILING = "let bad: Vec<_> = (0..6u64).map(|n| fragile.remote(n)).collect();\nbad.iter().filter(|x| get(*x).is_err()).count()"
 ACTING = "let counter = Counter::new.spawn();\nfor by in 0..5u64 { let _ = Counter::add.call(&counter, by); }\nget(&Counter::add.call(&counter, 1))?"
 MANY = "let many: Vec<_> = (0..1000u64).map(|n| quick.remote(n)).collect();\nget(&many)?.len()"
@@ -213,6 +225,43 @@ class Dashboard(KernelCase):
         self.until(page, """() => [...mobula.model.functions].some(([name, counts]) =>
             mobula.model.name(name) === "gate" && counts.done >= 8 && counts.running + counts.waiting === 0)""")
 
+    def test_a_press_shows_the_stack_of_a_worker_and_its_task_goes_on(self):
+        self.cell(SPINNING)
+        page = self.page("workers")
+        self.cell(f'let spun = spinning.remote("{self.gate}".to_string());\nlet slow = Slow::new.spawn(); let nap = Slow::nap.call(&slow, "{self.gate}".to_string());')
+        stack = page.locator("section.stack")
+        self.assertEqual(stack.is_visible(), False)
+        page.locator("tbody tr", has_text="spinning").get_by_role("button", name="Stack").click()
+        # Most of its time is in the loop; a press finds it elsewhere at times, and asks again as a person would.
+        calls = stack.locator(".thread").first.locator("> ol > li:not(.own)")
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            calls.filter(has_text="spinning").first.wait_for()
+            words = calls.all_inner_texts()
+            if "here it spins" in words[0] or "while turns" in words[0]:
+                break
+            self.assertLess(time.monotonic(), deadline, f"never in the loop: {words}")
+            stack.get_by_role("button", name="Ask again").click()
+        inner, outer = [next(index for index, text in enumerate(words) if text.startswith(name)) for name in ["inner", "spinning"]]
+        self.assertLess(inner, outer, "the newest call is first")
+        self.assertRegex(words[inner], r"cell \d+, line [45]\b")
+        self.assertRegex(words[outer], r"cell \d+, line 9\b")
+        self.assertIn("std::hint::black_box(inner(&path)) + 41", words[outer])
+        self.assertGreater(stack.locator("li.own summary", has_text="of the runtime").count(), 0)
+        self.picture(page, "stack-light-1280")
+        page.locator("tbody tr", has_text="nap").get_by_role("button", name="Stack").click()
+        stack.locator("li:not(.own)", has_text="gate").first.wait_for()
+        stack.locator("li:not(.own)", has_text="sleep").first.wait_for()
+        self.picture(page, "stack-actor-light-1280")
+        open(self.gate, "w", encoding="utf-8").close()
+        self.assertEqual(self.cell("(get(&spun)?, get(&nap)?)").strip(), "(42, 7)")
+        os.remove(self.gate)
+        stack.get_by_role("button", name="Ask again").click()
+        self.until(page, "document.querySelector('.stack .thread') && !document.querySelector('.stack pre.source')")
+        self.picture(page, "stack-idle-light-1280")
+        stack.get_by_role("button", name="Close").click()
+        self.assertEqual(stack.is_visible(), False)
+
     def test_cells_are_listed_with_their_tasks_and_a_click_shows_source_and_error(self):
         counts = self.runs()
         page = self.page("cells")
@@ -290,6 +339,7 @@ class Dashboard(KernelCase):
         for tab, words in [("cells", "let parts"), ("workers", "Counter"), ("objects", "load"), ("resources", "CPU"), ("errors", "divisible"), ("logs", "summing")]:
             report.click(f'nav a[href="#{tab}"]')
             report.locator("main", has_text=words).wait_for()
+            self.assertEqual(report.get_by_role("button", name="Stack").count(), 0, "a report has no process to ask")
         self.picture(report, "report-light-1280")
 
     def test_ten_thousand_runs_stay_smooth(self):

@@ -1,11 +1,12 @@
 //! The answers of a page, and to whom they are given.
 
 use crate::runtime::{Made, run};
-use crate::wire::{Events, ask, get, send};
+use crate::wire::{Events, ask, ask_stack, get, post_stack, send};
 use mobula_abi::TaskState;
 use mobula_dashboard::{Options, report_page, saved_report, start};
 use serde_json::json;
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::Ordering;
 
 const PATHS: [&str; 12] = [
@@ -112,6 +113,52 @@ fn a_task_is_told_with_what_is_next_to_it_its_error_its_log_and_its_cell() {
         [get(&page, "/api/task?id=5.0").status, get(&page, "/api/task?id=x").status, get(&page, "/api/task").status],
         [404, 404, 400]
     );
+}
+
+#[test]
+fn the_stack_of_a_worker_is_told_and_of_no_other_process() {
+    let mut worker = Command::new("sleep").arg("1000").spawn().unwrap();
+    let (made, page) = Made::page();
+    let body = format!("{{\"pid\":{}}}", worker.id());
+    let refused = ask_stack(&page, &body);
+    assert_eq!((refused.status, refused.body.contains("is no living worker")), (404, true), "{refused:?}");
+    made.workers(vec![worker.id(), u32::MAX - 1]);
+    let told = ask_stack(&page, &body);
+    assert_eq!(told.status, 200, "{told:?}");
+    let threads = told.json()["threads"].clone();
+    assert_eq!(
+        (&threads[0]["name"], &threads[0]["tid"], &threads[1]),
+        (&json!("sleep"), &json!(worker.id()), &json!(null))
+    );
+    assert!(threads[0]["frames"].as_array().is_some_and(|frames| !frames.is_empty()), "{threads}");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    for pid in [worker.id(), u32::MAX - 1, 0, 1] {
+        assert_eq!(ask_stack(&page, &format!("{{\"pid\":{pid}}}")).status, 404, "{pid}");
+    }
+    assert_eq!(get(&page, "/api/status").status, 200);
+}
+
+#[test]
+fn a_stack_is_asked_for_from_the_page_alone_and_with_few_words() {
+    let (_made, page) = Made::page();
+    let json = "Content-Type: application/json\r\n";
+    let own = format!("Origin: http://127.0.0.1:{}\r\n", page.port());
+    for origin in ["", "Origin: http://evil.example\r\n", "Origin: null\r\n"] {
+        assert_eq!(post_stack(&page, &format!("{origin}{json}"), "{\"pid\":1}").status, 403, "{origin}");
+    }
+    // What a form of another site can send, says another type.
+    assert_eq!(post_stack(&page, &format!("{own}Content-Type: text/plain\r\n"), "{\"pid\":1}").status, 415);
+    for (body, status) in [("", 400), ("[", 400), ("{}", 422), ("{\"pid\":-1}", 422), ("{\"pid\":\"1\"}", 422)] {
+        assert_eq!(ask_stack(&page, body).status, status, "{body}");
+    }
+    assert_eq!(ask_stack(&page, &" ".repeat(100_000)).status, 413);
+    let asked = get(&page, "/api/stack");
+    assert_eq!((asked.status, asked.head.contains("allow: POST")), (405, true), "{asked:?}");
+    let without = format!(
+        "POST /api/stack HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\nConnection: close\r\n{json}Content-Length: 9\r\n\r\n{{\"pid\":1}}"
+    );
+    assert_eq!(send(&page, without.as_bytes()).unwrap().status, 401);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 pub struct Made {
     changes: Mutex<TaskChanges>,
     is_gone: Mutex<bool>,
+    workers: Mutex<Vec<u32>>,
     /// How often its tasks were looked at.
     pub looks: AtomicUsize,
 }
@@ -52,6 +53,11 @@ impl Made {
         (changes.names, changes.living, changes.now) = (vec!["half".into()], living, 99_000_000);
     }
 
+    /// These processes are workers, too.
+    pub fn workers(&self, pids: Vec<u32>) {
+        *self.workers.lock().unwrap() = pids;
+    }
+
     /// It ends.
     pub fn end(&self) {
         *self.is_gone.lock().unwrap() = true;
@@ -72,7 +78,7 @@ impl Source for Made {
                 Answer::Status(RuntimeStatus {
                     resources: vec![cpu],
                     workers: 1,
-                    pids: vec![std::process::id()],
+                    pids: [vec![std::process::id()], self.workers.lock().unwrap().clone()].concat(),
                     demands: vec![],
                     sessions: vec![],
                 })

@@ -56,6 +56,22 @@ pub fn get(page: &Page, path: &str) -> Answered {
     ask(page, path, &format!("Authorization: token {}\r\n", page.token()))
 }
 
+/// Asks for the stack of a process, as the page does.
+pub fn ask_stack(page: &Page, body: &str) -> Answered {
+    post_stack(page, &format!("Origin: http://127.0.0.1:{}\r\nContent-Type: application/json\r\n", page.port()), body)
+}
+
+/// The same with other headers.
+pub fn post_stack(page: &Page, headers: &str, body: &str) -> Answered {
+    let request = format!(
+        "POST /api/stack HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nAuthorization: token {}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        page.port(),
+        page.token(),
+        body.len()
+    );
+    send(page, request.as_bytes()).expect("an answer")
+}
+
 /// The server-sent events of a page.
 pub struct Events(BufReader<TcpStream>);
 

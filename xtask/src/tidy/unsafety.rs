@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("runtime/src/client/loaded_code.rs", "asks the dynamic linker what is where"),
     ("runtime/src/local/head/output_signal.rs", "asks the kernel to signal a worker that writes"),
     ("runtime/src/local/zygote/mod.rs", "forks workers"),
+    ("dashboard/src/stack/ptrace.rs", "stops a thread of another process and reads its registers"),
     ("src/program.rs", "attaches the program to the runtime that is linked into it"),
     ("src/actor/call.rs", "makes a method from its type, and takes over the loader's call"),
     ("src/actor/spawn.rs", "makes a constructor from its type, and takes over the loader's call"),
