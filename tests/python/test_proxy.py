@@ -71,6 +71,19 @@ class Proxy(unittest.TestCase):
             line = next(line for line in events if line.startswith(b"data: "))
         self.assertTrue(json.loads(line[len(b"data: "):])["first"])
 
+    def test_the_stack_of_a_worker_is_asked_for_through_the_server(self):
+        pids = json.loads(self.fetch(self.path.replace("/?", "/api/status?"))[1])["pids"]
+        own = f"http://127.0.0.1:{self.lab.port}"
+        for origin, status in [(own, 200), ("http://evil.example", 403)]:
+            headers = {"Origin": origin, "Content-Type": "application/json"}
+            address = own + self.path.replace("/?", "/api/stack?")
+            asked = urllib.request.Request(address, data=json.dumps({"pid": pids[0]}).encode(), headers=headers, method="POST")
+            try:
+                with urllib.request.urlopen(asked, timeout=DEADLINE_S) as answer:
+                    self.assertEqual((answer.status, json.load(answer)["pid"]), (status, pids[0]))
+            except urllib.error.HTTPError as error:
+                self.assertEqual(error.code, status, error.read())
+
     def test_nobody_is_let_in_without_the_token(self):
         self.assertEqual(self.fetch(self.path.split("?")[0])[0], 401)
         self.assertEqual(self.fetch(self.path[:-1] + ("0" if self.path[-1] != "0" else "1"))[0], 401)
