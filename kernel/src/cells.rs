@@ -189,6 +189,7 @@ impl Cells {
         kernel.routes.open(cell, route);
         let input = reader.as_ref().map(crate::stdin::Reader::input);
         let outcome = catch_unwind(AssertUnwindSafe(|| match origin {
+            _ if !counts => evaluator.execute_unstored(code, input),
             Some(origin) => evaluator.execute_again(origin, code, input),
             None => evaluator.execute(code, input),
         }));

@@ -14,6 +14,10 @@ pub trait Evaluator: Send + Sync + 'static {
         let _ = origin;
         self.execute(code, input)
     }
+    /// As [`Evaluator::execute`], for code that is none of the person's cells: `:save` leaves it out.
+    fn execute_unstored(&self, code: &str, input: Option<InputReader>) -> Outcome {
+        self.execute(code, input)
+    }
     /// A cell runs next, and the person may see it as running already: from here on, an interrupt is meant for it.
     fn announce(&self) {}
     /// Whether [`crate::Event::Tasks`] are wanted of the cells that run from now on. At first they are not.

@@ -288,5 +288,16 @@ pub struct InputRequest {
     pub is_password: bool,
 }
 
+/// How a front end asks for a cell.
+#[derive(Clone, Default)]
+pub struct CellRequest {
+    /// Its name for the cell, if it has names for cells.
+    pub origin: Option<String>,
+    /// Answers the cell's questions.
+    pub input: Option<InputReader>,
+    /// The front end asks for itself: the cell is none of the person's.
+    pub is_unstored: bool,
+}
+
 /// Answers the questions of a running cell; gives `None` when there is no answer.
 pub type InputReader = Arc<dyn Fn(InputRequest) -> Option<String> + Send + Sync>;

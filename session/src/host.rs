@@ -2,7 +2,7 @@
 
 use crate::event::{CellId, Outcome, Turn};
 use std::ffi::c_void;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use mobula_abi::TaskCounts;
 
@@ -41,6 +41,22 @@ pub trait Host: Send + Sync {
     fn task_counter(&self) -> Option<Box<dyn TaskCounter>> {
         None
     }
+    /// The files of cells.
+    fn cell_files(&self) -> &dyn CellFiles;
+}
+
+/// Files of cells: notebooks, and scripts with `// %%` cells. Errors are sentences.
+pub trait CellFiles {
+    /// The text of a file of this name with these cells, each with its number.
+    ///
+    /// # Errors
+    /// The name's ending is that of neither kind, or a cell cannot stand in such a file.
+    fn text(&self, file: &Path, cells: &[(CellId, String)]) -> Result<String, String>;
+    /// Writes a file whole or not at all; one that is there only if it `replaces` it.
+    ///
+    /// # Errors
+    /// The file cannot be written, or it is there already.
+    fn write(&self, file: &Path, text: &str, replaces: bool) -> Result<(), String>;
 }
 
 /// Counts the tasks of cells, again and again.

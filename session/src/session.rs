@@ -7,7 +7,9 @@ use crate::cells::{self, Direct};
 use crate::comms::{Comms, Reply};
 use crate::evaluator::Evaluator;
 use crate::evcxr::engine::Evcxr;
-use crate::event::{Bundle, CellId, CommMessage, Completions, Event, InputReader, Outcome, Received, VariableInfo};
+use crate::event::{
+    Bundle, CellId, CellRequest, CommMessage, Completions, Event, InputReader, Outcome, Received, VariableInfo,
+};
 use crate::host::Host;
 use crate::link::Link;
 use crate::outlet::Outlet;
@@ -59,10 +61,10 @@ impl Backend {
         }
     }
 
-    fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
+    fn execute(&mut self, cell: CellId, code: &str, request: CellRequest) -> Outcome {
         match self {
-            Backend::Direct(engine) => engine.execute(cell, code, origin, input),
-            Backend::Evcxr(engine) => engine.execute(cell, code, input),
+            Backend::Direct(engine) => engine.execute(cell, code, request),
+            Backend::Evcxr(engine) => engine.execute(cell, code, request.input),
         }
     }
 }
@@ -98,7 +100,7 @@ struct Inner {
 }
 
 enum Job {
-    Execute { cell: CellId, code: String, origin: Option<String>, input: Option<InputReader>, reply: Sender<Outcome> },
+    Execute { cell: CellId, code: String, request: CellRequest, reply: Sender<Outcome> },
     Callbacks { done: Sender<()> },
     Variables { reply: Sender<Option<Vec<VariableInfo>>> },
     Close,
@@ -193,7 +195,7 @@ impl Session {
         }
     }
 
-    fn run(&self, code: &str, origin: Option<String>, input: Option<InputReader>) -> Outcome {
+    fn run(&self, code: &str, request: CellRequest) -> Outcome {
         if !self.inner.is_announced.swap(false, Ordering::AcqRel) {
             self.inner.running.reset();
         }
@@ -202,7 +204,7 @@ impl Session {
         self.inner.is_busy.store(true, Ordering::Release);
         self.inner.watch.cell_began(cell);
         self.inner.host.cell_began(cell, code);
-        let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), origin, input, reply });
+        let _ = self.inner.jobs.send(Job::Execute { cell, code: code.to_owned(), request, reply });
         let outcome = outcome.recv().unwrap_or_else(|_| Outcome {
             cell,
             result: Err(report::plain_error("SessionError", "the session has ended")),
@@ -220,11 +222,15 @@ impl Session {
 
 impl Evaluator for Session {
     fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome {
-        self.run(code, None, input)
+        self.run(code, CellRequest { input, ..CellRequest::default() })
     }
 
     fn execute_again(&self, origin: &str, code: &str, input: Option<InputReader>) -> Outcome {
-        self.run(code, Some(origin.to_owned()), input)
+        self.run(code, CellRequest { origin: Some(origin.to_owned()), input, ..CellRequest::default() })
+    }
+
+    fn execute_unstored(&self, code: &str, input: Option<InputReader>) -> Outcome {
+        self.run(code, CellRequest { input, is_unstored: true, ..CellRequest::default() })
     }
 
     fn announce(&self) {
@@ -379,8 +385,8 @@ fn serve(
         };
         match (job, &mut backend) {
             (Job::Close, _) => break,
-            (Job::Execute { cell, code, origin, input, reply }, Ok(backend)) => {
-                let _ = reply.send(backend.execute(cell, &code, origin.as_deref(), input));
+            (Job::Execute { cell, code, request, reply }, Ok(backend)) => {
+                let _ = reply.send(backend.execute(cell, &code, request));
             }
             (Job::Callbacks { done }, Ok(backend)) => {
                 for cell in comms.turns() {

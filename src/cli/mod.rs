@@ -1,5 +1,6 @@
 //! The command line: parses the arguments and runs the command.
 
+mod cell_files;
 pub mod cell_host;
 mod cell_log;
 mod doctor;

@@ -5,6 +5,7 @@
 //!                              └─ Elsewhere  the runtime or the cluster that it has joined, if it has: interrupts and deaths are told to both
 //! ```
 
+use super::cell_files::Files;
 use super::cell_host::{CLUSTER, JOINED_ENV, RUNTIME_ENV};
 use super::embedded::EMBEDDED_CRATE;
 use super::web_page::WebPage;
@@ -13,7 +14,7 @@ use mobula::attached::{Attached, JoinError, SessionId, find};
 use mobula::client::{Reader, Tally};
 use mobula::local::{JoinedAt, Local, Observer};
 use mobula::ray::{self, Cluster, ClusterError, ClusterTally, GiveUp};
-use mobula_session::{CellId, EmbeddedFile, Host, Outcome, TaskCounter, Turn};
+use mobula_session::{CellFiles, CellId, EmbeddedFile, Host, Outcome, TaskCounter, Turn};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -211,6 +212,10 @@ impl Runtime {
 }
 
 impl Host for Runtime {
+    fn cell_files(&self) -> &dyn CellFiles {
+        &Files
+    }
+
     fn embedded_crate(&self) -> &'static [EmbeddedFile] {
         EMBEDDED_CRATE
     }

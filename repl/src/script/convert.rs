@@ -3,14 +3,14 @@
 //! A notebook that is there already keeps its outputs where the source of a cell is the same, as with
 //! `jupytext --update`.
 
-use super::document::Document;
+use super::document::{Document, kernelspec};
+use super::html;
 use super::notebook::{Notebook, NotebookError};
 use super::percent::{self, PercentError};
-use super::{folder_of, html};
 use mobula_session::script;
 use serde_json::json;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why a file was not converted. The other file is as it was.
@@ -120,10 +120,7 @@ pub fn convert(from: &Path, to: &Path) -> Result<(), ConvertError> {
                 document.metadata.entry(name).or_insert(value);
             }
             // Jupyter asks for a kernel otherwise.
-            document
-                .metadata
-                .entry("kernelspec")
-                .or_insert_with(|| json!({"display_name": "Mobula (Rust)", "language": "rust", "name": "mobula"}));
+            document.metadata.entry("kernelspec").or_insert_with(kernelspec);
             document.to_notebook(old.as_ref()).map_err(of_notebook)?.text()
         }
     };
@@ -183,17 +180,11 @@ fn read_script(text: &str) -> Result<Document, PercentError> {
 }
 
 /// Writes a file whole or not at all. A symbolic link stays one.
-fn write(file: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
     if fs::metadata(file).is_ok() {
         return super::replace(&fs::canonicalize(file)?, text);
     }
-    let folder = folder_of(file);
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    // Not a temporary file of one's own, which only its owner may read.
-    let mut new = fs::File::create_new(file).map_err(|error| {
-        if folder.is_dir() { error } else { io::Error::new(io::ErrorKind::NotFound, "there is no such folder") }
-    })?;
-    new.write_all(text.as_bytes())
+    super::create(file, text)
 }
 
 #[cfg(test)]

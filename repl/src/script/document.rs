@@ -125,6 +125,11 @@ fn numbered(id: &str, number: usize) -> String {
     if number == 1 { id.to_owned() } else { format!("{id}-{number}") }
 }
 
+/// The kernel of a notebook, as its metadata name it.
+pub(super) fn kernelspec() -> Value {
+    json!({"display_name": "Mobula (Rust)", "language": "rust", "name": "mobula"})
+}
+
 /// A text of the notebook format: one string, or a list of them.
 pub(crate) fn joined(value: &Value) -> String {
     match value {

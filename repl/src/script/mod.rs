@@ -26,6 +26,7 @@ pub(crate) mod percent;
 pub(crate) mod pipe;
 pub(crate) mod report;
 mod run_cells;
+pub mod session_file;
 
 use crate::interrupts::{Idle, Interrupts};
 use crate::runner::{Readiness, Runner};
@@ -41,6 +42,7 @@ use load::Program;
 use mobula_session::{Evaluator, Event, Sink};
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -250,13 +252,33 @@ fn save(file: &Path, old: &str, new: &str) -> Result<(), ScriptError> {
     replace(&target, new).map_err(not_saved)
 }
 
+/// Replaces a file, which is no symbolic link, whole or not at all.
 pub(crate) fn replace(target: &Path, text: &str) -> io::Result<()> {
-    let mut draft = tempfile::Builder::new().prefix(".mobula-").suffix(".ipynb").tempfile_in(folder_of(target))?;
-    draft.write_all(text.as_bytes())?;
+    let draft = draft(target, text)?;
     draft.as_file().set_permissions(fs::metadata(target)?.permissions())?;
-    draft.as_file().sync_all()?;
     draft.persist(target)?;
     Ok(())
+}
+
+/// Makes a file whole or not at all. One that is there already is left alone, and that is an error.
+pub(crate) fn create(file: &Path, text: &str) -> io::Result<()> {
+    draft(file, text)?.persist_noclobber(file)?;
+    Ok(())
+}
+
+/// A file beside `file` that can take its place. It has the permissions of any new file.
+fn draft(file: &Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
+    let folder = folder_of(file);
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    if !folder.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "there is no such folder"));
+    }
+    let mut made = tempfile::Builder::new();
+    made.prefix(".mobula-").permissions(fs::Permissions::from_mode(0o666));
+    let mut draft = made.tempfile_in(folder)?;
+    draft.write_all(text.as_bytes())?;
+    draft.as_file().sync_all()?;
+    Ok(draft)
 }
 
 #[cfg(test)]

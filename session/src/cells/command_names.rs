@@ -1,7 +1,7 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
 /// Name, arguments and meaning of each command.
-pub const COMMANDS: [(&str, &str, &str); 26] = [
+pub const COMMANDS: [(&str, &str, &str); 27] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),
@@ -26,6 +26,11 @@ pub const COMMANDS: [(&str, &str, &str); 26] = [
     (":test", "[NAME]", "run the `#[test]` functions, or those whose names contain NAME, each in a worker process"),
     (":timeline", "FILE", "write a trace of the tasks for Perfetto"),
     (":try", "[CODE]", "run code, or the rest of the cell, show what it does, and take it back"),
+    (
+        ":save",
+        "[-f] FILE [N..M]",
+        "write the cells that succeeded, or those of these numbers (`3..5`: 3, 4 and 5), as a notebook (.ipynb) or a script (.rs); `-f` replaces a file",
+    ),
     (":reset", "", "forget all variables, items and imports"),
     (":help", "", "this list"),
 ];

@@ -26,28 +26,65 @@ const CHECKPOINTS: usize = 10;
 /// A cell's commands, and the rest of it with empty lines in their place. A command stands outside brackets, texts and comments. A
 /// `:dep` goes on while a bracket is open in it.
 pub fn apart(code: &str) -> (Vec<String>, String) {
-    let mut commands: Vec<String> = Vec::new();
-    let mut rest = String::with_capacity(code.len());
-    let (mut code, mut goes_on) = (code, false);
-    while !code.is_empty() {
-        let line = code.find('\n').map_or(code, |end| &code[..=end]);
-        let is_command =
-            || line.trim_start().strip_prefix(':').is_some_and(|word| word.starts_with(char::is_alphabetic));
-        match commands.last_mut().filter(|_| goes_on) {
-            Some(command) => command.extend(["\n", line.trim()]),
-            None if is_command() => commands.push(line.trim().to_owned()),
-            None => {
-                let (passed, after) = code.split_at(next_line_between(code));
-                rest.push_str(passed);
-                code = after;
-                continue;
+    let (mut commands, mut rest) = (Vec::new(), String::with_capacity(code.len()));
+    for piece in pieces(code) {
+        match piece {
+            Piece::Command { command, lines } => {
+                commands.push(command);
+                rest.extend(lines.chars().filter(|c| *c == '\n'));
             }
+            Piece::Code(code) => rest.push_str(code),
         }
-        goes_on = commands.last().is_some_and(|command| goes_on_after(command));
-        rest.extend(line.chars().filter(|c| *c == '\n'));
-        code = &code[line.len()..];
     }
     (commands, rest)
+}
+
+/// A piece of a cell.
+enum Piece<'a> {
+    /// A command, without the spaces around its lines, and its lines.
+    Command {
+        command: String,
+        lines: &'a str,
+    },
+    Code(&'a str),
+}
+
+/// A cell's pieces, which are all of it.
+fn pieces(code: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < code.len() {
+        let left = &code[at..];
+        let line = |left: &str| left.find('\n').map_or(left.len(), |end| end + 1);
+        let mut end = line(left);
+        let first = left[..end].trim();
+        if !first.strip_prefix(':').is_some_and(|word| word.starts_with(char::is_alphabetic)) {
+            let passed = next_line_between(left);
+            pieces.push(Piece::Code(&left[..passed]));
+            at += passed;
+            continue;
+        }
+        let mut command = first.to_owned();
+        while goes_on_after(&command) && end < left.len() {
+            let more = line(&left[end..]);
+            command.extend(["\n", left[end..end + more].trim()]);
+            end += more;
+        }
+        pieces.push(Piece::Command { command, lines: &left[..end] });
+        at += end;
+    }
+    pieces
+}
+
+/// A cell without its commands that are about the session's cells.
+pub(super) fn without_commands_on_cells(code: &str) -> String {
+    let is_kept = |piece: &Piece<'_>| !matches!(piece, Piece::Command { command, .. } if split(command).0 == ":save");
+    let kept = pieces(code).into_iter().filter(is_kept);
+    let text = kept.map(|piece| match piece {
+        Piece::Command { lines, .. } => lines,
+        Piece::Code(code) => code,
+    });
+    text.collect::<String>().trim_end().to_owned()
 }
 
 /// The rest of a cell without its commands, and whether the last command goes on.
@@ -230,6 +267,7 @@ impl Direct {
             (":timeline", file) if !file.is_empty() => {
                 self.as_code(cell, &format!("::mobula::timeline({:?})?;", file.trim_matches('"')), input)
             }
+            (":save", argument) if !argument.is_empty() => self.save(cell, argument, input),
             (":reset" | ":clear", "") => self.forget_everything(),
             (":help", topic) => {
                 let topic = format!(":{}", topic.trim_start_matches(':'));
@@ -342,7 +380,7 @@ impl Direct {
         self.as_code(cell, &session_tests::code(&tests, name), input)
     }
 
-    fn say(&self, cell: CellId, text: &str) {
+    pub(super) fn say(&self, cell: CellId, text: &str) {
         self.outlet.put(Event::Text { cell, stream: Stream::Stdout, text: format!("{}\n", text.trim_end()) });
     }
 
@@ -651,7 +689,7 @@ pub(super) fn said_of(damage: Damage) -> &'static str {
     }
 }
 
-fn mistake(text: &str) -> CellError {
+pub(super) fn mistake(text: &str) -> CellError {
     plain_error("CommandError", text)
 }
 
@@ -729,6 +767,13 @@ mod tests {
         assert_eq!(commands, [":dep a = { version = \"1\", features = [\n\"x\",\n] }"]);
         assert_eq!(rest, "// first\n\n\n\nlet y = 1;");
         assert_eq!((dep_argument(":add rand"), dep_argument(":deps")), (Some("rand"), None));
+    }
+
+    #[test]
+    fn what_is_saved_of_a_cell_is_all_of_it_but_what_saves() {
+        let code = ":save a.rs\n:dep a = {\n  path = \"a\"\n}\nlet x = 1; // one\n  :save b.rs 3\n";
+        assert_eq!(without_commands_on_cells(code), ":dep a = {\n  path = \"a\"\n}\nlet x = 1; // one");
+        assert_eq!(without_commands_on_cells(":save a.rs"), "");
     }
 
     #[test]

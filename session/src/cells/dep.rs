@@ -7,6 +7,7 @@
 //!
 //! The result is what Cargo understands in a manifest of edition 2024, on one line, with whole paths.
 
+use crate::home::path_from;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -264,10 +265,7 @@ fn settled(name: &str, table: Table, folder: &Path) -> Result<Table, String> {
 }
 
 fn crate_folder(path: &str, folder: &Path) -> Result<PathBuf, String> {
-    let whole = match path.strip_prefix("~/").zip(crate::home()) {
-        Some((rest, home)) => home.join(rest),
-        None => folder.join(path),
-    };
+    let whole = path_from(folder, path);
     // Cargo runs in another folder, and `..` may go through a symbolic link.
     let found = whole.canonicalize().ok().filter(|found| found.join("Cargo.toml").is_file());
     found.ok_or_else(|| {

@@ -20,6 +20,7 @@
 //! rewrite                      changes to the statements           dep, cargo_error            crates
 //! last_value, last_value_kept  `_`, the value shown last           commands, *_command*        lines that begin with `:`
 //! line_input, completeness     whether a cell is complete      typed_words                 completion of what is no Rust
+//! history                      the cells that have run
 //! ```
 
 mod cargo_error;
@@ -34,6 +35,7 @@ mod edit;
 pub mod export;
 mod files;
 mod foreign_commands;
+mod history;
 mod host_process;
 mod item;
 mod item_macro;
@@ -50,6 +52,7 @@ mod plan;
 mod program;
 mod rewrite;
 mod rustc;
+mod save_command;
 pub mod script;
 mod session_state;
 mod session_tests;
@@ -63,7 +66,7 @@ use crate::analyst::analysis::{Analysis, Known};
 use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;
 use crate::base::{self, Base, Template, Tokio};
-use crate::event::{CellError, CellId, Event, InputReader, Outcome, Phase, Stream, VariableInfo};
+use crate::event::{CellError, CellId, CellRequest, Event, Outcome, Phase, Stream, VariableInfo};
 use crate::host::Host;
 use crate::link::Link;
 use crate::outlet::Outlet;
@@ -78,6 +81,7 @@ use codegen::{Memory, Source, Within, Written, file_name};
 use commands::Habits;
 pub use commands::without_commands;
 use diagnosis::{Message, Texts};
+use history::History;
 use host_process::Child;
 use item_macro::Call;
 use missing_twin::Guard;
@@ -160,6 +164,7 @@ pub struct Direct {
     outlet: Arc<dyn Outlet>,
     running: Running,
     habits: Habits,
+    history: History,
     known: Known,
     analysis: Analysis,
     watch: Arc<TaskWatch>,
@@ -316,6 +321,7 @@ impl Direct {
             outlet,
             running,
             habits: Habits { told_main: !settings.arguments.is_empty(), ..Habits::default() },
+            history: History::default(),
             arguments: settings.arguments,
             known,
             analysis,
@@ -325,11 +331,12 @@ impl Direct {
 
     /// Runs one cell.
     ///
-    /// `origin` is the front end's name for the cell, if it has names for cells. When a cell is run again, the items that it no longer has
-    /// are removed.
-    pub fn execute(&mut self, cell: CellId, code: &str, origin: Option<&str>, input: Option<InputReader>) -> Outcome {
+    /// When a cell that has a name is run again, the items that it no longer has are removed.
+    pub fn execute(&mut self, cell: CellId, code: &str, request: CellRequest) -> Outcome {
         let begin = Instant::now();
-        self.earlier = origin.and_then(|origin| self.runs.get(origin)).copied().filter(|_| !self.habits.keeps);
+        let CellRequest { origin, input, is_unstored } = request;
+        let earlier = origin.as_ref().and_then(|origin| self.runs.get(origin)).copied();
+        self.earlier = earlier.filter(|_| !self.habits.keeps);
         (self.exit, self.is_trial) = (None, false);
         self.sources.add_cell(cell, code);
         self.go_back();
@@ -348,7 +355,10 @@ impl Direct {
         }
         self.earlier = None;
         if let Some(origin) = origin.filter(|_| result.is_ok() && !self.is_trial) {
-            self.runs.insert(origin.to_owned(), cell);
+            self.runs.insert(origin, cell);
+        }
+        if !is_unstored {
+            self.history.add(cell, result.is_ok());
         }
         clock.add("total", begin.elapsed());
         self.after(cell, &result, &clock);

@@ -3,12 +3,12 @@
 //! ```text
 //!   :d⇥               commands            :dep ser⇥         crates in the registry's cache
 //!   :opt ⇥            their words         :dep serde = "1⇥  versions there
-//!   read("data/⇥      files, from the session's folder
+//!   read("data/⇥      files, from the session's folder           :save no⇥        likewise
 //! ```
 
 use super::command_names::COMMANDS;
 use crate::event::{Completion, Completions};
-use crate::home::home;
+use crate::home::{home, path_from};
 use crate::tokens::tokens;
 use ra_ap_rustc_lexer::{LiteralKind, TokenKind};
 use std::cmp::Reverse;
@@ -24,7 +24,7 @@ pub fn complete(code: &str, cursor: usize, folder: &Path) -> Option<Completions>
     let start = before.rfind('\n').map_or(0, |at| at + 1);
     let line = before[start..].trim_start();
     if line.starts_with(':') && !line.starts_with("::") {
-        return Some(command(line, cursor));
+        return Some(command(line, cursor, folder));
     }
     path(code, cursor, folder)
 }
@@ -38,7 +38,7 @@ fn word(code: impl Into<String>, kind: &str, label: impl Into<String>) -> Comple
 }
 
 /// Completes a command's name or its argument. `line` ends at the cursor.
-fn command(line: &str, cursor: usize) -> Completions {
+fn command(line: &str, cursor: usize, folder: &Path) -> Completions {
     let Some((name, argument)) = line.split_once(char::is_whitespace) else {
         let fitting = COMMANDS.iter().filter(|(name, ..)| name.starts_with(line));
         let items = fitting.map(|(name, _, means)| word(*name, "command", format!("{name}: {means}")));
@@ -52,6 +52,10 @@ fn command(line: &str, cursor: usize) -> Completions {
     };
     match name {
         ":dep" => dependency(argument, cursor, &crates()),
+        ":save" | ":timeline" => {
+            let name = argument.strip_prefix("-f ").map_or(argument, str::trim_start);
+            file(name.trim_start_matches('"'), cursor, folder).unwrap_or_default()
+        }
         ":opt" => words(&["0", "1", "2", "3", "s", "z"]),
         ":keep" | ":progress" => words(&["on", "off"]),
         ":help" => words(&COMMANDS.map(|(name, ..)| &name[1..])),
@@ -131,10 +135,16 @@ fn path(code: &str, cursor: usize, folder: &Path) -> Option<Completions> {
     if typed.contains(['\n', '{', '\\']) {
         return None;
     }
+    file(typed, cursor, folder)
+}
+
+/// The files and folders of a path that ends at the cursor.
+fn file(typed: &str, cursor: usize, folder: &Path) -> Option<Completions> {
     let (parent, begin) = typed.rsplit_once('/').map_or(("", typed), |(parent, begin)| (parent, begin));
     let parent = match (parent, typed.starts_with('/')) {
         ("", true) => PathBuf::from("/"),
-        (parent, _) => folder.join(parent),
+        ("~", false) => home()?,
+        (parent, _) => path_from(folder, parent),
     };
     let mut found: Vec<(bool, String)> = std::fs::read_dir(parent)
         .ok()?
@@ -174,6 +184,8 @@ mod tests {
         assert_eq!(offered("let x = 1;\n  :memory-s"), Some(vec![":memory-summary".into()]));
         assert_eq!(offered(":keep o"), Some(vec!["on".into(), "off".into()]));
         assert_eq!(offered(":help ke"), Some(vec!["keep".into()]));
+        assert_eq!(offered(":save da"), Some(vec!["data/".into(), "dates.txt".into()]));
+        assert_eq!(offered(":save -f data/on"), Some(vec!["one.csv".into()]));
         assert_eq!((offered("x ? y :t"), offered("::std::me"), offered("let a: Ve")), (None, None, None));
     }
 
