@@ -54,6 +54,13 @@ struct Asked {
 }
 
 impl State {
+    /// The route of a cell. One that was loaded from a file has that of the cell before it that loads it; the newest one is for cells whose
+    /// own is no longer kept.
+    fn route(&self, cell: CellId) -> Option<&Route> {
+        let mut upto = self.cells.range(..=cell).map(|(_, route)| route);
+        upto.next_back().or_else(|| self.cells.values().next_back())
+    }
+
     /// The parent of what a cell shows: the cell's request, or that of the callbacks that run, if it comes from another page.
     fn parent(&self, cell: &Arc<Origin>) -> Arc<Origin> {
         // A page that was loaded again does not know the requests of the one before.
@@ -145,7 +152,7 @@ impl Routes {
             // Pages go with the reply: see "Payloads" in the messaging protocol.
             Event::Page { cell, bundle } => {
                 let mut state = self.state();
-                if state.running == Some(cell) {
+                if state.running.is_some_and(|running| running <= cell) {
                     state.pages.push(bundle);
                 }
             }
@@ -198,7 +205,7 @@ impl Routes {
     /// The route of a cell, or of the newest cell if its own is no longer kept; `None` when nothing is to be published.
     fn find(&self, cell: CellId) -> Option<Route> {
         let state = self.state();
-        let route = state.cells.get(&cell).or_else(|| state.cells.values().next_back())?;
+        let route = state.route(cell)?;
         (!route.silent).then(|| Route { origin: state.parent(&route.origin), ..route.clone() })
     }
 
@@ -214,7 +221,7 @@ impl Routes {
     /// The request that started a cell, silent or not, or the newest one.
     fn origin(&self, cell: CellId) -> Arc<Origin> {
         let state = self.state();
-        let route = state.cells.get(&cell).or_else(|| state.cells.values().next_back());
+        let route = state.route(cell);
         route.map_or_else(Origin::nobody, |route| state.parent(&route.origin))
     }
 

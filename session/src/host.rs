@@ -47,6 +47,11 @@ pub trait Host: Send + Sync {
 
 /// Files of cells: notebooks, and scripts with `// %%` cells. Errors are sentences.
 pub trait CellFiles {
+    /// The code cells of a file that are to be run, in order.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is of neither kind.
+    fn cells(&self, file: &Path) -> Result<Vec<FileCell>, String>;
     /// The text of a file of this name with these cells, each with its number.
     ///
     /// # Errors
@@ -57,6 +62,17 @@ pub trait CellFiles {
     /// # Errors
     /// The file cannot be written, or it is there already.
     fn write(&self, file: &Path, text: &str, replaces: bool) -> Result<(), String>;
+}
+
+/// A code cell of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileCell {
+    /// Its code.
+    pub code: String,
+    /// Where it is: `line 3`, `code cell 2`.
+    pub place: String,
+    /// Whether the cells behind it are run also if it fails.
+    pub may_fail: bool,
 }
 
 /// Counts the tasks of cells, again and again.

@@ -48,7 +48,7 @@ pub use comms::{WIDGET_STATES, join as join_updates};
 pub use evaluator::Evaluator;
 pub use event::*;
 pub use home::home;
-pub use host::{CellFiles, CellRuntime, EmbeddedFile, Host, TaskCounter};
+pub use host::{CellFiles, CellRuntime, EmbeddedFile, FileCell, Host, TaskCounter};
 pub use outlet::Outlet;
 pub use reports::report;
 pub use reports::sources::Found;

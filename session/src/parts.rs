@@ -9,6 +9,7 @@ use crate::reports::sources::Sources;
 use crate::settings::Settings;
 use crate::task_lines::TaskWatch;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// What a session is made of, besides its evaluator. A clone has the same parts.
 #[derive(Clone)]
@@ -22,4 +23,6 @@ pub struct Parts {
     pub known: Known,
     pub analysis: Analysis,
     pub watch: Arc<TaskWatch>,
+    /// The number of the next cell.
+    pub next: Arc<AtomicU64>,
 }

@@ -83,7 +83,7 @@ struct Inner {
     comms: Arc<Comms>,
     /// The folder of relative paths in cells.
     folder: PathBuf,
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
     ready: Arc<OnceLock<Result<(), String>>>,
     readiness: Receiver<()>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -120,10 +120,11 @@ impl Session {
         let watch = Arc::new(TaskWatch::new(host.clone(), outlet.clone()));
         let analysis = Analysis::start(&*host, known.clone());
         let observed = host.clone();
+        let next = Arc::new(AtomicU64::new(1));
         let parts = link.clone().map(|link| {
             let (sources, outlet, watch) = (sources.clone(), outlet.clone(), watch.clone());
-            let (running, analysis) = (running.clone(), analysis.clone());
-            Parts { settings, host, link, sources, outlet, running, known, analysis, watch }
+            let (running, analysis, next) = (running.clone(), analysis.clone(), next.clone());
+            Parts { settings, host, link, sources, outlet, running, known, analysis, watch, next }
         });
         let thread = {
             let (warm, ready, comms, watch) = (analysis.clone(), ready.clone(), comms.clone(), watch.clone());
@@ -143,7 +144,7 @@ impl Session {
             sources,
             comms,
             folder,
-            next: AtomicU64::new(1),
+            next,
             ready,
             readiness,
             thread: Mutex::new(thread.ok()),

@@ -1,7 +1,7 @@
-//! The files of `:save`: joins a session, which has no formats, with the front end's.
+//! The files of `:save` and `:load`: joins a session, which has no formats, with the front end's.
 
 use mobula_repl::script::session_file;
-use mobula_session::{CellFiles, CellId};
+use mobula_session::{CellFiles, CellId, FileCell};
 use std::path::Path;
 
 /// Notebooks and scripts.
@@ -12,6 +12,10 @@ fn sentence(error: impl std::error::Error + Send + Sync + 'static) -> String {
 }
 
 impl CellFiles for Files {
+    fn cells(&self, file: &Path) -> Result<Vec<FileCell>, String> {
+        session_file::cells(file).map_err(sentence)
+    }
+
     fn text(&self, file: &Path, cells: &[(CellId, String)]) -> Result<String, String> {
         session_file::text(file, cells).map_err(sentence)
     }

@@ -1,6 +1,6 @@
 //! Output of cells, besides tasks: panics of threads, places outside of cells, the order of what is written.
 
-use crate::support::{Notebook, Place};
+use crate::support::{Notebook, Place, finish};
 
 #[test]
 fn a_panic_that_does_not_end_the_cell_is_shown_and_one_in_a_library_points_at_no_cell() {
@@ -174,5 +174,91 @@ fn a_cell_that_is_tried_leaves_variables_items_and_references_as_they_were() {
     assert!(ran.cell(2).text().contains("taken back"), "{}", ran.cell(2).everything());
     assert!(ran.cell(4).everything().contains("cannot find function `added`"), "{}", ran.cell(4).everything());
     assert!(ran.cell(7).everything().contains("on purpose"), "{}", ran.cell(7).everything());
+    place.leaves_nothing();
+}
+
+#[test]
+fn the_cells_that_succeeded_are_saved_and_run_again_from_either_kind_of_file() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .failing(":save none.rs")
+        .cell("let a = 2i64;")
+        .failing("let b: u8 = \"text\";")
+        .cell(":opt 0\nfn twice(x: i64) -> i64 { 2 * x }")
+        .cell("println!(\"{}\", twice(a))")
+        .cell(":save tour.ipynb\n:save \"my tour.rs\" 2..4")
+        .failing(":save \"my tour.rs\" 4")
+        .cell(":save -f \"my tour.rs\"")
+        .failing(":save tour.txt")
+        .failing(":save missing/tour.rs")
+        .failing(":save other.rs 3")
+        .run(&place);
+    assert!(ran.cell(1).everything().contains("there is no cell to save"), "{}", ran.cell(1).everything());
+    assert_eq!(
+        ran.cell(6).text(),
+        "3 cells are saved in tour.ipynb; 1 that failed is left out\n2 cells are saved in my tour.rs; 1 that failed is left out\n"
+    );
+    for (cell, says) in [
+        (7, "`my tour.rs` is there already and stays as it is; `:save -f "),
+        (9, "is no `.rs` or `.ipynb` file"),
+        (10, "there is no such folder"),
+        (11, "there is no cell to save; 1 that failed is left out"),
+    ] {
+        assert!(ran.cell(cell).everything().contains(says), "{says}: {}", ran.cell(cell).everything());
+    }
+    for file in ["tour.ipynb", "my tour.rs"] {
+        assert_eq!(finish(place.mobula().arg("run").arg(place.path(file))).exits(0).stdout, "4\n", "{file}");
+    }
+    place.leaves_nothing();
+}
+
+#[test]
+fn the_cells_of_a_file_are_loaded_as_if_they_were_typed() {
+    let place = Place::new();
+    place.write(
+        "tools.rs",
+        "// %%\nlet a = 2i64;\n\n// %%\nfn twice(x: i64) -> i64 { 2 * x }\nprintln!(\"tools\");\n\n// %%\ntwice(a)\n",
+    );
+    place.write("broken.rs", "// %%\nlet c = 1;\n\n// %%\nlet d: u8 = \"text\";\n\n// %%\nlet e = 1;\n");
+    place.write("itself.rs", "// %%\n:load itself.rs\n");
+    place.write("exits.rs", "// %%\nlet f = 1;\n\n// %%\nstd::process::exit(3)\n");
+    let inner = Notebook::new().cell("let n = a + 40;").failing("panic!(\"on purpose\")").cell("n");
+    place.write("inner.ipynb", &inner.text());
+    let ran = Notebook::new()
+        .cell("println!(\"first\");")
+        .cell(":load tools.rs\ntwice(a) + 1")
+        .cell("a + 10")
+        .cell(":load inner.ipynb")
+        .failing(":load broken.rs")
+        .cell("c")
+        .failing("e")
+        .failing(":load missing.rs")
+        .failing(":load itself.rs")
+        .failing(":try\n:load tools.rs")
+        .failing(":load exits.rs")
+        .cell(":save all.rs")
+        .run(&place);
+    let shown = |cell: usize| ran.shown()[cell - 1].iter().map(|(_, text)| text.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        (shown(1), shown(2), shown(3)),
+        (vec!["first".into()], ["tools", "4", "5"].map(String::from).into(), vec!["12".into()])
+    );
+    let inner = ran.cell(4).everything();
+    assert!(inner.contains("on purpose") && inner.contains("42"), "{inner}");
+    let broken = ran.cell(5).everything();
+    assert!(broken.contains("E0308") && broken.contains("in broken.rs, line 5; 1 more cell was not run"), "{broken}");
+    assert_eq!(ran.cell(6).value(), "1");
+    for (cell, says) in [
+        (7, "cannot find value `e`"),
+        (8, "missing.rs` could not be read"),
+        (9, "`itself.rs` is being loaded already"),
+        (10, "`:try` cannot take back"),
+        (11, "in exits.rs, line 5"),
+    ] {
+        assert!(ran.cell(cell).everything().contains(says), "{says}: {}", ran.cell(cell).everything());
+    }
+    let saved = std::fs::read_to_string(place.path("all.rs")).expect("the saved script");
+    assert!(saved.contains("println!(\"tools\");") && saved.contains("// %%\nlet n = a + 40;"), "{saved}");
+    assert!(!saved.contains(":load") && !saved.contains("on purpose") && !saved.contains("let d"), "{saved}");
     place.leaves_nothing();
 }

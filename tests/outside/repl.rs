@@ -45,6 +45,26 @@ fn ctrl_c_interrupts_what_runs_and_never_leaves() {
 }
 
 #[test]
+fn ctrl_c_ends_the_cells_of_a_file_and_a_person_is_asked_before_a_file_is_replaced() {
+    let place = Place::new();
+    place.write(
+        "slow.rs",
+        "// %%\nlet a = 7i64;\n\n// %%\nprintln!(\"spin{}\", \"ning\"); loop {}\n\n// %%\nlet b = 1;\n",
+    );
+    let mut terminal = Terminal::open(&place);
+    terminal.is_asked_for_cell(1).types(":load slow.rs").sees("spinning").presses_ctrl_c();
+    terminal.sees("nterrupted").sees("in slow.rs, line 5; 1 more cell was not run");
+    terminal.is_asked_for_cell(4).types("a * 3").sees("21");
+    terminal.is_asked_for_cell(5).types(":save slow.rs").sees("Replace it? (y/N)").types("n").sees("stays as it is");
+    terminal.is_asked_for_cell(6).types(":save slow.rs").sees("Replace it? (y/N)").types("y").sees("2 cells are saved");
+    terminal.is_asked_for_cell(7).presses_ctrl_d();
+    assert!(terminal.closes().success());
+    let saved = std::fs::read_to_string(place.path("slow.rs")).expect("the saved script");
+    assert!(saved.ends_with("// %%\nlet a = 7i64;\n\n// %%\na * 3\n"), "{saved}");
+    place.leaves_nothing();
+}
+
+#[test]
 fn the_tasks_of_a_cell_are_a_line_below_its_output_that_no_pipe_gets() {
     let place = Place::new();
     let functions = "fn gate(n: u64) -> u64 { while !std::path::Path::new(\"open\").exists() { std::thread::sleep(Duration::from_millis(5)) } n }";

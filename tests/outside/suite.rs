@@ -30,6 +30,7 @@ const FILES: &[&str] = &[
     "commands",
     "statements",
     "foreign",
+    "files",
 ];
 /// Those that evcxr has other answers to throughout: other commands, statics that begin anew, no value shown last, variables that borrow.
 #[rustfmt::skip]
@@ -44,6 +45,7 @@ const OURS: &[&str] = &[
     "last",
     "statements",
     "foreign",
+    "files",
 ];
 
 /// Those that say what tasks, actors and objects are: the contract, also on a runtime that the session has joined.

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     cells: BTreeMap<CellId, Vec<Shown>>,
+    /// The cells of the file. The numbers between them are those of cells that they have loaded from other files.
+    begun: BTreeSet<CellId>,
     /// The `Output` widgets that take what a cell shows, by their comms, the innermost last.
     inside: BTreeMap<CellId, Vec<String>>,
     /// Cells and widgets whose outputs are cleared when their next output comes.
@@ -34,24 +36,42 @@ enum Output {
 }
 
 impl Recorder {
+    /// A cell of the file begins.
+    pub fn begins(&mut self, cell: CellId) {
+        self.begun.insert(cell);
+    }
+
+    /// The cell of the file that an event of `cell` belongs to.
+    fn owner(&self, cell: CellId) -> CellId {
+        self.begun.range(..=cell).next_back().copied().unwrap_or(cell)
+    }
+
     /// Records an event.
     pub fn event(&mut self, event: &Event) {
         match event {
-            Event::Text { cell, stream, text } => self.print(*cell, *stream, text),
+            Event::Text { cell, stream, text } => self.print(self.owner(*cell), *stream, text),
             Event::Display { cell, bundle } | Event::Page { cell, bundle } => {
-                self.push(*cell, Output::Display(bundle.clone()))
+                self.push(self.owner(*cell), Output::Display(bundle.clone()))
             }
-            Event::Report { cell, report } => self.push(*cell, Output::Display(report.bundle())),
-            Event::Result { cell, bundle } => self.push(*cell, Output::Result(bundle.clone())),
+            Event::Report { cell, report } => self.push(self.owner(*cell), Output::Display(report.bundle())),
+            Event::Result { cell, bundle } => self.push(self.owner(*cell), Output::Result(bundle.clone())),
             Event::Update { bundle, .. } => self.update(bundle),
             Event::Comm { .. } | Event::CommReply { .. } | Event::Tasks { .. } => {}
-            Event::Capture { cell, comm, begins: true } => self.inside.entry(*cell).or_default().push(comm.clone()),
-            Event::Capture { cell, begins: false, .. } => drop(self.inside.get_mut(cell).and_then(Vec::pop)),
-            Event::Clear { cell, wait: true } => drop(self.clear_waits.insert((*cell, self.inside(*cell)))),
-            Event::Clear { cell, wait: false } => {
-                let inside = self.inside(*cell);
-                self.clear_waits.remove(&(*cell, inside.clone()));
-                self.clear(*cell, inside.as_deref());
+            Event::Capture { cell, comm, begins: true } => {
+                self.inside.entry(self.owner(*cell)).or_default().push(comm.clone());
+            }
+            Event::Capture { cell, begins: false, .. } => {
+                drop(self.inside.get_mut(&self.owner(*cell)).and_then(Vec::pop));
+            }
+            Event::Clear { cell, wait } => {
+                let cell = self.owner(*cell);
+                let inside = self.inside(cell);
+                if *wait {
+                    self.clear_waits.insert((cell, inside));
+                    return;
+                }
+                self.clear_waits.remove(&(cell, inside.clone()));
+                self.clear(cell, inside.as_deref());
             }
             Event::Notice { .. } => {}
         }
@@ -292,6 +312,18 @@ mod tests {
             {"ename": "E0308", "evalue": "v", "output_type": "error", "traceback": ["a", "b"]},
         ]);
         assert_eq!(recorder.outputs(SECOND), expected);
+    }
+
+    #[test]
+    fn what_cells_show_that_a_cell_has_loaded_stands_in_that_cell() {
+        let mut recorder = Recorder::default();
+        recorder.begins(FIRST);
+        recorder.event(&print(SECOND, Stream::Stdout, "loaded "));
+        recorder.begins(CellId(3));
+        recorder.event(&print(CellId(3), Stream::Stdout, "own"));
+        recorder.event(&print(SECOND, Stream::Stdout, "late"));
+        let text = |cell| recorder.text(CellId(cell), Stream::Stdout);
+        assert_eq!([text(1), text(2), text(3)], ["loaded late", "", "own"]);
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(super) fn run<E: Evaluator + Clone>(
     }
     let ending = match (ending, program.main) {
         (Stopped::AtTheEnd { has_failed }, Some(main)) if !has_failed || options.keep_going => {
+            begins(recorder, runner);
             let outcome = runner.run_program(main);
             keeper.behind = Some(outcome.cell);
             if let Err(error) = &outcome.result {
@@ -72,6 +73,11 @@ fn record(recorder: &Mutex<Recorder>, cell: CellId, error: &CellError) {
     recorder.lock().unwrap_or_else(PoisonError::into_inner).error(cell, error);
 }
 
+/// The next cell of the file begins.
+fn begins<E: Evaluator + Clone>(recorder: &Mutex<Recorder>, runner: &Runner<E>) {
+    recorder.lock().unwrap_or_else(PoisonError::into_inner).begins(runner.evaluator.next_cell());
+}
+
 /// Runs the cells that are to be run.
 fn run_cells<E: Evaluator + Clone>(
     runner: &Runner<E>,
@@ -90,6 +96,7 @@ fn run_cells<E: Evaluator + Clone>(
         }
         keeper.report.running = Some(*index);
         keeper.write_so_far()?;
+        begins(recorder, runner);
         let begun = Instant::now();
         let (outcome, is_late) = runner.run_within(&cell.source, options.timeout);
         let (seconds, failed) = (begun.elapsed().as_secs_f64(), outcome.result.is_err());
@@ -137,6 +144,7 @@ fn run_tests<E: Evaluator + Clone>(runner: &Runner<E>, keeper: &mut Keeper<'_>) 
     if !keeper.notebook.code_cells.iter().any(has_tests) {
         return false;
     }
+    begins(keeper.recorder, runner);
     let outcome = runner.run(RUN_TESTS);
     let has_failed = outcome.result.is_err();
     if let Err(error) = &outcome.result {

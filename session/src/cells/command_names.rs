@@ -1,7 +1,7 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
 /// Name, arguments and meaning of each command.
-pub const COMMANDS: [(&str, &str, &str); 27] = [
+pub const COMMANDS: [(&str, &str, &str); 28] = [
     (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),
@@ -29,8 +29,9 @@ pub const COMMANDS: [(&str, &str, &str); 27] = [
     (
         ":save",
         "[-f] FILE [N..M]",
-        "write the cells that succeeded, or those of these numbers (`3..5`: 3, 4 and 5), as a notebook (.ipynb) or a script (.rs); `-f` replaces a file",
+        "write the cells that succeeded as a notebook or a `.rs` script; `3..5` are cells 3, 4 and 5; `-f` replaces a file",
     ),
+    (":load", "FILE", "run the cells of a notebook or a script in this session, one after the other"),
     (":reset", "", "forget all variables, items and imports"),
     (":help", "", "this list"),
 ];

@@ -76,15 +76,16 @@ fn pieces(code: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// A cell without its commands that are about the session's cells.
+/// A cell without its commands that are about the session's cells: those of a file that was loaded are cells, too.
 pub(super) fn without_commands_on_cells(code: &str) -> String {
-    let is_kept = |piece: &Piece<'_>| !matches!(piece, Piece::Command { command, .. } if split(command).0 == ":save");
+    let is_on_cells = |command: &str| matches!(split(command).0, ":save" | ":load");
+    let is_kept = |piece: &Piece<'_>| !matches!(piece, Piece::Command { command, .. } if is_on_cells(command));
     let kept = pieces(code).into_iter().filter(is_kept);
     let text = kept.map(|piece| match piece {
         Piece::Command { lines, .. } => lines,
         Piece::Code(code) => code,
     });
-    text.collect::<String>().trim_end().to_owned()
+    text.collect::<String>().trim_end().trim_start_matches('\n').to_owned()
 }
 
 /// The rest of a cell without its commands, and whether the last command goes on.
@@ -267,6 +268,7 @@ impl Direct {
             (":timeline", file) if !file.is_empty() => {
                 self.as_code(cell, &format!("::mobula::timeline({:?})?;", file.trim_matches('"')), input)
             }
+            (":load", file) if !file.is_empty() => self.load(cell, file, input),
             (":save", argument) if !argument.is_empty() => self.save(cell, argument, input),
             (":reset" | ":clear", "") => self.forget_everything(),
             (":help", topic) => {

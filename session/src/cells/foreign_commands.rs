@@ -4,7 +4,7 @@
 //! IPython's or of a shell's is not Rust; the person is told what there is instead.
 
 /// Commands of evcxr's and of IRust's that change nothing here: the name, and why nothing has to be done.
-const PASSED_OVER: [(&str, &str); 20] = [
+const PASSED_OVER: [(&str, &str); 19] = [
     (":sccache", "what was compiled is kept in any case"),
     (":cache", "what was compiled is kept in any case"),
     (":clear_cache", "`mobula doctor` says where the cache is"),
@@ -23,7 +23,6 @@ const PASSED_OVER: [(&str, &str); 20] = [
     (":last_error_json", "`:explain` explains the last error"),
     (":last_errors_json", "`:explain` explains the last error"),
     (":explain_last", "`:explain` explains the last error"),
-    (":load", "`mobula run FILE` runs a file, and `include!(\"FILE\")` in a module brings its items"),
     (":doc_private_items", "`:doc NAME` shows what is known of a name"),
 ];
 
@@ -46,7 +45,7 @@ pub fn instead(code: &str) -> Option<String> {
             "who" | "whos" => "`:vars` shows the variables".into(),
             "reset" => "`:reset` forgets all variables, items and imports".into(),
             "env" => "write `:env NAME=VALUE`".into(),
-            "run" | "load" => "`mobula run FILE` runs a file".into(),
+            "run" | "load" => "`:load FILE` runs the cells of a file in this session".into(),
             "pip" | "conda" | "cargo" => "write `:dep NAME` to use a crate".into(),
             _ if super::command_names::is_known(magic) => format!("write `:{magic}`"),
             _ => "commands begin with `:` here; `:help` lists them".into(),

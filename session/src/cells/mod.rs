@@ -43,6 +43,7 @@ mod items_command;
 mod last_value;
 mod last_value_kept;
 pub mod line_input;
+mod load_command;
 mod macro_visibility;
 mod mentions;
 mod missing_twin;
@@ -96,6 +97,7 @@ use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 pub use typed_words::complete as complete_typed_word;
 
@@ -168,6 +170,10 @@ pub struct Direct {
     known: Known,
     analysis: Analysis,
     watch: Arc<TaskWatch>,
+    /// The number of the next cell.
+    next: Arc<AtomicU64>,
+    /// The files whose cells run, the outermost first.
+    loading: Vec<PathBuf>,
 }
 
 /// The folders of the session's cells.
@@ -289,7 +295,7 @@ impl Direct {
     /// # Errors
     /// A sentence that says what is missing, or what the compiler said.
     pub fn start(parts: Parts) -> Result<Direct, String> {
-        let Parts { settings, host, link, sources, outlet, running, known, analysis, watch } = parts;
+        let Parts { settings, host, link, sources, outlet, running, known, analysis, watch, next } = parts;
         let toolchain = Toolchain::find()?;
         let notice = |text: String| outlet.put(Event::Notice { text });
         let template = Template::prepare(host.embedded_crate(), &toolchain, &notice)?;
@@ -326,6 +332,8 @@ impl Direct {
             known,
             analysis,
             watch,
+            next,
+            loading: Vec::new(),
         })
     }
 
@@ -335,6 +343,7 @@ impl Direct {
     pub fn execute(&mut self, cell: CellId, code: &str, request: CellRequest) -> Outcome {
         let begin = Instant::now();
         let CellRequest { origin, input, is_unstored } = request;
+        let is_stored = !is_unstored && !commands::without_commands_on_cells(code).is_empty();
         let earlier = origin.as_ref().and_then(|origin| self.runs.get(origin)).copied();
         self.earlier = earlier.filter(|_| !self.habits.keeps);
         (self.exit, self.is_trial) = (None, false);
@@ -357,7 +366,7 @@ impl Direct {
         if let Some(origin) = origin.filter(|_| result.is_ok() && !self.is_trial) {
             self.runs.insert(origin, cell);
         }
-        if !is_unstored {
+        if is_stored {
             self.history.add(cell, result.is_ok());
         }
         clock.add("total", begin.elapsed());

@@ -64,8 +64,7 @@ impl Direct {
         let path = path_from(&self.folder, file);
         let Chosen { cells, failed } = self.history.choose(&ranges);
         let code = |cell: CellId| (cell, without_commands_on_cells(&self.sources.code(cell)));
-        let cells: Vec<(CellId, String)> =
-            cells.into_iter().map(code).filter(|(_, code)| !code.trim().is_empty()).collect();
+        let cells: Vec<(CellId, String)> = cells.into_iter().map(code).collect();
         let left_out = match failed {
             0 => String::new(),
             1 => "; 1 that failed is left out".into(),
@@ -90,7 +89,10 @@ impl Direct {
         let answer = input.and_then(|input| input(InputRequest { prompt, is_password: false })).unwrap_or_default();
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" => Ok(true),
-            _ => Err(mistake(&format!("`{file}` is there already and stays as it is; `:save -f {file}` replaces it"))),
+            _ => {
+                let quoted = if file.contains(char::is_whitespace) { format!("\"{file}\"") } else { file.to_owned() };
+                Err(mistake(&format!("`{file}` is there already and stays as it is; `:save -f {quoted}` replaces it")))
+            }
         }
     }
 }

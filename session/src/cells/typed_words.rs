@@ -52,7 +52,7 @@ fn command(line: &str, cursor: usize, folder: &Path) -> Completions {
     };
     match name {
         ":dep" => dependency(argument, cursor, &crates()),
-        ":save" | ":timeline" => {
+        ":save" | ":load" | ":timeline" => {
             let name = argument.strip_prefix("-f ").map_or(argument, str::trim_start);
             file(name.trim_start_matches('"'), cursor, folder).unwrap_or_default()
         }
