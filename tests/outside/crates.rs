@@ -49,6 +49,31 @@ fn a_crate_is_found_beside_the_notebook_and_built_anew_once_it_was_edited() {
 }
 
 #[test]
+fn the_dependencies_of_the_folders_manifest_are_taken_as_cargo_reads_them() {
+    let place = Place::new();
+    write_crate(&place, "mine", "", "#[cfg(feature = \"big\")]\npub fn size() -> u8 { 9 }\n");
+    let features = std::fs::read_to_string(place.path("mine/Cargo.toml")).expect("it") + "[features]\nbig = []\n";
+    place.write("mine/Cargo.toml", &features);
+    place.write("src/main.rs", "fn main() {}\n");
+    place.write(
+        "Cargo.toml",
+        "[package]\nname = \"app\"\nedition = \"2024\"\n[workspace]\nmembers = [\"mine\"]\n\
+         [workspace.dependencies]\nmine = { path = \"mine\" }\n\
+         [dependencies]\nown = { package = \"mine\", path = \"mine\", features = [\"big\"] }\n\
+         [dev-dependencies]\nfnv = \"1\"\n",
+    );
+    let ran = Notebook::new().cell(":dep .").cell("own::size()").run(&place);
+    let told = ran.cell(1).text();
+    assert!(told.starts_with("own = { features = [\"big\"], package = \"mine\", path = "), "{told}");
+    assert!(told.ends_with("\nleft out: fnv (for tests)\n"), "{told}");
+    assert_eq!(ran.cell(2).value(), "9");
+    std::fs::remove_file(place.path("Cargo.toml")).expect("it was there");
+    let ran = Notebook::new().failing(":dep .").run(&place);
+    assert!(ran.cell(1).everything().contains("there is no `Cargo.toml` in"), "{}", ran.cell(1).everything());
+    place.leaves_nothing();
+}
+
+#[test]
 fn evcxr_keeps_the_versions_of_crates_when_another_is_added() {
     let place = Place::new();
     write_crate(&place, "mine", "", "pub struct P(pub u8);\npub fn version() -> u8 { 1 }\n");

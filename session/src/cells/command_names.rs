@@ -2,7 +2,11 @@
 
 /// Name, arguments and meaning of each command.
 pub const COMMANDS: [(&str, &str, &str); 28] = [
-    (":dep", "NAME = REQUIREMENT", "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`"),
+    (
+        ":dep",
+        "NAME = REQUIREMENT",
+        "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`; `:dep .`: those of Cargo.toml here",
+    ),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),
     (":items", "", "the functions, types and other items, the cells they come from, and what waits"),

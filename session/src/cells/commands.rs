@@ -192,12 +192,17 @@ impl Direct {
         lines: &[String],
         input: Option<&InputReader>,
     ) -> Result<(), CellError> {
-        let mut deps = Vec::new();
+        let (mut deps, mut told) = (Vec::new(), String::new());
         for argument in lines.iter().filter_map(|line| dep_argument(line)) {
-            deps.extend(dep::read(argument, &self.folder).map_err(|error| mistake(&error))?);
+            let asked = dep::read(argument, &self.folder).map_err(|error| mistake(&error))?;
+            deps.extend(asked.deps);
+            told.push_str(&asked.told);
         }
         self.habits.offline |= lines.iter().any(|line| split(uncommented(line)) == (":offline", "1"));
         self.add_deps(cell, deps, input)?;
+        if !told.is_empty() {
+            self.say(cell, &told);
+        }
         let mut result = Ok(());
         for line in lines.iter().filter(|line| dep_argument(line).is_none()) {
             let (name, argument) = split(uncommented(line));

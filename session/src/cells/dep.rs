@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! rand = "0.9"                  rand          rand@0.9          itoa = "1"; ryu = "1"       # comments, also // of Rust's
+//! .                             the dependencies of the Cargo.toml in the session's folder; `./` is the crate there
 //! mine = { path = "../mine" }   { path = "../mine" }            ../mine                     serde --features derive
 //! ```
 //!
 //! The result is what Cargo understands in a manifest of edition 2024, on one line, with whole paths.
 
+use super::manifest_deps::{self, ManifestDeps};
+use crate::base::toolchain::Toolchain;
 use crate::home::path_from;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -37,16 +40,34 @@ pub struct Dep {
     pub requirement: Option<String>,
 }
 
+/// What an argument asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The crates.
+    pub deps: Vec<Dep>,
+    /// What a person is told when they are there.
+    pub told: String,
+}
+
 /// Reads the argument. Paths in it are relative to `folder`.
 ///
 /// # Errors
 /// A sentence that says what is wrong with the argument.
-pub fn read(argument: &str, folder: &Path) -> Result<Vec<Dep>, String> {
+pub fn read(argument: &str, folder: &Path) -> Result<Asked, String> {
     let text = uncommented(argument);
-    let deps: Result<Vec<Vec<Dep>>, String> =
-        pieces(&text).map(str::trim).filter(|piece| !piece.is_empty()).map(|piece| one(piece, folder)).collect();
-    let deps = deps?.concat();
-    if deps.is_empty() { Err(usage()) } else { Ok(deps) }
+    let mut asked = Asked::default();
+    let mut pieces = pieces(&text).map(str::trim).filter(|piece| !piece.is_empty()).peekable();
+    pieces.peek().ok_or_else(usage)?;
+    for piece in pieces {
+        if piece != "." {
+            asked.deps.extend(one(piece, folder)?);
+            continue;
+        }
+        let ManifestDeps { taken, told } = manifest_deps::read(folder, &Toolchain::find()?.cargo)?;
+        asked.deps.extend(taken.into_iter().map(|(name, wanted)| Dep { name, requirement: Some(wanted) }));
+        asked.told.push_str(&told);
+    }
+    Ok(asked)
 }
 
 fn usage() -> String {
@@ -323,7 +344,7 @@ mod tests {
     use super::*;
 
     fn deps(argument: &str) -> Result<Vec<String>, String> {
-        let deps = read(argument, Path::new("/nowhere"))?;
+        let deps = read(argument, Path::new("/nowhere"))?.deps;
         Ok(deps
             .into_iter()
             .map(|dep| format!("{} = {}", dep.name, dep.requirement.unwrap_or("\"*\"".into())))
@@ -387,7 +408,7 @@ mod tests {
         std::fs::write(mine.join("Cargo.toml"), "[package]\nname = \"my-own\"\n").unwrap();
         std::fs::write(mine.join("src/lib.rs"), "").unwrap();
         for argument in ["./mine", "{ path = \"mine\" }", "my-own = { path = \"./mine\" }", "my-own --path ./mine"] {
-            let found = read(argument, dir.path()).unwrap().remove(0);
+            let found = read(argument, dir.path()).unwrap().deps.remove(0);
             let requirement = found.requirement.unwrap();
             assert_eq!((found.name.as_str(), path_of(&requirement)), ("my-own", Some(mine.clone())), "{argument}");
         }

@@ -138,7 +138,8 @@ pub fn program(cells: &[(usize, &str)], folder: &Path) -> Result<Exported, Expor
                 exported.left_out.push((cell, command));
                 continue;
             };
-            for dep in dep::read(argument, folder).map_err(|message| ExportError::Dep { cell, message })? {
+            let asked = dep::read(argument, folder).map_err(|message| ExportError::Dep { cell, message })?;
+            for dep in asked.deps {
                 let requirement = dep.requirement.unwrap_or_else(|| "\"*\"".into());
                 exported.deps.retain(|(name, _)| *name != dep.name);
                 exported.deps.push((dep.name, requirement));

@@ -20,7 +20,7 @@
 //! rewrite                      changes to the statements           dep, cargo_error            crates
 //! last_value, last_value_kept  `_`, the value shown last           commands, *_command*        lines that begin with `:`
 //! line_input, completeness     whether a cell is complete      typed_words                 completion of what is no Rust
-//! history                      the cells that have run
+//! history                      the cells that have run      manifest_deps               crates of a manifest
 //! ```
 
 mod cargo_error;
@@ -45,6 +45,7 @@ mod last_value_kept;
 pub mod line_input;
 mod load_command;
 mod macro_visibility;
+mod manifest_deps;
 mod mentions;
 mod missing_twin;
 pub mod parameters;

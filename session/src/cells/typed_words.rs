@@ -51,7 +51,14 @@ fn command(line: &str, cursor: usize, folder: &Path) -> Completions {
         completions(start, cursor, fitting.map(|fitting| word(*fitting, "keyword", *fitting)))
     };
     match name {
-        ":dep" => dependency(argument, cursor, &crates()),
+        ":dep" => {
+            let mut found = dependency(argument, cursor, &crates());
+            if ".".starts_with(argument) && folder.join("Cargo.toml").is_file() {
+                let own = word(".", "module", ".: what Cargo.toml here depends on");
+                found = Completions { start, end: cursor, items: std::iter::once(own).chain(found.items).collect() };
+            }
+            found
+        }
         ":save" | ":load" | ":timeline" => {
             let name = argument.strip_prefix("-f ").map_or(argument, str::trim_start);
             file(name.trim_start_matches('"'), cursor, folder).unwrap_or_default()
@@ -170,7 +177,7 @@ mod tests {
     fn offered(code: &str) -> Option<Vec<String>> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
-        for file in ["data/one.csv", "data/other.csv", "dates.txt", ".hidden"] {
+        for file in ["data/one.csv", "data/other.csv", "dates.txt", ".hidden", "Cargo.toml"] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
         let cursor = code.find('|').unwrap_or(code.len());
@@ -184,6 +191,7 @@ mod tests {
         assert_eq!(offered("let x = 1;\n  :memory-s"), Some(vec![":memory-summary".into()]));
         assert_eq!(offered(":keep o"), Some(vec!["on".into(), "off".into()]));
         assert_eq!(offered(":help ke"), Some(vec!["keep".into()]));
+        assert_eq!(offered(":dep ."), Some(vec![".".into()]));
         assert_eq!(offered(":save da"), Some(vec!["data/".into(), "dates.txt".into()]));
         assert_eq!(offered(":save -f data/on"), Some(vec!["one.csv".into()]));
         assert_eq!((offered("x ? y :t"), offered("::std::me"), offered("let a: Ve")), (None, None, None));
