@@ -241,3 +241,19 @@ pub(crate) fn bundle_content(bundle: Bundle) -> Value {
     };
     json!({"data": bundle.data, "metadata": bundle.metadata, "transient": transient})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_that_was_loaded_from_a_file_has_the_route_of_the_cell_that_loads_it() {
+        let route = |count| Route { origin: Origin::nobody(), count, silent: false };
+        // Cell 4 has loaded cells 5 and 6.
+        let cells = [4, 7].map(|cell| (CellId(cell), route(cell)));
+        let state = State { cells: cells.into(), ..State::default() };
+        let found = |cell| state.route(CellId(cell)).map(|route| route.count);
+        assert_eq!([4, 5, 6, 7, 8].map(found), [4, 4, 4, 7, 7].map(Some));
+        assert_eq!(found(1), Some(7), "its own is no longer kept");
+    }
+}
