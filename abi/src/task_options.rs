@@ -309,3 +309,20 @@ fn named<T: Clone>(below: &[(String, T)], over: &[(String, T)]) -> Vec<(String, 
         below.iter().chain(over).map(|(name, value)| (name, value)).collect();
     all.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_machine_has_every_strategy_but_that_of_a_certain_node() {
+        let read = |strategy| {
+            let options = TaskOptions { scheduling_strategy: Some(strategy), ..TaskOptions::default() };
+            TaskOptions::read_on_one_machine(&postcard::to_allocvec(&options).unwrap())
+        };
+        let node = |soft| SchedulingStrategy::NodeAffinity { node_id: "ab".into(), soft };
+        assert_eq!(read(SchedulingStrategy::Spread), Ok(TaskOptions::default()));
+        assert_eq!(read(node(true)), Ok(TaskOptions::default()));
+        assert!(read(node(false)).unwrap_err().contains("one machine"));
+    }
+}

@@ -44,9 +44,7 @@ assert!(get(&pid.options().placement_group(&group).remote())? > 0);
 remove_placement_group(&group)?;
 
 // %%
-// Wherever it runs: on any machine, or on a certain one if there is such a one.
+// Wherever it runs: on any machine, or rather on a certain one.
 assert!(get(&pid.options().scheduling_strategy(SchedulingStrategy::Spread).remote())? > 0);
-let on = |soft| SchedulingStrategy::NodeAffinity { node_id: "ab".repeat(28), soft };
-assert!(get(&pid.options().scheduling_strategy(on(true)).remote())? > 0);
-let nowhere = get(&pid.options().scheduling_strategy(on(false)).remote()).unwrap_err().to_string();
-assert!(nowhere.contains("node"), "{nowhere}");
+let rather = SchedulingStrategy::NodeAffinity { node_id: "ab".repeat(28), soft: true };
+assert!(get(&pid.options().scheduling_strategy(rather).remote())? > 0);

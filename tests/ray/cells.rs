@@ -149,6 +149,8 @@ fn a_session_leaves_the_cluster_and_comes_back(cluster: &Cluster) {
 fn what_a_cluster_does_not_have_is_refused_with_a_sentence(cluster: &Cluster) {
     let cells = "// %%\nfn items() -> impl Iterator<Item = u64> { 0..3 }\nstruct Saved(u64);\n\
         assert!(publish(&put(&1)?, \"one\").unwrap_err().to_string().contains(\"named actor\"));\n\
+        // %%\nfn one() -> u32 { 1 }\nlet on = SchedulingStrategy::NodeAffinity { node_id: \"ab\".repeat(28), soft: false };\n\
+        assert!(get(&one.options().scheduling_strategy(on).remote()).unwrap_err().to_string().contains(\"node\"));\n\
         // %%\nassert!(init_with(Config::new().num_cpus(2.0)).unwrap_err().to_string().contains(\"shutdown\"));";
     holds(&cluster.address(), cells);
 }
