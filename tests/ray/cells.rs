@@ -30,7 +30,6 @@ tests! {
     a_cluster_that_is_not_there_is_refused_with_a_sentence
     sessions_find_named_actors_of_a_namespace
     the_notebook_shows_on_a_cluster_what_is_stored_in_it
-    the_table_of_tasks_tells_what_runs_what_waits_and_what_tasks_made
     an_interrupt_gives_up_a_cluster_that_does_not_answer
     libraries_of_sessions_that_were_killed_are_removed_by_the_next
 }
@@ -200,24 +199,6 @@ fn the_notebook_shows_on_a_cluster_what_is_stored_in_it(cluster: &Cluster) {
     };
     assert!(values(&notebook).len() >= 5);
     assert_eq!(values(&ran), values(&notebook));
-}
-
-fn the_table_of_tasks_tells_what_runs_what_waits_and_what_tasks_made(cluster: &Cluster) {
-    let cells = "// %%\nuse std::time::Instant;\nfn inner(n: u64) -> u64 { n }\n\
-        fn outer(n: u64) -> u64 { let n = get(&inner.remote(n)).unwrap(); std::thread::sleep(Duration::from_secs(600)); n }\n\
-        let long = outer.options().num_cpus(0.0).remote(1);\n\
-        let never = inner.options().resource(\"no such thing\", 1.0).name(\"never\").remote(2);\n\
-        let waits = inner.options().name(\"waits\").remote(&long);\n\
-        // Ray's state API is about a second behind.\n\
-        let expected = [(\"outer\", TaskState::Running), (\"never\", TaskState::Queued), (\"waits\", TaskState::Waiting), (\"inner\", TaskState::Finished)];\n\
-        let until = Instant::now() + Duration::from_secs(60);\n\
-        let all = loop {\n let all = tasks();\n let is_there = |(name, state): &(&str, TaskState)| all.iter().any(|task| task.name == *name && task.state == *state);\n\
-        if expected.iter().all(is_there) { break all }\n assert!(Instant::now() < until, \"{all:?}\");\n std::thread::sleep(Duration::from_millis(100));\n};\n\
-        let found = |name: &str| all.iter().find(|task| task.name == name).unwrap();\n\
-        assert_eq!(found(\"inner\").parent, Some(found(\"outer\").id));\n\
-        assert!(found(\"outer\").pid.is_some() && found(\"outer\").ran.is_some() && found(\"never\").ran.is_none());\n\
-        cancel(&long)?; cancel(&never)?;";
-    holds(&cluster.address(), &cells.replace("TaskState", "mobula::TaskState"));
 }
 
 fn an_interrupt_gives_up_a_cluster_that_does_not_answer(cluster: &Cluster) {

@@ -100,7 +100,7 @@ impl Cluster {
     pub fn start_head(&self) {
         let Ports { gcs, client } = self.head.ports;
         let mut head = self.ray("ray");
-        head.args(["start", "--head", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=true"])
+        head.args(["start", "--head", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false"])
             .args(["--disable-usage-stats", "--object-store-memory=500000000", "--dashboard-agent-listen-port=0"])
             .arg(format!("--port={gcs}"))
             .arg(format!("--ray-client-server-port={client}"))
