@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, options, programs};
 use crate::python::{call, get, put_source, try_get};
+use crate::refusals;
 use mobula_runtime::ray::transport::{Bytes, ConnectError, RayError, Session, Value};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -16,10 +17,9 @@ tests! {
 }
 
 fn refusal(address: &str) -> String {
-    match Session::connect(address, options()) {
-        Err(error @ ConnectError::Bridge { .. }) => error.to_string(),
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("there is a session at {address}"),
+    match refusals::refusal(address) {
+        error @ ConnectError::Bridge { .. } => error.to_string(),
+        error => panic!("{error}"),
     }
 }
 

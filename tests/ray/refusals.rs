@@ -12,7 +12,8 @@ tests! {
     a_start_that_is_given_up_ends
 }
 
-fn refusal(address: &str) -> ConnectError {
+/// Why there is no session at this address.
+pub fn refusal(address: &str) -> ConnectError {
     match Session::connect(address, options()) {
         Err(error) => error,
         Ok(_) => panic!("there is a session at {address}"),

@@ -11,7 +11,7 @@ tests! {
 const STARTS: &str = "MOBULA_TEST_RAY_STARTS";
 
 fn every_start_in_a_row_succeeds(cluster: &Cluster) {
-    let starts = std::env::var(STARTS).map_or(4, |starts| starts.parse().expect("a number of starts"));
+    let starts = std::env::var(STARTS).map_or(8, |starts| starts.parse().expect("a number of starts"));
     let mut attempts: BTreeMap<u32, u32> = BTreeMap::new();
     for _ in 0..starts {
         let session = cluster.session();

@@ -41,8 +41,7 @@ impl Boot {
     /// A sentence: the cluster cannot run the cells.
     pub fn new(session: &Session) -> Result<Boot, String> {
         let operate = session.put(evaluated("operate", Value::None));
-        // What is put is made by the process that serves the session, which is there: a worker would have to be started.
-        let described = session.put(evaluated("operate(it)", request("describe", Vec::new())));
+        let described = at_once(session, "describe", Vec::new());
         let description = value_of(session, &described).map_err(|error| match error {
             RayError::SessionEnded(reason) => format!("the session with the cluster has ended: {reason}"),
             other => format!("the cluster cannot run what Mobula needs there: {other}"),
@@ -79,6 +78,12 @@ fn evaluated(expression: &str, it: Value) -> Value {
     Value::call(Value::global("builtins", "eval"), [Value::Str(expression), Value::Dict(globals)])
 }
 
+/// Has the process that serves the session do one of the operations of `worker.py`, in its turn: what is put is made there, and no worker has to be
+/// started.
+fn at_once(session: &Session, op: &str, what: Vec<(&str, Value)>) -> Ref {
+    session.put(evaluated("operate(it)", request(op, what)))
+}
+
 /// The function of a library that `meta` describes, on the cluster.
 pub(super) fn function(session: &Session, meta: Value) -> Ref {
     session.put(evaluated("function(it)", meta))
@@ -89,21 +94,6 @@ fn value_of(session: &Session, of: &Ref) -> Result<Value, RayError> {
     let (done, result) = channel();
     session.get(of, Box::new(move |result| _ = done.send(result)));
     result.recv().unwrap_or_else(|_| Err(RayError::SessionEnded("it does not answer".into())))
-}
-
-/// Has a worker do one of the operations of `worker.py`.
-pub(super) fn operation(session: &Session, operate: &Ref, request: Value) -> Ref {
-    let options = vec![("num_cpus".to_owned(), Value::Float(0.0)), ("name".to_owned(), Value::text("mobula"))];
-    let schedule = Schedule {
-        kind: Kind::Task,
-        target: operate,
-        name: "mobula",
-        args: vec![request],
-        options,
-        baseline: Vec::new(),
-        returns: 1,
-    };
-    session.schedule(schedule).swap_remove(0)
 }
 
 /// The class of actors of this type.
@@ -185,10 +175,8 @@ impl Shared {
             state.own.extract_if(.., |digest| description.contains(digest.as_str())).collect()
         };
         if !kept.is_empty() {
-            let what = request("keep_libraries", vec![("digests", texts(&kept))]);
-            // By the process that serves the session, in its turn: a worker might not get to it before the session ends. Nothing is done about a
-            // failure, which shows at the actor.
-            drop(self.session.put(evaluated("operate(it)", what)));
+            // A worker might not get to it before the session ends. Nothing is done about a failure, which shows at the actor.
+            drop(at_once(&self.session, "keep_libraries", vec![("digests", texts(&kept))]));
         }
     }
 
@@ -219,8 +207,18 @@ impl Shared {
     }
 
     /// Has a worker do one of the operations of `worker.py`.
-    fn begin(&self, op: &str, what: Vec<(&str, Value)>) -> Ref {
-        operation(&self.session, &self.boot.operate, request(op, what))
+    pub(super) fn begin(&self, op: &str, what: Vec<(&str, Value)>) -> Ref {
+        let options = vec![("num_cpus".to_owned(), Value::Float(0.0)), ("name".to_owned(), Value::text("mobula"))];
+        let schedule = Schedule {
+            kind: Kind::Task,
+            target: &self.boot.operate,
+            name: "mobula",
+            args: vec![request(op, what)],
+            options,
+            baseline: Vec::new(),
+            returns: 1,
+        };
+        self.session.schedule(schedule).swap_remove(0)
     }
 }
 

@@ -4,7 +4,7 @@ use super::failures::{Failing, failing};
 use super::logs::Death;
 use super::runs::Ran;
 use super::values::{bytes_in, read_head};
-use super::{End, Place, Shared, boot};
+use super::{End, Place, Shared};
 use crate::abi::{Attempt, Cause, Failed, Failure, TaskState};
 use crate::local::locate_causes;
 use crate::protocol::RuntimeEvent;
@@ -155,9 +155,7 @@ impl Shared {
             payload
         } else {
             // What Ray keeps beside a pickle cannot be read through Ray Client without numpy, so a worker copies it.
-            let request = [("op", Value::text("read_payload")), ("payload", Value::Ref(payload))];
-            let request = request.map(|(name, value)| (Value::text(name), value));
-            boot::operation(&self.session, &self.boot.operate, Value::Dict(request.into()))
+            self.begin("read_payload", vec![("payload", Value::Ref(payload))])
         };
         let shared = Arc::downgrade(self);
         let came = move |result: Result<Value, RayError>| {
