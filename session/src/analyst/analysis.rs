@@ -9,7 +9,7 @@ use crate::event::{Bundle, Completions};
 use crate::host::Host;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -159,7 +159,7 @@ impl Analysis {
     }
 }
 
-fn serve(folder: &PathBuf, inbox: &Receiver<Asked>, ready: &Ready) {
+fn serve(folder: &Path, inbox: &Receiver<Asked>, ready: &Ready) {
     let mut analyst: Option<Process> = None;
     loop {
         let next = match &analyst {
@@ -199,9 +199,13 @@ struct Process {
 }
 
 impl Process {
-    fn start(folder: &PathBuf) -> std::io::Result<Process> {
+    fn start(folder: &Path) -> std::io::Result<Process> {
+        // It is killed at any moment, and then removes nothing: what it writes for a while goes with the folder of its session.
+        let while_it_reads = folder.join("tmp");
+        std::fs::create_dir_all(&while_it_reads)?;
         let mut command = Command::new(own_program());
-        command.env(ANALYST_ENV, folder).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.env(ANALYST_ENV, folder).env("TMPDIR", while_it_reads);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let (asks, answers) = (child.stdin.take(), child.stdout.take());
         match (asks, answers) {
