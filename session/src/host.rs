@@ -92,14 +92,22 @@ pub trait CellRuntime {
     fn attach(&self, symbol: *mut c_void, cell: CellId) -> Result<(), String>;
     /// A cell, or its callbacks, begin: from here on, releases of objects are deferred.
     fn cell_began(&self, cell: CellId, turn: Turn);
-    /// The cell has ended and cannot be undone: the deferred releases are made.
+    /// The cell has ended.
     fn cell_ended(&self, cell: CellId);
+    /// What has run cannot be undone any more: the deferred releases are made.
+    fn cell_is_final(&self);
+    /// How many bytes the deferred releases keep in the store; `None`: there are no such releases.
+    ///
+    /// # Errors
+    /// Why what has run cannot be undone, as the end of a sentence.
+    fn held_back(&self) -> Result<Option<u64>, &'static str>;
     /// Runs the callbacks for which messages wait. Returns how that ended, as a cell's function does.
     fn run_callbacks(&self) -> u32;
     /// Flushes the standard output that the cell libraries have buffered.
     fn flush(&self);
     /// Does `work`, which forks, while no other thread holds the standard streams' locks: the child could not print otherwise.
     fn with_streams_locked(&self, work: &mut dyn FnMut());
-    /// This process was a frozen twin and has become the cell host: it connects anew and has the references of the checkpoint.
-    fn took_over(&self);
+    /// This process was a frozen twin and has become the cell host: it connects anew and has the references of the checkpoint. If what ran
+    /// before it was made `is_final`, it has not what was deferred then.
+    fn took_over(&self, is_final: bool);
 }

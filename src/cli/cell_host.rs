@@ -71,6 +71,14 @@ impl CellRuntime for Driver {
         client::end_cell();
     }
 
+    fn cell_is_final(&self) {
+        client::cell_is_final();
+    }
+
+    fn held_back(&self) -> Result<Option<u64>, &'static str> {
+        client::held_back()
+    }
+
     fn run_callbacks(&self) -> u32 {
         mobula::worker::run_callbacks()
     }
@@ -83,8 +91,8 @@ impl CellRuntime for Driver {
         mobula::worker::with_streams_locked(work);
     }
 
-    fn took_over(&self) {
-        if let Err(error) = client::take_over() {
+    fn took_over(&self, is_final: bool) {
+        if let Err(error) = client::take_over(is_final) {
             // Without a runtime this process is of no use. Its death is reported like any other.
             eprintln!("mobula: the runtime cannot be reached any more: {error}");
             std::process::abort();

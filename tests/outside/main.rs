@@ -30,5 +30,6 @@ mod shared;
 mod suite;
 mod tasks;
 mod testing;
+mod undo;
 mod unread;
 mod walk;

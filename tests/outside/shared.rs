@@ -21,6 +21,7 @@ hold_on_a_shared_runtime! {
     arrays_are_views_on_a_shared_runtime = tasks::arrays_come_back_as_views_of_the_store_and_everything_is_freed_in_the_end,
     callers_are_named_on_a_shared_runtime = tasks::a_task_that_panics_names_the_lines_that_called,
     a_killed_worker_fails_its_task_on_a_shared_runtime = crate::death::a_killed_worker_fails_its_task_by_name_and_the_rest_goes_on,
+    cells_are_undone_on_a_shared_runtime = crate::undo::the_last_cells_are_undone_and_everything_is_as_it_was,
     a_killed_cell_host_loses_nothing_on_a_shared_runtime =
         crate::death::a_cell_host_killed_in_mid_cell_loses_no_variable_and_no_object,
 }

@@ -298,7 +298,7 @@ pub fn cell_host(socket: &Path) {
                 client::begin_cell(number, number);
                 if fork_twin() {
                     // Nobody is left to take over for when the scenario is over.
-                    let Ok(()) = client::take_over() else { return };
+                    let Ok(()) = client::take_over(true) else { return };
                     format!("twin {}", std::process::id())
                 } else {
                     "begun".into()
@@ -310,6 +310,7 @@ pub fn cell_host(socket: &Path) {
             }
             ["end"] => {
                 client::end_cell();
+                client::cell_is_final();
                 "ended".into()
             }
             ["block", path] => {

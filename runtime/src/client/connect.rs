@@ -66,13 +66,14 @@ pub fn connect_program(socket: &Path) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// Begins a cell: from here on, references to older objects are given back only when it ends. Call it before the twin
+/// Begins a cell: from here on, references to older objects are given back only when it is final. Call it before the twin
 /// is forked.
 /// `turn` is the number that an interrupt of it has: the callbacks of a cell have another one than the cell.
 pub fn begin_cell(cell: u64, turn: u64) {
     if let Some(elsewhere) = elsewhere() {
         elsewhere.begin_cell(cell, turn);
     }
+    super::held_back::begin();
     if let Some(client) = current() {
         let mut state = client.state();
         state.handles.cell_began();
@@ -90,32 +91,42 @@ pub fn begin_cell(cell: u64, turn: u64) {
     }
 }
 
-/// Ends the cell, which cannot be undone any more.
+/// Ends the cell. A twin from before it may still come back: see [`cell_is_final`].
 pub fn end_cell() {
     if let Some(elsewhere) = elsewhere() {
         elsewhere.end_cell();
     }
     if let Some(client) = current() {
-        let said = {
-            let mut state = client.state();
-            state.is_interruptible = false;
-            client.segment.header().active.remove(client.seat);
-            let (desk, over) = (client.segment.desk(client.seat), state.turn + 1);
-            let _ = desk.interrupted.compare_exchange(over, 0, Ordering::AcqRel, Ordering::Acquire);
-            client.inbox.end_interrupt(state.turn);
-            state.cell_ended()
-        };
+        let mut state = client.state();
+        state.is_interruptible = false;
+        client.segment.header().active.remove(client.seat);
+        let (desk, over) = (client.segment.desk(client.seat), state.turn + 1);
+        let _ = desk.interrupted.compare_exchange(over, 0, Ordering::AcqRel, Ordering::Acquire);
+        client.inbox.end_interrupt(state.turn);
+        drop(state);
+        client.segment.work_left();
+    }
+}
+
+/// What has run here is final: no twin from before it comes back, so the references that were kept back are given back.
+pub fn cell_is_final() {
+    if let Some(elsewhere) = elsewhere() {
+        elsewhere.cell_is_final();
+    }
+    if let Some(client) = current() {
+        let said = client.state().cell_is_final();
         said.iter().for_each(|message| client.tell(message));
         client.segment.work_left();
     }
 }
 
 /// Lets this process, a twin forked with `fork(3)`, take the place of its dead original. It connects anew, takes the
-/// same seat, and keeps exactly the references that it was forked with. Objects that were half-made then are gone.
+/// same seat, and keeps exactly the references that it was forked with, and those that were kept back then unless what ran before
+/// `is_final`. Objects that were half-made then are gone.
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub fn take_over() -> Result<(), ConnectError> {
+pub fn take_over(is_final: bool) -> Result<(), ConnectError> {
     if let Some(joined) = elsewhere()
         && let Err(error) = joined.take_over()
     {
@@ -124,9 +135,9 @@ pub fn take_over() -> Result<(), ConnectError> {
     }
     let now = current().ok_or(ConnectError::NotConnected)?;
     let home = home().filter(|home| !std::ptr::eq(*home, now));
-    let Some(home) = home else { return now.taken_over() };
-    home.taken_over()?;
-    if let Err(error) = now.taken_over() {
+    let Some(home) = home else { return now.taken_over(is_final) };
+    home.taken_over(is_final)?;
+    if let Err(error) = now.taken_over(is_final) {
         // What the session had joined may have ended, or dropped it. The variables are worth more.
         tracing::info!(%error, "the joined runtime is gone");
         go_home();
@@ -136,14 +147,14 @@ pub fn take_over() -> Result<(), ConnectError> {
 
 impl Client {
     /// Puts a client of this process, which is a twin, into the place of its original's.
-    fn taken_over(&'static self) -> Result<(), ConnectError> {
+    fn taken_over(&'static self, is_final: bool) -> Result<(), ConnectError> {
         let dead = self;
         // The socket is shared with the dead process and everything that it has forked.
         let _ = rustix::net::shutdown(dead.inbox.socket(), Shutdown::Both);
         let refused = |reason: &str| ConnectError::Refused { reason: reason.into() };
         // The lock is free, because `fork` waited until it was: see `fork_guard.rs`.
         let Ok(mut old) = dead.state.try_lock() else { return Err(refused("the process was not forked with fork(3)")) };
-        let held = old.handles.taken_over();
+        let held = old.handles.taken_over(is_final);
         let memory = (Arc::clone(&dead.segment), old.arena.clone());
         let takeover = Takeover { seat: dead.seat, cell: old.cell, held };
         let client = Client::connect(&dead.path, Role::Driver, dead.session, Some((takeover, memory)))?;

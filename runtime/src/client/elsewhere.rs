@@ -16,8 +16,12 @@ pub(crate) trait Elsewhere: Sync {
     fn table(&self) -> &'static Table;
     /// A cell begins: see [`super::begin_cell`].
     fn begin_cell(&self, cell: u64, turn: u64);
-    /// It has ended, and cannot be undone any more.
+    /// It has ended.
     fn end_cell(&self);
+    /// It cannot be undone any more: see [`super::cell_is_final`].
+    fn cell_is_final(&self);
+    /// Whether references are kept back until then.
+    fn keeps_back(&self) -> bool;
     /// Locks the engine for a fork, until what is returned is dropped.
     fn hold_still(&'static self) -> Box<dyn Any>;
     /// This process, a twin, takes the place of its dead original.

@@ -10,7 +10,7 @@
 //!   actors   calls of actors                        checkpoints  what is saved of the actor that this process is
 //!   reader   looking at a runtime from outside           join  changing to the runtime of another process
 //!   tally    counting a session's tasks again and again  changes  what is new of tasks, for a reader
-//!   store_summary  what fills the store
+//!   store_summary  what fills the store                 held_back  whether a cell can be undone
 //! ```
 //!
 //! A process's calls go through one client, which is never freed, because threads of cells may still use it. A twin that takes a dead
@@ -32,6 +32,7 @@ mod execute;
 mod fork_guard;
 mod front;
 mod function_names;
+mod held_back;
 mod inbox;
 mod join;
 mod lend;
@@ -51,9 +52,10 @@ mod watch;
 
 pub use crate::abi::engine::{Fallible, Opened};
 pub use changes::Look;
-pub use connect::{ConnectError, begin_cell, connect_driver, connect_program, end_cell, take_over};
+pub use connect::{ConnectError, begin_cell, cell_is_final, connect_driver, connect_program, end_cell, take_over};
 pub use current::current;
 pub use front::Front;
+pub use held_back::held_back;
 pub use join::join_driver;
 pub use reader::Reader;
 pub use tally::Tally;

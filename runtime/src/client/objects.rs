@@ -428,8 +428,8 @@ impl State {
     /// Removes the pins of what the cell has read, and the references that it has given back. Returns the messages for
     /// the head.
     #[must_use]
-    pub(super) fn cell_ended(&mut self) -> Vec<ToHead> {
-        let (unread, released) = self.handles.cell_ended();
+    pub(super) fn cell_is_final(&mut self) -> Vec<ToHead> {
+        let (unread, released) = self.handles.cell_is_final();
         let segment = self.segment();
         unread.into_iter().for_each(|id| segment.remove(id, Kind::Pin, self.leases.seat));
         released.iter().for_each(|id| segment.remove(*id, Kind::Ref, self.leases.seat));

@@ -3,11 +3,11 @@
 //! ```text
 //!   absent ──first reference: Add──▶ counted(1, 2, …) ──last one given back──▶ absent: Remove
 //!                                        ▲                      │ while a cell runs, if it is older than the cell
-//!                                        └──── taken again ── kept back ──the cell has ended──▶ absent: Remove
+//!                                        └──── taken again ── kept back ──the cell is final──▶ absent: Remove
 //! ```
 //!
-//! Other processes see two bits per process: whether it refers to the object, and whether it reads its bytes. While a cell runs, its last
-//! references and pins that are older than the cell are kept back. Until the cell has ended, a twin may come back that still has them. The
+//! Other processes see two bits per process: whether it refers to the object, and whether it reads its bytes. From the begin of a cell until
+//! it is final, last references and pins that are older than the cell are kept back: so long, a twin may come back that still has them. The
 //! twin does not know what the cell itself made or began to read. That is released at once, so a cell can work its way through more than
 //! the store holds.
 //!
@@ -43,11 +43,12 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Handles {
     entries: Vec<Entry>,
-    /// Objects with a reference or a pin that is kept back.
+    /// Objects with a reference or a pin that is kept back, and some that were taken again since.
     kept: Vec<ObjectId>,
     /// Goes up when a cell begins.
     period: u32,
-    cell_runs: bool,
+    /// Whether a cell has begun and is not final.
+    keeps_back: bool,
 }
 
 impl Handles {
@@ -103,13 +104,13 @@ impl Handles {
 
     /// Counts one reference less. One too many does nothing.
     pub fn release(&mut self, id: ObjectId) -> News {
-        let (cell_runs, period) = (self.cell_runs, self.period);
+        let (keeps_back, period) = (self.keeps_back, self.period);
         let Some(entry) = self.known(id).filter(|entry| entry.count > 0) else { return News::None };
         entry.count -= 1;
         if entry.count > 0 {
             return News::None;
         }
-        if cell_runs && entry.since < period {
+        if keeps_back && entry.since < period {
             let is_listed = std::mem::replace(&mut entry.is_kept, true) || entry.is_pin_kept;
             if !is_listed {
                 self.kept.push(id);
@@ -133,14 +134,14 @@ impl Handles {
 
     /// Counts one reader less of the object's bytes.
     pub fn unpin(&mut self, id: ObjectId) -> News {
-        let (cell_runs, period) = (self.cell_runs, self.period);
+        let (keeps_back, period) = (self.keeps_back, self.period);
         let Some(entry) = self.known(id).filter(|entry| entry.pins > 0) else { return News::None };
         entry.pins -= 1;
         if entry.pins > 0 {
             return News::None;
         }
         // A twin has the pins from before the cell. It does not know a pin that the cell itself took, however old the object is.
-        if cell_runs && entry.pinned_since < period {
+        if keeps_back && entry.pinned_since < period {
             let is_listed = std::mem::replace(&mut entry.is_pin_kept, true) || entry.is_kept;
             if !is_listed {
                 self.kept.push(id);
@@ -168,12 +169,22 @@ impl Handles {
     /// A cell begins.
     pub fn cell_began(&mut self) {
         self.period += 1;
-        self.cell_runs = true;
+        self.keeps_back = true;
     }
 
-    /// Ends the cell. Returns the objects that are no longer read, and those that are no longer referred to.
-    pub fn cell_ended(&mut self) -> (Vec<ObjectId>, Vec<ObjectId>) {
-        self.cell_runs = false;
+    /// The objects that are kept back: those without a last reference or pin.
+    pub fn kept_back(&self) -> impl Iterator<Item = ObjectId> {
+        let is_kept = |id: &ObjectId| {
+            let entry = self.entries.get(id.slot() as usize).filter(|entry| entry.generation == id.generation());
+            entry.is_some_and(|entry| entry.is_kept || entry.is_pin_kept)
+        };
+        self.kept.iter().copied().filter(is_kept)
+    }
+
+    /// What has run is final: no twin from before it comes back. Returns the objects that are no longer read, and those that are no longer
+    /// referred to.
+    pub fn cell_is_final(&mut self) -> (Vec<ObjectId>, Vec<ObjectId>) {
+        self.keeps_back = false;
         let (mut unread, mut released) = (Vec::new(), Vec::new());
         for id in std::mem::take(&mut self.kept) {
             let Some(entry) = self.known(id) else { continue };
@@ -187,15 +198,20 @@ impl Handles {
         (unread, released)
     }
 
-    /// Prepares a twin to take a dead process's place: no cell runs. Returns the objects that it has.
-    pub fn taken_over(&mut self) -> Vec<Held> {
-        self.cell_runs = false;
-        self.kept.clear();
+    /// Prepares a twin to take a dead process's place: no cell runs. Returns the objects that it has. If what ran before the twin was made
+    /// is not final, it has what was kept back then, too.
+    pub fn taken_over(&mut self, is_final: bool) -> Vec<Held> {
+        if is_final {
+            self.keeps_back = false;
+            self.kept.clear();
+        }
         let mut held = Vec::new();
         for (slot, entry) in (0..).zip(&mut self.entries) {
-            (entry.is_kept, entry.is_pin_kept) = (false, false);
-            if entry.count > 0 {
-                held.push(Held { id: ObjectId::new(slot, entry.generation), pinned: entry.pins > 0 });
+            entry.is_kept &= !is_final;
+            entry.is_pin_kept &= !is_final;
+            if entry.count > 0 || entry.is_kept {
+                let pinned = entry.pins > 0 || entry.is_pin_kept;
+                held.push(Held { id: ObjectId::new(slot, entry.generation), pinned });
             }
         }
         held
@@ -219,15 +235,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cell_gives_back_is_kept_until_the_cell_has_ended() {
+    fn what_a_cell_gives_back_is_kept_until_the_cell_is_final() {
         let mut handles = Handles::default();
         handles.insert(OBJECT);
         handles.pin(OBJECT);
         handles.cell_began();
         assert_eq!(handles.unpin(OBJECT), News::None);
         assert_eq!(handles.release(OBJECT), News::None);
-        assert_eq!(handles.cell_ended(), (vec![OBJECT], vec![OBJECT]));
-        assert_eq!(handles.cell_ended(), (vec![], vec![]));
+        assert_eq!(handles.cell_is_final(), (vec![OBJECT], vec![OBJECT]));
+        assert_eq!(handles.cell_is_final(), (vec![], vec![]));
     }
 
     #[test]
@@ -236,11 +252,11 @@ mod tests {
         handles.insert(OBJECT);
         handles.cell_began();
         assert_eq!([handles.pin(OBJECT), handles.unpin(OBJECT)], [News::Add, News::Remove]);
-        assert_eq!(handles.cell_ended(), (vec![], vec![]));
+        assert_eq!(handles.cell_is_final(), (vec![], vec![]));
         handles.pin(OBJECT);
         handles.cell_began();
         assert_eq!([handles.unpin(OBJECT), handles.pin(OBJECT), handles.unpin(OBJECT)], [News::None; 3]);
-        assert_eq!(handles.cell_ended(), (vec![OBJECT], vec![]), "a view of an earlier cell's is a twin's too");
+        assert_eq!(handles.cell_is_final(), (vec![OBJECT], vec![]), "a view of an earlier cell's is a twin's too");
     }
 
     #[test]
@@ -249,7 +265,7 @@ mod tests {
         handles.cell_began();
         handles.insert(OBJECT);
         assert_eq!(handles.release(OBJECT), News::Remove);
-        assert_eq!(handles.cell_ended(), (vec![], vec![]));
+        assert_eq!(handles.cell_is_final(), (vec![], vec![]));
     }
 
     #[test]
@@ -260,7 +276,7 @@ mod tests {
         handles.release(OBJECT);
         assert_eq!(handles.retain(OBJECT), News::None);
         handles.release(OBJECT);
-        assert_eq!(handles.cell_ended().1, [OBJECT], "it is as old as it was");
+        assert_eq!(handles.cell_is_final().1, [OBJECT], "it is as old as it was");
     }
 
     #[test]
@@ -272,9 +288,27 @@ mod tests {
         handles.insert(other);
         handles.cell_began();
         handles.release(other);
-        assert_eq!(handles.taken_over(), [Held { id: read, pinned: true }]);
+        assert_eq!(handles.taken_over(true), [Held { id: read, pinned: true }]);
         handles.unpin(read);
         assert_eq!(handles.release(read), News::Remove, "no cell runs in it");
+    }
+
+    #[test]
+    fn a_twin_from_after_a_cell_that_is_not_final_has_what_that_kept_back() {
+        let mut handles = Handles::default();
+        let (read, other) = (ObjectId::new(3, 7), ObjectId::new(2, 0));
+        handles.insert(read);
+        handles.insert(other);
+        handles.pin(read);
+        handles.cell_began();
+        handles.unpin(read);
+        handles.release(read);
+        handles.release(other);
+        assert_eq!(handles.retain(other), News::None);
+        assert_eq!(handles.kept_back().collect::<Vec<_>>(), [read]);
+        assert_eq!(handles.taken_over(false), [Held { id: other, pinned: false }, Held { id: read, pinned: true }]);
+        assert_eq!(handles.release(other), News::None, "an earlier twin has it");
+        assert_eq!(handles.cell_is_final(), (vec![read], vec![read, other]));
     }
 
     #[test]

@@ -52,12 +52,14 @@ struct State {
     /// Answers that came, by the number of the question; `None` while one is awaited.
     answers: HashMap<u64, Option<Result<Answer, Fault>>>,
     asked: u64,
-    /// Last references to objects that are older than the cell, which runs.
+    /// Last references to objects that are older than the cell, which is not final.
     kept: Vec<u64>,
     /// The cell that runs here, or ran last, and the number that an interrupt of it has.
     cell: u64,
     turn: u64,
     is_running: bool,
+    /// Whether a cell has begun and is not final.
+    keeps_back: bool,
     /// Goes up when a cell begins.
     period: u64,
     interrupted: Option<u64>,
@@ -116,13 +118,13 @@ impl State {
     /// Counts one reference less. True when the front process is to be told that there is none any more.
     #[must_use]
     fn release(&mut self, id: u64) -> bool {
-        let (is_running, period) = (self.is_running, self.period);
+        let (keeps_back, period) = (self.keeps_back, self.period);
         let Some(object) = self.objects.get_mut(&id).filter(|object| object.count > 0) else { return false };
         object.count -= 1;
         if object.count > 0 {
             return false;
         }
-        if is_running && object.since < period {
+        if keeps_back && object.since < period {
             if !std::mem::replace(&mut object.is_kept, true) {
                 self.kept.push(id);
             }
@@ -139,9 +141,9 @@ impl State {
         true
     }
 
-    /// The cell has ended: its last references to older objects go now.
-    fn cell_ended(&mut self) -> Vec<u64> {
-        self.is_running = false;
+    /// The cell is final: its last references to older objects go now.
+    fn cell_is_final(&mut self) -> Vec<u64> {
+        self.keeps_back = false;
         let kept = std::mem::take(&mut self.kept);
         let mut gone = Vec::new();
         for id in kept {

@@ -1,11 +1,12 @@
 //! The cell host's loop: it runs libraries, forks a twin after each, and becomes the host again when the twin takes over.
 
+use super::formers::{self, Formers};
 use super::library::{Entry, Library, Variables, forget_role};
 use super::relocate::Settler;
 use super::twin::{Side, Twin, exit, freeze};
 use crate::event::{CellId, Turn};
 use crate::host::CellRuntime;
-use crate::link::wire::{FromHost, SOCKET_ENV, ToHost, receive, send};
+use crate::link::wire::{FromHost, Kept, SOCKET_ENV, ToHost, receive, send};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -24,11 +25,17 @@ pub const RUN: &str = "RUN";
 /// The command that runs a cell whose effects are taken back when it has ended.
 pub const TRY: &str = "TRY";
 
+/// The command that has an earlier twin take this process's place.
+pub const GO_BACK: &str = "GO_BACK";
+
 /// A flag in the result of a cell's function: variables of earlier cells are lost. The same as `ending::LOST` of the cells' crate.
 const LOST: u32 = 4;
 
 /// Why a cell that is to be taken back is not run.
 const NOT_TAKEN_BACK: &str = "there is no copy of the process from which it could be taken back";
+
+/// Why a cell cannot be undone after which no twin could be made.
+const NOT_COPIED: &str = "its process could not be copied";
 
 /// How large the stack of cells may grow, in bytes. A cell's variables, arrays too, lie on it while the cell runs and are moved once or
 /// twice. The usual 8 MiB are too little for an array of 6 MB.
@@ -63,8 +70,16 @@ struct Host<'a> {
     settler: Settler,
     /// The number of this process's state; it grows with each cell.
     checkpoint: u64,
+    /// The highest number that any process's state may have.
+    newest: u64,
     /// The number of the twin's state: an earlier one if the system has had no room for another twin since.
     guarded: u64,
+    /// The twins from before earlier cells.
+    formers: Formers,
+    /// The checkpoint of the oldest of them; that of the twin if there are none.
+    oldest: u64,
+    /// Whether the twin from before what runs next is to be kept.
+    keeps: bool,
     /// Whether what the present cell does is taken back.
     is_trial: bool,
     /// How long opening the last library took.
@@ -88,7 +103,8 @@ impl<'a> Host<'a> {
         let socket = connect(&address)?;
         send(&socket, &FromHost::Hello { pid: getpid().as_raw_nonzero().get() }, &[results.as_fd()])?;
         drop(results);
-        let (ToHost::Welcome, fds) = receive::<ToHost>(&socket)?.ok_or("the front process hung up")? else {
+        let (ToHost::Welcome { checkpoint }, fds) = receive::<ToHost>(&socket)?.ok_or("the front process hung up")?
+        else {
             return Err("the front process refused the cell host".into());
         };
         let [out, err]: [OwnedFd; 2] = fds.try_into().map_err(|_| "the front process sent no pipes")?;
@@ -106,8 +122,12 @@ impl<'a> Host<'a> {
             front,
             variables: Variables::NONE,
             settler: Settler::default(),
-            checkpoint: 0,
-            guarded: 0,
+            checkpoint,
+            newest: checkpoint,
+            guarded: checkpoint,
+            formers: Formers::default(),
+            oldest: checkpoint,
+            keeps: false,
             is_trial: false,
             loading: Duration::ZERO,
             twin: None,
@@ -120,15 +140,17 @@ impl<'a> Host<'a> {
     fn serve(&mut self) -> ! {
         loop {
             let Some(line) = read_line(&self.commands) else { self.leave() };
-            let words: Vec<&str> = line.splitn(4, ' ').collect();
+            let words: Vec<&str> = line.splitn(5, ' ').collect();
             match words[..] {
                 ["LOAD_AND_RUN", library, function] => self.cell(library, Some(Entry::Evcxr(function))),
-                [verb @ (RUN | TRY), function, last, library] if let Ok(last) = last.parse() => {
+                [verb @ (RUN | TRY), function, last, oldest, library] if let Ok(last) = last.parse() => {
                     self.is_trial = verb == TRY;
+                    self.keeps = oldest.parse().is_ok_and(|oldest| self.keep_from(oldest));
                     self.cell(library, Some(Entry::Direct(function, last)));
-                    self.is_trial = false;
+                    (self.is_trial, self.keeps) = (false, false);
                 }
                 [CALLBACKS] => self.cell("", None),
+                [GO_BACK, checkpoint] if let Ok(checkpoint) = checkpoint.parse() => self.go_back(checkpoint),
                 _ => {
                     eprintln!("mobula: unknown command from the evaluator: {line:?}");
                     self.leave()
@@ -199,24 +221,63 @@ impl<'a> Host<'a> {
         self.runtime.run_callbacks()
     }
 
-    /// The cell has returned. A twin of the new state is made before the earlier one is ended, so that at every instruction one of them
-    /// stands by. If the system has no room for a new twin, the earlier one stays.
+    /// From here on, cells can be undone back to this checkpoint. Always true.
+    fn keep_from(&mut self, oldest: u64) -> bool {
+        self.formers.end_before(oldest);
+        self.oldest = oldest;
+        self.finish_what_is_final();
+        true
+    }
+
+    /// If no twin is kept from before the newest one, nothing that has run can be undone.
+    fn finish_what_is_final(&self) {
+        if self.oldest >= self.guarded {
+            self.runtime.cell_is_final();
+        }
+    }
+
+    /// The cell has returned. A twin of the new state is made before the earlier one is ended or kept, so that at every instruction one of
+    /// them stands by. If the system has no room for a new twin, the earlier one stays.
     fn done(&mut self, cell: CellId) {
-        let before = self.twin.take();
-        self.checkpoint += 1;
+        let (before, from) = (self.twin.take(), self.guarded);
+        let keeps = self.keeps && before.is_some() && from == self.checkpoint;
+        let held_back = (keeps || self.oldest < from).then(|| self.runtime.held_back());
+        let holds_objects = matches!(held_back, Some(Ok(Some(_))));
+        let oldest = held_back.map(|held| formers::oldest(self.oldest, from, private_bytes(), held)).transpose();
+        self.newest += 1;
+        self.checkpoint = self.newest;
         let begin = Instant::now();
         let unguarded = self.freeze().err().map(|error| error.to_string());
         let [load_us, fork_us] = [self.loading, begin.elapsed()].map(|took| took.as_micros() as u64);
         let is_guarded = unguarded.is_none();
-        match self.ask(&FromHost::Done { checkpoint: self.guarded, unguarded, load_us, fork_us }).0 {
+        let (oldest, is_final) = match oldest {
+            Ok(Some(oldest)) if is_guarded => (oldest, None),
+            Ok(Some(_)) => (self.guarded, Some(NOT_COPIED.to_owned())),
+            Ok(None) => (self.guarded, None),
+            Err(why) => (self.guarded, Some(why)),
+        };
+        let kept = Kept { oldest, holds_objects, is_final };
+        match self.ask(&FromHost::Done { checkpoint: self.guarded, unguarded, kept, load_us, fork_us }).0 {
             ToHost::Commit => {
                 match before {
+                    Some(twin) if keeps && oldest <= from && is_guarded => self.formers.keep(from, twin),
                     Some(twin) if is_guarded => twin.end(),
                     Some(twin) => self.twin = Some(twin),
                     None => {}
                 }
                 self.runtime.cell_ended(cell);
+                self.keep_from(oldest);
             }
+            _ => self.leave(),
+        }
+    }
+
+    /// Exits in favour of the twin with this checkpoint, if there is one.
+    fn go_back(&mut self, checkpoint: u64) {
+        let is_own = self.formers.has(checkpoint);
+        match self.ask(&FromHost::GoBack { checkpoint, is_own }).0 {
+            ToHost::Exit => exit(0),
+            ToHost::Skip => {}
             _ => self.leave(),
         }
     }
@@ -240,16 +301,23 @@ impl<'a> Host<'a> {
 
     /// This process is a twin, and its host has died.
     fn take_over(&mut self, own_twin: Option<Twin>) -> ! {
-        let _ = rustix::thread::set_name(c"mobula-cells");
+        // Each of them does the same.
+        self.formers.forget();
         self.twin = own_twin;
         self.guarded = self.checkpoint;
         let Ok(socket) = connect(&self.address) else { self.leave() };
         self.socket = socket;
         super::crash::tell_to(self.socket.as_fd());
         let pid = getpid().as_raw_nonzero().get();
-        match self.ask(&FromHost::Candidate { pid, checkpoint: self.checkpoint }).0 {
-            ToHost::Promote => {
-                self.runtime.took_over();
+        let mut answer = self.ask(&FromHost::Candidate { pid, checkpoint: self.checkpoint }).0;
+        while answer == ToHost::Hold {
+            answer = self.answer().0;
+        }
+        match answer {
+            ToHost::Promote { newest, oldest } => {
+                let _ = rustix::thread::set_name(c"mobula-cells");
+                (self.newest, self.oldest) = (newest, oldest);
+                self.runtime.took_over(oldest >= self.checkpoint);
                 self.tell(&FromHost::Promoted);
                 // A twin that has this process's new connections replaces the one made before.
                 let early = self.twin.take();
@@ -273,6 +341,10 @@ impl<'a> Host<'a> {
 
     fn ask(&mut self, message: &FromHost) -> (ToHost, Vec<OwnedFd>) {
         self.tell(message);
+        self.answer()
+    }
+
+    fn answer(&mut self) -> (ToHost, Vec<OwnedFd>) {
         match receive::<ToHost>(&self.socket) {
             Ok(Some(answer)) => answer,
             _ => self.leave(),
@@ -283,6 +355,7 @@ impl<'a> Host<'a> {
         if let Some(twin) = self.twin.take() {
             twin.end();
         }
+        self.formers.end_before(u64::MAX);
         exit(0)
     }
 }
@@ -297,6 +370,15 @@ fn enlarge_stack() {
         // If it fails, large arrays may overflow the stack, as in any program.
         let _ = setrlimit(Resource::Stack, limit);
     }
+}
+
+/// How many bytes of memory this process has that it shares with no file: what a twin of it may come to take.
+fn private_bytes() -> u64 {
+    // The second and the third number of proc_pid_statm(5).
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let mut pages = text.split_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok());
+    let [resident, shared] = [(); 2].map(|()| pages.next().unwrap_or_default());
+    resident.saturating_sub(shared) * rustix::param::page_size() as u64
 }
 
 /// Limits how many bytes more than now this process may take.

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! The front process writes to evcxr what evcxr expects of its child. So a cell counts as done exactly when the front process says so. The
-//! module `twin` says what happens when this process dies.
+//! module `twin` says what happens when this process dies, and `formers` how cells are undone.
 
 pub(crate) mod crash;
+mod formers;
 mod host;
 pub(crate) mod library;
 mod relocate;
 mod twin;
 
-pub use host::{CALLBACKS, CHILD_ENV, RUN, TRY, is_asked_for, run};
+pub use host::{CALLBACKS, CHILD_ENV, GO_BACK, RUN, TRY, is_asked_for, run};

@@ -1,7 +1,7 @@
 //! The frozen twin: a fork of the cell host that waits beside it and takes its place when it dies.
 //!
 //! ```text
-//! host ──fork──▶ twin(checkpoint n) ─ waits ─┬─ the host commits a later checkpoint: ended
+//! host ──fork──▶ twin(checkpoint n) ─ waits ─┬─ the host commits a later checkpoint: ended, or kept for a while (see `formers`)
 //!   │                                        ├─ the front process dies: ends the host, ends itself
 //!   └─ runs a cell                           └─ the host dies: forks a twin of its own, then asks to be promoted
 //! ```
@@ -10,7 +10,7 @@
 //! however many the host had. One of this crate's few files with `unsafe`.
 #![allow(unsafe_code)]
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{
@@ -80,6 +80,12 @@ fn wait_until_needed(host: Pid, front: &OwnedFd) {
 }
 
 impl Twin {
+    /// Whether it has not ended.
+    pub fn lives(&self) -> bool {
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    }
+
     /// Ends this twin and waits until it is gone.
     pub fn end(self) {
         let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);

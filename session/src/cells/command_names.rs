@@ -1,7 +1,7 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
 /// Name, arguments and meaning of each command.
-pub const COMMANDS: [(&str, &str, &str); 28] = [
+pub const COMMANDS: [(&str, &str, &str); 29] = [
     (
         ":dep",
         "NAME = REQUIREMENT",
@@ -30,6 +30,11 @@ pub const COMMANDS: [(&str, &str, &str); 28] = [
     (":test", "[NAME]", "run the `#[test]` functions, or those whose names contain NAME, each in a worker process"),
     (":timeline", "FILE", "write a trace of the tasks for Perfetto"),
     (":try", "[CODE]", "run code, or the rest of the cell, show what it does, and take it back"),
+    (
+        ":undo",
+        "[N]",
+        "take back the last cell, or the last N: variables, items, imports and references are as they were",
+    ),
     (
         ":save",
         "[-f] FILE [N..M]",

@@ -78,7 +78,7 @@ fn pieces(code: &str) -> Vec<Piece<'_>> {
 
 /// A cell without its commands that are about the session's cells: those of a file that was loaded are cells, too.
 pub(super) fn without_commands_on_cells(code: &str) -> String {
-    let is_on_cells = |command: &str| matches!(split(command).0, ":save" | ":load");
+    let is_on_cells = |command: &str| matches!(split(command).0, ":save" | ":load" | ":undo");
     let is_kept = |piece: &Piece<'_>| !matches!(piece, Piece::Command { command, .. } if is_on_cells(command));
     let kept = pieces(code).into_iter().filter(is_kept);
     let text = kept.map(|piece| match piece {
@@ -269,13 +269,14 @@ impl Direct {
                 self.link.begin(cell, input.cloned());
                 result
             }
+            (":undo", count) => self.undo(cell, count, input),
             (":test", name) => self.run_tests(cell, name, input),
             (":timeline", file) if !file.is_empty() => {
                 self.as_code(cell, &format!("::mobula::timeline({:?})?;", file.trim_matches('"')), input)
             }
             (":load", file) if !file.is_empty() => self.load(cell, file, input),
             (":save", argument) if !argument.is_empty() => self.save(cell, argument, input),
-            (":reset" | ":clear", "") => self.forget_everything(),
+            (":reset" | ":clear", "") => self.forget_everything(cell),
             (":help", topic) => {
                 let topic = format!(":{}", topic.trim_start_matches(':'));
                 match COMMANDS.iter().find(|(known, ..)| *known == topic) {
@@ -504,10 +505,11 @@ impl Direct {
         self.habits.checkpoints.iter().map(line).collect()
     }
 
-    fn forget_everything(&mut self) -> Result<(), CellError> {
+    fn forget_everything(&mut self, cell: CellId) -> Result<(), CellError> {
         // Numbers go on, because libraries with the old numbers are still open.
         self.state = self.state.emptied();
         self.guard = None;
+        self.undo.clear(&format!("cell {cell} has forgotten everything"));
         self.child = self.start_child()?;
         Ok(())
     }
@@ -612,6 +614,7 @@ impl Direct {
         let base = Base::new(&built, &self.toolchain, &stubs).map_err(|error| failed(error.to_string()))?;
         let before = std::mem::replace(&mut self.base, base);
         self.bases += 1;
+        self.undo.clear(&format!("cell {cell} has built the crates anew"));
         if let Err(error) = self.check_that_it_loads(cell, input).and_then(|()| self.recompile_items(cell)) {
             self.base = before;
             return Err(error);

@@ -24,6 +24,11 @@ impl History {
         self.ended.push((cell, is_well));
     }
 
+    /// Removes a cell that was undone.
+    pub fn remove(&mut self, cell: CellId) {
+        self.ended.retain(|(known, _)| *known != cell);
+    }
+
     /// The cells whose numbers are in one of the ranges; all if there are none.
     pub fn choose(&self, ranges: &[RangeInclusive<u64>]) -> Chosen {
         let is_chosen = |cell: &CellId| ranges.is_empty() || ranges.iter().any(|range| range.contains(&cell.0));

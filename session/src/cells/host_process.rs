@@ -1,7 +1,7 @@
 //! The cell host's process, as this process's child: commands go into its standard input, and a line comes back when a library has run.
 
 use crate::base::own_program;
-use crate::cellhost::{CALLBACKS, CHILD_ENV, RUN, TRY};
+use crate::cellhost::{CALLBACKS, CHILD_ENV, GO_BACK, RUN, TRY};
 use crate::host::Host;
 use crate::link::wire::SOCKET_ENV;
 use std::ffi::OsString;
@@ -38,13 +38,30 @@ impl Child {
         Ok(Child { process, commands, results: BufReader::new(results) })
     }
 
-    /// Has the cell host run a library's function, and waits until it has. What a trial does to variables is taken back by then.
+    /// Has the cell host run a library's function, and waits until it has. What a trial does to variables is taken back by then. With
+    /// `oldest`, the twin from before it is kept, and those from before back to this checkpoint.
     ///
     /// # Errors
     /// The process is gone, and no twin takes its place.
-    pub fn run(&mut self, library: &Path, function: &str, word: u32, is_trial: bool) -> Result<(), String> {
+    pub fn run(
+        &mut self,
+        library: &Path,
+        function: &str,
+        word: u32,
+        is_trial: bool,
+        oldest: Option<u64>,
+    ) -> Result<(), String> {
         let verb = if is_trial { TRY } else { RUN };
-        self.order(&format!("{verb} {function} {word} {}", library.display()))
+        let oldest = oldest.map_or_else(|| "-".to_owned(), |oldest| oldest.to_string());
+        self.order(&format!("{verb} {function} {word} {oldest} {}", library.display()))
+    }
+
+    /// Has the twin with this checkpoint take the cell host's place, and waits until it has, or could not.
+    ///
+    /// # Errors
+    /// As for [`Child::run`].
+    pub fn go_back(&mut self, checkpoint: u64) -> Result<(), String> {
+        self.order(&format!("{GO_BACK} {checkpoint}"))
     }
 
     /// Has the cell host run the callbacks for which messages wait, and waits until it has.

@@ -36,6 +36,7 @@ impl Direct {
             return;
         }
         let Some(guard) = self.guard.take() else { return };
+        self.undo.clear("a crash has taken variables back");
         for (name, variable) in &mut self.state.variables {
             match guard.variables.get(name).filter(|before| before.ty == variable.ty) {
                 Some(before) => variable.clone_from(before),

@@ -21,6 +21,7 @@
 //! last_value, last_value_kept  `_`, the value shown last           commands, *_command*        lines that begin with `:`
 //! line_input, completeness     whether a cell is complete      typed_words                 completion of what is no Rust
 //! history                      the cells that have run      manifest_deps               crates of a manifest
+//! undo                         what can be taken back
 //! ```
 
 mod cargo_error;
@@ -62,6 +63,8 @@ mod set_aside;
 mod tell;
 mod told;
 mod typed_words;
+mod undo;
+mod undo_command;
 
 use crate::analyst::Snapshot;
 use crate::analyst::analysis::{Analysis, Known};
@@ -101,6 +104,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 pub use typed_words::complete as complete_typed_word;
+use undo::{Step, Undo};
 
 /// Whether code is a program: it has a `main`, which its own statements do not call.
 pub fn is_program(code: &str) -> bool {
@@ -156,6 +160,7 @@ pub struct Direct {
     arguments: Vec<OsString>,
     /// Set while the twin holds an older state.
     guard: Option<Guard>,
+    undo: Undo,
     /// Whether what the present cell does is taken back.
     is_trial: bool,
     /// The exit code with which the cell has ended its process.
@@ -320,6 +325,7 @@ impl Direct {
             stamps: HashMap::new(),
             folder: settings.folder(),
             guard: None,
+            undo: Undo::default(),
             is_trial: false,
             exit: None,
             bases: 0,
@@ -357,7 +363,7 @@ impl Direct {
         if result.is_ok() && !code.trim().is_empty() {
             let evaluated = match self.is_trial {
                 true => self.try_out(cell, &code, &mut clock),
-                false => self.evaluate(cell, &code, &mut clock),
+                false => self.evaluate_step(cell, &code, origin.clone().map(|origin| (origin, earlier)), &mut clock),
             };
             result = evaluated.map_err(|error| explain_habit(self.explain_damage(error), &code));
         } else {
@@ -401,6 +407,20 @@ impl Direct {
             .map_err(|error| report::plain_error("SessionError", &error))
     }
 
+    /// Evaluates a person's code, which can be undone. `run`: the front end's name for the cell, and its run before this one.
+    fn evaluate_step(
+        &mut self,
+        cell: CellId,
+        code: &str,
+        run: Option<(String, Option<CellId>)>,
+        clock: &mut Clock,
+    ) -> Result<(), CellError> {
+        self.undo.begin(Step::new(cell, self.state.clone(), run, self.link.checkpoint()));
+        let result = self.evaluate(cell, code, clock);
+        self.undo.end();
+        result
+    }
+
     fn evaluate(&mut self, cell: CellId, code: &str, clock: &mut Clock) -> Result<(), CellError> {
         let mut parsed = clock.time("parse", || parse_cell(code));
         parsed.iter_mut().for_each(|parsed| files::resolve(parsed, code, &self.folder));
@@ -420,6 +440,7 @@ impl Direct {
             }
         };
         self.state = ready.state;
+        self.undo.is_compiled();
         if parsed.as_ref().is_some_and(|parsed| parsed.has_main && !parsed.mentions.contains("main"))
             && !self.habits.told_main
         {
@@ -430,8 +451,11 @@ impl Direct {
             drop(self.link.end());
             return Ok(());
         };
-        let lives = self.child.run(&library, &entry(cell), ready.planned.word(), self.is_trial);
+        let oldest = self.undo.oldest();
+        oldest.into_iter().for_each(|oldest| self.link.keep_from(oldest));
+        let lives = self.child.run(&library, &entry(cell), ready.planned.word(), self.is_trial, oldest);
         let record = self.link.end();
+        record.kept.iter().for_each(|kept| self.undo.learn(kept));
         clock.phases.extend(outcome::phases(&record));
         if let Err(error) = lives {
             return Err(self.begin_anew(&record, &error));
@@ -484,6 +508,7 @@ impl Direct {
         let before = self.link.begin_callbacks(cell);
         let lives = self.child.run_callbacks();
         let record = self.link.end_callbacks(before);
+        record.kept.iter().for_each(|kept| self.undo.learn(kept));
         let result = match lives {
             Ok(()) => outcome::judge(cell, &record, &self.sources, &*self.outlet),
             Err(error) => Err(self.begin_anew(&record, &error)),
@@ -502,6 +527,7 @@ impl Direct {
         self.state.variables.clear();
         self.state.told_units = 0;
         self.guard = None;
+        self.undo.clear("the process that ran the cells is gone");
         match self.start_child() {
             Ok(child) => {
                 self.child = child;

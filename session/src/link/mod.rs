@@ -59,6 +59,10 @@ struct State {
     /// What has been learnt of the cell so far.
     record: Record,
     interrupt: Interrupt,
+    /// The checkpoint of the present state.
+    checkpoint: u64,
+    /// The oldest checkpoint of which a twin is kept; the same if none is.
+    oldest: u64,
     /// The cell before which an older twin was made that took over; cleared when the session asks.
     gone_back: Option<CellId>,
     /// What runs is no cell of a person's: it reads the variables.
@@ -119,6 +123,8 @@ impl Link {
             running: false,
             record: Record::default(),
             interrupt: Interrupt::None,
+            checkpoint: 0,
+            oldest: 0,
             gone_back: None,
             is_look: false,
             variables: None,
@@ -207,6 +213,16 @@ impl Link {
     /// The cell before which the present variables were made, if an older twin has taken over since the last call.
     pub fn take_gone_back(&self) -> Option<CellId> {
         self.shared.lock().gone_back.take()
+    }
+
+    /// The checkpoint of the present state of the variables.
+    pub fn checkpoint(&self) -> u64 {
+        self.shared.lock().checkpoint
+    }
+
+    /// From the next run on, no twin with a checkpoint before this one is kept.
+    pub fn keep_from(&self, oldest: u64) {
+        self.shared.lock().oldest = oldest;
     }
 
     /// The variables that a cell has told since the last call, as JSON.

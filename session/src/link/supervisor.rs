@@ -6,7 +6,7 @@ use super::{ATTENTION, Interrupt, Shared, write_all};
 use crate::comms::Comms;
 use crate::event::{CellId, Event, Stream};
 use crate::host::Host;
-use crate::link::wire::{FromHost, ToHost, receive, send};
+use crate::link::wire::{FromHost, Kept, ToHost, receive, send};
 use crate::outlet::Outlet;
 use crate::reports::record::Death;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// How long a dead host's twin may take to offer itself.
 const TAKEOVER_MAX: Duration = Duration::from_secs(5);
 
+/// How long an earlier twin may take for which a host has made room, before the newest one takes over.
+const GO_BACK_MAX: Duration = Duration::from_secs(2);
+
 /// The current cell host.
 struct Present {
     socket: OwnedFd,
@@ -31,6 +34,14 @@ struct Present {
     unguarded: Option<CellId>,
     /// Whether the host was a twin: then this process, not evcxr, must reap it.
     adopted: bool,
+}
+
+/// A twin with an earlier checkpoint, whose host has died. It waits to be promoted or ended.
+struct Former {
+    checkpoint: u64,
+    socket: OwnedFd,
+    pidfd: OwnedFd,
+    pid: i32,
 }
 
 /// The thread's whole state.
@@ -47,12 +58,17 @@ pub struct Hosts {
     /// Connections that have not sent their first message.
     strangers: Vec<OwnedFd>,
     present: Option<Present>,
+    formers: Vec<Former>,
+    /// The highest checkpoint that any process may have.
+    newest: u64,
     /// Twins that were told to exit. This process inherited them and must reap them.
     leaving: Vec<OwnedFd>,
     /// When and how the host died, until that is dealt with.
     dead: Option<(Instant, Death)>,
     /// A twin was told to take over and is not ready yet.
     promoting: bool,
+    /// The newest checkpoint, while an earlier twin is to take over. If that one does not come, nothing is lost.
+    newest_before: Option<u64>,
     /// The cell before which that twin was made, if it is an older one.
     back_to: Option<CellId>,
     /// The write end of evcxr's result pipe.
@@ -86,9 +102,12 @@ impl Hosts {
             blind_is_told: false,
             strangers: Vec::new(),
             present: None,
+            formers: Vec::new(),
+            newest: 0,
             leaving: Vec::new(),
             dead: None,
             promoting: false,
+            newest_before: None,
             back_to: None,
             results: None,
             loaded: false,
@@ -110,7 +129,8 @@ impl Hosts {
     /// Whether the link may end: it was asked to, and either no process of a cell is left or its time is up.
     fn is_over(&self) -> bool {
         let Some(latest) = self.shared.lock().stop else { return false };
-        let alone = (self.present.is_none() || self.dead.is_some()) && self.leaving.is_empty();
+        let alone =
+            (self.present.is_none() || self.dead.is_some()) && self.formers.is_empty() && self.leaving.is_empty();
         alone || Instant::now() >= latest
     }
 
@@ -130,6 +150,7 @@ impl Hosts {
         let known = fds.len();
         fds.extend(self.strangers.iter().map(|stranger| PollFd::new(stranger, PollFlags::IN)));
         fds.extend(self.leaving.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
+        fds.extend(self.formers.iter().map(|former| PollFd::new(&former.pidfd, PollFlags::IN)));
         if poll(&mut fds, timeout.as_ref()).is_err() {
             return false;
         }
@@ -163,11 +184,14 @@ impl Hosts {
         {
             self.strangers.push(stranger);
         }
-        self.leaving.retain(|pidfd| {
+        let lives = |pidfd: &OwnedFd| {
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
             matches!(waitid(WaitId::PidFd(pidfd.as_fd()), options), Ok(None))
-        });
+        };
+        self.leaving.retain(lives);
+        self.formers.retain(|former| lives(&former.pidfd));
         self.check_deadlines();
+        self.promote_former();
         let pid = self.present.as_ref().filter(|_| self.loaded && self.dead.is_none()).map(|host| host.pid);
         match pid.map_or(Look::Nothing, |pid| self.input.look(pid)) {
             Look::Nothing => {}
@@ -186,7 +210,8 @@ impl Hosts {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let takeover = self.dead.as_ref().map(|(since, _)| *since + TAKEOVER_MAX);
+        let patience = if self.newest_before.is_some() { GO_BACK_MAX } else { TAKEOVER_MAX };
+        let takeover = self.dead.as_ref().map(|(since, _)| *since + patience);
         let interrupt = match self.shared.lock().interrupt {
             Interrupt::Asked(next, end) if self.loaded => Some(next.min(end)),
             _ => None,
@@ -227,9 +252,14 @@ impl Hosts {
         }
         let hopeless = state.closing;
         drop(state);
+        if hopeless {
+            self.end_formers(|_| true);
+        }
         if self.dead.as_ref().is_some_and(|(since, _)| hopeless || since.elapsed() > TAKEOVER_MAX) {
             // No twin takes over. Closing evcxr's pipe tells evcxr that its child is gone; it starts a new one.
             self.note_death();
+            self.end_formers(|_| true);
+            self.newest_before = None;
             self.present = None;
             self.results = None;
             self.loaded = false;
@@ -249,10 +279,11 @@ impl Hosts {
                 state.record.returned |= how == 8;
             }
             Ok(Some((FromHost::Crashed { frames }, _))) => self.shared.lock().record.crash = frames,
-            Ok(Some((FromHost::Done { checkpoint, unguarded, load_us, fork_us }, _))) => {
+            Ok(Some((FromHost::Done { checkpoint, unguarded, kept, load_us, fork_us }, _))) => {
                 self.shared.lock().record.unguarded = unguarded;
-                self.done(checkpoint, load_us, fork_us);
+                self.done(checkpoint, kept, load_us, fork_us);
             }
+            Ok(Some((FromHost::GoBack { checkpoint, is_own }, _))) => self.go_back(checkpoint, is_own),
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => {
@@ -294,19 +325,70 @@ impl Hosts {
         }
     }
 
-    fn done(&mut self, checkpoint: u64, load_us: u64, fork_us: u64) {
+    fn done(&mut self, checkpoint: u64, kept: Kept, load_us: u64, fork_us: u64) {
+        let oldest = kept.oldest;
         let mut state = self.shared.lock();
+        (state.checkpoint, state.oldest) = (checkpoint, oldest);
         state.record.returned_at = Some(Instant::now());
         (state.record.load_us, state.record.fork_us) = (load_us, fork_us);
+        state.record.kept = Some(kept);
         let unguarded = state.record.unguarded.is_some().then_some(state.cell);
         drop(state);
+        self.newest = self.newest.max(checkpoint);
         if let Some(host) = &mut self.present {
             host.checkpoint = checkpoint;
             host.unguarded = unguarded.map(|cell| host.unguarded.unwrap_or(cell));
         }
+        self.end_formers(|former| former < oldest);
         self.answer(&ToHost::Commit, &[]);
         let failed = self.shared.lock().record.load_failed.is_some();
         self.finish(failed);
+    }
+
+    /// The host wants to exit in favour of the twin with this earlier checkpoint, which is its child or waits here.
+    fn go_back(&mut self, checkpoint: u64, is_own: bool) {
+        self.loaded = true;
+        let is_here = self.formers.iter().any(|former| former.checkpoint == checkpoint);
+        if !is_own && !is_here {
+            self.answer(&ToHost::Skip, &[]);
+            self.finish(true);
+            return;
+        }
+        self.shared.lock().record.undone = true;
+        if let Some(host) = &mut self.present {
+            self.newest_before = Some(std::mem::replace(&mut host.checkpoint, checkpoint));
+        }
+        self.end_formers(|former| former > checkpoint);
+        self.answer(&ToHost::Exit, &[]);
+    }
+
+    /// Tells those to exit whose checkpoint is no longer wanted.
+    fn end_formers(&mut self, is_over: impl Fn(u64) -> bool) {
+        for former in self.formers.extract_if(.., |former| is_over(former.checkpoint)) {
+            let _ = send(&former.socket, &ToHost::Exit, &[]);
+            self.leaving.push(former.pidfd);
+        }
+    }
+
+    /// If the twin that is to take the dead host's place waits here, promotes it.
+    fn promote_former(&mut self) {
+        let Some(host) = &mut self.present else { return };
+        if self.dead.as_ref().is_some_and(|(since, _)| since.elapsed() > GO_BACK_MAX)
+            && !self.promoting
+            && let Some(newest) = self.newest_before.take()
+        {
+            // The earlier twin was ended just when it was needed.
+            host.checkpoint = newest;
+            self.shared.lock().record.undone = false;
+        }
+        let wanted = host.checkpoint;
+        if self.dead.is_some()
+            && !self.promoting
+            && let Some(at) = self.formers.iter().position(|former| former.checkpoint == wanted)
+        {
+            let former = self.formers.remove(at);
+            self.promote(former);
+        }
     }
 
     /// Takes in all of the cell's output, then tells evcxr that the library has run, or that it `panicked`.
@@ -342,12 +424,21 @@ impl Hosts {
 
     fn new_host(&mut self, socket: OwnedFd, pid: i32, mut fds: Vec<OwnedFd>) {
         let (Some(results), Some(pidfd)) = (fds.pop(), open_pidfd(pid)) else { return };
-        if send(&socket, &ToHost::Welcome, &self.output.write_ends()).is_err() {
+        self.end_formers(|_| true);
+        // Twins of an earlier host, which may still come, have lower ones.
+        self.newest += 2;
+        let checkpoint = self.newest;
+        if send(&socket, &ToHost::Welcome { checkpoint }, &self.output.write_ends()).is_err() {
             return;
         }
         self.results = Some(results);
-        self.present = Some(Present { socket, pidfd, pid, checkpoint: 0, unguarded: None, adopted: false });
+        {
+            let mut state = self.shared.lock();
+            (state.checkpoint, state.oldest) = (checkpoint, checkpoint);
+        }
+        self.present = Some(Present { socket, pidfd, pid, checkpoint, unguarded: None, adopted: false });
         self.dead = None;
+        self.newest_before = None;
         self.promoting = false;
         self.loaded = false;
         self.runtime.cell_host_changed(pid as u32, false);
@@ -374,19 +465,36 @@ impl Hosts {
         self.promoting = false;
     }
 
-    /// Handles a twin's offer. The right twin holds the last checkpoint that the link has counted.
+    /// Handles a twin's offer. The right twin holds the last checkpoint that the link has counted. Those with earlier ones wait, if cells can
+    /// be undone by them.
     fn candidate(&mut self, socket: OwnedFd, pid: i32, checkpoint: u64) {
         self.host_died();
-        let wanted = self.present.as_ref().map(|host| host.checkpoint);
         let Some(pidfd) = open_pidfd(pid) else { return };
-        let closing = self.shared.lock().closing;
-        if closing || self.dead.is_none() || self.promoting || wanted != Some(checkpoint) {
-            let _ = send(&socket, &ToHost::Exit, &[]);
-            self.leaving.push(pidfd);
-            return;
+        let (closing, oldest) = {
+            let state = self.shared.lock();
+            (state.closing, state.oldest)
+        };
+        let wanted = self.present.as_ref().filter(|_| !closing).map(|host| host.checkpoint);
+        let candidate = Former { checkpoint, socket, pidfd, pid };
+        if self.dead.is_some() && !self.promoting && wanted == Some(checkpoint) {
+            self.promote(candidate);
+        } else if (oldest..wanted.unwrap_or_default()).contains(&checkpoint) || self.newest_before == Some(checkpoint) {
+            let _ = send(&candidate.socket, &ToHost::Hold, &[]);
+            self.formers.push(candidate);
+        } else {
+            let _ = send(&candidate.socket, &ToHost::Exit, &[]);
+            self.leaving.push(candidate.pidfd);
         }
-        if send(&socket, &ToHost::Promote, &[]).is_ok() {
+    }
+
+    /// Has a twin take the dead host's place.
+    fn promote(&mut self, Former { checkpoint, socket, pidfd, pid }: Former) {
+        let oldest = self.shared.lock().oldest;
+        // The dead host may have made a checkpoint that has not been counted.
+        self.newest += 1;
+        if send(&socket, &ToHost::Promote { newest: self.newest, oldest }, &[]).is_ok() {
             self.back_to = self.present.as_ref().and_then(|host| host.unguarded);
+            self.shared.lock().checkpoint = checkpoint;
             self.present = Some(Present { socket, pidfd, pid, checkpoint, unguarded: None, adopted: true });
             self.promoting = true;
         }
@@ -396,6 +504,10 @@ impl Hosts {
     fn promoted(&mut self) {
         let Some(pid) = self.present.as_ref().map(|host| host.pid) else { return };
         self.promoting = false;
+        if self.newest_before.take().is_some() {
+            let present = self.shared.lock().checkpoint;
+            self.end_formers(|former| former > present);
+        }
         self.runtime.cell_host_changed(pid as u32, true);
         self.comms.host_changed();
         self.output.drain();

@@ -47,10 +47,19 @@ pub enum FromHost {
         checkpoint: u64,
         /// Why no twin holds the state after the cell, if none does.
         unguarded: Option<String>,
+        /// Which earlier checkpoints twins are kept of.
+        kept: Kept,
         /// How long opening the cell's library took, in microseconds.
         load_us: u64,
         /// How long making the twin took, in microseconds.
         fork_us: u64,
+    },
+    /// This process is to exit in favour of the twin with this earlier checkpoint. The answer is `Exit`, or `Skip` if there is none.
+    GoBack {
+        /// The checkpoint.
+        checkpoint: u64,
+        /// Whether the twin is a child of this process, and lives.
+        is_own: bool,
     },
     /// The cell host died, and this twin of it could take its place.
     Candidate {
@@ -63,11 +72,25 @@ pub enum FromHost {
     Promoted,
 }
 
+/// The earlier checkpoints of which twins are kept, so that cells can be undone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The oldest one; the number of the newest checkpoint if there is none.
+    pub oldest: u64,
+    /// Whether objects are kept in the store for them.
+    pub holds_objects: bool,
+    /// Why the cell that has returned cannot be undone, as the end of a sentence.
+    pub is_final: Option<String>,
+}
+
 /// From the front process to the cell host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToHost {
     /// The answer to `Hello`. Carries two descriptors: the new standard output and standard error.
-    Welcome,
+    Welcome {
+        /// The number of its first checkpoint: twins of earlier hosts may still be about, with lower ones.
+        checkpoint: u64,
+    },
     /// Run the library. Carries one descriptor: the cell's standard input.
     Begin {
         /// The number of its cell.
@@ -77,12 +100,19 @@ pub enum ToHost {
         /// How many bytes more than now it may take.
         memory: Option<u64>,
     },
-    /// Do not run the library: the person interrupted while it was being compiled.
+    /// Do not run the library, because the person interrupted while it was being compiled; or do not go back.
     Skip,
-    /// The cell counts as done: end the twin from before it.
+    /// The cell counts as done: end the twin from before it, unless cells can be undone by it.
     Commit,
     /// Take the dead host's place.
-    Promote,
+    Promote {
+        /// The highest number that any checkpoint may have.
+        newest: u64,
+        /// The oldest checkpoint that a twin has; the one of this twin if none is older.
+        oldest: u64,
+    },
+    /// Another twin takes the place. This one may be asked to later.
+    Hold,
     /// The twin is not needed: exit.
     Exit,
 }

@@ -1,6 +1,7 @@
 //! The record of one cell's run, as the link fills it.
 
 use crate::event::CellId;
+use crate::link::wire::Kept;
 use rustix::process::WaitIdStatus;
 use std::fmt;
 use std::time::Instant;
@@ -116,6 +117,8 @@ pub struct Record {
     pub undone: bool,
     /// Why no twin holds the state after it, if none does.
     pub unguarded: Option<String>,
+    /// Which earlier states twins are kept of, if the cell has returned.
+    pub kept: Option<Kept>,
     /// The cell host died while it ran the cell.
     pub death: Option<Death>,
     /// The earlier cell before which the twin that took over was made, if it is an older one.

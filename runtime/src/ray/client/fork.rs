@@ -23,11 +23,21 @@ impl Elsewhere for RayClient {
         let mut state = self.state();
         state.period += 1;
         (state.cell, state.turn, state.is_running) = (cell, turn, true);
+        state.keeps_back = true;
     }
 
     fn end_cell(&self) {
-        let gone = self.state().cell_ended();
+        self.state().is_running = false;
+    }
+
+    fn cell_is_final(&self) {
+        let gone = self.state().cell_is_final();
         self.let_go(gone);
+    }
+
+    fn keeps_back(&self) -> bool {
+        let state = self.state();
+        state.kept.iter().any(|id| state.objects.get(id).is_some_and(|object| object.is_kept))
     }
 
     fn hold_still(&'static self) -> Box<dyn Any> {
@@ -52,7 +62,7 @@ impl RayClient {
         self.hang_up();
         let held = {
             let mut state = self.state();
-            state.is_running = false;
+            (state.is_running, state.keeps_back) = (false, false);
             state.watched.clear();
             state.answers.clear();
             state.kept.clear();
