@@ -1,4 +1,4 @@
-//! Whether what a cell has done can be undone by a twin from before it, as far as the runtime is concerned.
+//! The objects that are kept back so that a twin from before a cell can undo it, or why none can.
 
 use super::elsewhere::elsewhere;
 use super::state::State;

@@ -1,4 +1,4 @@
-//! Which cells can be undone, and what the session was before each. Nothing is done here: see `undo_command`.
+//! The cells that can be undone, and what the session was before each. Nothing is done here: see `undo_command`.
 //!
 //! ```text
 //!   cell 4            cell 5              cell 6             :undo 2
@@ -11,7 +11,7 @@
 
 use super::session_state::SessionState;
 use crate::event::CellId;
-use crate::link::wire::Kept;
+use crate::reports::record::Kept;
 
 /// How many cells can be undone: each costs a process.
 const DEPTH: usize = 4;

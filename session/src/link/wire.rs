@@ -1,6 +1,7 @@
 //! The packets between the front process and the cell host: one JSON message each (`SOCK_SEQPACKET`), with descriptors. A packet arrives
 //! whole or not at all, so a process may die while it sends one.
 
+use crate::reports::record::Kept;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -70,17 +71,6 @@ pub enum FromHost {
     },
     /// The promoted twin is connected to the runtime.
     Promoted,
-}
-
-/// The earlier checkpoints of which twins are kept, so that cells can be undone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// The oldest one; the number of the newest checkpoint if there is none.
-    pub oldest: u64,
-    /// Whether objects are kept in the store for them.
-    pub holds_objects: bool,
-    /// Why the cell that has returned cannot be undone, as the end of a sentence.
-    pub is_final: Option<String>,
 }
 
 /// From the front process to the cell host.

@@ -1,7 +1,6 @@
 //! The record of one cell's run, as the link fills it.
 
 use crate::event::CellId;
-use crate::link::wire::Kept;
 use rustix::process::WaitIdStatus;
 use std::fmt;
 use std::time::Instant;
@@ -92,6 +91,17 @@ fn signal_name(signal: i32) -> (String, &'static str) {
     };
     let name = signal_hook::low_level::signal_name(signal);
     (name.map_or_else(|| format!("signal {signal}"), str::to_owned), meaning)
+}
+
+/// The earlier checkpoints of which twins are kept, so that cells can be undone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Kept {
+    /// The oldest one; the number of the newest checkpoint if there is none.
+    pub oldest: u64,
+    /// Whether objects are kept in the store for them.
+    pub holds_objects: bool,
+    /// Why the cell that has returned cannot be undone, as the end of a sentence.
+    pub is_final: Option<String>,
 }
 
 /// What is known of a cell's run.
