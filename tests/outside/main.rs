@@ -30,6 +30,7 @@ mod shared;
 mod suite;
 mod tasks;
 mod testing;
+mod track;
 mod undo;
 mod unread;
 mod walk;

@@ -3,7 +3,7 @@
 
 use crate::analyst::outline;
 use crate::analyst::std_names::StdNames;
-use crate::analyst::{ANALYST_ENV, Answer, Ask, Snapshot};
+use crate::analyst::{ANALYST_ENV, Answer, Ask, Crates, Snapshot};
 use crate::base::own_program;
 use crate::event::{Bundle, Completions};
 use crate::host::Host;
@@ -65,18 +65,15 @@ impl Asked {
 
 /// The crates that the analyst has read; `None` while there is no analyst, or it is about to read them.
 #[derive(Clone, Debug, Default)]
-struct Ready(Arc<Mutex<Option<Deps>>>);
-
-/// The crates as in [`Snapshot`].
-type Deps = Vec<(String, String)>;
+struct Ready(Arc<Mutex<Option<Crates>>>);
 
 impl Ready {
-    fn set(&self, deps: Option<Deps>) {
-        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = deps;
+    fn set(&self, crates: Option<Crates>) {
+        *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = crates;
     }
 
     fn is_for(&self, snapshot: &Snapshot) -> bool {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() == Some(&snapshot.deps)
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).as_ref() == Some(&snapshot.crates)
     }
 }
 
@@ -180,7 +177,7 @@ fn serve(folder: &Path, inbox: &Receiver<Asked>, ready: &Ready) {
                     // It died of this question; the next question starts a new one.
                     analyst = None;
                 }
-                ready.set(analyst.as_ref().map(|_| ask.snapshot().deps.clone()));
+                ready.set(analyst.as_ref().map(|_| ask.snapshot().crates.clone()));
                 let _ = reply.send(answer.unwrap_or_default());
             }
             Err(RecvTimeoutError::Timeout) => {

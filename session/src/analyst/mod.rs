@@ -41,10 +41,19 @@ pub struct Snapshot {
     pub items: String,
     /// Statements that make its variables.
     pub variables: String,
-    /// The crates that cells have added: name and Cargo requirement.
+    /// The crates that cells have added.
+    pub crates: Crates,
+}
+
+/// The crates that cells have added.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Crates {
+    /// Name and Cargo requirement of each.
     pub deps: Vec<(String, String)>,
     /// The lock file with their versions, once there are any.
     pub lock: Option<PathBuf>,
+    /// How often they were built: after another build, the files of those on this machine may be others.
+    pub builds: u32,
 }
 
 /// A question to the analyst.
@@ -114,7 +123,7 @@ pub fn run_if_asked(files: &[EmbeddedFile]) {
             (Err(RecvTimeoutError::Timeout), Ok(analyst)) => {
                 while let Some(made) = maker.as_mut().filter(|_| questions.is_empty()) {
                     // With the crates that it has read: others would be read now, and these again for the next question.
-                    let bare = Snapshot { deps: analyst.deps.clone(), ..Snapshot::default() };
+                    let bare = Snapshot { crates: analyst.crates.clone(), ..Snapshot::default() };
                     if let Some(names) = made.step(|text| analyst.complete(&bare, text, text.len()).items) {
                         names.keep();
                         maker = None;
@@ -171,7 +180,7 @@ struct Analyst {
     sysroot: PathBuf,
     dir: PathBuf,
     typed: Typed,
-    deps: Vec<(String, String)>,
+    crates: Crates,
 }
 
 impl Analyst {
@@ -179,8 +188,8 @@ impl Analyst {
         let toolchain = Toolchain::find()?;
         toolchain.has_source()?;
         let template = Template::prepare(files, &toolchain, &|_| ())?;
-        let typed = open(base, &template, &toolchain.sysroot, &Snapshot::default())?;
-        Ok(Analyst { template, sysroot: toolchain.sysroot, dir: base.to_owned(), typed, deps: Vec::new() })
+        let typed = open(base, &template, &toolchain.sysroot, &Crates::default())?;
+        Ok(Analyst { template, sysroot: toolchain.sysroot, dir: base.to_owned(), typed, crates: Crates::default() })
     }
 
     fn answer(&mut self, ask: &Ask) -> Answer {
@@ -199,12 +208,12 @@ impl Analyst {
 
     /// Puts what is typed behind what the session has made. Returns where it begins.
     fn set(&mut self, snapshot: &Snapshot, code: &str) -> usize {
-        if self.deps != snapshot.deps {
+        if self.crates != snapshot.crates {
             // If that fails, at least everything else is known.
-            if let Ok(typed) = open(&self.dir, &self.template, &self.sysroot, snapshot) {
+            if let Ok(typed) = open(&self.dir, &self.template, &self.sysroot, &snapshot.crates) {
                 self.typed = typed;
             }
-            self.deps.clone_from(&snapshot.deps);
+            self.crates.clone_from(&snapshot.crates);
         }
         // Items stand alone: what is typed is in a function, and so changes nothing that is known of them.
         let before = format!("{PRELUDE}{}\nasync fn mobula_session() {{\n{}\n", snapshot.items, snapshot.variables);
@@ -243,13 +252,13 @@ impl Analyst {
 }
 
 /// Writes a project with the crates of the session into `dir` and reads it.
-fn open(dir: &Path, template: &Template, sysroot: &Path, snapshot: &Snapshot) -> Result<Typed, String> {
-    let deps = template.deps_with(&snapshot.deps);
+fn open(dir: &Path, template: &Template, sysroot: &Path, crates: &Crates) -> Result<Typed, String> {
+    let deps = template.deps_with(&crates.deps);
     let write = || {
         std::fs::create_dir_all(dir.join("src"))?;
         std::fs::write(dir.join("src/lib.rs"), "")?;
         std::fs::write(dir.join("Cargo.toml"), manifest("session", "lib", &deps))?;
-        std::fs::copy(snapshot.lock.clone().unwrap_or_else(|| template.lock()), dir.join("Cargo.lock")).map(drop)
+        std::fs::copy(crates.lock.clone().unwrap_or_else(|| template.lock()), dir.join("Cargo.lock")).map(drop)
     };
     write().map_err(|error: std::io::Error| format!("{} cannot be written: {error}", dir.display()))?;
     Typed::open(dir, sysroot)

@@ -26,6 +26,12 @@ pub struct Line {
     /// Its package.
     #[serde(default)]
     pub package_id: String,
+    /// The manifest of that package.
+    #[serde(default)]
+    pub manifest_path: PathBuf,
+    /// The folder that a build script writes into.
+    #[serde(default)]
+    pub out_dir: PathBuf,
     /// The files that were made.
     #[serde(default)]
     pub filenames: Vec<PathBuf>,
@@ -40,6 +46,13 @@ pub struct Line {
     pub message: Option<serde_json::Value>,
 }
 
+impl Line {
+    /// Whether it is about a crate in a folder of this machine.
+    pub fn is_local(&self) -> bool {
+        self.package_id.starts_with("path+")
+    }
+}
+
 /// A target of Cargo's.
 #[derive(Deserialize)]
 pub struct Target {
@@ -47,6 +60,13 @@ pub struct Target {
     pub name: String,
     /// `lib`, `proc-macro`, and so on.
     pub kind: Vec<String>,
+}
+
+impl Target {
+    /// Whether it is a build script.
+    pub fn is_build_script(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "custom-build")
+    }
 }
 
 /// The manifest of a library with these dependencies. The profile is the one that evcxr writes: with another, evcxr's evaluator could not
@@ -118,7 +138,9 @@ pub fn build(
     if running.wait(&mut child) {
         return Ok(lines);
     }
-    let rendered = lines.iter().filter_map(|line| line.message.as_ref()?["rendered"].as_str()).collect::<String>();
+    // Warnings are told again at each build, also those about crates that compile.
+    let errors = lines.iter().filter_map(|line| line.message.as_ref().filter(|message| message["level"] == "error"));
+    let rendered = errors.filter_map(|message| message["rendered"].as_str()).collect::<String>();
     Err(format!("{}{}", said_without_progress(&said), rendered).trim().to_owned())
 }
 

@@ -11,6 +11,7 @@ pub mod compiler_process;
 mod dep_cache;
 mod link_tree;
 mod linker;
+mod local_crate;
 mod own_program;
 mod project;
 pub mod rustc_wrapper;
@@ -21,6 +22,7 @@ pub use base_source::{Tokio, tokio};
 pub use cache::cache_dir;
 pub use cargo::{OPT_LEVEL, manifest};
 pub use linker::Linker;
+pub use local_crate::LocalCrate;
 pub use own_program::own_program;
 pub use project::Project;
 pub use template::{CELL_DEPS, Damage, Template};
@@ -48,6 +50,9 @@ pub struct Built {
     pub libraries: Vec<String>,
     /// The linker for cells; `None` where rustc must call a C compiler.
     pub linker: Option<Linker>,
+    /// The crates in folders of this machine, which a person may edit. The template's own are not among them.
+    #[serde(skip)]
+    pub local: Vec<LocalCrate>,
 }
 
 /// How cells are compiled and linked.
@@ -61,6 +66,8 @@ pub struct Base {
     found_in: Vec<PathBuf>,
     /// The linker that rustc calls itself, without a C compiler between them.
     pub linker: Option<Linker>,
+    /// The crates in folders of this machine that it contains.
+    pub local: Vec<LocalCrate>,
 }
 
 impl Base {
@@ -94,7 +101,13 @@ impl Base {
         let mut found_in =
             vec![toolchain.sysroot.join("lib"), toolchain.sysroot.join("lib/rustlib").join(target).join("lib")];
         found_in.extend(built.library.parent().map(Path::to_path_buf));
-        Ok(Base { rustc: toolchain.rustc.clone(), flags, found_in, linker: built.linker.clone() })
+        Ok(Base {
+            rustc: toolchain.rustc.clone(),
+            flags,
+            found_in,
+            linker: built.linker.clone(),
+            local: built.local.clone(),
+        })
     }
 
     /// Options that write into a library the folders of its dependencies (its rpath), `units` among them, and its own: a runtime that

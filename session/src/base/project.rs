@@ -1,8 +1,8 @@
 //! The Cargo project that builds the library that cells are linked against.
 
-use super::Built;
 use super::base_source;
 use super::cargo::{self, Line};
+use super::{Built, LocalCrate};
 use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;
 use std::collections::BTreeMap;
@@ -80,7 +80,8 @@ impl Project {
         let linked =
             lines.iter().flat_map(|line| &line.linked_libs).map(|lib| lib.rsplit(['=', ':']).next().unwrap_or(lib));
         let libraries = linked.map(str::to_owned).collect();
-        Ok(Built { library, externs, dirs, libraries, linker: None })
+        let local = LocalCrate::all(lines, &self.krate);
+        Ok(Built { library, externs, dirs, libraries, linker: None, local })
     }
 
     fn write(&self, draws: bool) -> std::io::Result<()> {

@@ -95,6 +95,11 @@ impl Template {
         format!("{{ path = {:?}, default-features = false, features = {features:?} }}", path.to_string_lossy())
     }
 
+    /// Whether a folder is one of the embedded sources.
+    pub fn has(&self, folder: &Path) -> bool {
+        self.dir.canonicalize().is_ok_and(|dir| folder.starts_with(dir))
+    }
+
     fn seed(&self) -> PathBuf {
         self.dir.join("seed")
     }

@@ -1,11 +1,16 @@
 //! The names of the commands, and the name that a misspelled word is nearest to.
 
 /// Name, arguments and meaning of each command.
-pub const COMMANDS: [(&str, &str, &str); 29] = [
+pub const COMMANDS: [(&str, &str, &str); 30] = [
     (
         ":dep",
         "NAME = REQUIREMENT",
         "use a crate, as in Cargo.toml: `:dep rand = \"0.9\"`, `:dep ./mine`; `:dep .`: those of Cargo.toml here",
+    ),
+    (
+        ":track",
+        "[off] [PATH]",
+        "use a crate of yours, built again before a cell when its files have changed; alone, the list; `off NAME` stops",
     ),
     (":env", "NAME=VALUE", "set a variable of the environment, for cells and tasks"),
     (":vars", "", "the variables, with their types and sizes"),

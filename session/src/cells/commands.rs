@@ -1,13 +1,14 @@
 //! The commands of a cell: its lines that begin with `:`.
 
 use super::command_names::{COMMANDS, nearest};
+use super::crate_files::whole_stamps;
 use super::dep::{self, Dep};
 use super::parse::parse_cell;
 use super::plan::Planned;
 use super::program::Program;
 use super::session_state::{Lost, Standing, Variable};
 use super::session_tests::{self, Test};
-use super::{Clock, Direct, LOOK, cargo_error, foreign_commands, items_command};
+use super::{Clock, Direct, LOOK, cargo_error, foreign_commands, items_command, track_command};
 use crate::base::{self, Base, Built, Damage, Project};
 use crate::cells::completeness::next_line_between;
 use crate::event::{Bundle, CellError, CellId, Event, InputReader, Phase, Stream};
@@ -101,7 +102,7 @@ fn goes_on_after(command: &str) -> bool {
 }
 
 /// A command's name and its argument; `:opt = 2` is `:opt 2`.
-fn split(line: &str) -> (&str, &str) {
+pub(super) fn split(line: &str) -> (&str, &str) {
     let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
     let (name, argument) = line.split_at(end);
     let argument = argument.trim();
@@ -115,7 +116,7 @@ pub(super) fn dep_argument(line: &str) -> Option<&str> {
 }
 
 /// A line without the comment at its end.
-fn uncommented(line: &str) -> &str {
+pub(super) fn uncommented(line: &str) -> &str {
     let mut ends = line.match_indices("//").map(|(at, _)| at);
     let is_comment =
         |at: &usize| line[..*at].matches('"').count().is_multiple_of(2) && line[..*at].ends_with([' ', ';']);
@@ -218,6 +219,9 @@ impl Direct {
         argument: &str,
         input: Option<&InputReader>,
     ) -> Result<(), CellError> {
+        if track_command::runs_code(name, argument) {
+            self.take_up_edited(cell, input)?;
+        }
         match (name, argument) {
             (":vars", "") => self.show_variables(cell, input),
             (":items", "") => {
@@ -276,6 +280,7 @@ impl Direct {
             }
             (":load", file) if !file.is_empty() => self.load(cell, file, input),
             (":save", argument) if !argument.is_empty() => self.save(cell, argument, input),
+            (":track", argument) => self.track(cell, argument, input),
             (":reset" | ":clear", "") => self.forget_everything(cell),
             (":help", topic) => {
                 let topic = format!(":{}", topic.trim_start_matches(':'));
@@ -515,10 +520,14 @@ impl Direct {
     }
 
     /// Adds crates, or builds edited ones on this machine anew. If anything fails, the session stays as it was.
-    fn add_deps(&mut self, cell: CellId, added: Vec<Dep>, input: Option<&InputReader>) -> Result<(), CellError> {
+    pub(super) fn add_deps(
+        &mut self,
+        cell: CellId,
+        added: Vec<Dep>,
+        input: Option<&InputReader>,
+    ) -> Result<(), CellError> {
         let mut deps = self.deps.clone();
-        let mut stamps = self.stamps.clone();
-        let mut edited = Vec::new();
+        let mut is_edited = false;
         for dep in added {
             let known = deps.iter().position(|(known, _)| *known == dep.name);
             // A name alone accepts the version that is there.
@@ -530,24 +539,16 @@ impl Direct {
                 }
                 (None, _) => dep.requirement.unwrap_or_else(|| "\"*\"".into()),
             };
-            if let Some(stamp) = dep::path_of(&requirement).map(|folder| dep::stamp(&folder))
-                && let Some(before) = stamps.insert(dep.name.clone(), stamp)
-                && before != stamp
-            {
-                edited.push(dep.name.replace('-', "_"));
-            }
+            is_edited |= dep::path_of(&requirement).is_some_and(|folder| self.is_edited(&dep.name, &folder));
             deps.push((dep.name, requirement));
         }
         let is_same = deps.len() == self.deps.len() && deps.iter().all(|dep| self.deps.contains(dep));
-        if is_same && edited.is_empty() {
+        if is_same && !is_edited {
             return Ok(());
         }
+        let (before, whole) = (self.base.local.clone(), whole_stamps(&deps));
         self.rebuild(cell, deps, input)?;
-        self.stamps = stamps;
-        // The values in memory have the old layout.
-        for name in self.state.lose_values_of(&edited, cell) {
-            self.remark(cell, &format!("`{name}` is gone: its crate was rebuilt, so its type has changed"));
-        }
+        self.note_build(cell, &before, &whole);
         Ok(())
     }
 
@@ -605,10 +606,13 @@ impl Direct {
         if self.running.is_stopped() {
             return Err(crate::reports::report::not_compiled());
         }
-        let built = Built {
+        let mut built = Built {
             linker: self.base.linker.clone(),
             ..built.map_err(|error| failed(cargo_error::readable(&error, &dir)))?
         };
+        built.local.retain(|krate| !self.template.has(&krate.folder));
+        let links = dir.join(format!("local/{}", self.bases + 1));
+        built.link_local(&links).map_err(|error| failed(format!("the session's folder: {error}")))?;
         self.template.keep(&target);
         let stubs = self.host.session_dir().join("cells/stubs");
         let base = Base::new(&built, &self.toolchain, &stubs).map_err(|error| failed(error.to_string()))?;

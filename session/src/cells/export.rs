@@ -15,6 +15,7 @@ use super::commands::{apart, dep_argument};
 use super::dep;
 use super::item::{Key, Part};
 use super::parse::{ParsedCell, parse_cell, uses};
+use super::track_command::dep_of;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
@@ -48,7 +49,7 @@ pub enum ExportError {
         /// Its number.
         cell: usize,
     },
-    /// The argument of a `:dep` cannot be read.
+    /// The argument of a `:dep` or a `:track` cannot be read.
     #[error("cell {cell}: {message}")]
     Dep {
         /// The number of the cell.
@@ -112,7 +113,7 @@ struct Imported {
     text: String,
 }
 
-/// Makes a program of cells, each with its number. Paths in `:dep`s are relative to `folder`.
+/// Makes a program of cells, each with its number. Paths in `:dep`s and `:track`s are relative to `folder`.
 ///
 /// # Errors
 /// [`ExportError`].
@@ -134,12 +135,15 @@ pub fn program(cells: &[(usize, &str)], folder: &Path) -> Result<Exported, Expor
     for &(cell, source) in cells {
         let (commands, code) = apart(source);
         for command in commands {
-            let Some(argument) = dep_argument(&command) else {
-                exported.left_out.push((cell, command));
-                continue;
+            let asked = match (dep_argument(&command), dep_of(&command, folder, &exported.deps)) {
+                (Some(argument), _) => dep::read(argument, folder).map(|asked| asked.deps),
+                (None, Some(tracked)) => tracked.map(|dep| vec![dep]),
+                (None, None) => {
+                    exported.left_out.push((cell, command));
+                    continue;
+                }
             };
-            let asked = dep::read(argument, folder).map_err(|message| ExportError::Dep { cell, message })?;
-            for dep in asked.deps {
+            for dep in asked.map_err(|message| ExportError::Dep { cell, message })? {
                 let requirement = dep.requirement.unwrap_or_else(|| "\"*\"".into());
                 exported.deps.retain(|(name, _)| *name != dep.name);
                 exported.deps.push((dep.name, requirement));

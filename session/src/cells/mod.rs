@@ -17,7 +17,7 @@
 //! program                      the newest definition of each item  set_aside                   why an older item waits
 //! session_state                that, and the variables             host_process, missing_twin  the cell host's process
 //! plan                         what a cell does with variables     files, script               files in cells, and files as cells
-//! rewrite                      changes to the statements           dep, cargo_error            crates
+//! rewrite                      changes to the statements           dep, crate_files, cargo_error  crates
 //! last_value, last_value_kept  `_`, the value shown last           commands, *_command*        lines that begin with `:`
 //! line_input, completeness     whether a cell is complete      typed_words                 completion of what is no Rust
 //! history                      the cells that have run      manifest_deps               crates of a manifest
@@ -30,6 +30,7 @@ mod command_names;
 mod commands;
 mod compiler_check;
 pub mod completeness;
+mod crate_files;
 mod dep;
 mod diagnosis;
 mod edit;
@@ -62,12 +63,13 @@ mod session_tests;
 mod set_aside;
 mod tell;
 mod told;
+mod track_command;
 mod typed_words;
 mod undo;
 mod undo_command;
 
-use crate::analyst::Snapshot;
 use crate::analyst::analysis::{Analysis, Known};
+use crate::analyst::{Crates, Snapshot};
 use crate::base::compiler_process::Running;
 use crate::base::toolchain::Toolchain;
 use crate::base::{self, Base, Template, Tokio};
@@ -85,6 +87,7 @@ use crate::task_lines::TaskWatch;
 use codegen::{Memory, Source, Within, Written, file_name};
 use commands::Habits;
 pub use commands::without_commands;
+use crate_files::Build;
 use diagnosis::{Message, Texts};
 use history::History;
 use host_process::Child;
@@ -103,6 +106,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
+use track_command::Tracked;
 pub use typed_words::complete as complete_typed_word;
 use undo::{Step, Undo};
 
@@ -152,8 +156,9 @@ pub struct Direct {
     earlier: Option<CellId>,
     /// Crates that `:dep` added.
     deps: Vec<(String, String)>,
-    /// Stamps of those on this machine, which change when they are edited.
-    stamps: HashMap<String, u64>,
+    /// The last builds of those in folders of this machine.
+    builds: HashMap<String, Build>,
+    tracked: Tracked,
     /// The folder that paths in cells are relative to.
     folder: PathBuf,
     /// The value of `std::env::args()` in cells: a program's name, and its arguments.
@@ -322,7 +327,8 @@ impl Direct {
             runs: HashMap::new(),
             earlier: None,
             deps: Vec::new(),
-            stamps: HashMap::new(),
+            builds: HashMap::new(),
+            tracked: Tracked::default(),
             folder: settings.folder(),
             guard: None,
             undo: Undo::default(),
@@ -361,6 +367,13 @@ impl Direct {
         let (commands, code) = commands::apart(code);
         let mut result = self.commands(cell, &commands, input.as_ref());
         if result.is_ok() && !code.trim().is_empty() {
+            let begin = Instant::now();
+            result = self.take_up_edited(cell, input.as_ref());
+            if self.tracks_any() {
+                clock.add("crates", begin.elapsed());
+            }
+        }
+        if result.is_ok() && !code.trim().is_empty() {
             let evaluated = match self.is_trial {
                 true => self.try_out(cell, &code, &mut clock),
                 false => self.evaluate_step(cell, &code, origin.clone().map(|origin| (origin, earlier)), &mut clock),
@@ -381,8 +394,11 @@ impl Direct {
         self.known.set(Snapshot {
             items: self.state.items_as_code(),
             variables: self.state.variables_as_code(),
-            deps: self.deps.clone(),
-            lock: (!self.deps.is_empty()).then(|| self.project_lock()),
+            crates: Crates {
+                deps: self.deps.clone(),
+                lock: (!self.deps.is_empty()).then(|| self.project_lock()),
+                builds: self.bases,
+            },
         });
         Outcome { cell, result, phases: clock.phases, exit: self.exit }
     }

@@ -117,7 +117,7 @@ impl SessionState {
 
     /// Gives up the variables whose types are of these crates, which have been built anew: the values in memory have the old layout.
     pub fn lose_values_of(&mut self, crates: &[String], cell: CellId) -> Vec<String> {
-        let is_of = |ty: &str| words(ty).any(|word| crates.iter().any(|name| name == word));
+        let is_of = |ty: &str| crates.iter().any(|name| names_crate(ty, name));
         let mut lost = Vec::new();
         for (name, variable) in &mut self.variables {
             if variable.standing == Standing::Kept && is_of(&variable.ty) {
@@ -166,6 +166,14 @@ impl SessionState {
     }
 }
 
+/// Whether a path in a type's text begins with this crate.
+fn names_crate(ty: &str, name: &str) -> bool {
+    ty.match_indices(name).any(|(at, _)| {
+        let goes_on_before = ty[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        !goes_on_before && ty[at + name.len()..].starts_with("::")
+    })
+}
+
 /// Imports as one line.
 pub fn joined(lines: &[Line]) -> String {
     lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ")
@@ -205,6 +213,16 @@ fn renamed(text: &str, moved: &[(String, u32, u32)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_type_is_of_a_crate_with_which_a_path_in_it_begins() {
+        for ty in ["mine::P", "std::vec::Vec<mine::P>", "&'static [(u8, mine::inner::P); 4]", "dyn mine::Shape"] {
+            assert!(names_crate(ty, "mine"), "{ty}");
+        }
+        for ty in ["std::mine::P", "cells_1::mine::P", "not_mine::P", "mine_too::P", "mine", "std::vec::Vec<u8>"] {
+            assert!(!names_crate(ty, "mine") && !names_crate(ty, "vec"), "{ty}");
+        }
+    }
 
     #[test]
     fn a_types_text_follows_what_has_moved_and_nothing_else() {

@@ -3,7 +3,7 @@
 //! ```text
 //!   :d⇥               commands            :dep ser⇥         crates in the registry's cache
 //!   :opt ⇥            their words         :dep serde = "1⇥  versions there
-//!   read("data/⇥      files, from the session's folder           :save no⇥        likewise
+//!   read("data/⇥      files, from the session's folder           :save no⇥        likewise     :track m⇥  folders
 //! ```
 
 use super::command_names::COMMANDS;
@@ -62,6 +62,15 @@ fn command(line: &str, cursor: usize, folder: &Path) -> Completions {
         ":save" | ":load" | ":timeline" => {
             let name = argument.strip_prefix("-f ").map_or(argument, str::trim_start);
             file(name.trim_start_matches('"'), cursor, folder).unwrap_or_default()
+        }
+        ":track" => {
+            let of = argument.strip_prefix("off ").unwrap_or(argument).trim_start().trim_start_matches('"');
+            let mut found = file(of, cursor, folder).unwrap_or_default();
+            found.items.retain(|item| item.kind == "module");
+            if "off".starts_with(argument) {
+                found.items.insert(0, word("off", "keyword", "off"));
+            }
+            found
         }
         ":opt" => words(&["0", "1", "2", "3", "s", "z"]),
         ":keep" | ":progress" => words(&["on", "off"]),
@@ -192,6 +201,11 @@ mod tests {
         assert_eq!(offered(":keep o"), Some(vec!["on".into(), "off".into()]));
         assert_eq!(offered(":help ke"), Some(vec!["keep".into()]));
         assert_eq!(offered(":dep ."), Some(vec![".".into()]));
+        assert_eq!(offered(":track "), Some(vec!["off".into(), "data/".into()]));
+        assert_eq!(
+            (offered(":track of"), offered(":track off d")),
+            (Some(vec!["off".into()]), Some(vec!["data/".into()]))
+        );
         assert_eq!(offered(":save da"), Some(vec!["data/".into(), "dates.txt".into()]));
         assert_eq!(offered(":save -f data/on"), Some(vec!["one.csv".into()]));
         assert_eq!((offered("x ? y :t"), offered("::std::me"), offered("let a: Ve")), (None, None, None));
