@@ -1,6 +1,7 @@
 //! Requests that are answered while a cell runs: usage, subshells, questions about code.
 
 use super::client::TestKernel;
+use super::script::Script;
 use serde_json::json;
 
 #[test]
@@ -59,6 +60,17 @@ fn what_a_subshell_would_be_for_is_answered_while_a_cell_runs() {
         assert_eq!(alice.reply().parent_id, msg_id, "{msg_type}");
     }
     // The cell still runs: it ends only when it is interrupted, which editors may ask for on the shell socket.
+    let interrupt = alice.send(&alice.shell, "interrupt_request", json!({}));
+    let replies = [alice.reply(), alice.reply()].map(|reply| reply.parent_id);
+    assert!(replies.contains(&interrupt) && replies.contains(&cell), "{replies:?}");
+}
+
+#[test]
+fn an_interrupt_between_the_news_of_a_cell_and_its_beginning_is_meant_for_it() {
+    let kernel = TestKernel::start_with(Script::late);
+    let alice = kernel.client("alice");
+    let cell = alice.execute("wait");
+    while alice.iopub().msg_type != "execute_input" {}
     let interrupt = alice.send(&alice.shell, "interrupt_request", json!({}));
     let replies = [alice.reply(), alice.reply()].map(|reply| reply.parent_id);
     assert!(replies.contains(&interrupt) && replies.contains(&cell), "{replies:?}");

@@ -18,6 +18,8 @@ pub struct Script {
     sink: Sink,
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether a cell begins only when it was interrupted.
+    is_late: bool,
 }
 
 #[derive(Default)]
@@ -31,7 +33,18 @@ struct State {
 impl Script {
     /// An evaluator whose events go to `sink`.
     pub fn new(sink: Sink) -> Script {
-        Script { sink, state: Mutex::default(), changed: Condvar::new() }
+        Script { sink, state: Mutex::default(), changed: Condvar::new(), is_late: false }
+    }
+
+    /// One on a machine so busy that a cell begins only after the interrupt that is meant for it.
+    pub fn late(sink: Sink) -> Script {
+        Script { is_late: true, ..Script::new(sink) }
+    }
+
+    /// Waits until the cell is interrupted.
+    fn wait(&self) {
+        let state = self.state.lock().unwrap();
+        drop(self.changed.wait_while(state, |state| !state.interrupted).unwrap());
     }
 
     fn run(&self, cell: CellId, code: &str, input: Option<InputReader>) -> Result<(), CellError> {
@@ -60,8 +73,7 @@ impl Script {
                 }
                 "fail" => return Err(error("Failed", rest)),
                 "wait" => {
-                    let state = self.state.lock().unwrap();
-                    drop(self.changed.wait_while(state, |state| !state.interrupted).unwrap());
+                    self.wait();
                     return Err(error("Interrupted", "interrupted"));
                 }
                 "later" => self.state.lock().unwrap().later = Some((cell, rest.into())),
@@ -85,16 +97,27 @@ fn error(name: &str, value: &str) -> CellError {
 
 impl Evaluator for Script {
     fn execute(&self, code: &str, input: Option<InputReader>) -> Outcome {
+        if self.is_late {
+            self.wait();
+        }
         let cell = {
             let mut state = self.state.lock().unwrap();
             state.cells += 1;
-            (state.runs, state.interrupted) = (true, false);
+            // An interrupt of a cell that was announced may have come already.
+            if !std::mem::replace(&mut state.runs, true) {
+                state.interrupted = false;
+            }
             CellId(state.cells)
         };
         let result = self.run(cell, code, input);
         self.state.lock().unwrap().runs = false;
         let phases = vec![Phase { name: "run".into(), took: std::time::Duration::from_micros(1500) }];
         Outcome { cell, result, phases, exit: None }
+    }
+
+    fn announce(&self) {
+        let mut state = self.state.lock().unwrap();
+        (state.runs, state.interrupted) = (true, false);
     }
 
     fn next_cell(&self) -> CellId {
