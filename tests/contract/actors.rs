@@ -62,10 +62,21 @@ let same = Counter::new.options().name("the counter").get_if_exists().spawn(50);
 assert_eq!(get(&Counter::value.call(&same))?, 2);
 
 // %%
-// `kill` ends it, and its calls say so.
+// `kill` ends it, and its calls say so, by whatever handle.
 kill(&named)?;
-let said = get(&Counter::value.call(&named)).unwrap_err().to_string();
-assert!(said.contains("Counter") && said.contains("died"), "{said}");
+for handle in [&named, &found] {
+    let said = get(&Counter::value.call(handle)).unwrap_err().to_string();
+    assert!(said.contains("Counter") && said.contains("died"), "{said}");
+}
+
+// %%
+// A task may end one, too.
+fn ends_it(counter: Actor<Counter>) -> Option<i64> {
+    kill(&counter).unwrap();
+    get(&Counter::value.call(&counter)).ok()
+}
+assert_eq!(get(&ends_it.remote(&counter))?, None);
+assert!(get(&Counter::value.call(&counter)).is_err());
 
 // %%
 // A process that dies takes its actor along; one with restarts comes back as its constructor makes it.

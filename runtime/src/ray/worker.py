@@ -533,7 +533,25 @@ def cancel(request, parts):
 def kill(request, parts):
     head, _ = object_of(request["id"])
     ray.kill(head[1])
+    await_death(head[1])
     return {"is": True}, None
+
+
+# How long Ray may take to end an actor.
+DEATH_SECONDS_MAX = 10
+
+
+def await_death(actor):
+    """Waits until Ray takes an actor for dead: after `ray.kill` has returned, it still answers calls for a moment."""
+    until = time.monotonic() + DEATH_SECONDS_MAX
+    while (left := until - time.monotonic()) > 0:
+        try:
+            ray.get(actor.type_of.remote(), timeout=left)
+        except ray.exceptions.RayActorError:
+            return
+        except Exception:
+            # It has answered with the failure of its constructor, or not at all.
+            pass
 
 
 def actor_state(request, parts):

@@ -10,10 +10,13 @@ use crate::abi::{
 use crate::ray::transport::{Info, RayError, Ref, Value};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a cancelled task may take to notice, before its process is ended.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the cluster may take to end an actor.
+const DEATH_MAX: Duration = Duration::from_secs(10);
 
 impl Shared {
     /// Answers a question, perhaps later.
@@ -48,8 +51,12 @@ impl Shared {
                 self.answer(req, Ok(Answer::Flag(is_pending)));
             }
             Question::Kill { id } => {
-                let was_alive = self.kill(id);
-                self.answer(req, Ok(Answer::Flag(was_alive)));
+                let shared = Arc::clone(self);
+                // It waits for the end.
+                std::thread::spawn(move || {
+                    let was_alive = shared.kill(id);
+                    shared.answer(req, Ok(Answer::Flag(was_alive)));
+                });
             }
             question => {
                 // The cluster is asked, and that takes a while.
@@ -203,7 +210,7 @@ impl Shared {
         true
     }
 
-    /// Ends an actor. False if it was dead.
+    /// Ends an actor, and waits for its end. False if it was dead.
     fn kill(&self, id: u64) -> bool {
         let actor = {
             let mut state = self.state();
@@ -231,7 +238,22 @@ impl Shared {
             actor
         };
         self.session.kill(&actor, true);
+        self.await_death(&actor);
         true
+    }
+
+    /// Waits until the cluster takes an actor for dead: for a moment after it was told to end it, calls through other handles would still be answered.
+    fn await_death(&self, actor: &Ref) {
+        let until = Instant::now() + DEATH_MAX;
+        loop {
+            let (done, result) = channel();
+            self.ask_type(actor, move |result| _ = done.send(result));
+            match result.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Err(RayError::ActorDied(_) | RayError::SessionEnded(_))) | Err(_) => return,
+                // It has answered, perhaps with the failure of its constructor.
+                Ok(_) => {}
+            }
+        }
     }
 
     fn objects(&self) -> Vec<ObjectEntry> {
