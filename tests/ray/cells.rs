@@ -32,6 +32,7 @@ tests! {
     the_notebook_shows_on_a_cluster_what_is_stored_in_it
     an_interrupt_gives_up_a_cluster_that_does_not_answer
     libraries_of_sessions_that_were_killed_are_removed_by_the_next
+    libraries_of_an_actor_that_lives_on_stay
 }
 
 /// The program under test, with the cluster as the runtime that it joins.
@@ -236,4 +237,27 @@ fn libraries_of_sessions_that_were_killed_are_removed_by_the_next(cluster: &Clus
     fs::write(end, "").expect("the folder is there");
     let output = next.wait_with_output().expect("it was started");
     assert!(output.status.success(), "{}", said(&output));
+}
+
+fn libraries_of_an_actor_that_lives_on_stay(cluster: &Cluster) {
+    // Each is made in a cell of its own, so that they are not made of the same libraries.
+    let cells = format!(
+        "// %%\nstruct Counter(i64);\nimpl Counter {{ fn new() -> Counter {{ Counter(0) }} fn add(&mut self, n: i64) -> i64 {{ self.0 += n; self.0 }} }}\n\
+        init_with(Config::connect({:?}).namespace(\"lives on\"))?;\n\
+        // %%\nlet of_cell = Counter::new.options().name(\"of a cell\").detached().spawn();\nassert_eq!(get(&Counter::add.call(&of_cell, 1))?, 1);\n\
+        // %%\nfn begin() -> i64 {{ let it = Counter::new.options().name(\"of a task\").detached().spawn(); get(&Counter::add.call(&it, 1)).unwrap() }}\n\
+        assert_eq!(get(&begin.remote())?, 1);",
+        cluster.address()
+    );
+    holds("", &cells);
+    let is_whole = "def is_whole(name):\n  import json, ray\n  from ray.experimental import internal_kv as kv\n\
+        \x20 actor = ray.get_actor(name, namespace='lives on')\n  meta = ray.get(actor.__ray_call__.remote(lambda self: self.meta))\n\
+        \x20 ray.kill(actor)\n\
+        \x20 return all(kv._internal_kv_exists(digest, namespace=b'mobula') for _, digest in json.loads(meta['libraries'])['files'])";
+    let session = cluster.session();
+    let is_whole = put_source(&session, is_whole);
+    for name in ["of a cell", "of a task"] {
+        assert_eq!(get(&session, &call(&session, &is_whole, [Value::text(name)])), Value::Bool(true), "{name}");
+    }
+    session.close();
 }

@@ -452,6 +452,8 @@ def submit(request, parts):
         values = [part for argument in arguments for part in argument]
         if type_name not in classes:
             classes[type_name] = ray.remote(ACTOR_CLASS(type_name))
+        if options.get("lifetime") == "detached":
+            unmark(this_job(), [digest for _, digest in json.loads(file.libraries)["files"]])
         handle = classes[type_name].options(**options_of(options)).remote(meta, id, *values)
         if request["is_kept"]:
             lasting.append(handle)
@@ -657,19 +659,22 @@ def store(request, parts):
 
 
 def remove(request, parts):
-    for digest in request["digests"]:
-        discard(this_job(), digest)
+    """Removes this session's libraries, but for those that lost their marks: a task has made an actor of them that lives on."""
+    job = this_job()
+    own = {digest for of, digest in marked() if of == job}
+    for digest in own.intersection(request["digests"]):
+        discard(job, digest)
     return None, None
 
 
 def keep_libraries(request, parts):
     """Has these libraries stay when the session has ended: an actor that lives on is made of them."""
-    for digest in request["digests"]:
-        internal_kv._internal_kv_del(mark(this_job(), digest), namespace=NAMESPACE)
+    unmark(this_job(), request["digests"])
     return None, None
 
 
 # A library that only one session can have stands in the table with a mark of that session's job, so that others find it if the session was killed.
+# Without its mark, it stays.
 MARK = "of"
 
 
@@ -683,13 +688,18 @@ def marked():
     return [tuple(os.fsdecode(key).split(":")[1:]) for key in keys]
 
 
+def unmark(job, digests):
+    for digest in digests:
+        internal_kv._internal_kv_del(mark(job, digest), namespace=NAMESPACE)
+
+
 def this_job():
     return ray.get_runtime_context().get_job_id()
 
 
 def discard(job, digest):
     internal_kv._internal_kv_del(digest, namespace=NAMESPACE)
-    internal_kv._internal_kv_del(mark(job, digest), namespace=NAMESPACE)
+    unmark(job, [digest])
 
 
 def sweep(request, parts):
