@@ -35,7 +35,7 @@ def actor_class(type_name):
     class Actor:
         def __init__(self, meta, id, *values):
             self.meta = meta
-            self.failure = worker().construct(meta, id, values)
+            self.failure, self.ran = worker().construct(meta, id, values)
 
         @ray.method(num_returns=2)
         def call(self, meta, id, *values):
@@ -46,7 +46,7 @@ def actor_class(type_name):
         def type_of(self):
             if self.failure is not None:
                 raise self.failure
-            return self.meta["type_id"], self.meta["type_name"]
+            return self.meta["type_id"], self.meta["type_name"], self.ran
 
         def __repr__(self):
             return self.meta["shown"]

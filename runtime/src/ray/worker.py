@@ -4,8 +4,8 @@
                     OPERATIONS ◀──callback── .remote, get, put, wait in that function
 
 What crosses Ray for an object is a pair, head and payload. The head is ("value", bytes or None, references), with the bytes of a small
-value; if a task made it, its process, the number of the run and its nanoseconds stand behind those. The bytes of a large value are the
-payload, a buffer that Ray keeps out of band and maps in place. Or the head is ("actor", handle). A reference is (id, head, payload), of
+value; if a task made it, its process, the number of the run, its nanoseconds and Ray's id of the task stand behind those. The bytes of a
+large value are the payload, a buffer that Ray keeps out of band and maps in place. Or the head is ("actor", handle). A reference is (id, head, payload), of
 which head and payload may be Ray's references to them. `boot.py` makes this module, and sets FUNCTION and ACTOR_CLASS.
 """
 
@@ -344,7 +344,7 @@ def run(meta, id, values):
     here.is_native, began = True, time.monotonic_ns()
     status = library.c.mobula_ray_run(ctypes.byref(part), parts, len(heads), ctypes.byref(reply))
     here.is_native = False
-    ran = (os.getpid(), request["attempt"], time.monotonic_ns() - began)
+    ran = (os.getpid(), request["attempt"], time.monotonic_ns() - began, this_task())
     answer = json.loads(ctypes.string_at(reply.json.ptr, reply.json.len))
     library.free(reply.json.token)
     data = reply.data
@@ -357,7 +357,7 @@ def run(meta, id, values):
         library.free(data.token)
         error = RuntimeError(answer["text"])
         # A field of a known class, so that who reads it needs no class of ours.
-        error.mobula, error.mobula_task = failure, id
+        error.mobula, error.mobula_task, error.mobula_ran = failure, id, ran
         raise error
     refs = references(answer["refs"])
     if data.len <= INLINE_BYTES_MAX:
@@ -371,13 +371,13 @@ def run(meta, id, values):
 
 def construct(meta, id, values):
     """Runs the constructor of an actor. Returns the error that it fails with, which every call of the actor raises: an actor of Ray whose
-    constructor raises tells its callers of it in a text alone."""
+    constructor raises tells its callers of it in a text alone. Returns what is said of the run of one that does not fail, too."""
     try:
-        run(meta, id, values)
+        head, _ = run(meta, id, values)
     except RuntimeError as error:
         error.mobula_actor = meta["type_name"]
-        return error
-    return None
+        return error, None
+    return None, head[3]
 
 
 def attempt():
@@ -386,6 +386,11 @@ def attempt():
         return ray._private.worker.global_worker.core_worker.get_current_task_attempt_number() + 1
     except AttributeError:
         return 1
+
+
+def this_task():
+    """Ray's id of the task that runs."""
+    return ray.get_runtime_context().get_task_id() or ""
 
 
 # What a function asks of Ray. Each operation returns its answer, and bytes beside it or None.
@@ -572,7 +577,7 @@ def actor(request, parts):
         handle = ray.get_actor(request["name"])
     except ValueError:
         return {}, None
-    type_id, type_name = ray.get(handle.type_of.remote())
+    type_id, type_name, _ = ray.get(handle.type_of.remote())
     id = int.from_bytes(os.urandom(8), "little") >> 2 | 1 << 62
     know([(id, ("actor", handle), None)])
     return {"id": id, "type_id": int(type_id), "type_name": type_name}, None
@@ -724,7 +729,9 @@ def tasks(request, parts):
     numbers = {head.task_id().hex(): id for id, head in request["tasks"]}
     own = [("job_id", "=", ray.get_runtime_context().get_job_id())]
     rows = []
-    for row in list_tasks(filters=own, limit=TASKS_MAX, detail=True, timeout=10, raise_on_missing_output=False):
+    # By its address: there may be another cluster on this machine.
+    address = ray.get_runtime_context().gcs_address
+    for row in list_tasks(address, own, limit=TASKS_MAX, detail=True, timeout=10, raise_on_missing_output=False):
         parent = row.parent_task_id or PROGRAM
         if row.task_id in numbers or not parent.startswith(PROGRAM):
             told = {"id": numbers.get(row.task_id, 0), "task": row.task_id, "parent": parent, "name": row.name}

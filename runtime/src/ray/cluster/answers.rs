@@ -176,7 +176,7 @@ impl Shared {
         let Some(actor) = found else { return Ok(None) };
         let (done, result) = channel();
         self.ask_type(&actor, move |result| _ = done.send(result));
-        let (type_id, type_name) = self.received(&result)?;
+        let submit::Described { type_id, type_name, .. } = self.received(&result)?;
         let id = unique_id();
         let (place, refs) = (Place::Actor(actor, "".into()), Vec::new());
         let object = Object { is_held: true, inside: 0, place, end: End::Ready, is_watched: true, refs };

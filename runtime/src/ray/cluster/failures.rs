@@ -1,21 +1,36 @@
 //! Ray's exceptions, in this runtime's words.
 
 use super::logs::Death;
-use super::runs::Run;
+use super::runs::{Ran, Run};
+use super::values::read_ran;
 use crate::abi::{Attempt, Cause, Failure};
 use crate::ray::transport::{RayError, Value};
 
 /// A failure, and the task in which it began, if that is known.
 pub(super) struct Failing {
     pub failure: Failure,
-    pub origin: Option<u64>,
+    pub origin: Option<Origin>,
+}
+
+/// The task in which a failure began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Origin {
+    pub id: u64,
+    pub ran: Ran,
+}
+
+impl Origin {
+    /// This task, of which nothing else is known.
+    pub fn of(id: u64) -> Origin {
+        Origin { id, ran: Ran::default() }
+    }
 }
 
 /// What a worker reports.
 struct Reported {
     failure: Failure,
     /// The task that failed.
-    task: Option<u64>,
+    task: Option<Origin>,
     /// The type of the actor, if the task was its constructor.
     actor: Option<String>,
 }
@@ -28,12 +43,12 @@ pub(super) fn failing(error: &RayError, run: Option<&Run>, death: Option<Death>)
     if let RayError::Task { cause, .. } | RayError::Other { value: cause, .. } = error
         && let Some(Reported { failure, task, actor }) = reported(cause, DEPTH_MAX)
     {
-        let own = run.filter(|run| actor.is_some() && Some(run.id) != task);
+        let own = run.filter(|run| actor.is_some() && Some(run.id) != task.map(|task| task.id));
         // A call of an actor whose constructor has failed fails by itself.
         if let Some((run, actor)) = own.zip(actor) {
             let cause = Cause::ActorDied { actor, death: Box::new(failure.cause), output: Vec::new() };
             let failure = Failure { task: run.name.clone(), cell: run.cell, cause, ..failure };
-            return Failing { failure, origin: Some(run.id) };
+            return Failing { failure, origin: Some(Origin::of(run.id)) };
         }
         return Failing { failure, origin: task };
     }
@@ -46,7 +61,7 @@ pub(super) fn failing(error: &RayError, run: Option<&Run>, death: Option<Death>)
     let cause = cause_of(error, run, death);
     let failure =
         Failure { task, pid, cell, cause, carried_by: Vec::new(), attempt: Attempt::ONLY, node: node_of(error) };
-    Failing { failure, origin: run.map(|run| run.id) }
+    Failing { failure, origin: run.map(|run| Origin::of(run.id)) }
 }
 
 fn cause_of(error: &RayError, run: Option<&Run>, death: Option<Death>) -> Cause {
@@ -107,9 +122,11 @@ fn reported(value: &Value, depth: u32) -> Option<Reported> {
     if let Some(Value::Bytes(bytes)) = state.as_deref().and_then(|state| entry(state, "mobula"))
         && let Ok(failure) = postcard::from_bytes(bytes)
     {
-        let task = state.as_deref().and_then(|state| entry(state, "mobula_task")).and_then(Value::as_int);
-        let actor = state.as_deref().and_then(|state| entry(state, "mobula_actor")).and_then(Value::as_str);
-        let task = task.and_then(|id| u64::try_from(id).ok());
+        let field = |name| state.as_deref().and_then(|state| entry(state, name));
+        let actor = field("mobula_actor").and_then(Value::as_str);
+        let ran = field("mobula_ran").and_then(read_ran).unwrap_or_default();
+        let id = field("mobula_task").and_then(Value::as_int).and_then(|id| u64::try_from(id).ok());
+        let task = id.map(|id| Origin { id, ran });
         return Some(Reported { failure, task, actor: actor.map(str::to_owned) });
     }
     args.iter().chain(state.as_deref()).find_map(|inner| within(inner, depth))
@@ -174,8 +191,12 @@ mod tests {
     #[test]
     fn a_report_is_found_however_ray_wraps_its_exception() {
         let report = postcard::to_stdvec(&failure()).unwrap();
-        let fields =
-            vec![(Value::text("mobula"), Value::Bytes(report.into())), (Value::text("mobula_task"), Value::Int(9))];
+        let ran = vec![Value::Int(7), Value::Int(2), Value::Int(5000), Value::text("00000000000000ffab")];
+        let fields = vec![
+            (Value::text("mobula"), Value::Bytes(report.into())),
+            (Value::text("mobula_task"), Value::Int(9)),
+            (Value::text("mobula_ran"), Value::Tuple(ran)),
+        ];
         let ours = exception(vec![Value::text("no")], Some(Value::Dict(fields)));
         let wrapped = exception(vec![Value::text("half"), Value::Tuple(vec![exception(vec![ours], None)])], None);
         let error = RayError::Task {
@@ -186,7 +207,8 @@ mod tests {
             ip: String::new(),
         };
         let found = failing(&error, None, None);
-        assert_eq!((found.failure, found.origin), (failure(), Some(9)));
+        let ran = Ran { pid: 7, attempt: 2, ns: Some(5000), task: 255 };
+        assert_eq!((found.failure, found.origin), (failure(), Some(Origin { id: 9, ran })));
     }
 
     #[test]

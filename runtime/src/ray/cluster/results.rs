@@ -1,6 +1,6 @@
 //! Results that come from the cluster.
 
-use super::failures::{Failing, failing};
+use super::failures::{Failing, Origin, failing};
 use super::logs::Death;
 use super::runs::Ran;
 use super::values::{bytes_in, read_head};
@@ -101,15 +101,15 @@ impl Shared {
         };
         // Places are looked up once, and that may wait for the session.
         locate_causes(&*self.observer, &mut failure.cause);
-        self.end_failed(id, failure, origin.unwrap_or(id));
+        self.end_failed(id, failure, origin.unwrap_or(Origin::of(id)));
     }
 
-    /// Records a failure that began in the task `origin`, and tells of it, once.
-    pub(super) fn end_failed(&self, id: u64, mut failure: Failure, origin: u64) {
+    /// Records a failure and tells of it, once.
+    pub(super) fn end_failed(&self, id: u64, mut failure: Failure, origin: Origin) {
         let (is_new, told) = {
             let mut state = self.state();
             let is_left = state.closed.is_some();
-            let is_new = state.told.insert(origin) && failure.cause != Cause::Cancelled && !is_left;
+            let is_new = state.told.insert(origin.id) && failure.cause != Cause::Cancelled && !is_left;
             if is_new {
                 let failed = Failed { failure: failure.clone(), is_fetched: false };
                 state.errors.push_back(failed);
@@ -118,19 +118,20 @@ impl Shared {
                 }
             }
             let told = failure.clone();
-            if origin != id
+            if origin.id != id
                 && let Some(run) = state.runs.living(id)
             {
                 failure.carried_by.push(run.name.clone());
             }
             let how = match &failure.cause {
-                _ if origin != id => TaskState::ArgumentFailed,
+                _ if origin.id != id => TaskState::ArgumentFailed,
                 Cause::Cancelled => TaskState::Cancelled,
                 Cause::Signal { .. } | Cause::Exit { .. } => TaskState::WorkerDied,
                 _ => TaskState::Failed,
             };
             let Attempt { number: attempt, .. } = failure.attempt;
-            state.runs.end(id, how, Ran { pid: failure.pid, attempt, ns: None });
+            let own = if origin.id == id { origin.ran } else { Ran::default() };
+            state.runs.end(id, how, Ran { pid: failure.pid, attempt, ..own });
             if let Some(object) = state.objects.get_mut(&id) {
                 object.end = End::Failed(Box::new(failure.clone()));
             }

@@ -34,10 +34,12 @@ pub(super) struct Run {
     submitted: u64,
     began: Option<u64>,
     ended: Option<u64>,
+    /// As [`Ran::task`].
+    task: u64,
 }
 
 /// What is known of a run that has ended.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Ran {
     /// Its process; 0 if that is not known.
     pub pid: u32,
@@ -45,6 +47,8 @@ pub(super) struct Ran {
     pub attempt: u32,
     /// How long it ran, in nanoseconds.
     pub ns: Option<u64>,
+    /// The number of Ray's id of the task, which those that it made name as their parent; 0 if that is not known.
+    pub task: u64,
 }
 
 impl Default for Runs {
@@ -70,16 +74,16 @@ impl Runs {
         let (state, submitted) = (TaskState::Queued, self.now());
         self.living.insert(
             id,
-            Run { id, name, cell, of, shown, state, attempt: 1, pid: 0, submitted, began: None, ended: None },
+            Run { id, name, cell, of, shown, state, attempt: 1, pid: 0, submitted, began: None, ended: None, task: 0 },
         );
     }
 
     /// It has ended.
-    pub fn end(&mut self, id: u64, state: TaskState, Ran { pid, attempt, ns }: Ran) {
+    pub fn end(&mut self, id: u64, state: TaskState, Ran { pid, attempt, ns, task }: Ran) {
         let Some(run) = self.living.remove(&id) else { return };
         let ended = self.now();
         let began = ns.map(|ns| ended.saturating_sub(ns).max(run.submitted));
-        self.ended.push_back(Run { state, pid, attempt: attempt.max(1), began, ended: Some(ended), ..run });
+        self.ended.push_back(Run { state, pid, attempt: attempt.max(1), began, ended: Some(ended), task, ..run });
         if self.ended.len() > KEPT_MAX {
             self.ended.pop_front();
             self.forgotten += 1;
@@ -148,7 +152,14 @@ impl Runs {
                 next
             })
         };
-        let by_id: HashMap<u64, &Told> = told.iter().filter(|told| told.id != 0).map(|told| (told.id, told)).collect();
+        let mut by_id: HashMap<u64, &Told> = HashMap::new();
+        for told in told.iter().filter(|told| told.id != 0) {
+            // Each run of a task is told; the last one counts.
+            let last = by_id.entry(told.id).or_insert(told);
+            if told.attempt() > last.attempt() {
+                *last = told;
+            }
+        }
         for run in self.ended.iter().chain(self.living.values()) {
             let mut entry = TaskEntry {
                 id: run.id,
@@ -175,13 +186,16 @@ impl Runs {
             }
             table.tasks.push(entry);
         }
-        let by_task: HashMap<&str, u64> = by_id.values().map(|told| (told.task.as_str(), told.id)).collect();
+        let living = by_id.values().map(|told| (table::number(&told.task), told.id));
+        let ended = self.ended.iter().filter(|run| run.task != 0).map(|run| (run.task, run.id));
+        let by_task: HashMap<u64, u64> = ended.chain(living).collect();
         for child in told.iter().filter(|told| told.id == 0) {
             let (name, cell) = child.name();
+            let parent = table::number(&child.parent);
             let submitted = self.since_beginning(child.submitted).unwrap_or(0);
             table.tasks.push(TaskEntry {
                 id: table::number(&child.task),
-                parent: by_task.get(&*child.parent).copied().unwrap_or_else(|| table::number(&child.parent)),
+                parent: by_task.get(&parent).copied().unwrap_or(parent),
                 name: number(name),
                 of: child.of(),
                 state: child.state(),
@@ -214,12 +228,50 @@ mod tests {
         let mut runs = Runs::default();
         runs.begin(1, "half".into(), 3, Submission::TASK, "half [3]".into());
         runs.begin(2, "half".into(), 3, Submission::CALL, "A [1]".into());
-        runs.end(1, TaskState::Finished, Ran { pid: 7, attempt: 2, ns: None });
+        runs.end(1, TaskState::Finished, Ran { pid: 7, attempt: 2, ..Ran::default() });
         let table = runs.table(&[]);
         assert_eq!(table.names, ["half"]);
         let states: Vec<_> = table.tasks.iter().map(|task| (task.id, task.state, task.attempt)).collect();
         assert_eq!(states, [(1, TaskState::Finished, 2), (2, TaskState::Queued, 1)]);
         assert_eq!(table.tasks[1].of, TaskType::ActorCall);
+    }
+
+    /// A row of the state API.
+    fn told(id: u64, task: u32, parent: u32, attempt: u32, state: &str) -> Told {
+        let ray = |task: u32| format!("{task:016x}00");
+        let row = serde_json::json!({
+            "id": id, "task": ray(task), "parent": ray(parent), "name": "half [3]", "state": state, "type": "NORMAL_TASK", "attempt": attempt,
+            "pid": 7, "error": "", "submitted": null, "began": null, "ended": null,
+        });
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn a_task_that_another_one_made_names_it_whether_that_has_ended_or_not() {
+        let mut runs = Runs::default();
+        runs.begin(1, "outer".into(), 3, Submission::TASK, "".into());
+        runs.begin(2, "outer".into(), 3, Submission::TASK, "".into());
+        runs.end(1, TaskState::Finished, Ran { task: 0xa1, ..Ran::default() });
+        let of_both = [
+            told(2, 0xa2, 0, 0, "RUNNING"),
+            told(0, 0xb1, 0xa1, 0, "FINISHED"),
+            told(0, 0xb2, 0xa2, 0, "FINISHED"),
+            told(0, 0xc1, 0xb1, 0, "RUNNING"),
+        ];
+        let made = |id: u64| runs.table(&of_both).tasks.into_iter().find(|task| task.id == id).unwrap().parent;
+        assert_eq!([made(0xb1), made(0xb2), made(0xc1)], [1, 2, 0xb1]);
+    }
+
+    #[test]
+    fn of_a_task_that_runs_again_the_last_run_is_told() {
+        let mut runs = Runs::default();
+        runs.begin(1, "half".into(), 3, Submission::TASK, "".into());
+        for order in [[0, 1], [1, 0]] {
+            let state = |attempt| if attempt == 0 { "FAILED" } else { "PENDING_NODE_ASSIGNMENT" };
+            let rows = order.map(|attempt| told(1, 0xa1, 0, attempt, state(attempt)));
+            let [run] = &runs.table(&rows).tasks[..] else { panic!("one task") };
+            assert_eq!((run.attempt, run.state), (2, TaskState::Queued));
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Tasks, actors and calls on their way to the cluster.
 
 use super::boot;
-use super::values::head;
+use super::failures::Origin;
+use super::runs::Ran;
+use super::values::{head, read_ran};
 use super::{End, Object, Place, Shared};
-use crate::abi::{Attempt, Cause, Failure, RayOption, RayOptions, Submission, TaskOptions};
+use crate::abi::{Attempt, Cause, Failure, RayOption, RayOptions, Submission, TaskOptions, TaskState};
 use crate::ray::transport::{Kind, RayError, Ref, Schedule, Value};
 use crate::ray::wire::{Argument, Body, Submitted};
 use std::sync::Arc;
@@ -89,6 +91,14 @@ impl Meta {
     }
 }
 
+/// What an actor says of itself.
+pub(super) struct Described {
+    pub type_id: u64,
+    pub type_name: String,
+    /// The run of its constructor.
+    pub ran: Ran,
+}
+
 /// So many functions are kept on the cluster.
 const FUNCTIONS_MAX: usize = 1000;
 
@@ -128,7 +138,7 @@ impl Shared {
             let end = End::Failed(Box::new(failure.clone()));
             let object = Object { is_held: true, inside: 0, place, end, is_watched: true, refs: Vec::new() };
             self.state().objects.insert(id, object);
-            self.end_failed(id, failure, id);
+            self.end_failed(id, failure, Origin::of(id));
         }
     }
 
@@ -264,10 +274,10 @@ impl Shared {
         self.ask_type(actor, move |result| {
             let Some(shared) = shared.upgrade() else { return };
             match result {
-                Ok((found, _)) if found == type_id => {
+                Ok(found) if found.type_id == type_id => {
                     let news = {
                         let mut state = shared.state();
-                        state.runs.end(id, crate::abi::TaskState::Finished, super::runs::Ran::default());
+                        state.runs.end(id, TaskState::Finished, found.ran);
                         if let Some(object) = state.objects.get_mut(&id) {
                             object.end = End::Ready;
                         }
@@ -275,7 +285,7 @@ impl Shared {
                     };
                     news.into_iter().for_each(|news| shared.tell(news.into()));
                 }
-                Ok((_, type_name)) => {
+                Ok(Described { type_name, .. }) => {
                     let name = name.unwrap_or_default();
                     let text = format!("there is an actor named `{name}` already, a `{type_name}`");
                     shared.failed(id, &RayError::Other { class: String::new(), text, value: Value::None.into() }, None);
@@ -285,8 +295,8 @@ impl Shared {
         });
     }
 
-    /// Asks an actor for its type: the number, and the name.
-    pub(super) fn ask_type(&self, actor: &Ref, done: impl FnOnce(Result<(u64, String), RayError>) + Send + 'static) {
+    /// Asks an actor what it is.
+    pub(super) fn ask_type(&self, actor: &Ref, done: impl FnOnce(Result<Described, RayError>) + Send + 'static) {
         let schedule = Schedule {
             kind: Kind::Method("type_of".into()),
             target: actor,
@@ -298,7 +308,11 @@ impl Shared {
         };
         let result = self.session.schedule(schedule).swap_remove(0);
         let read = |value: &Value| match super::values::items(value)? {
-            [id, name] => Some((id.as_str()?.parse().ok()?, name.as_str()?.to_owned())),
+            [id, name, ran] => Some(Described {
+                type_id: id.as_str()?.parse().ok()?,
+                type_name: name.as_str()?.to_owned(),
+                ran: read_ran(ran).unwrap_or_default(),
+            }),
             _ => None,
         };
         self.session.get(

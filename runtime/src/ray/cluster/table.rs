@@ -66,9 +66,14 @@ impl Told {
     }
 }
 
-/// A number for a task that this session did not submit, by Ray's id of it.
+/// A number for a task, by Ray's id of it: 0 if it is none.
 pub(super) fn number(task: &str) -> u64 {
-    task.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    let digits = |at| task.get(at..at + 16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    match digits(0) {
+        // All of them have this beginning that make an actor, whose id follows.
+        Some(u64::MAX) => digits(16).unwrap_or(u64::MAX),
+        first => first.unwrap_or(0),
+    }
 }
 
 impl Shared {
@@ -119,5 +124,13 @@ mod tests {
         let row = told("FINISHED", "", "half [3]");
         assert_eq!((row.name(), row.attempt(), number(&row.task), number(&row.parent)), (("half", 3), 2, 255, 1));
         assert_eq!(told("FINISHED", "", "Counter.call").name(), ("Counter.call", 0));
+    }
+
+    #[test]
+    fn tasks_have_numbers_of_their_own_also_those_that_make_actors() {
+        let maker = |actor: &str| number(&format!("{}{actor}01000000", "f".repeat(16)));
+        let ids =
+            [maker("00000000000000010a0b0c0d"), maker("00000000000000020a0b0c0d"), number(&"3".repeat(48)), number("")];
+        assert_eq!(ids, [1, 2, 0x3333_3333_3333_3333, 0]);
     }
 }

@@ -1,6 +1,7 @@
 //! Objects as the cluster has them: heads, payloads and references, as `worker.py` describes them.
 
 use super::runs::Ran;
+use super::table;
 use super::{Object, Place, State};
 use crate::ray::transport::Value;
 use bytes::Bytes;
@@ -34,12 +35,19 @@ pub(super) fn read_head(value: &Value) -> Option<Head> {
         [id, head, payload] => Some((u64::try_from(id.as_int()?).ok()?, head.clone(), payload.clone())),
         _ => None,
     };
-    let ran = match rest.first().and_then(items) {
-        Some([pid, attempt, ns]) => pid.as_int().zip(attempt.as_int()).zip(ns.as_int()),
-        _ => None,
-    };
-    let ran = ran.map(|((pid, attempt), ns)| Ran { pid: pid as u32, attempt: attempt as u32, ns: Some(ns as u64) });
-    Some(Head { inline, refs: refs.iter().map(read).collect::<Option<_>>()?, ran: ran.unwrap_or_default() })
+    let ran = rest.first().and_then(read_ran).unwrap_or_default();
+    Some(Head { inline, refs: refs.iter().map(read).collect::<Option<_>>()?, ran })
+}
+
+/// Reads what is said of a run.
+pub(super) fn read_ran(value: &Value) -> Option<Ran> {
+    let [pid, attempt, ns, task] = items(value)? else { return None };
+    Some(Ran {
+        pid: pid.as_int()? as u32,
+        attempt: attempt.as_int()? as u32,
+        ns: Some(ns.as_int()? as u64),
+        task: table::number(task.as_str()?),
+    })
 }
 
 /// The items of a tuple or a list.
