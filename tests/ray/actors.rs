@@ -95,9 +95,11 @@ fn an_actor_is_passed_to_a_task(cluster: &Cluster) {
 
 fn the_actors_of_a_session_end_with_it(cluster: &Cluster) {
     let (first, second) = (cluster.session(), cluster.session());
+    // The same test may run over the other way.
+    let namespace = cluster.way_name();
     let named = |lifetime: Option<&str>, name: &str| {
         let lifetime = lifetime.map(|lifetime| ("lifetime".to_owned(), Value::text(lifetime)));
-        let more = [("name".to_owned(), Value::text(name)), ("namespace".to_owned(), Value::text("shared"))];
+        let more = [("name".to_owned(), Value::text(name)), ("namespace".to_owned(), Value::text(&namespace))];
         lifetime.into_iter().chain(more).collect::<Vec<_>>()
     };
     let class = put_source(&first, LIST);
@@ -106,7 +108,7 @@ fn the_actors_of_a_session_end_with_it(cluster: &Cluster) {
     get(&first, &method(&first, &short, "all", []));
     get(&first, &method(&first, &long, "push", [Value::Int(1)]));
     first.close();
-    let find = |name: &str| told(|done| second.named_actor(name, Some("shared"), done));
+    let find = |name: &str| told(|done| second.named_actor(name, Some(&namespace), done));
     while find("short").is_ok() {}
     let long = find("long").unwrap();
     assert_eq!(get(&second, &method(&second, &long, "all", [])), Value::List(vec![Value::Int(1)]));

@@ -12,8 +12,14 @@ tests! {
     a_python_without_ray_is_told
     what_ray_refuses_is_told
     a_bridge_that_dies_ends_its_session
-    no_bridge_is_left
     large_and_small_values_pass_each_other
+}
+
+/// What counts the bridges of this machine.
+pub mod counted {
+    use super::no_bridge_is_left;
+
+    tests! { no_bridge_is_left }
 }
 
 fn refusal(address: &str) -> String {

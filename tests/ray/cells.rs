@@ -66,8 +66,9 @@ fn said(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
 
+/// Runs cells, all of which are to hold. Returns what the program said.
 #[track_caller]
-fn holds(address: &str, cells: &str) -> String {
+pub fn holds(address: &str, cells: &str) -> String {
     let output = run(address, cells);
     let said = said(&output);
     assert!(output.status.success(), "{}\n{said}", output.status);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The ports of the head that most tests share, and of those that a test starts for itself. In a namespace of its own, nobody else has them.
+/// The ports of the head that most tests share, and of those that a test starts for itself, of which there is one at a time. In a namespace of its own,
+/// nobody else has them.
 const SHARED: Ports = Ports { gcs: 6399, client: 10001 };
 const OWN: Ports = Ports { gcs: 6499, client: 9901 };
 
@@ -18,6 +19,10 @@ struct Ports {
     gcs: u16,
     client: u16,
 }
+
+/// The CPUs of a head. Each of the tests that run at once may have a task that runs until it is ended, and another one beside it; those of a session
+/// that was given up stay for a while.
+pub const CPUS: u32 = 4;
 
 /// A head that takes longer than this does not start.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,6 +37,8 @@ pub struct Cluster {
 struct Head {
     folder: TempDir,
     ports: Ports,
+    /// Whether it has a dashboard, and with it Ray's state API.
+    has_dashboard: bool,
     /// What its processes have in their environment, besides what all have.
     environment: Vec<(String, String)>,
 }
@@ -77,30 +84,39 @@ impl Way {
 impl Cluster {
     /// Starts the head that most tests share.
     pub fn start() -> Cluster {
-        let cluster = Cluster::prepared(SHARED, &[]);
+        let cluster = Cluster::prepared(SHARED, false, &[]);
         cluster.start_head();
         cluster
     }
 
     /// Starts another head, with this environment.
     pub fn start_own(environment: &[(&str, &str)]) -> Cluster {
-        let cluster = Cluster::prepared(OWN, environment);
+        let cluster = Cluster::prepared(OWN, false, environment);
         cluster.start_head();
         cluster
     }
 
-    fn prepared(ports: Ports, environment: &[(&str, &str)]) -> Cluster {
+    /// Starts another head, with a dashboard, which takes a dozen processes.
+    pub fn start_with_dashboard() -> Cluster {
+        let cluster = Cluster::prepared(OWN, true, &[]);
+        cluster.start_head();
+        cluster
+    }
+
+    fn prepared(ports: Ports, has_dashboard: bool, environment: &[(&str, &str)]) -> Cluster {
         // Ray's sockets lie in it, and their paths may have 107 bytes.
         let folder = tempfile::Builder::new().prefix("mobula-ray-").tempdir_in("/tmp").expect("a folder can be made");
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Cluster { head: Arc::new(Head { folder, ports, environment }), way: Way::Client }
+        Cluster { head: Arc::new(Head { folder, ports, has_dashboard, environment }), way: Way::Client }
     }
 
-    /// Starts a head with two CPUs and waits until it takes sessions.
+    /// Starts its head and waits until it takes sessions.
     pub fn start_head(&self) {
         let Ports { gcs, client } = self.head.ports;
         let mut head = self.ray("ray");
-        head.args(["start", "--head", "--node-ip-address=127.0.0.1", "--num-cpus=2", "--include-dashboard=false"])
+        head.args(["start", "--head", "--node-ip-address=127.0.0.1"])
+            .arg(format!("--num-cpus={CPUS}"))
+            .arg(format!("--include-dashboard={}", self.head.has_dashboard))
             .args(["--disable-usage-stats", "--object-store-memory=500000000", "--dashboard-agent-listen-port=0"])
             .arg(format!("--port={gcs}"))
             .arg(format!("--ray-client-server-port={client}"))
@@ -135,6 +151,11 @@ impl Cluster {
     /// This cluster, reached in another way.
     pub fn over(&self, way: Way) -> Cluster {
         Cluster { way, ..self.clone() }
+    }
+
+    /// The name of its way.
+    pub fn way_name(&self) -> String {
+        format!("{:?}", self.way)
     }
 
     /// Where sessions connect.

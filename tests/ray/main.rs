@@ -6,6 +6,9 @@
 //!
 //! The namespaces are those of the network, with nothing but the loopback, of processes, so that whatever is left is killed with the first one, and of mounts. Where
 //! they cannot be made, the cluster runs on this machine's loopback without a token, and the first line says so.
+//!
+//! Most of the time a test waits for the cluster, so several run at once. Nobody else's session may matter to them: what they name has a name of its
+//! own, and they count nothing of which others have some, too. Those that cannot do without run at the end, one after the other.
 
 /// A file's tests, by their names.
 macro_rules! tests {
@@ -25,30 +28,38 @@ mod objects;
 mod python;
 mod refusals;
 mod starts;
+mod state_api;
 mod tasks;
 
 use cluster::{Cluster, Way};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// A test's name and body. It fails by panicking.
 type Test = (&'static str, fn(&Cluster));
 
-/// The ways over which each file's tests run.
-const TESTS: &[(&[Way], &[Test])] = &[
-    (&[Way::Client, Way::Bridge], objects::ALL),
-    (&[Way::Client, Way::Bridge], tasks::ALL),
-    (&[Way::Client, Way::Bridge], actors::ALL),
+/// The ways over which each file's tests run. The longest ones are the first, so that no lane is left with one at the end.
+const AT_ONCE: &[(&[Way], &[Test])] = &[
+    (&[Way::Client], state_api::ALL),
     (&[Way::Client, Way::Bridge], cells::contract::ALL),
+    (&[Way::Client], starts::ALL),
+    (&[Way::Client], refusals::ALL),
     (&[Way::Client], cells::ALL),
     (&[Way::Client], cuts::ALL),
-    (&[Way::Client], refusals::ALL),
+    (&[Way::Client, Way::Bridge], tasks::ALL),
+    (&[Way::Client, Way::Bridge], actors::ALL),
+    (&[Way::Client, Way::Bridge], objects::ALL),
     (&[Way::Bridge], bridges::ALL),
-    (&[Way::Client], starts::ALL),
-    (&[Way::Client], heads::ALL),
-    (&[Way::Client], figures::ALL),
 ];
+
+/// Those that count processes, start heads at the same ports, or measure.
+const ALONE: &[(&[Way], &[Test])] =
+    &[(&[Way::Bridge], bridges::counted::ALL), (&[Way::Client], heads::ALL), (&[Way::Client], figures::ALL)];
+
+/// So many tests more run at once than is asked for: where two run, half of the time of two processors is left, because the cluster is waited for.
+const LANES_MORE: usize = 1;
 
 /// Set for the long form, with tests that start heads and nodes of their own.
 const LONG: &str = "MOBULA_TEST_RAY_LONG";
@@ -97,34 +108,66 @@ fn namespaces() -> Option<Command> {
     })
 }
 
+/// A test over a way, with its name.
+struct Wanted {
+    name: String,
+    way: Way,
+    body: fn(&Cluster),
+}
+
 fn run(args: &[String]) -> ExitCode {
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    let mut wanted: Vec<(String, Way, &Test)> = Vec::new();
-    for (ways, tests) in TESTS {
-        for (way, test) in ways.iter().flat_map(|way| tests.iter().map(move |test| (*way, test))) {
-            let name = way.name(test.0);
-            if is_wanted(&name) {
-                wanted.push((name, way, test));
-            }
-        }
-    }
-    if wanted.is_empty() {
+    let wanted = |of: &[(&[Way], &[Test])]| -> Vec<Wanted> {
+        let each =
+            of.iter().flat_map(|(ways, tests)| ways.iter().flat_map(|way| tests.iter().map(|test| (*way, *test))));
+        let all = each.map(|(way, (name, body))| Wanted { name: way.name(name), way, body });
+        all.filter(|test| filters.is_empty() || filters.iter().any(|filter| test.name.contains(*filter))).collect()
+    };
+    let (at_once, alone) = (wanted(AT_ONCE), wanted(ALONE));
+    if at_once.is_empty() && alone.is_empty() {
         println!("no test is called so");
         return ExitCode::SUCCESS;
     }
     let cluster = Cluster::start();
-    let mut failed = 0;
-    for (name, way, (_, body)) in wanted {
-        let began = Instant::now();
-        let is_ok = catch_unwind(AssertUnwindSafe(|| body(&cluster.over(way)))).is_ok();
-        println!("test {name} ... {} ({:.1} s)", if is_ok { "ok" } else { "FAILED" }, began.elapsed().as_secs_f64());
-        failed += usize::from(!is_ok);
-    }
+    let failed = run_all(&at_once, lanes(), &cluster) + run_all(&alone, 1, &cluster);
     if failed > 0 {
         println!("\n{}", cluster.said());
     }
     drop(cluster);
     println!("\n{failed} tests failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How many tests run at once.
+fn lanes() -> usize {
+    let told = std::env::var("RUST_TEST_THREADS").ok().map(|told| told.parse().expect("a number of tests"));
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    told.unwrap_or_else(processors) + LANES_MORE
+}
+
+/// Runs these tests, at most so many at once. Returns how many failed.
+fn run_all(tests: &[Wanted], lanes: usize, cluster: &Cluster) -> usize {
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..lanes {
+            scope.spawn(|| {
+                while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    failed.fetch_add(usize::from(!is_ok(test, cluster)), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    failed.into_inner()
+}
+
+/// Runs a test, in a thread of its name, and tells how it ended.
+fn is_ok(Wanted { name, way, body }: &Wanted, cluster: &Cluster) -> bool {
+    let (began, cluster) = (Instant::now(), cluster.over(*way));
+    let test = thread::Builder::new().name(name.clone()).spawn({
+        let body = *body;
+        move || body(&cluster)
+    });
+    let is_ok = test.expect("a thread can be started").join().is_ok();
+    println!("test {name} ... {} ({:.1} s)", if is_ok { "ok" } else { "FAILED" }, began.elapsed().as_secs_f64());
+    is_ok
 }

@@ -1,6 +1,6 @@
 //! Values that go to a cluster and come back, and references to them.
 
-use crate::cluster::Cluster;
+use crate::cluster::{CPUS, Cluster};
 use crate::python::{call, get, put_source, told, try_get};
 use mobula_runtime::ray::transport::{Bytes, Info, RayError, Value};
 use std::time::Duration;
@@ -99,7 +99,7 @@ fn a_cluster_tells_of_itself_in_json(cluster: &Cluster) {
         let text = told(|done| session.info(info, done)).unwrap();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     };
-    assert_eq!(asked(Info::ClusterResources)["CPU"], 2.0);
+    assert_eq!(asked(Info::ClusterResources)["CPU"], f64::from(CPUS));
     assert!(asked(Info::AvailableResources)["object_store_memory"].is_f64());
     assert_eq!(asked(Info::Nodes)[0]["Alive"], true);
     assert!(asked(Info::RuntimeContext)["job_id"].is_string());
