@@ -55,6 +55,11 @@ pub fn is_known(name: &str) -> bool {
     COMMANDS.iter().any(|(known, ..)| known[1..] == *name)
 }
 
+/// Whether a command runs code of a person, which a cell may consist of.
+pub fn runs_code(name: &str, argument: &str) -> bool {
+    matches!((name, argument), (":test", _)) || matches!(name, ":try" | ":type" | ":t") && !argument.is_empty()
+}
+
 /// The word that is spelled most alike, if one is close enough.
 pub fn nearest<'a>(word: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();

@@ -1,6 +1,6 @@
 //! The commands of a cell: its lines that begin with `:`.
 
-use super::command_names::{COMMANDS, nearest};
+use super::command_names::{COMMANDS, nearest, runs_code};
 use super::crate_files::whole_stamps;
 use super::dep::{self, Dep};
 use super::parse::parse_cell;
@@ -8,7 +8,7 @@ use super::plan::Planned;
 use super::program::Program;
 use super::session_state::{Lost, Standing, Variable};
 use super::session_tests::{self, Test};
-use super::{Clock, Direct, LOOK, cargo_error, foreign_commands, items_command, track_command};
+use super::{Clock, Direct, LOOK, cargo_error, foreign_commands, items_command};
 use crate::base::{self, Base, Built, Damage, Project};
 use crate::cells::completeness::next_line_between;
 use crate::event::{Bundle, CellError, CellId, Event, InputReader, Phase, Stream};
@@ -219,7 +219,7 @@ impl Direct {
         argument: &str,
         input: Option<&InputReader>,
     ) -> Result<(), CellError> {
-        if track_command::runs_code(name, argument) {
+        if runs_code(name, argument) {
             self.take_up_edited(cell, input)?;
         }
         match (name, argument) {

@@ -132,11 +132,6 @@ fn refuse(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a command runs code of a person, which a cell may consist of.
-pub fn runs_code(name: &str, argument: &str) -> bool {
-    matches!((name, argument), (":test", _)) || matches!(name, ":try" | ":type" | ":t") && !argument.is_empty()
-}
-
 impl Direct {
     /// Carries out `:track`.
     pub(super) fn track(&mut self, cell: CellId, argument: &str, input: Option<&InputReader>) -> Result<(), CellError> {
