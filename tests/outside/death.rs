@@ -215,7 +215,7 @@ fn a_thread_that_prints_all_the_time_takes_no_lock_with_it_when_its_process_dies
 const ROUNDS: usize = 5;
 
 /// Lets the process that runs the cells have so many processes. Of root the system does not count them, so it is somebody else meanwhile.
-const LIMIT: &str = r#"
+pub const LIMIT: &str = r#"
 unsafe extern "C" {
     fn capget(header: *const u32, sets: *mut u32) -> i32;
     fn capset(header: *const u32, sets: *const u32) -> i32;

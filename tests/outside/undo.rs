@@ -1,5 +1,6 @@
 //! `:undo`: cells are taken back by the copies of the process from before them, and what cannot be taken back is told.
 
+use crate::death::LIMIT;
 use crate::support::{Notebook, Place};
 
 #[test]
@@ -57,7 +58,7 @@ fn what_a_cell_gave_back_is_there_until_the_next_cell_and_an_actor_does_not_come
     assert_eq!(ran.cell(2).value(), "1");
     assert_eq!(ran.cell(4).value(), "300000");
     let gone = ran.cell(7).everything();
-    assert!(gone.contains("what cell 5 gave back to the store went when the next cell began"), "{gone}");
+    assert!(gone.contains("what cell 5 gave back to the store went when the next cell ran"), "{gone}");
     let last = ran.cell(9).everything();
     assert!(last.contains("no cell can be undone: cell 8 is final, because it gave back"), "{last}");
     place.leaves_nothing();
@@ -102,10 +103,41 @@ n += 1;
         .cell(":undo\nn")
         .run(&place);
     assert!(
-        ran.cell(4).everything().contains("the copy of the process from before cell 3 is gone"),
+        ran.cell(4).everything().contains("the copy of the process from before cell 3 does not answer"),
         "{}",
         ran.cell(4).everything()
     );
     assert_eq!((ran.cell(5).value(), ran.cell(6).value()), ("4".into(), "3".into()));
+    place.leaves_nothing();
+}
+
+#[test]
+fn a_cell_after_which_the_process_could_not_be_copied_is_final_and_so_is_a_shutdown() {
+    let place = Place::new();
+    let ran = Notebook::new()
+        .cell("let mut first = 1i64;")
+        .cell(":undo")
+        .failing("first")
+        .cell(LIMIT)
+        .cell("let mut n = 1i64; let kept = put(&n)?;")
+        .cell("limit(1); n += 10;")
+        .failing(":undo")
+        .cell("n")
+        .cell("limit(u64::MAX); n += 100;")
+        .cell("n += 1000;")
+        .cell(":vars")
+        .cell(":undo\nn")
+        .cell("shutdown();")
+        .failing(":undo 2")
+        .run(&place);
+    let said = |cell: usize| ran.cell(cell).everything();
+    assert!(said(3).contains("cannot find value `first`"), "{}", said(3));
+    assert!(
+        said(7).contains("no cell can be undone: cell 6 is final, because its process could not be copied"),
+        "{}",
+        said(7)
+    );
+    assert_eq!((ran.cell(8).value(), ran.cell(12).value()), ("11".into(), "111".into()));
+    assert!(said(14).contains("cell 13 is final, because it shut the runtime down"), "{}", said(14));
     place.leaves_nothing();
 }

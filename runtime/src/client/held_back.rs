@@ -39,6 +39,9 @@ pub fn held_back() -> Result<Option<u64>, &'static str> {
 
 impl State {
     fn held_back(&self) -> Result<Option<u64>, &'static str> {
+        if self.handles.has_forgotten() {
+            return Err("it shut the runtime down");
+        }
         let segment = &self.leases.segment;
         let mut bytes = None;
         for (at, id) in self.handles.kept_back().enumerate() {
@@ -49,7 +52,7 @@ impl State {
             // The end of an actor, of a task that nobody waits for, and of what other objects keep: those are seen outside.
             let Some(body) = segment.body_now(id) else { return Err("it gave back what had not ended") };
             if word.flags().intersects(Flags::ACTOR | Flags::CONTAINS) {
-                return Err("it gave back an actor, or an object with references");
+                return Err("it gave back an actor, a stream, or an object with references");
             }
             *bytes.get_or_insert(0) += match body {
                 Body::Arena { len, .. } | Body::Spilled { len, .. } | Body::Inline { len } => len,

@@ -49,6 +49,8 @@ pub struct Handles {
     period: u32,
     /// Whether a cell has begun and is not final.
     keeps_back: bool,
+    /// Whether it has given back all references.
+    forgot: bool,
 }
 
 impl Handles {
@@ -154,6 +156,7 @@ impl Handles {
     /// Gives all references back but those to objects whose bytes are read, and returns these objects. A twin that comes back finds them
     /// gone.
     pub fn forget_all(&mut self) -> Vec<ObjectId> {
+        self.forgot = true;
         let mut forgotten = Vec::new();
         for (slot, entry) in (0..).zip(&mut self.entries) {
             if entry.pins == 0 && !entry.is_pin_kept && (entry.count > 0 || entry.is_kept) {
@@ -181,10 +184,15 @@ impl Handles {
         self.kept.iter().copied().filter(is_kept)
     }
 
+    /// Whether all references have been given back since the last cell that is final: a twin from before does not find its objects.
+    pub fn has_forgotten(&self) -> bool {
+        self.forgot
+    }
+
     /// What has run is final: no twin from before it comes back. Returns the objects that are no longer read, and those that are no longer
     /// referred to.
     pub fn cell_is_final(&mut self) -> (Vec<ObjectId>, Vec<ObjectId>) {
-        self.keeps_back = false;
+        (self.keeps_back, self.forgot) = (false, false);
         let (mut unread, mut released) = (Vec::new(), Vec::new());
         for id in std::mem::take(&mut self.kept) {
             let Some(entry) = self.known(id) else { continue };

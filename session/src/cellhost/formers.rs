@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   former(3)   former(4)   twin(7) ◀── host, which runs the cell after checkpoint 7
-//!       └───────────┴─ wait until the host dies, and then for the front process to call one of them
+//!       └───────────┴─ wait until the host dies or wakes one, and then for the front process to call it
 //! ```
 //!
 //! Between two cells they cost the memory that the cells since have written, and the objects of the store that these have given back.
@@ -27,9 +27,9 @@ impl Formers {
         self.kept.push((checkpoint, twin));
     }
 
-    /// Whether the twin with this checkpoint is here and lives.
-    pub fn has(&self, checkpoint: u64) -> bool {
-        self.kept.iter().any(|(known, twin)| *known == checkpoint && twin.lives())
+    /// Has the twin with this checkpoint offer itself to the front process, if it is here.
+    pub fn wake(&self, checkpoint: u64) {
+        self.kept.iter().filter(|(known, _)| *known == checkpoint).for_each(|(_, twin)| twin.wake());
     }
 
     /// Ends those that are older than this checkpoint.
@@ -43,14 +43,15 @@ impl Formers {
     }
 }
 
-/// The oldest checkpoint of which a twin is kept, when a cell has run that began with the checkpoint `before`. `oldest` is that of the twins
-/// from before that cell; `bytes` of its own the process has, and `held_back` bytes are kept in the store for twins.
+/// The oldest checkpoint of which a twin is kept, when something has run. `last` is that of the newest twin that is kept if that was a
+/// cell of a person; `oldest` is that of the twins from before; `bytes` of its own a process has, and `held_back` bytes are kept in the
+/// store for twins.
 ///
 /// # Errors
 /// Why the cell cannot be undone, as the end of a sentence.
 pub fn oldest(
     oldest: u64,
-    before: u64,
+    last: Option<u64>,
     bytes: u64,
     held_back: Result<Option<u64>, &'static str>,
 ) -> Result<u64, String> {
@@ -72,7 +73,7 @@ pub fn oldest(
         }
         _ => {}
     }
-    Ok(if bytes > BYTES_MAX / 4 { before } else { oldest })
+    Ok(last.filter(|_| bytes > BYTES_MAX / 4).unwrap_or(oldest))
 }
 
 #[cfg(test)]
@@ -81,17 +82,18 @@ mod tests {
 
     #[test]
     fn twins_are_kept_of_small_processes_and_of_a_large_one_only_the_last() {
-        assert_eq!(oldest(3, 7, 40 << 20, Ok(None)), Ok(3));
-        assert_eq!(oldest(3, 7, 400 << 20, Ok(None)), Ok(7));
-        let why = oldest(3, 7, 2 << 30, Ok(None)).unwrap_err();
+        assert_eq!(oldest(3, Some(7), 40 << 20, Ok(None)), Ok(3));
+        assert_eq!(oldest(3, Some(7), 400 << 20, Ok(None)), Ok(7));
+        assert_eq!(oldest(3, None, 400 << 20, Ok(None)), Ok(3), "what looks at variables is no cell");
+        let why = oldest(3, Some(7), 2 << 30, Ok(None)).unwrap_err();
         assert!(why.starts_with("its process has 2048 MiB of memory, and is copied up to 1024"), "{why}");
     }
 
     #[test]
     fn what_the_store_keeps_for_twins_has_a_limit_and_what_cannot_come_back_is_told() {
-        assert_eq!(oldest(3, 7, 0, Ok(Some(1 << 20))), Ok(3));
-        let why = oldest(3, 7, 0, Ok(Some(80 << 20))).unwrap_err();
+        assert_eq!(oldest(3, Some(7), 0, Ok(Some(1 << 20))), Ok(3));
+        let why = oldest(3, Some(7), 0, Ok(Some(80 << 20))).unwrap_err();
         assert_eq!(why, "it gave back 80 MiB of the store, of which up to 64 are kept for a cell");
-        assert_eq!(oldest(3, 7, 0, Err("it gave back an actor")), Err("it gave back an actor".to_owned()));
+        assert_eq!(oldest(3, Some(7), 0, Err("it gave back an actor")), Err("it gave back an actor".to_owned()));
     }
 }

@@ -81,6 +81,8 @@ struct Host<'a> {
     oldest: u64,
     /// Whether the twin from before what runs next is to be kept.
     keeps: bool,
+    /// How many bytes of its own the process had when the twin was made.
+    bytes: u64,
     /// Whether what the present cell does is taken back.
     is_trial: bool,
     /// How long opening the last library took.
@@ -129,6 +131,7 @@ impl<'a> Host<'a> {
             formers: Formers::default(),
             oldest: checkpoint,
             keeps: false,
+            bytes: 0,
             is_trial: false,
             loading: Duration::ZERO,
             twin: None,
@@ -242,9 +245,11 @@ impl<'a> Host<'a> {
     fn done(&mut self, cell: CellId) {
         let (before, from) = (self.twin.take(), self.guarded);
         let keeps = self.keeps && before.is_some() && from == self.checkpoint;
+        let bytes = std::mem::replace(&mut self.bytes, private_bytes());
         let held_back = (keeps || self.oldest < from).then(|| self.runtime.held_back());
         let holds_objects = matches!(held_back, Some(Ok(Some(_))));
-        let oldest = held_back.map(|held| formers::oldest(self.oldest, from, private_bytes(), held)).transpose();
+        let (last, bytes) = (keeps.then_some(from), bytes.max(self.bytes));
+        let oldest = held_back.map(|held| formers::oldest(self.oldest, last, bytes, held)).transpose();
         self.newest += 1;
         self.checkpoint = self.newest;
         let begin = Instant::now();
@@ -253,8 +258,7 @@ impl<'a> Host<'a> {
         let is_guarded = unguarded.is_none();
         let (oldest, is_final) = match oldest {
             Ok(Some(oldest)) if is_guarded => (oldest, None),
-            Ok(Some(_)) => (self.guarded, Some(NOT_COPIED.to_owned())),
-            Ok(None) => (self.guarded, None),
+            Ok(_) => (self.guarded, (self.keeps || !is_guarded).then(|| NOT_COPIED.to_owned())),
             Err(why) => (self.guarded, Some(why)),
         };
         let kept = Kept { oldest, holds_objects, is_final };
@@ -275,8 +279,8 @@ impl<'a> Host<'a> {
 
     /// Exits in favour of the twin with this checkpoint, if there is one.
     fn go_back(&mut self, checkpoint: u64) {
-        let is_own = self.formers.has(checkpoint);
-        match self.ask(&FromHost::GoBack { checkpoint, is_own }).0 {
+        self.formers.wake(checkpoint);
+        match self.ask(&FromHost::GoBack { checkpoint }).0 {
             ToHost::Exit => exit(0),
             ToHost::Skip => {}
             _ => self.leave(),

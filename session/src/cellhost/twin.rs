@@ -3,14 +3,14 @@
 //! ```text
 //! host ──fork──▶ twin(checkpoint n) ─ waits ─┬─ the host commits a later checkpoint: ended, or kept for a while (see `formers`)
 //!   │                                        ├─ the front process dies: ends the host, ends itself
-//!   └─ runs a cell                           └─ the host dies: forks a twin of its own, then asks to be promoted
+//!   └─ runs a cell                           └─ the host dies, or wakes it: forks a twin of its own, then asks to be promoted
 //! ```
 //!
 //! The twin shares the host's descriptors: evcxr's command pipe (which is never read ahead), standard output and error. It has one thread,
 //! however many the host had. One of this crate's few files with `unsafe`.
 #![allow(unsafe_code)]
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{
@@ -23,6 +23,8 @@ use rustix::process::{
 pub struct Twin {
     /// Not its number, which is reused once a cell has waited for all children.
     pidfd: OwnedFd,
+    /// Wakes it while this process lives.
+    bell: OwnedFd,
 }
 
 /// The side of a fork on which the caller goes on.
@@ -30,7 +32,7 @@ pub struct Twin {
 pub enum Side {
     /// The host, with its twin beside it.
     Host(Twin),
-    /// The twin, which may take over because its host has died. It has a twin of its own if the system had room for one.
+    /// The twin, which may take over because its host has died or wants it to. It has a twin of its own if the system had room for one.
     Heir(Option<Twin>),
 }
 
@@ -40,13 +42,16 @@ pub enum Side {
 /// The system has no room for another process.
 pub fn freeze(front: &OwnedFd) -> Result<Side, Errno> {
     let host = getpid();
+    let bell = eventfd(0, EventfdFlags::CLOEXEC)?;
     match fork()? {
-        Some(pid) => pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| Side::Host(Twin { pidfd })).inspect_err(|_| {
-            let _ = kill_process(pid, Signal::KILL);
-            let _ = waitpid(Some(pid), WaitOptions::empty());
-        }),
+        Some(pid) => {
+            pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| Side::Host(Twin { pidfd, bell })).inspect_err(|_| {
+                let _ = kill_process(pid, Signal::KILL);
+                let _ = waitpid(Some(pid), WaitOptions::empty());
+            })
+        }
         None => {
-            wait_until_needed(host, front);
+            wait_until_needed(host, front, &bell);
             Ok(Side::Heir(match freeze(front) {
                 Ok(Side::Host(own)) => Some(own),
                 Ok(Side::Heir(own)) => own,
@@ -56,8 +61,8 @@ pub fn freeze(front: &OwnedFd) -> Result<Side, Errno> {
     }
 }
 
-/// Returns when the host is dead; ends both when the front process is.
-fn wait_until_needed(host: Pid, front: &OwnedFd) {
+/// Returns when the host is dead, or has rung; ends both when the front process is dead.
+fn wait_until_needed(host: Pid, front: &OwnedFd, bell: &OwnedFd) {
     let _ = rustix::thread::set_name(c"mobula-twin");
     let Ok(host_fd) = pidfd_open(host, PidfdFlags::empty()) else { return };
     loop {
@@ -65,7 +70,7 @@ fn wait_until_needed(host: Pid, front: &OwnedFd) {
         if rustix::process::getppid() != Some(host) {
             return;
         }
-        let mut fds = [PollFd::new(&host_fd, PollFlags::IN), PollFd::new(front, PollFlags::IN)];
+        let mut fds = [&host_fd, front, bell].map(|fd| PollFd::new(fd, PollFlags::IN));
         if poll(&mut fds, None).is_err() {
             continue;
         }
@@ -73,17 +78,16 @@ fn wait_until_needed(host: Pid, front: &OwnedFd) {
             let _ = pidfd_send_signal(&host_fd, Signal::KILL);
             exit(0);
         }
-        if !fds[0].revents().is_empty() {
+        if !(fds[0].revents().is_empty() && fds[2].revents().is_empty()) {
             return;
         }
     }
 }
 
 impl Twin {
-    /// Whether it has not ended.
-    pub fn lives(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    /// Has this twin offer itself to the front process, as if this process had died.
+    pub fn wake(&self) {
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 
     /// Ends this twin and waits until it is gone.

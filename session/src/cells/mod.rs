@@ -419,6 +419,7 @@ impl Direct {
     }
 
     fn start_child(&self) -> Result<Child, CellError> {
+        self.link.expect_host();
         Child::start(&*self.host, self.link.socket(), &self.arguments)
             .map_err(|error| report::plain_error("SessionError", &error))
     }
@@ -431,7 +432,7 @@ impl Direct {
         run: Option<(String, Option<CellId>)>,
         clock: &mut Clock,
     ) -> Result<(), CellError> {
-        self.undo.begin(Step::new(cell, self.state.clone(), run, self.link.checkpoint()));
+        self.undo.begin(Step::new(cell, self.state.clone(), run));
         let result = self.evaluate(cell, code, clock);
         self.undo.end();
         result
@@ -467,7 +468,7 @@ impl Direct {
             drop(self.link.end());
             return Ok(());
         };
-        let oldest = self.undo.oldest();
+        let oldest = self.undo.oldest(|| self.link.checkpoint());
         oldest.into_iter().for_each(|oldest| self.link.keep_from(oldest));
         let lives = self.child.run(&library, &entry(cell), ready.planned.word(), self.is_trial, oldest);
         let record = self.link.end();

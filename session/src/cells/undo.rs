@@ -23,16 +23,16 @@ pub struct Step {
     pub state: SessionState,
     /// The front end's name for the cell, and its run before this one.
     pub run: Option<(String, Option<CellId>)>,
-    /// The checkpoint of the process.
-    pub checkpoint: u64,
+    /// The checkpoint of the process, if something of the cell has run there.
+    checkpoint: Option<u64>,
     is_compiled: bool,
     /// Whether what it gave back is kept in the store.
     holds_objects: bool,
 }
 
 impl Step {
-    pub fn new(cell: CellId, state: SessionState, run: Option<(String, Option<CellId>)>, checkpoint: u64) -> Step {
-        Step { cell, state, run, checkpoint, is_compiled: false, holds_objects: false }
+    pub fn new(cell: CellId, state: SessionState, run: Option<(String, Option<CellId>)>) -> Step {
+        Step { cell, state, run, checkpoint: None, is_compiled: false, holds_objects: false }
     }
 }
 
@@ -42,38 +42,45 @@ pub struct Undo {
     steps: Vec<Step>,
     /// That of the cell that runs.
     present: Option<Step>,
-    /// Whether its process has been told from where twins are kept.
-    is_told: bool,
     /// Why nothing before the first step can be undone.
     why: String,
 }
 
 impl Default for Undo {
     fn default() -> Undo {
-        Undo { steps: Vec::new(), present: None, is_told: true, why: "nothing ran before".into() }
+        Undo { steps: Vec::new(), present: None, why: "nothing ran before".into() }
     }
 }
 
 impl Undo {
     /// A cell of the person begins.
     pub fn begin(&mut self, step: Step) {
-        if let Some(last) = self.steps.last().filter(|last| last.holds_objects) {
-            self.why = format!("what cell {} gave back to the store went when the next cell began", last.cell);
-            self.steps.clear();
-        }
-        if self.steps.len() >= DEPTH {
-            self.steps.drain(..=self.steps.len() - DEPTH);
-            self.why = format!("the states before the last {DEPTH} are kept");
-        }
-        (self.present, self.is_told) = (Some(step), false);
+        self.present = Some(step);
     }
 
-    /// The oldest checkpoint of which a twin is to be kept. Asked for once in a cell, before the first of its runs.
-    pub fn oldest(&mut self) -> Option<u64> {
-        if std::mem::replace(&mut self.is_told, true) {
+    /// The cell is about to run, in a process with the checkpoint `now`. Returns the oldest checkpoint of which a twin is to be kept; `None` if
+    /// none is, or that has been said.
+    pub fn oldest(&mut self, now: impl FnOnce() -> Option<u64>) -> Option<u64> {
+        let present = self.present.as_mut().filter(|step| step.checkpoint.is_none())?;
+        present.checkpoint = now();
+        let Some(now) = present.checkpoint else {
+            self.clear("there was no process to copy");
             return None;
+        };
+        if let Some(at) = self.steps.iter().rposition(|step| step.holds_objects) {
+            self.why = format!("what cell {} gave back to the store went when the next cell ran", self.steps[at].cell);
+            self.steps.drain(..=at);
         }
-        self.steps.first().or(self.present.as_ref()).map(|step| step.checkpoint)
+        self.keep_last(DEPTH - 1);
+        self.steps.iter().find_map(|step| step.checkpoint).or(Some(now))
+    }
+
+    fn keep_last(&mut self, count: usize) {
+        let excess = self.steps.len().saturating_sub(count);
+        if excess > 0 {
+            self.steps.drain(..excess);
+            self.why = format!("the states before the last {DEPTH} are kept");
+        }
     }
 
     /// The cell that runs has been compiled: from here on it changes something.
@@ -86,22 +93,20 @@ impl Undo {
         let Some(last) = self.present.as_mut().or(self.steps.last_mut()) else { return };
         last.holds_objects |= kept.holds_objects;
         let cell = last.cell;
-        let why = match &kept.is_final {
-            Some(why) => format!("cell {cell} is final, because {why}"),
-            None => "of a large process only the last copy is kept".into(),
-        };
-        let count = self.steps.len();
-        self.steps.retain(|step| step.checkpoint >= kept.oldest);
-        let is_gone = self.present.take_if(|step| step.checkpoint < kept.oldest).is_some();
-        if is_gone || self.steps.len() < count {
-            self.why = why;
+        if let Some(why) = &kept.is_final {
+            return self.clear(&format!("cell {cell} is final, because {why}"));
+        }
+        let is_over = |step: &Step| step.checkpoint.is_some_and(|checkpoint| checkpoint < kept.oldest);
+        if let Some(at) = self.steps.iter().rposition(is_over) {
+            self.steps.drain(..=at);
+            self.why = "of a large process only the last copy is kept".into();
         }
     }
 
     /// The cell has ended.
     pub fn end(&mut self) {
         self.steps.extend(self.present.take().filter(|step| step.is_compiled));
-        self.is_told = true;
+        self.keep_last(DEPTH);
     }
 
     /// Nothing up to now can be undone any more.
@@ -126,6 +131,19 @@ impl Undo {
         })
     }
 
+    /// The checkpoint of the process before the last `count` steps, if they have run there.
+    pub fn checkpoint(&self, count: usize) -> Option<u64> {
+        self.steps[self.steps.len().saturating_sub(count)..].iter().find_map(|step| step.checkpoint)
+    }
+
+    /// The twin with this checkpoint is gone: nothing can be undone with it.
+    pub fn lose(&mut self, checkpoint: u64) {
+        if let Some(at) = self.steps.iter().rposition(|step| step.checkpoint.is_some_and(|known| known <= checkpoint)) {
+            self.why = format!("the copy of the process from before cell {} is gone", self.steps[at].cell);
+            self.steps.drain(..=at);
+        }
+    }
+
     /// Takes the last `count` steps away, the oldest first.
     pub fn take(&mut self, count: usize) -> Vec<Step> {
         self.steps.split_off(self.steps.len().saturating_sub(count))
@@ -142,10 +160,10 @@ mod tests {
 
     /// Runs a cell, whose process has the checkpoint of the same number before it.
     fn run(undo: &mut Undo, cell: u64, and: impl FnOnce(&mut Undo, u64)) {
-        undo.begin(Step::new(CellId(cell), SessionState::default(), None, cell));
-        let oldest = undo.oldest().unwrap();
-        assert_eq!(undo.oldest(), None, "said once");
+        undo.begin(Step::new(CellId(cell), SessionState::default(), None));
         undo.is_compiled();
+        let oldest = undo.oldest(|| Some(cell)).unwrap();
+        assert_eq!(undo.oldest(|| panic!("said once")), None);
         and(undo, oldest);
         undo.end();
     }
@@ -178,9 +196,39 @@ mod tests {
     fn a_cell_that_does_not_compile_is_no_step() {
         let mut undo = Undo::default();
         run(&mut undo, 1, well);
-        undo.begin(Step::new(CellId(2), SessionState::default(), None, 2));
+        undo.begin(Step::new(CellId(2), SessionState::default(), None));
         undo.end();
         assert_eq!(cells(&undo), [1]);
+    }
+
+    /// Defines items, for which nothing runs.
+    fn define(undo: &mut Undo, cell: u64) {
+        undo.begin(Step::new(CellId(cell), SessionState::default(), None));
+        undo.is_compiled();
+        undo.end();
+    }
+
+    #[test]
+    fn a_cell_that_runs_nothing_needs_no_copy_of_the_process() {
+        let mut undo = Undo::default();
+        define(&mut undo, 1);
+        assert_eq!((cells(&undo), undo.checkpoint(1)), (vec![1], None));
+        run(&mut undo, 2, |undo, oldest| undo.learn(&Kept { holds_objects: true, ..kept(oldest) }));
+        define(&mut undo, 3);
+        assert_eq!((cells(&undo), undo.checkpoint(1), undo.checkpoint(3)), (vec![1, 2, 3], None, Some(2)));
+        run(&mut undo, 4, |_, oldest| assert_eq!(oldest, 4));
+        assert_eq!((cells(&undo), undo.checkpoint(2)), (vec![3, 4], Some(4)));
+    }
+
+    #[test]
+    fn a_copy_that_is_gone_takes_those_before_it_along_and_leaves_those_behind_it() {
+        let mut undo = Undo::default();
+        (1..=3).for_each(|cell| run(&mut undo, cell, well));
+        undo.lose(2);
+        assert_eq!(
+            undo.step(2).unwrap_err(),
+            "cell 3 alone can be undone: the copy of the process from before cell 2 is gone"
+        );
     }
 
     #[test]
@@ -195,7 +243,7 @@ mod tests {
         });
         assert_eq!(
             undo.step(2).unwrap_err(),
-            "cell 3 alone can be undone: what cell 2 gave back to the store went when the next cell began"
+            "cell 3 alone can be undone: what cell 2 gave back to the store went when the next cell ran"
         );
     }
 

@@ -5,8 +5,8 @@
 //!   :undo 3     the last three
 //! ```
 //!
-//! What has left the session stays: output, files, what tasks have done. Cells that did not compile have changed nothing, and are not counted.
-//! The commands of a cell are not undone.
+//! What has left the session stays: output, files, what tasks have done, `kill` and `cancel`. Threads of cells end, as after a crash. Cells
+//! that did not compile have changed nothing, and are not counted. The commands of a cell are not undone.
 
 use super::Direct;
 use super::commands::mistake;
@@ -19,20 +19,21 @@ impl Direct {
     pub(super) fn undo(&mut self, cell: CellId, argument: &str, input: Option<&InputReader>) -> Result<(), CellError> {
         let wrong = |_| mistake(&format!("`{argument}` is no number of cells; write `:undo`, or `:undo 2`"));
         let count: usize = if argument.is_empty() { 1 } else { argument.parse().map(NonZero::get).map_err(wrong)? };
-        let (before, checkpoint) = {
-            let first = self.undo.step(count).map_err(|why| mistake(&why))?;
-            (first.cell, first.checkpoint)
-        };
-        if checkpoint != self.link.checkpoint() {
+        let before = self.undo.step(count).map_err(|why| mistake(&why))?.cell;
+        if let Some(checkpoint) = self.undo.checkpoint(count).filter(|before| Some(*before) != self.link.checkpoint()) {
             let lives = self.child.go_back(checkpoint);
             let record = self.link.end();
             // The rest of the cell is a run of its own.
             self.link.begin(cell, input.cloned());
             lives.map_err(|why| self.begin_anew(&record, &why))?;
+            if let Some(death) = record.death.filter(|_| !record.undone) {
+                return Err(mistake(&format!("the process that runs the cells {death} meanwhile: nothing was undone")));
+            }
             if !record.undone {
-                let gone = format!("the copy of the process from before cell {before} is gone: something has ended it");
-                self.undo.clear(&gone);
-                return Err(mistake(&gone));
+                self.undo.lose(checkpoint);
+                return Err(mistake(&format!(
+                    "the copy of the process from before cell {before} does not answer: something has ended or stopped it"
+                )));
             }
         }
         let mut cells = Vec::new();

@@ -28,7 +28,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use supervisor::Hosts;
 
@@ -37,6 +37,9 @@ const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
 /// After so long an interrupted cell has met the interrupt in a runtime call, or makes no such calls.
 const ATTENTION: Duration = Duration::from_millis(50);
+
+/// How long a cell host may take to arrive, before cells run that cannot be undone.
+const ARRIVAL_MAX: Duration = Duration::from_secs(5);
 
 /// How long the report of a failed task waits for the cell to end with that failure.
 const HELD_FOR: Duration = Duration::from_millis(200);
@@ -48,6 +51,8 @@ const SHOWN_FAILURES_MAX: usize = 1000;
 pub struct Shared {
     state: Mutex<State>,
     wake: OwnedFd,
+    /// Told when there is a cell host.
+    arrived: Condvar,
 }
 
 struct State {
@@ -59,8 +64,8 @@ struct State {
     /// What has been learnt of the cell so far.
     record: Record,
     interrupt: Interrupt,
-    /// The checkpoint of the present state.
-    checkpoint: u64,
+    /// The checkpoint of the present state; `None` until there is a cell host.
+    checkpoint: Option<u64>,
     /// The oldest checkpoint of which a twin is kept; the same if none is.
     oldest: u64,
     /// The cell before which an older twin was made that took over; cleared when the session asks.
@@ -123,7 +128,7 @@ impl Link {
             running: false,
             record: Record::default(),
             interrupt: Interrupt::None,
-            checkpoint: 0,
+            checkpoint: None,
             oldest: 0,
             gone_back: None,
             is_look: false,
@@ -136,7 +141,7 @@ impl Link {
             stop: None,
         };
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let shared = Arc::new(Shared { state: Mutex::new(state), wake });
+        let shared = Arc::new(Shared { state: Mutex::new(state), wake, arrived: Condvar::new() });
         let mut hosts = Hosts::new(shared.clone(), host.clone(), outlet.clone(), comms, listener)?;
         let ringer = shared.clone();
         outlet.when_room(Box::new(move || ringer.ring()));
@@ -215,9 +220,16 @@ impl Link {
         self.shared.lock().gone_back.take()
     }
 
-    /// The checkpoint of the present state of the variables.
-    pub fn checkpoint(&self) -> u64 {
-        self.shared.lock().checkpoint
+    /// A new cell host is about to be started.
+    pub fn expect_host(&self) {
+        self.shared.lock().checkpoint = None;
+    }
+
+    /// The checkpoint of the present state of the variables. Waits for a cell host that is being started; `None`: it does not come.
+    pub fn checkpoint(&self) -> Option<u64> {
+        let state = self.shared.lock();
+        let waited = self.shared.arrived.wait_timeout_while(state, ARRIVAL_MAX, |state| state.checkpoint.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.checkpoint
     }
 
     /// From the next run on, no twin with a checkpoint before this one is kept.

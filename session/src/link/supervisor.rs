@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How long a dead host's twin may take to offer itself.
 const TAKEOVER_MAX: Duration = Duration::from_secs(5);
 
-/// How long an earlier twin may take for which a host has made room, before the newest one takes over.
+/// How long an earlier twin may take to offer itself, for which the host is to make room.
 const GO_BACK_MAX: Duration = Duration::from_secs(2);
 
 /// The current cell host.
@@ -67,8 +67,8 @@ pub struct Hosts {
     dead: Option<(Instant, Death)>,
     /// A twin was told to take over and is not ready yet.
     promoting: bool,
-    /// The newest checkpoint, while an earlier twin is to take over. If that one does not come, nothing is lost.
-    newest_before: Option<u64>,
+    /// The earlier checkpoint for whose twin the host is to make room, and until when that one is waited for.
+    going_back: Option<(u64, Instant)>,
     /// The cell before which that twin was made, if it is an older one.
     back_to: Option<CellId>,
     /// The write end of evcxr's result pipe.
@@ -107,7 +107,7 @@ impl Hosts {
             leaving: Vec::new(),
             dead: None,
             promoting: false,
-            newest_before: None,
+            going_back: None,
             back_to: None,
             results: None,
             loaded: false,
@@ -191,6 +191,7 @@ impl Hosts {
         self.leaving.retain(lives);
         self.formers.retain(|former| lives(&former.pidfd));
         self.check_deadlines();
+        self.go_back();
         self.promote_former();
         let pid = self.present.as_ref().filter(|_| self.loaded && self.dead.is_none()).map(|host| host.pid);
         match pid.map_or(Look::Nothing, |pid| self.input.look(pid)) {
@@ -210,8 +211,8 @@ impl Hosts {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let patience = if self.newest_before.is_some() { GO_BACK_MAX } else { TAKEOVER_MAX };
-        let takeover = self.dead.as_ref().map(|(since, _)| *since + patience);
+        let takeover = self.dead.as_ref().map(|(since, _)| *since + TAKEOVER_MAX);
+        let going_back = self.going_back.map(|(_, until)| until);
         let interrupt = match self.shared.lock().interrupt {
             Interrupt::Asked(next, end) if self.loaded => Some(next.min(end)),
             _ => None,
@@ -220,7 +221,14 @@ impl Hosts {
             let state = self.shared.lock();
             (state.stop, state.held_until)
         };
-        takeover.into_iter().chain(interrupt).chain(stop).chain(held).chain(self.input.deadline()).min()
+        takeover
+            .into_iter()
+            .chain(going_back)
+            .chain(interrupt)
+            .chain(stop)
+            .chain(held)
+            .chain(self.input.deadline())
+            .min()
     }
 
     fn check_deadlines(&mut self) {
@@ -259,7 +267,7 @@ impl Hosts {
             // No twin takes over. Closing evcxr's pipe tells evcxr that its child is gone; it starts a new one.
             self.note_death();
             self.end_formers(|_| true);
-            self.newest_before = None;
+            self.going_back = None;
             self.present = None;
             self.results = None;
             self.loaded = false;
@@ -283,7 +291,10 @@ impl Hosts {
                 self.shared.lock().record.unguarded = unguarded;
                 self.done(checkpoint, kept, load_us, fork_us);
             }
-            Ok(Some((FromHost::GoBack { checkpoint, is_own }, _))) => self.go_back(checkpoint, is_own),
+            Ok(Some((FromHost::GoBack { checkpoint }, _))) => {
+                self.loaded = true;
+                self.going_back = Some((checkpoint, Instant::now() + GO_BACK_MAX));
+            }
             Ok(Some((FromHost::Promoted, _))) => self.promoted(),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => {
@@ -328,7 +339,7 @@ impl Hosts {
     fn done(&mut self, checkpoint: u64, kept: Kept, load_us: u64, fork_us: u64) {
         let oldest = kept.oldest;
         let mut state = self.shared.lock();
-        (state.checkpoint, state.oldest) = (checkpoint, oldest);
+        (state.checkpoint, state.oldest) = (Some(checkpoint), oldest);
         state.record.returned_at = Some(Instant::now());
         (state.record.load_us, state.record.fork_us) = (load_us, fork_us);
         state.record.kept = Some(kept);
@@ -345,21 +356,25 @@ impl Hosts {
         self.finish(failed);
     }
 
-    /// The host wants to exit in favour of the twin with this earlier checkpoint, which is its child or waits here.
-    fn go_back(&mut self, checkpoint: u64, is_own: bool) {
-        self.loaded = true;
+    /// If the host wants to make room for an earlier twin, and that one is here or has not come in time, answers.
+    fn go_back(&mut self) {
+        let Some((checkpoint, until)) = self.going_back else { return };
         let is_here = self.formers.iter().any(|former| former.checkpoint == checkpoint);
-        if !is_own && !is_here {
+        if self.dead.is_some() {
+            self.going_back = None;
+        } else if is_here {
+            self.going_back = None;
+            self.shared.lock().record.undone = true;
+            if let Some(host) = &mut self.present {
+                host.checkpoint = checkpoint;
+            }
+            self.end_formers(|former| former > checkpoint);
+            self.answer(&ToHost::Exit, &[]);
+        } else if until <= Instant::now() {
+            self.going_back = None;
             self.answer(&ToHost::Skip, &[]);
             self.finish(true);
-            return;
         }
-        self.shared.lock().record.undone = true;
-        if let Some(host) = &mut self.present {
-            self.newest_before = Some(std::mem::replace(&mut host.checkpoint, checkpoint));
-        }
-        self.end_formers(|former| former > checkpoint);
-        self.answer(&ToHost::Exit, &[]);
     }
 
     /// Tells those to exit whose checkpoint is no longer wanted.
@@ -372,15 +387,7 @@ impl Hosts {
 
     /// If the twin that is to take the dead host's place waits here, promotes it.
     fn promote_former(&mut self) {
-        let Some(host) = &mut self.present else { return };
-        if self.dead.as_ref().is_some_and(|(since, _)| since.elapsed() > GO_BACK_MAX)
-            && !self.promoting
-            && let Some(newest) = self.newest_before.take()
-        {
-            // The earlier twin was ended just when it was needed.
-            host.checkpoint = newest;
-            self.shared.lock().record.undone = false;
-        }
+        let Some(host) = &self.present else { return };
         let wanted = host.checkpoint;
         if self.dead.is_some()
             && !self.promoting
@@ -434,11 +441,12 @@ impl Hosts {
         self.results = Some(results);
         {
             let mut state = self.shared.lock();
-            (state.checkpoint, state.oldest) = (checkpoint, checkpoint);
+            (state.checkpoint, state.oldest) = (Some(checkpoint), checkpoint);
         }
+        self.shared.arrived.notify_all();
         self.present = Some(Present { socket, pidfd, pid, checkpoint, unguarded: None, adopted: false });
         self.dead = None;
-        self.newest_before = None;
+        self.going_back = None;
         self.promoting = false;
         self.loaded = false;
         self.runtime.cell_host_changed(pid as u32, false);
@@ -478,7 +486,7 @@ impl Hosts {
         let candidate = Former { checkpoint, socket, pidfd, pid };
         if self.dead.is_some() && !self.promoting && wanted == Some(checkpoint) {
             self.promote(candidate);
-        } else if (oldest..wanted.unwrap_or_default()).contains(&checkpoint) || self.newest_before == Some(checkpoint) {
+        } else if (oldest..wanted.unwrap_or_default()).contains(&checkpoint) {
             let _ = send(&candidate.socket, &ToHost::Hold, &[]);
             self.formers.push(candidate);
         } else {
@@ -494,7 +502,7 @@ impl Hosts {
         self.newest += 1;
         if send(&socket, &ToHost::Promote { newest: self.newest, oldest }, &[]).is_ok() {
             self.back_to = self.present.as_ref().and_then(|host| host.unguarded);
-            self.shared.lock().checkpoint = checkpoint;
+            self.shared.lock().checkpoint = Some(checkpoint);
             self.present = Some(Present { socket, pidfd, pid, checkpoint, unguarded: None, adopted: true });
             self.promoting = true;
         }
@@ -504,10 +512,6 @@ impl Hosts {
     fn promoted(&mut self) {
         let Some(pid) = self.present.as_ref().map(|host| host.pid) else { return };
         self.promoting = false;
-        if self.newest_before.take().is_some() {
-            let present = self.shared.lock().checkpoint;
-            self.end_formers(|former| former > present);
-        }
         self.runtime.cell_host_changed(pid as u32, true);
         self.comms.host_changed();
         self.output.drain();

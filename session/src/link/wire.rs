@@ -55,12 +55,10 @@ pub enum FromHost {
         /// How long making the twin took, in microseconds.
         fork_us: u64,
     },
-    /// This process is to exit in favour of the twin with this earlier checkpoint. The answer is `Exit`, or `Skip` if there is none.
+    /// This process is to exit in favour of the twin with this earlier checkpoint. The answer is `Exit` when that twin is there, or `Skip`.
     GoBack {
         /// The checkpoint.
         checkpoint: u64,
-        /// Whether the twin is a child of this process, and lives.
-        is_own: bool,
     },
     /// The cell host died, and this twin of it could take its place.
     Candidate {
