@@ -184,10 +184,6 @@ impl Hosts {
         {
             self.strangers.push(stranger);
         }
-        let lives = |pidfd: &OwnedFd| {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            matches!(waitid(WaitId::PidFd(pidfd.as_fd()), options), Ok(None))
-        };
         self.leaving.retain(lives);
         self.formers.retain(|former| lives(&former.pidfd));
         self.check_deadlines();
@@ -545,6 +541,16 @@ impl Hosts {
         drop(state);
         Some(death)
     }
+}
+
+/// Whether a twin has not ended. One that has is reaped, unless its host lives, whose child it is.
+fn lives(pidfd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    if matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0)) {
+        return true;
+    }
+    let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    false
 }
 
 fn open_pidfd(pid: i32) -> Option<OwnedFd> {
