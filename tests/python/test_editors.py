@@ -1,9 +1,11 @@
-"""What editors with a Jupyter of their own send, replayed: VS Code's Jupyter extension and Zed's REPL.
+"""What programs with a Jupyter of their own send, replayed: VS Code's Jupyter extension, Zed's REPL, and Quarto.
 
 VS Code (microsoft/vscode-jupyter, `src/kernels/raw/`, with JupyterLab's `@jupyterlab/services` on top): it starts `argv` of the kernelspec itself, over
 its own sockets. With `interrupt_mode: "message"` it sends `interrupt_request` on the *shell* socket. Zed (zed-industries/zed, `crates/repl/src/`, with
 the crates `jupyter-protocol` and `runtimelib`): it starts `argv` as well, sends debug, interrupt and shutdown requests on control and all else on shell,
-and reads every message with the types of `jupyter-protocol`, which require their fields.
+and reads every message with the types of `jupyter-protocol`, which require their fields. Quarto (quarto-dev/quarto-cli,
+`src/resources/jupyter/notebook.py`; its package fetches a program that a test cannot): a client of nbclient that opens a comm with its options, runs an
+empty cell before all others, and asks for the expressions in texts by an execution without code.
 """
 
 import json
@@ -15,11 +17,13 @@ import time
 import unittest
 import uuid
 
+import nbformat
 from jupyter_client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from kernel_case import DEADLINE_S, about
+from nbclient import NotebookClient
 
 
 class Editor(unittest.TestCase):
@@ -161,6 +165,45 @@ class Editor(unittest.TestCase):
         self.assertEqual(self.reply("shell", cell)["content"]["status"], "ok")
         values = [message["content"]["data"]["text/plain"] for message in self.published(cell) if message["msg_type"] == "execute_result"]
         self.assertEqual(values, ["4"])
+
+
+class Publisher(unittest.TestCase):
+    """A client as Quarto makes it, which may keep the kernel for the next rendering."""
+
+    def setUp(self):
+        sources = ["#| label: first\n#| echo: false\nlet n = 20u32; fn half(n: u32) -> u32 { n / 2 }", "get(half.remote(n))?"]
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in ["", *sources]])
+        notebook.metadata.kernelspec = {"name": "mobula", "display_name": "Rust (Mobula)", "language": "rust"}
+        self.client = NotebookClient(notebook, timeout=DEADLINE_S, startup_timeout=DEADLINE_S, record_timing=False)
+        self.client.create_kernel_manager()
+        self.client.start_new_kernel()
+        self.client.start_new_kernel_client()
+        self.addCleanup(self.client._cleanup_kernel)
+
+    def run_all(self):
+        """Every cell's outputs, after the empty one's."""
+        opened = self.client.kc.session.msg("comm_open", {"comm_id": "quarto_comm", "target_name": "quarto_kernel_setup", "data": {"options": {"eval": True}}})
+        self.client.kc.shell_channel.send(opened)
+        for index, cell in enumerate(self.client.nb.cells):
+            cell.outputs = []
+            self.client.execute_cell(cell, index, execution_count=index + 1, store_history=index > 0)
+        self.client.set_widgets_metadata()
+        return [cell.outputs for cell in self.client.nb.cells]
+
+    def test_quarto_renders_a_notebook_twice_in_one_kernel(self):
+        for _ in range(2):
+            setup, first, second = self.run_all()
+            self.assertEqual((setup, first), ([], []))
+            self.assertEqual([output["data"]["text/plain"] for output in second], ["10"])
+
+    def test_quarto_gets_the_values_that_stand_in_texts(self):
+        self.run_all()
+        request = self.client.kc.execute("", user_expressions={"0": "n + 1", "1": "nothing_like_it"})
+        reply = self.client.wait_for_reply(request)["content"]
+        self.assertEqual(reply["status"], "ok")
+        first, second = reply["user_expressions"]["0"], reply["user_expressions"]["1"]
+        self.assertEqual((first["status"], first["data"]["text/plain"]), ("ok", "21"))
+        self.assertEqual((second["status"], second["ename"]), ("error", "E0425"))
 
 
 class OverFiles(unittest.TestCase):

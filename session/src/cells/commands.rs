@@ -25,7 +25,7 @@ const ASKED: &str = "mobula_asked";
 const CHECKPOINTS: usize = 10;
 
 /// A cell's commands, and the rest of it with empty lines in their place. A command stands outside brackets, texts and comments. A
-/// `:dep` goes on while a bracket is open in it.
+/// `:dep` goes on while a bracket is open in it. Lines of `#|` before everything are a publisher's options for the cell, and empty, too.
 pub fn apart(code: &str) -> (Vec<String>, String) {
     let (mut commands, mut rest) = (Vec::new(), String::with_capacity(code.len()));
     for piece in pieces(code) {
@@ -34,6 +34,7 @@ pub fn apart(code: &str) -> (Vec<String>, String) {
                 commands.push(command);
                 rest.extend(lines.chars().filter(|c| *c == '\n'));
             }
+            Piece::Options(lines) => rest.extend(lines.chars().filter(|c| *c == '\n')),
             Piece::Code(code) => rest.push_str(code),
         }
     }
@@ -47,13 +48,19 @@ enum Piece<'a> {
         command: String,
         lines: &'a str,
     },
+    /// Lines like `#| echo: false`, of which Quarto takes its options. They are no Rust.
+    Options(&'a str),
     Code(&'a str),
 }
 
 /// A cell's pieces, which are all of it.
 fn pieces(code: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
-    let mut at = 0;
+    let options = code.split_inclusive('\n').take_while(|line| line.starts_with("#|"));
+    let mut at = options.map(str::len).sum();
+    if at > 0 {
+        pieces.push(Piece::Options(&code[..at]));
+    }
     while at < code.len() {
         let left = &code[at..];
         let line = |left: &str| left.find('\n').map_or(left.len(), |end| end + 1);
@@ -83,7 +90,7 @@ pub(super) fn without_commands_on_cells(code: &str) -> String {
     let is_kept = |piece: &Piece<'_>| !matches!(piece, Piece::Command { command, .. } if is_on_cells(command));
     let kept = pieces(code).into_iter().filter(is_kept);
     let text = kept.map(|piece| match piece {
-        Piece::Command { lines, .. } => lines,
+        Piece::Command { lines, .. } | Piece::Options(lines) => lines,
         Piece::Code(code) => code,
     });
     text.collect::<String>().trim_end().trim_start_matches('\n').to_owned()
@@ -773,6 +780,15 @@ mod tests {
         let (commands, rest) = apart(":dep rand = \"0.9\"\nlet x = 1;\n  :vars\nlet y = \"\n:no command\n\";");
         assert_eq!(commands, [":dep rand = \"0.9\"", ":vars"]);
         assert_eq!(rest, "\nlet x = 1;\n\nlet y = \"\n:no command\n\";");
+    }
+
+    #[test]
+    fn options_of_a_publisher_are_no_code_and_stay_in_what_is_saved() {
+        let code = "#| label: fig-one\n#| echo: false\n:vars\nlet x = 1;\n#| here: too";
+        let (commands, rest) = apart(code);
+        assert_eq!((commands, rest.as_str()), (vec![":vars".to_owned()], "\n\n\nlet x = 1;\n#| here: too"));
+        assert_eq!(without_commands_on_cells(code), code);
+        assert_eq!(apart("#| echo: false").1, "");
     }
 
     #[test]
