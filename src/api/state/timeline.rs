@@ -3,13 +3,16 @@
 //! ```text
 //!   process "mobula"         a row a worker or actor     ▇ half ▇▇ sum ▇▇▇▇
 //!   process "mobula queue"   what waits, by function     ░░░ half ░░░░░
+//!   process "mobula store"   what goes to disk and back  ▇ to disk ▇
 //! ```
 //!
 //! The format is Chrome's [Trace Event Format](https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU),
 //! which Perfetto opens; it gives slices of one name one colour.
 
 use super::{Actors, TaskInfo, actors, tasks};
-use crate::calls::Json;
+use crate::abi::{Answer, DiskMove, Question};
+use crate::calls::{self, Json};
+use crate::object::ObjectId;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
@@ -19,9 +22,11 @@ use std::time::Duration;
 /// The processes of the trace.
 const RUNS: u32 = 1;
 const QUEUE: u32 = 2;
+const STORE: u32 = 3;
 
 /// Writes a trace of the runs of tasks to a file, for <https://ui.perfetto.dev> or `chrome://tracing`: a row for each
-/// process with what it ran, and apart from that what waited. As `ray.timeline`.
+/// process with what it ran, and apart from that what waited, and which objects were moved to disk and back (the last 4096 moves). As
+/// `ray.timeline`.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -43,13 +48,18 @@ const QUEUE: u32 = 2;
 /// ```
 #[track_caller]
 pub fn timeline(path: impl AsRef<Path>) -> io::Result<()> {
-    let (trace, path) = (trace(&tasks(), &actors()), path.as_ref());
+    // A runtime that does not tell them has none.
+    let moves = match calls::ask(&Question::DiskMoves { after: 0 }) {
+        Ok(Answer::DiskMoves(moves)) => moves,
+        _ => Vec::new(),
+    };
+    let (trace, path) = (trace(&tasks(), &actors(), &moves), path.as_ref());
     std::fs::write(path, trace)
         .map_err(|error| io::Error::new(error.kind(), format!("`{}` cannot be written: {error}", path.display())))
 }
 
-/// The trace of these runs.
-fn trace(tasks: &[TaskInfo], actors: &Actors) -> String {
+/// The trace of these runs and moves.
+fn trace(tasks: &[TaskInfo], actors: &Actors, moves: &[DiskMove]) -> String {
     let mut events = vec![process(RUNS, "mobula"), process(QUEUE, "mobula queue")];
     let mut by_process: BTreeMap<u32, Vec<&TaskInfo>> = BTreeMap::new();
     for (number, task) in tasks.iter().enumerate() {
@@ -78,6 +88,10 @@ fn trace(tasks: &[TaskInfo], actors: &Actors) -> String {
         }
         row += ends.len();
     }
+    if !moves.is_empty() {
+        events.push(process(STORE, "mobula store"));
+    }
+    events.extend(moves.iter().map(moved));
     format!("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{}\n]}}\n", events.join(",\n"))
 }
 
@@ -116,6 +130,18 @@ fn run(task: &TaskInfo, tid: usize, began: Duration, ran: Duration) -> String {
     )
 }
 
+fn moved(object: &DiskMove) -> String {
+    let (began, ended) = (Duration::from_nanos(object.began), Duration::from_nanos(object.ended));
+    format!(
+        "{{\"ph\":\"X\",\"name\":\"{}\",\"cat\":\"disk\",\"pid\":{STORE},\"tid\":0,\"ts\":{},\"dur\":{},\"args\":{{\"object\":{},\"bytes\":{}}}}}",
+        if object.is_back { "from disk" } else { "to disk" },
+        us(began),
+        us(ended.saturating_sub(began)),
+        Json(&ObjectId(object.id).to_string()),
+        object.bytes
+    )
+}
+
 fn waited(task: &TaskInfo, number: usize, phase: &str, at: Duration) -> String {
     format!(
         "{{\"ph\":\"{phase}\",\"name\":{},\"cat\":\"queue\",\"id\":{number},\"pid\":{QUEUE},\"tid\":0,\"ts\":{}}}",
@@ -151,7 +177,11 @@ mod tests {
     }
 
     fn read(tasks: &[TaskInfo]) -> Vec<serde_json::Value> {
-        let trace: serde_json::Value = serde_json::from_str(&trace(tasks, &Actors::default())).unwrap();
+        events(&trace(tasks, &Actors::default(), &[]))
+    }
+
+    fn events(trace: &str) -> Vec<serde_json::Value> {
+        let trace: serde_json::Value = serde_json::from_str(trace).unwrap();
         trace["traceEvents"].as_array().unwrap().clone()
     }
 
@@ -173,6 +203,17 @@ mod tests {
         assert_eq!(slices(&events), [of_f(1, 5.0, 3.0), of_f(1, 8.0, 1.0), ("g \"q\"".into(), 2, 6.0, 1.0)]);
         let names: Vec<&str> = events.iter().filter_map(|event| event["args"]["name"].as_str()).collect();
         assert_eq!(names, ["mobula", "mobula queue", "worker 10", "worker 11"]);
+    }
+
+    #[test]
+    fn what_went_to_disk_and_back_has_a_row_of_its_own() {
+        let to_disk = DiskMove { number: 1, id: 7, bytes: 100, is_back: false, began: 2_000, ended: 5_000 };
+        let from_disk = DiskMove { number: 2, is_back: true, began: 6_000, ended: 7_000, ..to_disk };
+        let events = events(&trace(&[], &Actors::default(), &[to_disk, from_disk]));
+        let of = |name: &str, ts, dur| (name.to_owned(), 0, ts, dur);
+        assert_eq!(slices(&events), [of("to disk", 2.0, 3.0), of("from disk", 6.0, 1.0)]);
+        assert!(events.iter().any(|event| event["args"]["name"] == "mobula store" && event["pid"] == STORE));
+        assert!(events.iter().any(|event| event["args"]["bytes"] == 100));
     }
 
     #[test]
