@@ -24,6 +24,7 @@ pub mod contract {
 tests! {
     what_a_task_prints_is_shown_with_its_name
     a_cell_host_that_dies_loses_no_variable_and_no_object
+    a_cell_is_undone_unless_it_gave_an_object_back
     an_interrupt_ends_a_get_at_once_and_the_next_cell_goes_on
     a_session_leaves_the_cluster_and_comes_back
     what_a_cluster_does_not_have_is_refused_with_a_sentence
@@ -114,6 +115,18 @@ fn a_cell_host_that_dies_loses_no_variable_and_no_object(cluster: &Cluster) {
     let output = start(&cluster.address(), cells, &["--keep-going"]).wait_with_output().expect("it was started");
     let said = said(&output);
     assert!(said.contains("SIGABRT") && said.contains("all is there"), "{said}");
+}
+
+fn a_cell_is_undone_unless_it_gave_an_object_back(cluster: &Cluster) {
+    let cells = "// %%\nfn twice(n: u64) -> u64 { 2 * n }\nlet a = twice.remote(4);\nlet big = put(&vec![1u8; 1_000_000])?;\nlet mut n = 1;\n\
+        // %%\nn += get(&a)?;\nfn twice(n: u64) -> u64 { 3 * n }\nlet later = twice.remote(&a);\n\
+        // %%\n:undo\nassert_eq!((n, get(&a)?, get(&big)?.len(), get(&twice.remote(5))?), (1, 8, 1_000_000, 10));\n\
+        // %%\ndrop(big);\n// %%\n:undo\n// %%\nprintln!(\"{n} and {}\", get(&a)?);";
+    let output = start(&cluster.address(), cells, &["--keep-going"]).wait_with_output().expect("it was started");
+    let said = said(&output);
+    for part in ["undone: cell 2", "is final, because it gave back", "1 and 8"] {
+        assert!(said.contains(part), "no {part} in {said}");
+    }
 }
 
 fn an_interrupt_ends_a_get_at_once_and_the_next_cell_goes_on(cluster: &Cluster) {
