@@ -4,21 +4,29 @@
 //! ```text
 //!   main ── Program::start ──▶ zygote, head, this process as a client, this crate's table
 //!     └──── f.remote(1), get(…) …
+//!     init_with(Config::connect("auto")) ──▶ a runtime of another process, as a session of it
 //! ```
+//!
+//! In a runtime of another process, tasks run in workers that are this program again, from its beginning.
 
 #![allow(unsafe_code)]
 
 use crate::abi::engine::attach;
-use crate::abi::{CellPlace, Place, Tenant};
+use crate::abi::{CellPlace, Joining, Place, Tenant};
+use mobula_runtime::attached::{Attached, find};
 use mobula_runtime::client::engine::table;
 use mobula_runtime::client::{self, ConnectError};
 use mobula_runtime::local::{
-    Config, Local, Observer, Outbox, RuntimeEvent, StartError, Stream, Zygote, ZygoteError, role_from_env,
+    Config, JoinReply, JoinedAt, Local, Observer, Outbox, RuntimeEvent, StartError, Stream, Zygote, ZygoteError,
+    role_from_env,
 };
 use mobula_runtime::worker;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The environment variable that names the runtime that a program joins at its start.
+const ADDRESS_ENV: &str = "MOBULA_ADDRESS";
 
 /// Why [`Program::start`] failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +41,9 @@ pub enum ProgramError {
     /// The runtime refused this process.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The runtime that `MOBULA_ADDRESS` names cannot be joined.
+    #[error("the runtime that MOBULA_ADDRESS names cannot be joined")]
+    Join(#[from] crate::InitError),
     /// This crate's API and its runtime do not fit.
     #[error("{message}")]
     Attach {
@@ -54,7 +65,11 @@ impl Program {
     /// and standard error.
     ///
     /// Call it first in `main`, because worker processes are forked from a copy of this process that is made here. Some
-    /// processes of the runtime run this program again; in these, the call does not return.
+    /// processes of the runtime run this program again, without arguments; in these, the call does not return.
+    ///
+    /// With `MOBULA_ADDRESS` in the environment, the program joins the runtime at that address (`auto`, or the folder that `mobula start`
+    /// names), as [`init_with`](crate::init_with) with [`Config::connect`](crate::Config::connect) does: it shares its CPUs and its store
+    /// with the other sessions there.
     ///
     /// # Errors
     /// [`ProgramError`], for example when this process already has threads.
@@ -83,6 +98,10 @@ impl Program {
         let local = Local::start(zygote, config, terminal.clone())?;
         client::connect_program(local.socket())?;
         attach_program()?;
+        if let Some(address) = std::env::var(ADDRESS_ENV).ok().filter(|address| !address.is_empty()) {
+            crate::init_with(crate::Config::connect(address))?;
+            local.rest();
+        }
         Ok(Program { local, _terminal: terminal })
     }
 
@@ -93,7 +112,7 @@ impl Program {
 }
 
 /// Connects this program to a runtime that runs, such as one of `mobula start`: [`status`](crate::status()), [`tasks`](crate::tasks()) and so on
-/// tell of it. Its functions cannot run as tasks there, because the runtime's workers do not have them.
+/// tell of it. To run its functions there, a program joins it: [`Program::start`] and [`Config::connect`](crate::Config::connect).
 ///
 /// # Errors
 /// [`ProgramError`], when no runtime listens there.
@@ -119,33 +138,84 @@ fn attach_program() -> Result<(), ProgramError> {
 /// Writes the runtime's events in order: a task's output has been written before its result exists.
 #[derive(Debug)]
 struct Terminal {
-    outbox: Outbox<RuntimeEvent>,
+    output: Arc<Output>,
+    /// The runtime of another process that the program has joined.
+    joined: Arc<Mutex<Option<Attached>>>,
 }
+
+/// The program's standard output and standard error, as every runtime that it uses has them.
+#[derive(Debug)]
+struct Output(Outbox<RuntimeEvent>);
 
 impl Terminal {
     fn open() -> std::io::Result<Terminal> {
-        Ok(Terminal { outbox: Outbox::start("mobula-output", 0, write)? })
+        let output = Arc::new(Output(Outbox::start("mobula-output", 0, write)?));
+        Ok(Terminal { output, joined: Arc::default() })
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.outbox.settle(None);
+        drop(self.joined.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.output.0.settle(None);
     }
+}
+
+/// Joins a runtime, as a session whose output goes there.
+fn join(joining: Joining, output: Arc<Output>) -> Result<Attached, String> {
+    if joining.address.split_once(':').is_some_and(|(scheme, _)| scheme.starts_with("ray")) {
+        return Err("a plain program's functions are in the program itself, which a Ray cluster cannot run: submit them from cells".into());
+    }
+    let found = find(&joining.address).map_err(|error| error.to_string())?;
+    Attached::join(found, joining, output).map_err(|error| error.to_string())
 }
 
 impl Observer for Terminal {
     fn event(&self, event: RuntimeEvent) {
-        let bytes = event.bytes();
-        self.outbox.put(event, bytes);
+        self.output.event(event);
     }
 
     fn is_full(&self) -> bool {
-        self.outbox.is_full()
+        self.output.is_full()
     }
 
     fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
-        self.outbox.when_room(bell);
+        self.output.when_room(bell);
+    }
+
+    fn join(&self, to: Option<Joining>, reply: JoinReply) {
+        let (joined, output) = (Arc::clone(&self.joined), Arc::clone(&self.output));
+        // To join and to leave wait, and this is the head's thread.
+        std::thread::spawn(move || {
+            drop(joined.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let done = to.map(|joining| join(joining, output)).transpose().map(|attached| {
+                let attached = attached?;
+                let socket = attached.socket().to_owned();
+                let at = JoinedAt { socket, session: attached.session(), is_cluster: false };
+                *joined.lock().unwrap_or_else(PoisonError::into_inner) = Some(attached);
+                Some(at)
+            });
+            reply.send(done);
+        });
+    }
+
+    fn locate(&self, _place: &Place) -> Option<CellPlace> {
+        None
+    }
+}
+
+impl Observer for Output {
+    fn event(&self, event: RuntimeEvent) {
+        let bytes = event.bytes();
+        self.0.put(event, bytes);
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    fn when_room(&self, bell: Box<dyn Fn() + Send + Sync>) {
+        self.0.when_room(bell);
     }
 
     fn locate(&self, _place: &Place) -> Option<CellPlace> {

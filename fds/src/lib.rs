@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The most descriptors that travel beside one message.
-pub const FDS_MAX: usize = 3;
+pub const FDS_MAX: usize = 4;
 
 /// A connected pair of unix sockets.
 ///

@@ -139,6 +139,12 @@ fn an_exported_notebook_is_a_project_that_cargo_builds_and_that_shows_the_same()
     assert_eq!(exported.stdout, ran.stdout, "{exported}");
     assert_eq!(exported.stderr, "", "no warning, no failure");
 
+    // The same in a runtime that it shares.
+    finish(place.mobula().arg("start")).exits(0);
+    let shared = finish(cargo("project").env("MOBULA_ADDRESS", "auto")).exits(0);
+    assert_eq!((shared.stdout, shared.stderr), (ran.stdout, String::new()));
+    finish(place.mobula().arg("stop")).exits(0);
+
     // The tour of the tree: each value that is stored stands there, in order.
     place.write("tour.ipynb", &stored("tour.ipynb"));
     finish(place.mobula().args(["export", "tour.ipynb", "tour"])).exits(0);

@@ -24,6 +24,7 @@ mod checkpoints;
 mod deaths;
 mod front;
 mod futures;
+mod joined;
 mod lost;
 mod modes;
 mod numbers;
@@ -58,6 +59,7 @@ const SCENARIOS: &[&[Scenario]] = &[
     streams::ALL,
     deaths::ALL,
     program::ALL,
+    joined::ALL,
     numbers::ALL,
     state::ALL,
     modes::ALL,
@@ -106,6 +108,7 @@ fn while_killing(victim: impl Fn(usize) -> Option<u32> + Sync, every: Duration, 
 const PATIENCE: Duration = Duration::from_secs(900);
 
 fn main() -> ExitCode {
+    joined::break_if_asked();
     mobula::worker::register_program(cell::attach);
     mobula::worker::role_from_env();
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -121,6 +124,14 @@ fn main() -> ExitCode {
         }
         ["--options", options @ ..] => {
             program::keeps_the_contract(options);
+            ExitCode::SUCCESS
+        }
+        ["--owner"] => {
+            joined::own();
+            ExitCode::SUCCESS
+        }
+        ["--joins", folder, what @ ..] => {
+            joined::joins(folder, what);
             ExitCode::SUCCESS
         }
         filters => run(filters),

@@ -63,7 +63,9 @@ pub enum FindError {
         address: String,
     },
     /// The address is that of another machine.
-    #[error("{address:?} is on another machine: a runtime is on one machine, and clusters of Ray cannot be joined yet")]
+    #[error(
+        "{address:?} is on another machine: a runtime is on one machine, and the address of a Ray cluster begins with `ray://`"
+    )]
     OtherMachine {
         /// The address.
         address: String,

@@ -208,9 +208,11 @@ impl Client {
         encode(&hello, &mut bytes).map_err(|error| refused(error.to_string()))?;
         send_all(&socket, &bytes).map_err(|error| refused(error.to_string()))?;
         let mut incoming = Incoming::default();
-        let (seat, session, limits, info) = loop {
+        let (seat, session, limits, info, plain) = loop {
             match incoming.take().map_err(refused)? {
-                Some(ToClient::Welcome { seat, session, limits, arena, .. }) => break (seat, session, limits, arena),
+                Some(ToClient::Welcome { seat, session, limits, arena, plain, .. }) => {
+                    break (seat, session, limits, arena, plain);
+                }
                 Some(_) => {}
                 None => incoming.receive(&socket, true).map_err(refused)?,
             }
@@ -244,6 +246,7 @@ impl Client {
             segment,
             seat,
             session,
+            plain,
             inbox,
             state,
             writer,

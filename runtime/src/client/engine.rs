@@ -144,8 +144,11 @@ impl Client {
             }
             _ => TaskKind::Normal,
         };
-        if task.options.is_empty() || kind.is_call() {
+        if kind.is_call() {
             return Ok(Described::New { function: function()?, options: 0, kind });
+        }
+        if task.options.is_empty() {
+            return Ok(Described::New { function: function()?, options: self.plain, kind });
         }
         let (name, options) = self.options(task.options)?;
         let find = || {

@@ -387,6 +387,13 @@ impl State {
         })
     }
 
+    /// The folder of the task that this thread works for; empty for that of the runtime's owner.
+    pub(super) fn folder_here(&self) -> String {
+        let number = self.task_here().map(|task| self.segment().read_spec(task.slot()).function);
+        let function = number.and_then(|number| self.known.get(&number));
+        function.map_or_else(String::new, |function| function.folder.clone())
+    }
+
     /// Goes on with tasks whose awaited object is ready: each can run now, or waits for its next argument.
     pub(super) fn go_on(&mut self, mut tasks: Vec<ObjectId>, seat: Seat) {
         let segment = self.segment();

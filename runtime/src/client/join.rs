@@ -15,6 +15,15 @@ use crate::protocol::{ObjectId, Role, SessionId, ToHead};
 use crate::sync::Ordering;
 use rustix::net::Shutdown;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// Whether this process is a plain program, whose executable has its functions.
+static IS_PROGRAM: AtomicBool = AtomicBool::new(false);
+
+/// Says that it is one.
+pub(crate) fn be_program() {
+    IS_PROGRAM.store(true, Ordering::Relaxed);
+}
 
 impl Client {
     /// Has the calls of cells go to the runtime at this address.
@@ -110,7 +119,8 @@ impl Client {
 /// A sentence.
 pub fn join_driver(socket: &Path, session: SessionId) -> Result<(), String> {
     let before = current().map_or((0, 0), Client::cell_and_turn);
-    let joined = Client::connect(socket, Role::Driver, session, None).map_err(|error| error.to_string())?;
+    let role = if IS_PROGRAM.load(Ordering::Relaxed) { Role::JoinedProgram } else { Role::Driver };
+    let joined = Client::connect(socket, role, session, None).map_err(|error| error.to_string())?;
     install(joined).resume_cell(before);
     Ok(())
 }

@@ -66,6 +66,7 @@ pub(crate) use claim::Claimed;
 pub(crate) use current::{for_call, home, install};
 pub(crate) use elsewhere::{Elsewhere, elsewhere, go, register};
 pub(crate) use execute::{Next, Unfit};
+pub(crate) use join::be_program;
 pub(crate) use loaded_code::{library_base, locate, program_base};
 
 use crate::abi::held::{Held, none_here};
@@ -92,6 +93,8 @@ pub struct Client {
     seat: Seat,
     /// The session that this process is of.
     session: SessionId,
+    /// The number of the options of a task that names none.
+    plain: u16,
     inbox: Inbox,
     state: Mutex<State>,
     /// One thread at a time sends.

@@ -66,7 +66,9 @@ impl Client {
             return Ok(number);
         }
         let mut function = find()?;
-        if self.session != SessionId::OWNER && !self.is_worker() {
+        if self.is_worker() {
+            function.folder = self.state().folder_here();
+        } else if self.session != SessionId::OWNER {
             // The runtime was started elsewhere, and paths of a cell are meant from the cell's folder.
             let folder = std::env::current_dir().unwrap_or_default();
             function.folder = folder.to_str().unwrap_or_default().to_owned();
@@ -87,6 +89,13 @@ impl Client {
             }
             _ => Err(nonsense()),
         }
+    }
+
+    /// Forgets the numbers of functions: from now on they run in another folder.
+    pub(crate) fn forget_functions(&self) {
+        let mut state = self.state();
+        state.functions.clear();
+        state.named.clear();
     }
 
     /// Submits a task; the caller has one reference to its result. The drafts end here, also when it fails.

@@ -207,7 +207,7 @@ fn to_front() -> impl Strategy<Value = ToFront> {
 }
 
 fn to_head() -> impl Strategy<Value = ToHead> {
-    let role = prop::sample::select(vec![Role::Driver, Role::Program, Role::Worker, Role::Front]);
+    let role = prop::sample::select(vec![Role::Driver, Role::Program, Role::JoinedProgram, Role::Worker, Role::Front]);
     let held = prop::collection::vec((id(), any::<bool>()).prop_map(|(id, pinned)| Held { id, pinned }), 0..4);
     let takeover = (seat(), any::<u64>(), held).prop_map(|(seat, cell, held)| Takeover { seat, cell, held });
     let rare = prop_oneof![
@@ -267,7 +267,8 @@ fn to_client() -> impl Strategy<Value = ToClient> {
             seat,
             session: SessionId(3),
             limits,
-            arena
+            arena,
+            plain: 7
         }),
         to_front().prop_map(ToClient::Front),
         (req(), arena()).prop_map(|(req, arena)| ToClient::Arena { req, arena }),

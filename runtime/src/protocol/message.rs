@@ -12,6 +12,9 @@ pub enum Role {
     Driver,
     /// A plain program. Its references end with its connection.
     Program,
+    /// A plain program that has joined a runtime of another process: the driver of its session. Its tasks run in workers that are this
+    /// program.
+    JoinedProgram,
     /// A process that runs tasks.
     Worker,
     /// The front process of a session that has joined a runtime of another process. The session ends with its connection.
@@ -31,10 +34,13 @@ pub struct ArenaInfo {
     pub huge: bool,
 }
 
+/// What a [`Function`]'s library begins with that is another program than that of the process which asks for it.
+pub const OTHER_PROGRAM: &str = "program:";
+
 /// A function that tasks run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Function {
-    /// The library's path; empty for the executable itself.
+    /// The library's path; empty for the executable of whoever reads it, and [`OTHER_PROGRAM`] with a path for that of another program.
     pub library: String,
     /// The trampoline's distance from the library's load address.
     pub offset: u64,
@@ -333,6 +339,8 @@ pub enum ToClient {
         limits: Limits,
         /// The arena.
         arena: ArenaInfo,
+        /// The number of the options of a task that names none: 0, unless its function is in a program of its own.
+        plain: u16,
     },
     /// The answer to `Arena`, with the arena's two descriptors.
     Arena {

@@ -24,7 +24,7 @@ pub use crate::store::ObjectId;
 pub use event::{RuntimeEvent, Stream};
 pub use frame::{Decoder, FRAME_BYTES_MAX, FrameError, encode};
 pub use id::{ClientId, Request, SessionId, WorkerId};
-pub use message::{ArenaInfo, FromFront, Function, Held, Role, Takeover, ToClient, ToFront, ToHead};
+pub use message::{ArenaInfo, FromFront, Function, Held, OTHER_PROGRAM, Role, Takeover, ToClient, ToFront, ToHead};
 
 /// The version of every message here. A client that names another version in its `Hello` is refused.
-pub const PROTOCOL_VERSION: u32 = 12;
+pub const PROTOCOL_VERSION: u32 = 13;

@@ -18,4 +18,4 @@ pub use groups::needs_in;
 pub use names::{CPU, GPU, MEMORY};
 pub use resources::{Resources, ResourcesError};
 pub use scheduler::{Action, Environment, Event, HINTS_MAX, Scheduler, WORKERS_MAX};
-pub use shapes::{EnvironmentId, Shape, ShapeId};
+pub use shapes::{EnvironmentId, ProgramId, Shape, ShapeId};

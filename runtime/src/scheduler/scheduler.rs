@@ -52,7 +52,7 @@ const PASSED_OVER_MAX: Duration = Duration::from_secs(1);
 pub const HINTS_MAX: usize = 32;
 
 /// How often in a row all workers of the pool may die before they are ready, until tasks are refused instead of waiting
-/// for ever.
+/// for ever; of an environment of its own, how many workers.
 const FAILED_ROUNDS_MAX: u32 = 5;
 
 /// Worker processes at once, whatever the resources allow.
@@ -148,6 +148,8 @@ pub enum Action {
     InfeasibleGroup(u64),
     /// There is no such placement group as this task names: it is in no queue.
     Groupless(ObjectId),
+    /// No worker starts in the environment that this task asks for: it is in no queue.
+    Unstarted(ObjectId),
     /// No task can run because workers do not start.
     Refuse,
     /// Tasks wait because there are as many processes as there may be.
@@ -215,6 +217,8 @@ pub struct Scheduler {
     workers: BTreeMap<WorkerId, Worker>,
     worker_next: u32,
     failed_starts: u32,
+    /// The same of workers in an environment of their own, which is what may be wrong with them.
+    failed_elsewhere: BTreeMap<EnvironmentId, u32>,
     is_shut_down: bool,
     /// Whether it was said that there are as many workers as there may be.
     is_full_told: bool,
@@ -303,10 +307,11 @@ impl Scheduler {
             Event::WorkerReady(worker) => {
                 if self.is(worker, |state| *state == State::Starting) {
                     self.failed_starts = 0;
+                    self.failed_elsewhere.remove(&self.environment(worker).variables);
                     self.set(worker, State::Parked { since: now });
                 }
             }
-            Event::WorkerExited(worker) => self.forget(worker),
+            Event::WorkerExited(worker) => self.forget(worker, &mut actions),
             Event::Blocked(worker) => self.block(worker),
             Event::Unblocked(worker) => self.unblock(worker),
             Event::Parked(worker) => {
@@ -373,8 +378,8 @@ impl Scheduler {
 
     /// When to say [`Event::Tick`], if nothing else happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        let extras = self.has_extras().then(|| self.parked().map(|(_, since)| since + IDLE_EXTRA).min()).flatten();
-        extras.into_iter().chain(self.quantum_until).chain(self.linger_until).min()
+        let extras = self.parked_extras().map(|(_, since)| since + IDLE_EXTRA);
+        extras.chain(self.quantum_until).chain(self.linger_until).min()
     }
 
     /// Everything there is.
@@ -620,12 +625,25 @@ impl Scheduler {
         self.set(worker, State::Running { task, shape: keeps, session, share });
     }
 
-    fn forget(&mut self, worker: WorkerId) {
+    fn forget(&mut self, worker: WorkerId, actions: &mut Vec<Action>) {
         self.take_hints_back(worker, &[]);
         self.unblock(worker);
         self.give_back(worker);
-        if let Some(Worker { state: State::Starting, .. }) = self.workers.remove(&worker) {
+        let Some(Worker { state: State::Starting, environment }) = self.workers.remove(&worker) else { return };
+        let of = environment.variables;
+        if of == EnvironmentId::default() {
             self.failed_starts += 1;
+            return;
+        }
+        let failed = self.failed_elsewhere.entry(of).or_default();
+        *failed += 1;
+        if *failed >= FAILED_ROUNDS_MAX {
+            // A task that comes later is one more try.
+            self.failed_elsewhere.remove(&of);
+            let shapes = &self.shapes;
+            for (_, queue) in self.queues.extract_if(.., |id, _| shapes.environment_of(id.shape) == of) {
+                actions.extend(queue.tasks().map(Action::Unstarted));
+            }
         }
     }
 
@@ -881,13 +899,7 @@ impl Scheduler {
     }
 
     fn stop_extras(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while self.has_extras() {
-            let own = self.workers.values().filter(|worker| worker.is_plain()).count();
-            let due = self.workers.iter().rev().find(|(_, worker)| {
-                let is_extra = own > self.pool as usize || !worker.is_plain();
-                is_extra && matches!(worker.state, State::Parked { since } if since + IDLE_EXTRA <= now)
-            });
-            let Some(worker) = due.map(|(id, _)| *id) else { return };
+        while let Some((worker, _)) = self.parked_extras().filter(|(_, since)| *since + IDLE_EXTRA <= now).last() {
             self.workers.remove(&worker);
             actions.push(Action::StopWorker(worker));
         }
@@ -931,15 +943,12 @@ impl Scheduler {
         self.workers.values().filter_map(since).min()
     }
 
-    /// Whether there are workers that end when they have been parked for long.
-    fn has_extras(&self) -> bool {
-        let (own, other): (Vec<_>, Vec<_>) = self.workers.values().partition(|worker| worker.is_plain());
-        own.len() > self.pool as usize || !other.is_empty()
-    }
-
-    fn parked(&self) -> impl Iterator<Item = (WorkerId, Instant)> {
-        self.workers.iter().filter_map(|(worker, known)| match known.state {
-            State::Parked { since } => Some((*worker, since)),
+    /// Parked workers that end when they have been that for long.
+    fn parked_extras(&self) -> impl Iterator<Item = (WorkerId, Instant)> {
+        let plain = self.workers.values().filter(|worker| worker.is_plain()).count();
+        let is_extra = move |worker: &Worker| !worker.is_plain() || plain > self.pool as usize;
+        self.workers.iter().filter(move |(_, worker)| is_extra(worker)).filter_map(|(id, worker)| match worker.state {
+            State::Parked { since } => Some((*id, since)),
             _ => None,
         })
     }

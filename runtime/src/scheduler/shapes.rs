@@ -13,6 +13,10 @@ impl ShapeId {
     pub const PLAIN: ShapeId = ShapeId(0);
 }
 
+/// A program by number, whose functions are in its own executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProgramId(pub u16);
+
 /// A worker's environment by number. 0 is the runtime's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvironmentId(pub u16);
@@ -26,23 +30,28 @@ pub struct Shape {
     pub env: Vec<(String, String)>,
     /// The placement group that it takes it from.
     pub group: Option<u64>,
+    /// The program whose function it is; `None`: a function in a library, which every worker can open, or in the runtime's own executable.
+    pub program: Option<ProgramId>,
 }
+
+/// What of a worker's process a shape asks for: variables, and which program it is.
+type Surroundings = (Vec<(String, String)>, Option<ProgramId>);
 
 /// All shapes of a runtime.
 #[derive(Clone, Debug)]
 pub struct Shapes {
     all: Vec<(Shape, EnvironmentId)>,
     numbers: HashMap<Shape, ShapeId>,
-    environments: Vec<Vec<(String, String)>>,
+    environments: Vec<Surroundings>,
 }
 
 impl Default for Shapes {
     fn default() -> Shapes {
-        let plain = Shape { needs: Resources::one_cpu(), env: Vec::new(), group: None };
+        let plain = Shape { needs: Resources::one_cpu(), env: Vec::new(), group: None, program: None };
         Shapes {
             numbers: HashMap::from([(plain.clone(), ShapeId::PLAIN)]),
             all: vec![(plain, EnvironmentId::default())],
-            environments: vec![Vec::new()],
+            environments: vec![(Vec::new(), None)],
         }
     }
 }
@@ -54,9 +63,9 @@ impl Shapes {
             return Some(*number);
         }
         let number = ShapeId(u16::try_from(self.all.len()).ok()?);
-        let known = self.environments.iter().position(|env| *env == shape.env);
+        let known = self.environments.iter().position(|(env, program)| (env, program) == (&shape.env, &shape.program));
         let environment = known.unwrap_or_else(|| {
-            self.environments.push(shape.env.clone());
+            self.environments.push((shape.env.clone(), shape.program));
             self.environments.len() - 1
         });
         self.numbers.insert(shape.clone(), number);
@@ -98,6 +107,11 @@ impl Shapes {
 
     /// Its variables.
     pub fn variables(&self, environment: EnvironmentId) -> &[(String, String)] {
-        self.environments.get(usize::from(environment.0)).map_or(&[], Vec::as_slice)
+        self.environments.get(usize::from(environment.0)).map_or(&[], |(variables, _)| variables)
+    }
+
+    /// The program that its worker is; `None` for the runtime's own.
+    pub fn program(&self, environment: EnvironmentId) -> Option<ProgramId> {
+        self.environments.get(usize::from(environment.0))?.1
     }
 }

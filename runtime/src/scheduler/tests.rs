@@ -53,7 +53,11 @@ impl Runtime {
                 }
                 Action::Refuse => self.refused = true,
                 Action::Full => {}
-                Action::Run { .. } | Action::Infeasible(..) | Action::InfeasibleGroup(_) | Action::Groupless(_) => {
+                Action::Run { .. }
+                | Action::Infeasible(..)
+                | Action::InfeasibleGroup(_)
+                | Action::Groupless(_)
+                | Action::Unstarted(_) => {
                     unreachable!("there are no shapes and no groups")
                 }
             }

@@ -5,8 +5,8 @@
 use crate::abi::engine::{attach, attach_address};
 use crate::abi::{ATTACH_SYMBOL, Attach, Awake, Call, Hooks, Instance, Pending, Table, Tenant, Trampoline, View};
 use crate::client::engine::table;
-use crate::client::{elsewhere, library_base, program_base};
-use crate::protocol::Function;
+use crate::client::{be_program, current, elsewhere, library_base, program_base};
+use crate::protocol::{Function, OTHER_PROGRAM};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ static PROGRAM: OnceLock<Attach> = OnceLock::new();
 /// [`crate::local::Zygote::fork`] and before [`crate::local::role_from_env`]; the first call counts.
 pub fn register_program(attach: Attach) {
     let _ = PROGRAM.set(attach);
+    be_program();
 }
 
 /// The hooks of the cell libraries attached to this cell host.
@@ -157,12 +158,19 @@ impl Libraries {
         2 * gone > self.list.len()
     }
 
-    /// Records where function `number` is, and in which folder it runs. An empty path means the executable itself.
+    /// Records where function `number` is, and in which folder it runs.
     ///
     /// # Errors
     /// A message.
     pub fn learn(&mut self, number: u32, function: &Function) -> Result<(), String> {
         let (path, offset) = (function.library.as_str(), function.offset);
+        if let Some(program) = path.strip_prefix(OTHER_PROGRAM) {
+            return Err(format!(
+                "`{}` is a function of {program}, and this process is another program: the methods of an actor run in its own process, so \
+                 only the program that has made it can call it",
+                function.name
+            ));
+        }
         let place = match self.opened.get(path) {
             Some(place) => *place,
             None => {
@@ -189,6 +197,9 @@ impl Libraries {
         let home = self.home.get_or_insert_with(|| std::env::current_dir().unwrap_or_default());
         let _ = std::env::set_current_dir(if folder.is_empty() { home.as_path() } else { Path::new(&*folder) });
         self.folder = folder;
+        if let Some(client) = current() {
+            client.forget_functions();
+        }
     }
 
     /// A recorded function, attached for the cell.

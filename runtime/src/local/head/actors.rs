@@ -20,7 +20,7 @@ use super::tasks::{Blame, cause_in_a_word};
 use crate::abi::{ActorEntry, ActorState, Cause, Failure, Fault, NamedActor, TaskOptions};
 use crate::client::Fallible;
 use crate::protocol::{ClientId, ObjectId, Request, SessionId, ToClient, WorkerId};
-use crate::scheduler::Event;
+use crate::scheduler::{Event, ProgramId};
 use crate::store::{Flags, MAILBOXES, Mailbox, State, TaskKind, Word};
 use crate::sync::{Ordering, fence};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -129,8 +129,7 @@ impl Head {
         let is_stream = options.actor.is_stream;
         let threads = options.actor.max_concurrency.unwrap_or(1);
         let checkpoint_interval = options.actor.checkpoint_interval.unwrap_or(0);
-        let scheduler = &mut self.scheduler;
-        let numbered = self.options.number(options, |shape| scheduler.shapes().number(shape));
+        let numbered = self.number_of_options(from, options);
         let free = self.free_mailbox().ok_or_else(|| format!("there are {MAILBOXES} actors, and no room for more"));
         let (options, mailbox) = match numbered.and_then(|options| Ok((options, free?))) {
             Ok(both) => both,
@@ -215,6 +214,12 @@ impl Head {
     /// Whether there are actors that outlive their sessions.
     pub(super) fn has_detached_actors(&self) -> bool {
         self.living_detached().next().is_some()
+    }
+
+    /// The programs that are made again for those.
+    pub(super) fn programs_of_detached_actors(&self) -> Vec<ProgramId> {
+        let options = self.living_detached().filter_map(|(_, actor)| self.options.get(actor.options));
+        options.filter_map(|known| known.program).collect()
     }
 
     /// The functions by which those would be made again.

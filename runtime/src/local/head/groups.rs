@@ -69,12 +69,7 @@ impl Head {
 
     /// A task names a placement group that is gone.
     pub(super) fn fail_groupless(&mut self, task: ObjectId) {
-        let cause = Cause::Refused { message: GONE.into() };
-        if self.word(task).is_some_and(Word::is_task) {
-            self.fail_at_origin(task, cause, 0);
-        } else {
-            self.restart_failed(task, cause, 0);
-        }
+        self.refuse_queued(task, GONE.into());
     }
 
     /// Says that a placement group waits for more than there is.

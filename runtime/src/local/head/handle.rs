@@ -103,6 +103,7 @@ impl Local {
             unaudited: false,
             retry: false,
             pool: Pool::new(zygote),
+            programs: Default::default(),
             redirect: None,
             clients: HashMap::new(),
             orphans: HashMap::new(),

@@ -117,6 +117,7 @@ impl Head {
         let library = |number: u32| self.functions.get(number).map(|function| PathBuf::from(&function.library));
         let libraries: Vec<PathBuf> = functions.into_iter().filter_map(library).collect();
         self.kept_code.release(|session| libraries.iter().any(|library| library.starts_with(session)));
+        self.release_programs();
     }
 }
 

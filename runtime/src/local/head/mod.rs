@@ -41,6 +41,7 @@ mod output;
 mod output_limit;
 mod output_signal;
 mod pool;
+mod programs;
 mod redirect;
 mod requests;
 mod sessions;
@@ -195,6 +196,7 @@ struct Head {
     /// Whether waiting tasks are to be checked again.
     retry: bool,
     pool: Pool,
+    programs: programs::Programs,
     /// Lines that several workers write.
     folds: Folds,
     output_limit: OutputLimit,
@@ -352,6 +354,7 @@ impl Head {
             Action::Infeasible(task, _) => self.warn_infeasible(task),
             Action::InfeasibleGroup(group) => self.warn_infeasible_group(group),
             Action::Groupless(task) => self.fail_groupless(task),
+            Action::Unstarted(task) => self.fail_unstarted(task),
             Action::Refuse => self.refuse_tasks(),
             Action::Full => self.notice(format!(
                 "there are {WORKERS_MAX} processes for tasks and actors, which is all that a runtime has: what comes now waits until some end"
@@ -580,7 +583,9 @@ impl Head {
 
     /// The connected drivers of a session.
     fn drivers(&self, session: SessionId) -> Vec<ClientId> {
-        let is_one = |client: &Client| client.role == Some(Role::Driver) && client.session == session;
+        let is_one = |client: &Client| {
+            matches!(client.role, Some(Role::Driver | Role::JoinedProgram)) && client.session == session
+        };
         self.clients.iter().filter(|(_, client)| is_one(client)).map(|(id, _)| *id).collect()
     }
 

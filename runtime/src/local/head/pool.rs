@@ -205,6 +205,9 @@ impl Head {
         }
         ends.insert(0, theirs);
         let env = self.environment(worker);
+        if let Some(program) = self.program_of_worker(worker) {
+            ends.push(self.programs.executable(program).map_err(Trouble::System)?);
+        }
         self.pool.ask_zygote(&ToZygote::Fork(worker, env), ends).map_err(|error| Trouble::Zygote(error.to_string()))?;
         self.admit(worker.client(), ours);
         Ok(())

@@ -30,8 +30,9 @@ impl Head {
         let worker = from.worker().ok_or("the client is not a worker");
         match message {
             ToHead::Hello { .. } => {}
-            ToHead::Intern { req, function } => {
+            ToHead::Intern { req, mut function } => {
                 self.keep_library_for_actors(&function.library);
+                self.name_program(from, &mut function);
                 let function = self.functions.number(function);
                 self.send(from, &ToClient::Interned { req, function });
             }
@@ -42,15 +43,15 @@ impl Head {
                 {
                     function.library = kept;
                 }
+                if let Some(function) = &mut function {
+                    self.recognise_program(from, function);
+                }
                 self.send(from, &ToClient::Function { req, function });
             }
-            ToHead::Number { req, options } => {
-                let scheduler = &mut self.scheduler;
-                match self.options.number(options, |shape| scheduler.shapes().number(shape)) {
-                    Ok(options) => self.send(from, &ToClient::Numbered { req, options }),
-                    Err(message) => self.send(from, &ToClient::Refused { req, fault: Fault::Refused { message } }),
-                }
-            }
+            ToHead::Number { req, options } => match self.number_of_options(from, options) {
+                Ok(options) => self.send(from, &ToClient::Numbered { req, options }),
+                Err(message) => self.send(from, &ToClient::Refused { req, fault: Fault::Refused { message } }),
+            },
             ToHead::Spawn { req, options } => self.spawn(from, req, options),
             ToHead::Spawned { mailbox, task } => self.spawned(from, mailbox, task),
             ToHead::Unspawned { mailbox } => self.unspawned(from, mailbox),
@@ -178,6 +179,9 @@ impl Head {
         if !self.has_session(session) {
             return Err("the session has ended");
         }
+        if role == Role::JoinedProgram {
+            self.program_joins(session, pid)?;
+        }
         let seat = match takeover {
             Some(takeover) => self.take_over(session, takeover)?,
             None => match self.free_seat() {
@@ -203,8 +207,9 @@ impl Head {
         desk.interrupted.store(0, Ordering::Release);
         desk.pid.store(pid, Ordering::Relaxed);
         desk.share.store(self.share_of(session), Ordering::Relaxed);
-        let welcome =
-            ToClient::Welcome { client: from, seat, session, limits: self.segment.limits(), arena: self.arena_info() };
+        let plain = self.plain_options(from)?;
+        let (limits, arena) = (self.segment.limits(), self.arena_info());
+        let welcome = ToClient::Welcome { client: from, seat, session, limits, arena, plain };
         let control = self.segment.file().and_then(|file| file.try_clone_to_owned().ok());
         let mut fds = vec![control.ok_or("a descriptor cannot be duplicated")?];
         fds.extend(self.arena_descriptors()?);

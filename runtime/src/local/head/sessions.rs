@@ -20,7 +20,7 @@ use crate::client::Fallible;
 use crate::local::observer::locate_causes;
 use crate::local::{CommReply, JoinReply, JoinedAt};
 use crate::protocol::{ClientId, FromFront, ObjectId, Request, Role, RuntimeEvent, SessionId, ToClient, ToFront};
-use crate::scheduler::Event;
+use crate::scheduler::{Event, ProgramId};
 use crate::store::{TaskKind, Word};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ struct Joined {
     /// Of its named actors.
     namespace: Option<String>,
     share: u32,
+    /// The plain program that it is, if it is one.
+    program: Option<ProgramId>,
     /// Whether `init` has been called.
     is_explicit: bool,
     /// Bytes of output that were left out.
@@ -81,9 +83,26 @@ impl Head {
         let next = (1..=255).map(|step: u8| SessionId(sessions.last.0.wrapping_add(step)));
         let free = next.into_iter().find(|id| *id != SessionId::OWNER && !sessions.joined.contains_key(id))?;
         sessions.last = free;
-        sessions.joined.insert(free, Joined { front, namespace: None, share: 1, is_explicit: false, left_out: 0 });
+        sessions
+            .joined
+            .insert(free, Joined { front, namespace: None, share: 1, program: None, is_explicit: false, left_out: 0 });
         self.tell(Event::Joined(free, 1));
         Some(free)
+    }
+
+    /// The plain program that a session is, if it is one.
+    pub(super) fn program_of_session(&self, session: SessionId) -> Option<ProgramId> {
+        self.sessions.joined.get(&session)?.program
+    }
+
+    /// Notes that a session is a plain program. False if there is no such session.
+    pub(super) fn set_program(&mut self, session: SessionId, program: ProgramId) -> bool {
+        self.sessions.joined.get_mut(&session).map(|joined| joined.program = Some(program)).is_some()
+    }
+
+    /// The plain programs that are sessions.
+    pub(super) fn joined_programs(&self) -> impl Iterator<Item = ProgramId> {
+        self.sessions.joined.values().filter_map(|joined| joined.program)
     }
 
     /// A session's share of what the sessions take from each other.

@@ -265,6 +265,28 @@ impl Head {
         }
     }
 
+    /// Fails a task that was in a queue of the scheduler's.
+    pub(super) fn refuse_queued(&mut self, task: ObjectId, message: String) {
+        let cause = Cause::Refused { message };
+        if self.word(task).is_some_and(Word::is_task) {
+            self.fail_at_origin(task, cause, 0);
+        } else {
+            self.restart_failed(task, cause, 0);
+        }
+    }
+
+    /// No worker can be started for a task that asks for one of its own kind.
+    pub(super) fn fail_unstarted(&mut self, task: ObjectId) {
+        let options = self.options.get(self.segment.read_spec(task.slot()).options);
+        let message = match options.and_then(|known| known.program) {
+            Some(program) => self.programs.why_it_does_not_start(program),
+            None => {
+                format!("no worker process can be started in its environment: {}", self.pool.last_trouble())
+            }
+        };
+        self.refuse_queued(task, message);
+    }
+
     /// Fails all unfinished tasks, without announcing each.
     pub(super) fn fail_unfinished(&mut self, why: &str) {
         for id in self.slots_with(Word::is_task) {

@@ -25,7 +25,8 @@ use rustix::event::PollFlags;
 use rustix::net::SocketType;
 use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,9 @@ use std::time::{Duration, Instant};
 
 /// The environment variable that makes a process a zygote: the descriptor of its socket.
 const MARK: &str = "MOBULA_ZYGOTE_FD";
+
+/// The same for a worker that is a program of its own.
+const WORKER_MARK: &str = "MOBULA_WORKER_FD";
 
 /// How long a zygote that has been told to end may take.
 const END_WAIT: Duration = Duration::from_secs(5);
@@ -65,7 +69,8 @@ pub enum ZygoteError {
 pub(super) enum ToZygote {
     /// Which folder to remove when the front process is gone.
     Folder(PathBuf),
-    /// Fork a worker. Its socket, standard output and standard error travel beside the message.
+    /// Fork a worker. Its socket, standard output and standard error travel beside the message; and an executable, if it is to be that
+    /// program.
     Fork(WorkerId, Vec<(String, String)>),
     /// End a worker.
     Kill(WorkerId),
@@ -198,27 +203,54 @@ impl Drop for Zygote {
     }
 }
 
-/// Makes this process a zygote, and does not return, if the environment says so. Else it returns.
+/// Makes this process a zygote or a worker, and does not return, if the environment says so. Else it returns.
 ///
 /// Call this at the very beginning of `main`, before any thread is started. It is how a zygote that was killed is
-/// replaced: the front process executes its own program again.
+/// replaced: the front process executes its own program again. And a program that has joined a runtime of another process has its tasks
+/// run in workers that are this program.
 ///
 /// ```
 /// mobula_runtime::local::role_from_env();
 /// // This is the front process.
 /// ```
 pub fn role_from_env() {
-    if std::env::var_os(MARK).is_none() {
+    let marked = [MARK, WORKER_MARK].into_iter().find(|mark| std::env::var_os(mark).is_some());
+    let Some(mark) = marked else {
         ROLE_IS_CHECKED.store(true, Ordering::Relaxed);
         return;
-    }
+    };
     // SAFETY: `main` has just begun, as this function's documentation demands, so no other thread can access the
     // environment at the same time.
-    unsafe { std::env::remove_var(MARK) };
+    unsafe { std::env::remove_var(mark) };
     match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) {
-        Ok(link) => become_zygote(link),
+        Ok(link) if mark == MARK => become_zygote(link),
+        Ok(socket) => {
+            ROLE_IS_CHECKED.store(true, Ordering::Relaxed);
+            if let Ok(null) = null() {
+                let _ = rustix::stdio::dup2_stdin(&null);
+            }
+            become_worker(socket)
+        }
         Err(_) => exit_now(1),
     }
+}
+
+fn null() -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())
+}
+
+/// Runs tasks until the runtime ends.
+fn become_worker(socket: OwnedFd) -> ! {
+    let _ = rustix::thread::set_name(c"mobula-worker");
+    crate::worker::run(socket)
+}
+
+/// Makes this process, forked just now, a worker by executing a program, which finds its role by [`role_from_env`].
+fn execute_worker(program: &OwnedFd, socket: OwnedFd) -> ! {
+    let path = format!("/proc/self/fd/{}", program.as_raw_fd());
+    let error = Command::new(path).arg0("mobula-worker").env(WORKER_MARK, "0").stdin(Stdio::from(socket)).exec();
+    eprintln!("mobula: the program of a task cannot be executed: {error}");
+    exit_now(1)
 }
 
 fn become_zygote(link: OwnedFd) -> ! {
@@ -227,7 +259,7 @@ fn become_zygote(link: OwnedFd) -> ! {
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"mobula-zygote");
     ignore_interrupts();
-    if let Ok(null) = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()) {
+    if let Ok(null) = null() {
         // A reader of the front process's output must see its end when the front process ends.
         let _ = rustix::stdio::dup2_stdin(&null);
         let _ = rustix::stdio::dup2_stdout(&null);

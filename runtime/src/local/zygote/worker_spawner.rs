@@ -5,7 +5,7 @@
 //! A process that a task has started and left behind becomes the zygote's child when its worker ends. It may go on, but it ends with the
 //! runtime, which leaves no process behind.
 
-use super::{Forked, FromZygote, ToZygote, fork_process, set_environment};
+use super::{Forked, FromZygote, ToZygote, become_worker, execute_worker, fork_process, set_environment};
 use crate::local::folder;
 use crate::protocol::WorkerId;
 use crate::worker::exit_now;
@@ -18,6 +18,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 const MESSAGE_BYTES_MAX: usize = 8 << 10;
+
+/// What comes with each request for a worker: its socket, standard output and standard error. The executable of a program may follow.
+const PIPES_AND_SOCKET: usize = 3;
 
 /// How long a chain of processes that start each other is followed.
 const GENERATIONS_MAX: u32 = 1000;
@@ -128,7 +131,9 @@ impl WorkerSpawner {
     }
 
     fn fork(&mut self, worker: WorkerId, env: &[(String, String)], beside: Vec<OwnedFd>) -> std::io::Result<()> {
-        let Ok([socket, stdout, stderr]) = <[OwnedFd; 3]>::try_from(beside) else {
+        let mut beside = beside;
+        let program = if beside.len() > PIPES_AND_SOCKET { beside.pop() } else { None };
+        let Ok([socket, stdout, stderr]) = <[OwnedFd; PIPES_AND_SOCKET]>::try_from(beside) else {
             return self.say(&FromZygote::Failed { worker, message: "descriptors are missing".into() });
         };
         let zygote = rustix::process::getpid();
@@ -146,7 +151,11 @@ impl WorkerSpawner {
                     self.link = null.into();
                 }
                 set_environment(env);
-                become_worker(zygote, socket, stdout, stderr)
+                prepare_worker(zygote, stdout, stderr);
+                match program {
+                    Some(program) => execute_worker(&program, socket),
+                    None => become_worker(socket),
+                }
             }
         }
     }
@@ -164,8 +173,8 @@ impl WorkerSpawner {
     }
 }
 
-fn become_worker(zygote: Pid, socket: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> ! {
-    let _ = rustix::thread::set_name(c"mobula-worker");
+/// Makes this process, forked just now, what all workers are.
+fn prepare_worker(zygote: Pid, stdout: OwnedFd, stderr: OwnedFd) {
     // The signal comes when the zygote's only thread ends. If that has ended already, no signal comes.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     if rustix::process::getppid() != Some(zygote) {
@@ -175,6 +184,4 @@ fn become_worker(zygote: Pid, socket: OwnedFd, stdout: OwnedFd, stderr: OwnedFd)
     let _ = std::fs::write("/proc/self/oom_score_adj", "800");
     let _ = rustix::stdio::dup2_stdout(stdout.as_fd());
     let _ = rustix::stdio::dup2_stderr(stderr.as_fd());
-    drop((stdout, stderr));
-    crate::worker::run(socket)
 }

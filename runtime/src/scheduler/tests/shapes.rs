@@ -82,6 +82,8 @@ pub(super) struct Machine {
     has_group: bool,
     /// Tasks whose group was gone.
     groupless: usize,
+    /// Tasks whose workers did not start.
+    unstarted: usize,
     /// Tasks that each worker may take.
     hints: BTreeMap<WorkerId, Vec<ObjectId>>,
     /// Those that it has taken since it was given one.
@@ -94,18 +96,20 @@ impl Machine {
         let number = |scheduler: &mut Scheduler, (index, needs): (usize, &&[(&str, f64)])| {
             let needs = Resources::new(needs.iter().copied()).unwrap();
             let env = if index == 4 { vec![("KEY".into(), "v".into())] } else { Vec::new() };
-            scheduler.shapes().number(Shape { needs, env, group: None }).unwrap()
+            scheduler.shapes().number(Shape { needs, env, group: None, program: None }).unwrap()
         };
         let mut shapes: Vec<ShapeId> = SHAPES.iter().enumerate().map(|shape| number(&mut scheduler, shape)).collect();
         for (of_machine, bundle) in GROUP_SHAPES {
             let needs = needs_in(&Resources::new(of_machine.iter().copied()).unwrap(), GROUP, bundle);
-            let shape = Shape { needs, env: Vec::new(), group: Some(GROUP) };
+            let shape = Shape { needs, env: Vec::new(), group: Some(GROUP), program: None };
             shapes.push(scheduler.shapes().number(shape).unwrap());
         }
         let without_cpus = SHAPES.map(|needs| Resources::new(needs.iter().copied()).unwrap().without("CPU"));
         let without_cpus = without_cpus.into_iter();
         let mut kept: Vec<ShapeId> = without_cpus
-            .map(|needs| scheduler.shapes().number(Shape { needs, env: Vec::new(), group: None }).unwrap())
+            .map(|needs| {
+                scheduler.shapes().number(Shape { needs, env: Vec::new(), group: None, program: None }).unwrap()
+            })
             .collect();
         // What is made in the group keeps all of it.
         kept.extend(&shapes[SHAPES.len()..]);
@@ -123,6 +127,7 @@ impl Machine {
             came_back: false,
             has_group: false,
             groupless: 0,
+            unstarted: 0,
             hints: BTreeMap::new(),
             also: BTreeMap::new(),
             total: total(cpus),
@@ -175,6 +180,10 @@ impl Machine {
                     );
                     assert_eq!(environment.variables.0, u16::from(shape == 4));
                     self.check_account();
+                }
+                Action::Unstarted(task) => {
+                    assert_eq!(self.queued.remove(&task), Some(4), "only that shape has an environment of its own");
+                    self.unstarted += 1;
                 }
                 Action::Groupless(task) => {
                     assert!(self.queued.remove(&task).is_some_and(|shape| shape >= SHAPES.len()));
@@ -249,6 +258,15 @@ impl Machine {
         while let Some(worker) = self.starting.pop() {
             self.workers.insert(worker, (Has::Nothing, false));
             self.tell(Event::WorkerReady(worker));
+        }
+    }
+
+    /// A worker in an environment of its own ends before it is ready, if one starts.
+    fn fail_start(&mut self) {
+        let is_own = |worker: &WorkerId| self.scheduler.environment(*worker).variables.0 != 0;
+        if let Some(place) = self.starting.iter().position(is_own) {
+            let worker = self.starting.remove(place);
+            self.tell(Event::WorkerExited(worker));
         }
     }
 
@@ -410,6 +428,35 @@ fn tasks_of_no_cpu_run_all_at_once_up_to_the_limit_of_processes() {
 }
 
 #[test]
+fn tasks_whose_own_workers_never_come_up_are_refused_and_hold_up_no_others() {
+    let mut machine = Machine::new(2.0);
+    let refused = machine.queue(4);
+    for _ in 0..100 {
+        machine.fail_start();
+    }
+    assert_eq!((machine.unstarted, machine.starting.len()), (1, 2), "those of the pool still start");
+    machine.queue(0);
+    let again = machine.queue(4);
+    machine.drain();
+    assert!(machine.ended.contains(&again) && !machine.ended.contains(&refused));
+}
+
+#[test]
+fn a_worker_of_an_environment_of_its_own_that_runs_for_long_wakes_nobody() {
+    let mut machine = Machine::new(1.0);
+    machine.queue(4);
+    machine.queue(3);
+    machine.start_all();
+    machine.give_leases_back();
+    machine.start_all();
+    assert!(machine.workers.values().any(|(has, _)| matches!(has, Has::Task(..))));
+    machine.now += Duration::from_secs(60);
+    machine.tell(Event::Tick);
+    let deadline = machine.scheduler.deadline();
+    assert!(deadline.is_none_or(|deadline| deadline > machine.now), "{deadline:?}");
+}
+
+#[test]
 fn more_than_there_is_is_told_at_once_and_waits() {
     let mut machine = Machine::new(1.0);
     machine.start_all();
@@ -503,6 +550,7 @@ enum Do {
     PlainWaits(bool),
     Wait(u64),
     Configure(u8),
+    FailStart,
     Group(bool),
     Join(u8, u32),
     Leave(u8),
@@ -520,6 +568,7 @@ fn anything() -> impl Strategy<Value = Do> {
         1 => any::<usize>().prop_map(Do::Die),
         2 => any::<usize>().prop_map(Do::Settle),
         3 => Just(Do::StartAll),
+        2 => Just(Do::FailStart),
         1 => any::<usize>().prop_map(Do::Withdraw),
         1 => any::<bool>().prop_map(Do::PlainWaits),
         1 => (0..4000_u64).prop_map(Do::Wait),
@@ -546,6 +595,7 @@ proptest! {
                 Do::Die(n) => machine.nth(n).into_iter().for_each(|worker| machine.die(worker)),
                 Do::Settle(n) => machine.nth(n).into_iter().for_each(|worker| machine.settle(worker)),
                 Do::StartAll => machine.start_all(),
+                Do::FailStart => machine.fail_start(),
                 Do::Withdraw(n) => {
                     let task = machine.queued.keys().nth(n % machine.queued.len().max(1)).copied();
                     if let Some(task) = task {
@@ -570,6 +620,7 @@ proptest! {
         machine.drain();
         let left = machine.queued.values().filter(|shape| machine.is_feasible(**shape)).count();
         prop_assert_eq!(left, 0);
-        prop_assert_eq!(machine.ended.len() + machine.queued.len() + withdrawn + machine.groupless, machine.next as usize - 1);
+        let without_run = withdrawn + machine.groupless + machine.unstarted;
+        prop_assert_eq!(machine.ended.len() + machine.queued.len() + without_run, machine.next as usize - 1);
     }
 }
