@@ -118,7 +118,7 @@ fn a_cell_host_that_dies_loses_no_variable_and_no_object(cluster: &Cluster) {
 }
 
 fn a_cell_is_undone_unless_it_gave_an_object_back(cluster: &Cluster) {
-    let cells = "// %%\nfn twice(n: u64) -> u64 { 2 * n }\nlet a = twice.remote(4);\nlet big = put(&vec![1u8; 1_000_000])?;\nlet mut n = 1;\n\
+    let cells = "// %%\nfn twice(n: u64) -> u64 { 2 * n }\nlet a = twice.remote(4);\nlet big = put(&vec![1u8; 1_000_000])?;\nlet mut n = 1u64;\n\
         // %%\nn += get(&a)?;\nfn twice(n: u64) -> u64 { 3 * n }\nlet later = twice.remote(&a);\n\
         // %%\n:undo\nassert_eq!((n, get(&a)?, get(&big)?.len(), get(&twice.remote(5))?), (1, 8, 1_000_000, 10));\n\
         // %%\ndrop(big);\n// %%\n:undo\n// %%\nprintln!(\"{n} and {}\", get(&a)?);";
