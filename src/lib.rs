@@ -72,7 +72,7 @@ pub mod worker {
 /// The runtime of this machine.
 #[cfg(feature = "runtime")]
 pub mod local {
-    pub use crate::program::{Program, ProgramError, look_at};
+    pub use crate::program::{ADDRESS_ENV, Program, ProgramError, address_from_env, look_at};
     pub use mobula_runtime::local::*;
 }
 

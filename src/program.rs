@@ -25,8 +25,18 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The environment variable that names the runtime that a program joins at its start.
-const ADDRESS_ENV: &str = "MOBULA_ADDRESS";
+/// The environment variable that names the runtime that a program or a session joins at its start, as `mobula --address` does.
+pub const ADDRESS_ENV: &str = "MOBULA_ADDRESS";
+
+/// The address of the runtime to join that the environment names by [`ADDRESS_ENV`].
+///
+/// ```
+/// // Empty is none.
+/// assert_ne!(mobula::local::address_from_env().as_deref(), Some(""));
+/// ```
+pub fn address_from_env() -> Option<String> {
+    std::env::var(ADDRESS_ENV).ok().filter(|address| !address.is_empty())
+}
 
 /// Why [`Program::start`] failed.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +108,7 @@ impl Program {
         let local = Local::start(zygote, config, terminal.clone())?;
         client::connect_program(local.socket())?;
         attach_program()?;
-        if let Some(address) = std::env::var(ADDRESS_ENV).ok().filter(|address| !address.is_empty()) {
+        if let Some(address) = address_from_env() {
             crate::init_with(crate::Config::connect(address))?;
             local.rest();
         }

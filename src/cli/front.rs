@@ -28,15 +28,12 @@ pub struct Launch {
 impl Launch {
     /// One in the working folder, with the runtime that the environment names.
     pub fn here() -> Launch {
-        let address = std::env::var(ADDRESS_ENV).ok().filter(|address| !address.is_empty());
+        let address = local::address_from_env();
         let share = std::env::var(SHARE_ENV).ok().and_then(|share| share.parse().ok());
         let joining = address.map(|address| Joining { address, share, ..Joining::default() });
         Launch { joining, ..Launch::default() }
     }
 }
-
-/// The environment variable that names the runtime that sessions join, as `--address` does.
-pub const ADDRESS_ENV: &str = "MOBULA_ADDRESS";
 
 /// The environment variable that says their share of it, as `--share` does.
 pub const SHARE_ENV: &str = "MOBULA_SHARE";

@@ -64,7 +64,7 @@ struct Common {
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     color: Color,
     /// Join this runtime, of those that `mobula start` leaves running: `auto`, or its folder. Or a Ray cluster: `ray://HOST:10001`.
-    #[arg(long, global = true, value_name = "ADDRESS", env = front::ADDRESS_ENV, hide_env_values = true)]
+    #[arg(long, global = true, value_name = "ADDRESS", env = mobula::local::ADDRESS_ENV, hide_env_values = true)]
     address: Option<String>,
     /// The session's share of that runtime while several sessions want more than there is.
     #[arg(long, global = true, value_name = "N", env = front::SHARE_ENV, hide_env_values = true,

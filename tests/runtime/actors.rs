@@ -54,7 +54,7 @@ scenarios! {
     whatever_happens_to_actors_nothing_is_left
 }
 
-fn is_running(pid: u32) -> bool {
+pub fn is_running(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 

@@ -5,7 +5,8 @@
 //!                                                                                                       the owner's zygote
 //! ```
 
-use crate::{Scenario, until};
+use crate::actors::is_running;
+use crate::{Scenario, start, until};
 use mobula::attached::Record;
 use mobula::local::{Config, Program};
 use mobula::prelude::*;
@@ -89,7 +90,7 @@ fn join(folder: &str) {
 
 /// What a process does that joins a runtime.
 pub fn joins(folder: &str, what: &[&str]) {
-    let _program = start();
+    let _program = start(1.0);
     if what != ["has joined"] {
         join(folder);
     }
@@ -160,16 +161,8 @@ impl Counter {
     }
 }
 
-fn is_there(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
-}
-
-fn start() -> Program {
-    Program::start(Config { num_cpus: Some(1.0), ..Config::default() }).unwrap()
-}
-
 fn a_program_that_joins_a_runtime_runs_its_functions_there_and_comes_back() {
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[]);
     owner.join();
     assert_eq!(get(half.remote(half.remote(8))).unwrap(), 2);
@@ -196,7 +189,7 @@ fn a_program_that_joins_a_runtime_runs_its_functions_there_and_comes_back() {
 }
 
 fn what_a_task_of_a_joined_program_submits_runs_in_that_program_too() {
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[]);
     owner.join();
     assert_eq!(get(nested.remote(5)).unwrap(), [0, 0, 1, 1, 2]);
@@ -211,7 +204,7 @@ fn tasks_run_in_the_folder_of_the_program_that_started_them_and_so_do_theirs() {
     fn folder_of_a_child() -> PathBuf {
         get(folder.remote()).unwrap()
     }
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[]);
     owner.join();
     let here = folder();
@@ -220,7 +213,7 @@ fn tasks_run_in_the_folder_of_the_program_that_started_them_and_so_do_theirs() {
 
 fn a_joined_program_is_told_what_its_tasks_print_and_how_they_fail() {
     let owner = Owner::start(&[]);
-    let _program = start();
+    let _program = start(1.0);
     owner.join();
     let error = get(fails.remote("way".to_owned())).unwrap_err();
     let said = format!("{error:#}");
@@ -230,7 +223,7 @@ fn a_joined_program_is_told_what_its_tasks_print_and_how_they_fail() {
 }
 
 fn a_joined_program_that_is_killed_leaves_nothing_and_holds_up_nobody() {
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let here = folder.path().to_str().unwrap();
@@ -246,11 +239,11 @@ fn a_joined_program_that_is_killed_leaves_nothing_and_holds_up_nobody() {
     other.wait().unwrap();
     owner.join();
     assert_eq!(get(half.remote(8)).unwrap(), 4, "its tasks have given their CPUs back");
-    until(|| pids().iter().all(|pid| !is_there(*pid)));
+    until(|| pids().iter().all(|pid| !is_running(*pid)));
 }
 
 fn a_detached_actor_of_a_program_lives_on_and_is_made_again_without_it() {
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[]);
     let status = owner.other(&std::env::current_exe().unwrap(), &["detached"]).status().unwrap();
     assert!(status.success());
@@ -266,7 +259,7 @@ fn a_detached_actor_of_a_program_lives_on_and_is_made_again_without_it() {
 }
 
 fn a_program_calls_no_actor_of_another_program() {
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[]);
     owner.join();
     let counter = Counter::new.options().name("count").spawn(1);
@@ -282,7 +275,7 @@ fn a_program_calls_no_actor_of_another_program() {
 }
 
 fn tasks_of_a_program_that_does_not_become_a_worker_fail_and_say_why() {
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[(BREAKS, "1")]);
     owner.join();
     for _ in 0..2 {
@@ -296,7 +289,7 @@ fn tasks_of_a_program_that_does_not_become_a_worker_fail_and_say_why() {
 }
 
 fn the_address_in_the_environment_is_joined_at_the_start() {
-    let _program = start();
+    let _program = start(1.0);
     let owner = Owner::start(&[]);
     let program = std::env::current_exe().unwrap();
     let joins = |address: &str| {
